@@ -1,0 +1,14 @@
+//! The `berth` command: from a recipe to a bootable, versioned, read-only disk image.
+//!
+//! Imports go one way: cli → pipeline → {image, assemble} → plan → lock → source → {tree, recipe}.
+
+pub mod assemble;
+pub mod cli;
+pub mod image;
+pub mod lock;
+pub mod pipeline;
+pub mod plan;
+pub mod recipe;
+pub mod report;
+pub mod source;
+pub mod tree;

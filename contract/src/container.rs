@@ -1,0 +1,371 @@
+//! Containers that the host starts by itself, as recipe and host.toml declare them (`[[container]]`).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// One declared container.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContainerSpec {
+    /// Its name in the engine: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    pub name: String,
+    /// The image's name as the engine knows it (`hello`, `registry/name:tag`).
+    pub image: String,
+    /// Arguments after the image's entry point.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// Replaces the image's entry point.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entrypoint: Option<Vec<String>>,
+    /// Environment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Network mode.
+    #[serde(default)]
+    pub network: NetworkMode,
+    /// Published ports, only with `bridge`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PortSpec>,
+    /// Volumes and bind mounts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub volumes: Vec<VolumeSpec>,
+    /// Upper limit of memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<ByteSize>,
+    /// Upper limit of CPU time, in CPUs (0.5 is half of one).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// When the engine starts it again.
+    #[serde(default)]
+    pub restart: ContainerRestart,
+    /// User, as `UID[:GID]` or a name of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Working directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workdir: Option<String>,
+    /// Root file system read-only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_only: bool,
+    /// All capabilities and devices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub privileged: bool,
+    /// Capabilities added, without `CAP_`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cap_add: Vec<String>,
+    /// Capabilities dropped, without `CAP_`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cap_drop: Vec<String>,
+    /// Whether the host is only healthy while it runs.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// How a container is connected: `bridge`, `host`, `none` or `container:NAME`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NetworkMode {
+    /// The engine's bridge, with published ports.
+    #[default]
+    Bridge,
+    /// The host's own network.
+    Host,
+    /// Loopback only.
+    None,
+    /// The network of another container.
+    Container(String),
+}
+
+/// When a container is started again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerRestart {
+    /// Whenever it ends, and at boot.
+    #[default]
+    Always,
+    /// When it ends with an error.
+    OnFailure,
+    /// Only at boot.
+    No,
+}
+
+/// `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortSpec {
+    /// Host address to listen on; all when absent.
+    pub address: Option<std::net::IpAddr>,
+    /// Port on the host.
+    pub host: u16,
+    /// Port in the container.
+    pub container: u16,
+    /// Transport.
+    pub protocol: Protocol,
+}
+
+/// Transport of a published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// `SOURCE:TARGET[:ro]`; the source is a volume's name or an absolute path on the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Name of an engine volume, or an absolute path on the host.
+    pub source: String,
+    /// Absolute path in the container.
+    pub target: String,
+    /// Read-only.
+    pub read_only: bool,
+}
+
+/// A number of bytes: `268435456`, `"256MiB"`, `"1GiB"`; powers of 1024 only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+/// A value of a declaration that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected {wanted}, found {found:?}")]
+pub struct BadValue {
+    /// What the value should look like.
+    pub wanted: &'static str,
+    /// The value as given.
+    pub found: String,
+}
+
+impl FromStr for NetworkMode {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        match text {
+            "bridge" => Ok(Self::Bridge),
+            "host" => Ok(Self::Host),
+            "none" => Ok(Self::None),
+            _ => match text.strip_prefix("container:") {
+                Some(name) if !name.is_empty() => Ok(Self::Container(name.to_owned())),
+                _ => Err(BadValue { wanted: "bridge, host, none or container:NAME", found: text.to_owned() }),
+            },
+        }
+    }
+}
+
+impl fmt::Display for NetworkMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bridge => f.write_str("bridge"),
+            Self::Host => f.write_str("host"),
+            Self::None => f.write_str("none"),
+            Self::Container(name) => write!(f, "container:{name}"),
+        }
+    }
+}
+
+impl FromStr for PortSpec {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bad = || BadValue { wanted: "a port as [ADDRESS:]HOST:CONTAINER[/tcp|/udp]", found: text.to_owned() };
+        let (ports, protocol) = match text.rsplit_once('/') {
+            None => (text, Protocol::Tcp),
+            Some((ports, "tcp")) => (ports, Protocol::Tcp),
+            Some((ports, "udp")) => (ports, Protocol::Udp),
+            Some(_) => return Err(bad()),
+        };
+        let (rest, container) = ports.rsplit_once(':').ok_or_else(bad)?;
+        let (address, host) = match rest.rsplit_once(':') {
+            None => (None, rest),
+            Some((address, host)) => {
+                let plain = address.strip_prefix('[').and_then(|a| a.strip_suffix(']')).unwrap_or(address);
+                (Some(plain.parse().map_err(|_| bad())?), host)
+            }
+        };
+        let port = |digits: &str| digits.parse::<u16>().ok().filter(|&p| p != 0).ok_or_else(bad);
+        Ok(Self { address, host: port(host)?, container: port(container)?, protocol })
+    }
+}
+
+impl fmt::Display for PortSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(std::net::IpAddr::V6(address)) => write!(f, "[{address}]:")?,
+            Some(address) => write!(f, "{address}:")?,
+            None => {}
+        }
+        let protocol = match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        };
+        write!(f, "{}:{}/{protocol}", self.host, self.container)
+    }
+}
+
+impl FromStr for VolumeSpec {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bad =
+            || BadValue { wanted: "a volume as NAME:/TARGET[:ro] or /var/PATH:/TARGET[:ro]", found: text.to_owned() };
+        let (rest, read_only) = match text.strip_suffix(":ro") {
+            Some(rest) => (rest, true),
+            None => (text.strip_suffix(":rw").unwrap_or(text), false),
+        };
+        let (source, target) = rest.split_once(':').ok_or_else(bad)?;
+        let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        let named = source.starts_with(|c: char| c.is_ascii_alphanumeric()) && source.chars().all(name);
+        let climbs = |path: &str| path.split('/').any(|part| part == "..");
+        if !(named || source.starts_with('/')) || !target.starts_with('/') || target.contains(':') {
+            return Err(bad());
+        }
+        if climbs(source) || climbs(target) {
+            return Err(bad());
+        }
+        Ok(Self { source: source.to_owned(), target: target.to_owned(), read_only })
+    }
+}
+
+impl fmt::Display for VolumeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}{}", self.source, self.target, if self.read_only { ":ro" } else { "" })
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = BadValue;
+
+    fn from_str(text: &str) -> Result<Self, BadValue> {
+        let bad = || BadValue { wanted: "a size like 512MiB or 1GiB", found: text.to_owned() };
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let shift = match &text[digits..] {
+            "" | "B" => 0,
+            "KiB" => 10,
+            "MiB" => 20,
+            "GiB" => 30,
+            "TiB" => 40,
+            _ => return Err(bad()),
+        };
+        let number: u64 = text[..digits].parse().map_err(|_| bad())?;
+        number.checked_mul(1 << shift).map(Self).ok_or_else(bad)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match unit.iter().find(|(shift, _)| self.0 != 0 && self.0.trailing_zeros() >= *shift) {
+            Some((shift, name)) => write!(f, "{}{name}", self.0 >> shift),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a size like \"512MiB\" or a number of bytes")]
+        enum Either {
+            Number(u64),
+            Text(String),
+        }
+        match Either::deserialize(d)? {
+            Either::Number(bytes) => Ok(Self(bytes)),
+            Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        }
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        s.collect_str(self)
+    }
+}
+
+macro_rules! serde_as_text {
+    ($($name:ident),*) => {$(
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                s.collect_str(self)
+            }
+        }
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+serde_as_text!(NetworkMode, PortSpec, VolumeSpec);
+
+impl ContainerSpec {
+    /// What serde cannot see: names and combinations. Returns the first fault as a sentence.
+    ///
+    /// # Errors
+    /// A name the engine would refuse, ports without a bridge, a bind mount that is not persistent.
+    pub fn check(&self) -> Result<(), String> {
+        let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+        if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !self.name.chars().all(name) {
+            return Err(format!(
+                "container name {:?}: expected letters, digits, _ . -, starting with a letter or digit",
+                self.name
+            ));
+        }
+        if self.image.is_empty() {
+            return Err(format!("container {}: image is empty", self.name));
+        }
+        if !self.ports.is_empty() && self.network != NetworkMode::Bridge {
+            return Err(format!(
+                "container {}: ports are published only with network = \"bridge\", found {:?}",
+                self.name,
+                self.network.to_string()
+            ));
+        }
+        if self.cpus.is_some_and(|cpus| !cpus.is_finite() || cpus <= 0.0) {
+            return Err(format!("container {}: cpus must be greater than 0", self.name));
+        }
+        if self.memory.is_some_and(|memory| memory.0 < 6 << 20) {
+            return Err(format!("container {}: memory must be at least 6MiB", self.name));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn declarations_read_as_the_reference_shows_them() {
+        let spec: ContainerSpec = toml::from_str(
+            "name = 'web'\nimage = 'hello'\nports = ['8080:80', '127.0.0.1:53:53/udp', '[::1]:1:2']\n\
+             volumes = ['data:/data', '/var/x:/x:ro']\nmemory = '64MiB'\ncpus = 0.5\n",
+        )
+        .unwrap();
+        spec.check().unwrap();
+        assert_eq!(spec.memory, Some(ByteSize(64 << 20)));
+        assert_eq!(spec.ports[2].to_string(), "[::1]:1:2/tcp");
+        assert_eq!(spec.volumes[1].to_string(), "/var/x:/x:ro");
+        let again: ContainerSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
+        assert_eq!(again, spec);
+    }
+
+    #[test]
+    fn what_the_engine_would_refuse_is_refused_here() {
+        for bad in ["80", "0:80", "x:80", "80:80/sctp", "70000:1"] {
+            assert!(bad.parse::<PortSpec>().is_err(), "{bad}");
+        }
+        for bad in ["/data", "data:rel", "../x:/x", "/var/../etc:/x", "/a:/b:/c"] {
+            assert!(bad.parse::<VolumeSpec>().is_err(), "{bad}");
+        }
+        for bad in ["", "MiB", "12MB", "99999999999GiB", "-1"] {
+            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
+        }
+        assert!(toml::from_str::<ContainerSpec>("name='a'\nimage='b'\nnetwork='bridged'").is_err());
+        let spec: ContainerSpec = toml::from_str("name='a'\nimage='b'\nnetwork='host'\nports=['1:1']").unwrap();
+        assert!(spec.check().is_err());
+    }
+}

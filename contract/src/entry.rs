@@ -1,0 +1,91 @@
+//! Boot entries: `<id>_<version>[+<left>[-<done>]].efi` in `/EFI/Linux/`, after the Boot Loader Specification
+//! ("boot counting") and the UAPI version format.
+
+use crate::version::{BadName, ImageId, OsVersion};
+use std::{fmt, str::FromStr};
+
+/// Tries of an entry that has not been blessed yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootCounter {
+    /// Boots that systemd-boot will still try.
+    pub left: u32,
+    /// Boots tried without a blessing.
+    pub done: u32,
+}
+
+/// The name of a unified kernel image on the ESP. No counter means blessed (`good`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootEntry {
+    /// Which image.
+    pub id: ImageId,
+    /// Which version of it.
+    pub version: OsVersion,
+    /// Tries, while unblessed.
+    pub counter: Option<BootCounter>,
+}
+
+/// How many boots a new version gets.
+pub const TRIES: u32 = 3;
+
+/// What a file in `/EFI/Linux` has to look like to be ours.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadEntry {
+    /// The shape is another.
+    #[error("{0:?} is not a boot entry: expected ID_VERSION.efi or ID_VERSION+LEFT-DONE.efi")]
+    Shape(String),
+    /// Id or version are not allowed.
+    #[error("boot entry {0:?}: {1}")]
+    Name(String, BadName),
+}
+
+impl fmt::Display for BootEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}_{}", self.id, self.version)?;
+        match self.counter {
+            Some(BootCounter { left, done: 0 }) => write!(f, "+{left}")?,
+            Some(BootCounter { left, done }) => write!(f, "+{left}-{done}")?,
+            None => {}
+        }
+        f.write_str(".efi")
+    }
+}
+
+impl FromStr for BootEntry {
+    type Err = BadEntry;
+
+    fn from_str(text: &str) -> Result<Self, BadEntry> {
+        let shape = || BadEntry::Shape(text.to_owned());
+        let stem = text.strip_suffix(".efi").ok_or_else(shape)?;
+        let (name, counter) = match stem.rsplit_once('+') {
+            None => (stem, None),
+            Some((name, tries)) => {
+                let (left, done) = tries.split_once('-').unwrap_or((tries, "0"));
+                let number = |digits: &str| {
+                    let plain = !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit());
+                    plain.then(|| digits.parse().ok()).flatten().ok_or_else(shape)
+                };
+                (name, Some(BootCounter { left: number(left)?, done: number(done)? }))
+            }
+        };
+        let (id, version) = name.split_once('_').ok_or_else(shape)?;
+        let named = |error| BadEntry::Name(text.to_owned(), error);
+        Ok(Self { id: id.parse().map_err(named)?, version: version.parse().map_err(named)?, counter })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_print_as_systemd_boot_renames_them() {
+        for name in ["berth-docker_2026.11.0.efi", "a_1+3.efi", "a_1+2-1.efi", "a_1-2~rc1+0-3.efi"] {
+            assert_eq!(name.parse::<BootEntry>().unwrap().to_string(), name);
+        }
+        // systemd-boot accepts and writes "+3-0" as well; it means the same.
+        assert_eq!("a_1+3-0.efi".parse::<BootEntry>().unwrap(), "a_1+3.efi".parse().unwrap());
+        for bad in ["a_1", "a.efi", "a_1+.efi", "a_1+x.efi", "a_1+3-.efi", "a_1++3.efi", "A_1.efi", "a_1+-1.efi"] {
+            assert!(bad.parse::<BootEntry>().is_err(), "{bad}");
+        }
+    }
+}

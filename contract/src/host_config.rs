@@ -1,0 +1,118 @@
+//! `host.toml`: what one machine is told, as opposed to what the image is.
+
+use crate::container::ContainerSpec;
+use serde::{Deserialize, Serialize};
+
+/// The whole file. Every key is optional; unknown keys are an error.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostConfig {
+    /// Host name (RFC 1123 label or dotted name); without one, DHCP's or `berth-` and the machine id's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Further containers; one with the name of the recipe's replaces it.
+    #[serde(default, rename = "container", skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ContainerSpec>,
+    /// Docker's settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docker: Option<DockerConfig>,
+}
+
+/// `[docker]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DockerConfig {
+    /// The TLS listener. Without it docker listens on its Unix socket only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<DockerTls>,
+}
+
+/// `[docker.tls]`: docker's API over TCP; clients must show a certificate of `ca`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DockerTls {
+    /// Address and port to listen on.
+    #[serde(default = "default_listen")]
+    pub listen: std::net::SocketAddr,
+    /// PEM: the authority that signs the clients' certificates.
+    pub ca: String,
+    /// PEM: the host's certificate.
+    pub cert: String,
+    /// PEM: its private key.
+    pub key: String,
+}
+
+/// Docker's registered port for its API over TLS.
+pub const DOCKER_TLS_PORT: u16 = 2376;
+
+fn default_listen() -> std::net::SocketAddr {
+    (std::net::Ipv4Addr::UNSPECIFIED, DOCKER_TLS_PORT).into()
+}
+
+/// Largest host.toml that is read, in bytes.
+pub const MAX_SIZE: u64 = 1 << 20;
+
+impl HostConfig {
+    /// What serde cannot see. Returns the first fault as a sentence.
+    ///
+    /// # Errors
+    /// A host name that is none, a container that cannot be, two containers of one name, PEM that is none.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(name) = self.hostname.as_deref().filter(|name| !is_host_name(name)) {
+            return Err(format!("hostname {name:?}: expected letters, digits and -, in parts of 1 to 63, 64 in all"));
+        }
+        for (index, container) in self.containers.iter().enumerate() {
+            container.check()?;
+            if self.containers[..index].iter().any(|other| other.name == container.name) {
+                return Err(format!("container {}: declared twice", container.name));
+            }
+        }
+        if let Some(tls) = self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
+            for (key, text, word) in
+                [("ca", &tls.ca, "CERTIFICATE"), ("cert", &tls.cert, "CERTIFICATE"), ("key", &tls.key, "PRIVATE KEY")]
+            {
+                if !(text.contains("-----BEGIN ") && text.contains(&format!("{word}-----"))) {
+                    return Err(format!(
+                        "docker.tls.{key}: expected a PEM block of {word}, found {} bytes without one",
+                        text.len()
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_host_name(name: &str) -> bool {
+    let part = |part: &str| {
+        (1..=63).contains(&part.len())
+            && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')
+            && !part.starts_with('-')
+            && !part.ends_with('-')
+    };
+    name.len() <= 64 && name.split('.').all(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_files_are_named_by_their_fault() {
+        let check = |text: &str| match toml::from_str::<HostConfig>(text) {
+            Ok(config) => config.check(),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(check(""), Ok(()));
+        assert_eq!(check("hostname = 'node-1.example'"), Ok(()));
+        for (text, word) in [
+            ("hostnam = 'x'", "unknown field `hostnam`"),
+            ("hostname = '-x'", "hostname"),
+            ("[docker.tls]\nca='x'\ncert='x'\nkey='x'", "docker.tls.ca"),
+            ("[[container]]\nname='a'\nimage='b'\n[[container]]\nname='a'\nimage='b'", "declared twice"),
+        ] {
+            let fault = check(text).unwrap_err();
+            assert!(fault.contains(word), "{text}: {fault}");
+        }
+    }
+}

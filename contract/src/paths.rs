@@ -1,0 +1,64 @@
+//! Paths in the image and on the running host.
+
+/// Directory of our own files in the root file system.
+pub const LIB: &str = "/usr/lib/berth";
+/// PID 1 of the host stage; also the kernel's modprobe helper when called as `modprobe`.
+pub const INIT: &str = "/usr/lib/berth/init";
+/// The network process.
+pub const NETD: &str = "/usr/lib/berth/netd";
+/// Imports preloaded images and starts declared containers.
+pub const WORKLOAD: &str = "/usr/lib/berth/workload";
+/// The host's command.
+pub const HOSTCTL: &str = "/usr/bin/hostctl";
+/// What the builder tells init: an [`crate::image_spec::ImageSpec`] as JSON.
+pub const IMAGE_SPEC: &str = "/usr/lib/berth/image.json";
+/// One `NAME.toml` per service, each a [`crate::service::ServiceSpec`].
+pub const SERVICES: &str = "/usr/lib/berth/services";
+/// Preloaded OCI images, `NAME.tar`.
+pub const IMAGES: &str = "/usr/lib/berth/images";
+/// Kernel modules live in `/usr/lib/modules/RELEASE`.
+pub const MODULES: &str = "/usr/lib/modules";
+/// The only persistent directory.
+pub const VAR: &str = "/var";
+/// Our own persistent state.
+pub const STATE: &str = "/var/lib/berth";
+/// The last machine configuration that was applied without an error.
+pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
+/// Machine id, made at first boot.
+pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
+/// Runtime state of init.
+pub const RUN: &str = "/run/berth";
+/// What the initrd stage hands to the host stage: a [`crate::boot_report::InitrdReport`] as JSON.
+pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
+/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0600.
+pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
+/// Name of the virtio-serial port that speaks the same protocol.
+pub const CONTROL_PORT: &str = "berth.control";
+/// The declared containers that the workload program is to start: a list of
+/// [`crate::container::ContainerSpec`] as JSON, written by init from recipe and machine configuration.
+pub const CONTAINERS: &str = "/run/berth/containers.json";
+/// What the workload program reports: a list of [`crate::control::ContainerStatus`] as JSON.
+pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
+/// netd's report, [`crate::control::NetworkStatus`] as JSON.
+pub const NETWORK_STATUS: &str = "/run/netd/status.json";
+/// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
+pub const RESOLV_CONF: &str = "/run/netd/resolv.conf";
+/// Where docker listens.
+pub const DOCKER_SOCKET: &str = "/run/docker.sock";
+/// Where containerd listens.
+pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
+/// docker's configuration; init merges the machine configuration into it.
+pub const DOCKER_CONFIG: &str = "/etc/docker/daemon.json";
+/// Certificates of docker's TLS listener, written by init from the machine configuration (mode 0600).
+pub const DOCKER_TLS: &str = "/run/berth/docker-tls";
+
+/// Directory of unified kernel images on the ESP.
+pub const ESP_LINUX: &str = "EFI/Linux";
+/// Machine configuration on the ESP.
+pub const ESP_HOST_CONFIG: &str = "berth/host.toml";
+/// Machine configuration on a disk labelled [`CONFIG_LABELS`].
+pub const DISK_HOST_CONFIG: &str = "host.toml";
+/// File system labels of a configuration disk.
+pub const CONFIG_LABELS: [&str; 2] = ["BERTH-CONFIG", "cidata"];
+/// Name of the QEMU fw_cfg file with the machine configuration.
+pub const FW_CFG_HOST_CONFIG: &str = "opt/berth/host.toml";

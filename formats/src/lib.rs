@@ -1,0 +1,4 @@
+//! One module per on-disk format: bytes in, bytes out, no policy.
+#![deny(missing_docs)]
+
+pub mod data;
