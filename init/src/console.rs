@@ -1,0 +1,278 @@
+//! init's one mouth: the kernel's log, every active console, and a ring in memory for `hostctl logs init`.
+//!
+//! There is one per process, because a panic hook and every thread must be able to speak. It works from the first
+//! instruction on, says less while /dev is not complete, and never waits long for a serial line that nobody reads.
+
+use crate::timeline::now_us;
+use berth_contract::control::LogLine;
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
+    fs::{Mode, OFlags, open},
+    io::{Errno, write},
+};
+use std::{
+    collections::VecDeque,
+    fmt, fs, io,
+    os::fd::OwnedFd,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+/// Bytes of text that the ring keeps.
+const RING: usize = 256 * 1024;
+/// How long one line may wait for a console, in milliseconds; after that the console gets nothing until it takes bytes again.
+const PATIENCE_MS: i64 = 200;
+/// The kernel cuts a record of its log at about 1 KiB.
+const KMSG_MAX: usize = 900;
+
+/// How much a line matters; the numbers are syslog(2)'s.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something does not work.
+    Error = 3,
+    /// Something works less well.
+    Warning = 4,
+    /// What has happened.
+    Info = 6,
+    /// For those who look for a fault (`berth.debug=1`).
+    Debug = 7,
+}
+
+struct Terminal {
+    fd: OwnedFd,
+    /// It took no bytes in time: do not wait for it again.
+    stuck: bool,
+}
+
+struct Console {
+    kmsg: Option<OwnedFd>,
+    terminals: Vec<Terminal>,
+    /// The kernel itself prints records that matter more than this (a lower number).
+    kernel_prints_below: u8,
+    debug: bool,
+    ring: VecDeque<LogLine>,
+    ring_bytes: usize,
+    /// Number of the ring's first line, counted from the first that was ever said.
+    first: u64,
+    watcher: Option<OwnedFd>,
+}
+
+static CONSOLE: Mutex<Console> = Mutex::new(Console {
+    kmsg: None,
+    terminals: Vec::new(),
+    kernel_prints_below: 7,
+    debug: false,
+    ring: VecDeque::new(),
+    ring_bytes: 0,
+    first: 0,
+    watcher: None,
+});
+
+fn console() -> MutexGuard<'static, Console> {
+    CONSOLE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Opens what there is of /dev/kmsg and the consoles. Call it again once /dev and /sys are mounted.
+pub fn open_outputs() {
+    let kmsg = open("/dev/kmsg", OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok();
+    let names = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
+    let mut terminals: Vec<Terminal> =
+        names.split_ascii_whitespace().filter_map(|name| terminal(&format!("/dev/{name}"))).collect();
+    if terminals.is_empty() {
+        terminals.extend(terminal("/dev/console"));
+    }
+    let printk = fs::read_to_string("/proc/sys/kernel/printk").unwrap_or_default();
+    let mut console = console();
+    console.kernel_prints_below =
+        printk.split_ascii_whitespace().next().and_then(|level| level.parse().ok()).unwrap_or(7);
+    console.kmsg = kmsg;
+    console.terminals = terminals;
+}
+
+fn terminal(path: &str) -> Option<Terminal> {
+    // O_NONBLOCK: opening must not wait for a carrier, and writing not for a reader.
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    open(path, flags, Mode::empty()).ok().map(|fd| Terminal { fd, stuck: false })
+}
+
+/// Whether `debug` lines go to the consoles as well.
+pub fn set_debug(on: bool) {
+    console().debug = on;
+}
+
+/// A line for the log alone; errors and warnings go to the consoles as well.
+pub fn log(level: Level, text: &str) {
+    let mut console = console();
+    let everywhere = level <= Level::Warning || console.debug;
+    console.say(level, text, everywhere);
+}
+
+/// A line for the log and every console: `[   1.234] text`.
+pub fn announce(text: &str) {
+    console().say(Level::Info, text, true);
+}
+
+/// `log` at level error: something does not work.
+pub fn error(text: fmt::Arguments<'_>) {
+    log(Level::Error, &text.to_string());
+}
+
+/// `log` at level warning: something works less well.
+pub fn warning(text: fmt::Arguments<'_>) {
+    log(Level::Warning, &text.to_string());
+}
+
+/// `log` at level info: what has happened.
+pub fn info(text: fmt::Arguments<'_>) {
+    log(Level::Info, &text.to_string());
+}
+
+/// `log` at level debug.
+pub fn debug(text: fmt::Arguments<'_>) {
+    log(Level::Debug, &text.to_string());
+}
+
+/// init's own lines from number `from` on (0 is the first of this stage), as far as the ring still has them, and the number to
+/// ask for next.
+#[must_use]
+pub fn history(from: u64) -> (Vec<LogLine>, u64) {
+    let console = console();
+    let skip = usize::try_from(from.saturating_sub(console.first)).unwrap_or(usize::MAX);
+    (console.ring.iter().skip(skip).cloned().collect(), console.first + console.ring.len() as u64)
+}
+
+/// An eventfd(2) that becomes readable whenever a line is added; every call returns a copy of the same one.
+///
+/// # Errors
+/// What eventfd(2) and dup(2) say.
+pub fn watch() -> io::Result<OwnedFd> {
+    let mut console = console();
+    if let Some(watcher) = &console.watcher {
+        return watcher.try_clone();
+    }
+    let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    console.watcher = Some(fd.try_clone()?);
+    Ok(fd)
+}
+
+impl Console {
+    fn say(&mut self, level: Level, text: &str, everywhere: bool) {
+        let at_us = now_us();
+        for line in text.lines() {
+            if level != Level::Debug || self.debug {
+                self.keep(LogLine { at_us, text: line.to_owned() });
+            }
+            self.write_kmsg(level, line);
+            if everywhere {
+                let stamped = format!("[{:4}.{:03}] {line}\n", at_us / 1_000_000, at_us / 1000 % 1000);
+                self.terminals.iter_mut().for_each(|terminal| terminal.write(stamped.as_bytes()));
+            }
+        }
+    }
+
+    /// The record's level is raised to one that the kernel does not print by itself, or the line would show twice.
+    fn write_kmsg(&mut self, level: Level, line: &str) {
+        let Some(kmsg) = &self.kmsg else { return };
+        let level = (level as u8).max(self.kernel_prints_below.min(7));
+        let cut = line.floor_char_boundary(KMSG_MAX);
+        // Full or gone: the consoles and the ring have the line.
+        let _ = write(kmsg, format!("<{level}>berth: {}\n", &line[..cut]).as_bytes());
+    }
+
+    fn keep(&mut self, line: LogLine) {
+        self.ring_bytes += line.text.len();
+        self.ring.push_back(line);
+        while self.ring_bytes > RING {
+            let Some(oldest) = self.ring.pop_front() else { break };
+            self.ring_bytes -= oldest.text.len();
+            self.first += 1;
+        }
+        if let Some(watcher) = &self.watcher {
+            // A full counter is readable anyway.
+            let _ = write(watcher, &1_u64.to_ne_bytes());
+        }
+    }
+}
+
+impl Terminal {
+    fn write(&mut self, mut bytes: &[u8]) {
+        let deadline = now_us() / 1000 + PATIENCE_MS.unsigned_abs();
+        while !bytes.is_empty() {
+            match write(&self.fd, bytes) {
+                Ok(0) => return,
+                Ok(count) => {
+                    self.stuck = false;
+                    bytes = &bytes[count..];
+                }
+                Err(Errno::AGAIN) => {
+                    let left = deadline.saturating_sub(now_us() / 1000);
+                    if self.stuck || left == 0 || !self.wait(left) {
+                        self.stuck = true;
+                        return;
+                    }
+                }
+                Err(Errno::INTR) => {}
+                // Hung up: the other outputs have the line.
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn wait(&self, milliseconds: u64) -> bool {
+        let nanoseconds = i64::try_from(milliseconds).unwrap_or(PATIENCE_MS) * 1_000_000;
+        let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds.min(999_999_999) };
+        poll(&mut [PollFd::new(&self.fd, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::{PipeFlags, pipe_with};
+    use std::{io::Read, time::Instant};
+
+    fn silent() -> Console {
+        Console {
+            kmsg: None,
+            terminals: Vec::new(),
+            kernel_prints_below: 4,
+            debug: false,
+            ring: VecDeque::new(),
+            ring_bytes: 0,
+            first: 0,
+            watcher: None,
+        }
+    }
+
+    #[test]
+    fn a_console_that_nobody_reads_delays_one_line_only() {
+        let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
+        let mut console = silent();
+        console.terminals.push(Terminal { fd: writer, stuck: false });
+        let begin = Instant::now();
+        for _ in 0..200 {
+            console.say(Level::Info, &"x".repeat(1000), true);
+        }
+        assert!(console.terminals[0].stuck);
+        assert!(begin.elapsed().as_millis() < 5 * u128::from(PATIENCE_MS.unsigned_abs()), "{:?}", begin.elapsed());
+        // Once somebody reads, lines come through again.
+        let mut text = vec![0; 1 << 20];
+        let mut reader = fs::File::from(reader);
+        assert!(reader.read(&mut text).unwrap() > 1000);
+        console.say(Level::Info, "again", true);
+        assert!(!console.terminals[0].stuck);
+        let count = reader.read(&mut text).unwrap();
+        assert!(String::from_utf8_lossy(&text[..count]).ends_with("] again\n"));
+    }
+
+    #[test]
+    fn the_ring_forgets_the_oldest_lines_first() {
+        let mut console = silent();
+        for number in 0..400 {
+            console.say(Level::Info, &format!("{number} {}", "y".repeat(1000)), false);
+        }
+        console.say(Level::Debug, "not kept", false);
+        assert!(console.ring_bytes <= RING);
+        assert!(console.ring[0].text.starts_with(&format!("{} ", console.first)));
+        assert!(console.ring.back().unwrap().text.starts_with("399 "));
+    }
+}

@@ -1,0 +1,80 @@
+//! Stamps of the boot: every phase and service gets a line with begin and end.
+
+use berth_contract::boot_report::{PhaseStamp, Stage};
+use rustix::time::{ClockId, clock_gettime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Microseconds of the monotonic clock, which starts with the kernel.
+#[must_use]
+pub fn now_us() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    let part = |value: i64| u64::try_from(value).unwrap_or(0);
+    part(now.tv_sec) * 1_000_000 + part(now.tv_nsec) / 1000
+}
+
+/// The boot's timeline. A clone is the same timeline, so that threads can add to it.
+#[derive(Clone, Debug, Default)]
+pub struct Timeline(Arc<Mutex<Vec<PhaseStamp>>>);
+
+/// A phase that has begun.
+#[derive(Debug)]
+#[must_use = "a phase that never ends shows as running"]
+pub struct Running {
+    timeline: Timeline,
+    index: usize,
+}
+
+impl Timeline {
+    /// Goes on from what an earlier stage stamped.
+    #[must_use]
+    pub fn continued(phases: Vec<PhaseStamp>) -> Self {
+        Self(Arc::new(Mutex::new(phases)))
+    }
+
+    /// Stamps a begin.
+    pub fn begin(&self, stage: Stage, name: &str) -> Running {
+        let mut phases = self.lock();
+        phases.push(PhaseStamp { name: name.to_owned(), stage, start_us: now_us(), end_us: None, error: None });
+        Running { timeline: self.clone(), index: phases.len() - 1 }
+    }
+
+    /// All stamps so far, in the order of their begins.
+    #[must_use]
+    pub fn stamps(&self) -> Vec<PhaseStamp> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<PhaseStamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    /// Stamps the end, and what went wrong. Returns the microseconds in between.
+    pub fn end(self, error: Option<String>) -> u64 {
+        let end = now_us();
+        let mut phases = self.timeline.lock();
+        let stamp = &mut phases[self.index];
+        (stamp.end_us, stamp.error) = (Some(end), error);
+        end.saturating_sub(stamp.start_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phases_overlap_and_keep_the_order_of_their_begins() {
+        let timeline = Timeline::default();
+        let slow = timeline.begin(Stage::Host, "slow");
+        let quick = timeline.clone().begin(Stage::Host, "quick");
+        quick.end(Some("no disk".into()));
+        assert_eq!(timeline.stamps()[0].end_us, None);
+        slow.end(None);
+        let [slow, quick] = &timeline.stamps()[..] else { panic!("two stamps") };
+        assert_eq!((slow.name.as_str(), quick.name.as_str()), ("slow", "quick"));
+        assert!(slow.start_us <= quick.start_us && quick.end_us <= slow.end_us);
+        assert_eq!(quick.error.as_deref(), Some("no disk"));
+    }
+}
