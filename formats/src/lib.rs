@@ -2,3 +2,5 @@
 #![deny(missing_docs)]
 
 pub mod data;
+pub mod gpt;
+pub mod range;
