@@ -1,0 +1,110 @@
+//! A blob on its way in: `HEX.part`, kept when a transfer breaks off and locked while it is written.
+
+use crate::{
+    error::FetchError,
+    store::{Blob, Want, io_error},
+};
+use berth_contract::digest::Sha256;
+use sha2::Digest as _;
+use std::{
+    fs::{self, File, OpenOptions, Permissions},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::PathBuf,
+};
+
+pub(crate) struct Part {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+    want: Want,
+    hash: sha2::Sha256,
+    len: u64,
+}
+
+impl Part {
+    /// Opens and locks the part file of `target`, waiting for whoever else holds it, and hashes what an earlier try left
+    /// in it. `None` when the file was published or removed meanwhile: look again.
+    pub(crate) fn lock(target: PathBuf, want: Want) -> Result<Option<Self>, FetchError> {
+        let path = target.with_added_extension("part");
+        let mut options = OpenOptions::new();
+        // Not truncated: another process may be writing to it.
+        let file = options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(io_error("create", &path))?;
+        file.lock().map_err(io_error("lock", &path))?;
+        let ours = file.metadata().map_err(io_error("read", &path))?;
+        match fs::metadata(&path) {
+            Ok(named) if (named.dev(), named.ino()) == (ours.dev(), ours.ino()) => {}
+            Ok(_) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io_error("read", &path)(error)),
+        }
+        let mut part = Self { file, path, target, want, hash: sha2::Sha256::new(), len: 0 };
+        if ours.len() > want.size {
+            part.restart()?;
+        }
+        let mut buffer = vec![0; 1 << 16];
+        loop {
+            let read = part.file.read(&mut buffer).map_err(io_error("read", &part.path))?;
+            if read == 0 {
+                return Ok(Some(part));
+            }
+            part.hash.update(&buffer[..read]);
+            part.len += read as u64;
+        }
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Digest of the bytes so far.
+    pub(crate) fn digest(&self) -> Sha256 {
+        Sha256(self.hash.clone().finalize().into())
+    }
+
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.file.write_all(bytes).map_err(io_error("write", &self.path))?;
+        self.hash.update(bytes);
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Throws away what is there.
+    pub(crate) fn restart(&mut self) -> Result<(), FetchError> {
+        self.file.set_len(0).map_err(io_error("truncate", &self.path))?;
+        self.file.rewind().map_err(io_error("rewind", &self.path))?;
+        self.hash = sha2::Sha256::new();
+        self.len = 0;
+        Ok(())
+    }
+
+    /// Makes the blob appear under its name. Only call this when size and digest are right.
+    pub(crate) fn publish(self) -> Result<Blob, FetchError> {
+        debug_assert!(self.len == self.want.size && self.digest() == self.want.sha256);
+        // Bytes first, then the name, then the folder: a crash leaves a whole blob or none.
+        self.file.set_permissions(Permissions::from_mode(0o444)).map_err(io_error("change the mode of", &self.path))?;
+        self.file.sync_all().map_err(io_error("write", &self.path))?;
+        fs::rename(&self.path, &self.target).map_err(io_error("rename", &self.path))?;
+        if let Some(folder) = self.target.parent() {
+            File::open(folder).and_then(|dir| dir.sync_all()).map_err(io_error("write", folder))?;
+        }
+        Ok(Blob { want: self.want, path: self.target.clone() })
+    }
+}
+
+impl Drop for Part {
+    /// Leaves nothing behind where nothing came. The lock is still held, so nobody else's bytes can be in it.
+    fn drop(&mut self) {
+        if self.len == 0 {
+            // Failing to tidy up does no harm: the next claim takes the empty file as it is.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}

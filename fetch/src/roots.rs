@@ -1,0 +1,53 @@
+//! Certificate authorities for `https:`.
+
+use crate::error::FetchError;
+use std::{
+    ffi::OsStr,
+    fs,
+    path::{Path, PathBuf},
+};
+use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+
+/// Where Debian and its kin keep the bundle.
+const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The PEM bundle to trust: `ssl_cert_file` (the value of `SSL_CERT_FILE`, the same name OpenSSL reads), else this
+/// machine's bundle if it has one. A machine behind its own authority needs this: the web's well-known ones do not do.
+#[must_use]
+pub fn bundle(ssl_cert_file: Option<&OsStr>) -> Option<PathBuf> {
+    match ssl_cert_file.filter(|path| !path.is_empty()) {
+        Some(path) => Some(path.into()),
+        None => Some(PathBuf::from(SYSTEM_BUNDLE)).filter(|path| path.exists()),
+    }
+}
+
+/// Reads a bundle.
+pub(crate) fn read(path: Option<&Path>) -> Result<RootCerts, FetchError> {
+    let Some(path) = path else { return Ok(RootCerts::WebPki) };
+    let pem = fs::read(path).map_err(|source| FetchError::Io { action: "read", path: path.to_owned(), source })?;
+    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if certificates.is_empty() {
+        return Err(FetchError::NoCertificate { path: path.to_owned() });
+    }
+    Ok(RootCerts::new_with_certs(&certificates))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_variable_wins_and_an_empty_bundle_is_an_error() {
+        assert_eq!(bundle(Some(OsStr::new("/x.pem"))), Some("/x.pem".into()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("empty.pem");
+        fs::write(&path, "no certificate").unwrap();
+        assert!(matches!(read(Some(&path)), Err(FetchError::NoCertificate { .. })));
+        assert!(matches!(read(Some(&dir.path().join("missing"))), Err(FetchError::Io { .. })));
+    }
+}

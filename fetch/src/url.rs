@@ -1,0 +1,167 @@
+//! Places that bytes can be had from: `http:`, `https:` and `file:` URLs.
+
+use std::{ffi::OsString, fmt, os::unix::ffi::OsStringExt as _, path::PathBuf, str::FromStr};
+
+/// How a URL is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Scheme {
+    /// Plain HTTP/1.1. Integrity comes from the digest, not from the wire.
+    Http,
+    /// HTTP over TLS.
+    Https,
+    /// A file of this machine.
+    File,
+}
+
+/// A URL that can be fetched: a known scheme, an absolute path, no credentials, no fragment.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Url {
+    text: String,
+    scheme: Scheme,
+}
+
+/// A text that is no such URL.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("URL {found:?}: expected {wanted}")]
+pub struct BadUrl {
+    /// The text as given, without its credentials.
+    pub found: String,
+    /// The rule that it breaks.
+    pub wanted: &'static str,
+}
+
+impl FromStr for Url {
+    type Err = BadUrl;
+
+    fn from_str(text: &str) -> Result<Self, BadUrl> {
+        let bad = |wanted| Err(BadUrl { found: without_credentials(text), wanted });
+        if text.bytes().any(|c| !c.is_ascii_graphic() || c == b'#') {
+            return bad("printable ASCII without blanks or a fragment");
+        }
+        let Some((scheme, rest)) = text.split_once(':') else { return bad("http:, https: or file:") };
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            "file" => Scheme::File,
+            _ => return bad("http:, https: or file:"),
+        };
+        let text = if scheme == Scheme::File {
+            let path = rest.strip_prefix("//localhost").or_else(|| rest.strip_prefix("//")).unwrap_or(rest);
+            if !path.starts_with('/') {
+                return bad("an absolute path after file:");
+            }
+            format!("file://{path}")
+        } else {
+            let host = rest.strip_prefix("//").unwrap_or_default().split(['/', '?']).next().unwrap_or_default();
+            if host.is_empty() {
+                return bad("a host name after //");
+            }
+            if host.contains('@') {
+                return bad("no user name or password in it");
+            }
+            text.to_owned()
+        };
+        Ok(Self { text, scheme })
+    }
+}
+
+/// For messages: what stands before an `@` in the host part must not be shown.
+fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    match host.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}//{host}{path}"),
+        None => text.to_owned(),
+    }
+}
+
+impl Url {
+    /// How it is read.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The URL as written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The URL of `path` (relative, not escaped) below this one.
+    #[must_use]
+    pub fn join(&self, path: &str) -> Self {
+        let mut text = self.text.trim_end_matches('/').to_owned();
+        text.push('/');
+        for byte in path.bytes() {
+            // `+` means a blank to some object stores, hence APT escapes it as well.
+            if byte.is_ascii_alphanumeric() || b"/-._:~,=@!$&'()*;".contains(&byte) {
+                text.push(char::from(byte));
+            } else {
+                text.push_str(&format!("%{byte:02x}"));
+            }
+        }
+        Self { text, scheme: self.scheme }
+    }
+
+    /// The file that a `file:` URL names, its escapes resolved.
+    #[must_use]
+    pub(crate) fn file_path(&self) -> PathBuf {
+        let mut rest = self.text.strip_prefix("file://").unwrap_or_default().as_bytes();
+        let mut path = Vec::with_capacity(rest.len());
+        while let [first, tail @ ..] = rest {
+            let escaped = (*first == b'%').then(|| tail.first_chunk::<2>()).flatten();
+            let value = escaped.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
+            path.push(value.unwrap_or(*first));
+            rest = if value.is_some() { &tail[2..] } else { tail };
+        }
+        PathBuf::from(OsString::from_vec(path))
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Url({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_taken_or_refused_with_the_rule() {
+        for (good, same) in [
+            ("http://example.org/debian", "http://example.org/debian"),
+            ("HTTPS://example.org", "HTTPS://example.org"),
+            ("http://[::1]:8080/x", "http://[::1]:8080/x"),
+            ("file:/srv/debian", "file:///srv/debian"),
+            ("file:///srv/debian", "file:///srv/debian"),
+            ("file://localhost/srv", "file:///srv"),
+        ] {
+            assert_eq!(good.parse::<Url>().unwrap().as_str(), same);
+        }
+        for bad in
+            ["", "example.org", "ftp://example.org/", "http:/x", "http:///x", "file:x", "http://a b/", "http://a/#b"]
+        {
+            assert!(bad.parse::<Url>().is_err(), "{bad}");
+        }
+        let error = "https://joe:secret@example.org/x".parse::<Url>().unwrap_err().to_string();
+        assert!(error.contains("example.org/x") && !error.contains("secret") && !error.contains("joe"), "{error}");
+    }
+
+    #[test]
+    fn joining_escapes_what_servers_misread_and_files_read_it_back() {
+        let base: Url = "http://example.org/debian/".parse().unwrap();
+        assert_eq!(base.join("pool/g++ 1%~é").as_str(), "http://example.org/debian/pool/g%2b%2b%201%25~%c3%a9");
+        let base: Url = "file:///srv/a%20b".parse().unwrap();
+        assert_eq!(base.join("pool/g++%41").file_path(), PathBuf::from("/srv/a b/pool/g++%41"));
+        assert_eq!("file:///50%".parse::<Url>().unwrap().file_path(), PathBuf::from("/50%"));
+    }
+}
