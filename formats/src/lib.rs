@@ -2,5 +2,6 @@
 #![deny(missing_docs)]
 
 pub mod data;
+pub mod fat;
 pub mod gpt;
 pub mod range;
