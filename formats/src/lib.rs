@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod data;
+pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod range;
