@@ -1,0 +1,224 @@
+//! The recipe: what an image is made of, as its author wrote it.
+//!
+//! A file is read into its raw shape, laid over the files it extends, and checked; what comes out is a [`Recipe`], in which
+//! every value is valid by itself and knows its place in the text. Only [`read`] touches the disk.
+
+mod check;
+mod diagnostic;
+mod drops;
+mod merge;
+mod place;
+mod raw;
+mod read;
+
+pub use diagnostic::{Diagnostic, nearest};
+pub use drops::Drops;
+pub use place::{Located, Place, Source};
+pub use read::{ReadError, read};
+
+use berth_contract::{
+    container::{ByteSize, ContainerSpec},
+    engine::EngineKind,
+    version::{ImageId, OsVersion},
+};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A valid recipe. Lists are in the order of the files, what is extended first, without repetitions.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// The files it was read from, what is extended first; the last is the recipe itself.
+    pub files: Vec<Arc<Source>>,
+    /// `id`.
+    pub id: Located<ImageId>,
+    /// `version`; the command line may give one instead.
+    pub version: Option<Located<OsVersion>>,
+    /// `arch`, `x86_64` by default.
+    pub arch: Arch,
+    /// `[debian]`.
+    pub debian: Debian,
+    /// `[kernel]`.
+    pub kernel: Kernel,
+    /// `[engine] kind`; a host without an engine has none.
+    pub engine: Option<Located<EngineKind>>,
+    /// `[disk]`.
+    pub disk: Disk,
+    /// `overlays`: later ones are laid over earlier ones.
+    pub overlays: Vec<Located<Overlay>>,
+    /// `[[oci]]`: images to preload.
+    pub oci: Vec<OciEntry>,
+    /// `[[container]]`: checked, names unique.
+    pub containers: Vec<Located<ContainerSpec>>,
+    /// `[[device]]`: device nodes, paths unique.
+    pub devices: Vec<Located<Device>>,
+    /// `[scripts]`: package name → what is done about its maintainer scripts.
+    pub scripts: BTreeMap<String, Located<ScriptRule>>,
+}
+
+/// An architecture that images are built for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// 64-bit x86.
+    X86_64,
+}
+
+/// `[debian]`.
+#[derive(Clone, Debug)]
+pub struct Debian {
+    /// `suite`, e.g. `trixie`.
+    pub suite: Located<String>,
+    /// `archives`: further suites, e.g. `trixie-security`.
+    pub archives: Vec<Located<String>>,
+    /// `components`, `main` by default.
+    pub components: Vec<String>,
+    /// `mirror`: base URLs (http, https or file), tried in this order; empty: `--mirror` or the host's APT sources.
+    pub mirror: Vec<Located<String>>,
+    /// `keyring`: path relative to the working directory, resolved from the file that names it.
+    pub keyring: Option<Located<PathBuf>>,
+    /// `packages`: names as Debian's policy allows them.
+    pub packages: Vec<Located<String>>,
+    /// `provided`: packages taken as installed.
+    pub provided: Vec<Located<String>>,
+    /// `drop`: files of packages that are left out.
+    pub drop: Drops,
+}
+
+/// `[kernel]`.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// `package`, e.g. `linux-image-cloud-amd64`.
+    pub package: Located<String>,
+    /// `cmdline`: words of the kernel command line, in order.
+    pub cmdline: Vec<String>,
+    /// `modules`: loaded at boot, in order.
+    pub modules: Vec<Located<String>>,
+}
+
+/// `[disk]`: sizes in bytes as written; whether they fit together is the plan's business.
+#[derive(Clone, Debug)]
+pub struct Disk {
+    /// `esp`, 256 MiB by default.
+    pub esp: ByteSize,
+    /// `slot`, 1 GiB by default.
+    pub slot: ByteSize,
+    /// `var`, 512 MiB by default: before it grows to the disk's end.
+    pub var: ByteSize,
+    /// Key → place of those that the recipe gives.
+    pub places: BTreeMap<&'static str, Place>,
+}
+
+/// An overlay folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overlay {
+    /// `NAME`: the folder `overlays/NAME` beside the recipe's folder or one above it.
+    Named(String),
+    /// `./PATH` or `../PATH`, resolved from the folder of the file that names it.
+    Path(PathBuf),
+}
+
+/// One `[[oci]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OciEntry {
+    /// `image`.
+    pub image: Located<OciSource>,
+    /// `name`; without one, the image's own.
+    pub name: Option<Located<String>>,
+}
+
+/// Where an OCI image lies; paths are resolved from the folder of the file that names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OciSource {
+    /// `oci-archive:PATH`: a tar of an image layout.
+    Archive(PathBuf),
+    /// `oci:PATH`: the folder of an image layout.
+    Layout(PathBuf),
+}
+
+/// One `[[device]]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// `path` in the image, without a leading `/`.
+    pub path: String,
+    /// `type`, `major` and `minor`.
+    pub kind: DeviceKind,
+    /// `mode`: permission bits, 0600 by default.
+    pub mode: u16,
+}
+
+/// What a device node is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// `char`.
+    Char {
+        /// Major number, below 4096.
+        major: u32,
+        /// Minor number, below 2^20.
+        minor: u32,
+    },
+    /// `block`.
+    Block {
+        /// Major number, below 4096.
+        major: u32,
+        /// Minor number, below 2^20.
+        minor: u32,
+    },
+    /// `fifo`.
+    Fifo,
+}
+
+/// What is done about a package's maintainer scripts that the builder does not cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ScriptRule {
+    /// `ignore`: nothing; the author knows that the image does not need what they would do.
+    Ignore,
+}
+
+impl Recipe {
+    /// The recipe that `files` (what is extended first) make together. Reads nothing.
+    ///
+    /// # Errors
+    /// The first fault, with its place.
+    pub fn parse(files: Vec<Arc<Source>>) -> Result<Self, Diagnostic> {
+        let mut merged = merge::Merged::default();
+        for file in &files {
+            merged.lay(file, raw::RawRecipe::parse(file)?)?;
+        }
+        check::recipe(files, merged)
+    }
+
+    /// The file that was asked for.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.files.last().map_or(Path::new(""), |file| file.path())
+    }
+}
+
+impl Arch {
+    /// Debian's word.
+    #[must_use]
+    pub fn debian(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+        }
+    }
+
+    /// The word of OCI's `platform.architecture`.
+    #[must_use]
+    pub fn oci(self) -> &'static str {
+        match self {
+            Self::X86_64 => "amd64",
+        }
+    }
+}
+
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::X86_64 => f.write_str("x86_64"),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! From what the files say together to a valid [`Recipe`].
+
+use super::{
+    Arch, Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
+    diagnostic::Diagnostic,
+    merge::Merged,
+    place::{Place, Source},
+    raw::{RawDevice, RawOci},
+};
+use berth_contract::{
+    cmdline::ROOTHASH,
+    container::{ByteSize, ContainerSpec},
+    engine::EngineKind,
+    version::BadName,
+};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
+
+type Checked<T> = Result<T, Diagnostic>;
+
+/// Checks every value by itself, and what can be said about several without knowing the packages.
+pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe> {
+    // What is missing altogether is shown at the beginning of the recipe itself.
+    let top = files.last().map(|file| Place::new(file, 0..0));
+    let Some(top) = top else { unreachable!("a chain of recipes has at least one file") };
+    let needed = |value: Option<Located<String>>, key: &str, example: &str| {
+        value.ok_or_else(|| {
+            Diagnostic::new(&top, format!("key `{key}` is missing")).hint(format!("add {key} = {example:?}"))
+        })
+    };
+    let recipe = Recipe {
+        id: named(needed(merged.id, "id", "my-host")?)?,
+        version: merged.version.map(named).transpose()?,
+        arch: merged.arch.map_or(Ok(Arch::X86_64), |arch| one_of(&arch, &[("x86_64", Arch::X86_64)]))?,
+        debian: Debian {
+            suite: suite(needed(merged.suite, "debian.suite", "trixie")?)?,
+            archives: set(merged.archives, suite)?,
+            components: components(merged.components)?,
+            mirror: set(merged.mirror, mirror)?,
+            keyring: merged.keyring.map(path),
+            packages: set(merged.packages, package)?,
+            provided: set(merged.provided, package)?,
+            drop: drops(merged.drop)?,
+        },
+        kernel: Kernel {
+            package: package(needed(merged.kernel, "kernel.package", "linux-image-cloud-amd64")?)?,
+            cmdline: merged.cmdline.into_iter().map(word).collect::<Checked<_>>()?,
+            modules: set(merged.modules, module)?,
+        },
+        engine: merged.engine.map(engine).transpose()?,
+        disk: disk([("esp", merged.esp, 256 << 20), ("slot", merged.slot, 1 << 30), ("var", merged.var, 512 << 20)]),
+        overlays: set(merged.overlays, Ok)?.into_iter().map(overlay).collect::<Checked<_>>()?,
+        oci: merged.oci.into_iter().map(oci).collect::<Checked<_>>()?,
+        containers: merged.containers.into_iter().map(container).collect::<Checked<_>>()?,
+        devices: merged.devices.into_iter().map(device).collect::<Checked<_>>()?,
+        scripts: scripts(merged.scripts)?,
+        files,
+    };
+    if let Some(compression) = merged.compression {
+        one_of(&compression, &[("none", ())])?;
+    }
+    unique(&recipe.containers, "container", |container| &container.name)?;
+    unique(&recipe.devices, "device", |device| &device.path)?;
+    let workload = recipe.containers.first().map(|c| &c.place).or(recipe.oci.first().map(|oci| &oci.image.place));
+    match (workload, &recipe.engine) {
+        (Some(place), None) => Err(Diagnostic::new(place, "no container engine would run this")
+            .hint("add the table [engine] with kind = \"docker\"")),
+        _ => Ok(recipe),
+    }
+}
+
+fn named<T: FromStr<Err = BadName>>(text: Located<String>) -> Checked<Located<T>> {
+    match text.value.parse() {
+        Ok(value) => Ok(Located { value, place: text.place }),
+        Err(bad) => Err(Diagnostic::new(&text.place, format!("{} is not valid", bad.what))
+            .wanted(bad.wanted)
+            .found(format!("{:?}", bad.found))),
+    }
+}
+
+fn one_of<T: Copy>(text: &Located<String>, known: &[(&str, T)]) -> Checked<T> {
+    known.iter().find(|(name, _)| *name == text.value).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        Diagnostic::new(&text.place, "unknown value")
+            .wanted(names.join(", "))
+            .found(format!("{:?}", text.value))
+            .nearest(&text.value, names)
+    })
+}
+
+/// Drops repetitions (a recipe may ask for what its base asks for already) and checks the rest.
+fn set<T>(
+    items: Vec<Located<String>>,
+    check: impl Fn(Located<String>) -> Checked<Located<T>>,
+) -> Checked<Vec<Located<T>>> {
+    let mut seen = std::collections::BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.value.clone())).map(check).collect()
+}
+
+/// Passes `text` on when it is made of letters, digits and `others`, and starts with a letter or digit.
+fn spelled(text: Located<String>, what: &str, others: &str, example: &str) -> Checked<Located<String>> {
+    let good = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && text.value.chars().all(good) && !text.value.contains("..") {
+        return Ok(text);
+    }
+    let others: Vec<_> = others.chars().map(String::from).collect();
+    Err(Diagnostic::new(&text.place, format!("{what} is not valid"))
+        .wanted(format!("letters, digits and {}, e.g. {example:?}", others.join(" ")))
+        .found(format!("{:?}", text.value)))
+}
+
+fn suite(text: Located<String>) -> Checked<Located<String>> {
+    spelled(text, "name of a suite", "-._/", "trixie")
+}
+
+fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
+    let items = set(items, |text| spelled(text, "name of a component", "-._/", "main"))?;
+    Ok(if items.is_empty() { vec!["main".to_owned()] } else { items.into_iter().map(|item| item.value).collect() })
+}
+
+fn mirror(text: Located<String>) -> Checked<Located<String>> {
+    let rest = ["http://", "https://", "file:///"].iter().find_map(|scheme| text.value.strip_prefix(scheme));
+    if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control())) {
+        return Ok(text);
+    }
+    Err(Diagnostic::new(&text.place, "mirror is not valid")
+        .wanted("a URL that starts with http://, https:// or file:///")
+        .found(format!("{:?}", text.value)))
+}
+
+/// Debian policy 5.6.7: at least two characters, lower-case letters, digits, `+ - .`, starting with a letter or digit.
+fn package(text: Located<String>) -> Checked<Located<String>> {
+    let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
+    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && text.value.len() >= 2 && text.value.bytes().all(good) {
+        return Ok(text);
+    }
+    Err(Diagnostic::new(&text.place, "name of a package is not valid")
+        .wanted("at least two lower-case letters, digits and + - .")
+        .found(format!("{:?}", text.value)))
+}
+
+fn module(text: Located<String>) -> Checked<Located<String>> {
+    spelled(text, "name of a kernel module", "_-", "br_netfilter")
+}
+
+/// One word of the kernel command line, as the kernel splits it: blanks only between double quotes.
+fn word(text: Located<String>) -> Checked<String> {
+    let mut quoted = false;
+    let printable = text.value.chars().all(|c| {
+        quoted ^= c == '"';
+        c.is_ascii_graphic() || (c == ' ' && quoted)
+    });
+    if text.value.is_empty() || !printable || quoted {
+        return Err(Diagnostic::new(&text.place, "word of the kernel command line is not valid")
+            .wanted("one word of printable ASCII, blanks only between double quotes")
+            .found(format!("{:?}", text.value)));
+    }
+    if text.value.split('=').next() == Some(ROOTHASH) {
+        return Err(Diagnostic::new(&text.place, format!("{ROOTHASH}= is set by the build")));
+    }
+    Ok(text.value)
+}
+
+fn drops(globs: Vec<Located<String>>) -> Checked<Drops> {
+    let globs =
+        set(globs, |glob| match glob.value.strip_prefix('/') {
+            Some(rest) => Err(Diagnostic::new(&glob.place, "paths of the image are relative to its root")
+                .hint(format!("write {rest:?}"))),
+            None if glob.value.is_empty() => Err(Diagnostic::new(&glob.place, "glob is empty")),
+            None => Ok(glob),
+        })?;
+    Drops::new(globs).map_err(|(glob, why)| {
+        Diagnostic::new(&glob.place, format!("glob is not valid: {why}")).found(format!("{:?}", glob.value))
+    })
+}
+
+fn engine(kind: Located<String>) -> Checked<Located<EngineKind>> {
+    let known = [EngineKind::Docker, EngineKind::Containerd, EngineKind::Podman].map(|kind| (kind.to_string(), kind));
+    let known: Vec<_> = known.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    Ok(Located { value: one_of(&kind, &known)?, place: kind.place })
+}
+
+fn disk(sizes: [(&'static str, Option<Located<ByteSize>>, u64); 3]) -> Disk {
+    let mut places = BTreeMap::new();
+    let [esp, slot, var] = sizes.map(|(key, size, default)| match size {
+        Some(size) => {
+            places.insert(key, size.place);
+            size.value
+        }
+        None => ByteSize(default),
+    });
+    Disk { esp, slot, var, places }
+}
+
+fn path(text: Located<String>) -> Located<PathBuf> {
+    Located { value: text.place.folder().join(&text.value), place: text.place }
+}
+
+fn overlay(text: Located<String>) -> Checked<Located<Overlay>> {
+    if text.value.starts_with("./") || text.value.starts_with("../") {
+        return Ok(path(text).map(Overlay::Path));
+    }
+    if text.value.contains('/') {
+        return Err(Diagnostic::new(&text.place, "overlay is neither a name nor a relative path")
+            .wanted("\"NAME\" for overlays/NAME, or \"./PATH\" for a folder beside this file")
+            .found(format!("{:?}", text.value)));
+    }
+    Ok(spelled(text, "name of an overlay", "-._", "base")?.map(Overlay::Named))
+}
+
+fn oci(entry: Located<RawOci>) -> Checked<OciEntry> {
+    let RawOci { image, name } = entry.value;
+    let image = entry.place.locate(image);
+    let source = match image.value.split_once(':') {
+        Some(("oci-archive", path)) if !path.is_empty() => OciSource::Archive(image.place.folder().join(path)),
+        Some(("oci", path)) if !path.is_empty() => OciSource::Layout(image.place.folder().join(path)),
+        _ => {
+            return Err(Diagnostic::new(&image.place, "image is not valid")
+                .wanted("oci-archive:FILE.tar or oci:FOLDER")
+                .found(format!("{:?}", image.value)));
+        }
+    };
+    let name = name.map(|name| spelled(entry.place.locate(name), "name of an image", "-._/:@", "hello:1.0"));
+    Ok(OciEntry { image: Located { value: source, place: image.place }, name: name.transpose()? })
+}
+
+fn container(container: Located<ContainerSpec>) -> Checked<Located<ContainerSpec>> {
+    match container.value.check() {
+        Ok(()) => Ok(container),
+        Err(fault) => Err(Diagnostic::new(&container.place, fault)),
+    }
+}
+
+fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
+    let at = |value| entry.place.locate(value);
+    let RawDevice { path, kind, major, minor, mode } = entry.value;
+    let path = at(path);
+    if path.value.split('/').any(|part| ["", ".", ".."].contains(&part)) {
+        return Err(Diagnostic::new(&path.place, "path of a device is not valid")
+            .wanted("path relative to the image's root, without . and .., e.g. \"dev/fuse\"")
+            .found(format!("{:?}", path.value)));
+    }
+    let number = |value: Option<toml::Spanned<u32>>, key: &str, limit: u32| match value {
+        None => Err(Diagnostic::new(&entry.place, format!("key `{key}` is missing"))),
+        Some(number) if *number.as_ref() >= limit => {
+            let place = entry.place.within(number.span());
+            Err(Diagnostic::new(&place, format!("{key} is too large"))
+                .wanted(format!("0 to {}", limit - 1))
+                .found(number.as_ref().to_string()))
+        }
+        Some(number) => Ok(number.into_inner()),
+    };
+    let kind = match kind.as_ref().as_str() {
+        // Linux packs a device number into 32 bits: 12 for the major number, 20 for the minor one.
+        "char" => DeviceKind::Char { major: number(major, "major", 1 << 12)?, minor: number(minor, "minor", 1 << 20)? },
+        "block" => {
+            DeviceKind::Block { major: number(major, "major", 1 << 12)?, minor: number(minor, "minor", 1 << 20)? }
+        }
+        _ => one_of(&at(kind), &[("fifo", DeviceKind::Fifo)])?,
+    };
+    let mode = match mode.map(at) {
+        None => 0o600,
+        Some(mode) => match u16::from_str_radix(&mode.value, 8) {
+            Ok(bits) if bits <= 0o7777 && !mode.value.starts_with('+') => bits,
+            _ => {
+                return Err(Diagnostic::new(&mode.place, "mode is not valid")
+                    .wanted("octal digits up to 7777, e.g. \"0660\"")
+                    .found(format!("{:?}", mode.value)));
+            }
+        },
+    };
+    Ok(Located { value: Device { path: path.value, kind, mode }, place: entry.place })
+}
+
+fn scripts(rules: BTreeMap<String, (Located<()>, Located<String>)>) -> Checked<BTreeMap<String, Located<ScriptRule>>> {
+    let rules = rules.into_iter().map(|(name, (key, rule))| {
+        let name = package(Located { value: name, place: key.place })?;
+        let value = one_of(&rule, &[("ignore", ScriptRule::Ignore)])?;
+        Ok((name.value, Located { value, place: name.place }))
+    });
+    rules.collect()
+}
+
+fn unique<T>(items: &[Located<T>], what: &str, name: impl Fn(&T) -> &str) -> Checked<()> {
+    let mut seen = BTreeMap::new();
+    for item in items {
+        if let Some(first) = seen.insert(name(&item.value), &item.place) {
+            return Err(Diagnostic::new(&item.place, format!("{what} {:?} is declared twice", name(&item.value)))
+                .found(format!("the first one at {first}"))
+                .hint(format!("to replace what is inherited, write {what} = {{ remove = [...], add = [...] }}")));
+        }
+    }
+    Ok(())
+}

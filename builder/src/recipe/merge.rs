@@ -1,0 +1,142 @@
+//! A recipe and those it extends, put together: tables merge, scalars override, arrays append, `remove` takes away.
+
+use super::{
+    diagnostic::Diagnostic,
+    place::{Located, Source},
+    raw::{RawDevice, RawList, RawOci, RawRecipe, locate},
+};
+use berth_contract::container::{ByteSize, ContainerSpec};
+use std::{collections::BTreeMap, sync::Arc};
+use toml::Spanned;
+
+/// What all files of a chain say together, each value with its place.
+#[derive(Debug, Default)]
+pub(super) struct Merged {
+    pub(super) id: Option<Located<String>>,
+    pub(super) version: Option<Located<String>>,
+    pub(super) arch: Option<Located<String>>,
+    pub(super) suite: Option<Located<String>>,
+    pub(super) archives: Vec<Located<String>>,
+    pub(super) components: Vec<Located<String>>,
+    pub(super) mirror: Vec<Located<String>>,
+    pub(super) keyring: Option<Located<String>>,
+    pub(super) packages: Vec<Located<String>>,
+    pub(super) provided: Vec<Located<String>>,
+    pub(super) drop: Vec<Located<String>>,
+    pub(super) kernel: Option<Located<String>>,
+    pub(super) cmdline: Vec<Located<String>>,
+    pub(super) modules: Vec<Located<String>>,
+    pub(super) engine: Option<Located<String>>,
+    pub(super) esp: Option<Located<ByteSize>>,
+    pub(super) slot: Option<Located<ByteSize>>,
+    pub(super) var: Option<Located<ByteSize>>,
+    pub(super) compression: Option<Located<String>>,
+    pub(super) overlays: Vec<Located<String>>,
+    pub(super) oci: Vec<Located<RawOci>>,
+    pub(super) containers: Vec<Located<ContainerSpec>>,
+    pub(super) devices: Vec<Located<RawDevice>>,
+    pub(super) scripts: BTreeMap<String, (Located<()>, Located<String>)>,
+}
+
+/// What an item of a list is called in `remove`.
+trait Named {
+    fn name(&self) -> &str;
+}
+
+impl Named for String {
+    fn name(&self) -> &str {
+        self
+    }
+}
+
+impl Named for RawOci {
+    fn name(&self) -> &str {
+        self.name.as_ref().unwrap_or(&self.image).as_ref()
+    }
+}
+
+impl Named for ContainerSpec {
+    fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Named for RawDevice {
+    fn name(&self) -> &str {
+        self.path.as_ref()
+    }
+}
+
+impl Merged {
+    /// Lays the next file of the chain, `raw` as read from `source`, over what the files before it said.
+    pub(super) fn lay(&mut self, source: &Arc<Source>, raw: RawRecipe) -> Result<(), Diagnostic> {
+        let RawRecipe { debian, kernel, engine, disk, .. } = raw;
+        for (into, value) in [
+            (&mut self.id, raw.id),
+            (&mut self.version, raw.version),
+            (&mut self.arch, raw.arch),
+            (&mut self.suite, debian.suite),
+            (&mut self.keyring, debian.keyring),
+            (&mut self.kernel, kernel.package),
+            (&mut self.engine, engine.kind),
+            (&mut self.compression, disk.compression),
+        ] {
+            scalar(into, source, value);
+        }
+        for (into, value) in [(&mut self.esp, disk.esp), (&mut self.slot, disk.slot), (&mut self.var, disk.var)] {
+            scalar(into, source, value);
+        }
+        for (into, key, change) in [
+            (&mut self.archives, "debian.archives", debian.archives),
+            (&mut self.components, "debian.components", debian.components),
+            (&mut self.mirror, "debian.mirror", debian.mirror),
+            (&mut self.packages, "debian.packages", debian.packages),
+            (&mut self.provided, "debian.provided", debian.provided),
+            (&mut self.drop, "debian.drop", debian.drop),
+            (&mut self.cmdline, "kernel.cmdline", kernel.cmdline),
+            (&mut self.modules, "kernel.modules", kernel.modules),
+            (&mut self.overlays, "overlays", raw.overlays),
+        ] {
+            list(into, source, key, change)?;
+        }
+        list(&mut self.oci, source, "oci", raw.oci)?;
+        list(&mut self.containers, source, "container", raw.container)?;
+        list(&mut self.devices, source, "device", raw.device)?;
+        for (name, rule) in raw.scripts {
+            let name = locate(source, name);
+            self.scripts.insert(name.value.clone(), (name.map(|_| ()), locate(source, rule)));
+        }
+        Ok(())
+    }
+}
+
+fn scalar<T>(into: &mut Option<Located<T>>, source: &Arc<Source>, value: Option<Spanned<T>>) {
+    if let Some(value) = value {
+        *into = Some(locate(source, value));
+    }
+}
+
+fn list<T: Named>(
+    into: &mut Vec<Located<T>>,
+    source: &Arc<Source>,
+    key: &str,
+    change: RawList<T>,
+) -> Result<(), Diagnostic> {
+    for gone in change.remove {
+        let gone = locate(source, gone);
+        let before = into.len();
+        let names: Vec<String> = into.iter().map(|item| item.value.name().to_owned()).collect();
+        into.retain(|item| item.value.name() != gone.value);
+        if into.len() == before {
+            return Err(Diagnostic::new(&gone.place, format!("{key} has no {:?} to remove", gone.value))
+                .wanted(if names.is_empty() {
+                    format!("a value of {key} in a recipe that this one extends, but there is none")
+                } else {
+                    format!("one of {}", names.join(", "))
+                })
+                .nearest(&gone.value, names.iter().map(String::as_str)));
+        }
+    }
+    into.extend(change.add.into_iter().map(|item| locate(source, item)));
+    Ok(())
+}

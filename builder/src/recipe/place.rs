@@ -1,0 +1,157 @@
+//! Where a value stands in a recipe's text, kept so that a fault found much later can still point at it.
+
+use std::{
+    fmt,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// A recipe file: its path as the user would write it, and its text.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Source {
+    path: PathBuf,
+    text: String,
+}
+
+/// A stretch of a recipe's text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Place {
+    source: Arc<Source>,
+    span: Range<usize>,
+}
+
+/// A value and the place where the recipe says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands.
+    pub place: Place,
+}
+
+impl Source {
+    /// The text of the file at `path`.
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
+        Arc::new(Self { path: path.into(), text: text.into() })
+    }
+
+    /// The file's path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file's text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Place {
+    /// The bytes `span` of `source`; cut to the text where it goes beyond.
+    #[must_use]
+    pub fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+        let inside = |at: usize| {
+            let at = at.min(source.text.len());
+            (0..=at).rev().find(|&at| source.text.is_char_boundary(at)).unwrap_or(0)
+        };
+        let start = inside(span.start);
+        Self { source: Arc::clone(source), span: start..inside(span.end).max(start) }
+    }
+
+    /// Another place of the same file.
+    pub(super) fn within(&self, span: Range<usize>) -> Self {
+        Self::new(&self.source, span)
+    }
+
+    /// A value of the same file, with its place.
+    pub(super) fn locate<T>(&self, value: toml::Spanned<T>) -> Located<T> {
+        let place = self.within(value.span());
+        Located { value: value.into_inner(), place }
+    }
+
+    /// Path of the file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.source.path()
+    }
+
+    /// The folder that relative paths of this file start from.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path().parent().unwrap_or(Path::new(""))
+    }
+
+    /// Line of its first character, from 1.
+    #[must_use]
+    pub fn line(&self) -> usize {
+        self.source.text[..self.span.start].matches('\n').count() + 1
+    }
+
+    /// Column of its first character, in characters from 1.
+    #[must_use]
+    pub fn column(&self) -> usize {
+        self.source.text[self.line_start()..self.span.start].chars().count() + 1
+    }
+
+    fn line_start(&self) -> usize {
+        self.source.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1)
+    }
+
+    /// The line with a caret under every character of the place that lies on it.
+    pub(super) fn excerpt(&self) -> String {
+        let text = &self.source.text;
+        let start = self.line_start();
+        let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+        let line = text[start..end].trim_end().replace('\t', " ");
+        let number = self.line().to_string();
+        let carets = text[self.span.start..self.span.end.min(end).max(self.span.start)].trim_end().chars().count();
+        let (gutter, blank) = (" ".repeat(number.len()), " ".repeat(self.column() - 1));
+        format!("{gutter} |\n{number} | {line}\n{gutter} | {blank}{}", "^".repeat(carets.max(1)))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.path().display(), self.line(), self.column())
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Place({self})")
+    }
+}
+
+impl<T> Located<T> {
+    /// The same place with another value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Located<U> {
+        Located { value: change(self.value), place: self.place }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = Source::new("r.toml", "a = 1\n\té = \"ü\"  # x\n");
+        let at = source.text().find("\"ü\"").unwrap();
+        let place = Place::new(&source, at..at + 4);
+        assert_eq!(place.to_string(), "r.toml:2:6");
+        assert_eq!(place.excerpt(), "  |\n2 |  é = \"ü\"  # x\n  |      ^^^");
+    }
+
+    #[test]
+    fn places_beyond_the_text_or_over_several_lines_do_not_panic() {
+        let source = Source::new("r.toml", "ü\nb");
+        assert_eq!(Place::new(&source, 1..99).excerpt(), "  |\n1 | ü\n  | ^");
+        assert_eq!(Place::new(&source, 99..100).to_string(), "r.toml:2:2");
+        let empty = Source::new("e.toml", "");
+        assert_eq!(Place::new(&empty, 0..0).excerpt(), "  |\n1 | \n  | ^");
+    }
+}

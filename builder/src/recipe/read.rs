@@ -1,0 +1,79 @@
+//! Reading a recipe and what it extends from disk.
+
+use super::{
+    Recipe,
+    diagnostic::Diagnostic,
+    place::{Place, Source},
+    raw::{RawRecipe, locate},
+};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Largest recipe file, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
+
+/// A recipe that cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file that was asked for cannot be read.
+    #[error("cannot read recipe {}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its content is at fault, or what it extends.
+    #[error(transparent)]
+    Content(#[from] Diagnostic),
+}
+
+/// Reads the recipe at `path` and all that it extends.
+///
+/// # Errors
+/// Files that cannot be read, a cycle of `extends`, and every fault of the content, with its place.
+pub fn read(path: &Path) -> Result<Recipe, ReadError> {
+    let text = text(path).map_err(|source| ReadError::File { path: path.to_owned(), source })?;
+    let mut chain = vec![Source::new(path, text)];
+    let mut seen = vec![identity(path)];
+    while let Some((base, place)) = extends(&chain[chain.len() - 1])? {
+        if seen.contains(&identity(&base)) {
+            let names: Vec<_> = chain.iter().map(|file| file.path().display().to_string()).collect();
+            return Err(Diagnostic::new(&place, "extends goes in a circle")
+                .found(format!("{} → {}", names.join(" → "), base.display()))
+                .into());
+        }
+        let text = self::text(&base).map_err(|error| {
+            Diagnostic::new(&place, format!("cannot read {}: {error}", base.display()))
+                .wanted("path of a recipe, relative to this file's folder")
+        })?;
+        seen.push(identity(&base));
+        chain.push(Source::new(base, text));
+    }
+    chain.reverse();
+    Ok(Recipe::parse(chain)?)
+}
+
+fn extends(file: &Arc<Source>) -> Result<Option<(PathBuf, Place)>, Diagnostic> {
+    let Some(base) = RawRecipe::parse(file)?.extends else { return Ok(None) };
+    let base = locate(file, base);
+    Ok(Some((base.place.folder().join(&base.value), base.place)))
+}
+
+/// What two names of one file have in common. A file that is not there is found out when it is read.
+fn identity(path: &Path) -> PathBuf {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned())
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(MAX_SIZE + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_SIZE {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {MAX_SIZE} bytes")));
+    }
+    Ok(text)
+}
