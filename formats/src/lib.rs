@@ -5,4 +5,5 @@ pub mod data;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;
+pub mod pe;
 pub mod range;
