@@ -1,6 +1,7 @@
 //! One module per on-disk format: bytes in, bytes out, no policy.
 #![deny(missing_docs)]
 
+pub mod cpio;
 pub mod data;
 pub mod ext4;
 pub mod fat;
