@@ -1,0 +1,9 @@
+//! From the assembled tree to the files of a build.
+
+pub mod disk;
+pub mod esp;
+pub mod initrd;
+pub mod manifest;
+pub mod rootfs;
+pub mod staging;
+pub mod uki;

@@ -1,0 +1,175 @@
+//! The initrd: the static init and the modules that find the disk. Small, since firmware reads it slowly.
+
+use crate::tree::{Kind, Tree};
+use berth_contract::paths::MODULES;
+use berth_formats::{
+    cpio::{self, Node},
+    data::Data,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, Write},
+};
+
+/// Modules for the disks that a host may boot from, and for the root file system. Those that a kernel does not have (or has
+/// built in) are left out; [`NEEDED`] must be there.
+const STORAGE: &[&str] = &[
+    // virtual machines
+    "virtio_blk",
+    "virtio_scsi",
+    "virtio_pci",
+    "virtio_mmio",
+    "vmw_pvscsi",
+    "hv_storvsc",
+    "hv_vmbus",
+    "xen_blkfront",
+    // NVMe, SATA, SCSI, RAID controllers
+    "nvme",
+    "ahci",
+    "ata_piix",
+    "sd_mod",
+    "mpt3sas",
+    "megaraid_sas",
+    "mptspi",
+    "hpsa",
+    "aacraid",
+    "smartpqi",
+    // USB and memory cards
+    "xhci_pci",
+    "ehci_pci",
+    "usb_storage",
+    "uas",
+    "mmc_block",
+    "sdhci_pci",
+    "sdhci_acpi",
+    // root file system; the SHA-256 and CRC-32C of this very processor
+    "dm_verity",
+    "erofs",
+    "overlay",
+    "sha256_ssse3",
+    "sha256_x86",
+    "crc32c_intel",
+];
+
+/// Without these there is no root file system.
+const NEEDED: &[&str] = &["dm_verity", "erofs"];
+
+/// zstd level: the initrd is small, and unpacking costs the same at any level.
+const LEVEL: i32 = 19;
+
+/// What can go wrong in making the initrd.
+#[derive(Debug, thiserror::Error)]
+pub enum InitrdError {
+    /// The image's kernel cannot mount the root file system.
+    #[error("kernel {kernel} has no module {module}: the root file system could not be mounted")]
+    MissingModule {
+        /// Kernel release.
+        kernel: String,
+        /// The module.
+        module: &'static str,
+    },
+    /// An index or module that should be in the tree.
+    #[error("{0} is missing in the image")]
+    MissingFile(String),
+    /// A module's content cannot be read.
+    #[error("cannot read {path}")]
+    Read {
+        /// Path in the image.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The archive cannot be made.
+    #[error(transparent)]
+    Cpio(#[from] cpio::CpioError),
+    /// The archive cannot be compressed.
+    #[error("cannot compress the initrd")]
+    Compress(#[source] io::Error),
+}
+
+/// The initrd as the kernel takes it: a newc archive, compressed with zstd.
+///
+/// # Errors
+/// When the image's kernel lacks what the root file system needs, or something cannot be read.
+pub fn initrd(root: &Tree, kernel: &str, init: &Data, epoch: u64) -> Result<Vec<u8>, InitrdError> {
+    let nodes = nodes(root, kernel, init)?;
+    let mut archive = Vec::new();
+    cpio::write(&mut archive, epoch, &nodes)?;
+    let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(InitrdError::Compress)?;
+    encoder.include_checksum(true).map_err(InitrdError::Compress)?;
+    encoder.write_all(&archive).and_then(|()| encoder.finish()).map_err(InitrdError::Compress)
+}
+
+fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {
+    let base = format!("{}/{kernel}", MODULES.trim_start_matches('/'));
+    let index = |name: &str| text(root, &format!("{base}/{name}"));
+    let (dep, builtin) = (index("modules.dep")?, index("modules.builtin")?);
+    let names: BTreeSet<_> = STORAGE.iter().copied().collect();
+    let mut paths = BTreeSet::new();
+    for (path, needs) in dep.lines().filter_map(|line| line.split_once(':')) {
+        if names.contains(module_name(path).as_str()) {
+            paths.insert(path);
+            paths.extend(needs.split_ascii_whitespace());
+        }
+    }
+    let kept: BTreeSet<_> = paths.iter().map(|path| module_name(path)).collect();
+    for module in NEEDED {
+        if !kept.contains(*module) && !builtin.lines().any(|path| module_name(path) == *module) {
+            return Err(InitrdError::MissingModule { kernel: kernel.to_owned(), module });
+        }
+    }
+
+    let file = |mode, data| Node { mode, uid: 0, gid: 0, kind: cpio::Kind::File(data) };
+    let mut nodes = BTreeMap::from([("init".to_owned(), file(0o755, init.clone()))]);
+    for path in &paths {
+        let path = format!("{base}/{path}");
+        nodes.insert(path.clone(), file(0o644, content(root, &path)?));
+    }
+    let lines = |text: String, keep: &dyn Fn(&str) -> bool| -> String {
+        text.lines().filter(|line| keep(line)).flat_map(|line| [line, "\n"]).collect()
+    };
+    let by_path = |line: &str| line.split_once(':').is_some_and(|(path, _)| paths.contains(path));
+    let last_word = |line: &str| line.rsplit(' ').next().is_some_and(|module| kept.contains(&module.replace('-', "_")));
+    let second_word =
+        |line: &str| line.split(' ').nth(1).is_some_and(|module| kept.contains(&module.replace('-', "_")));
+    for (name, text) in [
+        ("modules.dep", lines(dep, &by_path)),
+        ("modules.alias", lines(index("modules.alias")?, &last_word)),
+        ("modules.softdep", lines(index("modules.softdep")?, &second_word)),
+        ("modules.builtin", builtin),
+    ] {
+        nodes.insert(format!("{base}/{name}"), file(0o644, text.into()));
+    }
+
+    let folder = || Node { mode: 0o755, uid: 0, gid: 0, kind: cpio::Kind::Directory };
+    for name in ["dev", "proc", "sys", "run", "sysroot"] {
+        nodes.insert(name.to_owned(), folder());
+    }
+    let parents: Vec<_> =
+        nodes.keys().flat_map(|path| path.match_indices('/').map(|(at, _)| path[..at].to_owned())).collect();
+    for parent in parents {
+        nodes.entry(parent).or_insert_with(folder);
+    }
+    // The kernel opens this before init can mount anything.
+    let console = cpio::Kind::CharDevice { major: 5, minor: 1 };
+    nodes.insert("dev/console".to_owned(), Node { mode: 0o600, uid: 0, gid: 0, kind: console });
+    Ok(nodes)
+}
+
+fn module_name(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.split('.').next().unwrap_or(file).replace('-', "_")
+}
+
+fn content(root: &Tree, path: &str) -> Result<Data, InitrdError> {
+    match root.get(path.as_bytes()).map(|node| &node.kind) {
+        Some(Kind::File(data)) => Ok(data.clone()),
+        _ => Err(InitrdError::MissingFile(format!("/{path}"))),
+    }
+}
+
+fn text(root: &Tree, path: &str) -> Result<String, InitrdError> {
+    let read = |source| InitrdError::Read { path: format!("/{path}"), source };
+    let bytes = content(root, path)?.to_bytes().map_err(read)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}

@@ -1,0 +1,169 @@
+//! `ID_VERSION_ARCH.manifest.json` and `SHA256SUMS`: what went into a build and what came out.
+
+use crate::tree::{Kind, Tree};
+use berth_contract::{
+    digest::{RootHash, Sha256},
+    engine::EngineKind,
+    version::{ImageId, OsVersion},
+};
+use serde::Serialize;
+use std::{collections::BTreeMap, path::Path};
+
+/// Number of the manifest's format; grows when a field changes its meaning or goes away.
+pub const FORMAT: u32 = 1;
+
+/// Everything about a build. Serialises to JSON with sorted keys; holds no clock, host path or user.
+#[derive(Clone, Debug, Serialize)]
+pub struct BuildManifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// `IMAGE_ID`.
+    pub id: ImageId,
+    /// `IMAGE_VERSION`.
+    pub version: OsVersion,
+    /// Architecture as the recipe names it.
+    pub arch: String,
+    /// Seconds since 1970 that every file bears.
+    pub epoch: u64,
+    /// dm-verity root hash of the root file system.
+    pub root_hash: RootHash,
+    /// Kernel command line of the UKI.
+    pub cmdline: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// The bundled engine and the Debian version of its package.
+    pub engine: Option<EngineEntry>,
+    /// What was used.
+    pub inputs: Inputs,
+    /// Bytes of the root file system by where they come from.
+    pub sizes: BTreeMap<String, u64>,
+    /// Every path of the root file system.
+    pub files: Vec<FileEntry>,
+    /// Every output but this manifest, by file name.
+    pub outputs: BTreeMap<String, OutputEntry>,
+}
+
+/// The bundled engine.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineEntry {
+    /// Which.
+    pub kind: EngineKind,
+    /// Debian version of its package.
+    pub version: String,
+}
+
+/// What a build was made of.
+#[derive(Clone, Debug, Serialize)]
+pub struct Inputs {
+    /// SHA-256 of the recipe as merged.
+    pub recipe: Sha256,
+    /// SHA-256 of the lock file.
+    pub lock: Sha256,
+    /// Packages.
+    pub packages: Vec<PackageEntry>,
+    /// Names that the recipe takes as satisfied without a package.
+    pub provided: Vec<String>,
+    /// OCI images by name, with their image id.
+    pub oci: BTreeMap<String, String>,
+    /// Our own programs by path in the image.
+    pub programs: BTreeMap<String, Sha256>,
+}
+
+/// A package in the image.
+#[derive(Clone, Debug, Serialize)]
+pub struct PackageEntry {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// Architecture.
+    pub arch: String,
+    /// Digest of the .deb.
+    pub sha256: Sha256,
+}
+
+/// A path in the image.
+#[derive(Clone, Debug, Serialize)]
+pub struct FileEntry {
+    /// Absolute path; bytes that are not UTF-8 are replaced.
+    pub path: String,
+    /// `dir`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
+    pub kind: &'static str,
+    /// Permission bits in octal, e.g. `0755`.
+    pub mode: String,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Size of a regular file in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// Target of a link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Where it comes from.
+    pub origin: String,
+}
+
+/// A file of the build.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputEntry {
+    /// Length in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
+/// Every path of `tree`, in order.
+#[must_use]
+pub fn files(tree: &Tree) -> Vec<FileEntry> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    tree.iter()
+        .map(|(path, node)| {
+            let (kind, size, target) = match &node.kind {
+                Kind::Dir => ("dir", None, None),
+                Kind::File(data) => ("file", Some(data.len()), None),
+                Kind::Symlink(target) => ("symlink", None, Some(text(target))),
+                Kind::HardLink(target) => ("hardlink", None, Some(format!("/{}", text(target)))),
+                Kind::CharDevice { .. } => ("char", None, None),
+                Kind::BlockDevice { .. } => ("block", None, None),
+                Kind::Fifo => ("fifo", None, None),
+            };
+            FileEntry {
+                path: format!("/{}", text(path)),
+                kind,
+                mode: format!("{:04o}", node.meta.mode),
+                uid: node.meta.uid,
+                gid: node.meta.gid,
+                size,
+                target,
+                origin: node.origin.to_string(),
+            }
+        })
+        .collect()
+}
+
+/// The text of `SHA256SUMS`, as `sha256sum -c` reads it.
+#[must_use]
+pub fn checksums(outputs: &BTreeMap<String, OutputEntry>) -> String {
+    outputs.iter().map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect()
+}
+
+/// Length and digest of the file at `path`, read once.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn measure(path: &Path) -> std::io::Result<OutputEntry> {
+    use sha2::Digest;
+    use std::io::Read;
+    let mut file = std::fs::File::open(path)?;
+    let (mut hash, mut buffer, mut size) = (sha2::Sha256::new(), vec![0; 1 << 20], 0);
+    loop {
+        let count = file.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(OutputEntry { size, sha256: Sha256(hash.finalize().into()) });
+        }
+        hash.update(&buffer[..count]);
+        size += count as u64;
+    }
+}
