@@ -3,6 +3,7 @@
 
 pub mod cpio;
 pub mod data;
+pub mod deb;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;

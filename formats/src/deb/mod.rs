@@ -1,0 +1,168 @@
+//! Debian binary packages, deb(5): an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and
+//! `data.tar[.gz|.xz|.zst]`, read as a stream. Nothing is unpacked, and nothing run.
+
+mod decoder;
+mod entry;
+mod member;
+
+pub use decoder::DataTar;
+pub use entry::{Entry, EntryKind, entries, entries_seekable};
+
+use decoder::Decoder;
+use member::Member;
+use std::{
+    collections::BTreeMap,
+    io::{self, Read},
+};
+
+/// A package whose control part has been read and whose data part is next.
+#[derive(Debug)]
+pub struct Deb<R: Read> {
+    /// The control part.
+    pub control: Control,
+    data: Decoder<Member<R>>,
+}
+
+/// The control part of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Control {
+    /// The file `control`: one deb822 paragraph.
+    pub paragraph: String,
+    /// The other files (`preinst`, `postinst`, `prerm`, `postrm`, `config`, `templates`, `triggers`, `conffiles`,
+    /// `shlibs` ...) by name, without `md5sums`.
+    pub members: BTreeMap<String, Vec<u8>>,
+}
+
+/// What is wrong with a package.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DebError {
+    /// The package cannot be read, or ends early.
+    #[error("Debian package: cannot read {what}")]
+    Read {
+        /// What was being read.
+        what: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not a package.
+    #[error("no Debian package: {what} is {found:?}, expected {wanted:?}")]
+    Magic {
+        /// What was looked at.
+        what: &'static str,
+        /// What it has to be.
+        wanted: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A member is not the one that the format wants next.
+    #[error("Debian package: member {found:?} where {wanted} was expected")]
+    Member {
+        /// What was expected.
+        wanted: &'static str,
+        /// What stands there.
+        found: String,
+    },
+    /// A compression that we do not know.
+    #[error("Debian package: {member:?} is compressed in an unknown way; known are .gz, .xz, .zst and none")]
+    Compression {
+        /// The member.
+        member: String,
+    },
+    /// Something is larger than it may be.
+    #[error("Debian package: {what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What.
+        what: String,
+        /// What it may have at most.
+        limit: u64,
+    },
+    /// The control part has no, or no proper, file `control`.
+    #[error("Debian package: control.tar {reason}")]
+    Control {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// An entry of a tar that we do not take.
+    #[error("Debian package: entry {path:?}: {reason}")]
+    Entry {
+        /// As it stands in the tar.
+        path: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// Bytes that control.tar may have, packed and unpacked, and any one file in it.
+const CONTROL_LIMIT: u64 = 32 << 20;
+const CONTROL_MEMBER_LIMIT: u64 = 4 << 20;
+
+impl<R: Read> Deb<R> {
+    /// Reads up to the beginning of the data part.
+    ///
+    /// # Errors
+    /// When the reader fails, or what it gives is no package of format 2.
+    pub fn open(mut reader: R) -> Result<Self, DebError> {
+        member::magic(&mut reader)?;
+        let (name, size) = member::next(&mut reader)?;
+        if name != "debian-binary" {
+            return Err(DebError::Member { wanted: "debian-binary", found: name });
+        }
+        let version = member::whole(&mut reader, &name, size, 256)?;
+        if !version.starts_with(b"2.") {
+            let found = String::from_utf8_lossy(&version).into_owned();
+            return Err(DebError::Magic { what: "the format version", wanted: "2.0\n", found });
+        }
+        let (name, size) = required(&mut reader, "control.tar")?;
+        let packed = member::whole(&mut reader, &name, size, CONTROL_LIMIT)?;
+        let decoder = Decoder::new(Member::new(packed.as_slice(), name.clone(), size), &name)?;
+        let control = control(DataTar::new(decoder, name, CONTROL_LIMIT))?;
+        let (name, size) = required(&mut reader, "data.tar")?;
+        let data = Decoder::new(Member::new(reader, name.clone(), size), &name)?;
+        Ok(Self { control, data })
+    }
+
+    /// The unpacked data.tar. Reading fails after `limit` bytes, lest a small package fill the disk, and when the
+    /// package ends early.
+    #[must_use]
+    pub fn into_data(self, limit: u64) -> DataTar<R> {
+        DataTar::new(self.data, "data.tar".to_owned(), limit)
+    }
+}
+
+/// The next member that counts (deb(5): those whose names begin with `_` do not), which has to be the one wanted.
+fn required(reader: &mut impl Read, wanted: &'static str) -> Result<(String, u64), DebError> {
+    loop {
+        let (name, size) = member::next(reader)?;
+        match name.strip_prefix(wanted) {
+            Some(extension) if extension.is_empty() || extension.starts_with('.') => return Ok((name, size)),
+            _ if name.starts_with('_') => {
+                member::whole(reader, &name, size, CONTROL_LIMIT)?;
+            }
+            _ => return Err(DebError::Member { wanted, found: name }),
+        }
+    }
+}
+
+fn control(tar: impl Read) -> Result<Control, DebError> {
+    let failed = |source| DebError::Read { what: "control.tar".to_owned(), source };
+    let mut archive = tar::Archive::new(tar);
+    let mut members = BTreeMap::new();
+    for entry in archive.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        let name = entry::normalised(&entry.path_bytes())?;
+        if !entry.header().entry_type().is_file() || name == "md5sums" {
+            continue;
+        }
+        if entry.size() > CONTROL_MEMBER_LIMIT {
+            return Err(DebError::TooLarge { what: format!("{name} in control.tar"), limit: CONTROL_MEMBER_LIMIT });
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(failed)?;
+        members.insert(name, bytes);
+    }
+    let paragraph = members.remove("control").ok_or(DebError::Control { reason: "holds no file `control`" })?;
+    let paragraph = String::from_utf8(paragraph).map_err(|_| DebError::Control { reason: "is not UTF-8" })?;
+    Ok(Control { paragraph, members })
+}
