@@ -1,0 +1,329 @@
+//! The one mouth: data goes to stdout, talk to stderr. Colour only underlines what the words say already.
+
+use berth_fetch::progress::{Event, Progress};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::{
+    error::Error,
+    fmt::{self, Display, Write as _},
+    io::{self, IsTerminal, Write},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+/// How much is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Steps too.
+    #[default]
+    Normal,
+    /// Details too.
+    Verbose,
+}
+
+/// How it is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Manner {
+    /// How much.
+    pub verbosity: Verbosity,
+    /// Progress bars: somebody watches.
+    pub bars: bool,
+    /// ANSI colours.
+    pub colour: bool,
+}
+
+/// Where everything that the builder has to say goes through.
+pub struct Report {
+    data: Mutex<Box<dyn Write + Send>>,
+    talk: Mutex<Box<dyn Write + Send>>,
+    manner: Manner,
+    bars: MultiProgress,
+}
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report").field("manner", &self.manner).finish_non_exhaustive()
+    }
+}
+
+impl Report {
+    /// Speaks through the process's own stdout and stderr: bars where stderr is a terminal, colours unless `no_colour` (the
+    /// value of `NO_COLOR` is there and not empty, see no-color.org).
+    #[must_use]
+    pub fn stdio(verbosity: Verbosity, no_colour: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let manner = Manner { verbosity, bars: terminal, colour: terminal && !no_colour };
+        Self::new(Box::new(io::stdout()), Box::new(io::stderr()), manner)
+    }
+
+    /// Writes data to `data` and talk to `talk`. Bars are drawn on the process's stderr.
+    #[must_use]
+    pub fn new(data: Box<dyn Write + Send>, talk: Box<dyn Write + Send>, manner: Manner) -> Self {
+        let draws = manner.bars && manner.verbosity > Verbosity::Quiet;
+        let target = if draws { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { data: Mutex::new(data), talk: Mutex::new(talk), manner, bars: MultiProgress::with_draw_target(target) }
+    }
+
+    /// A line of what was asked for.
+    ///
+    /// # Errors
+    /// When stdout cannot be written.
+    pub fn data(&self, line: impl Display) -> io::Result<()> {
+        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
+        self.bars.suspend(|| writeln!(data, "{line}"))?;
+        data.flush()
+    }
+
+    /// A step of the work, named by its verb: `lock`, `fetch`.
+    pub fn step(&self, name: &str, text: impl Display) {
+        if self.manner.verbosity >= Verbosity::Normal {
+            self.say(&format!("{} {text}", self.paint("1;32", &format!("{name:>8}"))));
+        }
+    }
+
+    /// What only those want to know who ask for it.
+    pub fn detail(&self, text: impl Display) {
+        if self.manner.verbosity >= Verbosity::Verbose {
+            self.say(&format!("         {text}"));
+        }
+    }
+
+    /// Something that the user should look at, though the work goes on.
+    pub fn warning(&self, text: impl Display) {
+        self.fault("warning", "1;33", &text.to_string(), &[]);
+    }
+
+    /// Why the work ended: the error, its causes, and what can be done. Hints are lines of an error's text that start with
+    /// `hint: `, and what `hint` knows about an error or one of its causes.
+    pub fn error(&self, error: &anyhow::Error, hint: impl Fn(&(dyn Error + 'static)) -> Option<String>) {
+        let mut text = String::new();
+        for cause in error.chain().map(ToString::to_string) {
+            // Some errors repeat their cause in their own text.
+            if text.is_empty() {
+                text = cause;
+            } else if !text.contains(&cause) {
+                let indent = "\n    ";
+                _ = write!(text, "\n  caused by: {}", cause.replace('\n', indent));
+            }
+        }
+        let hints: Vec<_> = error.chain().filter_map(hint).collect();
+        self.fault("error", "1;31", &text, &hints);
+    }
+
+    fn fault(&self, label: &str, colour: &str, text: &str, more: &[String]) {
+        let mut hints: Vec<&str> = Vec::new();
+        let mut said = self.paint(colour, label) + ":";
+        for (index, line) in text.lines().enumerate() {
+            match line.trim_start().strip_prefix("hint: ") {
+                Some(hint) => hints.push(hint),
+                None => said += &format!("{}{line}", if index == 0 { " " } else { "\n" }),
+            }
+        }
+        hints.extend(more.iter().map(String::as_str));
+        for (index, hint) in hints.iter().enumerate() {
+            if !hints[..index].contains(hint) {
+                said += &format!("\n{}: {hint}", self.paint("1;36", "hint"));
+            }
+        }
+        self.say(&said);
+    }
+
+    /// The fetch step's progress: a bar on a terminal, a line at the beginning and one at the end elsewhere.
+    #[must_use]
+    pub fn fetching(&self) -> Fetching<'_> {
+        Fetching {
+            report: self,
+            bar: Mutex::new(None),
+            files: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.manner.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn say(&self, text: &str) {
+        let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody is left to tell when stderr is gone.
+        self.bars.suspend(|| _ = writeln!(talk, "{text}"));
+    }
+}
+
+/// Tells how a fetch gets on.
+#[derive(Debug)]
+pub struct Fetching<'a> {
+    report: &'a Report,
+    bar: Mutex<Option<ProgressBar>>,
+    files: AtomicUsize,
+    done: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+impl Fetching<'_> {
+    fn bar(&self, act: impl FnOnce(&ProgressBar)) {
+        if let Some(bar) = self.bar.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            act(bar);
+        }
+    }
+
+    fn planned(&self, files: usize, bytes: u64) {
+        self.files.store(files, Ordering::Relaxed);
+        self.bytes.store(bytes, Ordering::Relaxed);
+        if files == 0 {
+            return;
+        }
+        if !self.report.manner.bars {
+            self.report.step("fetch", format_args!("{files} files, {}", Size(bytes)));
+            return;
+        }
+        let style = ProgressStyle::with_template("   fetch [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {msg}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        let bar = self.report.bars.add(ProgressBar::new(bytes).with_style(style));
+        *self.bar.lock().unwrap_or_else(PoisonError::into_inner) = Some(bar);
+    }
+
+    fn finished(&self, name: &str) {
+        self.report.detail(format_args!("fetched {name}"));
+        let (done, files) = (self.done.fetch_add(1, Ordering::Relaxed) + 1, self.files.load(Ordering::Relaxed));
+        if done == files {
+            self.bar(ProgressBar::finish_and_clear);
+            let bytes = Size(self.bytes.load(Ordering::Relaxed));
+            self.report.step("fetch", format_args!("{done}/{files} files, {bytes}"));
+        } else {
+            self.bar(|bar| bar.set_message(format!("{done}/{files}")));
+        }
+    }
+}
+
+impl Progress for Fetching<'_> {
+    fn event(&self, event: Event<'_>) {
+        match event {
+            Event::Planned { files, bytes } => self.planned(files, bytes),
+            Event::Started { resumed, .. } => self.bar(|bar| bar.inc(resumed)),
+            Event::Received { bytes, .. } => self.bar(|bar| bar.inc(bytes)),
+            Event::Discarded { bytes, .. } => self.bar(|bar| bar.dec(bytes)),
+            Event::Finished { name } => self.finished(name),
+        }
+    }
+}
+
+impl Drop for Fetching<'_> {
+    fn drop(&mut self) {
+        // A fetch that failed leaves no half bar beside its error.
+        self.bar(|bar| bar.finish_and_clear());
+    }
+}
+
+/// A number of bytes for the eye: powers of 1000, as disks and downloads are sold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+impl Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, name) in [(1_000_000_000, "GB"), (1_000_000, "MB"), (1000, "kB")] {
+            if self.0 >= unit {
+                let tenths = self.0 / (unit / 10);
+                return match tenths {
+                    0..100 => write!(f, "{}.{} {name}", tenths / 10, tenths % 10),
+                    _ => write!(f, "{} {name}", tenths / 10),
+                };
+            }
+        }
+        write!(f, "{} bytes", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(verbosity: Verbosity, colour: bool, talk: impl FnOnce(&Report)) -> (String, String) {
+        let (data, words) = (Sink::default(), Sink::default());
+        let manner = Manner { verbosity, bars: false, colour };
+        talk(&Report::new(Box::new(data.clone()), Box::new(words.clone()), manner));
+        let text = |sink: Sink| String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        (text(data), text(words))
+    }
+
+    fn all(report: &Report) {
+        report.data("out/image.raw").unwrap();
+        report.step("lock", "35 packages");
+        report.detail("asked for by the recipe");
+        report.warning("glob matches nothing\nhint: remove it");
+        let inner = anyhow::anyhow!("mirror is down\nno answer\nhint: try another");
+        let error = inner.context("cannot fetch zstd").context("cannot fetch");
+        report.error(&error, |cause| (cause.to_string() == "cannot fetch zstd").then(|| "try another".to_owned()));
+    }
+
+    #[test]
+    fn data_and_talk_go_their_own_ways() {
+        let (data, talk) = said(Verbosity::Verbose, false, all);
+        assert_eq!(data, "out/image.raw\n");
+        assert_eq!(
+            talk,
+            "    lock 35 packages\n         asked for by the recipe\nwarning: glob matches nothing\nhint: remove it\n\
+             error: cannot fetch\n  caused by: cannot fetch zstd\n  caused by: mirror is down\n    no answer\nhint: try another\n"
+        );
+    }
+
+    #[test]
+    fn colours_change_no_word_and_silence_keeps_what_matters() {
+        let (_, plain) = said(Verbosity::Normal, false, all);
+        let (_, colours) = said(Verbosity::Normal, true, all);
+        assert_ne!(plain, colours);
+        let mut bare = String::new();
+        for part in colours.split('\x1b') {
+            bare += part.strip_prefix('[').map_or(part, |code| code.split_once('m').unwrap().1);
+        }
+        assert_eq!(bare, plain);
+        assert!(plain.contains("lock") && !plain.contains("asked for"));
+        let (data, quiet) = said(Verbosity::Quiet, false, all);
+        assert!(data.contains("out/image.raw") && quiet.contains("warning") && !quiet.contains("lock"));
+    }
+
+    #[test]
+    fn a_fetch_is_told_in_two_lines_where_nobody_watches() {
+        let (_, talk) = said(Verbosity::Normal, false, |report| {
+            let fetch = report.fetching();
+            fetch.event(Event::Planned { files: 2, bytes: 118_300_000 });
+            for name in ["a", "b"] {
+                fetch.event(Event::Started { name, size: 9, resumed: 0 });
+                fetch.event(Event::Received { name, bytes: 9 });
+                fetch.event(Event::Finished { name });
+            }
+        });
+        assert_eq!(talk, "   fetch 2 files, 118 MB\n   fetch 2/2 files, 118 MB\n");
+        let (_, nothing) = said(Verbosity::Normal, false, |report| {
+            report.fetching().event(Event::Planned { files: 0, bytes: 0 });
+        });
+        assert_eq!(nothing, "");
+    }
+
+    #[test]
+    fn sizes_read_as_they_are_sold() {
+        for (bytes, text) in
+            [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (9_990_000, "9.9 MB"), (118_300_000, "118 MB")]
+        {
+            assert_eq!(Size(bytes).to_string(), text);
+        }
+    }
+}

@@ -13,6 +13,7 @@ use berth_contract::{
     engine::EngineKind,
     version::BadName,
 };
+use berth_fetch::url::{BadUrl, Url};
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
 
 type Checked<T> = Result<T, Diagnostic>;
@@ -56,7 +57,8 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
         files,
     };
     if let Some(compression) = merged.compression {
-        one_of(&compression, &[("none", ())])?;
+        one_of(&compression, &[("none", ())])
+            .map_err(|fault| fault.hint("the root file system is not compressed: what is published of it is"))?;
     }
     unique(&recipe.containers, "container", |container| &container.name)?;
     unique(&recipe.devices, "device", |device| &device.path)?;
@@ -118,14 +120,13 @@ fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
     Ok(if items.is_empty() { vec!["main".to_owned()] } else { items.into_iter().map(|item| item.value).collect() })
 }
 
-fn mirror(text: Located<String>) -> Checked<Located<String>> {
-    let rest = ["http://", "https://", "file:///"].iter().find_map(|scheme| text.value.strip_prefix(scheme));
-    if rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(|c: char| c.is_whitespace() || c.is_control())) {
-        return Ok(text);
+fn mirror(text: Located<String>) -> Checked<Located<Url>> {
+    match text.value.parse() {
+        Ok(value) => Ok(Located { value, place: text.place }),
+        Err(BadUrl { found, wanted }) => Err(Diagnostic::new(&text.place, "mirror is not valid")
+            .wanted(format!("a URL with {wanted}"))
+            .found(format!("{found:?}"))),
     }
-    Err(Diagnostic::new(&text.place, "mirror is not valid")
-        .wanted("a URL that starts with http://, https:// or file:///")
-        .found(format!("{:?}", text.value)))
 }
 
 /// Debian policy 5.6.7: at least two characters, lower-case letters, digits, `+ - .`, starting with a letter or digit.
@@ -251,13 +252,15 @@ fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
         }
         Some(number) => Ok(number.into_inner()),
     };
-    let kind = match kind.as_ref().as_str() {
-        // Linux packs a device number into 32 bits: 12 for the major number, 20 for the minor one.
-        "char" => DeviceKind::Char { major: number(major, "major", 1 << 12)?, minor: number(minor, "minor", 1 << 20)? },
-        "block" => {
-            DeviceKind::Block { major: number(major, "major", 1 << 12)?, minor: number(minor, "minor", 1 << 20)? }
+    let kind = at(kind);
+    // Linux packs a device number into 32 bits: 12 for the major number, 20 for the minor one.
+    let numbers = || Ok::<_, Diagnostic>((number(major, "major", 1 << 12)?, number(minor, "minor", 1 << 20)?));
+    let kind = match one_of(&kind, &[("char", 'c'), ("block", 'b'), ("fifo", 'p')])? {
+        'p' => DeviceKind::Fifo,
+        letter => {
+            let (major, minor) = numbers()?;
+            if letter == 'c' { DeviceKind::Char { major, minor } } else { DeviceKind::Block { major, minor } }
         }
-        _ => one_of(&at(kind), &[("fifo", DeviceKind::Fifo)])?,
     };
     let mode = match mode.map(at) {
         None => 0o600,

@@ -86,7 +86,17 @@ impl Diagnostic {
                 text.strip_prefix(kind).and_then(|rest| rest.strip_prefix(": ")?.rsplit_once(", expected "))
             {
                 let kind = if kind == "invalid type" { "wrong type" } else { kind };
-                return Self::new(&place, kind).wanted(wanted).found(found);
+                // serde's words for what TOML has other words for.
+                let found = match found {
+                    "map" => "a table",
+                    "sequence" => "a list",
+                    other => other,
+                };
+                let fault = Self::new(&place, kind).wanted(wanted).found(found);
+                return match (found, wanted) {
+                    ("a table", "a string") => fault.hint("a dot makes tables: write a name with a dot in quotes"),
+                    _ => fault,
+                };
             }
         }
         if let Some((found, wanted)) = quoted(text, "unknown variant ") {
@@ -96,7 +106,8 @@ impl Diagnostic {
                 .found(format!("{found:?}"))
                 .nearest(found, known.iter().copied());
         }
-        if let Some((wanted, found)) = text.strip_prefix("expected ").and_then(|rest| rest.rsplit_once(", found ")) {
+        if let Some(rest) = text.strip_prefix("expected ") {
+            let (wanted, found) = rest.rsplit_once(", found ").unwrap_or((rest, place.text()));
             return Self::new(&place, "value cannot be read").wanted(wanted).found(found);
         }
         match text.split_once(", expected ") {

@@ -21,6 +21,7 @@ use berth_contract::{
     engine::EngineKind,
     version::{ImageId, OsVersion},
 };
+use berth_fetch::url::Url;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -75,8 +76,8 @@ pub struct Debian {
     pub archives: Vec<Located<String>>,
     /// `components`, `main` by default.
     pub components: Vec<String>,
-    /// `mirror`: base URLs (http, https or file), tried in this order; empty: `--mirror` or the host's APT sources.
-    pub mirror: Vec<Located<String>>,
+    /// `mirror`: base URLs, tried in this order; empty: `--mirror` or the host's APT sources.
+    pub mirror: Vec<Located<Url>>,
     /// `keyring`: path relative to the working directory, resolved from the file that names it.
     pub keyring: Option<Located<PathBuf>>,
     /// `packages`: names as Debian's policy allows them.

@@ -13,7 +13,7 @@ use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 use toml::Spanned;
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawRecipe {
     pub(super) id: Option<Spanned<String>>,
     pub(super) version: Option<Spanned<String>>,
@@ -31,7 +31,7 @@ pub(super) struct RawRecipe {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawDebian {
     pub(super) suite: Option<Spanned<String>>,
     pub(super) archives: RawList<String>,
@@ -44,7 +44,7 @@ pub(super) struct RawDebian {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawKernel {
     pub(super) package: Option<Spanned<String>>,
     pub(super) cmdline: RawList<String>,
@@ -52,13 +52,13 @@ pub(super) struct RawKernel {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawEngine {
     pub(super) kind: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawDisk {
     pub(super) esp: Option<Spanned<ByteSize>>,
     pub(super) slot: Option<Spanned<ByteSize>>,
@@ -67,14 +67,14 @@ pub(super) struct RawDisk {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawOci {
     pub(super) image: Spanned<String>,
     pub(super) name: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawDevice {
     pub(super) path: Spanned<String>,
     #[serde(rename = "type")]

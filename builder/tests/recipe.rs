@@ -1,0 +1,218 @@
+//! Recipes as their author sees them: what a good one means, and what is said about a bad one.
+
+use berth::recipe::{Recipe, Source, read};
+use std::{fs, path::Path};
+
+const BASE: &str = "\
+id = 'base'
+version = '1.0'
+overlays = ['base']
+[debian]
+suite = 'trixie'
+packages = ['netbase', 'base-passwd']
+provided = ['debconf']
+drop = ['usr/share/doc/**', 'usr/bin/*ctl']
+[kernel]
+package = 'linux-image-cloud-amd64'
+cmdline = ['console=ttyS0', 'quiet']
+[disk]
+slot = '1GiB'
+";
+
+fn parse(files: &[(&str, &str)]) -> Result<Recipe, String> {
+    Recipe::parse(files.iter().map(|(path, text)| Source::new(*path, *text)).collect())
+        .map_err(|fault| fault.to_string())
+}
+
+fn values<'a>(items: impl IntoIterator<Item = &'a berth::recipe::Located<String>>) -> Vec<&'a str> {
+    items.into_iter().map(|item| item.value.as_str()).collect()
+}
+
+#[test]
+fn the_projects_own_recipes_are_valid() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("recipes");
+    let mut names: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.retain(|path| path.extension().is_some_and(|e| e == "toml"));
+    assert!(names.len() >= 2, "{names:?}");
+    for path in names {
+        let recipe = read(&path).unwrap_or_else(|fault| panic!("{fault}"));
+        assert_eq!(recipe.path(), path);
+    }
+}
+
+#[test]
+fn what_is_extended_comes_first_and_gives_way() {
+    let child = "\
+id = 'child'
+extends = 'base.toml'
+overlays = ['./mine', 'base']
+oci = { add = [{ image = 'oci-archive:images/hello.tar', name = 'hello' }] }
+[debian]
+packages = { remove = ['netbase'], add = ['docker.io', 'base-passwd'] }
+provided.remove = ['debconf']
+archives = ['trixie-security']
+keyring = 'keys/debian.gpg'
+[kernel]
+cmdline = ['debug']
+[engine]
+kind = 'docker'
+[disk]
+slot = 2147483648
+[[container]]
+name = 'hello'
+image = 'hello'
+memory = '64MiB'
+[[device]]
+path = 'dev/fuse'
+type = 'char'
+major = 10
+minor = 229
+mode = '0666'
+[scripts]
+docker.io = 'ignore'
+";
+    // A bare dotted key makes nested tables; a package with a dot in its name has to be quoted.
+    let fault = parse(&[("base.toml", BASE), ("r/child.toml", child)]).unwrap_err();
+    assert!(fault.starts_with("r/child.toml:27:1: wrong type"), "{fault}");
+    let child = child.replace("docker.io = 'ignore'", "'docker.io' = 'ignore'");
+    let recipe = parse(&[("base.toml", BASE), ("r/child.toml", &child)]).unwrap();
+
+    assert_eq!(recipe.id.value.as_str(), "child");
+    assert_eq!(recipe.version.as_ref().unwrap().place.to_string(), "base.toml:2:11");
+    assert_eq!(values(&recipe.debian.packages), ["base-passwd", "docker.io"]);
+    assert_eq!(recipe.debian.packages[1].place.to_string(), "r/child.toml:6:43");
+    assert_eq!(values(&recipe.debian.provided), [""; 0]);
+    assert_eq!(recipe.debian.components, ["main"]);
+    assert_eq!(recipe.debian.keyring.as_ref().unwrap().value, Path::new("r/keys/debian.gpg"));
+    assert_eq!(recipe.kernel.cmdline, ["console=ttyS0", "quiet", "debug"]);
+    assert_eq!((recipe.disk.slot.0, recipe.disk.esp.0, recipe.disk.var.0), (2 << 30, 256 << 20, 512 << 20));
+    assert_eq!(recipe.disk.places["slot"].to_string(), "r/child.toml:15:8");
+    insta::assert_debug_snapshot!((recipe.overlays, recipe.oci, recipe.devices, recipe.scripts));
+    assert_eq!(recipe.containers[0].place.line(), 16);
+}
+
+#[test]
+fn globs_stay_in_their_folder_unless_told_otherwise() {
+    let drop = parse(&[("r.toml", BASE)]).unwrap().debian.drop;
+    for (path, indices) in [
+        ("usr/share/doc/a", &[0][..]),
+        ("usr/share/doc/a/b", &[0]),
+        ("usr/share/doc", &[]),
+        ("usr/share/docs/a", &[]),
+        ("usr/bin/journalctl", &[1]),
+        ("usr/bin/x/ctl", &[]),
+    ] {
+        assert_eq!(drop.matching(path.as_bytes()), indices, "{path}");
+        assert_eq!(drop.matches(path.as_bytes()), !indices.is_empty(), "{path}");
+    }
+}
+
+#[test]
+fn files_are_read_along_extends() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    };
+    write("base.toml", BASE);
+    let child = write("sub/child.toml", "extends = '../base.toml'\n[debian]\npackages = ['zstd']\n");
+    let recipe = read(&child).unwrap();
+    assert_eq!(recipe.files.len(), 2);
+    assert_eq!(values(&recipe.debian.packages), ["netbase", "base-passwd", "zstd"]);
+
+    write("loop.toml", "extends = 'sub/../again.toml'");
+    let again = write("again.toml", "\nextends = 'loop.toml'");
+    let selfish = write("selfish.toml", "extends = './selfish.toml'");
+    let orphan = write("orphan.toml", "id = 'x'\nextends = 'bse.toml'");
+    let latin = write("latin.toml", "id = 'x'\n");
+    fs::write(&latin, b"id = '\xe9'").unwrap();
+    let huge = write("huge.toml", &"#".repeat((1 << 20) + 1));
+    let mut said = String::new();
+    for path in [&again, &selfish, &orphan, &latin, &huge, &dir.path().join("none.toml"), &dir.path().to_owned()] {
+        let fault = read(path).unwrap_err();
+        let cause = std::error::Error::source(&fault).map(|cause| format!("\n  {cause}")).unwrap_or_default();
+        said += &format!("{fault}{cause}\n\n");
+    }
+    insta::assert_snapshot!(said.replace(dir.path().to_str().unwrap(), "DIR"));
+}
+
+/// Each row: what is wrong, in a file that extends a good one. The snapshot is what its author reads.
+#[test]
+fn faults_are_shown_where_they_are() {
+    let table = [
+        ("unknown key", "verison = '1.0'"),
+        ("unknown key, far from any", "color = 'blue'"),
+        ("key of the recipe in a table", "[disk]\nslot = '1GiB'\noverlays = ['x']"),
+        ("key of a table in the recipe", "packages = ['docker.io']"),
+        ("unknown key in a table", "[debian]\npackges = ['docker.io']"),
+        ("unknown key in a list's table", "[debian]\npackages.removed = ['netbase']"),
+        ("wrong type: number", "version = 1.0"),
+        ("wrong type: text for a list", "[debian]\npackages = 'docker.io'"),
+        ("wrong type: number in a list", "[debian]\npackages = [\n  'docker.io',\n  7,\n]"),
+        ("wrong type: text for a table", "disk = '1GiB'"),
+        ("not TOML", "id = \n"),
+        ("not TOML: string without end", "id = 'x\n"),
+        ("key twice", "id = 'x'\nid = 'y'"),
+        ("bad id", "id = 'My Host'"),
+        ("bad version", "version = '1_0'"),
+        ("bad architecture", "arch = 'x86-64'"),
+        ("bad size", "[disk]\nslot = '1GB'"),
+        ("negative size", "[disk]\nslot = -1"),
+        ("size of a wrong type", "[disk]\nslot = true"),
+        ("compression that is not built", "[disk]\ncompression = 'zstd'"),
+        ("bad suite", "[debian]\nsuite = 'trixie sid'"),
+        ("bad package", "[debian]\npackages = ['Docker']"),
+        ("bad mirror", "[debian]\nmirror = ['ftp://example.org/debian']"),
+        ("absolute glob", "[debian]\ndrop = ['/usr/share/doc/**']"),
+        ("bad glob", "[debian]\ndrop = ['usr/[z-a]']"),
+        ("glob without end", "[debian]\ndrop = ['usr/{a,b']"),
+        ("removed but not there", "[debian]\npackages.remove = ['netbsae']"),
+        ("removed from nothing", "[[device]]\npath = 'dev/x'\ntype = 'fifo'\n[kernel]\nmodules.remove = ['overlay']"),
+        ("word with a blank", "[kernel]\ncmdline = ['a b']"),
+        ("word that is ours", "[kernel]\ncmdline = ['roothash=00']"),
+        ("bad module", "[kernel]\nmodules = ['../x']"),
+        ("unknown engine", "[engine]\nkind = 'dcoker'"),
+        ("overlay as a path", "overlays = ['some/folder']"),
+        ("overlay that climbs", "overlays = ['..']"),
+        ("image without a transport", "[[oci]]\nimage = 'images/hello.tar'"),
+        ("image is missing", "[[oci]]\nname = 'hello'"),
+        ("image name", "[[oci]]\nimage = 'oci:x'\nname = 'a b'"),
+        ("container without an engine", "[[container]]\nname = 'a'\nimage = 'b'"),
+        ("container without an image", "[engine]\nkind = 'docker'\n[[container]]\nname = 'a'"),
+        ("container's unknown key", "[[container]]\nname = 'a'\nimage = 'b'\nport = ['80:80']"),
+        ("container's port", "[[container]]\nname = 'a'\nimage = 'b'\nports = ['80:80', 'http:80']"),
+        ("container's network", "[[container]]\nname = 'a'\nimage = 'b'\nnetwork = 'bridged'"),
+        ("container's restart", "[[container]]\nname = 'a'\nimage = 'b'\nrestart = 'allways'"),
+        ("container that cannot be", "[[container]]\nname = 'a'\nimage = 'b'\nnetwork = 'host'\nports = ['80:80']"),
+        (
+            "container twice",
+            "engine.kind = 'docker'\n[[container]]\nname = 'a'\nimage = 'b'\n[[container]]\nname = 'a'\nimage = 'c'",
+        ),
+        ("script rule", "[scripts]\nopenssl = 'run'"),
+        ("device path", "[[device]]\npath = '/dev/x'\ntype = 'char'\nmajor = 1\nminor = 1"),
+        ("device type", "[[device]]\npath = 'dev/x'\ntype = 'chr'"),
+        ("device number missing", "[[device]]\npath = 'dev/x'\ntype = 'char'\nmajor = 1"),
+        ("device number", "[[device]]\npath = 'dev/x'\ntype = 'block'\nmajor = 4096\nminor = 0"),
+        ("device mode", "[[device]]\npath = 'dev/x'\ntype = 'fifo'\nmode = '888'"),
+        ("device mode as a number", "[[device]]\npath = 'dev/x'\ntype = 'fifo'\nmode = 0o660"),
+    ];
+    let mut said = String::new();
+    for (what, text) in table {
+        let fault = parse(&[("base.toml", BASE), ("child.toml", text)])
+            .expect_err(&format!("{what}: {text} is taken for a good recipe"));
+        said += &format!("--- {what}\n{fault}\n\n");
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_is_missing_altogether_is_named() {
+    let mut said = String::new();
+    for key in ["id = 'base'\n", "suite = 'trixie'\n", "package = 'linux-image-cloud-amd64'\n"] {
+        let fault = parse(&[("r.toml", &BASE.replace(key, ""))]).unwrap_err();
+        said += &format!("{fault}\n\n");
+    }
+    insta::assert_snapshot!(said);
+}
