@@ -1,0 +1,161 @@
+//! A suite of an archive, opened: its verified Release, and its indices.
+
+use super::{date::Date, debs::is_safe_path, error::DebianError, keyring::Keyring, release::Release};
+use crate::recipe::Arch;
+use berth_contract::digest::Sha256;
+use berth_fetch::{
+    fetcher::{Fetcher, Job},
+    progress::Progress,
+    store::Want,
+    url::Url,
+};
+use liblzma::{read::XzDecoder, stream::Stream};
+use sha2::Digest as _;
+use std::{fs::File, io::Read};
+
+/// Largest InRelease that is read; Debian's own are below half a megabyte.
+const IN_RELEASE_LIMIT: u64 = 16 << 20;
+/// Largest index that is unpacked where the Release does not give its size.
+const INDEX_LIMIT: u64 = 1 << 30;
+/// Memory that unpacking may take: xz -9 needs 65 MiB.
+const XZ_MEMORY: u64 = 256 << 20;
+
+/// A suite whose Release is verified.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    /// The suite's name as it was asked for.
+    pub asked: String,
+    /// What it says.
+    pub release: Release,
+    /// Digest of the InRelease file.
+    pub in_release: Sha256,
+    mirrors: Vec<Url>,
+}
+
+/// Text of a Packages index.
+#[derive(Debug)]
+pub struct IndexText {
+    /// Where it came from, for messages.
+    pub place: String,
+    /// Its paragraphs.
+    pub text: String,
+}
+
+/// Debian's name of an architecture.
+#[must_use]
+pub fn debian_architecture(arch: Arch) -> &'static str {
+    match arch {
+        Arch::X86_64 => "amd64",
+    }
+}
+
+impl Archive {
+    /// Fetches and verifies the InRelease of suite `asked` from the first mirror that has a good one.
+    ///
+    /// # Errors
+    /// The failure of the only mirror, or [`DebianError::Mirrors`].
+    pub fn open(
+        fetcher: &Fetcher,
+        mirrors: &[Url],
+        asked: &str,
+        keyring: &Keyring,
+        now: Date,
+    ) -> Result<Self, DebianError> {
+        if !is_safe_path(asked) {
+            return Err(DebianError::NoMirror { suite: asked.to_owned(), reason: "that is no name of a suite".into() });
+        }
+        let mut failures = Vec::new();
+        for mirror in mirrors {
+            let url = mirror.join(&format!("dists/{asked}/InRelease"));
+            match Self::verify(fetcher, &url, asked, keyring, now) {
+                Ok((release, in_release)) => {
+                    let mirrors = mirrors.to_vec();
+                    return Ok(Self { asked: asked.to_owned(), release, in_release, mirrors });
+                }
+                Err(failure) => failures.push(failure),
+            }
+        }
+        match failures.len() {
+            1 => Err(failures.remove(0)),
+            _ => Err(DebianError::Mirrors { suite: asked.to_owned(), failures }),
+        }
+    }
+
+    fn verify(
+        fetcher: &Fetcher,
+        url: &Url,
+        asked: &str,
+        keyring: &Keyring,
+        now: Date,
+    ) -> Result<(Release, Sha256), DebianError> {
+        let bytes = fetcher.fetch_index(url, IN_RELEASE_LIMIT).map_err(DebianError::Fetch)?;
+        let text = keyring.verify(url.as_str(), &bytes, now)?;
+        let release = Release::parse(&text, url.as_str())?;
+        release.check(asked, now)?;
+        Ok((release, Sha256(sha2::Sha256::digest(&bytes).into())))
+    }
+
+    /// The Packages indices of a component for a Debian architecture (and for `all`, where that is a separate one).
+    /// Only `.xz` is read: Debian's archives and all made by its tools have it.
+    ///
+    /// # Errors
+    /// [`DebianError::NoIndex`], [`DebianError::Fetch`], [`DebianError::Index`].
+    pub fn packages(
+        &self,
+        fetcher: &Fetcher,
+        component: &str,
+        arch: &str,
+        progress: &dyn Progress,
+    ) -> Result<Vec<IndexText>, DebianError> {
+        let mut texts = vec![self.index(fetcher, component, arch, progress)?];
+        if self.release.separate_all {
+            texts.push(self.index(fetcher, component, "all", progress)?);
+        }
+        Ok(texts)
+    }
+
+    fn index(
+        &self,
+        fetcher: &Fetcher,
+        component: &str,
+        arch: &str,
+        progress: &dyn Progress,
+    ) -> Result<IndexText, DebianError> {
+        let folder = format!("{component}/binary-{arch}");
+        let plain = format!("{folder}/Packages");
+        let file = format!("{plain}.xz");
+        let missing = || DebianError::NoIndex { place: self.release.place.clone(), file: file.clone() };
+        let want = self.release.file(&file).ok_or_else(missing)?;
+        let below = |mirror: &Url, file: &str| mirror.join(&format!("dists/{}/{file}", self.asked));
+        // By its digest, an index can be had even while the archive is being updated; by its name, everywhere.
+        let hashed = self.release.by_hash.then(|| format!("{folder}/by-hash/SHA256/{}", want.sha256));
+        let files = hashed.iter().chain([&file]);
+        let mirrors = files.flat_map(|file| self.mirrors.iter().map(|mirror| below(mirror, file))).collect();
+        let job = Job { name: format!("{} {component} {arch}", self.asked), want, mirrors };
+        let blobs = fetcher.fetch_all(&[job], progress).map_err(DebianError::Fetch)?;
+        let place = format!("{}: {file}", self.asked);
+        let bad = |reason: String| DebianError::Index { place: place.clone(), reason };
+        let [blob] = &*blobs else { return Err(missing()) };
+        let packed = File::open(&blob.path).map_err(super::error::cannot_read(&blob.path))?;
+        let text = unpack(packed, self.release.file(&plain)).map_err(bad)?;
+        Ok(IndexText { place, text })
+    }
+}
+
+/// `plain` is what the Release says about the unpacked index, if it does.
+fn unpack(packed: impl Read, plain: Option<Want>) -> Result<String, String> {
+    let limit = plain.map_or(INDEX_LIMIT, |plain| plain.size);
+    let stream = Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
+    let stream = stream.map_err(|error| error.to_string())?;
+    let mut bytes = Vec::with_capacity(usize::try_from(plain.map_or(0, |plain| plain.size)).unwrap_or_default());
+    let mut reader = XzDecoder::new_stream(packed, stream).take(limit + 1);
+    reader.read_to_end(&mut bytes).map_err(|error| format!("cannot be unpacked: {error}"))?;
+    let found = bytes.len() as u64;
+    if found > limit || plain.is_some_and(|plain| plain.size != found) {
+        return Err(format!(
+            "expected {limit} bytes when unpacked, found {}{found}",
+            if found > limit { "at least " } else { "" }
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| format!("expected UTF-8: {}", error.utf8_error()))
+}

@@ -1,0 +1,124 @@
+//! Whether a certificate's key may have made a signature: what rPGP, which only does the mathematics, leaves to us
+//! (RFC 9580, 5.2 and 10.1).
+
+use super::keyring::Refusal;
+use pgp::{
+    composed::{SignedPublicKey, SignedPublicSubKey},
+    crypto::hash::HashAlgorithm,
+    packet::{PublicKey, Signature, SignatureType},
+    types::{KeyDetails, SignedUser, Tag},
+};
+
+/// Seconds that clocks may differ by; APT's Acquire::Max-FutureTime.
+pub(super) const SKEW: u64 = 10;
+
+/// When a signature was made and when it is looked at, in seconds since 1970.
+#[derive(Clone, Copy)]
+pub(super) struct Times {
+    pub(super) signed: u64,
+    pub(super) now: u64,
+}
+
+/// The key of a certificate that verified a signature.
+pub(super) enum Signer<'a> {
+    Primary,
+    Subkey(&'a SignedPublicSubKey),
+}
+
+pub(super) fn is_strong(hash: Option<HashAlgorithm>) -> bool {
+    matches!(
+        hash,
+        Some(
+            HashAlgorithm::Sha224
+                | HashAlgorithm::Sha256
+                | HashAlgorithm::Sha384
+                | HashAlgorithm::Sha512
+                | HashAlgorithm::Sha3_256
+                | HashAlgorithm::Sha3_512
+        )
+    )
+}
+
+/// Judges the certificate, then the key that signed.
+pub(super) fn may_sign(certificate: &SignedPublicKey, signer: &Signer<'_>, times: Times) -> Result<(), Refusal> {
+    let primary = &certificate.primary_key;
+    let key = primary.fingerprint().to_string();
+    if certificate.details.revocation_signatures.iter().any(|revocation| revocation.verify_key(primary).is_ok()) {
+        return Err(Refusal::Revoked { key });
+    }
+    let own = newest(self_signatures(certificate), times).ok_or_else(|| Refusal::Unbound { key: key.clone() })?;
+    check_life(primary, own, times)?;
+    let Signer::Subkey(subkey) = signer else {
+        return if own.key_flags().sign() { Ok(()) } else { Err(Refusal::NotForSigning { key }) };
+    };
+    check_subkey(primary, subkey, times)
+}
+
+fn check_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey, times: Times) -> Result<(), Refusal> {
+    let key = || subkey.key.fingerprint().to_string();
+    let of_type = |wanted| {
+        let verified = move |signature: &&Signature| {
+            signature.typ() == Some(wanted) && signature.verify_subkey_binding(primary, &subkey.key).is_ok()
+        };
+        subkey.signatures.iter().filter(verified)
+    };
+    if of_type(SignatureType::SubkeyRevocation).next().is_some() {
+        return Err(Refusal::Revoked { key: key() });
+    }
+    let binding =
+        newest(of_type(SignatureType::SubkeyBinding), times).ok_or_else(|| Refusal::Unbound { key: key() })?;
+    check_life(&subkey.key, binding, times)?;
+    if !binding.key_flags().sign() {
+        return Err(Refusal::NotForSigning { key: key() });
+    }
+    // Without the subkey's own word, anybody could adopt another's signing key.
+    let back = binding.embedded_signature();
+    if back
+        .is_some_and(|back| is_strong(back.hash_alg()) && back.verify_primary_key_binding(&subkey.key, primary).is_ok())
+    {
+        Ok(())
+    } else {
+        Err(Refusal::Unbound { key: key() })
+    }
+}
+
+/// The key's own statements about itself: direct key signatures and those over user ids that are not revoked.
+fn self_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
+    let primary = &certificate.primary_key;
+    let direct = certificate.details.direct_signatures.iter();
+    let direct = direct.filter(move |s| s.typ() == Some(SignatureType::Key) && s.verify_key(primary).is_ok());
+    direct.chain(certificate.details.users.iter().flat_map(move |user| certifications(primary, user)))
+}
+
+fn certifications<'a>(primary: &PublicKey, user: &'a SignedUser) -> Vec<&'a Signature> {
+    let by_itself = |s: &&Signature| s.verify_certification(primary, Tag::UserId, &user.id).is_ok();
+    let (revocations, mut certifications): (Vec<_>, Vec<_>) =
+        user.signatures.iter().filter(by_itself).partition(|s| s.typ() == Some(SignatureType::CertRevocation));
+    let revoked = revocations.iter().filter_map(|s| s.created()).max();
+    certifications.retain(|s| s.created() > revoked);
+    certifications
+}
+
+/// The statement that holds: the newest strong one that is not from the future and has not ended.
+fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, times: Times) -> Option<&'a Signature> {
+    let holds = |s: &&Signature| {
+        let Some(created) = s.created().map(|at| u64::from(at.as_secs())) else { return false };
+        let ends = s.signature_expiration_time().map(|life| u64::from(life.as_secs())).filter(|&life| life > 0);
+        is_strong(s.hash_alg()) && created <= times.now + SKEW && ends.is_none_or(|life| created + life > times.now)
+    };
+    signatures.filter(holds).max_by_key(|s| s.created())
+}
+
+/// A key must have existed when it signed, and not have ended then or by now.
+fn check_life(key: &impl KeyDetails, statement: &Signature, times: Times) -> Result<(), Refusal> {
+    let created = u64::from(key.created_at().as_secs());
+    let fingerprint = || key.fingerprint().to_string();
+    if created > times.signed {
+        return Err(Refusal::SignedBeforeKey { key: fingerprint() });
+    }
+    let life = statement.key_expiration_time().map(|life| u64::from(life.as_secs())).filter(|&life| life > 0);
+    match life.map(|life| created + life) {
+        Some(end) if end <= times.now.max(times.signed) => Err(Refusal::Expired { key: fingerprint(), end }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,258 @@
+//! Keys that archives are signed by, and the check of a signed text against them.
+
+use super::{
+    certificate::{SKEW, Signer, Times, is_strong, may_sign},
+    date::Date,
+    error::{DebianError, cannot_read},
+};
+use pgp::{
+    composed::{CleartextSignedMessage, Deserializable as _, SignedPublicKey},
+    packet::{Signature, SignatureType},
+    types::{KeyDetails, VerifyingKey},
+};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
+
+/// Where the package debian-archive-keyring puts the keys of Debian's archive.
+pub const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Where a broken keyring stops being read: the parser may give the same error for ever.
+const MOST_CERTIFICATES: usize = 10_000;
+
+const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
+/// Certificates that are trusted to sign an archive.
+#[derive(Debug)]
+pub struct Keyring {
+    path: PathBuf,
+    certificates: Vec<SignedPublicKey>,
+}
+
+/// Text under a good signature: the only thing that a [`super::release::Release`] is read from.
+#[derive(Debug)]
+pub struct SignedText(String);
+
+impl SignedText {
+    /// The signed text itself, lines ending with `\n`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Why one signature does not count. Keys are given by fingerprint or key id, in hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A signature format that nobody here knows.
+    Unknown,
+    /// Not a signature over a text.
+    Type,
+    /// SHA-1, MD5 and the like.
+    Hash {
+        /// The algorithm.
+        found: String,
+    },
+    /// No such key in the keyring.
+    NoKey {
+        /// Who made it, as it says.
+        issuer: String,
+    },
+    /// The text or the signature was changed.
+    Bad {
+        /// Who made it, as it says.
+        issuer: String,
+    },
+    /// Made in the future.
+    Future {
+        /// When.
+        at: Date,
+    },
+    /// The signature's own end has come.
+    SignatureExpired {
+        /// When.
+        end: Date,
+    },
+    /// The key's end has come.
+    Expired {
+        /// The key.
+        key: String,
+        /// Its end, in seconds since 1970.
+        end: u64,
+    },
+    /// The signature claims to be older than its key.
+    SignedBeforeKey {
+        /// The key.
+        key: String,
+    },
+    /// The key was revoked by its owner.
+    Revoked {
+        /// The key.
+        key: String,
+    },
+    /// The key was made for another purpose.
+    NotForSigning {
+        /// The key.
+        key: String,
+    },
+    /// The key has no valid statement by its owner.
+    Unbound {
+        /// The key.
+        key: String,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("a signature of unknown format"),
+            Self::Type => f.write_str("a signature that is not over a text"),
+            Self::Hash { found } => write!(f, "a signature with the weak hash {found}"),
+            Self::NoKey { issuer } => write!(f, "one by the unknown key {issuer}"),
+            Self::Bad { issuer } => write!(f, "a bad one by key {issuer}: text or signature was changed"),
+            Self::Future { at } => write!(f, "one from the future ({at})"),
+            Self::SignatureExpired { end } => write!(f, "one that ended on {end}"),
+            Self::Expired { key, end } => write!(f, "one by key {key}, which expired on {}", Date(*end)),
+            Self::SignedBeforeKey { key } => write!(f, "one that is older than its key {key}"),
+            Self::Revoked { key } => write!(f, "one by key {key}, which is revoked"),
+            Self::NotForSigning { key } => write!(f, "one by key {key}, which is not for signing"),
+            Self::Unbound { key } => write!(f, "one by key {key}, which has no valid self-signature"),
+        }
+    }
+}
+
+impl Keyring {
+    /// Reads a keyring file.
+    ///
+    /// # Errors
+    /// [`DebianError::Io`], [`DebianError::Keyring`].
+    pub fn load(path: &Path) -> Result<Self, DebianError> {
+        match fs::read(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(DebianError::Keyring { path: path.to_owned(), reason: "no such file".into() })
+            }
+            bytes => Self::parse(&bytes.map_err(cannot_read(path))?, path),
+        }
+    }
+
+    /// Reads certificates, binary or ASCII-armoured (one block or several). What cannot be read as a certificate is left
+    /// out: it can only make a signature unknown. `path` is for messages.
+    ///
+    /// # Errors
+    /// [`DebianError::Keyring`] when nothing is left.
+    pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, DebianError> {
+        let mut certificates: Vec<SignedPublicKey> = Vec::new();
+        match str::from_utf8(bytes).ok().filter(|text| text.contains(ARMOR)) {
+            Some(text) => {
+                for block in text.split(ARMOR).skip(1) {
+                    if let Ok((keys, _)) = SignedPublicKey::from_string_many(&format!("{ARMOR}{block}")) {
+                        certificates.extend(keys.take(MOST_CERTIFICATES).filter_map(Result::ok));
+                    }
+                }
+            }
+            None => {
+                if let Ok(keys) = SignedPublicKey::from_bytes_many(bytes) {
+                    certificates.extend(keys.take(MOST_CERTIFICATES).filter_map(Result::ok));
+                }
+            }
+        }
+        if certificates.is_empty() {
+            let reason = match bytes.get(8..12) {
+                Some(b"KBXf") => "a GnuPG keybox: expected OpenPGP certificates (gpg --export)",
+                _ => "expected OpenPGP certificates, binary or ASCII-armoured, found none",
+            };
+            return Err(DebianError::Keyring { path: path.to_owned(), reason: reason.into() });
+        }
+        Ok(Self { path: path.to_owned(), certificates })
+    }
+
+    /// The text that is under at least one good signature by these keys. Anything outside of the signed text is an
+    /// error, as it is for APT. `place` is for messages.
+    ///
+    /// # Errors
+    /// [`DebianError::NotSigned`], [`DebianError::Untrusted`].
+    pub fn verify(&self, place: &str, bytes: &[u8], now: Date) -> Result<SignedText, DebianError> {
+        let not_signed = |reason: String| DebianError::NotSigned { place: place.to_owned(), reason };
+        let text = str::from_utf8(bytes).map_err(|error| not_signed(error.to_string()))?;
+        let (message, _) = CleartextSignedMessage::from_string(text).map_err(|error| not_signed(error.to_string()))?;
+        let signed = message.signed_text();
+        let mut refusals = Vec::new();
+        for signature in message.signatures() {
+            match self.judge(signature, signed.as_bytes(), now) {
+                Ok(()) => return Ok(SignedText(signed.replace("\r\n", "\n"))),
+                Err(refusal) => refusals.push(refusal),
+            }
+        }
+        Err(DebianError::Untrusted { place: place.to_owned(), keyring: self.path.clone(), refusals })
+    }
+
+    fn judge(&self, signature: &Signature, text: &[u8], now: Date) -> Result<(), Refusal> {
+        let created = signature.created().ok_or(Refusal::Unknown)?;
+        if signature.typ() != Some(SignatureType::Text) {
+            return Err(Refusal::Type);
+        }
+        if !is_strong(signature.hash_alg()) {
+            let found = signature.hash_alg().map(|hash| hash.to_string()).unwrap_or_default();
+            return Err(Refusal::Hash { found });
+        }
+        let times = Times { signed: u64::from(created.as_secs()), now: now.0 };
+        if times.signed > now.0 + SKEW {
+            return Err(Refusal::Future { at: Date(times.signed) });
+        }
+        if let Some(life) = signature.signature_expiration_time().map(|life| u64::from(life.as_secs()))
+            && life > 0
+            && times.signed + life <= now.0
+        {
+            return Err(Refusal::SignatureExpired { end: Date(times.signed + life) });
+        }
+        let mut refusal = Refusal::NoKey { issuer: issuer(signature) };
+        for certificate in &self.certificates {
+            // Archives sign with subkeys; the library tries only the key that it is given.
+            let primary = (&certificate.primary_key as &dyn Candidate, Signer::Primary);
+            let subkeys = certificate.public_subkeys.iter().map(|subkey| (&subkey.key as _, Signer::Subkey(subkey)));
+            for (key, signer) in [primary].into_iter().chain(subkeys) {
+                if !key.may_have_made(signature) {
+                    continue;
+                }
+                let verdict = if key.made(signature, text) {
+                    may_sign(certificate, &signer, times)
+                } else {
+                    Err(Refusal::Bad { issuer: issuer(signature) })
+                };
+                match verdict {
+                    Ok(()) => return Ok(()),
+                    Err(reason) => refusal = reason,
+                }
+            }
+        }
+        Err(refusal)
+    }
+}
+
+/// A key that may have made a signature; primary keys and subkeys are of different types.
+trait Candidate {
+    fn may_have_made(&self, signature: &Signature) -> bool;
+    fn made(&self, signature: &Signature, text: &[u8]) -> bool;
+}
+
+impl<K: KeyDetails + VerifyingKey> Candidate for K {
+    /// By what the signature says of its issuer; one that says nothing may be anybody's.
+    fn may_have_made(&self, signature: &Signature) -> bool {
+        let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
+        (ids.is_empty() && fingerprints.is_empty())
+            || ids.contains(&&self.legacy_key_id())
+            || fingerprints.contains(&&self.fingerprint())
+    }
+
+    fn made(&self, signature: &Signature, text: &[u8]) -> bool {
+        signature.verify(self, text).is_ok()
+    }
+}
+
+fn issuer(signature: &Signature) -> String {
+    let fingerprint = signature.issuer_fingerprint().first().map(ToString::to_string);
+    let id = || signature.issuer_key_id().first().map(ToString::to_string);
+    fingerprint.or_else(id).unwrap_or_else(|| "(not named)".to_owned())
+}

@@ -1,0 +1,193 @@
+//! Packages indices: one paragraph per package, read in place.
+
+use super::{
+    archive::IndexText,
+    debs::is_safe_path,
+    error::DebianError,
+    relation::is_name,
+    stanza::{Stanza, stanzas},
+    version::Version,
+};
+use berth_fetch::store::Want;
+
+/// `Priority`, most needed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Needed to have a system at all.
+    Required,
+    /// Expected on any Unix-like system.
+    Important,
+    /// In a usual installation.
+    Standard,
+    /// All others.
+    Optional,
+    /// The old name for packages that conflict with others, and anything unknown.
+    Extra,
+}
+
+/// `Multi-Arch`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MultiArch {
+    /// Not given, or `no`.
+    No,
+    /// Installable for several architectures at once.
+    Same,
+    /// Serves packages of other architectures.
+    Foreign,
+    /// Serves others that ask for `:any`.
+    Allowed,
+}
+
+/// A package as an index lists it. Relations are kept as text: most are never looked at.
+#[derive(Clone, Copy, Debug)]
+pub struct Package<'a> {
+    /// `Package`.
+    pub name: &'a str,
+    /// `Version`.
+    pub version: Version<'a>,
+    /// `Architecture`: the one asked for, or `all`.
+    pub architecture: &'a str,
+    /// `Multi-Arch`.
+    pub multi_arch: MultiArch,
+    /// `Essential: yes`.
+    pub essential: bool,
+    /// `Priority`.
+    pub priority: Priority,
+    /// `Section`.
+    pub section: &'a str,
+    /// `Source`: source package, with its version in brackets where that differs; empty when it has the same name.
+    pub source: &'a str,
+    /// `Pre-Depends`.
+    pub pre_depends: &'a str,
+    /// `Depends`.
+    pub depends: &'a str,
+    /// `Recommends`.
+    pub recommends: &'a str,
+    /// `Provides`.
+    pub provides: &'a str,
+    /// `Conflicts`.
+    pub conflicts: &'a str,
+    /// `Breaks`.
+    pub breaks: &'a str,
+    /// `Replaces`.
+    pub replaces: &'a str,
+    /// `Filename`: relative path of the .deb below the archive's root, safe to join.
+    pub file: &'a str,
+    /// `SHA256` and `Size` of the .deb.
+    pub want: Want,
+    /// `Installed-Size` in KiB.
+    pub installed_size: u64,
+}
+
+/// Reads all packages of an index for a Debian architecture; those for other architectures are left out.
+///
+/// # Errors
+/// [`DebianError::Package`] on a field that is missing or has another form.
+pub fn parse<'a>(index: &'a IndexText, arch: &str) -> Result<Vec<Package<'a>>, DebianError> {
+    // Some 900 bytes per package.
+    let mut packages = Vec::with_capacity(index.text.len() / 900);
+    let mut before = "the start";
+    for stanza in stanzas(&index.text) {
+        let package = parse_one(stanza).map_err(|(name, field, wanted, found)| DebianError::Package {
+            place: index.place.clone(),
+            package: if name.is_empty() { format!("(after {before})") } else { name.to_owned() },
+            field,
+            wanted,
+            found: found.to_owned(),
+        })?;
+        before = package.name;
+        if package.architecture == arch || package.architecture == "all" {
+            packages.push(package);
+        }
+    }
+    Ok(packages)
+}
+
+/// Name so far, field, rule, value.
+type Bad<'a> = (&'a str, &'static str, &'static str, &'a str);
+
+fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
+    let empty = Want { sha256: berth_contract::digest::Sha256([0; 32]), size: 0 };
+    let mut package = Package {
+        name: "",
+        version: Version(""),
+        architecture: "",
+        multi_arch: MultiArch::No,
+        essential: false,
+        priority: Priority::Extra,
+        section: "",
+        source: "",
+        pre_depends: "",
+        depends: "",
+        recommends: "",
+        provides: "",
+        conflicts: "",
+        breaks: "",
+        replaces: "",
+        file: "",
+        want: empty,
+        installed_size: 0,
+    };
+    let (mut size, mut sha256) = ("", "");
+    for (field, value) in stanza.fields() {
+        match field {
+            "Package" => package.name = value,
+            "Version" => package.version = Version(value),
+            "Architecture" => package.architecture = value,
+            "Multi-Arch" => {
+                package.multi_arch = match value {
+                    "same" => MultiArch::Same,
+                    "foreign" => MultiArch::Foreign,
+                    "allowed" => MultiArch::Allowed,
+                    _ => MultiArch::No,
+                }
+            }
+            "Essential" => package.essential = value == "yes",
+            "Priority" => {
+                package.priority = match value {
+                    "required" => Priority::Required,
+                    "important" => Priority::Important,
+                    "standard" => Priority::Standard,
+                    "optional" => Priority::Optional,
+                    _ => Priority::Extra,
+                }
+            }
+            "Section" => package.section = value,
+            "Source" => package.source = value,
+            "Pre-Depends" => package.pre_depends = value,
+            "Depends" => package.depends = value,
+            "Recommends" => package.recommends = value,
+            "Provides" => package.provides = value,
+            "Conflicts" => package.conflicts = value,
+            "Breaks" => package.breaks = value,
+            "Replaces" => package.replaces = value,
+            "Filename" => package.file = value.strip_prefix("./").unwrap_or(value),
+            "Size" => size = value,
+            "SHA256" => sha256 = value,
+            "Installed-Size" => {
+                let wanted = "a number of KiB";
+                package.installed_size = value.parse().map_err(|_| (package.name, "Installed-Size", wanted, value))?;
+            }
+            _ => {}
+        }
+    }
+    let name = package.name;
+    let graphic = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_graphic());
+    if !is_name(name) {
+        return Err(("", "Package", "the name of a package", name));
+    }
+    if !graphic(package.version.0) {
+        return Err((name, "Version", "a version", package.version.0));
+    }
+    if !is_name(package.architecture) {
+        return Err((name, "Architecture", "an architecture", package.architecture));
+    }
+    if !is_safe_path(package.file) {
+        return Err((name, "Filename", "a relative path below the archive", package.file));
+    }
+    package.want = Want {
+        sha256: sha256.parse().map_err(|_| (name, "SHA256", "64 hex digits", sha256))?,
+        size: size.parse().map_err(|_| (name, "Size", "a number of bytes", size))?,
+    };
+    Ok(package)
+}

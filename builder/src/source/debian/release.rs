@@ -1,0 +1,111 @@
+//! Release files: what an archive says about a suite and its indices.
+
+use super::{
+    certificate::SKEW, date::Date, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas,
+};
+use berth_fetch::store::Want;
+use std::collections::BTreeMap;
+
+/// A signed Release.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Where it came from, for messages.
+    pub place: String,
+    /// `Suite`: its role, e.g. `stable-security`. May be empty.
+    pub suite: String,
+    /// `Codename`: its name, e.g. `trixie-security`. May be empty.
+    pub codename: String,
+    /// `Date`.
+    pub date: Date,
+    /// `Valid-Until`, where the archive promises updates.
+    pub valid_until: Option<Date>,
+    /// Whether indices can be had under the name of their digest.
+    pub by_hash: bool,
+    /// Whether `Architecture: all` has an index of its own that must be read beside the others.
+    pub separate_all: bool,
+    /// What APT takes its packages for, compared to those of other suites: 500, or less for suites that are only there
+    /// to be asked for (apt_preferences(5)).
+    pub priority: u16,
+    files: BTreeMap<String, Want>,
+}
+
+impl Release {
+    /// Reads a Release. `place` is for messages.
+    ///
+    /// # Errors
+    /// [`DebianError::Release`].
+    pub fn parse(text: &SignedText, place: &str) -> Result<Self, DebianError> {
+        let bad = |field, wanted: &str, found: &str| DebianError::Release {
+            place: place.to_owned(),
+            field,
+            wanted: wanted.to_owned(),
+            found: found.to_owned(),
+        };
+        let mut paragraphs = stanzas(text.as_str());
+        let (Some(stanza), None) = (paragraphs.next(), paragraphs.next()) else {
+            return Err(bad("Release", "one paragraph", &format!("{}", stanzas(text.as_str()).count())));
+        };
+        let get = |field| stanza.get(field).unwrap_or_default();
+        let date = |field, text: &str| Date::parse_release(text).map_err(|error| bad(field, error.wanted, text));
+        let yes = |field| get(field).eq_ignore_ascii_case("yes");
+        let mut files = BTreeMap::new();
+        for line in get("SHA256").lines().filter(|line| !line.trim().is_empty()) {
+            let entry = || {
+                let words: Vec<&str> = line.split_ascii_whitespace().collect();
+                let [sha256, size, file] = *words.as_slice() else { return None };
+                let want = Want { sha256: sha256.parse().ok()?, size: size.parse().ok()? };
+                is_safe_path(file).then(|| (file.to_owned(), want))
+            };
+            let (file, want) = entry().ok_or_else(|| bad("SHA256", "lines of digest, size and path", line))?;
+            files.insert(file, want);
+        }
+        if files.is_empty() {
+            return Err(bad("SHA256", "digests of indices", get("SHA256")));
+        }
+        let words = |field| get(field).split_ascii_whitespace();
+        Ok(Self {
+            place: place.to_owned(),
+            suite: get("Suite").to_owned(),
+            codename: get("Codename").to_owned(),
+            date: date("Date", get("Date"))?,
+            valid_until: stanza.get("Valid-Until").map(|text| date("Valid-Until", text)).transpose()?,
+            by_hash: yes("Acquire-By-Hash"),
+            separate_all: words("Architectures").any(|arch| arch == "all")
+                && !words("No-Support-for-Architecture-all").any(|index| index == "Packages"),
+            priority: match (yes("NotAutomatic"), yes("ButAutomaticUpgrades")) {
+                (false, _) => 500,
+                (true, true) => 100,
+                (true, false) => 1,
+            },
+            files,
+        })
+    }
+
+    /// Checks that this is the suite that was asked for, and that it is fresh.
+    ///
+    /// # Errors
+    /// [`DebianError::Release`], [`DebianError::NotYet`], [`DebianError::Expired`].
+    pub fn check(&self, asked: &str, now: Date) -> Result<(), DebianError> {
+        if asked != self.suite && asked != self.codename {
+            return Err(DebianError::Release {
+                place: self.place.clone(),
+                field: "Suite and Codename",
+                wanted: format!("one of them to be {asked}"),
+                found: format!("{} and {}", self.suite, self.codename),
+            });
+        }
+        if self.date.0 > now.0 + SKEW {
+            return Err(DebianError::NotYet { place: self.place.clone(), date: self.date, now });
+        }
+        match self.valid_until {
+            Some(until) if until < now => Err(DebianError::Expired { place: self.place.clone(), until, now }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Digest and size of a file, by its path below the suite.
+    #[must_use]
+    pub fn file(&self, path: &str) -> Option<Want> {
+        self.files.get(path).copied()
+    }
+}

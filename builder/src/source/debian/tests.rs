@@ -1,0 +1,289 @@
+//! The chain of trust, link by link.
+
+use super::{
+    archive::Archive,
+    date::Date,
+    debs::{DebRef, fetch_debs},
+    error::DebianError,
+    fixture::{Algorithm, CREATED, Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
+    keyring::{Keyring, Refusal},
+    mirrors::Mirrors,
+    packages,
+};
+use berth_fetch::{
+    error::FetchError,
+    fetcher::Fetcher,
+    progress::Silent,
+    settings::{Network, Settings},
+    store::{Store, Want},
+};
+use pgp::{crypto::hash::HashAlgorithm, packet::SignatureType};
+use std::path::Path;
+
+const TEXT: &str = "Origin: Test\n- dashed\na line\nlast";
+
+fn verify(keyring: &[u8], signed: &str, now: Date) -> Result<String, DebianError> {
+    let keyring = Keyring::parse(keyring, Path::new("keys.gpg"))?;
+    keyring.verify("x/InRelease", signed.as_bytes(), now).map(|text| text.as_str().to_owned())
+}
+
+fn refusal(keyring: &[u8], signed: &str) -> Refusal {
+    match verify(keyring, signed, NOW).unwrap_err() {
+        DebianError::Untrusted { mut refusals, .. } => refusals.pop().unwrap(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
+    for spec in [
+        GOOD,
+        KeySpec { subkey: Some(0), ..GOOD },
+        KeySpec { subkey: Some(3650), ..GOOD },
+        KeySpec { life: Some(3650), ..GOOD },
+    ] {
+        let key = TestKey::new(spec);
+        // Blanks at the end of a line are not signed, and so must not be read.
+        let signed = key.sign(TEXT).replace("a line\n", "a line \t\n");
+        let other = TestKey::new(KeySpec { seed: 2, ..GOOD });
+        let words = gpgv(&key.binary(), &signed);
+        assert!(words.iter().any(|word| word == "GOODSIG"), "{words:?}");
+        for keyring in [
+            key.binary(),
+            key.armored().into_bytes(),
+            [other.binary(), key.binary()].concat(),
+            format!("a comment\n{}\n{}", other.armored(), key.armored()).into_bytes(),
+        ] {
+            assert_eq!(verify(&keyring, &signed, NOW).unwrap(), TEXT);
+        }
+        // The test's own ground: the same seed makes the same key, and so the same bytes.
+        assert_eq!(key.sign(TEXT), TestKey::new(spec).sign(TEXT));
+    }
+}
+
+#[test]
+fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
+    let (good, key) = (TestKey::new(GOOD), TestKey::new(KeySpec { seed: 2, ..GOOD }));
+    let signed = good.sign(TEXT);
+    let judged = |keyring: &[u8], signed: &str, word: &str| {
+        let words = gpgv(keyring, signed);
+        assert!(words.iter().any(|found| found == word), "wanted {word}: {words:?}");
+        refusal(keyring, signed)
+    };
+    assert!(matches!(judged(&key.binary(), &signed, "NO_PUBKEY"), Refusal::NoKey { .. }));
+    let tampered = signed.replace("Origin: Test", "Origin: Tost");
+    assert!(matches!(judged(&good.binary(), &tampered, "BADSIG"), Refusal::Bad { .. }));
+
+    for spec in [
+        KeySpec { life: Some(180), ..GOOD },
+        KeySpec { life: Some(100), ..GOOD },
+        KeySpec { subkey: Some(180), ..GOOD },
+        KeySpec { subkey: Some(0), life: Some(180), ..GOOD },
+    ] {
+        let key = TestKey::new(spec);
+        let reason = judged(&key.binary(), &key.sign(TEXT), "EXPKEYSIG");
+        assert!(matches!(reason, Refusal::Expired { .. }), "{reason}");
+    }
+    let key = TestKey::new(KeySpec { revoked: true, ..GOOD });
+    assert!(matches!(judged(&key.binary(), &key.sign(TEXT), "REVKEYSIG"), Refusal::Revoked { .. }));
+
+    // What gpgv leaves to its caller.
+    for subkey in [None, Some(0)] {
+        let key = TestKey::new(KeySpec { may_sign: false, subkey, ..GOOD });
+        assert!(matches!(refusal(&key.binary(), &key.sign(TEXT)), Refusal::NotForSigning { .. }));
+    }
+    let rsa = TestKey::new(KeySpec { algorithm: Algorithm::Rsa, ..GOOD });
+    verify(&rsa.binary(), &rsa.sign(TEXT), NOW).unwrap();
+    let weak = rsa.sign_as(TEXT, SignatureType::Text, HashAlgorithm::Sha1, SIGNED);
+    assert!(matches!(refusal(&rsa.binary(), &weak), Refusal::Hash { .. }));
+    let sign = |kind, hash, at| refusal(&good.binary(), &good.sign_as(TEXT, kind, hash, at));
+    assert!(matches!(sign(SignatureType::Binary, HashAlgorithm::Sha512, SIGNED), Refusal::Type));
+    assert!(matches!(sign(SignatureType::Text, HashAlgorithm::Sha512, NOW.0 + 60), Refusal::Future { .. }));
+    assert!(matches!(sign(SignatureType::Text, HashAlgorithm::Sha512, CREATED - 60), Refusal::SignedBeforeKey { .. }));
+    assert!(verify(&good.binary(), &signed, Date(SIGNED - 60)).is_err(), "seen before it was made");
+}
+
+#[test]
+fn text_outside_of_the_signed_one_is_never_taken() {
+    let key = TestKey::new(GOOD);
+    let signed = key.sign(TEXT);
+    for mixed in [
+        format!("Origin: Evil\n{signed}"),
+        format!("{signed}Origin: Evil\n"),
+        signed.replace("SIGNED MESSAGE-----\n", "SIGNED MESSAGE-----\nOrigin: Evil\n"),
+        signed.replace("-----BEGIN PGP SIGNATURE", "-----BEGIN PGP SIGNATURE-----\n\nx\n-----BEGIN PGP SIGNATURE"),
+        format!("{signed}{signed}"),
+        TEXT.to_owned(),
+        String::new(),
+    ] {
+        let error = verify(&key.binary(), &mixed, NOW).unwrap_err();
+        assert!(matches!(error, DebianError::NotSigned { .. }), "{mixed}\n{error}");
+    }
+}
+
+#[test]
+fn files_that_are_no_keyrings_are_named() {
+    for bytes in [&b""[..], b"no key", b"\0\0\0 \x01\x01\0\x02KBXf\0\0\0\0", &[0xff; 100], &[0x99, 0, 3, 1, 2]] {
+        assert!(matches!(verify(bytes, "", NOW), Err(DebianError::Keyring { .. })), "{bytes:?}");
+    }
+    let missing = Keyring::load(Path::new("/nonexistent/keys.gpg")).unwrap_err();
+    assert!(missing.to_string().contains("/nonexistent/keys.gpg") && missing.hint().is_some());
+}
+
+struct Bench {
+    fixture: Fixture,
+    key: TestKey,
+    fetcher: Fetcher,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let fixture = Fixture::new();
+        let store = Store::open(&fixture.path().join("cache")).unwrap();
+        Self { key: TestKey::new(GOOD), fetcher: Fetcher::new(store, Settings::new(Network::Offline, None)), fixture }
+    }
+
+    fn open(&self, suite: &str) -> Result<Archive, DebianError> {
+        let keyring = Keyring::parse(&self.key.binary(), Path::new("keys.gpg"))?;
+        let mirrors = Mirrors::given(&[self.fixture.url()])?.of_suite(suite)?;
+        Archive::open(&self.fetcher, &mirrors, suite, &keyring, NOW)
+    }
+
+    fn index(&self, fields: &str, packages: &str) -> Result<String, DebianError> {
+        self.fixture.suite(&self.key, "trixie", fields, packages);
+        let mut texts = self.open("trixie")?.packages(&self.fetcher, "main", "amd64", &Silent)?;
+        Ok(texts.remove(0).text)
+    }
+}
+
+#[test]
+fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
+    let bench = Bench::new();
+    let opened = |fields: &str| {
+        bench.fixture.suite(&bench.key, "trixie", fields, &paragraph("a 1", &[]));
+        bench.open("trixie")
+    };
+    let archive = opened("Acquire-By-Hash: yes\n").unwrap();
+    assert_eq!((archive.release.date, archive.release.priority), (Date(SIGNED), 500));
+    assert_eq!(opened("NotAutomatic: yes\nButAutomaticUpgrades: yes\n").unwrap().release.priority, 100);
+    opened(&format!("Valid-Until: {}\n", rfc(NOW.0))).unwrap();
+
+    let expired = opened(&format!("Valid-Until: {}\n", rfc(NOW.0 - 1))).unwrap_err();
+    assert!(matches!(expired, DebianError::Expired { .. }), "{expired}");
+    assert!(expired.to_string().contains("dists/trixie/InRelease: valid until 2026-10-31T"), "{expired}");
+    assert!(matches!(opened("Valid-Until: tomorrow\n"), Err(DebianError::Release { field: "Valid-Until", .. })));
+
+    // A suite served under another one's name, and one of the future.
+    let signed = bench.key.sign(&bench.fixture.release("bookworm", "", ""));
+    bench.fixture.write("debian/dists/trixie/InRelease", signed);
+    assert!(matches!(bench.open("trixie"), Err(DebianError::Release { field: "Suite and Codename", .. })));
+    let text = bench.fixture.release("trixie", "", "").replace(&rfc(SIGNED), &rfc(NOW.0 + 60));
+    bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(&text));
+    assert!(matches!(bench.open("trixie"), Err(DebianError::NotYet { .. })));
+    let role = bench.key.sign(&bench.fixture.release("trixie", "", ""));
+    bench.fixture.write("debian/dists/role-of-trixie/InRelease", role);
+    bench.open("role-of-trixie").unwrap();
+
+    let missing = bench.open("forky").unwrap_err();
+    assert!(missing.hint().unwrap().contains("/dists"), "{missing}");
+    assert!(bench.open("../x").is_err());
+    for text in ["Codename: trixie\nDate: x\n", "\n", "A: 1\n\nB: 2\n", "Codename: trixie\nSHA256:\n x y z\n"] {
+        bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(text));
+        assert!(matches!(bench.open("trixie"), Err(DebianError::Release { .. })), "{text}");
+    }
+}
+
+#[test]
+fn an_index_must_be_the_one_that_the_release_names() {
+    let text = paragraph("a 1", &["Depends: b"]) + &paragraph("b 2", &[]);
+    for fields in ["", "Acquire-By-Hash: yes\n"] {
+        assert_eq!(Bench::new().index(fields, &text).unwrap(), text);
+    }
+    // Its name will do where the digest's is missing.
+    let bench = Bench::new();
+    bench.fixture.suite(&bench.key, "trixie", "Acquire-By-Hash: yes\n", &text);
+    let folder = bench.fixture.path().join("debian/dists/trixie/main/binary-amd64");
+    std::fs::remove_dir_all(folder.join("by-hash")).unwrap();
+    let archive = bench.open("trixie").unwrap();
+    archive.packages(&bench.fetcher, "main", "amd64", &Silent).unwrap();
+    let missing = archive.packages(&bench.fetcher, "contrib", "amd64", &Silent).unwrap_err();
+    assert!(missing.to_string().contains("contrib/binary-amd64/Packages.xz"), "{missing}");
+
+    type Damage = fn(&[u8]) -> Vec<u8>;
+    type Expected = fn(&FetchError) -> bool;
+    let damages: [(Damage, Expected); 3] = [
+        (|bytes| bytes[1..].to_vec(), |error| matches!(error, FetchError::Size { .. })),
+        (|bytes| [bytes, &[0]].concat(), |error| matches!(error, FetchError::Size { .. })),
+        (|bytes| bytes.iter().map(|byte| byte ^ 1).collect(), |error| matches!(error, FetchError::Digest { .. })),
+    ];
+    for (damage, expected) in damages {
+        let bench = Bench::new();
+        bench.fixture.suite(&bench.key, "trixie", "", &text);
+        let path = bench.fixture.path().join("debian/dists/trixie/main/binary-amd64/Packages.xz");
+        std::fs::write(&path, damage(&std::fs::read(&path).unwrap())).unwrap();
+        match bench.open("trixie").unwrap().packages(&bench.fetcher, "main", "amd64", &Silent).unwrap_err() {
+            DebianError::Fetch(error) => assert!(expected(&error), "{error}"),
+            other => panic!("{other}"),
+        }
+    }
+
+    // One that unpacks to more or less than was signed.
+    for (from, to) in [(text.len(), text.len() - 1), (text.len(), text.len() + 1)] {
+        let bench = Bench::new();
+        let release = bench.fixture.release("trixie", "", &text);
+        let lie = release.replace(
+            &format!(" {from:>8} main/binary-amd64/Packages\n"),
+            &format!(" {to} main/binary-amd64/Packages\n"),
+        );
+        assert_ne!(release, lie);
+        bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(&lie));
+        let error = bench.open("trixie").unwrap().packages(&bench.fetcher, "main", "amd64", &Silent).unwrap_err();
+        assert!(matches!(error, DebianError::Index { .. }), "{error}");
+    }
+}
+
+#[test]
+fn paragraphs_that_lie_are_refused_with_the_package_and_the_field() {
+    let index = |text: String| super::archive::IndexText { place: "trixie: Packages".into(), text };
+    let good = paragraph("a 1", &["Provides: x (= 1)", "Multi-Arch: foreign", "Essential: yes", "Installed-Size: 9"]);
+    let foreign = paragraph("c 1", &[]).replace("amd64", "i386");
+    let read = index(good.clone() + &foreign);
+    let packages = packages::parse(&read, "amd64").unwrap();
+    assert_eq!(packages.iter().map(|p| p.name).collect::<Vec<_>>(), ["a"]);
+    assert!(packages[0].essential && packages[0].installed_size == 9 && packages[0].provides == "x (= 1)");
+    for (from, to, wanted) in [
+        ("pool/a.deb", "../a.deb", "trixie: Packages: package a: Filename: expected a relative path"),
+        ("Filename: pool/a.deb", "X: y", "package a: Filename:"),
+        ("Size: 1\n", "Size: -1\n", "package a: Size:"),
+        ("SHA256: ", "SHA256: 0", "package a: SHA256:"),
+        ("Version: 1", "Version: 1 2", "package a: Version:"),
+        ("Package: a", "Package: ", "package (after the start): Package:"),
+        ("Package: a", "Package: a/b", "Package:"),
+        ("Installed-Size: 9", "Installed-Size: much", "package a: Installed-Size:"),
+    ] {
+        let broken = index(good.replace(from, to));
+        assert_ne!(broken.text, good);
+        let error = packages::parse(&broken, "amd64").unwrap_err().to_string();
+        assert!(error.contains(wanted), "{error}");
+    }
+}
+
+#[test]
+fn packages_are_fetched_as_they_were_locked_or_not_at_all() {
+    let bench = Bench::new();
+    bench.fixture.write("debian/pool/a.deb", "a");
+    let mirrors = Mirrors::given(&[bench.fixture.url()]).unwrap();
+    let want = Want { sha256: super::fixture::hex(b"a").parse().unwrap(), size: 1 };
+    let deb = DebRef { name: "a", suite: "trixie", file: "pool/a.deb", want };
+    let fetch = |mirrors: &Mirrors, deb: DebRef<'_>| fetch_debs(&bench.fetcher, mirrors, &[deb], &Silent);
+    bench.fixture.write("debian/pool/a.deb", "b");
+    assert!(matches!(fetch(&mirrors, deb), Err(DebianError::Fetch(FetchError::Digest { .. }))));
+    bench.fixture.write("debian/pool/a.deb", "aa");
+    assert!(matches!(fetch(&mirrors, deb), Err(DebianError::Fetch(FetchError::Size { wanted: 1, .. }))));
+    bench.fixture.write("debian/pool/a.deb", "a");
+    assert_eq!(std::fs::read(&fetch(&mirrors, deb).unwrap()[0].path).unwrap(), b"a");
+    // Once it is in the store, nobody needs to be asked.
+    fetch(&Mirrors::Host(vec![]), deb).unwrap();
+    let other = DebRef { want: Want { size: 2, ..want }, ..deb };
+    assert!(matches!(fetch(&Mirrors::Host(vec![]), other), Err(DebianError::NoMirror { .. })));
+}
