@@ -125,7 +125,7 @@ fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node
         let path = format!("{base}/{path}");
         nodes.insert(path.clone(), file(0o644, content(root, &path)?));
     }
-    let lines = |text: String, keep: &dyn Fn(&str) -> bool| -> String {
+    let lines = |text: &str, keep: &dyn Fn(&str) -> bool| -> String {
         text.lines().filter(|line| keep(line)).flat_map(|line| [line, "\n"]).collect()
     };
     let by_path = |line: &str| line.split_once(':').is_some_and(|(path, _)| paths.contains(path));
@@ -133,9 +133,9 @@ fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node
     let second_word =
         |line: &str| line.split(' ').nth(1).is_some_and(|module| kept.contains(&module.replace('-', "_")));
     for (name, text) in [
-        ("modules.dep", lines(dep, &by_path)),
-        ("modules.alias", lines(index("modules.alias")?, &last_word)),
-        ("modules.softdep", lines(index("modules.softdep")?, &second_word)),
+        ("modules.dep", lines(&dep, &by_path)),
+        ("modules.alias", lines(&index("modules.alias")?, &last_word)),
+        ("modules.softdep", lines(&index("modules.softdep")?, &second_word)),
         ("modules.builtin", builtin),
     ] {
         nodes.insert(format!("{base}/{name}"), file(0o644, text.into()));

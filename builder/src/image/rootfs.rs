@@ -29,18 +29,18 @@ pub fn inodes(tree: &Tree, epoch: u64, uuid: [u8; 16], label: &str) -> Result<Fi
     let mut index: HashMap<&[u8], InodeIndex> = HashMap::new();
     // Parents sort before their children, but a hard link may sort before its file: names are linked in a second pass.
     for (path, node) in tree.iter() {
-        let (kind, body) = match &node.kind {
+        let body = match &node.kind {
             Kind::HardLink(_) => continue,
-            Kind::Dir => (0o040_000, Body::Dir(BTreeMap::new())),
-            Kind::File(data) => (0o100_000, Body::File(data.clone())),
-            Kind::Symlink(target) => (0o120_000, Body::Symlink(target.clone())),
-            Kind::CharDevice { major, minor } => (0o020_000, Body::CharDevice { major: *major, minor: *minor }),
-            Kind::BlockDevice { major, minor } => (0o060_000, Body::BlockDevice { major: *major, minor: *minor }),
-            Kind::Fifo => (0o010_000, Body::Fifo),
+            Kind::Dir => Body::Dir(BTreeMap::new()),
+            Kind::File(data) => Body::File(data.clone()),
+            Kind::Symlink(target) => Body::Symlink(target.clone()),
+            Kind::CharDevice { major, minor } => Body::CharDevice { major: *major, minor: *minor },
+            Kind::BlockDevice { major, minor } => Body::BlockDevice { major: *major, minor: *minor },
+            Kind::Fifo => Body::Fifo,
         };
         index.insert(path, InodeIndex(inodes.len()));
         inodes.push(Inode {
-            mode: kind | node.meta.mode,
+            mode: node.meta.mode,
             uid: node.meta.uid,
             gid: node.meta.gid,
             xattrs: node.meta.xattrs.clone(),
