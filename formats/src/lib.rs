@@ -4,8 +4,14 @@
 pub mod cpio;
 pub mod data;
 pub mod deb;
+mod elf;
+pub mod erofs;
 pub mod ext4;
 pub mod fat;
 pub mod gpt;
+pub mod kmod;
+pub mod ldcache;
 pub mod pe;
 pub mod range;
+mod sparse;
+mod workers;

@@ -1,0 +1,196 @@
+//! Module indices, judged by depmod and modprobe.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod judge;
+
+use berth_formats::kmod::{self, Index, KmodError, Modinfo};
+use judge::judge;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
+
+const RELEASE: &str = "6.1.0-test";
+
+/// Path, symbols that it needs from others, lines of its .modinfo. Each module offers the symbol `of_NAME`.
+const MODULES: [(&str, &[&str], &[&str]); 9] = [
+    ("kernel/lib/base.ko", &[], &["alias=crypto-base", "license=GPL"]),
+    ("kernel/lib/left.ko", &["of_base"], &["depends=base"]),
+    ("kernel/lib/right-hand.ko", &["of_base"], &["depends=base", "alias=net-pf-16-proto-[0-9]"]),
+    (
+        "kernel/fs/top.ko",
+        &["of_left", "of_right_hand"],
+        &["depends=left,right-hand", "alias=fs-top", "softdep=pre: crypto-soft post: after"],
+    ),
+    ("kernel/crypto/soft_one.ko", &[], &["alias=crypto-soft", "softdep=pre: top"]),
+    ("kernel/crypto/soft_two.ko", &[], &["alias=crypto-soft", "firmware=soft/two.bin"]),
+    ("kernel/misc/after.ko", &["of_base"], &["depends=base"]),
+    (
+        "kernel/drivers/nic.ko",
+        &[],
+        &["alias=pci:v00001AF4d00001041sv*sd*bc*sc*i*", "alias=pci:v0000808[67]d*sv*sd*bc02sc*i*"],
+    ),
+    ("kernel/drivers/any.ko", &[], &["alias=pci:v*d*sv*sd*bc02sc00i*", "alias=*odd?end"]),
+];
+
+/// Real objects that depmod takes for modules.
+fn modules(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let release = root.join("lib/modules").join(RELEASE);
+    let build = |(path, needs, info): &(&str, &[&str], &[&str])| {
+        let target = release.join(path);
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        let name = target.file_stem().unwrap().to_str().unwrap().replace('-', "_");
+        let mut code = format!(
+            "int of_{name}(void) {{ return 1; }}\n\
+             __attribute__((section(\"__ksymtab_strings\"), used)) static const char k[] = \"of_{name}\";\n"
+        );
+        for need in *needs {
+            code += &format!("extern int {need}(void);\nint use_{need}(void) {{ return {need}(); }}\n");
+        }
+        for (i, line) in [format!("name={name}")].iter().map(String::as_str).chain(info.iter().copied()).enumerate() {
+            code += &format!("__attribute__((section(\".modinfo\"), used)) static const char m{i}[] = \"{line}\";\n");
+        }
+        let source = root.join("source.c");
+        fs::write(&source, code).unwrap();
+        judge("gcc", &["-c", "-O1", "-fno-pic", "-o", target.to_str().unwrap(), source.to_str().unwrap()]);
+        ((*path).to_owned(), fs::read(&target).unwrap())
+    };
+    MODULES.iter().map(build).collect()
+}
+
+fn infos(modules: &BTreeMap<String, Vec<u8>>) -> BTreeMap<String, Modinfo> {
+    modules.iter().map(|(path, bytes)| (path.clone(), Modinfo::parse(bytes).unwrap())).collect()
+}
+
+fn dep_sets(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let line = |line: &str| {
+        let (path, depends) = line.split_once(':').unwrap();
+        (path.to_owned(), depends.split_whitespace().map(str::to_owned).collect())
+    };
+    text.lines().map(line).collect()
+}
+
+fn lines(text: &str, prefix: &str) -> BTreeSet<String> {
+    // depmod leaves dashes as they are in patterns; modprobe takes both for the same.
+    text.lines().filter(|line| line.starts_with(prefix)).map(|line| line.replace('-', "_")).collect()
+}
+
+#[test]
+fn indices_say_what_depmods_say() {
+    let dir = tempfile::tempdir().unwrap();
+    let modules = modules(dir.path());
+    let ours = kmod::index(&infos(&modules));
+    assert!(ours.missing.is_empty());
+    let release = dir.path().join("lib/modules").join(RELEASE);
+    for empty in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
+        fs::write(release.join(empty), "").unwrap();
+    }
+    judge("depmod", &["-b", dir.path().to_str().unwrap(), RELEASE]);
+    let theirs = |name: &str| fs::read_to_string(release.join(name)).unwrap();
+    assert_eq!(dep_sets(&ours.dep), dep_sets(&theirs("modules.dep")));
+    assert_eq!(lines(&ours.alias, "alias "), lines(&theirs("modules.alias"), "alias "));
+    assert_eq!(lines(&ours.softdep, "softdep "), lines(&theirs("modules.softdep"), "softdep "));
+    // Dependencies are loaded from the last to the first.
+    let top = ours.dep.lines().find(|line| line.starts_with("kernel/fs/top.ko:")).unwrap();
+    assert!(top.ends_with(" kernel/lib/base.ko"), "{top}");
+
+    // What modprobe would do with depmod's files, and our index with ours and with depmod's.
+    let (depmod_dep, depmod_alias, depmod_softdep) =
+        (theirs("modules.dep"), theirs("modules.alias"), theirs("modules.softdep"));
+    let builtin = "kernel/fs/ext4/ext4.ko\nkernel/drivers/virtio/virtio-pci.ko\n";
+    let own = Index::parse(&ours.dep, &ours.alias, &ours.softdep, builtin);
+    let foreign = Index::parse(&depmod_dep, &depmod_alias, &depmod_softdep, builtin);
+    for wanted in [
+        "top",
+        "fs-top",
+        "right-hand",
+        "right_hand",
+        "soft-one",
+        "crypto-soft",
+        "after",
+        "net-pf-16-proto-7",
+        "oddXend",
+        "pci:v00001AF4d00001041sv00001AF4sd00000001bc02sc00i00",
+        "pci:v00008086d00001041sv00001AF4sd00000001bc02sc80i00",
+    ] {
+        let shown =
+            judge("modprobe", &["-d", dir.path().to_str().unwrap(), "-S", RELEASE, "-a", "--show-depends", wanted]);
+        let shown: Vec<_> =
+            shown.lines().map(|line| line.split_once(&format!("{RELEASE}/")).unwrap().1.trim()).collect();
+        for index in [&own, &foreign] {
+            let mut found = index.resolve(wanted).unwrap_or_else(|| panic!("{wanted}"));
+            assert_eq!(found.iter().copied().collect::<BTreeSet<_>>(), shown.iter().copied().collect(), "{wanted}");
+            for path in dep_sets(&ours.dep) {
+                let at = |path: &str| found.iter().position(|it| *it == path);
+                let Some(user) = at(&path.0) else { continue };
+                assert!(path.1.iter().all(|needed| at(needed) < Some(user)), "{wanted}: {found:?}");
+            }
+            found.sort_unstable();
+            assert!(found.windows(2).all(|pair| pair[0] != pair[1]));
+        }
+    }
+    assert_eq!(own.resolve("ext4"), Some(vec![]));
+    assert_eq!(own.resolve("virtio_pci"), Some(vec![]));
+    assert_eq!(own.resolve("nothing"), None);
+    assert_eq!(own.resolve(""), None);
+    assert_eq!(own.resolve("net-pf-16-proto-x"), None);
+    // The pre-dependency of `top` names `top` again; `after` comes after it.
+    assert_eq!(
+        own.resolve("fs-top").unwrap(),
+        [
+            "kernel/crypto/soft_one.ko",
+            "kernel/crypto/soft_two.ko",
+            "kernel/lib/base.ko",
+            "kernel/lib/left.ko",
+            "kernel/lib/right-hand.ko",
+            "kernel/fs/top.ko",
+            "kernel/misc/after.ko"
+        ]
+    );
+}
+
+#[test]
+fn modules_tell_about_themselves_and_rotten_ones_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let modules = modules(dir.path());
+    let module = &modules["kernel/fs/top.ko"];
+    let info = Modinfo::parse(module).unwrap();
+    assert_eq!(info.name.as_deref(), Some("top"));
+    assert_eq!(info.depends, ["left", "right-hand"]);
+    assert_eq!(info.aliases, ["fs-top"]);
+    assert_eq!(info.softdeps, ["pre: crypto-soft post: after"]);
+    assert_eq!(Modinfo::parse(&modules["kernel/crypto/soft_two.ko"]).unwrap().firmware, ["soft/two.bin"]);
+
+    assert!(matches!(Modinfo::parse(b"\x7fELF"), Err(KmodError::Elf(_))));
+    assert!(matches!(Modinfo::parse(&[0; 100]), Err(KmodError::Elf(_))));
+    for at in 0..module.len() {
+        for value in [0, 0x7f, 0xff] {
+            let mut bad = module.clone();
+            bad[at] = value;
+            drop(Modinfo::parse(&bad));
+        }
+        drop(Modinfo::parse(&module[..at]));
+    }
+
+    // A dependency that was left out, and two that need each other.
+    let mut infos = infos(&modules);
+    infos.remove("kernel/lib/left.ko");
+    infos.get_mut("kernel/lib/base.ko").unwrap().depends.push("top".to_owned());
+    let files = kmod::index(&infos);
+    assert_eq!(files.missing, BTreeSet::from([("kernel/fs/top.ko".to_owned(), "left".to_owned())]));
+    assert!(files.dep.contains("kernel/fs/top.ko: kernel/lib/right-hand.ko kernel/lib/base.ko\n"), "{}", files.dep);
+}
+
+#[test]
+fn compressed_modules_are_unpacked_within_limits() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.ko");
+    fs::write(&path, vec![7; 100_000]).unwrap();
+    judge("xz", &["--check=crc32", path.to_str().unwrap()]);
+    let packed = fs::read(dir.path().join("x.ko.xz")).unwrap();
+    assert_eq!(kmod::unxz(&packed, 100_000).unwrap(), vec![7; 100_000]);
+    assert!(matches!(kmod::unxz(&packed, 99_999), Err(KmodError::TooLarge { limit: 99_999 })));
+    assert!(matches!(kmod::unxz(&packed[..packed.len() - 20], 100_000), Err(KmodError::Xz(_))));
+    assert!(matches!(kmod::unxz(b"not xz", 100_000), Err(KmodError::Xz(_))));
+}
