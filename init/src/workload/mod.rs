@@ -1,0 +1,1 @@
+//! Preloaded images and declared containers.
