@@ -1,0 +1,279 @@
+//! A client of the control protocol ([`berth_contract::control`]), over a Unix socket.
+//!
+//! The socket is the host's own (`/run/berth/control.sock`), or the one that QEMU offers for the virtio-serial port
+//! `berth.control`. The latter has no connections: frames of an earlier client may still come, so ids are not used twice.
+
+use berth_contract::control::{
+    Body, BootReport, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus, StatusReport,
+};
+use std::{
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// A connection to a host.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    reader: BufReader<UnixStream>,
+    next_id: u64,
+}
+
+/// Why a call has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error("cannot connect to {}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The connection broke, or the time is up.
+    #[error("{}: connection lost while waiting for an answer", path.display())]
+    Lost {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The host says no.
+    #[error("the host says: {}", .0.message)]
+    Refused(ControlError),
+    /// An answer of another kind.
+    #[error("{}: expected {wanted}, found another answer: client and host are of different versions", path.display())]
+    Unexpected {
+        /// The socket.
+        path: PathBuf,
+        /// What was asked for.
+        wanted: &'static str,
+    },
+}
+
+impl ClientError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Connect { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied => Some("the control socket is for root".into()),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    Some("is this a Berth host? From outside a virtual machine: --connect unix:PATH".into())
+                }
+                _ => None,
+            },
+            Self::Refused(error) => error.hint.clone(),
+            Self::Lost { .. } | Self::Unexpected { .. } => None,
+        }
+    }
+}
+
+impl Client {
+    /// Connects. `seed` makes the ids of this connection unlike those of others (a process id and a clock will do).
+    ///
+    /// # Errors
+    /// When nobody listens at `path`.
+    pub fn connect(path: &Path, seed: u64) -> Result<Self, ClientError> {
+        let stream =
+            UnixStream::connect(path).map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), reader: BufReader::new(stream), next_id: seed & 0xffff_ffff_0000 })
+    }
+
+    /// How long an answer may take; for ever when `None`.
+    ///
+    /// # Errors
+    /// When the system refuses the time.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> Result<(), ClientError> {
+        self.reader.get_ref().set_read_timeout(timeout).map_err(|source| self.lost(source))
+    }
+
+    /// The host at a glance.
+    ///
+    /// # Errors
+    /// When the host refuses, or the connection breaks. So for all calls.
+    pub fn status(&mut self) -> Result<StatusReport, ClientError> {
+        match self.reply(Request::Status)? {
+            Reply::Status(status) => Ok(*status),
+            _ => Err(self.unexpected("the status")),
+        }
+    }
+
+    /// The boot's timeline.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn boot(&mut self) -> Result<BootReport, ClientError> {
+        match self.reply(Request::Boot)? {
+            Reply::Boot(boot) => Ok(boot),
+            _ => Err(self.unexpected("the boot's timeline")),
+        }
+    }
+
+    /// All services.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn services(&mut self) -> Result<Vec<ServiceStatus>, ClientError> {
+        match self.reply(Request::Services)? {
+            Reply::Services(services) => Ok(services),
+            _ => Err(self.unexpected("the services")),
+        }
+    }
+
+    /// Hands each line of a log to `line`, until the log ends or `line` fails.
+    ///
+    /// # Errors
+    /// See [`Self::status`]; and what `line` returns.
+    pub fn logs<E: From<ClientError>>(
+        &mut self,
+        service: &str,
+        follow: bool,
+        mut line: impl FnMut(LogLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let id = self.send(Request::Logs { service: service.to_owned(), follow })?;
+        loop {
+            match self.receive(id)? {
+                Body::Line(text) => line(text)?,
+                Body::End => return Ok(()),
+                Body::Error(error) => return Err(ClientError::Refused(error).into()),
+                Body::Reply(_) => return Err(self.unexpected("lines of a log").into()),
+            }
+        }
+    }
+
+    /// Waits until the host is running.
+    ///
+    /// # Errors
+    /// When it is degraded; and see [`Self::status`].
+    pub fn wait_ready(&mut self) -> Result<(), ClientError> {
+        self.done(Request::WaitReady)
+    }
+
+    /// Asks for an ordered restart.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn reboot(&mut self) -> Result<(), ClientError> {
+        self.done(Request::Reboot)
+    }
+
+    /// Asks for an ordered shutdown.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn poweroff(&mut self) -> Result<(), ClientError> {
+        self.done(Request::Poweroff)
+    }
+
+    fn done(&mut self, request: Request) -> Result<(), ClientError> {
+        let id = self.send(request)?;
+        match self.receive(id)? {
+            Body::End => Ok(()),
+            Body::Error(error) => Err(ClientError::Refused(error)),
+            Body::Reply(_) | Body::Line(_) => Err(self.unexpected("an end")),
+        }
+    }
+
+    fn reply(&mut self, request: Request) -> Result<Reply, ClientError> {
+        let id = self.send(request)?;
+        match self.receive(id)? {
+            Body::Reply(reply) => Ok(*reply),
+            Body::Error(error) => Err(ClientError::Refused(error)),
+            Body::Line(_) | Body::End => Err(self.unexpected("a reply")),
+        }
+    }
+
+    fn send(&mut self, request: Request) -> Result<u64, ClientError> {
+        self.next_id += 1;
+        let id = self.next_id;
+        let call = serde_json::to_string(&Call { id, request }).map_err(|error| self.lost(error.into()))?;
+        // The empty line ends what an earlier client may have left unfinished on a serial port.
+        let message = format!("\n{call}\n");
+        self.reader.get_mut().write_all(message.as_bytes()).map_err(|source| self.lost(source))?;
+        Ok(id)
+    }
+
+    fn receive(&mut self, id: u64) -> Result<Body, ClientError> {
+        loop {
+            let mut line = Vec::new();
+            let limit = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
+            self.reader.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|source| self.lost(source))?;
+            if line.is_empty() {
+                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+            }
+            // What is not a frame of this call is the end of somebody else's.
+            match serde_json::from_slice::<Frame>(&line) {
+                Ok(frame) if frame.id == id => return Ok(frame.body),
+                _ => {}
+            }
+        }
+    }
+
+    fn lost(&self, source: io::Error) -> ClientError {
+        ClientError::Lost { path: self.path.clone(), source }
+    }
+
+    fn unexpected(&self, wanted: &'static str) -> ClientError {
+        ClientError::Unexpected { path: self.path.clone(), wanted }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{os::unix::net::UnixListener, thread};
+
+    /// A host that answers `answers` to the first call, with `ID` replaced by the call's id.
+    fn host(answers: &'static str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let listener = UnixListener::bind(&path).unwrap();
+        thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while !line.contains('{') {
+                line.clear();
+                reader.read_line(&mut line).unwrap();
+            }
+            let call: Call = serde_json::from_str(&line).unwrap();
+            (&stream).write_all(answers.replace("ID", &call.id.to_string()).as_bytes()).unwrap();
+        });
+        (dir, path)
+    }
+
+    #[test]
+    fn frames_of_others_and_garbage_are_passed_over() {
+        let (_dir, path) = host("half a line}\n\0\n{\"id\":1,\"body\":\"end\"}\n{\"id\":ID,\"body\":\"end\"}\n");
+        Client::connect(&path, 1 << 20).unwrap().wait_ready().unwrap();
+    }
+
+    #[test]
+    fn what_goes_wrong_is_told_apart() {
+        let (_dir, path) = host("{\"id\":ID,\"body\":{\"error\":{\"message\":\"no\",\"hint\":\"try\"}}}\n");
+        let error = Client::connect(&path, 7).unwrap().status().unwrap_err();
+        assert_eq!((error.to_string().as_str(), error.hint().as_deref()), ("the host says: no", Some("try")));
+        let (_dir, path) = host("{\"id\":ID,\"body\":\"end\"}\n");
+        assert!(matches!(Client::connect(&path, 7).unwrap().status(), Err(ClientError::Unexpected { .. })));
+        let (_dir, path) = host("{\"id\":ID,\"bo");
+        assert!(matches!(Client::connect(&path, 7).unwrap().status(), Err(ClientError::Lost { .. })));
+        assert!(Client::connect(Path::new("/nonexistent"), 7).unwrap_err().hint().is_some());
+    }
+
+    #[test]
+    fn logs_end_when_the_host_says_so() {
+        let (_dir, path) = host(
+            "{\"id\":ID,\"body\":{\"line\":{\"at_us\":1,\"text\":\"a\"}}}\n{\"id\":ID,\"body\":{\"line\":{\"at_us\":2,\"text\":\"b\"}}}\n{\"id\":ID,\"body\":\"end\"}\n",
+        );
+        let mut lines = Vec::new();
+        let push = |line: LogLine| {
+            lines.push(line.text);
+            Ok::<_, ClientError>(())
+        };
+        Client::connect(&path, 7).unwrap().logs("x", false, push).unwrap();
+        assert_eq!(lines, ["a", "b"]);
+    }
+}

@@ -1,0 +1,4 @@
+//! The host's command, and the client of the control protocol that other programs may use as well.
+#![deny(missing_docs)]
+
+pub mod client;
