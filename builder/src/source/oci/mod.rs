@@ -1,0 +1,117 @@
+//! OCI images: read from archives and folders, preloaded into the host, made from a program.
+
+mod archive;
+mod elf;
+mod error;
+mod layout;
+mod pack;
+mod reference;
+mod schema;
+mod select;
+
+pub use archive::{preload, publish};
+pub use error::OciError;
+pub use pack::{Packing, pack};
+pub use reference::{BadReference, Reference};
+
+use crate::recipe::{Arch, Diagnostic, OciEntry, OciSource};
+use berth_contract::digest::Sha256;
+use berth_formats::data::Data;
+use layout::Layout;
+use schema::{CONFIG_TYPES, ImageConfig, LAYER_TYPES, OciManifest};
+use std::error::Error;
+
+/// An image for one platform, every part of it checked against its digest.
+#[derive(Clone, Debug)]
+pub struct OciImage {
+    /// What the engine shall call it.
+    pub name: Reference,
+    /// Its architecture, in OCI's words.
+    pub architecture: String,
+    /// Its manifest.
+    pub manifest: Blob,
+    /// Its configuration.
+    pub config: Blob,
+    /// Its layers, the lowest first; compressed or not, as they came.
+    pub layers: Vec<Blob>,
+    /// Digest of the configuration: docker's image id.
+    pub image_id: Sha256,
+}
+
+/// Content that is known by its digest.
+#[derive(Clone, Debug)]
+pub struct Blob {
+    /// What it is.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Sha256,
+    /// Its bytes.
+    pub data: Data,
+}
+
+/// The image that `entry` of a recipe means.
+///
+/// Its name is the recipe's, else the one that the layout's annotations give, else the file's.
+///
+/// # Errors
+/// Everything that is wrong with it, shown at the recipe's line.
+pub fn image(entry: &OciEntry, arch: Arch) -> Result<OciImage, Diagnostic> {
+    let name = entry.name.as_ref().map(|name| name.value.parse::<Reference>()).transpose().map_err(|bad| {
+        let place = entry.name.as_ref().map_or(&entry.image.place, |name| &name.place);
+        Diagnostic::new(place, "name of an image is not valid").wanted(bad.wanted).found(format!("{:?}", bad.found))
+    })?;
+    read(&entry.image.value, arch, name).map_err(|error| {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            text += &format!(": {inner}");
+            cause = inner.source();
+        }
+        let fault = |text: &str| Diagnostic::new(&entry.image.place, format!("image cannot be used: {text}"));
+        match text.split_once("\nhint: ") {
+            Some((text, hint)) => fault(text).hint(hint),
+            None => fault(&text),
+        }
+    })
+}
+
+/// The image for `arch` at `source` that is called `name`, or the only one there.
+///
+/// # Errors
+/// What is missing, damaged, of another platform, or ambiguous.
+pub fn read(source: &OciSource, arch: Arch, name: Option<Reference>) -> Result<OciImage, OciError> {
+    let (layout, path) = match source {
+        OciSource::Archive(path) => (Layout::archive(path)?, path),
+        OciSource::Layout(path) => (Layout::folder(path)?, path),
+    };
+    let chosen = select::select(&layout, arch.oci(), name.as_ref())?;
+    let (manifest, document): (_, OciManifest) = layout.json(&chosen.manifest, "manifest")?;
+    let known = |media_type: &str, types: &[&str], what: &str| match types.contains(&media_type) {
+        true => Ok(()),
+        false => Err(layout.bad(what, format!("media type {media_type:?}"), &types.join(" or "))),
+    };
+    known(&document.config.media_type, &CONFIG_TYPES, "configuration")?;
+    let (config, settings): (_, ImageConfig) = layout.json(&document.config, "configuration")?;
+    if (settings.os.as_str(), settings.architecture.as_str()) != ("linux", arch.oci()) {
+        return Err(OciError::NoPlatform {
+            at: path.clone(),
+            wanted: format!("linux/{}", arch.oci()),
+            found: vec![format!("{}/{}", settings.os, settings.architecture)],
+        });
+    }
+    if settings.rootfs.diff_ids.len() != document.layers.len() {
+        let found =
+            format!("{} layers, but the manifest has {}", settings.rootfs.diff_ids.len(), document.layers.len());
+        return Err(layout.bad("configuration", found, "as many of one as of the other"));
+    }
+    let layer = |descriptor| {
+        let layer = layout.blob(descriptor, "layer")?;
+        known(&layer.media_type, &LAYER_TYPES, "layer").map(|()| layer)
+    };
+    let layers = document.layers.iter().map(layer).collect::<Result<_, _>>()?;
+    let name = match name.or(chosen.name) {
+        Some(name) => name,
+        None => path.file_stem().unwrap_or_default().to_string_lossy().to_lowercase().parse()?,
+    };
+    Ok(OciImage { name, architecture: settings.architecture, manifest, image_id: config.digest, config, layers })
+}

@@ -1,0 +1,238 @@
+//! Overlays: folders of the recipe's author, as they land in `/`.
+
+use crate::{
+    recipe::{Diagnostic, Located, Overlay, nearest},
+    tree::{Node, TreePath},
+};
+use berth_formats::data::Data;
+use std::{
+    collections::BTreeSet,
+    fs::{self, File, Metadata},
+    io,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{FileTypeExt, PermissionsExt},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// Name of the folders that hold named overlays.
+const OVERLAYS: &str = "overlays";
+
+/// An overlay that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// There is no such folder.
+    #[error(transparent)]
+    Missing(#[from] Diagnostic),
+    /// Something of it cannot be read.
+    #[error("{origin}: cannot read {}", path.display())]
+    Read {
+        /// Which overlay.
+        origin: String,
+        /// Path on this machine.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Something that a folder of a source tree cannot stand for.
+    #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link{}", path.display(), hint(found))]
+    Kind {
+        /// Which overlay.
+        origin: String,
+        /// Path on this machine.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+}
+
+fn hint(found: &str) -> &'static str {
+    if found == "socket" { "" } else { "\nhint: declare it in the recipe as a [[device]]" }
+}
+
+/// The folder that `overlay` means: for a name, `overlays/NAME` in the folder of the recipe that says it or in the nearest
+/// one above.
+///
+/// # Errors
+/// When there is none: the recipe's line, and the overlays that there are.
+pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
+    let name = match &overlay.value {
+        Overlay::Path(path) if path.is_dir() => return Ok(path.clone()),
+        Overlay::Path(path) => {
+            return Err(Diagnostic::new(&overlay.place, "overlay is not there")
+                .wanted(format!("a folder at {}", path.display()))
+                .into());
+        }
+        Overlay::Named(name) => name,
+    };
+    // An empty path is the working directory.
+    let start = Path::new(".").join(overlay.place.folder());
+    let start = start.canonicalize().map_err(|source| LocalError::Read {
+        origin: format!("overlay {name}"),
+        path: start.clone(),
+        source,
+    })?;
+    let shelves: Vec<_> = start.ancestors().map(|above| above.join(OVERLAYS)).filter(|path| path.is_dir()).collect();
+    if let Some(found) = shelves.iter().map(|shelf| shelf.join(name)).find(|path| path.is_dir()) {
+        return Ok(found);
+    }
+    let names: BTreeSet<String> = shelves
+        .iter()
+        .filter_map(|shelf| fs::read_dir(shelf).ok())
+        .flat_map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
+        .collect();
+    let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} is not there"))
+        .wanted(format!("a folder {OVERLAYS}/{name} beside the recipe or in a folder above it"));
+    Err(match nearest(name, names.iter().map(String::as_str)) {
+        Some(near) => fault.hint(format!("did you mean {near:?}?")),
+        None if names.is_empty() => fault.found(format!("no folder {OVERLAYS} at all")),
+        None => fault.found(format!("{} there", names.into_iter().collect::<Vec<_>>().join(", "))),
+    }
+    .into())
+}
+
+/// Everything below `folder`, parents before children, in the order of names.
+///
+/// Owner is the superuser; modes are 0755 for folders and for files that their owner may execute, 0644 for all others: who
+/// checked the folder out, and under which umask, must not show in the image.
+///
+/// # Errors
+/// What cannot be read, and what is neither file, folder nor symbolic link.
+pub fn nodes(folder: &Path, origin: &Arc<str>) -> Result<Vec<(TreePath, Node)>, LocalError> {
+    let mut nodes = Vec::new();
+    below(folder, &TreePath::new(), origin, &mut nodes)?;
+    Ok(nodes)
+}
+
+fn below(
+    dir: &Path,
+    inside: &TreePath,
+    origin: &Arc<str>,
+    nodes: &mut Vec<(TreePath, Node)>,
+) -> Result<(), LocalError> {
+    let unread = |path: &Path, source| LocalError::Read { origin: origin.to_string(), path: path.to_owned(), source };
+    let entries = fs::read_dir(dir).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+    let mut entries = entries.map_err(|error| unread(dir, error))?;
+    entries.sort_by_key(fs::DirEntry::file_name);
+    for entry in entries {
+        let path = entry.path();
+        let mut name = inside.clone();
+        if !name.is_empty() {
+            name.push(b'/');
+        }
+        name.extend_from_slice(entry.file_name().as_bytes());
+        let meta = entry.metadata().map_err(|error| unread(&path, error))?;
+        let node = node(&path, &meta, origin)?.map_err(|error| unread(&path, error))?;
+        let is_dir = node.is_dir();
+        nodes.push((name.clone(), node));
+        if is_dir {
+            below(&path, &name, origin, nodes)?;
+        }
+    }
+    Ok(())
+}
+
+fn node(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<io::Result<Node>, LocalError> {
+    let kind = meta.file_type();
+    Ok(if kind.is_dir() {
+        Ok(Node::dir(0o755, origin))
+    } else if kind.is_symlink() {
+        fs::read_link(path).map(|target| Node::symlink(target.into_os_string().into_vec(), origin))
+    } else if kind.is_file() {
+        let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
+        // Opened now, so that an unreadable file is an error of the overlay and not of a writer much later.
+        let data = Data::File { path: Arc::from(path), offset: 0, len: meta.len() };
+        File::open(path).map(|_| Node::file(mode, data, origin))
+    } else {
+        let found = match () {
+            () if kind.is_socket() => "socket",
+            () if kind.is_fifo() => "named pipe",
+            () => "device",
+        };
+        return Err(LocalError::Kind { origin: origin.to_string(), path: path.to_owned(), found });
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        recipe::{Place, Source},
+        tree::Kind,
+    };
+    use std::os::unix::{fs::symlink, net::UnixListener};
+
+    fn asked(recipe: &Path, overlay: Overlay) -> Located<Overlay> {
+        let source = Source::new(recipe, "overlays = ['base']\n");
+        Located { value: overlay, place: Place::new(&source, 12..18) }
+    }
+
+    #[test]
+    fn names_are_looked_up_beside_the_recipe_and_above() {
+        let root = tempfile::tempdir().unwrap();
+        let root = root.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("overlays/base")).unwrap();
+        fs::create_dir_all(root.join("recipes/deep/overlays/own")).unwrap();
+        let recipe = root.join("recipes/deep/r.toml");
+        let named = |name: &str| folder(&asked(&recipe, Overlay::Named(name.into())));
+        assert_eq!(named("base").unwrap(), root.join("overlays/base"));
+        assert_eq!(named("own").unwrap(), root.join("recipes/deep/overlays/own"));
+        let near = named("bse").unwrap_err().to_string();
+        assert!(near.contains("r.toml:1:13: overlay \"bse\" is not there") && near.ends_with("did you mean \"base\"?"));
+        assert!(named("other").unwrap_err().to_string().ends_with("found: base, own there"));
+        let missing = asked(&recipe, Overlay::Path(root.join("nowhere")));
+        assert!(folder(&missing).unwrap_err().to_string().contains("wanted: a folder at"));
+    }
+
+    #[test]
+    fn a_folder_becomes_nodes_without_its_owner_umask_or_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::create_dir_all(path("usr/bin")).unwrap();
+        fs::write(path("usr/bin/tool"), "#!/bin/sh\n").unwrap();
+        fs::set_permissions(path("usr/bin/tool"), fs::Permissions::from_mode(0o4700)).unwrap();
+        fs::write(path("usr/bin-note"), "").unwrap();
+        fs::set_permissions(path("usr/bin-note"), fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("../nowhere", path("link")).unwrap();
+        let origin: Arc<str> = "overlay test".into();
+        let nodes = nodes(dir.path(), &origin).unwrap();
+        let shown: Vec<_> = nodes
+            .iter()
+            .map(|(name, node)| {
+                let name = String::from_utf8(name.clone()).unwrap();
+                format!("{name} {} {:o} {}:{}", node.kind.word(), node.meta.mode, node.meta.uid, node.meta.gid)
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                "link symbolic link 777 0:0",
+                "usr folder 755 0:0",
+                "usr/bin folder 755 0:0",
+                "usr/bin/tool file 755 0:0",
+                "usr/bin-note file 644 0:0",
+            ]
+        );
+        assert_eq!(nodes[0].1.kind, Kind::Symlink(b"../nowhere".to_vec()));
+        let Kind::File(data) = &nodes[3].1.kind else { panic!("{nodes:?}") };
+        assert_eq!(&*data.to_bytes().unwrap(), b"#!/bin/sh\n");
+    }
+
+    #[test]
+    fn what_an_overlay_cannot_stand_for_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("socket");
+        let _listener = UnixListener::bind(&socket).unwrap();
+        let origin: Arc<str> = "overlay test".into();
+        let error = nodes(dir.path(), &origin).unwrap_err().to_string();
+        let path = socket.display();
+        assert_eq!(error, format!("overlay test: {path} is a socket: expected a file, folder or symbolic link"));
+        fs::remove_file(&socket).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &socket, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+        let error = nodes(dir.path(), &origin).unwrap_err().to_string();
+        assert!(error.ends_with("hint: declare it in the recipe as a [[device]]"), "{error}");
+        assert!(matches!(nodes(&dir.path().join("gone"), &origin), Err(LocalError::Read { .. })));
+    }
+}

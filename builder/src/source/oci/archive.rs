@@ -1,0 +1,171 @@
+//! One tar that every engine imports: an OCI archive (`oci-layout`, `index.json`) for containerd and podman that is also
+//! what `docker load` reads (`manifest.json`), as docker 25 and later write it themselves.
+
+use super::{
+    Blob, OciImage,
+    error::OciError,
+    layout::{io_error, sha256},
+    schema::{Descriptor, IMAGE_NAME, ImageIndex, LAYOUT_VERSION, OciLayout, Platform, REF_NAME, SaveManifest},
+};
+use berth_contract::digest::Sha256;
+use berth_fetch::store::{Store, Want};
+use berth_formats::data::Data;
+use serde::Serialize;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+/// tar's block, in bytes; two empty ones end an archive.
+const BLOCK: usize = 512;
+
+/// The archive of `image`, kept in `store`. The same image makes the same bytes: members in a fixed order, owned by the
+/// superuser, of 1970.
+///
+/// # Errors
+/// Layers that cannot be read any more, and a store that cannot be written.
+pub fn preload(image: &OciImage, store: &Store) -> Result<Data, OciError> {
+    let pieces = pieces(image)?;
+    let size = pieces.iter().map(Data::len).sum();
+    let name = image.name.to_string();
+    let broken = io_error("read", Path::new(&name));
+    let want = Want { sha256: sha256(Reading::new(&pieces)).map_err(broken)?, size };
+    let kept = store.put(want, &name, Reading::new(&pieces));
+    let blob = kept.map_err(|source| OciError::Store { name: name.clone(), source })?;
+    Ok(Data::File { path: blob.path.into(), offset: 0, len: size })
+}
+
+/// Writes the archive of `image` to `path`, which holds it whole or is as it was.
+///
+/// # Errors
+/// What cannot be read or written.
+pub fn publish(image: &OciImage, path: &Path) -> Result<(), OciError> {
+    let pieces = pieces(image)?;
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+    let failed = io_error("write", path);
+    let written = File::create(&partial).and_then(|mut file| {
+        io::copy(&mut Reading::new(&pieces), &mut file)?;
+        file.flush()?;
+        file.sync_all()
+    });
+    written.and_then(|()| std::fs::rename(&partial, path)).map_err(|error| {
+        // What is left of a failed write helps nobody; that it stays is not worth a second error.
+        _ = std::fs::remove_file(&partial);
+        failed(error)
+    })
+}
+
+fn pieces(image: &OciImage) -> Result<Vec<Data>, OciError> {
+    let blobs: BTreeMap<Sha256, &Blob> =
+        [&image.manifest, &image.config].into_iter().chain(&image.layers).map(|blob| (blob.digest, blob)).collect();
+    let full = image.name.full();
+    let manifest = Descriptor {
+        media_type: image.manifest.media_type.clone(),
+        digest: format!("sha256:{}", image.manifest.digest),
+        size: image.manifest.data.len(),
+        annotations: [IMAGE_NAME, REF_NAME].map(|key| (key.to_owned(), full.clone())).into(),
+        platform: Some(Platform { architecture: image.architecture.clone(), os: "linux".to_owned() }),
+    };
+    let index = ImageIndex { schema_version: 2, media_type: None, manifests: vec![manifest] };
+    let save = [SaveManifest {
+        config: path_of(&image.config),
+        repo_tags: vec![image.name.to_string()],
+        layers: image.layers.iter().map(path_of).collect(),
+    }];
+    let mut tar = Tar::new(0);
+    tar.file("oci-layout", json(&OciLayout { image_layout_version: LAYOUT_VERSION.to_owned() })?)?;
+    tar.file("index.json", json(&index)?)?;
+    tar.file("manifest.json", json(&save)?)?;
+    tar.folder("blobs/")?;
+    tar.folder("blobs/sha256/")?;
+    for blob in blobs.values() {
+        tar.file(&path_of(blob), blob.data.clone())?;
+    }
+    Ok(tar.finish())
+}
+
+fn path_of(blob: &Blob) -> String {
+    format!("blobs/sha256/{}", blob.digest)
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<Data, OciError> {
+    let text = serde_json::to_vec(value).map_err(|error| io_error("write", Path::new("JSON"))(error.into()))?;
+    Ok(text.into())
+}
+
+/// A tar archive as a list of pieces, so that layers need not be held in memory.
+#[derive(Debug)]
+pub(super) struct Tar {
+    pieces: Vec<Data>,
+    mtime: u64,
+}
+
+impl Tar {
+    /// An empty archive whose members all bear `mtime`, in seconds since 1970.
+    pub(super) fn new(mtime: u64) -> Self {
+        Self { pieces: Vec::new(), mtime }
+    }
+
+    pub(super) fn file(&mut self, name: &str, data: Data) -> Result<(), OciError> {
+        self.member(name, tar::EntryType::Regular, 0o644, data)
+    }
+
+    pub(super) fn program(&mut self, name: &str, data: Data) -> Result<(), OciError> {
+        self.member(name, tar::EntryType::Regular, 0o755, data)
+    }
+
+    fn folder(&mut self, name: &str) -> Result<(), OciError> {
+        self.member(name, tar::EntryType::Directory, 0o755, Data::empty())
+    }
+
+    fn member(&mut self, name: &str, kind: tar::EntryType, mode: u32, data: Data) -> Result<(), OciError> {
+        let mut header = tar::Header::new_ustar();
+        header.set_path(name).map_err(io_error("write tar member", Path::new(name)))?;
+        header.set_entry_type(kind);
+        header.set_mode(mode);
+        header.set_size(data.len());
+        header.set_mtime(self.mtime);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_cksum();
+        let over = usize::try_from(data.len() % BLOCK as u64).unwrap_or_default();
+        self.pieces.extend([header.as_bytes().to_vec().into(), data, vec![0; (BLOCK - over) % BLOCK].into()]);
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Vec<Data> {
+        self.pieces.push(vec![0; 2 * BLOCK].into());
+        self.pieces
+    }
+}
+
+/// Pieces read one after the other, each opened when its turn comes.
+struct Reading<'a> {
+    left: std::slice::Iter<'a, Data>,
+    current: Box<dyn Read + Send>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(pieces: &'a [Data]) -> Self {
+        Self { left: pieces.iter(), current: Box::new(io::empty()) }
+    }
+}
+
+impl Read for Reading<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let read = self.current.read(buf)?;
+            if read > 0 || buf.is_empty() {
+                return Ok(read);
+            }
+            match self.left.next() {
+                Some(piece) => self.current = piece.reader()?,
+                None => return Ok(0),
+            }
+        }
+    }
+}
