@@ -111,6 +111,18 @@ pub fn announce(text: &str) {
     console().say(Level::Info, text, true);
 }
 
+/// A line from a panic, which may have struck while the console was held: then straight to the terminal.
+pub fn last_words(text: &str) {
+    match CONSOLE.try_lock() {
+        Ok(mut console) => console.say(Level::Error, text, true),
+        Err(_) => {
+            if let Some(mut terminal) = terminal("/dev/console") {
+                terminal.write(format!("{text}\n").as_bytes());
+            }
+        }
+    }
+}
+
 /// `log` at level error: something does not work.
 pub fn error(text: fmt::Arguments<'_>) {
     log(Level::Error, &text.to_string());

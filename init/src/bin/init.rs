@@ -1,1 +1,82 @@
-fn main() {}
+//! One program, three faces: PID 1 in the initrd, PID 1 of the host, and the kernel's modprobe.
+
+use berth_contract::{boot_report::Stage, paths};
+use berth_init::{
+    console,
+    fault::Failure,
+    host::Host,
+    initrd::Initrd,
+    modules::modprobe,
+    sequence,
+    shutdown::{self, Ending},
+    supervisor::{self, Outcome},
+    sys::signal::SignalFd,
+    timeline::Timeline,
+};
+use std::{
+    ffi::OsStr,
+    io::{self, Write},
+    panic,
+    path::Path,
+    process::{self, ExitCode},
+    thread,
+    time::Duration,
+};
+
+/// How long a panic's message stays on the console.
+const PANIC_TIME: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    if Path::new(&name).file_name() == Some(OsStr::new("modprobe")) {
+        return modprobe::main(arguments);
+    }
+    if process::id() != 1 {
+        let message =
+            "init: expected to be process 1, or to be called as modprobe; to restart the machine: hostctl reboot\n";
+        let _ = io::stderr().write_all(message.as_bytes());
+        return ExitCode::FAILURE;
+    }
+    panic::set_hook(Box::new(|panic| {
+        console::last_words(&format!("init has a fault, rebooting in {} s: {panic}", PANIC_TIME.as_secs()));
+        thread::sleep(PANIC_TIME);
+        shutdown::go(Ending::Reboot)
+    }));
+    if in_initrd() { initrd() } else { host() }
+}
+
+/// The kernel unpacks the initrd into a ramfs or tmpfs, where no stage has run yet.
+fn in_initrd() -> bool {
+    /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h.
+    const IN_MEMORY: [u64; 2] = [0x8584_58f6, 0x0102_1994];
+    let kind = rustix::fs::statfs("/").map(|found| found.f_type.cast_unsigned());
+    kind.is_ok_and(|kind| IN_MEMORY.contains(&kind)) && !Path::new(paths::INITRD_REPORT).exists()
+}
+
+fn initrd() -> ! {
+    let timeline = Timeline::default();
+    sequence::run(Stage::Initrd, sequence::INITRD, &mut Initrd::new(timeline.clone()), &timeline);
+    // The last row replaces this program.
+    console::error(format_args!("the initrd's list ended without a switch to the root"));
+    shutdown::give_up()
+}
+
+fn host() -> ! {
+    // Before the first thread, so that none of them takes a signal away from the supervisor.
+    let start = SignalFd::block(&supervisor::SIGNALS).map_err(Failure::from).and_then(|s| Ok((s, Host::arrive()?)));
+    let (signals, mut host) = match start {
+        Ok(start) => start,
+        Err(error) => {
+            console::open_outputs();
+            console::error(format_args!("host stage: {error}"));
+            shutdown::give_up()
+        }
+    };
+    let timeline = host.timeline.clone();
+    sequence::run(Stage::Host, sequence::HOST, &mut host, &timeline);
+    shutdown::finish(match supervisor::run(host.hand_over(signals)) {
+        Outcome::Reboot => Ending::Reboot,
+        Outcome::Poweroff => Ending::Poweroff,
+    })
+}

@@ -21,7 +21,6 @@ const DM_READONLY_FLAG: u32 = 1;
 #[repr(u64)]
 enum Command {
     Create = 0xc138_fd03,
-    Remove = 0xc138_fd04,
     /// Without a flag: resume, which makes the loaded table live.
     Suspend = 0xc138_fd06,
     TableLoad = 0xc138_fd09,
@@ -71,14 +70,6 @@ pub fn load_read_only(control: impl AsFd, name: &str, target: &Target<'_>) -> io
 /// What ioctl(2) says.
 pub fn resume(control: impl AsFd, name: &str) -> io::Result<()> {
     call(control, Command::Suspend, &mut header(name, "", 0, HEADER)?)
-}
-
-/// Removes a device.
-///
-/// # Errors
-/// What ioctl(2) says (EBUSY while it is open).
-pub fn remove(control: impl AsFd, name: &str) -> io::Result<()> {
-    call(control, Command::Remove, &mut header(name, "", 0, HEADER)?)
 }
 
 fn call(control: impl AsFd, command: Command, request: &mut [u8]) -> io::Result<()> {

@@ -1,13 +1,13 @@
 //! The loopback interface, netdevice(7).
 
-use std::{io, os::fd::AsRawFd};
+use std::{io, net::Ipv4Addr, os::fd::AsRawFd};
 
 /// Sets `lo` up; the kernel then gives it 127.0.0.1 and ::1 by itself.
 ///
 /// # Errors
 /// What socket(2) and ioctl(2) say.
 pub fn loopback_up() -> io::Result<()> {
-    let socket = std::net::UdpSocket::bind(("0.0.0.0", 0))?;
+    let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: all-zero is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {

@@ -1,0 +1,233 @@
+//! /var, the only thing that lasts: the partition grows to the disk's end, then its ext4 while it is in use.
+
+use crate::{
+    block::{self, Disk, Partition},
+    console,
+    fault::{At, Failure, PathError},
+    sys,
+};
+use berth_contract::{disk::PartitionRole, paths};
+use berth_formats::gpt::{self, GptError, Grown};
+use rustix::mount::{MountFlags, mount};
+use std::{
+    fs::{self, File, OpenOptions},
+    os::unix::fs::{FileExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+/// Directories that init and everybody else expect before any tmpfiles.d line is read.
+const DIRECTORIES: [(&str, u32); 7] = [
+    ("/var/cache", 0o755),
+    ("/var/lib", 0o755),
+    (paths::STATE, 0o700),
+    ("/var/log", 0o755),
+    ("/var/spool", 0o755),
+    ("/var/tmp", 0o1777),
+    ("/var/opt", 0o755),
+];
+const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
+
+/// Why /var is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum VarError {
+    /// The disk of the root file system has gone.
+    #[error("disk {disk} of the root file system: not found; there are {found}")]
+    NoDisk {
+        /// Its node.
+        disk: String,
+        /// What there is.
+        found: String,
+    },
+    /// It has no such partition.
+    #[error("partition var: not found on {found}")]
+    NoPartition {
+        /// The disk.
+        found: String,
+    },
+    /// A file or device does not do as told.
+    #[error(transparent)]
+    Path(#[from] PathError),
+    /// The partition table cannot be grown.
+    #[error("{disk}: {source}")]
+    Table {
+        /// Its node.
+        disk: String,
+        /// What is wrong.
+        source: GptError,
+    },
+    /// The device holds something else.
+    #[error("{}: expected an ext4 file system, found none", device.display())]
+    NotExt4 {
+        /// The partition's node.
+        device: PathBuf,
+    },
+}
+
+/// A file system that is smaller than its partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// What it could have, in its own blocks.
+    blocks: u64,
+    /// The same in bytes.
+    bytes: u64,
+}
+
+/// Mounts the var partition of `disk` (a node like `/dev/vda`), grown to the disk's end. Returns what [`grow`] has left to do.
+///
+/// # Errors
+/// When there is nothing to mount, or the kernel refuses it. /var is as it was then.
+pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
+    let sys = Path::new("/sys");
+    let disks = block::disks(sys)?;
+    let Some(found) = disks.iter().find(|found| block::node(&found.name) == Path::new(disk)) else {
+        return Err(VarError::NoDisk { disk: disk.to_owned(), found: block::describe(&disks) });
+    };
+    let Some(partition) = found.partition(PartitionRole::Var.label()) else {
+        return Err(VarError::NoPartition { found: block::describe(std::slice::from_ref(found)) });
+    };
+    // A disk that cannot be grown is one that can be used.
+    let size = grow_partition(found, partition).unwrap_or_else(|error| {
+        console::warning(format_args!("var stays at {} MiB: {error}", partition.size >> 20));
+        partition.size
+    });
+    let device = block::node(&partition.name);
+    let growth = growth(&device, size)?;
+    mount(&device, paths::VAR, "ext4", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME, None)
+        .at("mount", &device)?;
+    Ok(growth)
+}
+
+/// Mounts memory on /var, so that the machine comes up and can be asked what is wrong.
+///
+/// # Errors
+/// What mount(2) says.
+pub fn mount_in_memory() -> Result<(), PathError> {
+    mount("tmpfs", paths::VAR, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=50%"))
+        .at("mount", paths::VAR)
+}
+
+/// Makes the partition end at the disk's end, on the disk and in the kernel. Returns its size.
+fn grow_partition(disk: &Disk, partition: &Partition) -> Result<u64, VarError> {
+    // Somebody may have put a partition of their own behind ours; that one is not ours to grow.
+    if disk.partitions.iter().any(|other| other.start > partition.start) {
+        return Ok(partition.size);
+    }
+    let node = block::node(&disk.name);
+    let mut device = OpenOptions::new().read(true).write(true).open(&node).at("open", &node)?;
+    let table = |source| VarError::Table { disk: node.display().to_string(), source };
+    match gpt::grow_last(&mut device, disk.size).map_err(table)? {
+        Grown::Already => Ok(partition.size),
+        Grown::To { size } => {
+            sys::block::resize_partition(&device, partition.number, partition.start, size)
+                .at("resize", block::node(&partition.name))?;
+            console::info(format_args!(
+                "{}: grown from {} to {} MiB",
+                partition.name,
+                partition.size >> 20,
+                size >> 20
+            ));
+            Ok(size)
+        }
+    }
+}
+
+/// Reads the superblock of ext4 (fs/ext4/ext4.h, always at byte 1024) and compares with `size` bytes of partition.
+fn growth(device: &Path, size: u64) -> Result<Option<Growth>, VarError> {
+    let mut superblock = [0; 1024];
+    File::open(device).and_then(|file| file.read_exact_at(&mut superblock, 1024)).at("read", device)?;
+    let not_ext4 = || VarError::NotExt4 { device: device.to_owned() };
+    growth_of(&superblock, size).ok_or_else(not_ext4)
+}
+
+/// None when it is no ext4 superblock.
+fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
+    /// `EXT4_FEATURE_INCOMPAT_64BIT`
+    const WIDE: u32 = 0x80;
+    let word =
+        |at: usize| u32::from_le_bytes([superblock[at], superblock[at + 1], superblock[at + 2], superblock[at + 3]]);
+    let (count_low, log_block_size, incompatible, count_high) = (word(0x4), word(0x18), word(0x60), word(0x150));
+    if superblock[0x38..0x3a] != [0x53, 0xef] || log_block_size > 6 {
+        return None;
+    }
+    let wide = incompatible & WIDE != 0;
+    let has = u64::from(count_low) | if wide { u64::from(count_high) << 32 } else { 0 };
+    let block_size = 1024_u64 << log_block_size;
+    let blocks = (size / block_size).min(if wide { u64::MAX } else { u64::from(u32::MAX) });
+    Some((blocks > has).then_some(Growth { blocks, bytes: blocks * block_size }))
+}
+
+/// Grows the mounted file system. Takes a second or more on a large disk, and does not disturb those who use it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn grow(growth: &Growth) -> Result<(), PathError> {
+    let directory = File::open(paths::VAR).at("open", paths::VAR)?;
+    sys::block::resize_ext4(&directory, growth.blocks).at("grow", paths::VAR)?;
+    console::info(format_args!("/var: grown to {} MiB", growth.bytes >> 20));
+    Ok(())
+}
+
+/// Makes the directories that everybody expects.
+///
+/// # Errors
+/// What cannot be made.
+pub fn furnish() -> Result<(), Failure> {
+    for (path, mode) in DIRECTORIES {
+        if !Path::new(path).is_dir() {
+            fs::create_dir_all(path).at("create", path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set mode of", path)?;
+        }
+    }
+    for (link, target) in LINKS {
+        if fs::symlink_metadata(link).is_err() {
+            std::os::unix::fs::symlink(target, link).at("link", link)?;
+        }
+    }
+    fs::create_dir_all("/run/lock").at("create", "/run/lock")?;
+    fs::set_permissions("/run/lock", fs::Permissions::from_mode(0o1777)).at("set mode of", "/run/lock")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// mke2fs makes the superblocks that are read.
+    #[test]
+    fn growth_is_computed_from_real_superblocks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fs");
+        for (features, block) in [("64bit", 4096_u64), ("^64bit", 4096), ("^64bit", 1024)] {
+            File::create(&path).unwrap().set_len(32 << 20).unwrap();
+            let status = Command::new("mke2fs")
+                .args(["-q", "-F", "-t", "ext4", "-O", features, "-b", &block.to_string()])
+                .arg(&path)
+                .status()
+                .expect("run ci/setup");
+            assert!(status.success());
+            assert_eq!(growth(&path, 32 << 20).unwrap(), None, "{features} {block}");
+            assert_eq!(growth(&path, (32 << 20) + block - 1).unwrap(), None, "{features} {block}");
+            let bytes = 64 << 20;
+            assert_eq!(growth(&path, bytes).unwrap(), Some(Growth { blocks: bytes / block, bytes }));
+            let blocks = growth(&path, 1 << 60).unwrap().unwrap().blocks;
+            assert_eq!(blocks, if features == "64bit" { (1 << 60) / block } else { u64::from(u32::MAX) });
+        }
+    }
+
+    #[test]
+    fn what_is_not_ext4_is_said_so() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zero");
+        File::create(&path).unwrap().set_len(1 << 20).unwrap();
+        let error = growth(&path, 1 << 20).unwrap_err().to_string();
+        assert!(error.ends_with("expected an ext4 file system, found none"), "{error}");
+        assert!(growth(&dir.path().join("none"), 1).is_err());
+    }
+
+    #[test]
+    fn a_disk_that_is_not_there_is_named_with_those_that_are() {
+        let error = mount_persistent("/dev/no-such-disk").unwrap_err().to_string();
+        assert!(error.starts_with("disk /dev/no-such-disk of the root file system: not found"), "{error}");
+    }
+}

@@ -1,0 +1,65 @@
+//! The root device: dm-verity by the kernel's own ioctls, then EROFS on it.
+
+use crate::verity_tmp as verity;
+use crate::{
+    block, console,
+    fault::{At, PathError},
+    slot::Found,
+    sys::dm::{self, Target},
+};
+use berth_contract::{digest::RootHash, disk::SECTOR, paths};
+use rustix::{
+    fs::{CWD, FileType, Mode, makedev, mknodat},
+    mount::{MountFlags, mount},
+};
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    path::Path,
+};
+
+const CONTROL: &str = "/dev/mapper/control";
+const NAME: &str = "root";
+const NODE: &str = "/dev/mapper/root";
+/// Where the root is mounted until it is the root.
+pub const SYSROOT: &str = "/sysroot";
+/// What the kernel does with a block that is not what it should be: stop, so that the boot loader's counter falls. Kernels
+/// before 5.9 know only the second word.
+const ON_CORRUPTION: [&str; 2] = ["panic_on_corruption", "restart_on_corruption"];
+
+/// Opens the slot as /dev/mapper/root.
+///
+/// # Errors
+/// The step that the kernel refused.
+pub fn open(found: &Found, root_hash: RootHash) -> Result<(), PathError> {
+    let control = OpenOptions::new().read(true).write(true).open(CONTROL).at("open", CONTROL)?;
+    let device = dm::create(&control, NAME, &format!("CRYPT-VERITY-{root_hash}")).at("create", NODE)?;
+    let (data, hash) = (block::node(&found.data.name), block::node(&found.verity.name));
+    let load = |option: &str| {
+        let table =
+            verity::table(&found.superblock, root_hash, &data.to_string_lossy(), &hash.to_string_lossy(), &[option]);
+        console::debug(format_args!("verity table: {table}"));
+        let length = found.superblock.data_bytes() / SECTOR;
+        dm::load_read_only(&control, NAME, &Target { length, kind: "verity", parameters: &table })
+    };
+    load(ON_CORRUPTION[0]).or_else(|_| load(ON_CORRUPTION[1])).at("load the verity table of", NODE)?;
+    dm::resume(&control, NAME).at("resume", NODE)?;
+    // No udev here: the kernel itself makes /dev/dm-0 only.
+    match fs::remove_file(NODE) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", NODE),
+        _ => {}
+    }
+    let mode = Mode::from_raw_mode(0o600);
+    mknodat(CWD, NODE, FileType::BlockDevice, mode, makedev(device.major, device.minor)).at("make node", NODE)
+}
+
+/// Mounts it, and sees that the next stage is there while there is still a way to say that it is not.
+///
+/// # Errors
+/// When it cannot be mounted, or holds no init.
+pub fn mount_root() -> Result<(), PathError> {
+    fs::create_dir_all(SYSROOT).at("create", SYSROOT)?;
+    mount(NODE, SYSROOT, "erofs", MountFlags::RDONLY, None).at("mount", NODE)?;
+    let init = Path::new(SYSROOT).join(paths::INIT.trim_start_matches('/'));
+    fs::metadata(&init).at("find", &init).map(drop)
+}

@@ -1,0 +1,294 @@
+//! Loads modules with what they need.
+
+use super::{
+    index::{Index, ModuleFile, Texts},
+    normalized,
+    rules::Rules,
+};
+use crate::{drop_in, fault::PathError};
+use rustix::{
+    fs::{Mode, OFlags, open},
+    io::Errno,
+    system::finit_module,
+};
+use std::{
+    collections::BTreeSet,
+    ffi::CString,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+/// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h: the kernel unpacks.
+const COMPRESSED: i32 = 4;
+/// Where the administrator's rules are; a file hides those of the same name in later directories.
+const RULES: [&str; 2] = ["/etc/modprobe.d", "/usr/lib/modprobe.d"];
+
+/// Why a module was not loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum ModuleError {
+    /// No file, alias or built-in part has the name.
+    #[error("module {name} not found in {}", base.display())]
+    NotFound {
+        /// As asked for.
+        name: String,
+        /// Where it was looked for.
+        base: PathBuf,
+    },
+    /// The kernel refused it.
+    #[error("cannot load module {name}: {source}")]
+    Refused {
+        /// Which.
+        name: String,
+        /// The kernel's word.
+        source: io::Error,
+    },
+    /// An index cannot be read.
+    #[error(transparent)]
+    Index(#[from] PathError),
+}
+
+/// One module to be inserted, as `modprobe -D` shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Insertion {
+    /// Absolute path of its file; none when it is part of the kernel.
+    pub path: Option<PathBuf>,
+    /// Name.
+    pub name: String,
+    /// Parameters.
+    pub options: String,
+}
+
+/// Loads modules of the running kernel. Threads may share it.
+#[derive(Debug)]
+pub struct Loader {
+    base: PathBuf,
+    index: Index,
+    rules: Rules,
+    /// What this process has seen loaded.
+    loaded: Mutex<BTreeSet<String>>,
+}
+
+impl Loader {
+    /// The modules below `base`, which is `/usr/lib/modules/RELEASE`.
+    ///
+    /// # Errors
+    /// When there is no modules.dep.
+    pub fn open(base: &Path) -> Result<Self, PathError> {
+        let read = |name: &str| {
+            let path = base.join(name);
+            fs::read_to_string(&path).map_err(|source| PathError { doing: "read", path, source })
+        };
+        let optional = |name: &str| read(name).unwrap_or_default();
+        let (dep, alias, softdep, builtin) =
+            (read("modules.dep")?, optional("modules.alias"), optional("modules.softdep"), optional("modules.builtin"));
+        let mut index = Index::parse(Texts { dep: &dep, alias: &alias, softdep: &softdep, builtin: &builtin });
+        let mut rules = Rules::default();
+        for file in drop_in::files(&RULES, ".conf") {
+            rules.add_file(&fs::read_to_string(&file).unwrap_or_default(), &mut index);
+        }
+        rules.add_cmdline(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
+        Ok(Self { base: base.to_owned(), index, rules, loaded: Mutex::default() })
+    }
+
+    /// The modules of the running kernel, in the contract's place.
+    ///
+    /// # Errors
+    /// When there is no modules.dep.
+    pub fn of_running_kernel() -> Result<Self, PathError> {
+        let uname = rustix::system::uname();
+        Self::open(&Path::new(berth_contract::paths::MODULES).join(uname.release().to_string_lossy().as_ref()))
+    }
+
+    /// Everything that loading `name`, a module or an alias, inserts, in order. Soft dependencies that do not exist are
+    /// left out.
+    ///
+    /// # Errors
+    /// When nothing has the name.
+    pub fn plan(&self, name: &str) -> Result<Vec<Insertion>, ModuleError> {
+        let mut plan = Vec::new();
+        let mut seen = BTreeSet::new();
+        if self.known(name) {
+            self.plan_module(&normalized(name), &mut plan, &mut seen);
+            return Ok(plan);
+        }
+        let modules = self.index.modules_for(name);
+        if modules.is_empty() {
+            return Err(ModuleError::NotFound { name: name.to_owned(), base: self.base.clone() });
+        }
+        for module in modules.into_iter().filter(|module| !self.rules.is_blacklisted(module)) {
+            self.plan_module(module, &mut plan, &mut seen);
+        }
+        Ok(plan)
+    }
+
+    /// Loads a module or all modules of an alias, with dependencies. Being there already is success.
+    ///
+    /// # Errors
+    /// When nothing has the name, or the kernel refuses; a dependency's refusal comes first.
+    pub fn load(&self, name: &str) -> Result<(), ModuleError> {
+        self.plan(name)?.iter().try_for_each(|step| self.insert(step))
+    }
+
+    /// Loads what a device asks for by its modalias, and counts the modules. A device without a driver is no error; a driver that
+    /// refuses (its hardware is not what it thought) is reported and does not keep the others from being loaded.
+    pub fn load_for_device(&self, modalias: &str) -> (usize, Vec<ModuleError>) {
+        let modules = self.index.modules_for(modalias).into_iter().filter(|module| !self.rules.is_blacklisted(module));
+        let (mut count, mut errors) = (0, Vec::new());
+        for module in modules {
+            let (mut plan, mut seen) = (Vec::new(), BTreeSet::new());
+            self.plan_module(module, &mut plan, &mut seen);
+            errors.extend(plan.iter().try_for_each(|step| self.insert(step)).err());
+            count += 1;
+        }
+        (count, errors)
+    }
+
+    /// Whether it is a module's name, not an alias.
+    #[must_use]
+    pub fn known(&self, name: &str) -> bool {
+        self.index.file(name).is_some() || self.index.is_builtin(name)
+    }
+
+    /// Whether the rules forbid it to devices.
+    #[must_use]
+    pub fn is_blacklisted(&self, name: &str) -> bool {
+        self.rules.is_blacklisted(name)
+    }
+
+    fn plan_module(&self, name: &str, plan: &mut Vec<Insertion>, seen: &mut BTreeSet<String>) {
+        // Soft dependencies may run in circles: each module is entered once.
+        if !seen.insert(name.to_owned()) {
+            return;
+        }
+        let soft = self.index.soft_dependencies(name);
+        let mut step = Insertion { path: None, name: name.to_owned(), options: String::new() };
+        if let Some(ModuleFile { path, needs }) = self.index.file(name) {
+            for other in needs {
+                self.plan_module(other, plan, seen);
+            }
+            step.path = Some(self.base.join(path));
+            step.options = self.rules.options(name);
+        }
+        for other in soft.iter().flat_map(|soft| &soft.pre) {
+            self.plan_soft(other, plan, seen);
+        }
+        plan.push(step);
+        for other in soft.iter().flat_map(|soft| &soft.post) {
+            self.plan_soft(other, plan, seen);
+        }
+    }
+
+    fn plan_soft(&self, name: &str, plan: &mut Vec<Insertion>, seen: &mut BTreeSet<String>) {
+        if self.known(name) {
+            return self.plan_module(&normalized(name), plan, seen);
+        }
+        for module in self.index.modules_for(name) {
+            self.plan_module(module, plan, seen);
+        }
+    }
+
+    /// Inserts one module whose needs are there.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn insert(&self, step: &Insertion) -> Result<(), ModuleError> {
+        let Some(path) = &step.path else { return Ok(()) };
+        let loaded = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if loaded().contains(&step.name) {
+            return Ok(());
+        }
+        // A module that is only `coming` must be waited for, which finit_module does.
+        let state = fs::read_to_string(format!("/sys/module/{}/initstate", step.name)).unwrap_or_default();
+        if state.trim_end() != "live" {
+            finit(path, &step.options).map_err(|source| ModuleError::Refused { name: step.name.clone(), source })?;
+        }
+        loaded().insert(step.name.clone());
+        Ok(())
+    }
+}
+
+fn finit(path: &Path, options: &str) -> io::Result<()> {
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = if path.extension().is_some_and(|end| end != "ko") { COMPRESSED } else { 0 };
+    let options = CString::new(options).map_err(io::Error::other)?;
+    match finit_module(&file, &options, flags) {
+        // Another thread, or the kernel's own request, was quicker.
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn plans_hold_soft_and_hard_dependencies_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in [
+            ("dep", "k/ext4.ko: k/jbd2.ko k/mbcache.ko\nk/jbd2.ko:\nk/mbcache.ko:\nk/crc32c-intel.ko:\nk/late.ko:\n"),
+            ("alias", "alias crypto-crc32c crc32c_intel\nalias fs-ext4 ext4\n"),
+            ("softdep", "softdep ext4 pre: crypto-crc32c missing post: late\nsoftdep late pre: ext4\n"),
+            ("builtin", "k/virtio_pci.ko\n"),
+        ] {
+            fs::write(dir.path().join(format!("modules.{name}")), text).unwrap();
+        }
+        let loader = Loader::open(dir.path()).unwrap();
+        let names = |name: &str| -> Vec<String> { loader.plan(name).unwrap().into_iter().map(|s| s.name).collect() };
+        assert_eq!(names("fs-ext4"), ["mbcache", "jbd2", "crc32c_intel", "ext4", "late"]);
+        assert_eq!(names("virtio-pci"), ["virtio_pci"]);
+        assert_eq!(loader.plan("virtio-pci").unwrap()[0].path, None);
+        let error = loader.load("nothing").unwrap_err().to_string();
+        assert!(error.starts_with("module nothing not found in /"), "{error}");
+    }
+
+    /// Object files with the sections that depmod reads, indexed by depmod; `modprobe -D` is the judge.
+    #[test]
+    fn plans_are_those_of_kmod() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("lib/modules/1.0");
+        fs::create_dir_all(base.join("kernel")).unwrap();
+        let exports =
+            |symbol: &str| format!("__attribute__((section(\"__ksymtab_strings\"))) const char s[] = \"{symbol}\";");
+        let info = |text: &str| format!("__attribute__((section(\".modinfo\"))) const char m[] = \"{text}\";");
+        for (name, code) in [
+            ("b", exports("from_b")),
+            ("c-c", format!("extern int from_b; int *b = &from_b; {}", exports("from_c"))),
+            ("d", info("alias=soft-name")),
+            (
+                "a",
+                format!(
+                    "extern int from_b, from_c; int *b = &from_b, *c = &from_c; {}",
+                    info("softdep=pre: soft-name\\0alias=pci:v1*")
+                ),
+            ),
+        ] {
+            let source = dir.path().join("module.c");
+            fs::write(&source, code).unwrap();
+            run(Command::new("gcc").arg("-c").arg(&source).arg("-o").arg(base.join(format!("kernel/{name}.ko"))));
+        }
+        for name in ["modules.order", "modules.builtin", "modules.builtin.modinfo"] {
+            fs::write(base.join(name), "").unwrap();
+        }
+        run(Command::new("depmod").arg("-b").arg(dir.path()).arg("1.0"));
+        let loader = Loader::open(&base).unwrap();
+        for name in ["a", "pci:v12", "c_c", "c-c", "soft-name"] {
+            let judged = run(Command::new("modprobe").arg("-d").arg(dir.path()).args(["-S", "1.0", "-D", name]));
+            let ours: Vec<String> = loader
+                .plan(name)
+                .unwrap()
+                .iter()
+                .map(|s| format!("insmod {}", s.path.as_ref().unwrap().display()))
+                .collect();
+            assert_eq!(ours, judged.lines().map(str::trim_end).collect::<Vec<_>>(), "{name}");
+        }
+    }
+
+    fn run(command: &mut Command) -> String {
+        let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run ci/setup"));
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}

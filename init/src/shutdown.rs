@@ -1,0 +1,172 @@
+//! The end: processes, file systems, machine. Whatever hangs, it ends.
+
+use crate::{
+    console,
+    host::identity,
+    mount_table::{self, Mount},
+};
+use rustix::{
+    io::Errno,
+    mount::{MountFlags, UnmountFlags, mount_remount, unmount},
+    process::{Pid, Signal, WaitOptions, kill_process_group, wait},
+    system::{RebootCommand, reboot},
+};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// From SIGTERM to SIGKILL for what the supervisor does not know: it has given its services their own time before.
+const TERM_TIME: Duration = Duration::from_secs(3);
+/// From SIGKILL on. What is still there then waits for a disk that does not answer.
+const KILL_TIME: Duration = Duration::from_secs(3);
+/// How long unmounting is tried while nothing more comes free.
+const UNMOUNT_TIME: Duration = Duration::from_secs(5);
+/// For all of it; then the machine goes down as it is.
+const LAST_RESORT: Duration = Duration::from_secs(45);
+/// How long a message is left on the console before a machine that could not boot tries again.
+const READING_TIME: Duration = Duration::from_secs(5);
+/// Not unmounted: without them there is no table of mounts, no console, and no root.
+const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
+
+/// How a machine goes down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Firmware, loader, kernel again.
+    Reboot,
+    /// Power off, where the machine can.
+    Poweroff,
+    /// Stand still.
+    Halt,
+}
+
+/// Ends everything. Services should have been stopped before: here the rest is.
+pub fn finish(ending: Ending) -> ! {
+    // Unmounting and syncing can hang in the kernel, where no time limit of this thread reaches.
+    let spawned = thread::Builder::new().spawn(move || {
+        thread::sleep(LAST_RESORT);
+        console::error(format_args!("shutdown takes more than {} s: going down as it is", LAST_RESORT.as_secs()));
+        go(ending)
+    });
+    if let Err(error) = spawned {
+        console::warning(format_args!("shutdown without a time limit: {error}"));
+    }
+    end_processes();
+    if let Err(error) = identity::save_random_seed() {
+        console::debug(format_args!("{error}"));
+    }
+    rustix::fs::sync();
+    unmount_all();
+    rustix::fs::sync();
+    console::announce(match ending {
+        Ending::Reboot => "rebooting",
+        Ending::Poweroff => "powering off",
+        Ending::Halt => "halted",
+    });
+    go(ending)
+}
+
+/// A boot that cannot go on: what is wrong has been said; leave it readable, then try again, so that the boot loader's counter
+/// falls and another version gets its turn.
+pub fn give_up() -> ! {
+    console::error(format_args!("rebooting in {} s", READING_TIME.as_secs()));
+    rustix::fs::sync();
+    thread::sleep(READING_TIME);
+    go(Ending::Reboot)
+}
+
+/// The last system call. What comes back from it can only stand still: PID 1 must not end.
+pub fn go(ending: Ending) -> ! {
+    let command = match ending {
+        Ending::Reboot => RebootCommand::Restart,
+        Ending::Poweroff => RebootCommand::PowerOff,
+        Ending::Halt => RebootCommand::Halt,
+    };
+    if let Err(error) = reboot(command) {
+        console::error(format_args!("reboot(2) {ending:?}: {error}"));
+    }
+    loop {
+        thread::park();
+    }
+}
+
+fn end_processes() {
+    // kill(2) with -1, which is the group of 1: every process but this one.
+    for (signal, time) in [(Signal::TERM, TERM_TIME), (Signal::KILL, KILL_TIME)] {
+        if kill_process_group(Pid::INIT, signal) == Err(Errno::SRCH) || all_gone_within(time) {
+            return;
+        }
+    }
+    console::warning(format_args!("processes are left that do not end, not even by SIGKILL"));
+}
+
+/// All processes are children of PID 1 sooner or later.
+fn all_gone_within(time: Duration) -> bool {
+    let deadline = Instant::now() + time;
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some(_)) | Err(Errno::INTR) => {}
+            Err(_) => return true,
+            Ok(None) if Instant::now() >= deadline => return false,
+            Ok(None) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
+}
+
+/// Unmounts the latest first, and again while that frees others; what stays busy becomes read-only, by force at last.
+fn unmount_all() {
+    let mut deadline = Instant::now() + UNMOUNT_TIME;
+    loop {
+        let left = remaining();
+        if left.is_empty() {
+            return;
+        }
+        if left.iter().rev().filter(|mount| unmount(&mount.target, UnmountFlags::empty()).is_ok()).count() > 0 {
+            deadline = Instant::now() + UNMOUNT_TIME;
+        } else if Instant::now() >= deadline {
+            break;
+        } else {
+            // A killed process's last file may be closed a moment later; a thread may be growing /var.
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+    for mount in remaining().iter().rev().filter(|mount| !mount.read_only) {
+        console::warning(format_args!("{} is still in use: made read-only", mount.target.display()));
+        if let Err(error) = mount_remount(&mount.target, MountFlags::RDONLY, "") {
+            console::warning(format_args!("{}: {error}: by force", mount.target.display()));
+            // SysRq u: all file systems read-only, whoever has them open.
+            let _ = fs::write("/proc/sysrq-trigger", "u");
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+}
+
+fn remaining() -> Vec<Mount> {
+    let mounts = mount_table::read().unwrap_or_default();
+    mounts.into_iter().filter(|mount| is_unmounted(&mount.target)).collect()
+}
+
+/// File systems of the kernel itself need no end.
+fn is_unmounted(target: &Path) -> bool {
+    let kept = KEPT.iter().any(|kept| target == Path::new(kept));
+    !kept && !["/dev", "/proc", "/sys"].iter().any(|api| target.starts_with(api))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn var_and_containers_are_unmounted_and_the_kernels_own_are_not() {
+        for target in
+            ["/var", "/etc", "/tmp", "/run/docker/netns/x", "/var/lib/docker/overlay2/x/merged", "/development"]
+        {
+            assert!(is_unmounted(Path::new(target)), "{target}");
+        }
+        for target in ["/", "/proc", "/run", "/dev/pts", "/sys/fs/cgroup"] {
+            assert!(!is_unmounted(Path::new(target)), "{target}");
+        }
+    }
+}

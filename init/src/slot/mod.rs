@@ -1,0 +1,167 @@
+//! Which slot to boot: the one whose hash tree has the root hash of the kernel command line. No pointer, no number.
+
+pub mod boot_disk;
+
+use crate::verity_tmp::{Superblock, root_hash_of};
+use crate::{
+    block::{self, Disk, Partition},
+    fault::PathError,
+};
+use berth_contract::{
+    digest::RootHash,
+    disk::{BLOCK, PartitionRole, Slot},
+};
+use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
+
+/// A slot that holds the wanted root file system.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The disk.
+    pub disk: Disk,
+    /// The slot on it.
+    pub slot: Slot,
+    /// Partition of the root file system.
+    pub data: Partition,
+    /// Partition of its hash tree.
+    pub verity: Partition,
+    /// Head of the hash tree.
+    pub superblock: Superblock,
+}
+
+/// The result of one look at all disks.
+#[derive(Debug, Default)]
+pub struct Search {
+    /// Every slot with the wanted root hash, ordered by disk.
+    pub matches: Vec<Found>,
+    /// What the other slots hold, one sentence each: for the message when nothing matches.
+    pub others: Vec<String>,
+}
+
+/// Looks at both slots of every disk that has them. `dev` is `/dev`, `sys` is `/sys`.
+///
+/// # Errors
+/// When sysfs is not there. A slot that cannot be read is one of the others.
+pub fn search(sys: &Path, dev: &Path, wanted: RootHash) -> Result<Search, PathError> {
+    let mut search = Search::default();
+    for disk in block::disks(sys)? {
+        for slot in [Slot::A, Slot::B] {
+            let (data, verity) = PartitionRole::of_slot(slot);
+            let (Some(data), Some(verity)) = (disk.partition(data.label()), disk.partition(verity.label())) else {
+                continue;
+            };
+            match head(&dev.join(&verity.name)) {
+                Ok((superblock, found)) if found == wanted => search.matches.push(Found {
+                    disk: disk.clone(),
+                    slot,
+                    data: data.clone(),
+                    verity: verity.clone(),
+                    superblock,
+                }),
+                Ok((_, found)) => search.others.push(format!("{} has {found}", verity.name)),
+                Err(why) => search.others.push(format!("{} {why}", verity.name)),
+            }
+        }
+    }
+    Ok(search)
+}
+
+/// Superblock and root hash of a hash tree: its first two blocks.
+fn head(device: &Path) -> Result<(Superblock, RootHash), String> {
+    const BLOCK_BYTES: usize = BLOCK as usize;
+    let mut blocks = vec![0; 2 * BLOCK_BYTES];
+    let read = |bytes: &mut [u8]| -> io::Result<()> { File::open(device)?.read_exact_at(bytes, 0) };
+    read(&mut blocks).map_err(|error| format!("cannot be read: {error}"))?;
+    if blocks[..BLOCK_BYTES].iter().all(|&byte| byte == 0) {
+        return Err("is empty".to_owned());
+    }
+    let superblock = Superblock::parse(&blocks[..BLOCK_BYTES]).map_err(|error| error.to_string())?;
+    let root_hash = root_hash_of(&superblock, &blocks[BLOCK_BYTES..]);
+    Ok((superblock, root_hash))
+}
+
+/// Chooses among several disks with the same root file system (a copied disk): the one that the boot loader was started from,
+/// else the first by name.
+#[must_use]
+pub fn choose(mut matches: Vec<Found>, is_boot_disk: impl Fn(&Disk) -> bool) -> Option<Found> {
+    let index = matches.iter().position(|found| is_boot_disk(&found.disk)).unwrap_or(0);
+    (index < matches.len()).then(|| matches.swap_remove(index))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::fixture::add_disk;
+    use std::{fs, process::Command};
+
+    /// A hash tree made by veritysetup over `blocks` blocks of `fill`.
+    fn hash_tree(path: &Path, fill: u8, blocks: usize) -> RootHash {
+        let data = path.with_extension("data");
+        fs::write(&data, vec![fill; blocks * 4096]).unwrap();
+        let output = Command::new("veritysetup").arg("format").arg(&data).arg(path).output().expect("run ci/setup");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("Root hash:")).unwrap().trim().parse().unwrap()
+    }
+
+    const LAYOUT: [(&str, u64); 5] =
+        [("esp", 2048), ("root-a", 2048), ("root-a-verity", 2048), ("root-b", 2048), ("root-b-verity", 2048)];
+
+    #[test]
+    fn the_slot_is_the_one_with_the_wanted_tree_whichever_letter_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
+        fs::create_dir(&dev).unwrap();
+        add_disk(&sys, "vda", &LAYOUT);
+        // A tree of several levels, and one whose top is its only block.
+        let in_a = hash_tree(&dev.join("vda3"), 1, 300);
+        let in_b = hash_tree(&dev.join("vda5"), 2, 3);
+        for (wanted, slot, data) in [(in_a, Slot::A, "vda2"), (in_b, Slot::B, "vda4")] {
+            let search = search(&sys, &dev, wanted).unwrap();
+            let [found] = &search.matches[..] else { panic!("one slot") };
+            assert_eq!((found.slot, found.data.name.as_str(), found.disk.name.as_str()), (slot, data, "vda"));
+            assert_eq!(search.others.len(), 1);
+        }
+        let nothing: RootHash = "00".repeat(32).parse().unwrap();
+        let others = search(&sys, &dev, nothing).unwrap().others;
+        assert_eq!(others, [format!("vda3 has {in_a}"), format!("vda5 has {in_b}")]);
+    }
+
+    #[test]
+    fn slots_without_a_tree_say_what_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
+        fs::create_dir(&dev).unwrap();
+        add_disk(&sys, "vda", &LAYOUT);
+        add_disk(&sys, "vdb", &LAYOUT[..2]);
+        add_disk(&sys, "vdc", &LAYOUT);
+        fs::write(dev.join("vda3"), vec![0; 8192]).unwrap();
+        fs::write(dev.join("vda5"), vec![0x55; 8192]).unwrap();
+        fs::write(dev.join("vdc3"), vec![0; 100]).unwrap();
+        let search = search(&sys, &dev, "11".repeat(32).parse().unwrap()).unwrap();
+        assert!(search.matches.is_empty());
+        let [empty, foreign, short, missing] = &search.others[..] else { panic!("{:?}", search.others) };
+        assert_eq!(empty, "vda3 is empty");
+        assert!(foreign.starts_with("vda5 ") && foreign.len() > 10, "{foreign}");
+        assert!(short.starts_with("vdc3 cannot be read"), "{short}");
+        assert!(missing.starts_with("vdc5 cannot be read"), "{missing}");
+    }
+
+    #[test]
+    fn of_two_disks_the_booted_one_is_taken_else_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
+        fs::create_dir(&dev).unwrap();
+        for disk in ["vda", "vdb"] {
+            add_disk(&sys, disk, &LAYOUT);
+        }
+        let wanted = hash_tree(&dev.join("vda3"), 7, 4);
+        fs::copy(dev.join("vda3"), dev.join("vdb5")).unwrap();
+        let chosen = |test: fn(&Disk) -> bool| {
+            let found = choose(search(&sys, &dev, wanted).unwrap().matches, test).unwrap();
+            (found.disk.name, found.slot)
+        };
+        assert_eq!(chosen(|_| false), ("vda".to_owned(), Slot::A));
+        assert_eq!(chosen(|disk| disk.name == "vdb"), ("vdb".to_owned(), Slot::B));
+        assert!(choose(Vec::new(), |_| true).is_none());
+    }
+}
