@@ -15,8 +15,14 @@ pub enum OciError {
         /// Why it failed.
         source: io::Error,
     },
-    /// No tar, or one that ends early.
+    /// No tar at all.
     #[error("{}: not a tar archive", at.display())]
+    NoTar {
+        /// The file.
+        at: PathBuf,
+    },
+    /// A damaged tar.
+    #[error("{}: damaged tar archive", at.display())]
     Tar {
         /// The archive.
         at: PathBuf,
@@ -143,7 +149,11 @@ pub enum OciError {
 }
 
 fn hint(save: bool) -> &'static str {
-    if save { "\nhint: docker 25 and later, podman and skopeo write OCI archives" } else { "" }
+    if save {
+        "\nhint: it looks like an older `docker save`: docker 25 and later, podman and skopeo write OCI archives"
+    } else {
+        ""
+    }
 }
 
 fn elf_hint(dynamic: bool) -> &'static str {

@@ -13,7 +13,7 @@ use sha2::Digest as _;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Read},
+    io::{self, Read, Seek},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -40,9 +40,7 @@ impl Layout {
     /// The layout in the tar at `path`.
     pub(super) fn archive(path: &Path) -> Result<Self, OciError> {
         let mut file = File::open(path).map_err(io_error("read", path))?;
-        if let Some(found) = compression(&mut file).map_err(io_error("read", path))? {
-            return Err(OciError::Compressed { at: path.to_owned(), found });
-        }
+        look(path, &mut file)?;
         let not_tar = |source| OciError::Tar { at: path.to_owned(), source };
         let shared: Arc<Path> = path.into();
         let mut members = BTreeMap::new();
@@ -161,14 +159,21 @@ impl Layout {
     }
 }
 
-/// By what a file is compressed, from its first bytes; leaves the file at its beginning.
-fn compression(file: &mut File) -> io::Result<Option<&'static str>> {
+/// What the file at `at` is instead of a tar, from its first bytes; leaves it at its beginning.
+fn look(at: &Path, file: &mut File) -> Result<(), OciError> {
     let magics: [(&[u8], _); 4] =
         [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
     let mut start = Vec::new();
-    file.by_ref().take(8).read_to_end(&mut start)?;
-    io::Seek::rewind(file)?;
-    Ok(magics.iter().find(|(magic, _)| start.starts_with(magic)).map(|(_, name)| *name))
+    let read = file.by_ref().take(512).read_to_end(&mut start).and_then(|_| file.rewind());
+    read.map_err(io_error("read", at))?;
+    if let Some((_, found)) = magics.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Err(OciError::Compressed { at: at.to_owned(), found });
+    }
+    // POSIX and GNU tar both have the magic "ustar" here.
+    if start.get(257..262) != Some(b"ustar") {
+        return Err(OciError::NoTar { at: at.to_owned() });
+    }
+    Ok(())
 }
 
 /// The digest of all that `bytes` gives.

@@ -19,7 +19,7 @@ use berth_contract::digest::Sha256;
 use berth_formats::data::Data;
 use layout::Layout;
 use schema::{CONFIG_TYPES, ImageConfig, LAYER_TYPES, OciManifest};
-use std::error::Error;
+use std::{error::Error, io};
 
 /// An image for one platform, every part of it checked against its digest.
 #[derive(Clone, Debug)]
@@ -68,8 +68,10 @@ pub fn image(entry: &OciEntry, arch: Arch) -> Result<OciImage, Diagnostic> {
             cause = inner.source();
         }
         let fault = |text: &str| Diagnostic::new(&entry.image.place, format!("image cannot be used: {text}"));
+        let missing = matches!(&error, OciError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
         match text.split_once("\nhint: ") {
             Some((text, hint)) => fault(text).hint(hint),
+            None if missing => fault(&text).hint("make it first: `berth pack` makes an archive of a static program"),
             None => fault(&text),
         }
     })
