@@ -1,0 +1,193 @@
+//! Where everything lies in the image, before a byte of it is written.
+
+use super::{
+    BLOCK, Body, Error, FileSystem, InodeIndex, TAIL_MAX, Wrong,
+    chunks::Chunks,
+    copy::Source,
+    directory,
+    format::{COMPACT_INODE, DataLayout, EXTENDED_INODE, RawInode, SLOT, encode_device},
+    pack::Packer,
+    tree::Tree,
+    xattr,
+};
+use std::{collections::BTreeMap, ops::Bound};
+
+/// Longest label.
+const LABEL_MAX: usize = 16;
+/// Metadata follows the superblock's block. That its first piece is the root keeps the root's number within 16 bits,
+/// and that it is not in block 0 keeps it from being 0, which some programs take for a deleted file.
+const METADATA_BLOCK: u64 = 1;
+
+/// The layout of an image.
+#[derive(Debug)]
+pub struct Plan<'a> {
+    pub(super) fs: &'a FileSystem,
+    /// Inodes in the order of the tree.
+    pub(super) inodes: Vec<Planned>,
+    /// Number of each inode, by index.
+    pub(super) nids: Vec<u64>,
+    blocks: u32,
+}
+
+/// One inode of an image.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub(super) index: InodeIndex,
+    pub(super) parent: InodeIndex,
+    pub(super) nlink: u32,
+    /// Length of the content.
+    pub(super) size: u64,
+    /// Length of the inode with its attributes.
+    pub(super) header: u64,
+    pub(super) place: Place,
+    /// First block of the content, if it has blocks.
+    pub(super) start: u64,
+}
+
+/// Where the content is.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// All in blocks, or there is none.
+    Blocks,
+    /// The last `tail` bytes behind the inode.
+    Inline { tail: u64 },
+    /// In blocks, without the zeros.
+    Chunked(Chunks),
+}
+
+impl Planned {
+    /// Bytes that must lie together: inode, attributes, and chunk map or tail.
+    fn len(&self) -> u64 {
+        self.header
+            + match &self.place {
+                Place::Blocks => 0,
+                Place::Inline { tail } => *tail,
+                Place::Chunked(chunks) => chunks.map_len(),
+            }
+    }
+
+    /// Bytes of the content that lie in blocks, except for chunks.
+    pub(super) fn in_blocks(&self) -> u64 {
+        match self.place {
+            Place::Inline { tail } => self.size - tail,
+            _ => self.size,
+        }
+    }
+
+    fn blocks(&self) -> u64 {
+        match &self.place {
+            Place::Chunked(chunks) => chunks.blocks(),
+            _ => self.in_blocks().div_ceil(BLOCK),
+        }
+    }
+
+    pub(super) fn layout(&self) -> DataLayout {
+        match self.place {
+            Place::Blocks => DataLayout::FlatPlain,
+            Place::Inline { .. } => DataLayout::FlatInline,
+            Place::Chunked(_) => DataLayout::ChunkBased,
+        }
+    }
+}
+
+impl<'a> Plan<'a> {
+    /// Lays out an image. Of the content only pages of large files are read, to find zeros.
+    ///
+    /// # Errors
+    /// When the tree is not one that EROFS can hold, or a source cannot be read.
+    pub fn new(fs: &'a FileSystem) -> Result<Self, Error> {
+        if fs.label.len() > LABEL_MAX {
+            return Err(Error::Label { label: fs.label.clone() });
+        }
+        let tree = Tree::walk(fs)?;
+        let mut source = Source::default();
+        let inodes = tree.order.iter().map(|index| planned(fs, &tree, *index, &mut source));
+        let mut plan =
+            Plan { fs, inodes: inodes.collect::<Result<_, _>>()?, nids: vec![0; fs.inodes.len()], blocks: 0 };
+
+        let mut next = METADATA_BLOCK;
+        for self_contained in [false, true] {
+            let mut packer = Packer::new(next);
+            for inode in &plan.inodes {
+                // Content in blocks has an address, a directory's the numbers of other inodes.
+                let refers = inode.blocks() > 0 || matches!(fs.inodes[inode.index.0].body, Body::Dir(_));
+                if refers != self_contained {
+                    plan.nids[inode.index.0] = packer.place(inode.len()) / SLOT;
+                }
+            }
+            next = packer.end();
+        }
+        for directories in [true, false] {
+            for inode in &mut plan.inodes {
+                if directories == matches!(fs.inodes[inode.index.0].body, Body::Dir(_)) && inode.blocks() > 0 {
+                    inode.start = next;
+                    next += inode.blocks();
+                }
+            }
+        }
+        plan.blocks = u32::try_from(next).map_err(|_| Error::TooLarge { blocks: next })?;
+        Ok(plan)
+    }
+
+    /// Bytes of the image, a multiple of [`BLOCK`].
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        u64::from(self.blocks) * BLOCK
+    }
+
+    pub(super) fn blocks(&self) -> u32 {
+        self.blocks
+    }
+}
+
+fn planned(fs: &FileSystem, tree: &Tree<'_>, index: InodeIndex, source: &mut Source) -> Result<Planned, Error> {
+    let inode = &fs.inodes[index.0];
+    let wrong = |wrong| tree.wrong(index, wrong);
+    let xattr_len = xattr::encode(&inode.xattrs).map_err(|bad| wrong(Wrong::Xattr(bad)))?.len();
+    let parent = tree.parent[index.0].unwrap_or(fs.root);
+    let mut chunks = None;
+    let size = match &inode.body {
+        Body::Dir(names) => directory::size(entries(names, index, parent).map(|(name, _)| name.len())),
+        Body::File(data) => {
+            chunks = Chunks::find(data, source)?;
+            data.len()
+        }
+        Body::Symlink(target) => target.len() as u64,
+        Body::CharDevice { major, minor } | Body::BlockDevice { major, minor } => {
+            let (major, minor) = (*major, *minor);
+            encode_device(major, minor).ok_or_else(|| wrong(Wrong::Device { major, minor }))?;
+            0
+        }
+        Body::Fifo | Body::Socket => 0,
+    };
+    let nlink = tree.nlink[index.0];
+    let extended = RawInode::needs_extended(inode.uid, inode.gid, nlink, size);
+    let header = (xattr_len + if extended { EXTENDED_INODE } else { COMPACT_INODE }) as u64;
+    let tail = if header + size <= BLOCK { size } else { size % BLOCK };
+    // A tail lies in the same block as its inode, which Linux 6.1 expects of symbolic links.
+    let inline = match &inode.body {
+        Body::File(_) if tail < size => tail <= TAIL_MAX,
+        _ => true,
+    };
+    let place = match chunks {
+        Some(chunks) => Place::Chunked(chunks),
+        None if tail > 0 && inline && header + tail <= BLOCK => Place::Inline { tail },
+        None => Place::Blocks,
+    };
+    Ok(Planned { index, parent, nlink, size, header, place, start: 0 })
+}
+
+/// A directory's names as they are stored: in order, with `.` and `..` where they sort.
+pub(super) fn entries(
+    names: &BTreeMap<Vec<u8>, InodeIndex>,
+    own: InodeIndex,
+    parent: InodeIndex,
+) -> impl Iterator<Item = (&[u8], InodeIndex)> {
+    let (dot, dots): (&[u8], &[u8]) = (b".", b"..");
+    let between = |from: Bound<&[u8]>, to: Bound<&[u8]>| {
+        names.range::<[u8], _>((from, to)).map(|(name, index)| (name.as_slice(), *index))
+    };
+    let first = between(Bound::Unbounded, Bound::Excluded(dot)).chain([(dot, own)]);
+    let second = between(Bound::Excluded(dot), Bound::Excluded(dots)).chain([(dots, parent)]);
+    first.chain(second).chain(between(Bound::Excluded(dots), Bound::Unbounded))
+}

@@ -1,0 +1,294 @@
+//! Reads an image, whoever wrote it: anything may be wrong in it, and nothing is believed.
+
+use super::{
+    BLOCK, BadSuperblock, Dirent, Superblock, Xattrs, directory,
+    format::{
+        CHUNK_BITS_MASK, CHUNK_INDEXES, DIRECTORY, DataLayout, EXTENDED_INODE, NULL_ADDR, RawInode, SLOT, SUPER_AREA,
+        SUPER_OFFSET, SYMLINK, TYPE_MASK, decode_device, u32_at,
+    },
+    xattr,
+};
+use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt};
+
+/// Nothing beyond Linux's PATH_MAX can be opened; an image with longer paths could make a walk endless.
+const PATH_MAX: usize = 4096;
+
+/// An image that has been opened.
+#[derive(Debug)]
+pub struct Image {
+    file: File,
+    start: u64,
+    superblock: Superblock,
+}
+
+/// An inode of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    nid: u64,
+    raw: RawInode,
+}
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No EROFS, or one with features that we do not read.
+    #[error(transparent)]
+    Superblock(#[from] BadSuperblock),
+    /// Something that no writer writes.
+    #[error("inode {nid}: {what}")]
+    Damaged {
+        /// Number of the inode.
+        nid: u64,
+        /// What was found.
+        what: &'static str,
+    },
+    /// The file cannot be read, or ends too early.
+    #[error("cannot read the image's {len} bytes at {offset}")]
+    Io {
+        /// Where in the image.
+        offset: u64,
+        /// How much.
+        len: usize,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+impl Node {
+    /// Its number.
+    #[must_use]
+    pub fn nid(&self) -> u64 {
+        self.nid
+    }
+
+    /// Type and permissions, as `stat` has them.
+    #[must_use]
+    pub fn mode(&self) -> u16 {
+        self.raw.mode
+    }
+
+    /// Owner and group.
+    #[must_use]
+    pub fn owner(&self) -> (u32, u32) {
+        (self.raw.uid, self.raw.gid)
+    }
+
+    /// Number of links.
+    #[must_use]
+    pub fn nlink(&self) -> u32 {
+        self.raw.nlink
+    }
+
+    /// Length of the content in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.raw.size
+    }
+
+    /// Modification time in seconds.
+    #[must_use]
+    pub fn mtime(&self) -> u64 {
+        self.raw.mtime
+    }
+
+    /// Major and minor number, of a device.
+    #[must_use]
+    pub fn device(&self) -> (u32, u32) {
+        decode_device(self.raw.union)
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        self.raw.mode & TYPE_MASK == DIRECTORY
+    }
+
+    /// Whether it is a symbolic link, whose content is its target.
+    #[must_use]
+    pub fn is_symlink(&self) -> bool {
+        self.raw.mode & TYPE_MASK == SYMLINK
+    }
+
+    fn damaged(&self, what: &'static str) -> ReadError {
+        ReadError::Damaged { nid: self.nid, what }
+    }
+}
+
+impl Image {
+    /// Opens the image that begins at byte `start` of a file.
+    ///
+    /// # Errors
+    /// When there is no superblock that we understand.
+    pub fn open(file: File, start: u64) -> Result<Self, ReadError> {
+        let mut area = [0; SUPER_AREA];
+        read(&file, start, SUPER_OFFSET as u64, &mut area)?;
+        Ok(Self { file, start, superblock: Superblock::parse(&area)? })
+    }
+
+    /// The superblock.
+    #[must_use]
+    pub fn superblock(&self) -> &Superblock {
+        &self.superblock
+    }
+
+    /// The inode with this number.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn node(&self, nid: u64) -> Result<Node, ReadError> {
+        let damaged = |what| ReadError::Damaged { nid, what };
+        let offset = self.offset(nid).ok_or_else(|| damaged("lies outside of the image"))?;
+        let mut bytes = [0; EXTENDED_INODE];
+        // A compact inode may lie at the very end.
+        let len = usize::try_from((self.len() - offset).min(EXTENDED_INODE as u64)).unwrap_or(EXTENDED_INODE);
+        self.read(offset, &mut bytes[..len])?;
+        let raw = RawInode::parse(&bytes, self.superblock.build_time).ok_or_else(|| damaged("unknown format"))?;
+        Ok(Node { nid, raw })
+    }
+
+    /// The root directory.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn root(&self) -> Result<Node, ReadError> {
+        self.node(self.superblock.root_nid.into())
+    }
+
+    /// The extended attributes of an inode, if they lie behind it.
+    ///
+    /// # Errors
+    /// When they cannot be read, or are shared between inodes as other writers do.
+    pub fn xattrs(&self, node: &Node) -> Result<Xattrs, ReadError> {
+        let mut bytes = vec![0; node.raw.xattr_len];
+        let behind = self.offset(node.nid).map(|offset| offset + node.raw.len() as u64);
+        self.read(behind.ok_or_else(|| node.damaged("lies outside of the image"))?, &mut bytes)?;
+        xattr::decode(&bytes).ok_or_else(|| node.damaged("extended attributes damaged or shared"))
+    }
+
+    /// Reads content, a link's target or a directory's blocks from `offset` on, until `buf` is full or the end is
+    /// reached; tells how much.
+    ///
+    /// # Errors
+    /// When it lies outside of the image or cannot be read.
+    pub fn read_at(&self, node: &Node, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
+        let mut done = 0;
+        while done < buf.len() {
+            let at = offset.saturating_add(done as u64);
+            if at >= node.raw.size {
+                break;
+            }
+            let (place, run) = self.map(node, at)?;
+            let want = usize::try_from(run.min(node.raw.size - at)).unwrap_or(usize::MAX).min(buf.len() - done);
+            let piece = &mut buf[done..done + want];
+            match place {
+                Some(place) => self.read(place, piece)?,
+                None => piece.fill(0),
+            }
+            done += want;
+        }
+        Ok(done)
+    }
+
+    /// Where the byte at `at` of the content lies, nowhere for zeros, and how many bytes follow each other from there.
+    fn map(&self, node: &Node, at: u64) -> Result<(Option<u64>, u64), ReadError> {
+        let raw = &node.raw;
+        let header = (raw.len() + raw.xattr_len) as u64;
+        let behind = self.offset(node.nid).map(|offset| offset + header);
+        let behind = behind.ok_or_else(|| node.damaged("lies outside of the image"))?;
+        let start = u64::from(raw.union) * BLOCK;
+        let whole_blocks = raw.size.saturating_sub(1) / BLOCK * BLOCK;
+        match raw.layout {
+            DataLayout::FlatInline if at >= whole_blocks => {
+                Ok((Some(behind.saturating_add(at - whole_blocks)), raw.size - at))
+            }
+            DataLayout::FlatInline => Ok((Some(start.saturating_add(at)), whole_blocks - at)),
+            DataLayout::FlatPlain => Ok((Some(start.saturating_add(at)), raw.size - at)),
+            DataLayout::ChunkBased if raw.union & CHUNK_INDEXES != 0 => Err(node.damaged("chunks on other devices")),
+            DataLayout::ChunkBased => {
+                let bits = (raw.union & CHUNK_BITS_MASK) + 12;
+                let mut bytes = [0; 4];
+                self.read(behind.saturating_add(4 * (at >> bits)), &mut bytes)?;
+                let (block, inside) = (u32_at(&bytes, 0), at & ((1 << bits) - 1));
+                let place = (block != NULL_ADDR).then(|| u64::from(block) * BLOCK + inside);
+                Ok((place, (1 << bits) - inside))
+            }
+        }
+    }
+
+    /// The names in a directory, without `.` and `..`.
+    ///
+    /// # Errors
+    /// When it is no directory, or damaged.
+    pub fn entries(&self, dir: &Node) -> Result<Vec<Dirent>, ReadError> {
+        if !dir.is_dir() {
+            return Err(dir.damaged("not a directory"));
+        }
+        if dir.raw.size > self.len() {
+            return Err(dir.damaged("directory larger than the image"));
+        }
+        let mut entries = Vec::new();
+        let mut block = [0; 4096];
+        for at in (0..dir.raw.size.div_ceil(BLOCK)).map(|number| number * BLOCK) {
+            let len = self.read_at(dir, at, &mut block)?;
+            let read = directory::decode(&block[..len]).ok_or_else(|| dir.damaged("directory block damaged"))?;
+            entries.extend(read.into_iter().filter(|entry| !matches!(entry.name.as_slice(), b"." | b"..")));
+        }
+        Ok(entries)
+    }
+
+    /// Everything in the image with its path, which begins with `/`; parents come first.
+    ///
+    /// # Errors
+    /// When anything is damaged, or a directory has two names.
+    pub fn walk(&self) -> Result<Vec<(Vec<u8>, Node)>, ReadError> {
+        let root = self.root()?;
+        let mut seen = BTreeSet::from([root.nid]);
+        let mut all = vec![(b"/".to_vec(), root)];
+        let mut next = 0;
+        while let Some((path, node)) = all.get(next).cloned() {
+            next += 1;
+            if !node.is_dir() {
+                continue;
+            }
+            let prefix = path.strip_suffix(b"/").unwrap_or(&path);
+            for entry in self.entries(&node)? {
+                let child = self.node(entry.nid)?;
+                let path = [prefix, b"/", &entry.name].concat();
+                if path.len() > PATH_MAX {
+                    return Err(node.damaged("path longer than 4096 bytes"));
+                }
+                if child.is_dir() && !seen.insert(child.nid) {
+                    return Err(child.damaged("directory with two names"));
+                }
+                all.push((path, child));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Bytes that the superblock claims.
+    fn len(&self) -> u64 {
+        u64::from(self.superblock.blocks) * BLOCK
+    }
+
+    /// Where an inode lies, if that is inside.
+    fn offset(&self, nid: u64) -> Option<u64> {
+        let base = u64::from(self.superblock.meta_blkaddr) * BLOCK;
+        nid.checked_mul(SLOT)?.checked_add(base).filter(|offset| *offset < self.len())
+    }
+
+    fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+        if offset.checked_add(buf.len() as u64).is_none_or(|end| end > self.len()) {
+            let cause = io::Error::new(io::ErrorKind::UnexpectedEof, "beyond the size in the superblock");
+            return Err(ReadError::Io { offset, len: buf.len(), cause });
+        }
+        read(&self.file, self.start, offset, buf)
+    }
+}
+
+fn read(file: &File, start: u64, offset: u64, buf: &mut [u8]) -> Result<(), ReadError> {
+    let at = start.checked_add(offset).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput));
+    let len = buf.len();
+    at.and_then(|at| file.read_exact_at(buf, at)).map_err(|cause| ReadError::Io { offset, len, cause })
+}
