@@ -1,0 +1,13 @@
+//! Drives a virtual machine: for the product's tests, and for `berth run`.
+#![deny(missing_docs)]
+
+pub mod accel;
+pub mod console;
+pub mod disk;
+pub mod error;
+pub mod firmware;
+pub mod machine;
+pub mod monitor;
+pub mod pki;
+pub mod run;
+pub mod tool;

@@ -1,0 +1,125 @@
+//! KVM where it works, else emulation.
+//!
+//! `/dev/kvm` may be there and useless: without the CPU's vmx or svm a guest hangs before its first line. So KVM is taken
+//! only with the CPU flag, and after QEMU has proven that it can start a machine with it.
+
+use crate::{
+    error::VmError,
+    tool::{self, QEMU},
+};
+use std::{
+    fs::{self, File},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How the guest's instructions are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// By the processor.
+    Kvm,
+    /// Emulated, one thread for each of the guest's processors.
+    TcgMulti,
+    /// Emulated on one thread: QEMU before 8 emulates cmpxchg16b wrongly on several, and Linux panics.
+    TcgSingle,
+}
+
+impl Accel {
+    /// Values of QEMU's `-accel` and `-cpu`.
+    #[must_use]
+    pub fn arguments(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Kvm => ("kvm", "host"),
+            Self::TcgMulti => ("tcg,thread=multi", "max"),
+            Self::TcgSingle => ("tcg,thread=single", "max"),
+        }
+    }
+
+    /// How much longer things take than on a processor.
+    #[must_use]
+    pub fn patience(self) -> u32 {
+        match self {
+            Self::Kvm => 1,
+            Self::TcgMulti => 4,
+            Self::TcgSingle => 8,
+        }
+    }
+}
+
+/// Finds out what works here; `wish` (the environment's `BERTH_ACCEL`: `kvm` or `tcg`) decides where given.
+///
+/// # Errors
+/// When QEMU cannot be asked, or the wish is another word.
+pub fn choose(wish: Option<&str>) -> Result<Accel, VmError> {
+    let emulated = || Ok(if tool::qemu_major()? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
+    match wish {
+        Some("kvm") => Ok(Accel::Kvm),
+        Some("tcg") => emulated(),
+        Some(other) => Err(VmError::Failed {
+            program: "BERTH_ACCEL".to_owned(),
+            message: format!("expected kvm or tcg, found {other:?}"),
+        }),
+        None if kvm_works() => Ok(Accel::Kvm),
+        None => emulated(),
+    }
+}
+
+fn kvm_works() -> bool {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    has_virtualisation(&cpu) && File::options().read(true).write(true).open("/dev/kvm").is_ok() && probe()
+}
+
+fn has_virtualisation(cpuinfo: &str) -> bool {
+    let flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
+    flags.flat_map(str::split_whitespace).any(|flag| flag == "vmx" || flag == "svm")
+}
+
+/// Whether QEMU starts a machine with KVM: one that is told to quit at once.
+fn probe() -> bool {
+    let arguments =
+        ["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "64", "-display", "none", "-monitor", "stdio"];
+    let child = Command::new(QEMU)
+        .args(arguments)
+        .args(["-nodefaults", "-S"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    let Ok(mut child) = child else { return false };
+    if let Some(mut monitor) = child.stdin.take() {
+        // A QEMU that has ended already does not read it; its status says so below.
+        let _ = std::io::Write::write_all(&mut monitor, b"cont\nquit\n");
+    }
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        match child.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) => thread::sleep(Duration::from_millis(20)),
+            Err(_) => break,
+        }
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_flag_itself_counts() {
+        assert!(has_virtualisation("flags\t\t: fpu svm sse\n"));
+        assert!(has_virtualisation("flags\t\t: vmx\n"));
+        assert!(!has_virtualisation("flags\t\t: fpu vmxish svm_lock\nbugs: svm\n"));
+    }
+
+    #[test]
+    fn a_wish_is_followed_or_refused() {
+        assert_eq!(choose(Some("kvm")).unwrap(), Accel::Kvm);
+        assert_ne!(choose(Some("tcg")).unwrap(), Accel::Kvm);
+        assert!(choose(Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));
+        choose(None).unwrap();
+    }
+}

@@ -1,0 +1,65 @@
+//! UEFI firmware (OVMF), where distributions put it.
+
+use crate::error::VmError;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+/// Code and the template of its variables, without Secure Boot.
+const PLACES: &[(&str, &str)] = &[
+    // Debian, Ubuntu
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    // Fedora
+    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
+    // Arch
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    ("/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"),
+    // SUSE
+    ("/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"),
+];
+
+/// A firmware's two files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Firmware {
+    /// Read-only code.
+    pub code: PathBuf,
+    /// Template of the variables; each machine gets a copy.
+    pub vars: PathBuf,
+}
+
+/// Finds a firmware; `code` and `vars` (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`) decide where given.
+///
+/// # Errors
+/// When there is none, with the places that were looked at.
+pub fn find(code: Option<OsString>, vars: Option<OsString>) -> Result<Firmware, VmError> {
+    let mut places: Vec<(PathBuf, PathBuf)> =
+        PLACES.iter().map(|(code, vars)| (PathBuf::from(code), PathBuf::from(vars))).collect();
+    if let (Some(code), Some(vars)) = (code, vars) {
+        places = vec![(code.into(), vars.into())];
+    }
+    first(&places, |path| path.is_file())
+}
+
+fn first(places: &[(PathBuf, PathBuf)], is_there: impl Fn(&Path) -> bool) -> Result<Firmware, VmError> {
+    let found = places.iter().find(|(code, vars)| is_there(code) && is_there(vars));
+    match found {
+        Some((code, vars)) => Ok(Firmware { code: code.clone(), vars: vars.clone() }),
+        None => Err(VmError::NoFirmware { looked: places.iter().map(|(code, _)| code.clone()).collect() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_firmware_is_an_error_with_places_and_hint() {
+        let error = find(Some("/no/code".into()), Some("/no/vars".into())).unwrap_err();
+        assert!(error.to_string().contains("/no/code") && error.hint().unwrap().contains("ovmf"));
+        let places = [("/a".into(), "/b".into()), ("/c".into(), "/d".into())];
+        let found = first(&places, |path| path != Path::new("/b")).unwrap();
+        assert_eq!(found.code, Path::new("/c"), "both files must be there");
+    }
+}

@@ -1,0 +1,371 @@
+//! A virtual machine: made from a description, ended with its value.
+
+use crate::{
+    accel::Accel,
+    console::Console,
+    disk::{self, Bus},
+    error::VmError,
+    firmware::Firmware,
+    monitor::Monitor,
+    tool::QEMU,
+};
+use berth_contract::paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG};
+use hostctl::client::Client;
+use std::{
+    fs::{self, File},
+    net::{Ipv4Addr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// What a machine is to be.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// The disk image it boots; never written to.
+    pub image: Option<PathBuf>,
+    /// Size of its disk in bytes, where larger than the image.
+    pub disk_size: Option<u64>,
+    /// How the disk is attached.
+    pub bus: Bus,
+    /// Further disk images, attached as virtio-blk and written to.
+    pub disks: Vec<PathBuf>,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// TCP ports of the guest that are reached through a port of 127.0.0.1: (host, guest); host 0 is any free one.
+    pub forwards: Vec<(u16, u16)>,
+    /// Whether the guest may talk to anything but this machine's forwarded ports.
+    pub reach_out: bool,
+    /// Text of the guest's host.toml, handed over by fw_cfg.
+    pub host_config: Option<String>,
+    /// Where the serial console goes.
+    pub serial: Serial,
+    /// How instructions are run.
+    pub accel: Accel,
+    /// The firmware.
+    pub firmware: Firmware,
+}
+
+/// Where the serial console goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Serial {
+    /// To this file.
+    File(PathBuf),
+    /// To the terminal; Ctrl-A X ends the machine. A copy goes to this file.
+    Terminal(PathBuf),
+}
+
+/// A running machine. Dropping it ends QEMU and removes everything it wrote but the console's file.
+#[derive(Debug)]
+pub struct Machine {
+    child: Child,
+    folder: TempDir,
+    console: Console,
+    forwards: Vec<(u16, u16)>,
+    accel: Accel,
+}
+
+/// How often a state is looked at that QEMU does not announce.
+const POLL: Duration = Duration::from_millis(50);
+
+impl Description {
+    /// A machine for `image` with what is usual: 2 processors, 2 GiB, no ports, closed network.
+    #[must_use]
+    pub fn new(image: Option<PathBuf>, accel: Accel, firmware: Firmware, console: PathBuf) -> Self {
+        Self {
+            image,
+            disk_size: None,
+            bus: Bus::default(),
+            disks: Vec::new(),
+            memory: 2048,
+            cpus: 2,
+            forwards: Vec::new(),
+            reach_out: false,
+            host_config: None,
+            serial: Serial::File(console),
+            accel,
+            firmware,
+        }
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When a file cannot be made, or QEMU not be started.
+    pub fn start(&self) -> Result<Machine, VmError> {
+        let folder = tempfile::Builder::new().prefix("berth-vm-").tempdir().map_err(|source| VmError::Io {
+            doing: "make a folder in",
+            path: std::env::temp_dir(),
+            source,
+        })?;
+        let real = |&(host, guest): &(u16, u16)| Ok((free_port(host)?, guest));
+        let forwards: Vec<_> = self.forwards.iter().map(real).collect::<Result<_, VmError>>()?;
+        let (Serial::File(log) | Serial::Terminal(log)) = &self.serial;
+        if let Some(parent) = log.parent() {
+            fs::create_dir_all(parent).map_err(io("make folder", parent))?;
+        }
+        File::create(log).map_err(io("make", log))?;
+        let arguments = self.arguments(folder.path(), log, &forwards)?;
+        let errors_path = folder.path().join("qemu.err");
+        let errors = File::create(&errors_path).map_err(io("make", &errors_path))?;
+        let mut command = Command::new(QEMU);
+        command.args(&arguments).stderr(errors);
+        match self.serial {
+            Serial::File(_) => command.stdin(Stdio::null()).stdout(Stdio::null()),
+            Serial::Terminal(_) => &mut command,
+        };
+        let child = crate::run::dies_with_us(&mut command)
+            .spawn()
+            .map_err(|source| VmError::Program { program: QEMU.to_owned(), source })?;
+        let mut machine = Machine { child, folder, console: Console::new(log.clone()), forwards, accel: self.accel };
+        machine.wait_until("QEMU's start", Duration::from_secs(20), |machine| machine.monitor_path().exists())?;
+        Ok(machine)
+    }
+
+    fn arguments(&self, folder: &Path, log: &Path, forwards: &[(u16, u16)]) -> Result<Vec<String>, VmError> {
+        let (accel, cpu) = self.accel.arguments();
+        let vars = folder.join("vars.fd");
+        fs::copy(&self.firmware.vars, &vars).map_err(io("copy", &self.firmware.vars))?;
+        let mut permissions = fs::metadata(&vars).map_err(io("look at", &vars))?.permissions();
+        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
+        fs::set_permissions(&vars, permissions).map_err(io("make writable", &vars))?;
+
+        let mut words: Vec<String> = Vec::new();
+        let mut add = |words_of: &[&str]| words.extend(words_of.iter().map(|&word| word.to_owned()));
+        let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
+        add(&[
+            "-machine",
+            "q35",
+            "-accel",
+            accel,
+            "-cpu",
+            cpu,
+            "-m",
+            &memory,
+            "-smp",
+            &cpus,
+            "-nodefaults",
+            "-no-user-config",
+        ]);
+        add(&["-display", "none", "-vga", "none"]);
+        add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", self.firmware.code.display())]);
+        add(&["-drive", &format!("if=pflash,format=raw,file={}", vars.display())]);
+        let log = log.display();
+        match self.serial {
+            Serial::File(_) => add(&["-chardev", &format!("file,id=console,path={log}")]),
+            Serial::Terminal(_) => add(&["-chardev", &format!("stdio,id=console,mux=on,signal=off,logfile={log}")]),
+        }
+        add(&["-serial", "chardev:console"]);
+        if let Serial::Terminal(_) = self.serial {
+            // The multiplexer's second user: Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
+            add(&["-mon", "chardev=console,mode=readline"]);
+        }
+        let socket = |name: &str| format!("socket,id={name},server=on,wait=off,path={}", folder.join(name).display());
+        add(&["-chardev", &socket("qmp"), "-mon", "chardev=qmp,mode=control"]);
+        add(&["-device", "virtio-serial-pci", "-chardev", &socket("control")]);
+        add(&["-device", &format!("virtserialport,chardev=control,name={CONTROL_PORT}")]);
+        add(&["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]);
+
+        let mut network = "user,id=net0".to_owned();
+        if !self.reach_out {
+            network.push_str(",restrict=on");
+        }
+        for (host, guest) in forwards {
+            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
+        }
+        add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=net0,romfile="]);
+
+        if let Some(text) = &self.host_config {
+            let path = folder.join("host.toml");
+            fs::write(&path, text).map_err(io("write", &path))?;
+            add(&["-fw_cfg", &format!("name={FW_CFG_HOST_CONFIG},file={}", path.display())]);
+        }
+        if let Some(image) = &self.image {
+            let layer = folder.join("disk.qcow2");
+            disk::overlay(image, &layer, self.disk_size)?;
+            words.extend(disk::drive(&layer, "disk"));
+            words.extend(self.bus.arguments("disk"));
+        }
+        for (number, path) in self.disks.iter().enumerate() {
+            let id = format!("extra{number}");
+            words.extend(disk::drive(path, &id));
+            words.extend(Bus::VirtioBlk.arguments(&id));
+        }
+        Ok(words)
+    }
+}
+
+impl Machine {
+    /// The serial console.
+    #[must_use]
+    pub fn console(&self) -> &Console {
+        &self.console
+    }
+
+    /// How instructions are run.
+    #[must_use]
+    pub fn accel(&self) -> Accel {
+        self.accel
+    }
+
+    /// QEMU's process id.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The port of 127.0.0.1 through which the guest's port is reached.
+    #[must_use]
+    pub fn port(&self, guest: u16) -> Option<u16> {
+        self.forwards.iter().find(|(_, inside)| *inside == guest).map(|(outside, _)| *outside)
+    }
+
+    /// All forwarded ports: (host, guest).
+    #[must_use]
+    pub fn forwards(&self) -> &[(u16, u16)] {
+        &self.forwards
+    }
+
+    /// The socket that speaks the control protocol.
+    #[must_use]
+    pub fn control_path(&self) -> PathBuf {
+        self.folder.path().join("control")
+    }
+
+    /// The machine's throw-away folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn monitor_path(&self) -> PathBuf {
+        self.folder.path().join("qmp")
+    }
+
+    /// A connection to QEMU's monitor.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn monitor(&self) -> Result<Monitor, VmError> {
+        Monitor::connect(&self.monitor_path())
+    }
+
+    /// A connection to the host's control protocol; an answer may take `timeout`.
+    ///
+    /// # Errors
+    /// When QEMU does not listen.
+    pub fn control(&self, timeout: Duration) -> Result<Client, VmError> {
+        let mut seed = [0; 8];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(|source| VmError::Io {
+            doing: "read",
+            path: "getrandom(2)".into(),
+            source: source.into(),
+        })?;
+        let client = Client::connect(&self.control_path(), u64::from_le_bytes(seed))?;
+        client.set_timeout(Some(timeout))?;
+        Ok(client)
+    }
+
+    /// Waits until the host says that it is running.
+    ///
+    /// # Errors
+    /// When it is degraded, or not running in time, or the machine ends.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<(), VmError> {
+        let end = Instant::now() + limit;
+        // What is sent before the guest has opened its port is lost: ask until somebody answers, then wait for the answer.
+        self.wait_until("an answer on the control port", limit, |machine| {
+            machine.control(Duration::from_secs(2)).is_ok_and(|mut client| client.status().is_ok())
+        })?;
+        let left = end.saturating_duration_since(Instant::now()).max(POLL);
+        match self.control(left)?.wait_ready() {
+            Ok(()) => Ok(()),
+            Err(hostctl::client::ClientError::Lost { .. }) => Err(self.not_in_time("the host's readiness", limit)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Waits until the console has said `text` after byte `from` of what it has said.
+    ///
+    /// # Errors
+    /// When it does not in time, or the machine ends.
+    pub fn wait_for_text(&mut self, text: &str, from: usize, limit: Duration) -> Result<(), VmError> {
+        self.wait_until(&format!("{text:?} on the console"), limit, |machine| {
+            machine.console.text().get(from..).is_some_and(|said| said.contains(text))
+        })
+    }
+
+    /// Waits until QEMU has ended by itself.
+    ///
+    /// # Errors
+    /// When it does not in time.
+    pub fn wait_for_end(&mut self, limit: Duration) -> Result<ExitStatus, VmError> {
+        let end = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.ended()? {
+                return Ok(status);
+            }
+            if Instant::now() > end {
+                return Err(self.not_in_time("the machine's end", limit));
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    /// Waits until `done` says so.
+    ///
+    /// # Errors
+    /// When it does not in time, or the machine ends.
+    pub fn wait_until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) -> Result<(), VmError> {
+        let end = Instant::now() + limit;
+        while !done(self) {
+            if let Some(status) = self.ended()? {
+                let errors = fs::read_to_string(self.folder.path().join("qemu.err")).unwrap_or_default();
+                let status = format!("{status} {}", errors.trim());
+                return Err(VmError::Ended { status, what: what.to_owned(), console: self.console.tail() });
+            }
+            if Instant::now() > end {
+                return Err(self.not_in_time(what, limit));
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self) -> Result<Option<ExitStatus>, VmError> {
+        self.child.try_wait().map_err(io("wait for", Path::new(QEMU)))
+    }
+
+    fn not_in_time(&self, what: &str, limit: Duration) -> VmError {
+        VmError::TimeOut { what: what.to_owned(), limit, console: self.console.tail() }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is gone afterwards.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> VmError + 'a {
+    move |source| VmError::Io { doing, path: path.to_owned(), source }
+}
+
+/// `wish`, or any free port for 0. Free now: between here and QEMU's start somebody else may take it, and QEMU then says so.
+fn free_port(wish: u16) -> Result<u16, VmError> {
+    if wish != 0 {
+        return Ok(wish);
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    listener.map(|address| address.port()).map_err(io("find a free port on", Path::new("127.0.0.1")))
+}

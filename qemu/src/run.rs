@@ -1,0 +1,164 @@
+//! `berth run`: an image in a throw-away machine that this machine's docker client can use.
+
+use crate::{
+    accel,
+    error::VmError,
+    firmware,
+    machine::{Description, Machine, Serial},
+    pki,
+};
+use berth_contract::host_config::{DOCKER_TLS_PORT, HostConfig};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, ExitStatus},
+    time::{Duration, SystemTime},
+};
+
+/// Time from power-on to readiness on a processor; emulation gets a multiple of it.
+const READY: Duration = Duration::from_secs(60);
+/// Time for an ordered shutdown, likewise.
+const STOP: Duration = Duration::from_secs(30);
+
+/// What to run and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The disk image.
+    pub image: PathBuf,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// Processors.
+    pub cpus: u32,
+    /// Ports: (host, guest).
+    pub forwards: Vec<(u16, u16)>,
+    /// The machine's host.toml; docker's TLS listener is added to it.
+    pub config: Option<PathBuf>,
+    /// Where a copy of the console goes.
+    pub console: PathBuf,
+    /// Whether the guest may use this machine's network.
+    pub reach_out: bool,
+    /// Certificates are valid around this.
+    pub now: SystemTime,
+}
+
+/// A machine with docker's TLS listener, and what a client needs to reach it.
+#[derive(Debug)]
+pub struct Session {
+    machine: Machine,
+    docker_port: u16,
+}
+
+/// Starts a machine for `options`, with its console on the terminal or in a file only.
+///
+/// # Errors
+/// When something that it needs is missing, or it does not start.
+pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
+    let accel = accel::choose(std::env::var("BERTH_ACCEL").ok().as_deref())?;
+    let firmware = firmware::find(std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
+    let pki = pki::make(options.now)?;
+    let config = pki.serve(options.config.as_deref().map(read_config).transpose()?.unwrap_or_default());
+    let text = toml::to_string(&config).map_err(|error| VmError::Certificates(error.to_string()))?;
+    let mut description = Description::new(Some(options.image.clone()), accel, firmware, options.console.clone());
+    description.memory = options.memory;
+    description.cpus = options.cpus;
+    description.reach_out = options.reach_out;
+    description.forwards.clone_from(&options.forwards);
+    let guest_port = config.docker.and_then(|docker| docker.tls).map_or(DOCKER_TLS_PORT, |tls| tls.listen.port());
+    description.forwards.push((0, guest_port));
+    description.host_config = Some(text);
+    if on_terminal {
+        description.serial = Serial::Terminal(options.console.clone());
+    }
+    let machine = description.start()?;
+    pki.write_client(&machine.folder().join("docker"))?;
+    let docker_port = machine.port(guest_port).unwrap_or_default();
+    Ok(Session { machine, docker_port })
+}
+
+fn read_config(path: &Path) -> Result<HostConfig, VmError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| VmError::Io { doing: "read", path: path.to_owned(), source })?;
+    let fault = |fault: String| VmError::Config { path: path.to_owned(), fault };
+    let config: HostConfig = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
+    config.check().map_err(fault)?;
+    Ok(config)
+}
+
+impl Session {
+    /// The machine.
+    pub fn machine(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
+
+    /// What docker's client needs in its environment, and where the machine's control port and forwarded ports are.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(String, OsString)> {
+        let mut all = vec![
+            ("DOCKER_HOST".to_owned(), format!("tcp://127.0.0.1:{}", self.docker_port).into()),
+            ("DOCKER_TLS_VERIFY".to_owned(), "1".into()),
+            ("DOCKER_CERT_PATH".to_owned(), self.machine.folder().join("docker").into()),
+            ("BERTH_CONTROL".to_owned(), format!("unix:{}", self.machine.control_path().display()).into()),
+        ];
+        for (host, guest) in self.machine.forwards() {
+            all.push((format!("BERTH_PORT_{guest}"), host.to_string().into()));
+        }
+        all
+    }
+
+    /// Waits until the host is running.
+    ///
+    /// # Errors
+    /// When it is not, in time.
+    pub fn wait_ready(&mut self) -> Result<(), VmError> {
+        let limit = READY * self.machine.accel().patience();
+        self.machine.wait_ready(limit)
+    }
+
+    /// Runs a program of this machine with [`Self::environment`], and waits for it.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn command(&self, program: &OsString, arguments: &[OsString]) -> Result<ExitStatus, VmError> {
+        let name = program.to_string_lossy().into_owned();
+        let status = Command::new(program).args(arguments).envs(self.environment()).status();
+        status.map_err(|source| VmError::Program { program: name, source })
+    }
+
+    /// Waits for the machine's own end, however long that takes.
+    ///
+    /// # Errors
+    /// When QEMU cannot be waited for.
+    pub fn wait_for_end(&mut self) -> Result<ExitStatus, VmError> {
+        loop {
+            match self.machine.wait_for_end(Duration::from_secs(3600)) {
+                Err(VmError::TimeOut { .. }) => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    /// Ordered shutdown.
+    ///
+    /// # Errors
+    /// When the host does not power off in time; it is ended all the same.
+    pub fn power_off(mut self) -> Result<(), VmError> {
+        let limit = STOP * self.machine.accel().patience();
+        self.machine.control(limit)?.poweroff()?;
+        self.machine.wait_for_end(limit).map(drop)
+    }
+}
+
+/// Makes the child of `command` end with this thread, however this process ends: no machine outlives who started it.
+pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    let die = || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(std::io::Error::from)
+    };
+    #[expect(unsafe_code, reason = "the one thing the standard library has no safe word for")]
+    // SAFETY: the closure runs between fork and exec and makes a single system call, prctl(2).
+    unsafe {
+        command.pre_exec(die)
+    }
+}

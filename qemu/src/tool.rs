@@ -1,0 +1,62 @@
+//! The door to other programs: QEMU and its disk tool.
+
+use crate::error::VmError;
+use std::process::{Command, Stdio};
+
+/// The emulator.
+pub const QEMU: &str = "qemu-system-x86_64";
+/// The disk tool.
+pub const QEMU_IMG: &str = "qemu-img";
+
+/// Runs a program to its end and returns what it printed; what it says on stderr is the error.
+///
+/// # Errors
+/// When it cannot be started, or fails.
+pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| VmError::Program { program: program.to_owned(), source })?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let message = if said.is_empty() { output.status.to_string() } else { said };
+        return Err(VmError::Failed { program: program.to_owned(), message });
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// QEMU's major version.
+///
+/// # Errors
+/// When QEMU cannot be started, or says something else.
+pub fn qemu_major() -> Result<u32, VmError> {
+    let text = run(QEMU, &["--version"])?;
+    parse_major(&text).ok_or_else(|| VmError::Failed {
+        program: QEMU.to_owned(),
+        message: format!("--version: expected \"QEMU emulator version N\", found {text:?}"),
+    })
+}
+
+fn parse_major(text: &str) -> Option<u32> {
+    text.split_once("version ")?.1.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_qemu_says() {
+        assert_eq!(parse_major("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"), Some(10));
+        assert_eq!(parse_major("QEMU emulator version 7.2.17"), Some(7));
+        assert_eq!(parse_major("nonsense"), None);
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_named_with_its_package() {
+        let error = run("qemu-system-nothing", &[]).unwrap_err();
+        assert!(error.to_string().contains("qemu-system-nothing") && error.hint().unwrap().contains("qemu-system-x86"));
+        assert!(run(QEMU_IMG, &["info", "/nonexistent"]).unwrap_err().to_string().contains("nonexistent"));
+    }
+}
