@@ -1,4 +1,5 @@
 //! OCI images: what goes in comes out, every engine's reader takes it, and what is wrong with one is named.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
     recipe::{Arch, OciEntry, OciSource, Recipe, Source},

@@ -1,0 +1,101 @@
+//! The command line: one file per verb, each of which turns its arguments into values and calls the room that does the work.
+
+mod build;
+mod environment;
+mod hint;
+mod lock;
+mod pack;
+mod run;
+
+use crate::{
+    pipeline::Sources,
+    report::{Report, Verbosity},
+};
+use anyhow::Result;
+use berth_fetch::{roots, settings::Network, url::Url};
+use clap::{Args, Parser, Subcommand};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+const EXIT_CODES: &str = "\
+Exit status: 0 when done, 1 when not (stderr says why), 2 for wrong usage.
+Data goes to stdout, talk to stderr. NO_COLOR=1 leaves colours out.";
+
+/// Immutable container hosts: from a recipe to a bootable, versioned, read-only disk image.
+#[derive(Debug, Parser)]
+#[command(name = "berth", version, after_help = EXIT_CODES, arg_required_else_help = true)]
+struct Berth {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// Debian mirror, instead of the recipe's and this machine's; repeatable, tried in order.
+    #[arg(long, value_name = "URL", global = true)]
+    mirror: Vec<Url>,
+    /// Cache folder [default: $XDG_CACHE_HOME/berth or ~/.cache/berth].
+    #[arg(long, value_name = "DIR", global = true)]
+    cache: Option<PathBuf>,
+    /// Use only what is in the cache, and file: URLs.
+    #[arg(long, global = true)]
+    offline: bool,
+    /// Say nothing but warnings and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Lock(lock::Lock),
+    Build(build::Build),
+    Pack(pack::Pack),
+    Run(run::Run),
+}
+
+/// Reads the command line, does what it says, and tells how that went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Berth { global, verb } = Berth::parse();
+    let report = Report::stdio(global.verbosity(), environment::no_colour());
+    let done = match verb {
+        Verb::Lock(lock) => lock.run(&global, &report).map(|()| ExitCode::SUCCESS),
+        Verb::Build(build) => build.run(&global, &report).map(|()| ExitCode::SUCCESS),
+        Verb::Pack(pack) => pack.run(&report).map(|()| ExitCode::SUCCESS),
+        Verb::Run(run) => run.run(&global, &report),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            report.error(&error, hint::hint);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Global {
+    fn verbosity(&self) -> Verbosity {
+        match (self.quiet, self.verbose) {
+            (true, _) => Verbosity::Quiet,
+            (_, true) => Verbosity::Verbose,
+            _ => Verbosity::Normal,
+        }
+    }
+
+    fn sources(&self) -> Result<Sources> {
+        Ok(Sources {
+            mirrors: self.mirror.iter().map(|url| url.as_str().to_owned()).collect(),
+            cache: self.cache.clone().map_or_else(environment::cache, Ok)?,
+            network: if self.offline { Network::Offline } else { Network::Online },
+            etc_apt: Path::new("/etc/apt").to_owned(),
+            ca_bundle: roots::bundle(environment::ssl_cert_file().as_deref()),
+        })
+    }
+}

@@ -33,7 +33,7 @@ pub fn preload(image: &OciImage, store: &Store) -> Result<Data, OciError> {
     let broken = io_error("read", Path::new(&name));
     let want = Want { sha256: sha256(Reading::new(&pieces)).map_err(broken)?, size };
     let kept = store.put(want, &name, Reading::new(&pieces));
-    let blob = kept.map_err(|source| OciError::Store { name: name.clone(), source })?;
+    let blob = kept.map_err(|source| OciError::Store { name: name.clone(), source: source.into() })?;
     Ok(Data::File { path: blob.path.into(), offset: 0, len: size })
 }
 

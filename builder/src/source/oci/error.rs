@@ -134,7 +134,7 @@ pub enum OciError {
         /// The image's name.
         name: String,
         /// Why.
-        source: berth_fetch::error::FetchError,
+        source: Box<berth_fetch::error::FetchError>,
     },
     /// A program that would not run by itself.
     #[error("{}: {found}: expected a statically linked 64-bit x86 Linux program{}", path.display(), elf_hint(*dynamic))]

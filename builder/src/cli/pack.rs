@@ -1,0 +1,45 @@
+//! `berth pack`.
+
+use super::environment;
+use crate::{
+    report::Report,
+    source::oci::{self, Packing, Reference},
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Make an OCI archive of one statically linked program.
+#[derive(Debug, Args)]
+#[command(after_help = "SOURCE_DATE_EPOCH sets the time that the image bears; it is 1970 without.")]
+pub(super) struct Pack {
+    /// The program; it lies in the image's root and is its entry point.
+    program: PathBuf,
+    /// Name of the image, and of the program in it [default: the program's].
+    #[arg(long, value_name = "NAME[:TAG]")]
+    name: Option<Reference>,
+    /// Argument that a container gets where none are given; repeatable.
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    cmd: Vec<String>,
+    /// The archive to write.
+    #[arg(short, long, value_name = "FILE.tar")]
+    output: PathBuf,
+}
+
+impl Pack {
+    /// Prints the archive's path.
+    pub(super) fn run(self, report: &Report) -> Result<()> {
+        let name = self.name.map_or_else(
+            || {
+                let file = self.program.file_name().unwrap_or_default().to_string_lossy();
+                file.parse().context("the program's name is no name of an image\nhint: give one with --name")
+            },
+            Ok,
+        )?;
+        let epoch = environment::source_date_epoch()?.unwrap_or(0);
+        let image = oci::pack(&Packing { program: self.program, name, cmd: self.cmd, epoch })?;
+        oci::publish(&image, &self.output)?;
+        report.step("pack", format_args!("{} sha256:{}", image.name, image.image_id));
+        Ok(report.data(self.output.display())?)
+    }
+}

@@ -1,0 +1,126 @@
+//! `berth run`.
+
+use super::{Global, environment};
+use crate::{
+    pipeline::{self, BuildOptions},
+    report::Report,
+};
+use anyhow::{Context, Result, bail, ensure};
+use berth_qemu::run::{Options, Session, start};
+use clap::Args;
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, UNIX_EPOCH},
+};
+
+/// Boot an image in a throw-away virtual machine, where this machine's docker client can use it.
+#[derive(Debug, Args)]
+#[command(after_help = "Without COMMAND, the console is on this terminal: Ctrl-A X ends the machine, Ctrl-A C reaches QEMU's prompt.\n\
+    With COMMAND, it is run on this machine as soon as the host is running, with DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH, \
+    BERTH_CONTROL and BERTH_PORT_<GUEST> in its environment; then the machine is powered off, and its status is this command's.")]
+pub(super) struct Run {
+    /// A recipe, which is built first, or a disk image (raw or qcow2).
+    #[arg(value_name = "RECIPE|IMAGE")]
+    what: PathBuf,
+    /// Forward a TCP port of 127.0.0.1 to the machine; repeatable. HOST 0 is any free port.
+    #[arg(short, long, value_name = "HOST:GUEST", value_parser = port)]
+    publish: Vec<(u16, u16)>,
+    /// Memory in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    memory: u32,
+    /// Processors.
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    cpus: u32,
+    /// The machine's host.toml; docker's TLS listener is added where it has none.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder for the image that is built, and for a copy of the console.
+    #[arg(short, long, value_name = "DIR", default_value = "out")]
+    output: PathBuf,
+    /// The machine cannot reach this machine's network; forwarded ports work all the same.
+    #[arg(long)]
+    isolated: bool,
+    /// Program to run on this machine, and its arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
+}
+
+fn port(text: &str) -> Result<(u16, u16), String> {
+    let parse = |text: &str| text.parse::<u16>().ok();
+    match text.split_once(':').and_then(|(host, guest)| Some((parse(host)?, parse(guest)?))) {
+        Some((host, guest)) if guest != 0 => Ok((host, guest)),
+        _ => Err(format!("expected HOST:GUEST, found {text:?}")),
+    }
+}
+
+impl Run {
+    /// The exports go to stdout; everything else that is not the machine's console to stderr.
+    pub(super) fn run(self, global: &Global, report: &Report) -> Result<ExitCode> {
+        let image = self.image(global, report)?;
+        let options = Options {
+            console: self.output.join("console.log"),
+            image,
+            memory: self.memory,
+            cpus: self.cpus,
+            forwards: self.publish,
+            config: self.config,
+            reach_out: !self.isolated,
+            now: UNIX_EPOCH + Duration::from_secs(environment::now()?),
+        };
+        report.step("run", options.image.display());
+        match self.command.split_first() {
+            None => interactive(&options, report),
+            Some((program, arguments)) => with_command(&options, program, arguments, report),
+        }
+    }
+
+    fn image(&self, global: &Global, report: &Report) -> Result<PathBuf> {
+        ensure!(self.what.exists(), "{} is not there: expected a recipe or a disk image", self.what.display());
+        if self.what.extension().is_none_or(|extension| extension != "toml") {
+            return Ok(self.what.clone());
+        }
+        let options = BuildOptions {
+            version: None,
+            output: self.output.clone(),
+            epoch: environment::source_date_epoch()?,
+            programs: environment::programs()?,
+            sources: global.sources()?,
+        };
+        Ok(pipeline::build(&self.what, &options, report)?.disk)
+    }
+}
+
+fn interactive(options: &Options, report: &Report) -> Result<ExitCode> {
+    let mut session = start(options, true)?;
+    for (name, value) in session.environment().iter().filter(|(name, _)| name.starts_with("DOCKER_")) {
+        report.data(format_args!("export {name}={}", value.to_string_lossy()))?;
+    }
+    report.step("control", format_args!("hostctl --connect unix:{} status", session.machine().control_path().display()));
+    session.wait_for_end()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn with_command(options: &Options, program: &OsString, arguments: &[OsString], report: &Report) -> Result<ExitCode> {
+    let mut session = start(options, false)?;
+    let console = || format!("the console is in {}", options.console.display());
+    session.wait_ready().with_context(console)?;
+    report.step("ready", ready(&mut session, &options.console));
+    let status = session.command(program, arguments)?;
+    session.power_off().with_context(console)?;
+    match status.code() {
+        Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
+        None => bail!("{} was ended by a signal: {status}", Path::new(program).display()),
+    }
+}
+
+/// How long the host says it took.
+fn ready(session: &mut Session, console: &Path) -> String {
+    let limit = Duration::from_secs(10);
+    let boot = session.machine().control(limit).and_then(|mut client| Ok(client.boot()?));
+    match boot.ok().and_then(|boot| boot.ready_us) {
+        Some(us) => format!("{}.{:02} s after the kernel's start", us / 1_000_000, us / 10_000 % 100),
+        None => format!("see {}", console.display()),
+    }
+}

@@ -1,0 +1,89 @@
+//! The command as its users meet it: what goes where, and with which status it ends.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+const BERTH: &str = env!("CARGO_BIN_EXE_berth");
+
+fn berth(dir: &Path, args: &[&str]) -> Output {
+    Command::new(BERTH).args(args).current_dir(dir).env_clear().env("HOME", dir).output().unwrap()
+}
+
+fn talk(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
+    let dir = TempDir::new().unwrap();
+    for (args, wanted) in [
+        (&[][..], "Usage: berth"),
+        (&["biuld"], "tip: a similar subcommand exists: 'build'"),
+        (&["build"], "<RECIPE>"),
+        (&["build", "r.toml", "--version", "1_0"], "expected 1 to 48 of letters"),
+        (&["build", "r.toml", "--mirror", "ftp://example.org"], "expected http:, https: or file:"),
+        (&["lock", "-q", "-v", "r.toml"], "cannot be used with"),
+        (&["pack", "hello"], "--output <FILE.tar>"),
+    ] {
+        let output = berth(dir.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(talk(&output).contains(wanted) && output.stdout.is_empty(), "{args:?}: {}", talk(&output));
+    }
+}
+
+#[test]
+fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
+    let dir = TempDir::new().unwrap();
+    for verb in ["lock", "build"] {
+        let output = berth(dir.path(), &[verb, "none.toml"]);
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{verb}");
+        let wanted = "error: cannot read recipe none.toml\n  caused by: No such file or directory (os error 2)\n";
+        assert_eq!(talk(&output), wanted, "{verb}");
+    }
+    fs::write(dir.path().join("r.toml"), "verison = '1'\n").unwrap();
+    let output = berth(dir.path(), &["build", "r.toml"]);
+    let lines: Vec<_> = talk(&output).lines().map(str::to_owned).collect();
+    assert_eq!(lines[0], "error: r.toml:1:1: unknown key `verison`");
+    assert_eq!(lines[3], "  | ^^^^^^^");
+    assert_eq!(lines.last().unwrap(), "hint: did you mean `version`?");
+    let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().output().unwrap();
+    assert!(talk(&output).ends_with("hint: name one with --cache\n"), "{}", talk(&output));
+    let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().env("SOURCE_DATE_EPOCH", "today").output();
+    assert!(talk(&output.unwrap()).starts_with("error: SOURCE_DATE_EPOCH: expected seconds since 1970"));
+}
+
+#[test]
+fn a_packed_image_is_the_same_wherever_and_whenever_it_is_made() {
+    let dir = TempDir::new().unwrap();
+    // The builder itself is a static program.
+    let pack = |name: &str, umask: &str, zone: &str| -> (PathBuf, Output) {
+        let place = dir.path().join(name);
+        fs::create_dir(&place).unwrap();
+        fs::copy(BERTH, place.join("tool")).unwrap();
+        let script = format!("umask {umask}; exec '{BERTH}' pack tool --cmd=--help --cmd -v -o tool.tar");
+        let output = Command::new("sh").args(["-c", &script]).current_dir(&place).env("TZ", zone).output().unwrap();
+        (place.join("tool.tar"), output)
+    };
+    let (first, output) = pack("a", "022", "UTC");
+    assert!(output.status.success(), "{}", talk(&output));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "tool.tar\n");
+    assert!(talk(&output).starts_with("    pack tool:latest sha256:"), "{}", talk(&output));
+    let (second, _) = pack("b", "077", "Asia/Tokyo");
+    assert!(fs::read(&first).unwrap() == fs::read(second).unwrap());
+    let mut names: Vec<_> = fs::read_dir(dir.path().join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["tool", "tool.tar"], "nothing else is left");
+    let quiet = berth(&dir.path().join("a"), &["-q", "pack", "tool", "-o", "nowhere/tool.tar"]);
+    assert_eq!(quiet.status.code(), Some(1));
+    assert!(talk(&quiet).starts_with("error: cannot write nowhere/tool.tar\n"), "{}", talk(&quiet));
+    let config =
+        Command::new("skopeo").args(["inspect", "--config", &format!("oci-archive:{}", first.display())]).output();
+    let config = String::from_utf8(config.expect("skopeo is missing: run ci/setup").stdout).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["config"], serde_json::json!({"Entrypoint": ["/tool"], "Cmd": ["--help", "-v"]}));
+}
