@@ -1,0 +1,220 @@
+//! From locked, fetched packages, overlays and the recipe to a finished root tree.
+//!
+//! Nothing is run and nothing outside the cache is written. The tree refers to the content of packages and overlays where it
+//! lies; what is made here lies in memory.
+
+pub mod alternatives;
+pub mod error;
+pub mod scripts;
+
+mod accounts;
+mod certificates;
+mod declaration;
+mod index;
+mod kernel;
+mod libraries;
+mod os_release;
+mod own;
+mod packages;
+mod skeleton;
+mod sysusers;
+mod tmpfiles;
+mod unpack;
+mod var;
+
+pub use error::AssembleError;
+pub use kernel::KernelParts;
+pub use os_release::os_release;
+pub use own::OwnFile;
+pub use unpack::PackageInput;
+
+use crate::{
+    recipe::{Device, Drops, Located, ScriptRule},
+    tree::{Kind, Node, Tree, TreePath, Verdict},
+};
+use berth_contract::image_spec::ImageSpec;
+use berth_formats::data::Data;
+use declaration::Declaration;
+use error::UncoveredScript;
+use scripts::{Effect, Scripts};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+use unpack::Unpacked;
+
+/// All that a root tree is made of.
+#[derive(Debug)]
+pub struct AssembleInput<'a> {
+    /// The cache's folder; packages are unpacked in `unpacked/` of it.
+    pub cache: &'a Path,
+    /// Packages, in any order.
+    pub packages: &'a [PackageInput],
+    /// Nodes of overlays ([`crate::source::local::nodes`]), later ones over earlier ones. Origins are `overlay NAME`.
+    pub overlays: &'a [Vec<(TreePath, Node)>],
+    /// `[[device]]`.
+    pub devices: &'a [Located<Device>],
+    /// `debian.drop`.
+    pub drop: &'a Drops,
+    /// `[scripts]`.
+    pub scripts: &'a BTreeMap<String, Located<ScriptRule>>,
+    /// `kernel.modules`: checked to be there.
+    pub modules: &'a [Located<String>],
+    /// Our programs and the preloaded images.
+    pub files: &'a [OwnFile],
+    /// Written as [`berth_contract::paths::IMAGE_SPEC`]; its kernel release is filled in.
+    pub image: ImageSpec,
+    /// The suite's codename, for os-release.
+    pub codename: &'a str,
+}
+
+/// A finished root tree, and what was taken out of it on the way.
+#[derive(Clone, Debug)]
+pub struct Assembled {
+    /// The root file system.
+    pub tree: Tree,
+    /// For the UKI.
+    pub kernel: KernelParts,
+    /// systemd's EFI stub, for the UKI.
+    pub stub: Data,
+    /// systemd-boot, for the ESP.
+    pub systemd_boot: Data,
+    /// os-release, for the UKI.
+    pub os_release: String,
+    /// What packages and overlays ship below /var, as a tree whose root is /var. The host makes the same at each boot from
+    /// tmpfiles.d, so the file system may start empty.
+    pub var: Tree,
+    /// Bytes of regular files by origin.
+    pub sizes: BTreeMap<String, u64>,
+    /// What the author of the recipe may want to know.
+    pub warnings: Vec<String>,
+}
+
+/// Where systemd-boot-efi keeps its files, and what they are called in messages.
+const STUB: (&str, &str) = ("usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd's EFI stub");
+const BOOT_LOADER: (&str, &str) = ("usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot");
+
+/// Makes the root tree.
+///
+/// # Errors
+/// Packages that cannot be unpacked or do not go together, maintainer scripts that are not covered, declarations that cannot
+/// be obeyed, and whatever every image has and this one lacks.
+pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
+    let origin: Arc<str> = own::ORIGIN.into();
+    let mut warnings = Vec::new();
+    let mut packages: Vec<(&PackageInput, Unpacked)> =
+        input.packages.iter().zip(unpack::unpack(input.cache, input.packages)?).collect();
+    packages.sort_by(|a, b| a.0.name.cmp(&b.0.name));
+    let effects = cover(&packages, input.scripts, &mut warnings)?;
+
+    let mut tree = skeleton::tree(&origin)?;
+    packages::insert(&mut tree, &packages, &effects.diversions)?;
+    for (path, node) in input.overlays.iter().flatten() {
+        tree.insert(path, node.clone(), |_, _| Verdict::TakeNew)?;
+    }
+    let stub = take_part(&mut tree, STUB)?;
+    let systemd_boot = take_part(&mut tree, BOOT_LOADER)?;
+    let kernel = kernel::take(&mut tree)?;
+
+    // What is read from files that the recipe may drop comes before they are dropped, what lists files after.
+    let accounts = accounts::apply(&mut tree, &effects.sysusers, &origin)?;
+    let mut lines = declaration::read(&tree, "tmpfiles")?;
+    lines.extend(effects.tmpfiles.iter().cloned());
+    tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
+    certificates::apply(&mut tree, &origin)?;
+    drop_files(&mut tree, input.drop, &mut warnings);
+    alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
+    libraries::apply(&mut tree, &origin)?;
+    kernel::check_modules(&tree, &kernel.release, input.modules)?;
+    warnings.extend(kernel::index_modules(&mut tree, &kernel.release, &origin)?);
+
+    let os_release = os_release(&input.image.id, &input.image.version, input.codename);
+    let image = ImageSpec { kernel: kernel.release.clone(), ..input.image };
+    own::insert(&mut tree, (&image, &os_release), input.files, input.devices)?;
+    let (var, left_out) = var::take(&mut tree, &effects.tmpfiles, &origin)?;
+    warnings.extend(left_out);
+    let sizes = sizes(&tree);
+    Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, sizes, warnings })
+}
+
+/// What all maintainer scripts together would have done.
+#[derive(Default)]
+struct Effects {
+    sysusers: Vec<Declaration>,
+    tmpfiles: Vec<Declaration>,
+    alternatives: Vec<alternatives::Alternative>,
+    diversions: packages::Diversions,
+}
+
+fn cover(
+    packages: &[(&PackageInput, Unpacked)],
+    rules: &BTreeMap<String, Located<ScriptRule>>,
+    warnings: &mut Vec<String>,
+) -> Result<Effects, AssembleError> {
+    let mut all = Effects::default();
+    for (package, Unpacked { index, .. }) in packages {
+        let scripts = Scripts { preinst: &index.preinst, postinst: &index.postinst, triggers: &index.triggers };
+        let found = match (scripts::cover(&package.name, scripts), rules.get(&package.name).map(|rule| rule.value)) {
+            (found, Some(ScriptRule::Ignore)) => {
+                if let (Ok(_), Some(rule)) = (found, rules.get(&package.name)) {
+                    warnings.push(format!("{}: scripts.{}: its scripts are covered without this", rule.place, package.name));
+                }
+                continue;
+            }
+            (Ok(effects), None) => effects,
+            (Err(uncovered), None) => {
+                let (package, version) = (package.name.clone(), package.version.clone());
+                return Err(AssembleError::Script(Box::new(UncoveredScript { package, version, uncovered })));
+            }
+        };
+        let place = format!("{}{}", packages::ORIGIN, package.name);
+        for effect in found {
+            match effect {
+                Effect::Sysusers(line) => all.sysusers.extend(declaration::lines(&place, &line)),
+                Effect::Tmpfiles(line) => all.tmpfiles.extend(declaration::lines(&place, &line)),
+                Effect::Alternative(alternative) => all.alternatives.push(alternative),
+                Effect::Divert { from, to } => _ = all.diversions.insert(from, (package.name.clone(), to)),
+            }
+        }
+    }
+    let here = |name: &String| packages.iter().any(|(package, _)| package.name == *name);
+    for (name, rule) in rules.iter().filter(|(name, _)| !here(name)) {
+        warnings.push(format!("{}: scripts.{name}: that package is not in the image", rule.place));
+    }
+    Ok(all)
+}
+
+/// Takes a file of systemd-boot-efi out of the tree.
+fn take_part(tree: &mut Tree, (path, what): (&str, &'static str)) -> Result<Data, AssembleError> {
+    match tree.remove(path.as_bytes()).map(|node| node.kind) {
+        Some(Kind::File(data)) => Ok(data),
+        _ => Err(AssembleError::Part {
+            what,
+            found: format!("no file /{path}"),
+            hint: "it comes from the package systemd-boot-efi",
+        }),
+    }
+}
+
+/// Leaves out what the recipe drops: files of packages only.
+fn drop_files(tree: &mut Tree, drop: &Drops, warnings: &mut Vec<String>) {
+    let mut used = vec![false; drop.globs().len()];
+    tree.remove_if(|path, node| {
+        if !node.origin.starts_with(packages::ORIGIN) && &*node.origin != crate::tree::IMPLIED {
+            return false;
+        }
+        let matching = drop.matching(path);
+        matching.iter().for_each(|&at| used[at] = true);
+        !matching.is_empty()
+    });
+    for (glob, _) in drop.globs().iter().zip(used).filter(|(_, used)| !used) {
+        warnings.push(format!("{}: debian.drop {:?} matches no file", glob.place, glob.value));
+    }
+}
+
+fn sizes(tree: &Tree) -> BTreeMap<String, u64> {
+    let mut sizes = BTreeMap::new();
+    for (_, node) in tree.iter() {
+        if let Kind::File(data) = &node.kind {
+            *sizes.entry(node.origin.to_string()).or_insert(0) += data.len();
+        }
+    }
+    sizes
+}

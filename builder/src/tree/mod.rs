@@ -1,14 +1,29 @@
 //! The in-memory tree between the sources and the writers: path → metadata and a reference to content.
 //! Pure: reads and writes nothing.
 
+mod error;
+mod insert;
+mod path;
+mod remove;
+mod resolve;
+#[cfg(test)]
+mod tests;
+
+pub use error::TreeError;
+pub use insert::Verdict;
+pub use path::{NAME_MAX, PATH_MAX, PathFault, Show, ShowName, clean, split};
+
 use berth_formats::data::Data;
 use std::{collections::BTreeMap, sync::Arc};
 
 /// A path in the image: relative, normal components joined by `/`, empty for the root. Bytes, as on disk.
 pub type TreePath = Vec<u8>;
 
+/// Origin of folders that nobody declared but something lies in.
+pub const IMPLIED: &str = "implied";
+
 /// Every file of a root file system (or initrd). Parents sort before their children.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tree {
     nodes: BTreeMap<TreePath, Node>,
 }
@@ -66,8 +81,65 @@ pub enum Kind {
     Fifo,
 }
 
+impl Meta {
+    /// The superuser's, with this mode and no attributes.
+    #[must_use]
+    pub fn root(mode: u16) -> Self {
+        Self { mode, ..Self::default() }
+    }
+}
+
+impl Node {
+    /// A directory of the superuser.
+    #[must_use]
+    pub fn dir(mode: u16, origin: &Arc<str>) -> Self {
+        Self { meta: Meta::root(mode), kind: Kind::Dir, origin: Arc::clone(origin) }
+    }
+
+    /// A regular file of the superuser.
+    #[must_use]
+    pub fn file(mode: u16, data: impl Into<Data>, origin: &Arc<str>) -> Self {
+        Self { meta: Meta::root(mode), kind: Kind::File(data.into()), origin: Arc::clone(origin) }
+    }
+
+    /// A symbolic link.
+    #[must_use]
+    pub fn symlink(target: impl Into<Vec<u8>>, origin: &Arc<str>) -> Self {
+        Self { meta: Meta::root(0o777), kind: Kind::Symlink(target.into()), origin: Arc::clone(origin) }
+    }
+
+    /// Whether it is a directory.
+    #[must_use]
+    pub fn is_dir(&self) -> bool {
+        matches!(self.kind, Kind::Dir)
+    }
+}
+
+impl Kind {
+    /// Its name in messages.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Dir => "folder",
+            Self::File(_) => "file",
+            Self::Symlink(_) => "symbolic link",
+            Self::HardLink(_) => "hard link",
+            Self::CharDevice { .. } => "character device",
+            Self::BlockDevice { .. } => "block device",
+            Self::Fifo => "named pipe",
+        }
+    }
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let root = Node::dir(0o755, &Arc::from(IMPLIED));
+        Self { nodes: BTreeMap::from([(TreePath::new(), root)]) }
+    }
+}
+
 impl Tree {
-    /// All nodes in the order of their paths.
+    /// All nodes in the order of their paths; the first is the root.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Node)> {
         self.nodes.iter()
     }
@@ -76,5 +148,47 @@ impl Tree {
     #[must_use]
     pub fn get(&self, path: &[u8]) -> Option<&Node> {
         self.nodes.get(path)
+    }
+
+    /// The same, to be changed in place. What others rely on must stay: a folder with children stays one, and so does a
+    /// file with hard links.
+    pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut Node> {
+        self.nodes.get_mut(path)
+    }
+
+    /// Everything below `dir` at any depth, in the order of the paths; not `dir` itself.
+    pub fn below(&self, dir: &[u8]) -> impl Iterator<Item = (&TreePath, &Node)> {
+        let mut start = dir.to_vec();
+        if !start.is_empty() {
+            start.push(b'/');
+        }
+        let prefix = start.clone();
+        let longer = start.len();
+        self.nodes
+            .range(start..)
+            .take_while(move |(path, _)| path.starts_with(&prefix))
+            .filter(move |(path, _)| path.len() > longer)
+    }
+
+    /// What lies directly in `dir`: name, path and node.
+    pub fn children(&self, dir: &[u8]) -> impl Iterator<Item = (&[u8], &TreePath, &Node)> {
+        let skip = if dir.is_empty() { 0 } else { dir.len() + 1 };
+        self.below(dir).filter_map(move |(path, node)| {
+            let name = &path[skip..];
+            (!name.contains(&b'/')).then_some((name, path, node))
+        })
+    }
+
+    /// The content of the regular file at `path`; links are followed.
+    #[must_use]
+    pub fn data(&self, path: &[u8]) -> Option<&Data> {
+        match &self.lookup(path)?.1.kind {
+            Kind::File(data) => Some(data),
+            Kind::HardLink(target) => match &self.get(target)?.kind {
+                Kind::File(data) => Some(data),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,175 @@
+//! Users and groups: passwd(5), group(5), shadow(5), gshadow(5).
+
+use super::{
+    declaration::{self, Declaration},
+    error::AssembleError,
+    sysusers,
+};
+use crate::tree::{Node, Tree, Verdict};
+use std::sync::Arc;
+
+/// A line of passwd(5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) name: String,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) comment: String,
+    pub(super) home: String,
+    pub(super) shell: String,
+    /// Whether the account has expired, so that no key or token opens it either.
+    pub(super) expired: bool,
+}
+
+/// A line of group(5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Group {
+    pub(super) name: String,
+    pub(super) gid: u32,
+    pub(super) members: Vec<String>,
+}
+
+/// All accounts of an image, in the order of their files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Accounts {
+    pub(super) users: Vec<User>,
+    pub(super) groups: Vec<Group>,
+}
+
+/// Where base-passwd keeps Debian's static accounts.
+const PASSWD_MASTER: &[u8] = b"usr/share/base-passwd/passwd.master";
+const GROUP_MASTER: &[u8] = b"usr/share/base-passwd/group.master";
+/// Without base-passwd: what programs take for granted, with Debian's numbers (base-passwd, "Static" ids).
+const PASSWD: &str = "root:*:0:0:root:/root:/usr/sbin/nologin
+nobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+";
+const GROUP: &str = "root:*:0:
+adm:*:4:
+tty:*:5:
+disk:*:6:
+mail:*:8:
+kmem:*:15:
+dialout:*:20:
+cdrom:*:24:
+floppy:*:25:
+tape:*:26:
+sudo:*:27:
+audio:*:29:
+shadow:*:42:
+utmp:*:43:
+video:*:44:
+plugdev:*:46:
+staff:*:50:
+users:*:100:
+nogroup:*:65534:
+";
+
+impl Accounts {
+    /// The user of this name.
+    pub(super) fn user(&self, name: &str) -> Option<&User> {
+        self.users.iter().find(|user| user.name == name)
+    }
+
+    /// The group of this name.
+    pub(super) fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
+    }
+
+    /// Reads passwd(5) and group(5).
+    fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Self, AssembleError> {
+        let number = |line: &Declaration, text: &str| {
+            text.parse::<u32>().map_err(|_| line.error(format!("expected a number, found {text:?}")))
+        };
+        let mut accounts = Self::default();
+        for line in declaration::lines(passwd.0, passwd.1) {
+            let fields: Vec<&str> = line.text.split(':').collect();
+            let [name, _, uid, gid, comment, home, shell] = fields[..] else {
+                return Err(line.error("expected the seven fields of passwd(5)"));
+            };
+            let (uid, gid) = (number(&line, uid)?, number(&line, gid)?);
+            let [name, comment, home, shell] = [name, comment, home, shell].map(str::to_owned);
+            accounts.users.push(User { name, uid, gid, comment, home, shell, expired: false });
+        }
+        for line in declaration::lines(group.0, group.1) {
+            let fields: Vec<&str> = line.text.split(':').collect();
+            let [name, _, gid, members] = fields[..] else {
+                return Err(line.error("expected the four fields of group(5)"));
+            };
+            let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
+            accounts.groups.push(Group { name: name.to_owned(), gid: number(&line, gid)?, members });
+        }
+        Ok(accounts)
+    }
+}
+
+/// The accounts of the image: those of an overlay's /etc/passwd and /etc/group, else of base-passwd, else a few; and what
+/// `declared` and the tree's sysusers.d add. They are written into the tree's four files.
+pub(super) fn apply(tree: &mut Tree, declared: &[Declaration], origin: &Arc<str>) -> Result<Accounts, AssembleError> {
+    let file = |own: &'static [u8], master: &'static [u8], fallback: &str| {
+        for path in [own, master] {
+            if let Some(text) = declaration::text(tree, path)? {
+                return Ok((String::from_utf8_lossy(path).into_owned(), text));
+            }
+        }
+        Ok::<_, AssembleError>(("the built-in accounts".to_owned(), fallback.to_owned()))
+    };
+    let passwd = file(b"etc/passwd", PASSWD_MASTER, PASSWD)?;
+    let group = file(b"etc/group", GROUP_MASTER, GROUP)?;
+    let mut accounts = Accounts::parse((&passwd.0, &passwd.1), (&group.0, &group.1))?;
+    let mut lines = declaration::read(tree, "sysusers")?;
+    lines.extend(declared.iter().cloned());
+    sysusers::apply(&mut accounts, &lines, tree)?;
+
+    let gid_of_shadow = accounts.group("shadow").map_or(0, |group| group.gid);
+    let old_shadow = declaration::text(tree, b"etc/shadow")?.unwrap_or_default();
+    let old_gshadow = declaration::text(tree, b"etc/gshadow")?.unwrap_or_default();
+    for (path, text, mode, gid) in [
+        ("etc/passwd", passwd_text(&accounts), 0o644, 0),
+        ("etc/group", group_text(&accounts), 0o644, 0),
+        ("etc/shadow", shadow_text(&accounts, &old_shadow), 0o640, gid_of_shadow),
+        ("etc/gshadow", gshadow_text(&accounts, &old_gshadow), 0o640, gid_of_shadow),
+    ] {
+        let mut node = Node::file(mode, text, origin);
+        node.meta.gid = gid;
+        tree.insert(path.as_bytes(), node, |_, _| Verdict::TakeNew)?;
+    }
+    Ok(accounts)
+}
+
+fn passwd_text(accounts: &Accounts) -> String {
+    let line = |user: &User| {
+        let User { name, uid, gid, comment, home, shell, .. } = user;
+        format!("{name}:x:{uid}:{gid}:{comment}:{home}:{shell}\n")
+    };
+    accounts.users.iter().map(line).collect()
+}
+
+fn group_text(accounts: &Accounts) -> String {
+    accounts
+        .groups
+        .iter()
+        .map(|group| format!("{}:x:{}:{}\n", group.name, group.gid, group.members.join(",")))
+        .collect()
+}
+
+/// A line that `old` has for the name, else a locked one: no password fits `!*`. The day of the last change stays empty, as no
+/// clock may show in an image.
+fn shadow_text(accounts: &Accounts, old: &str) -> String {
+    let line = |user: &User| match named(old, &user.name) {
+        Some(line) => format!("{line}\n"),
+        None => format!("{}:!*::::::{}:\n", user.name, if user.expired { "1" } else { "" }),
+    };
+    accounts.users.iter().map(line).collect()
+}
+
+fn gshadow_text(accounts: &Accounts, old: &str) -> String {
+    let line = |group: &Group| match named(old, &group.name) {
+        Some(line) => format!("{line}\n"),
+        None => format!("{}:!*::{}\n", group.name, group.members.join(",")),
+    };
+    accounts.groups.iter().map(line).collect()
+}
+
+fn named<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    text.lines().find(|line| line.split(':').next() == Some(name))
+}

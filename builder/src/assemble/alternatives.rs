@@ -1,0 +1,138 @@
+//! Alternatives, update-alternatives(1): one name, several programs, the best one linked.
+
+use crate::tree::{Node, Tree, TreeError, TreePath, Verdict};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// One choice, as `update-alternatives --install` declares it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alternative {
+    master: Choice,
+    priority: i64,
+    slaves: Vec<Choice>,
+}
+
+/// `LINK NAME PATH`, absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Choice {
+    link: String,
+    name: String,
+    path: String,
+}
+
+impl Choice {
+    fn new(link: &str, name: &str, path: &str) -> Option<Self> {
+        let good = link.starts_with('/') && path.starts_with('/') && !name.is_empty() && !name.contains('/');
+        good.then(|| Self { link: link.to_owned(), name: name.to_owned(), path: path.to_owned() })
+    }
+}
+
+impl Alternative {
+    /// Reads the arguments of `update-alternatives`; nothing when they are not one `--install`.
+    #[must_use]
+    pub fn parse(arguments: &[&str]) -> Option<Self> {
+        let mut rest = arguments;
+        while let ["--quiet" | "--force", tail @ ..] = rest {
+            rest = tail;
+        }
+        let ["--install", link, name, path, priority, tail @ ..] = rest else { return None };
+        let (mut slaves, mut rest) = (Vec::new(), tail);
+        while let ["--slave", link, name, path, tail @ ..] = rest {
+            slaves.push(Choice::new(link, name, path)?);
+            rest = tail;
+        }
+        let master = Choice::new(link, name, path)?;
+        rest.is_empty().then_some(Self { master, priority: priority.parse().ok()?, slaves })
+    }
+}
+
+/// Links the best choice of each name whose program is in the tree: NAME's link to /etc/alternatives/NAME, and that to the
+/// program. What a package itself has at the link's place stays.
+///
+/// # Errors
+/// Paths that cannot be in a tree.
+pub fn apply(tree: &mut Tree, alternatives: &[Alternative], origin: &Arc<str>) -> Result<(), TreeError> {
+    let mut best: BTreeMap<&str, &Alternative> = BTreeMap::new();
+    for candidate in alternatives.iter().filter(|alternative| exists(tree, &alternative.master.path)) {
+        let entry = best.entry(&candidate.master.name).or_insert(candidate);
+        // Of equals the first by path, whatever the order of packages.
+        let rank = |alternative: &Alternative| (-alternative.priority, alternative.master.path.clone());
+        if rank(candidate) < rank(entry) {
+            *entry = candidate;
+        }
+    }
+    for alternative in best.values() {
+        let slaves: Vec<&Choice> = alternative.slaves.iter().filter(|slave| exists(tree, &slave.path)).collect();
+        for choice in std::iter::once(&alternative.master).chain(slaves) {
+            let through = format!("etc/alternatives/{}", choice.name);
+            link(tree, through.as_bytes(), &choice.path, origin)?;
+            link(tree, choice.link.trim_start_matches('/').as_bytes(), &format!("/{through}"), origin)?;
+        }
+    }
+    Ok(())
+}
+
+fn exists(tree: &Tree, path: &str) -> bool {
+    tree.lookup(path.as_bytes()).is_some()
+}
+
+fn link(tree: &mut Tree, at: &[u8], target: &str, origin: &Arc<str>) -> Result<TreePath, TreeError> {
+    tree.insert(at, Node::symlink(target, origin), |_, _| Verdict::KeepOld)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Kind;
+
+    fn parse(text: &str) -> Option<Alternative> {
+        Alternative::parse(&text.split_whitespace().collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_best_choice_that_is_there_is_linked() {
+        let declared = [
+            "--install /usr/sbin/iptables iptables /usr/sbin/iptables-legacy 10 --slave /usr/sbin/iptables-save iptables-save /usr/sbin/iptables-legacy-save",
+            "--install /usr/sbin/iptables iptables /usr/sbin/iptables-nft 20 --slave /usr/sbin/iptables-save iptables-save /usr/sbin/iptables-nft-save --slave /usr/share/man/i.8.gz i.8.gz /usr/share/man/n.8.gz",
+            "--install /usr/bin/editor editor /usr/bin/vim 50",
+        ]
+        .map(|text| parse(text).unwrap());
+        let origin: Arc<str> = Arc::from("berth");
+        for (programs, chosen) in [
+            (vec!["iptables-legacy", "iptables-legacy-save", "iptables-nft", "iptables-nft-save"], "nft"),
+            (vec!["iptables-legacy", "iptables-legacy-save"], "legacy"),
+        ] {
+            let mut tree = Tree::default();
+            for program in programs {
+                let path = format!("usr/sbin/{program}");
+                tree.insert(path.as_bytes(), Node::file(0o755, Vec::new(), &origin), |_, _| Verdict::Refuse).unwrap();
+            }
+            apply(&mut tree, &declared, &origin).unwrap();
+            for name in ["iptables", "iptables-save"] {
+                let (real, _) = tree.lookup(format!("usr/sbin/{name}").as_bytes()).unwrap();
+                assert_eq!(
+                    real,
+                    name.replace("tables", &format!("tables-{chosen}")).replacen("", "usr/sbin/", 1).into_bytes()
+                );
+            }
+            assert_eq!(
+                tree.get(b"usr/sbin/iptables").unwrap().kind,
+                Kind::Symlink(b"/etc/alternatives/iptables".to_vec())
+            );
+            assert!(tree.get(b"usr/bin/editor").is_none(), "no program, no link");
+            assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "no slave's file, no link");
+        }
+    }
+
+    #[test]
+    fn other_calls_are_not_understood() {
+        for text in [
+            "--remove editor /usr/bin/vim",
+            "--install /a a /b",
+            "--install /a a /b x",
+            "--install a a /b 1",
+            "--install /a a /b 1 --x",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

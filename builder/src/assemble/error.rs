@@ -1,0 +1,131 @@
+//! What keeps a root tree from being made.
+
+use super::scripts::Uncovered;
+use crate::{recipe::Diagnostic, tree::TreeError};
+use berth_formats::{deb::DebError, kmod::KmodError, ldcache::LdCacheError};
+use std::{fmt, io, path::PathBuf};
+
+/// Why there is no root tree.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssembleError {
+    /// A file of the cache cannot be used.
+    #[error("cannot {action} {}", path.display())]
+    Cache {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A package is not what it should be.
+    #[error("package {package}")]
+    Deb {
+        /// Its name.
+        package: String,
+        /// What is wrong.
+        source: DebError,
+    },
+    /// A kernel module is not what it should be.
+    #[error("{origin}: /{path}")]
+    Module {
+        /// Whose it is.
+        origin: String,
+        /// Where it is.
+        path: String,
+        /// What is wrong.
+        source: KmodError,
+    },
+    /// Something of the image cannot be read.
+    #[error("{origin}: cannot read {path}")]
+    Content {
+        /// Whose it is.
+        origin: String,
+        /// Path in the image.
+        path: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Two files of one path, or a path that cannot be.
+    #[error("{0}{hint}", hint = tree_hint(.0))]
+    Tree(#[from] TreeError),
+    /// A maintainer script that is not covered.
+    #[error("{0}")]
+    Script(Box<UncoveredScript>),
+    /// A line of sysusers.d or tmpfiles.d that cannot be obeyed.
+    #[error("{place}:{line}: {text:?}: {reason}")]
+    Declaration {
+        /// The file in the image, or the package whose script it stands for.
+        place: String,
+        /// Number of the line.
+        line: usize,
+        /// The line.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Something that every image has is missing, or is there more than once.
+    #[error("{what}: {found}\nhint: {hint}")]
+    Part {
+        /// What is wanted.
+        what: &'static str,
+        /// What is there.
+        found: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// Something that the recipe names.
+    #[error(transparent)]
+    Recipe(#[from] Diagnostic),
+    /// The loader's cache.
+    #[error("/etc/ld.so.cache")]
+    LoaderCache(#[from] LdCacheError),
+}
+
+/// A maintainer script that is not covered, and what to say about it.
+#[derive(Debug)]
+pub struct UncoveredScript {
+    /// The package.
+    pub package: String,
+    /// Its version.
+    pub version: String,
+    /// The script and its lines.
+    pub uncovered: Uncovered,
+}
+
+/// Lines of a script that an error shows.
+const SHOWN: usize = 12;
+
+impl fmt::Display for UncoveredScript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Uncovered { script, lines, changed, digest } = &self.uncovered;
+        let why = if *changed { "it has changed since it was reviewed" } else { "nobody has reviewed it" };
+        writeln!(f, "package {} {}: {script} is not covered: {why}", self.package, self.version)?;
+        for (number, text) in lines.iter().take(SHOWN) {
+            writeln!(f, "  {number:>4} | {}", text.lines().next().unwrap_or_default())?;
+        }
+        if lines.len() > SHOWN {
+            writeln!(f, "       | and {} more lines", lines.len() - SHOWN)?;
+        }
+        if !digest.is_empty() {
+            writeln!(f, "  (these lines together: {})", &digest[..digest.len().min(16)])?;
+        }
+        // A name with a dot has to be quoted in TOML.
+        let quote = if self.package.contains(['.', '+']) { "\"" } else { "" };
+        let name = &self.package;
+        write!(
+            f,
+            "hint: scripts never run; if the image does not need what this one does, say so in the recipe: scripts.{quote}{name}{quote} = \"ignore\" (in no table), and declare in an overlay what it does need"
+        )
+    }
+}
+
+fn tree_hint(error: &TreeError) -> &'static str {
+    match error {
+        TreeError::Both { .. } | TreeError::Kinds { .. } | TreeError::Parent { .. } => {
+            "\nhint: only one can have it; leave one of them out"
+        }
+        _ => "",
+    }
+}

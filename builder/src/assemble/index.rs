@@ -1,0 +1,109 @@
+//! What is known of an unpacked package without looking into it again: its paths and the control members that matter.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Number of the index's format; an index of another number is made anew.
+pub(super) const FORMAT: u32 = 1;
+
+/// The index of an unpacked package; a JSON document in the cache.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct PackageIndex {
+    /// [`FORMAT`].
+    pub(super) format: u32,
+    /// Length of the data file; another length means that it is not this package's.
+    pub(super) data_len: u64,
+    /// The control paragraph.
+    pub(super) paragraph: String,
+    /// `preinst`; empty where there is none, like the next ones.
+    pub(super) preinst: String,
+    /// `postinst`.
+    pub(super) postinst: String,
+    /// `triggers`.
+    pub(super) triggers: String,
+    /// Its paths, in the archive's order.
+    pub(super) entries: Vec<Entry>,
+}
+
+/// A path of a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    /// Relative to the root.
+    #[serde(rename = "p")]
+    pub(super) path: String,
+    /// Permission bits.
+    #[serde(rename = "m")]
+    pub(super) mode: u16,
+    /// Owner.
+    #[serde(rename = "u", default, skip_serializing_if = "is_zero")]
+    pub(super) uid: u32,
+    /// Group.
+    #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
+    pub(super) gid: u32,
+    /// Extended attributes.
+    #[serde(rename = "x", default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) xattrs: BTreeMap<String, Vec<u8>>,
+    /// What it is.
+    #[serde(rename = "k")]
+    pub(super) kind: EntryKind,
+}
+
+/// What a path is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum EntryKind {
+    /// Directory.
+    #[serde(rename = "d")]
+    Dir,
+    /// Regular file: offset in the data file, and length.
+    #[serde(rename = "f")]
+    File(u64, u64),
+    /// Symbolic link and its target.
+    #[serde(rename = "l")]
+    Symlink(String),
+    /// Hard link and its target.
+    #[serde(rename = "h")]
+    HardLink(String),
+    /// Character device: major and minor number.
+    #[serde(rename = "c")]
+    CharDevice(u32, u32),
+    /// Block device: major and minor number.
+    #[serde(rename = "b")]
+    BlockDevice(u32, u32),
+    /// Named pipe.
+    #[serde(rename = "q")]
+    Fifo,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl From<berth_formats::deb::Entry> for Entry {
+    fn from(entry: berth_formats::deb::Entry) -> Self {
+        use berth_formats::deb::EntryKind as From;
+        let kind = match entry.kind {
+            From::File { offset, size } => EntryKind::File(offset, size),
+            From::Directory => EntryKind::Dir,
+            From::Symlink(target) => EntryKind::Symlink(target),
+            From::Hardlink(target) => EntryKind::HardLink(target),
+            From::CharDevice { major, minor } => EntryKind::CharDevice(major, minor),
+            From::BlockDevice { major, minor } => EntryKind::BlockDevice(major, minor),
+            From::Fifo => EntryKind::Fifo,
+        };
+        Self { path: entry.path, mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs: entry.xattrs, kind }
+    }
+}
+
+impl PackageIndex {
+    /// The value of a field of the control paragraph, its lines joined.
+    pub(super) fn field(&self, wanted: &str) -> Option<String> {
+        let mut lines = self.paragraph.lines();
+        let first = lines.find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then_some(value)
+        })?;
+        let more = lines.take_while(|line| line.starts_with([' ', '\t']));
+        Some(std::iter::once(first).chain(more).map(str::trim).collect::<Vec<_>>().join(" "))
+    }
+}

@@ -1,0 +1,89 @@
+//! Unpacked packages become nodes of the tree. Two packages cannot have one file, unless one of them says that it replaces
+//! the other, or a diversion takes the file elsewhere.
+
+use super::{
+    error::AssembleError,
+    index::{Entry, EntryKind},
+    unpack::{PackageInput, Unpacked},
+};
+use crate::{
+    source::debian::{relation, version::Version},
+    tree::{Kind, Meta, Node, Tree, TreePath, Verdict},
+};
+use berth_formats::data::Data;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+/// Start of the origin of what comes from packages.
+pub(super) const ORIGIN: &str = "package ";
+
+/// Path → the package that has it moved, and where to.
+pub(super) type Diversions = BTreeMap<TreePath, (String, TreePath)>;
+
+/// Puts all files of `packages` into `tree`.
+pub(super) fn insert(
+    tree: &mut Tree,
+    packages: &[(&PackageInput, Unpacked)],
+    diversions: &Diversions,
+) -> Result<(), AssembleError> {
+    let replaced = replaced(packages);
+    for (package, unpacked) in packages {
+        let origin: Arc<str> = format!("{ORIGIN}{}", package.name).into();
+        // Of two packages, the one that replaces the other has the file, whichever comes first here.
+        let judge = |old: &Node, new: &Node| {
+            let pair = |by: &Node, of: &Node| (by.origin.to_string(), of.origin.to_string());
+            match (replaced.contains(&pair(new, old)), replaced.contains(&pair(old, new))) {
+                (true, _) => Verdict::TakeNew,
+                (false, true) => Verdict::KeepOld,
+                (false, false) => Verdict::Refuse,
+            }
+        };
+        for entry in &unpacked.index.entries {
+            let mut path = entry.path.as_bytes();
+            if let Some((owner, elsewhere)) = diversions.get(&tree.place(path, &origin)?)
+                && owner != &package.name
+            {
+                path = elsewhere;
+            }
+            tree.insert(path, node(entry, &unpacked.data, &origin), judge)?;
+        }
+    }
+    Ok(())
+}
+
+fn node(entry: &Entry, data: &Arc<Path>, origin: &Arc<str>) -> Node {
+    let kind = match &entry.kind {
+        EntryKind::Dir => Kind::Dir,
+        EntryKind::File(_, 0) => Kind::File(Data::empty()),
+        EntryKind::File(offset, len) => Kind::File(Data::File { path: Arc::clone(data), offset: *offset, len: *len }),
+        EntryKind::Symlink(target) => Kind::Symlink(target.clone().into_bytes()),
+        EntryKind::HardLink(target) => Kind::HardLink(target.clone().into_bytes()),
+        EntryKind::CharDevice(major, minor) => Kind::CharDevice { major: *major, minor: *minor },
+        EntryKind::BlockDevice(major, minor) => Kind::BlockDevice { major: *major, minor: *minor },
+        EntryKind::Fifo => Kind::Fifo,
+    };
+    let xattrs = entry.xattrs.iter().map(|(name, value)| (name.clone().into_bytes(), value.clone())).collect();
+    let meta = Meta { mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs };
+    Node { meta, kind, origin: Arc::clone(origin) }
+}
+
+/// Pairs of origins: the first has a `Replaces` that the second one's version satisfies.
+fn replaced(packages: &[(&PackageInput, Unpacked)]) -> BTreeSet<(String, String)> {
+    let versions: BTreeMap<&str, &str> =
+        packages.iter().map(|(package, _)| (&*package.name, &*package.version)).collect();
+    let mut pairs = BTreeSet::new();
+    for (package, unpacked) in packages {
+        let Some(field) = unpacked.index.field("Replaces") else { continue };
+        // A relation that cannot be read replaces nothing; the collision, if there is one, is then an error.
+        for relation in relation::parse(&field).unwrap_or_default().into_iter().flatten() {
+            let Some(found) = versions.get(relation.name) else { continue };
+            if relation.version.is_none_or(|(operator, wanted)| operator.holds(Version(found), wanted)) {
+                pairs.insert((format!("{ORIGIN}{}", package.name), format!("{ORIGIN}{}", relation.name)));
+            }
+        }
+    }
+    pairs
+}

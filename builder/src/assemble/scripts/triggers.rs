@@ -1,0 +1,34 @@
+//! Interests in triggers, deb-triggers(5).
+
+/// Trigger, and why the image does not need what its owner would do.
+const COVERED: &[(&str, &str)] = &[
+    ("/lib/udev/hwdb.d", "hardware database of udev: optional"),
+    ("/usr/lib/binfmt.d", "systemd's: read at boot"),
+    ("/usr/lib/sysctl.d", "read at boot"),
+    ("/usr/lib/systemd/catalog", "index of journal messages: a cache"),
+    ("/usr/lib/udev/hwdb.d", "hardware database of udev: optional"),
+    ("/usr/lib32", "links for other architectures: made at installation if at all"),
+    ("/usr/libo32", "links for other architectures"),
+    ("/usr/libx32", "links for other architectures"),
+    ("/usr/share/hunspell", "dictionaries of postgresql: links made by its own command"),
+    ("/usr/share/man", "index of manual pages"),
+    ("/usr/share/myspell/dicts", "dictionaries of postgresql: links made by its own command"),
+    ("/usr/share/postgresql", "restarts of servers"),
+    ("ldconfig", "the builder writes ld.so.cache"),
+    ("libc-upgrade", "restarts of services"),
+    ("nginx-reload", "restarts of a service"),
+    ("update-ca-certificates", "the builder writes the bundle"),
+    ("update-ca-certificates-fresh", "the builder writes the bundle"),
+    ("update-initramfs", "the builder makes the initrd"),
+];
+
+/// Interests that are not covered: line number and text.
+pub(super) fn unknown(text: &str) -> Vec<(usize, String)> {
+    let interests = text.lines().enumerate().filter_map(|(index, line)| {
+        let mut words = line.split_whitespace();
+        let (directive, name) = (words.next()?, words.next()?);
+        directive.starts_with("interest").then_some((index + 1, line, name))
+    });
+    let unknown = interests.filter(|(_, _, name)| !COVERED.iter().any(|(known, _)| known == name));
+    unknown.map(|(number, line, _)| (number, line.trim().to_owned())).collect()
+}

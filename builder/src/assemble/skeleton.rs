@@ -1,0 +1,41 @@
+//! What is there before the first package: the merged /usr, and what init mounts things on.
+
+use crate::tree::{Node, Tree, TreeError, Verdict};
+use std::sync::Arc;
+
+/// Folders and their modes. The root is read-only, so whatever is mounted on must be in here.
+const FOLDERS: [(&str, u16); 19] = [
+    ("", 0o755),
+    ("dev", 0o755),
+    ("etc", 0o755),
+    ("home", 0o755),
+    ("media", 0o755),
+    ("mnt", 0o755),
+    ("opt", 0o755),
+    ("proc", 0o555),
+    ("root", 0o700),
+    ("run", 0o755),
+    ("srv", 0o755),
+    ("sys", 0o555),
+    ("tmp", 0o1777),
+    ("usr", 0o755),
+    ("usr/bin", 0o755),
+    ("usr/lib", 0o755),
+    ("usr/lib64", 0o755),
+    ("usr/sbin", 0o755),
+    ("var", 0o755),
+];
+/// Debian's merged /usr.
+const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("sbin", "usr/sbin")];
+
+/// The tree to start from.
+pub(super) fn tree(origin: &Arc<str>) -> Result<Tree, TreeError> {
+    let mut tree = Tree::default();
+    for (path, mode) in FOLDERS {
+        tree.insert(path.as_bytes(), Node::dir(mode, origin), |_, _| Verdict::Refuse)?;
+    }
+    for (path, target) in LINKS {
+        tree.insert(path.as_bytes(), Node::symlink(target, origin), |_, _| Verdict::Refuse)?;
+    }
+    Ok(tree)
+}

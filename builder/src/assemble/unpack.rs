@@ -1,0 +1,243 @@
+//! The cache of unpacked packages: each .deb is unpacked once, into `unpacked/SHA256.data` and `unpacked/SHA256.index`.
+//!
+//! The data file is the package's tar; behind it stand the kernel modules that are compressed in it, unpacked. Who finds an
+//! index finds a whole package: it is put in place last, when the data is on the disk. Builds that want the same package at
+//! the same time wait for each other at a lock that ends with the process.
+
+use super::{
+    error::AssembleError,
+    index::{Entry, EntryKind, FORMAT, PackageIndex},
+};
+use berth_contract::digest::Sha256;
+use berth_formats::{
+    deb::{Deb, entries},
+    kmod::{KmodError, unxz},
+};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, BufReader, Read, Write},
+    os::unix::fs::{FileExt, MetadataExt},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+/// A locked package in the store of fetched files.
+#[derive(Clone, Debug)]
+pub struct PackageInput {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// The .deb, whose digest has been checked.
+    pub deb: PathBuf,
+    /// That digest: names the package in the cache.
+    pub sha256: Sha256,
+    /// Length of the .deb in bytes.
+    pub size: u64,
+    /// `Installed-Size` of the Packages index in KiB, where it is known: limits what unpacking may yield.
+    pub installed_size: Option<u64>,
+}
+
+/// A package in the cache.
+#[derive(Clone, Debug)]
+pub(super) struct Unpacked {
+    pub(super) index: PackageIndex,
+    /// What the index's offsets are in.
+    pub(super) data: Arc<Path>,
+}
+
+const MIB: u64 = 1 << 20;
+/// Unpacking is bound by the processor, and xz holds some 30 MiB per stream: more threads would cost more memory than they gain.
+const THREADS: usize = 4;
+/// Ending of compressed kernel modules.
+const PACKED_MODULE: &str = ".ko.xz";
+
+impl PackageInput {
+    /// What its tar may have at most. Debian's sizes count every file as at least 1 KiB, like the tar's headers.
+    fn limit(&self) -> u64 {
+        match self.installed_size {
+            Some(kib) => kib.saturating_mul(2 * 1024).saturating_add(16 * MIB),
+            None => self.size.saturating_mul(64).saturating_add(64 * MIB),
+        }
+    }
+}
+
+fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AssembleError + 'a {
+    move |source| AssembleError::Cache { action, path: path.to_owned(), source }
+}
+
+/// Unpacks what is not in the cache yet, several at once; returns them in the order of `packages`.
+///
+/// # Errors
+/// The first package that cannot be unpacked, in their order.
+pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpacked>, AssembleError> {
+    let folder = cache.join("unpacked");
+    fs::create_dir_all(&folder).map_err(io_error("make folder", &folder))?;
+    // The largest first, so that none of them starts last.
+    let mut order: Vec<usize> = (0..packages.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(packages[at].size));
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut done = Vec::new();
+        while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((at, one(&folder, &packages[at])));
+        }
+        done
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS);
+    let mut done: Vec<_> = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            match other.join() {
+                Ok(more) => done.extend(more),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(at, _)| *at);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError> {
+    let path = |ending: &str| folder.join(format!("{}.{ending}", package.sha256));
+    let (data, index, part) = (path("data"), path("index"), path("part"));
+    loop {
+        if let Some(found) = published(&data, &index) {
+            return Ok(found);
+        }
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&part)
+            .map_err(io_error("make", &part))?;
+        file.lock().map_err(io_error("lock", &part))?;
+        // Whoever had the lock before may have published this very file, or removed it.
+        let same = |there: fs::Metadata| {
+            file.metadata().is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
+        };
+        if !fs::metadata(&part).is_ok_and(same) {
+            continue;
+        }
+        if let Some(found) = published(&data, &index) {
+            fs::remove_file(&part).map_err(io_error("remove", &part))?;
+            return Ok(found);
+        }
+        return match write(&mut file, package, &part) {
+            Ok(found) => publish(&file, &found, (&data, &index, &part))
+                .map(|()| Unpacked { index: found, data: Arc::from(data.as_path()) }),
+            Err(error) => {
+                // What is half written is of no use to anybody; if it cannot be removed, the next build writes over it.
+                let _ = fs::remove_file(&part);
+                Err(error)
+            }
+        };
+    }
+}
+
+/// The package, if it is in the cache as a whole.
+fn published(data: &Path, index: &Path) -> Option<Unpacked> {
+    let text = fs::read(index).ok()?;
+    let index: PackageIndex = serde_json::from_slice(&text).ok()?;
+    let whole = index.format == FORMAT && fs::metadata(data).is_ok_and(|meta| meta.len() == index.data_len);
+    whole.then(|| Unpacked { index, data: Arc::from(data) })
+}
+
+fn publish(file: &File, found: &PackageIndex, (data, index, part): (&Path, &Path, &Path)) -> Result<(), AssembleError> {
+    file.sync_data().map_err(io_error("flush", part))?;
+    fs::rename(part, data).map_err(io_error("move into place", data))?;
+    // The lock is still held: nobody else writes this name.
+    let new = index.with_extension("index.part");
+    let text = serde_json::to_vec(found).map_err(|error| io_error("write", &new)(error.into()))?;
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(&text)?;
+        file.sync_data()
+    };
+    write().map_err(io_error("write", &new))?;
+    fs::rename(&new, index).map_err(io_error("move into place", index))
+}
+
+/// Writes the data file and returns its index.
+fn write(file: &mut File, package: &PackageInput, part: &Path) -> Result<PackageIndex, AssembleError> {
+    let broken = |source| AssembleError::Deb { package: package.name.clone(), source };
+    file.set_len(0).map_err(io_error("empty", part))?;
+    let deb = File::open(&package.deb).map_err(io_error("open", &package.deb))?;
+    let mut deb = Deb::open(BufReader::with_capacity(1 << 16, deb)).map_err(broken)?;
+    let mut member = |name: &str| {
+        let bytes = deb.control.members.remove(name).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let (preinst, postinst, triggers) = (member("preinst"), member("postinst"), member("triggers"));
+    let paragraph = std::mem::take(&mut deb.control.paragraph);
+    let mut tee = Tee { from: deb.into_data(package.limit()), to: &mut *file, len: 0, failed: None };
+    let entries = entries(&mut tee);
+    if let Some(error) = tee.failed {
+        return Err(io_error("write", part)(error));
+    }
+    let mut data_len = tee.len;
+    let mut entries: Vec<Entry> = entries.map_err(broken)?.into_iter().map(Entry::from).collect();
+    for entry in &mut entries {
+        unpack_module(entry, file, &mut data_len, package, part)?;
+    }
+    Ok(PackageIndex { format: FORMAT, data_len, paragraph, preinst, postinst, triggers, entries })
+}
+
+/// A compressed module goes behind the tar, uncompressed, and loses its ending: the image's own compression does better,
+/// and so do deltas.
+fn unpack_module(
+    entry: &mut Entry,
+    file: &mut File,
+    data_len: &mut u64,
+    package: &PackageInput,
+    part: &Path,
+) -> Result<(), AssembleError> {
+    let EntryKind::File(offset, len) = entry.kind else { return Ok(()) };
+    let Some(name) = entry.path.strip_suffix(PACKED_MODULE).filter(|path| path.contains("lib/modules/")) else {
+        return Ok(());
+    };
+    let broken = |source| AssembleError::Module {
+        origin: format!("package {}", package.name),
+        path: entry.path.clone(),
+        source,
+    };
+    // Modules come to a fourth or fifth of their size.
+    let limit = len.saturating_mul(32).saturating_add(MIB);
+    let mut packed = vec![0; usize::try_from(len).map_err(|_| broken(KmodError::TooLarge { limit }))?];
+    file.read_exact_at(&mut packed, offset).map_err(io_error("read", part))?;
+    let module = unxz(&packed, limit).map_err(broken)?;
+    file.write_all_at(&module, *data_len).map_err(io_error("write", part))?;
+    entry.path = format!("{name}.ko");
+    entry.kind = EntryKind::File(*data_len, module.len() as u64);
+    *data_len += module.len() as u64;
+    Ok(())
+}
+
+/// Writes all that is read through it.
+struct Tee<'a, R> {
+    from: R,
+    to: &'a mut File,
+    len: u64,
+    /// Why writing failed: that is not the package's fault.
+    failed: Option<io::Error>,
+}
+
+impl<R: Read> Read for Tee<'_, R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let count = self.from.read(buf)?;
+        if let Err(error) = self.to.write_all(&buf[..count]) {
+            let again = io::Error::new(error.kind(), error.to_string());
+            self.failed = Some(error);
+            return Err(again);
+        }
+        self.len += count as u64;
+        Ok(count)
+    }
+}

@@ -1,0 +1,90 @@
+//! /var and /run: nothing of the image is there at run time, so what packages ship below them is taken out of the root, and
+//! made at boot by lines of tmpfiles.d.
+
+use super::{declaration::Declaration, error::AssembleError};
+use crate::tree::{Kind, Node, Tree, TreeError, TreePath, Verdict};
+use std::{fmt::Write, sync::Arc};
+
+/// What init makes of what packages ship; read before the packages' own files, which may say more.
+const DECLARATIONS: &str = "usr/lib/tmpfiles.d/00-packages.conf";
+/// Where files go that packages ship in /var: they are copied from there (tmpfiles.d(5), `C`).
+const FACTORY: &str = "usr/share/factory";
+/// Links to /run, which init makes.
+const LINKS: [&[u8]; 2] = [b"var/lock", b"var/run"];
+
+/// Takes what lies below /var and /run out of `tree` and declares it. Returns /var as it was shipped, as a tree of its own, and
+/// warnings. /tmp, /dev, /proc and /sys are emptied. `scripts` are lines of tmpfiles.d that stand for maintainer scripts.
+pub(super) fn take(
+    tree: &mut Tree,
+    scripts: &[Declaration],
+    origin: &Arc<str>,
+) -> Result<(Tree, Vec<String>), AssembleError> {
+    let (mut var, mut lines, mut warnings) = (Tree::default(), String::new(), Vec::new());
+    for mount in ["run", "var"] {
+        let shipped: Vec<(TreePath, Node)> = tree
+            .below(mount.as_bytes())
+            .filter(|(path, _)| !LINKS.iter().any(|link| path == link || path.starts_with(&[link, &b"/"[..]].concat())))
+            .map(|(path, node)| (path.clone(), node.clone()))
+            .collect();
+        for (path, node) in shipped {
+            match declare(tree, &path, &node)? {
+                Some(line) => _ = writeln!(lines, "{line}"),
+                None => warnings.push(format!(
+                    "{}: a {} of {} cannot be made at boot; it is left out",
+                    crate::tree::Show(&path),
+                    node.kind.word(),
+                    node.origin
+                )),
+            }
+            if mount == "var" {
+                let kind = match node.kind {
+                    Kind::HardLink(target) => Kind::HardLink(target[b"var/".len().min(target.len())..].to_vec()),
+                    kind => kind,
+                };
+                var.insert(&path[b"var/".len()..], Node { kind, ..node }, |_, _| Verdict::TakeNew)?;
+            }
+        }
+    }
+    for line in scripts {
+        let path = line.fields(3)?.into_iter().nth(1).unwrap_or_default();
+        if path.starts_with("/var/") || path.starts_with("/run/") {
+            _ = writeln!(lines, "{}", line.text);
+        }
+    }
+    for mount in ["dev", "proc", "run", "sys", "tmp", "var"] {
+        let inside: Vec<TreePath> = tree.children(mount.as_bytes()).map(|(_, path, _)| path.clone()).collect();
+        for path in inside {
+            tree.remove(&path);
+        }
+    }
+    if !lines.is_empty() {
+        let text = format!("# What packages ship below /var and /run.\n{lines}");
+        tree.insert(DECLARATIONS.as_bytes(), Node::file(0o644, text, origin), |_, _| Verdict::TakeNew)?;
+    }
+    Ok((var, warnings))
+}
+
+/// The line that makes `node` at boot; None when no line can.
+fn declare(tree: &mut Tree, path: &[u8], node: &Node) -> Result<Option<String>, TreeError> {
+    let Ok(name) = std::str::from_utf8(path) else { return Ok(None) };
+    if name.contains(['%', '"', '\\']) || name.contains(char::is_control) {
+        return Ok(None);
+    }
+    let quoted = if name.contains(' ') { format!("\"/{name}\"") } else { format!("/{name}") };
+    let (mode, uid, gid) = (node.meta.mode, node.meta.uid, node.meta.gid);
+    Ok(match &node.kind {
+        Kind::Dir => Some(format!("d {quoted} {mode:04o} {uid} {gid} -")),
+        Kind::Symlink(target) => match std::str::from_utf8(target) {
+            Ok(target) if !target.contains(['%', '\\', '\n']) => Some(format!("L {quoted} - - - - {target}")),
+            _ => None,
+        },
+        Kind::File(_) | Kind::HardLink(_) => {
+            let Some(data) = tree.data(path).cloned() else { return Ok(None) };
+            let copy = Node { kind: Kind::File(data), origin: Arc::clone(&node.origin), meta: node.meta.clone() };
+            let factory = format!("{FACTORY}/{name}");
+            tree.insert(factory.as_bytes(), copy, |_, _| Verdict::TakeNew)?;
+            Some(format!("C {quoted} {mode:04o} {uid} {gid} -"))
+        }
+        Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo => None,
+    })
+}
