@@ -17,9 +17,11 @@ use std::{
 
 /// Boot an image in a throw-away virtual machine, where this machine's docker client can use it.
 #[derive(Debug, Args)]
-#[command(after_help = "Without COMMAND, the console is on this terminal: Ctrl-A X ends the machine, Ctrl-A C reaches QEMU's prompt.\n\
+#[command(
+    after_help = "Without COMMAND, the console is on this terminal: Ctrl-A X ends the machine, Ctrl-A C reaches QEMU's prompt.\n\
     With COMMAND, it is run on this machine as soon as the host is running, with DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH, \
-    BERTH_CONTROL and BERTH_PORT_<GUEST> in its environment; then the machine is powered off, and its status is this command's.")]
+    BERTH_CONTROL and BERTH_PORT_<GUEST> in its environment; then the machine is powered off, and its status is this command's."
+)]
 pub(super) struct Run {
     /// A recipe, which is built first, or a disk image (raw or qcow2).
     #[arg(value_name = "RECIPE|IMAGE")]
@@ -97,7 +99,8 @@ fn interactive(options: &Options, report: &Report) -> Result<ExitCode> {
     for (name, value) in session.environment().iter().filter(|(name, _)| name.starts_with("DOCKER_")) {
         report.data(format_args!("export {name}={}", value.to_string_lossy()))?;
     }
-    report.step("control", format_args!("hostctl --connect unix:{} status", session.machine().control_path().display()));
+    report
+        .step("control", format_args!("hostctl --connect unix:{} status", session.machine().control_path().display()));
     session.wait_for_end()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -158,7 +158,13 @@ mod tests {
     fn sizes_that_cannot_be_are_named() {
         assert!(matches!(Layout::new(sizes(MIB, 1 << 30, 1 << 30)), Err(LayoutError::TooSmall { key: "esp", .. })));
         assert!(matches!(Layout::new(sizes(1 << 28, 1 << 30, MIB)), Err(LayoutError::TooSmall { key: "var", .. })));
-        assert!(matches!(Layout::new(sizes(1 << 28, (1 << 30) + 1, 1 << 30)), Err(LayoutError::Unaligned { key: "slot", .. })));
-        assert!(matches!(Layout::new(sizes(1 << 28, u64::MAX - MIB + 1, 1 << 30)), Err(LayoutError::TooLarge { key: "slot", .. })));
+        assert!(matches!(
+            Layout::new(sizes(1 << 28, (1 << 30) + 1, 1 << 30)),
+            Err(LayoutError::Unaligned { key: "slot", .. })
+        ));
+        assert!(matches!(
+            Layout::new(sizes(1 << 28, u64::MAX - MIB + 1, 1 << 30)),
+            Err(LayoutError::TooLarge { key: "slot", .. })
+        ));
     }
 }
