@@ -115,7 +115,7 @@ fn point(link: &Path, target: &Path) -> Result<(), PathError> {
         return Ok(());
     }
     match fs::remove_file(link) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", link),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).at("remove", link),
         _ => symlink(target, link).at("link", link),
     }
 }

@@ -1,6 +1,5 @@
 //! The root device: dm-verity by the kernel's own ioctls, then EROFS on it.
 
-use crate::verity_tmp as verity;
 use crate::{
     block, console,
     fault::{At, PathError},
@@ -8,13 +7,13 @@ use crate::{
     sys::dm::{self, Target},
 };
 use berth_contract::{digest::RootHash, disk::SECTOR, paths};
+use berth_formats::verity;
 use rustix::{
     fs::{CWD, FileType, Mode, makedev, mknodat},
     mount::{MountFlags, mount},
 };
 use std::{
     fs::{self, OpenOptions},
-    io,
     path::Path,
 };
 
@@ -33,22 +32,20 @@ const ON_CORRUPTION: [&str; 2] = ["panic_on_corruption", "restart_on_corruption"
 /// The step that the kernel refused.
 pub fn open(found: &Found, root_hash: RootHash) -> Result<(), PathError> {
     let control = OpenOptions::new().read(true).write(true).open(CONTROL).at("open", CONTROL)?;
-    let device = dm::create(&control, NAME, &format!("CRYPT-VERITY-{root_hash}")).at("create", NODE)?;
+    // The identity that cryptsetup gives such a device, so that `veritysetup status root` knows it.
+    let uuid: String = found.superblock.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
+    let device = dm::create(&control, NAME, &format!("CRYPT-VERITY-{uuid}-{NAME}")).at("create", NODE)?;
     let (data, hash) = (block::node(&found.data.name), block::node(&found.verity.name));
+    let (data, hash) = (data.to_string_lossy(), hash.to_string_lossy());
     let load = |option: &str| {
-        let table =
-            verity::table(&found.superblock, root_hash, &data.to_string_lossy(), &hash.to_string_lossy(), &[option]);
+        let table = verity::table(&found.superblock, &data, &hash, &root_hash, &[option]);
         console::debug(format_args!("verity table: {table}"));
-        let length = found.superblock.data_bytes() / SECTOR;
+        let length = found.superblock.data_size() / SECTOR;
         dm::load_read_only(&control, NAME, &Target { length, kind: "verity", parameters: &table })
     };
     load(ON_CORRUPTION[0]).or_else(|_| load(ON_CORRUPTION[1])).at("load the verity table of", NODE)?;
     dm::resume(&control, NAME).at("resume", NODE)?;
     // No udev here: the kernel itself makes /dev/dm-0 only.
-    match fs::remove_file(NODE) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error).at("remove", NODE),
-        _ => {}
-    }
     let mode = Mode::from_raw_mode(0o600);
     mknodat(CWD, NODE, FileType::BlockDevice, mode, makedev(device.major, device.minor)).at("make node", NODE)
 }

@@ -2,15 +2,15 @@
 
 pub mod boot_disk;
 
-use crate::verity_tmp::{Superblock, root_hash_of};
 use crate::{
     block::{self, Disk, Partition},
     fault::PathError,
 };
 use berth_contract::{
     digest::RootHash,
-    disk::{BLOCK, PartitionRole, Slot},
+    disk::{PartitionRole, Slot},
 };
+use berth_formats::verity::{Superblock, TOP_BLOCK_OFFSET, root_hash_of};
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 
 /// A slot that holds the wanted root file system.
@@ -65,17 +65,20 @@ pub fn search(sys: &Path, dev: &Path, wanted: RootHash) -> Result<Search, PathEr
     Ok(search)
 }
 
-/// Superblock and root hash of a hash tree: its first two blocks.
+/// Superblock and root hash of a hash tree, from its first two blocks.
 fn head(device: &Path) -> Result<(Superblock, RootHash), String> {
-    const BLOCK_BYTES: usize = BLOCK as usize;
-    let mut blocks = vec![0; 2 * BLOCK_BYTES];
-    let read = |bytes: &mut [u8]| -> io::Result<()> { File::open(device)?.read_exact_at(bytes, 0) };
-    read(&mut blocks).map_err(|error| format!("cannot be read: {error}"))?;
-    if blocks[..BLOCK_BYTES].iter().all(|&byte| byte == 0) {
+    let (mut first, mut top) = ([0; 512], [0; 4096]);
+    let read = |first: &mut [u8], top: &mut [u8]| -> io::Result<()> {
+        let device = File::open(device)?;
+        device.read_exact_at(first, 0)?;
+        device.read_exact_at(top, TOP_BLOCK_OFFSET)
+    };
+    read(&mut first, &mut top).map_err(|error| format!("cannot be read: {error}"))?;
+    if first.iter().all(|&byte| byte == 0) {
         return Err("is empty".to_owned());
     }
-    let superblock = Superblock::parse(&blocks[..BLOCK_BYTES]).map_err(|error| error.to_string())?;
-    let root_hash = root_hash_of(&superblock, &blocks[BLOCK_BYTES..]);
+    let superblock = Superblock::parse(&first).map_err(|error| error.to_string())?;
+    let root_hash = root_hash_of(&superblock, &top);
     Ok((superblock, root_hash))
 }
 
