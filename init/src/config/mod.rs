@@ -27,3 +27,10 @@ pub fn apply(config: &HostConfig, image: &ImageSpec) -> Result<(), Failure> {
     let _ = (config, image);
     Ok(())
 }
+
+/// The containers to start: the recipe's, replaced and completed by host.toml's.
+#[must_use]
+pub fn containers(config: &HostConfig, image: &ImageSpec) -> Vec<berth_contract::container::ContainerSpec> {
+    let kept = image.containers.iter().filter(|one| !config.containers.iter().any(|other| other.name == one.name));
+    kept.chain(&config.containers).cloned().collect()
+}

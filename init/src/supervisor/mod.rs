@@ -1,14 +1,31 @@
 //! What PID 1 does after the boot's phases: keeps services, answers the control protocol, and goes down in order.
 //!
-//! One thread, one epoll. Nothing here waits: not for a service, not for a client, not for a disk that is not there.
+//! One thread, one epoll. Nothing here waits: not for a service, not for a client, not for a device that is not there.
+//! [`machine`] decides, without clock or system call; [`fleet`] does what it says; [`running_host`] knows how the host is;
+//! [`event_loop`] turns.
+
+mod cgroup;
+mod event_loop;
+mod exit;
+mod facts;
+mod fleet;
+mod machine;
+mod notify;
+mod output;
+mod process;
+mod running_host;
+mod sockets;
+mod unit;
 
 use crate::{
-    config,
+    config, console, control,
     power::{PowerButton, Watchdog},
     sys::signal::SignalFd,
     timeline::Timeline,
 };
-use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec};
+use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
+use event_loop::EventLoop;
+use std::path::PathBuf;
 
 /// Signals that [`run`] reads. Block them ([`SignalFd::block`]) before the first thread is started, so that none of them
 /// is delivered elsewhere.
@@ -33,7 +50,7 @@ pub struct Handover {
     pub signals: SignalFd,
     /// Open power buttons.
     pub buttons: Vec<PowerButton>,
-    /// To be fed, where there is one.
+    /// To be fed, where there is one; disarmed when the services have been stopped.
     pub watchdog: Option<Watchdog>,
 }
 
@@ -46,8 +63,52 @@ pub enum Outcome {
     Poweroff,
 }
 
-/// Runs services until the host shall end.
+/// Where the supervisor finds and leaves things.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Directory of service files.
+    pub services: PathBuf,
+    /// Where cgroup2 is mounted; without it a service is its process group.
+    pub cgroup: Option<PathBuf>,
+    /// The socket of sd_notify(3).
+    pub notify: PathBuf,
+    /// The control protocol's doors.
+    pub doors: control::server::Doors,
+    /// What the workload program reports.
+    pub containers_status: PathBuf,
+    /// What netd reports.
+    pub network_status: PathBuf,
+    /// The persistent file system.
+    pub var: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            services: paths::SERVICES.into(),
+            cgroup: Some("/sys/fs/cgroup".into()),
+            notify: format!("{}/notify", paths::RUN).into(),
+            doors: control::server::Doors::default(),
+            containers_status: paths::CONTAINERS_STATUS.into(),
+            network_status: paths::NETWORK_STATUS.into(),
+            var: paths::VAR.into(),
+        }
+    }
+}
+
+/// Runs services until the host shall end. All processes whose parent has gone are waited for here, so no other thread may wait
+/// for a child meanwhile.
 pub fn run(handover: Handover) -> Outcome {
-    drop(handover);
-    Outcome::Reboot
+    run_in(handover, Places::default())
+}
+
+/// The same, elsewhere.
+pub fn run_in(handover: Handover, places: Places) -> Outcome {
+    match EventLoop::new(handover, places) {
+        Ok(event_loop) => event_loop.run(),
+        Err(error) => {
+            console::error(format_args!("no service can be started: {error}"));
+            Outcome::Reboot
+        }
+    }
 }

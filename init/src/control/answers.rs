@@ -1,0 +1,47 @@
+//! What the protocol's server asks of the host.
+
+use crate::supervisor::Outcome;
+use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
+
+/// What `wait-ready` waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Readiness {
+    /// Not known yet.
+    Booting,
+    /// Everything required is up.
+    Running,
+    /// Something required is not.
+    Degraded(Vec<String>),
+    /// Going down.
+    Stopping,
+}
+
+/// A log that is kept in memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogName {
+    /// init's own.
+    Init,
+    /// A service's.
+    Service(String),
+}
+
+/// The host, as far as clients can see and change it. Nothing here may wait.
+pub trait Answers {
+    /// The host at a glance.
+    fn status(&self) -> StatusReport;
+    /// The boot's timeline.
+    fn boot(&self) -> BootReport;
+    /// All services.
+    fn services(&self) -> Vec<ServiceStatus>;
+    /// Whether it is up.
+    fn readiness(&self) -> Readiness;
+    /// Names of the services that have a log.
+    fn log_names(&self) -> Vec<String>;
+    /// Lines of a log from number `from` on, of about `limit` bytes at most, and the number to go on with.
+    fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64);
+    /// Begins to go down.
+    ///
+    /// # Errors
+    /// When it is going down already, in another way.
+    fn end(&mut self, outcome: Outcome) -> Result<(), String>;
+}

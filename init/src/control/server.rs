@@ -1,0 +1,198 @@
+//! All conversations: clients of the Unix socket, and the one of the serial port.
+
+use super::{
+    answers::Answers,
+    channel::{Channel, Standing, WATCHED},
+    port::Port,
+    session::Session,
+};
+use crate::{
+    console,
+    fault::{At, PathError},
+};
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, EventData, EventFlags},
+    },
+    net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with},
+};
+use std::{
+    collections::BTreeMap,
+    fs,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
+    path::{Path, PathBuf},
+};
+
+/// Clients of the Unix socket at the same time; others are turned away.
+const MAX_CLIENTS: usize = 32;
+const BACKLOG: i32 = 16;
+
+/// What a descriptor of the server's epoll is; clients count from [`FIRST_CLIENT`].
+const LISTENER: u64 = 0;
+const PORT: u64 = 1;
+const DEVICES: u64 = 2;
+const LOG: u64 = 3;
+const FIRST_CLIENT: u64 = 16;
+
+/// Tells once of each change.
+const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
+
+/// Where the server finds its doors.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// The Unix socket, made with mode 0600.
+    pub socket: PathBuf,
+    /// Serial ports in sysfs.
+    pub ports: PathBuf,
+    /// Device nodes.
+    pub dev: PathBuf,
+    /// The kernel's log.
+    pub kernel_log: PathBuf,
+}
+
+impl Default for Doors {
+    fn default() -> Self {
+        Self {
+            socket: berth_contract::paths::CONTROL_SOCKET.into(),
+            ports: "/sys/class/virtio-ports".into(),
+            dev: "/dev".into(),
+            kernel_log: "/dev/kmsg".into(),
+        }
+    }
+}
+
+/// The server. Its own descriptor is readable when there is something to do: then call [`Server::work`].
+#[derive(Debug)]
+pub struct Server {
+    epoll: OwnedFd,
+    listener: Option<OwnedFd>,
+    clients: BTreeMap<u64, Channel>,
+    next_client: u64,
+    port: Port,
+    console: Option<OwnedFd>,
+    kernel_log: PathBuf,
+}
+
+impl Server {
+    /// Opens the doors that there are. Without its Unix socket it serves the serial port alone, and says why.
+    ///
+    /// # Errors
+    /// When there is no epoll.
+    pub fn open(doors: &Doors) -> Result<Self, PathError> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
+        let mut server = Self {
+            epoll,
+            listener: None,
+            clients: BTreeMap::new(),
+            next_client: FIRST_CLIENT,
+            port: Port::new(&doors.ports, &doors.dev),
+            console: console::watch().ok(),
+            kernel_log: doors.kernel_log.clone(),
+        };
+        match listen_on(&doors.socket) {
+            Ok(listener) => server.listener = Some(listener),
+            Err(error) => console::error(format_args!("control: {error}")),
+        }
+        let watched = [
+            (server.listener.as_ref().map(AsFd::as_fd), LISTENER),
+            (server.port.watched(), DEVICES),
+            (server.console.as_ref().map(AsFd::as_fd), LOG),
+        ];
+        for (fd, token) in watched {
+            if let Some(fd) = fd {
+                epoll::add(&server.epoll, fd, EventData::new_u64(token), EDGE).at("watch", "control")?;
+            }
+        }
+        Ok(server)
+    }
+
+    /// Does all that can be done without waiting.
+    pub fn work(&mut self, host: &mut dyn Answers, now_us: u64) {
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Interrupted or not: what is not seen now is seen in the next turn.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now));
+        for event in events {
+            let (token, flags) = (event.data.u64(), event.flags);
+            match token {
+                LISTENER => self.accept(),
+                DEVICES => self.port.search(now_us),
+                PORT => self.port.channel.iter_mut().for_each(|channel| channel.notice(flags)),
+                LOG => {}
+                client => self.clients.get_mut(&client).into_iter().for_each(|channel| channel.notice(flags)),
+            }
+        }
+        self.find_port(now_us);
+        self.serve_port(host, now_us);
+        self.clients.retain(|_, channel| channel.work(host, now_us) == Standing::Open);
+        for log in self.clients.values().chain(&self.port.channel).flat_map(Channel::followed) {
+            // Already there, mostly.
+            let _ = epoll::add(&self.epoll, log, EventData::new_u64(LOG), EDGE);
+        }
+    }
+
+    /// When to work again, if nothing happens before.
+    #[must_use]
+    pub fn next_deadline_us(&self, now_us: u64) -> Option<u64> {
+        let channels = self.clients.values().chain(&self.port.channel);
+        channels.filter_map(|channel| channel.deadline_us(now_us)).chain(self.port.deadline_us()).min()
+    }
+
+    /// Edge-triggered: should descriptors run out, the client waits, and nothing spins.
+    fn accept(&mut self) {
+        let Some(listener) = &self.listener else { return };
+        while let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            let data = EventData::new_u64(self.next_client);
+            if self.clients.len() < MAX_CLIENTS && epoll::add(&self.epoll, &client, data, WATCHED).is_ok() {
+                self.clients.insert(self.next_client, Channel::new(client, Session::new(self.kernel_log.clone())));
+                self.next_client += 1;
+            }
+        }
+    }
+
+    fn find_port(&mut self, now_us: u64) {
+        match self.port.find(now_us) {
+            Ok(Some(port)) if epoll::add(&self.epoll, &port, EventData::new_u64(PORT), WATCHED).is_ok() => {
+                self.port.channel = Some(Channel::new(port, Session::new(self.kernel_log.clone())));
+            }
+            Ok(_) => {}
+            Err(error) => console::warning(format_args!("control: {error}")),
+        }
+    }
+
+    /// The port stays open while nobody is at its other end; what the last one there left undone is forgotten.
+    fn serve_port(&mut self, host: &mut dyn Answers, now_us: u64) {
+        let Some(mut channel) = self.port.channel.take() else { return };
+        match channel.work(host, now_us) {
+            Standing::Open => self.port.channel = Some(channel),
+            Standing::Over => self.port.channel = Some(channel.restarted(Session::new(self.kernel_log.clone()))),
+            Standing::Broken => self.port.search(now_us),
+        }
+    }
+}
+
+impl AsFd for Server {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+fn listen_on(path: &Path) -> Result<OwnedFd, PathError> {
+    let _ = fs::remove_file(path);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).at("open", path)?;
+    bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
+    // Nobody can connect before listen(2).
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+    listen(&socket, BACKLOG).at("listen on", path)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

@@ -1,0 +1,241 @@
+//! One client's conversation: bytes in, calls run, frames out. No descriptor, so that every hostile order of bytes can be tried.
+
+use super::{
+    answers::{Answers, LogName, Readiness},
+    kernel_log::KernelLog,
+    line_buffer::LineBuffer,
+};
+use crate::supervisor::Outcome;
+use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
+use serde::Deserialize;
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+};
+
+/// With more than this in its queue a client gets no further answers, and is not asked for further requests.
+const QUEUE_FULL: usize = 64 * 1024;
+/// Calls that may run at the same time: followed logs, `wait-ready`.
+const MAX_CALLS: usize = 16;
+/// Lines of one client that are looked at before others get their turn.
+const LINES_PER_TURN: usize = 256;
+
+/// A conversation.
+#[derive(Debug)]
+pub struct Session {
+    input: LineBuffer,
+    /// Frames not sent yet.
+    output: Vec<u8>,
+    calls: Vec<Running>,
+    kernel_log: PathBuf,
+}
+
+/// A call that is not answered at once.
+#[derive(Debug)]
+struct Running {
+    id: u64,
+    task: Task,
+}
+
+#[derive(Debug)]
+enum Task {
+    Log { name: LogName, next: u64, follow: bool },
+    Kernel { log: KernelLog, follow: bool },
+    WaitReady,
+}
+
+impl Session {
+    /// A new client. `kernel_log` is `/dev/kmsg`.
+    #[must_use]
+    pub fn new(kernel_log: PathBuf) -> Self {
+        Self { input: LineBuffer::new(MAX_LINE), output: Vec::new(), calls: Vec::new(), kernel_log }
+    }
+
+    /// Whether further bytes should be read from the client.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        self.output.len() < QUEUE_FULL && self.input.len() <= MAX_LINE
+    }
+
+    /// Takes bytes of the client; [`Session::work`] looks at them.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.input.push(bytes);
+    }
+
+    /// What is to be sent.
+    #[must_use]
+    pub fn output(&self) -> &[u8] {
+        &self.output
+    }
+
+    /// So many bytes of it have been sent.
+    pub fn sent(&mut self, count: usize) {
+        self.output.drain(..count);
+    }
+
+    /// Whether calls are running that can still bring answers.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Kernel logs that are followed: to be watched for new records.
+    pub fn followed(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.calls.iter().filter_map(|call| match &call.task {
+            Task::Kernel { log, .. } => Some(log.as_fd()),
+            _ => None,
+        })
+    }
+
+    /// Runs new requests and those under way, as far as the queue has room. True when it should be called again.
+    pub fn work(&mut self, host: &mut dyn Answers) -> bool {
+        let mut lines = 0;
+        while lines < LINES_PER_TURN && self.output.len() < QUEUE_FULL {
+            let Some(line) = self.input.next_line() else { break };
+            lines += 1;
+            self.understand(&line, host);
+        }
+        let before = self.output.len();
+        let mut index = 0;
+        while index < self.calls.len() && self.output.len() < QUEUE_FULL {
+            let Running { id, mut task } = self.calls.remove(index);
+            match self.proceed(id, &mut task, host) {
+                Some(body) => self.send(id, body),
+                None => {
+                    self.calls.insert(index, Running { id, task });
+                    index += 1;
+                }
+            }
+        }
+        lines > 0 || self.output.len() > before
+    }
+
+    /// A line that is not JSON, or has no id, is ignored: on a serial line it is the rest of somebody else's.
+    fn understand(&mut self, line: &[u8], host: &mut dyn Answers) {
+        #[derive(Deserialize)]
+        struct IdOnly {
+            id: u64,
+        }
+        match serde_json::from_slice::<Call>(line) {
+            Ok(call) => self.run(call, host),
+            Err(error) => {
+                if let Ok(IdOnly { id }) = serde_json::from_slice(line) {
+                    let hint = "the requests are those of the host's own version of hostctl";
+                    self.send(id, failed(format!("request not understood: {error}"), Some(hint)));
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, call: Call, host: &mut dyn Answers) {
+        let id = call.id;
+        // On a serial port a new client may use the id of one that has gone: its call is over then.
+        self.calls.retain(|running| running.id != id);
+        let body = match call.request {
+            Request::Status => Body::Reply(Box::new(Reply::Status(Box::new(host.status())))),
+            Request::Boot => Body::Reply(Box::new(Reply::Boot(host.boot()))),
+            Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
+            Request::Reboot => end(host, Outcome::Reboot),
+            Request::Poweroff => end(host, Outcome::Poweroff),
+            Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
+                Some(index) => {
+                    self.calls.remove(index);
+                    self.send(call, Body::End);
+                    Body::End
+                }
+                None => failed(format!("call {call} is not running"), None),
+            },
+            Request::Logs { .. } | Request::WaitReady if self.calls.len() >= MAX_CALLS => failed(
+                format!("{MAX_CALLS} calls are running already"),
+                Some("cancel one of them, or open another connection"),
+            ),
+            Request::WaitReady => return self.calls.push(Running { id, task: Task::WaitReady }),
+            Request::Logs { service, follow } => match self.open_log(&service, follow, host) {
+                Ok(task) => return self.calls.push(Running { id, task }),
+                Err(error) => error,
+            },
+        };
+        self.send(id, body);
+    }
+
+    fn open_log(&self, name: &str, follow: bool, host: &dyn Answers) -> Result<Task, Body> {
+        let known = |name| Task::Log { name, next: 0, follow };
+        match name {
+            "init" => Ok(known(LogName::Init)),
+            "kernel" => match KernelLog::open(&self.kernel_log) {
+                Ok(log) => Ok(Task::Kernel { log, follow }),
+                Err(error) => Err(failed(format!("cannot open {}: {error}", self.kernel_log.display()), None)),
+            },
+            _ => {
+                let names = host.log_names();
+                if names.iter().any(|known| known == name) {
+                    return Ok(known(LogName::Service(name.to_owned())));
+                }
+                let hint = format!("there are init, kernel, {}", names.join(", "));
+                Err(failed(format!("no service has the name {name:?}"), Some(hint.trim_end_matches(", "))))
+            }
+        }
+    }
+
+    /// Brings a call forward. Returns its last frame when it is over.
+    fn proceed(&mut self, id: u64, task: &mut Task, host: &dyn Answers) -> Option<Body> {
+        match task {
+            Task::WaitReady => match host.readiness() {
+                Readiness::Booting => None,
+                Readiness::Running => Some(Body::End),
+                Readiness::Degraded(problems) => {
+                    let hint = "hostctl status and hostctl logs NAME say more";
+                    Some(failed(format!("the host is degraded: {}", problems.join("; ")), Some(hint)))
+                }
+                Readiness::Stopping => Some(failed("the host is going down".to_owned(), None)),
+            },
+            Task::Log { name, next, follow } => loop {
+                let room = QUEUE_FULL.saturating_sub(self.output.len());
+                let (lines, after) = host.log(name, *next, room);
+                let missed = after.saturating_sub(*next).saturating_sub(lines.len() as u64);
+                if missed > 0 && *next > 0 {
+                    let at_us = lines.first().map_or(0, |line| line.at_us);
+                    let text = format!("[{missed} lines are missing here: the log was faster than this reader]");
+                    self.send(id, Body::Line(LogLine { at_us, text }));
+                }
+                *next = after;
+                if lines.is_empty() {
+                    return (!*follow).then_some(Body::End);
+                }
+                lines.into_iter().for_each(|line| self.send(id, Body::Line(line)));
+                if self.output.len() >= QUEUE_FULL {
+                    return None;
+                }
+            },
+            Task::Kernel { log, follow } => {
+                while self.output.len() < QUEUE_FULL {
+                    match log.next() {
+                        Ok(Some(line)) => self.send(id, Body::Line(line)),
+                        Ok(None) => return (!*follow).then_some(Body::End),
+                        Err(error) => return Some(failed(format!("cannot read the kernel's log: {error}"), None)),
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    fn send(&mut self, id: u64, body: Body) {
+        if let Ok(line) = serde_json::to_vec(&Frame { id, body }) {
+            self.output.extend(line);
+            self.output.push(b'\n');
+        }
+    }
+}
+
+fn end(host: &mut dyn Answers, outcome: Outcome) -> Body {
+    host.end(outcome).map_or_else(|message| failed(message, None), |()| Body::End)
+}
+
+fn failed(message: String, hint: Option<&str>) -> Body {
+    Body::Error(ControlError { message, hint: hint.map(str::to_owned) })
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+pub(super) mod tests;

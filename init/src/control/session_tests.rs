@@ -1,0 +1,270 @@
+use super::*;
+use berth_contract::{
+    boot_report::{PhaseStamp, Stage},
+    control::{BootReport, ServiceState, ServiceStatus, StatusReport},
+};
+use std::{cell::Cell, path::Path};
+
+/// A host that answers what the test says.
+pub(in crate::control) struct FakeHost {
+    pub(in crate::control) readiness: Readiness,
+    /// Lines 100.. of service `x`.
+    pub(in crate::control) lines: Vec<String>,
+    pub(in crate::control) ended: Option<Outcome>,
+    pub(in crate::control) asked: Cell<usize>,
+}
+
+pub(in crate::control) fn host() -> FakeHost {
+    FakeHost {
+        readiness: Readiness::Booting,
+        lines: vec!["one".into(), "two".into()],
+        ended: None,
+        asked: Cell::new(0),
+    }
+}
+
+const FIRST: u64 = 100;
+
+impl Answers for FakeHost {
+    fn status(&self) -> StatusReport {
+        unreachable!("built by the supervisor's own tests")
+    }
+    fn boot(&self) -> BootReport {
+        let stamp = PhaseStamp { name: "p".into(), stage: Stage::Host, start_us: 1, end_us: None, error: None };
+        BootReport { phases: vec![stamp; 100], ready_us: None, engine_us: None }
+    }
+    fn services(&self) -> Vec<ServiceStatus> {
+        self.asked.set(self.asked.get() + 1);
+        let (name, state) = ("x".to_owned(), ServiceState::Ready);
+        vec![ServiceStatus { name, state, required: true, pid: None, restarts: 0, last_exit: None, since_us: 0 }]
+    }
+    fn readiness(&self) -> Readiness {
+        self.readiness.clone()
+    }
+    fn log_names(&self) -> Vec<String> {
+        vec!["x".into()]
+    }
+    fn log(&self, name: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
+        assert_eq!(name, &LogName::Service("x".into()));
+        let from = from.max(FIRST);
+        let skip = usize::try_from(from - FIRST).unwrap();
+        let (mut lines, mut bytes) = (Vec::new(), 0);
+        for text in self.lines.iter().skip(skip) {
+            if bytes >= limit {
+                break;
+            }
+            bytes += text.len();
+            lines.push(LogLine { at_us: 7, text: text.clone() });
+        }
+        let next = from + lines.len() as u64;
+        (lines, next)
+    }
+    fn end(&mut self, outcome: Outcome) -> Result<(), String> {
+        if self.ended.is_some_and(|ended| ended != outcome) {
+            return Err("going down already".into());
+        }
+        self.ended = Some(outcome);
+        Ok(())
+    }
+}
+
+fn session() -> Session {
+    Session::new(Path::new("/no/kmsg").to_owned())
+}
+
+/// Works until nothing more happens, taking all output: lines of JSON.
+fn talk(session: &mut Session, host: &mut FakeHost, text: &[u8]) -> Vec<Frame> {
+    session.receive(text);
+    let mut sent = Vec::new();
+    loop {
+        let again = session.work(host);
+        assert!(session.output().len() < QUEUE_FULL + 32 * 1024, "the queue has a limit");
+        let taken = session.output().len();
+        sent.extend_from_slice(session.output());
+        session.sent(taken);
+        if !again && taken == 0 {
+            break;
+        }
+    }
+    sent.split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect()
+}
+
+fn message(frame: &Frame) -> &str {
+    match &frame.body {
+        Body::Error(error) => &error.message,
+        other => panic!("no error: {other:?}"),
+    }
+}
+
+fn texts(frames: &[Frame]) -> Vec<&str> {
+    frames
+        .iter()
+        .filter_map(|frame| if let Body::Line(line) = &frame.body { Some(line.text.as_str()) } else { None })
+        .collect()
+}
+
+#[test]
+fn each_call_gets_one_last_frame_with_its_id() {
+    let (mut session, mut host) = (session(), host());
+    let frames =
+        talk(&mut session, &mut host, b"{\"id\":5,\"request\":\"services\"}\n\n {\"id\":6,\"request\":\"boot\"}\r\n");
+    assert_eq!(frames.iter().map(|frame| frame.id).collect::<Vec<_>>(), [5, 6]);
+    assert!(
+        matches!(&frames[0].body, Body::Reply(reply) if matches!(&**reply, Reply::Services(list) if list.len() == 1))
+    );
+    let frames = talk(&mut session, &mut host, br#"{"id":7,"request":{"logs":{"service":"x","follow":false}}}"#);
+    assert!(frames.is_empty(), "half a line is no request");
+    let frames = talk(&mut session, &mut host, b"\n");
+    assert_eq!(texts(&frames), ["one", "two"]);
+    assert_eq!(frames[2], Frame { id: 7, body: Body::End });
+    assert!(!session.is_busy());
+}
+
+#[test]
+fn what_cannot_be_understood_is_ignored_or_answered_and_never_ends_the_conversation() {
+    let (mut session, mut host) = (session(), host());
+    for (text, answer) in [
+        (&b"hello\n"[..], None),
+        (b"\xff\xfe\x00\n", None),
+        (b"[1,2]\n{}\n\"x\"\n{\"id\":\"a\"}\n{\"id\":-1,\"request\":\"status\"}\n", None),
+        (b"{\"id\":1,\"request\":\"format-disk\"}\n", Some("request not understood: unknown variant `format-disk`")),
+        (b"{\"id\":1}\n", Some("request not understood: missing field `request`")),
+        (b"{\"id\":1,\"request\":{\"logs\":{}}}\n", Some("request not understood: missing field")),
+        (
+            b"{\"id\":1,\"request\":{\"logs\":{\"service\":\"y\",\"follow\":true}}}\n",
+            Some("no service has the name \"y\""),
+        ),
+        (b"{\"id\":1,\"request\":{\"logs\":{\"service\":\"kernel\",\"follow\":true}}}\n", Some("cannot open /no/kmsg")),
+        (b"{\"id\":1,\"request\":{\"cancel\":{\"call\":9}}}\n", Some("call 9 is not running")),
+    ] {
+        let frames = talk(&mut session, &mut host, text);
+        match answer {
+            None => assert_eq!(frames, []),
+            Some(words) => assert!(frames.len() == 1 && message(&frames[0]).starts_with(words), "{frames:?}"),
+        }
+    }
+    // A line beyond the limit, in pieces as a socket gives them, and the next one is understood.
+    for _ in 0..(MAX_LINE / 4096 + 10) {
+        assert!(session.wants_input());
+        assert_eq!(talk(&mut session, &mut host, &[b'{'; 4096]), []);
+    }
+    let frames = talk(&mut session, &mut host, b"\n{\"id\":2,\"request\":\"services\"}\n");
+    assert_eq!(frames.len(), 1);
+    // Deep nesting must not exhaust the stack.
+    assert_eq!(talk(&mut session, &mut host, &[&[b'['; 500_000][..], b"\n"].concat()), []);
+}
+
+#[test]
+fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
+    let (mut session, mut host) = (session(), host());
+    let mut taken = 0;
+    while session.wants_input() {
+        session.receive(&b"{\"id\":1,\"request\":\"services\"}\n".repeat(100));
+        taken += 100;
+        while session.work(&mut host) {}
+        assert!(taken < 1_000_000);
+    }
+    assert!(host.asked.get() < 1000, "{}", host.asked.get());
+    assert!(session.output().len() < QUEUE_FULL + 1024);
+    // It reads after all: every request is answered.
+    assert_eq!(talk(&mut session, &mut host, b"").len(), taken);
+}
+
+#[test]
+fn followers_get_new_lines_until_cancelled_and_miss_what_is_gone() {
+    let (mut session, mut host) = (session(), host());
+    let follow = b"{\"id\":3,\"request\":{\"logs\":{\"service\":\"x\",\"follow\":true}}}\n";
+    assert_eq!(texts(&talk(&mut session, &mut host, follow)), ["one", "two"]);
+    host.lines.push("three".into());
+    assert_eq!(texts(&talk(&mut session, &mut host, b"")), ["three"]);
+    // Much more than the queue holds comes through in turns, whole and in order.
+    host.lines.extend((0..5000).map(|number| format!("{number:0100}")));
+    let frames = talk(&mut session, &mut host, b"");
+    assert_eq!(texts(&frames), host.lines[3..]);
+    assert!(session.is_busy());
+    let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"cancel\":{\"call\":3}}}\n");
+    assert_eq!(frames, [Frame { id: 3, body: Body::End }, Frame { id: 4, body: Body::End }]);
+    host.lines.push("unheard".into());
+    assert_eq!(talk(&mut session, &mut host, b""), []);
+}
+
+#[test]
+fn gaps_are_named() {
+    struct Gap;
+    impl Answers for Gap {
+        fn status(&self) -> StatusReport {
+            unreachable!()
+        }
+        fn boot(&self) -> BootReport {
+            unreachable!()
+        }
+        fn services(&self) -> Vec<ServiceStatus> {
+            unreachable!()
+        }
+        fn readiness(&self) -> Readiness {
+            unreachable!()
+        }
+        fn log_names(&self) -> Vec<String> {
+            vec!["x".into()]
+        }
+        fn log(&self, _: &LogName, from: u64, _: usize) -> (Vec<LogLine>, u64) {
+            match from {
+                0 => (vec![LogLine { at_us: 1, text: "first".into() }], 1),
+                1 => (vec![LogLine { at_us: 2, text: "later".into() }], 11),
+                _ => (Vec::new(), from),
+            }
+        }
+        fn end(&mut self, _: Outcome) -> Result<(), String> {
+            unreachable!()
+        }
+    }
+    let mut session = session();
+    session.receive(b"{\"id\":3,\"request\":{\"logs\":{\"service\":\"x\",\"follow\":false}}}\n");
+    session.work(&mut Gap);
+    let text = String::from_utf8(session.output().to_vec()).unwrap();
+    assert!(text.contains("[9 lines are missing here"), "{text}");
+}
+
+#[test]
+fn waiting_ends_with_the_first_verdict() {
+    for (readiness, expected) in [
+        (Readiness::Running, None),
+        (Readiness::Degraded(vec!["a".into(), "b".into()]), Some("the host is degraded: a; b")),
+        (Readiness::Stopping, Some("the host is going down")),
+    ] {
+        let (mut session, mut host) = (session(), host());
+        assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"wait-ready\"}\n"), []);
+        host.readiness = readiness;
+        let frames = talk(&mut session, &mut host, b"");
+        match expected {
+            None => assert_eq!(frames, [Frame { id: 1, body: Body::End }]),
+            Some(words) => assert_eq!(message(&frames[0]), words),
+        }
+        assert!(!session.is_busy());
+    }
+}
+
+#[test]
+fn an_id_used_again_ends_the_older_call_and_calls_have_a_limit() {
+    let (mut session, mut host) = (session(), host());
+    talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"wait-ready\"}\n");
+    assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"services\"}\n").len(), 1);
+    assert!(!session.is_busy(), "the first of that id is over");
+    for id in 0..=MAX_CALLS {
+        let frames = talk(&mut session, &mut host, format!("{{\"id\":{id},\"request\":\"wait-ready\"}}\n").as_bytes());
+        assert_eq!(frames.is_empty(), id < MAX_CALLS);
+    }
+}
+
+#[test]
+fn the_end_is_answered_before_it_begins_and_is_not_changed() {
+    let (mut session, mut host) = (session(), host());
+    let end = |id: u64| Frame { id, body: Body::End };
+    assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"reboot\"}\n"), [end(1)]);
+    assert_eq!(talk(&mut session, &mut host, b"{\"id\":2,\"request\":\"reboot\"}\n"), [end(2)]);
+    let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
+    assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Outcome::Reboot)));
+}

@@ -1,0 +1,126 @@
+//! The loop that PID 1 spends its life in.
+
+use super::{Handover, Outcome, Places, running_host::RunningHost};
+use crate::{
+    console,
+    control::Server,
+    fault::{At, PathError},
+    power::{PowerButton, Watchdog},
+    sys::signal::SignalFd,
+    timeline::now_us,
+};
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, EventData, EventFlags},
+    },
+};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// All that wakes PID 1. What woke it does not matter: every room looks at its own descriptors in each turn.
+#[derive(Debug)]
+pub(super) struct EventLoop {
+    epoll: OwnedFd,
+    signals: SignalFd,
+    buttons: Vec<PowerButton>,
+    watchdog: Option<Watchdog>,
+    feed_at_us: u64,
+    host: RunningHost,
+    server: Server,
+}
+
+impl EventLoop {
+    pub(super) fn new(handover: Handover, places: Places) -> Result<Self, PathError> {
+        let host = RunningHost::new(&handover, &places)?;
+        let server = Server::open(&places.doors)?;
+        let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
+        let Handover { signals, buttons, watchdog, .. } = handover;
+        let rooms = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
+        for fd in rooms.into_iter().chain(buttons.iter().map(AsFd::as_fd)) {
+            epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN).at("watch", "event source")?;
+        }
+        Ok(Self { epoll, signals, buttons, watchdog, feed_at_us: 0, host, server })
+    }
+
+    /// Turns until all services have been stopped.
+    pub(super) fn run(mut self) -> Outcome {
+        loop {
+            self.take_signals();
+            self.take_buttons();
+            self.feed_watchdog();
+            self.host.fleet.work();
+            self.host.notice_readiness();
+            self.server.work(&mut self.host, now_us());
+            if let Some(outcome) = self.host.ended() {
+                self.disarm_watchdog();
+                return outcome;
+            }
+            self.wait();
+        }
+    }
+
+    /// Sleeps until something happens or is due.
+    fn wait(&self) {
+        let now = now_us();
+        let deadlines = [self.host.fleet.next_deadline_us(), self.server.next_deadline_us(now)];
+        let feed = self.watchdog.as_ref().map(|_| self.feed_at_us);
+        let timeout = deadlines.into_iter().flatten().chain(feed).min().map(|deadline| {
+            let left = deadline.saturating_sub(now);
+            let part = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            Timespec { tv_sec: part(left / 1_000_000), tv_nsec: part(left % 1_000_000 * 1000) }
+        });
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(8);
+        // An interruption is a turn like any other.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
+    }
+
+    fn take_signals(&mut self) {
+        loop {
+            let signal = match self.signals.read() {
+                Ok(Some(received)) => received.signal,
+                Ok(None) => return,
+                Err(error) => return console::error(format_args!("signals: {error}")),
+            };
+            match signal {
+                libc::SIGINT => self.host.begin_to_end(Outcome::Reboot, "Ctrl-Alt-Del (SIGINT)"),
+                libc::SIGTERM => self.host.begin_to_end(Outcome::Poweroff, "SIGTERM"),
+                libc::SIGPWR => self.host.begin_to_end(Outcome::Poweroff, "power failure (SIGPWR)"),
+                // SIGCHLD: the fleet waits for its children in each turn.
+                _ => {}
+            }
+        }
+    }
+
+    fn take_buttons(&mut self) {
+        let mut pressed = false;
+        self.buttons.retain(|button| match button.pressed() {
+            Ok(down) => {
+                pressed |= down;
+                true
+            }
+            // Gone.
+            Err(_) => false,
+        });
+        if pressed {
+            self.host.begin_to_end(Outcome::Poweroff, "power button");
+        }
+    }
+
+    fn feed_watchdog(&mut self) {
+        let now = now_us();
+        if let Some(watchdog) = self.watchdog.as_mut().filter(|_| now >= self.feed_at_us) {
+            self.feed_at_us = now + u64::try_from(watchdog.period().as_micros()).unwrap_or(u64::MAX / 2);
+            if let Err(error) = watchdog.feed() {
+                console::warning(format_args!("watchdog: {error}"));
+            }
+        }
+    }
+
+    /// What comes now, unmounting, has a time limit of its own, and may take longer than the watchdog waits.
+    fn disarm_watchdog(&mut self) {
+        if let Some(Err(error)) = self.watchdog.take().map(Watchdog::disarm) {
+            console::warning(format_args!("watchdog: {error}"));
+        }
+    }
+}

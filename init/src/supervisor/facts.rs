@@ -1,0 +1,88 @@
+//! What the kernel and other programs say about the host, for `status`. Small files in memory, so reading them does not wait.
+
+use berth_contract::control::{ContainerStatus, MemoryStatus, NetworkStatus, VarStatus};
+use serde::de::DeserializeOwned;
+use std::{fs::File, io::Read, path::Path};
+
+/// Reports of netd and the workload program are no longer than this, in bytes.
+const MAX_REPORT: u64 = 1 << 20;
+
+pub(super) fn memory() -> MemoryStatus {
+    parse_memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default())
+}
+
+/// proc_meminfo(5).
+fn parse_memory(text: &str) -> MemoryStatus {
+    let value = |key: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).unwrap_or(0)
+    };
+    MemoryStatus { total_kib: value("MemTotal"), available_kib: value("MemAvailable") }
+}
+
+pub(super) fn var(path: &Path, persistent: bool) -> VarStatus {
+    match rustix::fs::statvfs(path) {
+        Ok(found) => VarStatus {
+            size: found.f_blocks.saturating_mul(found.f_frsize),
+            available: found.f_bavail.saturating_mul(found.f_frsize),
+            persistent,
+        },
+        Err(_) => VarStatus { size: 0, available: 0, persistent },
+    }
+}
+
+/// What netd has reported, if it has.
+pub(super) fn network(path: &Path) -> Option<NetworkStatus> {
+    report(path)
+}
+
+/// What the workload program has reported, completed by those that it has not come to.
+pub(super) fn containers(path: &Path, declared: &[ContainerStatus]) -> Vec<ContainerStatus> {
+    let mut reported: Vec<ContainerStatus> = report(path).unwrap_or_default();
+    let missing = declared.iter().filter(|one| !reported.iter().any(|other| other.name == one.name));
+    let missing: Vec<ContainerStatus> = missing.cloned().collect();
+    reported.extend(missing);
+    reported
+}
+
+fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(MAX_REPORT).read_to_end(&mut bytes)).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn memory_is_read_as_the_kernel_writes_it() {
+        let text = "MemTotal:        1004028 kB\nMemFree:          1 kB\nMemAvailable:     725768 kB\n";
+        assert_eq!(parse_memory(text), MemoryStatus { total_kib: 1_004_028, available_kib: 725_768 });
+        assert_eq!(parse_memory("").total_kib, 0);
+        assert!(memory().total_kib > 0);
+        assert!(var(Path::new("/"), true).size > 0);
+        assert_eq!(var(Path::new("/no/such"), false).size, 0);
+    }
+
+    #[test]
+    fn reports_complete_what_is_declared_and_may_be_missing_or_wrong() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("status.json");
+        let one = |name: &str, state: &str| ContainerStatus {
+            name: name.into(),
+            image: "hello".into(),
+            required: true,
+            state: state.into(),
+            error: None,
+        };
+        let declared = [one("a", "pending"), one("b", "pending")];
+        assert_eq!(containers(&path, &declared), declared);
+        fs::write(&path, serde_json::to_vec(&[one("b", "running")]).unwrap()).unwrap();
+        assert_eq!(containers(&path, &declared), [one("b", "running"), one("a", "pending")]);
+        fs::write(&path, "[{").unwrap();
+        assert_eq!(containers(&path, &declared), declared);
+        assert_eq!(network(&path), None);
+    }
+}

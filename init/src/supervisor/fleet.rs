@@ -1,0 +1,291 @@
+//! All services with their processes: does what the machine decides, and tells it what happens.
+
+use super::{
+    Places,
+    cgroup::{self, Cgroups},
+    exit::Exit,
+    machine::{Action, Change, Machine},
+    notify::NotifySocket,
+    output::{LineCutter, Output},
+    process,
+    sockets::SocketWatch,
+};
+use crate::{
+    console,
+    fault::{At, PathError},
+    timeline::{Running, Timeline, now_us},
+};
+use berth_contract::{
+    boot_report::Stage,
+    control::LogLine,
+    service::{Readiness, ServiceSpec},
+};
+use rustix::{
+    buffer::spare_capacity,
+    event::{
+        Timespec,
+        epoll::{self, CreateFlags, EventData, EventFlags},
+    },
+    io::{Errno, read},
+    process::{Signal, WaitOptions, wait},
+};
+use std::{
+    collections::BTreeMap,
+    io::PipeReader,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+/// What a descriptor of the fleet's epoll is; pipes count from [`FIRST_PIPE`].
+const NOTIFY: u64 = 0;
+const SOCKETS: u64 = 1;
+const FIRST_PIPE: u64 = 16;
+/// Bytes of one service that are read before others get their turn.
+const BYTES_PER_TURN: usize = 64 * 1024;
+
+/// The services.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) machine: Machine,
+    outputs: BTreeMap<String, Output>,
+    pipes: BTreeMap<u64, Pipe>,
+    next_pipe: u64,
+    epoll: OwnedFd,
+    cgroups: Cgroups,
+    sockets: SocketWatch,
+    notify: Option<NotifySocket>,
+    notify_path: PathBuf,
+    timeline: Timeline,
+    /// First starts that have not come to an end.
+    stamps: BTreeMap<String, Running>,
+    /// Something was asked for that has not been done yet.
+    due: bool,
+}
+
+/// What one process of a service, and its children, say.
+#[derive(Debug)]
+struct Pipe {
+    service: String,
+    reader: PipeReader,
+    cutter: LineCutter,
+}
+
+impl Fleet {
+    pub(super) fn new(
+        specs: BTreeMap<String, ServiceSpec>,
+        places: &Places,
+        timeline: Timeline,
+    ) -> Result<Self, PathError> {
+        let (cgroups, made) = Cgroups::new(places.cgroup.as_deref());
+        let say = |error: PathError| console::error(format_args!("{error}"));
+        made.unwrap_or_else(say);
+        let notify = NotifySocket::bind(&places.notify).map_err(say).ok();
+        let fleet = Self {
+            outputs: specs.keys().map(|name| (name.clone(), Output::default())).collect(),
+            machine: Machine::new(specs, now_us()),
+            pipes: BTreeMap::new(),
+            next_pipe: FIRST_PIPE,
+            epoll: epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?,
+            cgroups,
+            sockets: SocketWatch::new().at("open", "inotify")?,
+            notify,
+            notify_path: places.notify.clone(),
+            timeline,
+            stamps: BTreeMap::new(),
+            due: true,
+        };
+        fleet.watch(fleet.sockets.as_fd(), SOCKETS)?;
+        if let Some(notify) = &fleet.notify {
+            fleet.watch(notify.as_fd(), NOTIFY)?;
+        }
+        Ok(fleet)
+    }
+
+    /// Does all that can be done without waiting.
+    pub(super) fn work(&mut self) {
+        self.due = false;
+        let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        // Interrupted or not: what is not seen now is seen in the next turn.
+        let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once));
+        for event in events {
+            self.read_pipe(event.data.u64());
+        }
+        self.take_notifications();
+        self.ask_sockets();
+        self.reap();
+        loop {
+            let actions = self.machine.due(now_us());
+            if actions.is_empty() {
+                return;
+            }
+            actions.into_iter().for_each(|action| self.perform(action));
+        }
+    }
+
+    /// When to work again, if nothing happens before.
+    pub(super) fn next_deadline_us(&self) -> Option<u64> {
+        let due = self.due.then_some(0);
+        self.machine.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
+    }
+
+    pub(super) fn shut_down(&mut self) {
+        self.machine.shut_down(now_us());
+        self.due = true;
+    }
+
+    pub(super) fn names(&self) -> Vec<String> {
+        self.outputs.keys().cloned().collect()
+    }
+
+    pub(super) fn output(&self, name: &str) -> Option<&Output> {
+        self.outputs.get(name)
+    }
+
+    fn watch(&self, fd: BorrowedFd<'_>, token: u64) -> Result<(), PathError> {
+        epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN).at("watch", "service")
+    }
+
+    /// Reads lines until there are no more, or others should have their turn.
+    fn read_pipe(&mut self, token: u64) {
+        let Some(pipe) = self.pipes.get_mut(&token) else { return };
+        let Some(output) = self.outputs.get_mut(&pipe.service) else { return };
+        let at_us = now_us();
+        let (mut bytes, mut taken) = ([0; 16 * 1024], 0);
+        while taken < BYTES_PER_TURN {
+            match read(&pipe.reader, &mut bytes) {
+                Ok(count) if count > 0 => {
+                    taken += count;
+                    pipe.cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text }));
+                }
+                Err(Errno::AGAIN) => return,
+                Err(Errno::INTR) => {}
+                // Nobody has the other end any more.
+                Ok(_) | Err(_) => {
+                    if let Some(text) = pipe.cutter.finish() {
+                        output.push(LogLine { at_us, text });
+                    }
+                    self.pipes.remove(&token);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_notifications(&mut self) {
+        while let Some(Ok(Some(sender))) = self.notify.as_ref().map(NotifySocket::next_ready) {
+            let main = self.machine.service_of(sender).map(str::to_owned);
+            if let Some(name) = main.or_else(|| self.cgroups.service_of(sender)) {
+                // A word that the service's file does not ask for counts for nothing.
+                if self.machine.spec(&name).is_some_and(|spec| spec.ready == Readiness::Notify) {
+                    self.machine.ready(&name, now_us());
+                }
+            }
+        }
+    }
+
+    fn ask_sockets(&mut self) {
+        for name in self.sockets.look(now_us()) {
+            self.machine.ready(&name, now_us());
+        }
+    }
+
+    /// Waits for every child that has ended, our own and those whose parents have gone.
+    fn reap(&mut self) {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let process = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
+                    if let (Some(name), Some(exit)) =
+                        (self.machine.service_of(process).map(str::to_owned), Exit::of(status))
+                    {
+                        // Its last words first, for the message about its end.
+                        let pipes: Vec<u64> = self.pipes_of(&name);
+                        pipes.into_iter().for_each(|pipe| self.read_pipe(pipe));
+                        self.machine.exited(process, exit, now_us());
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    fn pipes_of(&self, name: &str) -> Vec<u64> {
+        self.pipes.iter().filter(|(_, pipe)| pipe.service == name).map(|(token, _)| *token).collect()
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Start(name) => self.start(&name),
+            Action::Terminate { process, .. } => cgroup::signal(process, Signal::TERM),
+            Action::Kill { name, process } => {
+                cgroup::signal(process, Signal::KILL);
+                if self.machine.spec(&name).is_some_and(|spec| !spec.keep_children) {
+                    self.cgroups.kill(&name, process);
+                }
+            }
+            Action::KillRest { name, process } => self.cgroups.kill(&name, process),
+            Action::Report { name, change } => self.report(&name, &change),
+        }
+    }
+
+    fn start(&mut self, name: &str) {
+        let Some(spec) = self.machine.spec(name).cloned() else { return };
+        if self.machine.is_first_start(name) {
+            self.stamps.insert(name.to_owned(), self.timeline.begin(Stage::Service, name));
+        }
+        if let Readiness::Socket(path) = &spec.ready {
+            self.sockets.await_socket(name, Path::new(path), now_us());
+        }
+        match process::start(name, &spec, &self.cgroups, &self.notify_path) {
+            Ok((process, reader)) => {
+                let token = self.next_pipe;
+                self.next_pipe += 1;
+                if let Err(error) = self.watch(reader.as_fd(), token) {
+                    console::warning(format_args!("service {name}: its output is lost: {error}"));
+                } else {
+                    let pipe = Pipe { service: name.to_owned(), reader, cutter: LineCutter::default() };
+                    self.pipes.insert(token, pipe);
+                }
+                self.machine.started(name, process, now_us());
+            }
+            Err(error) => self.machine.not_started(name, &error.to_string(), now_us()),
+        }
+        self.due = true;
+    }
+
+    fn report(&mut self, name: &str, change: &Change) {
+        let stamp = self.stamps.remove(name);
+        if *change != Change::Ready {
+            self.sockets.forget(name);
+        }
+        let (error, line) = match change {
+            Change::Ready => {
+                match stamp.map(|stamp| stamp.end(None)) {
+                    Some(took_us) => console::announce(&format!("{name} ok ({} ms)", took_us / 1000)),
+                    None => console::announce(&format!("{name} ok again")),
+                }
+                return;
+            }
+            Change::Again { how, delay } => (how, format!("{how}, starts again in {delay} s")),
+            Change::Failed { how } => (how, format!("{how}, is not started again")),
+            Change::Stopped => {
+                let _ = stamp.map(|stamp| stamp.end(None));
+                return console::announce(&format!("{name} stopped"));
+            }
+            Change::Stuck => {
+                return console::error(format_args!("{name} does not end, not even by SIGKILL"));
+            }
+        };
+        let _ = stamp.map(|stamp| stamp.end(Some(error.clone())));
+        let last = self.outputs.get(name).and_then(Output::last).map(|line| format!("; it said: {}", line.text));
+        console::error(format_args!("{name} FAILED: {line}{}", last.unwrap_or_default()));
+    }
+}
+
+impl AsFd for Fleet {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

@@ -1,0 +1,244 @@
+//! The host while it runs: how it is, and what clients are told of it.
+
+use super::{Handover, Outcome, Places, facts, fleet::Fleet};
+use crate::{
+    config, console,
+    control::{Answers, LogName, Readiness},
+    fault::PathError,
+    services::{self, ServiceError},
+    timeline::{Timeline, now_us},
+};
+use berth_contract::{
+    boot_report::{InitrdReport, Stage},
+    control::{
+        BootReport, ConfigStatus, ContainerStatus, EngineStatus, HostState, LogLine, ServiceStatus, StatusReport,
+    },
+    engine::EngineKind,
+    image_spec::ImageSpec,
+};
+use std::path::PathBuf;
+
+/// State of a declared container that the workload program has not come to.
+const PENDING: &str = "pending";
+
+/// Everything that `status` can tell.
+#[derive(Debug)]
+pub(super) struct RunningHost {
+    pub(super) fleet: Fleet,
+    image: ImageSpec,
+    initrd: InitrdReport,
+    timeline: Timeline,
+    config: ConfigStatus,
+    declared: Vec<ContainerStatus>,
+    machine_id: String,
+    var_persistent: bool,
+    faults: Vec<ServiceError>,
+    network_status: PathBuf,
+    containers_status: PathBuf,
+    var: PathBuf,
+    engine_us: Option<u64>,
+    ready_us: Option<u64>,
+    ending: Option<Outcome>,
+}
+
+/// What of the handover the host keeps; the rest is the event loop's.
+impl RunningHost {
+    pub(super) fn new(handover: &Handover, places: &Places) -> Result<Self, PathError> {
+        let services = services::load(&places.services);
+        for fault in &services.faults {
+            console::error(format_args!("{fault}"));
+        }
+        let status = |spec: berth_contract::container::ContainerSpec| ContainerStatus {
+            name: spec.name,
+            image: spec.image,
+            required: spec.required,
+            state: PENDING.to_owned(),
+            error: None,
+        };
+        Ok(Self {
+            fleet: Fleet::new(services.specs, places, handover.timeline.clone())?,
+            image: handover.image.clone(),
+            initrd: handover.initrd.clone(),
+            timeline: handover.timeline.clone(),
+            config: handover.config.status.clone(),
+            declared: config::containers(&handover.config.config, &handover.image).into_iter().map(status).collect(),
+            machine_id: handover.machine_id.clone(),
+            var_persistent: handover.var_persistent,
+            faults: services.faults,
+            network_status: places.network_status.clone(),
+            containers_status: places.containers_status.clone(),
+            var: places.var.clone(),
+            engine_us: None,
+            ready_us: None,
+            ending: None,
+        })
+    }
+
+    /// Notes when the engine, and then everything required, is up for the first time.
+    pub(super) fn notice_readiness(&mut self) {
+        if self.ending.is_some() || self.ready_us.is_some() {
+            return;
+        }
+        let now = now_us();
+        if self.engine_us.is_none() && self.engine_is_ready() {
+            self.engine_us = Some(now);
+        }
+        if self.fleet.machine.all_required_ready() {
+            self.ready_us = Some(now);
+            let engine = self.image.engine.as_ref().map(|engine| format!(" {}-{}", engine.kind, engine.version));
+            let (seconds, hundredths) = (now / 1_000_000, now / 10_000 % 100);
+            console::announce(&format!("berth:{} ready after {seconds}.{hundredths:02} s", engine.unwrap_or_default()));
+            for problem in self.problems() {
+                console::warning(format_args!("degraded: {problem}"));
+            }
+        }
+    }
+
+    /// Begins to go down, when it is not already.
+    pub(super) fn begin_to_end(&mut self, outcome: Outcome, why: &str) {
+        if self.ending.is_none() {
+            console::announce(&format!("going down: {why}"));
+            self.ending = Some(outcome);
+            self.fleet.shut_down();
+        }
+    }
+
+    /// How the host has ended, once all services have.
+    pub(super) fn ended(&self) -> Option<Outcome> {
+        self.ending.filter(|_| self.fleet.machine.is_down())
+    }
+
+    fn engine_is_ready(&self) -> bool {
+        match self.image.engine.as_ref().map(|engine| engine.kind) {
+            Some(EngineKind::Docker) => self.fleet.machine.is_ready("dockerd"),
+            Some(EngineKind::Containerd) => self.fleet.machine.is_ready("containerd"),
+            // No daemon: it can be used at any time.
+            Some(EngineKind::Podman) => true,
+            None => false,
+        }
+    }
+
+    fn problems(&self) -> Vec<String> {
+        let failed = |stamp: &berth_contract::boot_report::PhaseStamp| {
+            let error = stamp.error.as_ref().filter(|_| stamp.stage != Stage::Service)?;
+            Some(format!("boot phase {}: {error}", stamp.name))
+        };
+        let mut problems: Vec<String> = self.timeline.stamps().iter().filter_map(failed).collect();
+        problems.extend(self.faults.iter().map(ToString::to_string));
+        let services = self.fleet.machine.problems();
+        // Only while something is wrong: the report is not kept up to date afterwards.
+        if !services.is_empty() {
+            problems.extend(self.containers().into_iter().filter(|one| one.required).filter_map(|one| {
+                let error = one.error?;
+                Some(format!("container {}: {error}", one.name))
+            }));
+        }
+        problems.extend(services);
+        problems
+    }
+
+    fn containers(&self) -> Vec<ContainerStatus> {
+        facts::containers(&self.containers_status, &self.declared)
+    }
+
+    fn state(&self, problems: &[String]) -> HostState {
+        if self.ending.is_some() {
+            HostState::Stopping
+        } else if !problems.is_empty() && (self.ready_us.is_some() || !self.fleet.machine.problems().is_empty()) {
+            HostState::Degraded
+        } else if self.fleet.machine.all_required_ready() {
+            HostState::Running
+        } else {
+            HostState::Booting
+        }
+    }
+}
+
+impl Answers for RunningHost {
+    fn status(&self) -> StatusReport {
+        let uname = rustix::system::uname();
+        let problems = self.problems();
+        StatusReport {
+            image_id: self.image.id.to_string(),
+            version: self.image.version.to_string(),
+            kernel: uname.release().to_string_lossy().into_owned(),
+            slot: self.initrd.slot,
+            root_hash: self.initrd.root_hash,
+            hostname: uname.nodename().to_string_lossy().into_owned(),
+            machine_id: self.machine_id.clone(),
+            state: self.state(&problems),
+            problems,
+            uptime_us: now_us(),
+            engine: self.image.engine.as_ref().map(|engine| EngineStatus {
+                kind: engine.kind,
+                version: engine.version.clone(),
+                ready: self.engine_is_ready(),
+            }),
+            config: self.config.clone(),
+            network: facts::network(&self.network_status),
+            memory: facts::memory(),
+            var: facts::var(&self.var, self.var_persistent),
+            containers: self.containers(),
+        }
+    }
+
+    fn boot(&self) -> BootReport {
+        let mut phases = self.timeline.stamps();
+        phases.sort_by_key(|stamp| stamp.start_us);
+        BootReport { phases, ready_us: self.ready_us, engine_us: self.engine_us }
+    }
+
+    fn services(&self) -> Vec<ServiceStatus> {
+        self.fleet.machine.statuses()
+    }
+
+    fn readiness(&self) -> Readiness {
+        let problems = self.problems();
+        match self.state(&problems) {
+            HostState::Booting => Readiness::Booting,
+            HostState::Running => Readiness::Running,
+            HostState::Degraded => Readiness::Degraded(problems),
+            HostState::Stopping => Readiness::Stopping,
+        }
+    }
+
+    fn log_names(&self) -> Vec<String> {
+        self.fleet.names()
+    }
+
+    fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
+        match log {
+            LogName::Service(name) => {
+                self.fleet.output(name).map_or((Vec::new(), from), |output| output.since(from, limit))
+            }
+            LogName::Init => {
+                let (mut lines, next) = console::history(from);
+                let first = next - lines.len() as u64;
+                let mut bytes = 0;
+                let fits = lines.iter().take_while(|line| {
+                    let fits = bytes < limit;
+                    bytes += line.text.len();
+                    fits
+                });
+                let count = fits.count();
+                lines.truncate(count);
+                (lines, first + count as u64)
+            }
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) -> Result<(), String> {
+        match self.ending {
+            Some(ending) if ending != outcome => Err(format!("the host is going down already: {ending:?}")),
+            Some(_) => Ok(()),
+            None => {
+                let asked = match outcome {
+                    Outcome::Reboot => "hostctl reboot",
+                    Outcome::Poweroff => "hostctl poweroff",
+                };
+                self.begin_to_end(outcome, asked);
+                Ok(())
+            }
+        }
+    }
+}
