@@ -1,19 +1,43 @@
 //! The build on one page: each step takes values and returns a value, in the order in which things happen.
 
 use crate::{
-    lock::{self, Lock, LockInput, Locked, Wish, lock_path},
-    recipe::{self, Recipe},
+    assemble::{self, AssembleInput, OwnFile, PackageInput},
+    image::{
+        initrd::initrd,
+        manifest::{self, BuildManifest, Inputs, PackageEntry},
+        staging::Staging,
+        uki,
+        write::{self, DiskParts, UkiParts},
+    },
+    lock::{self, Lock, LockInput, Locked, LockedPackage, Wish, lock_path},
+    plan::{self, Plan},
+    recipe::{self, Located, Overlay, Recipe},
     report::Report,
-    source::debian::{apt_sources, date::Date, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
+    source::{
+        debian::{apt_sources, date::Date, debs::fetch_debs, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
+        local, oci,
+        programs::{self, Programs},
+    },
+    tree::{Node, TreePath},
 };
-use anyhow::{Result, bail};
-use berth_contract::version::OsVersion;
+use anyhow::Result;
+use berth_contract::{
+    digest::Sha256,
+    image_spec::{ImageSpec, PreloadedImage},
+    paths::IMAGES,
+    version::OsVersion,
+};
 use berth_fetch::{
     fetcher::Fetcher,
     settings::{Network, Settings},
-    store::Store,
+    store::{Blob, Store},
 };
-use std::path::{Path, PathBuf};
+use berth_formats::data::Data;
+use sha2::Digest;
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
 
 /// Where bytes come from, for every verb that needs some.
 #[derive(Clone, Debug)]
@@ -85,8 +109,62 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let recipe = recipe::read(recipe)?;
     let input = lock_input(&recipe, &options.sources)?;
     let locked = Locked::load(&lock_path(recipe.path()), &input)?;
-    let _ = (locked, report);
-    bail!("being integrated")
+    let plan = plan::plan(&recipe, &locked, options.version.clone(), options.epoch)?;
+
+    let fetcher = fetcher(&options.sources)?;
+    let debs = fetch_debs(&fetcher, &input.mirrors, &locked.debs(), &report.fetching())?;
+    let programs = programs::find(&options.programs)?;
+    let images = preload(&recipe, fetcher.store())?;
+    let overlays = overlays(&recipe)?;
+
+    let root = assemble::assemble(AssembleInput {
+        cache: fetcher.store().root(),
+        packages: &packages(locked.lock(), &debs),
+        overlays: &overlays,
+        devices: &recipe.devices,
+        drop: &recipe.debian.drop,
+        scripts: &recipe.scripts,
+        modules: &recipe.kernel.modules,
+        files: &own_files(&programs, images.files),
+        image: image_spec(&recipe, &plan, images.list.clone()),
+        codename: &plan.codename,
+    })?;
+    for warning in &root.warnings {
+        report.warning(warning);
+    }
+    report.step("assemble", format_args!("{} files", root.tree.iter().count()));
+
+    let staging = Staging::new(&options.output)?;
+    // Compressing the initrd takes as long as writing the root file system; neither needs the other.
+    let (root_file, initrd) = thread::scope(|scope| {
+        let initrd = scope.spawn(|| initrd(&root.tree, &root.kernel.release, &programs.init, plan.epoch));
+        let root_file = write::root(&root.tree, &plan, &staging);
+        (root_file, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    });
+    let root_hash = write::hash_tree(&root_file?, &plan, &staging)?;
+    let cmdline = uki::cmdline(root_hash, &recipe.kernel.cmdline);
+    let parts = UkiParts {
+        stub: &root.stub,
+        vmlinuz: &root.kernel.vmlinuz,
+        release: &root.kernel.release,
+        cmdline: &cmdline,
+        os_release: &root.os_release,
+        initrd: initrd?,
+    };
+    let uki = write::uki(parts, &plan, &staging)?;
+    let parts = DiskParts { root_hash, systemd_boot: &root.systemd_boot, uki, var: &root.var };
+    let disk = write::disk(parts, &plan, &staging)?;
+    write::qcow2(&disk, &plan, &staging)?;
+    report.step("image", format_args!("root hash {root_hash}"));
+
+    let outputs = manifest::measure_all(&plan.outputs, &staging)?;
+    let inputs = inputs(&recipe, &locked, &programs, &images.list)?;
+    let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, outputs);
+    manifest::write(&manifest, &plan.outputs, &staging)?;
+    let names = plan.outputs.all();
+    let folder = staging.commit(&names)?;
+    report.step("done", folder.display());
+    Ok(Built { disk: folder.join(&plan.outputs.raw), names, folder })
 }
 
 fn fetcher(sources: &Sources) -> Result<Fetcher> {
@@ -112,5 +190,90 @@ fn lock_input(recipe: &Recipe, sources: &Sources) -> Result<LockInput> {
         provided: names(&recipe.debian.provided),
         mirrors,
         keyring: recipe.debian.keyring.as_ref().map_or_else(|| DEBIAN_KEYRING.into(), |keyring| keyring.value.clone()),
+    })
+}
+
+fn packages(lock: &Lock, debs: &[Blob]) -> Vec<PackageInput> {
+    let input = |(package, deb): (&LockedPackage, &Blob)| PackageInput {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        deb: deb.path.clone(),
+        sha256: package.sha256,
+        size: package.size,
+        installed_size: None,
+    };
+    lock.packages.iter().zip(debs).map(input).collect()
+}
+
+fn overlays(recipe: &Recipe) -> Result<Vec<Vec<(TreePath, Node)>>> {
+    let nodes = |overlay: &Located<Overlay>| {
+        let name = match &overlay.value {
+            Overlay::Named(name) => name.clone(),
+            Overlay::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        };
+        Ok(local::nodes(&local::folder(overlay)?, &format!("overlay {name}").into())?)
+    };
+    recipe.overlays.iter().map(nodes).collect()
+}
+
+/// Images that the host imports at its first boot.
+#[derive(Debug, Default)]
+struct Preloaded {
+    files: Vec<OwnFile>,
+    list: Vec<PreloadedImage>,
+}
+
+fn preload(recipe: &Recipe, store: &Store) -> Result<Preloaded> {
+    let mut all = Preloaded::default();
+    for entry in &recipe.oci {
+        let image = oci::image(entry, recipe.arch)?;
+        let archive = format!("{IMAGES}/{}.tar", image.name.stem());
+        let data = oci::preload(&image, store)?;
+        all.files.push(OwnFile { path: archive.clone(), mode: 0o644, data });
+        all.list.push(PreloadedImage {
+            name: image.name.full(),
+            archive,
+            image_id: format!("sha256:{}", image.image_id),
+        });
+    }
+    Ok(all)
+}
+
+fn own_files(programs: &Programs, images: Vec<OwnFile>) -> Vec<OwnFile> {
+    let own = |(&path, data): (&&str, &Data)| OwnFile { path: path.to_owned(), mode: 0o755, data: data.clone() };
+    programs.all.iter().map(own).chain(images).collect()
+}
+
+fn image_spec(recipe: &Recipe, plan: &Plan, images: Vec<PreloadedImage>) -> ImageSpec {
+    ImageSpec {
+        id: plan.id.clone(),
+        version: plan.version.clone(),
+        arch: recipe.arch.to_string(),
+        // Known once the packages are unpacked.
+        kernel: String::new(),
+        engine: plan.engine.clone(),
+        modules: recipe.kernel.modules.iter().map(|module| module.value.clone()).collect(),
+        images,
+        containers: recipe.containers.iter().map(|container| container.value.clone()).collect(),
+    }
+}
+
+fn inputs(recipe: &Recipe, locked: &Locked, programs: &Programs, images: &[PreloadedImage]) -> Result<Inputs> {
+    let lock = locked.lock();
+    let mut merged = sha2::Sha256::new();
+    recipe.files.iter().for_each(|file| merged.update(file.text()));
+    let package = |package: &LockedPackage| PackageEntry {
+        name: package.name.clone(),
+        version: package.version.clone(),
+        arch: package.architecture.clone(),
+        sha256: package.sha256,
+    };
+    Ok(Inputs {
+        recipe: Sha256(merged.finalize().into()),
+        lock: lock.content_digest(),
+        packages: lock.packages.iter().map(package).collect(),
+        provided: lock.provided.iter().map(|provided| provided.name.clone()).collect(),
+        oci: images.iter().map(|image| (image.name.clone(), image.image_id.clone())).collect(),
+        programs: programs.digests()?,
     })
 }

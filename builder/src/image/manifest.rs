@@ -1,13 +1,27 @@
 //! `ID_VERSION_ARCH.manifest.json` and `SHA256SUMS`: what went into a build and what came out.
 
-use crate::tree::{Kind, Tree};
+use super::staging::Staging;
+use crate::{
+    assemble::Assembled,
+    plan::{Outputs, Plan},
+    recipe::Recipe,
+    tree::{Kind, Tree},
+};
+use anyhow::{Context, Result};
 use berth_contract::{
     digest::{RootHash, Sha256},
     engine::EngineKind,
     version::{ImageId, OsVersion},
 };
 use serde::Serialize;
-use std::{collections::BTreeMap, path::Path};
+use sha2::Digest;
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Read,
+    path::Path,
+    thread,
+};
 
 /// Number of the manifest's format; grows when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -114,6 +128,74 @@ pub struct OutputEntry {
     pub sha256: Sha256,
 }
 
+impl BuildManifest {
+    /// The manifest of a build; `identity` is root hash and kernel command line.
+    #[must_use]
+    pub fn new(
+        recipe: &Recipe,
+        plan: &Plan,
+        root: &Assembled,
+        identity: (RootHash, String),
+        inputs: Inputs,
+        outputs: BTreeMap<String, OutputEntry>,
+    ) -> Self {
+        let (root_hash, cmdline) = identity;
+        let engine = plan.engine.as_ref();
+        Self {
+            format: FORMAT,
+            id: plan.id.clone(),
+            version: plan.version.clone(),
+            arch: recipe.arch.to_string(),
+            epoch: plan.epoch,
+            root_hash,
+            cmdline,
+            kernel: root.kernel.release.clone(),
+            engine: engine.map(|engine| EngineEntry { kind: engine.kind, version: engine.version.clone() }),
+            inputs,
+            sizes: root.sizes.clone(),
+            files: files(&root.tree),
+            outputs,
+        }
+    }
+}
+
+/// Length and digest of every output that is measured, two at a time.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn measure_all(outputs: &Outputs, staging: &Staging) -> Result<BTreeMap<String, OutputEntry>> {
+    let one = |name: &String| {
+        let path = staging.path(name);
+        let entry = measure(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((name.clone(), entry))
+    };
+    let [raw, rest @ ..] = outputs.measured();
+    // The disk's holes count as much as its bytes: it takes as long as all others together.
+    thread::scope(|scope| {
+        let raw = scope.spawn(|| one(raw));
+        let rest: Result<Vec<_>> = rest.into_iter().map(one).collect();
+        let raw = raw.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        Ok(rest?.into_iter().chain([raw?]).collect())
+    })
+}
+
+/// Writes manifest and checksums.
+///
+/// # Errors
+/// When one cannot be written.
+pub fn write(manifest: &BuildManifest, outputs: &Outputs, staging: &Staging) -> Result<()> {
+    let json = serde_json::to_string_pretty(manifest)? + "\n";
+    let put = |name: &str, text: &str| {
+        let path = staging.path(name);
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    put(&outputs.manifest, &json)?;
+    let mut all = manifest.outputs.clone();
+    let digest = Sha256(sha2::Sha256::digest(&json).into());
+    all.insert(outputs.manifest.clone(), OutputEntry { size: json.len() as u64, sha256: digest });
+    put(&outputs.checksums, &checksums(&all))
+}
+
 /// Every path of `tree`, in order.
 #[must_use]
 pub fn files(tree: &Tree) -> Vec<FileEntry> {
@@ -154,9 +236,7 @@ pub fn checksums(outputs: &BTreeMap<String, OutputEntry>) -> String {
 /// # Errors
 /// When it cannot be read.
 pub fn measure(path: &Path) -> std::io::Result<OutputEntry> {
-    use sha2::Digest;
-    use std::io::Read;
-    let mut file = std::fs::File::open(path)?;
+    let mut file = File::open(path)?;
     let (mut hash, mut buffer, mut size) = (sha2::Sha256::new(), vec![0; 1 << 20], 0);
     loop {
         let count = file.read(&mut buffer)?;

@@ -7,3 +7,4 @@ pub mod manifest;
 pub mod rootfs;
 pub mod staging;
 pub mod uki;
+pub mod write;

@@ -3,3 +3,4 @@
 pub mod debian;
 pub mod local;
 pub mod oci;
+pub mod programs;

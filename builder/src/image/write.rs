@@ -1,0 +1,158 @@
+//! The steps that write: each takes what it needs and writes one file of the build.
+
+use super::{disk, esp, rootfs, staging::Staging};
+use crate::{
+    plan::{Plan, identity},
+    tree::{Kind, Tree},
+};
+use anyhow::{Context, Result};
+use berth_contract::{digest::RootHash, disk::PartitionRole};
+use berth_formats::{data::Data, erofs, ext4, fat, gpt, pe, qcow2, range::Range, verity};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// Label of the EROFS: at most 16 bytes.
+const ROOT_LABEL: &str = "berth-root";
+
+/// The root file system, as it stands in slot A. Checked against its slot before a byte is written.
+///
+/// # Errors
+/// A tree that EROFS cannot hold, one that is larger than its slot, content that cannot be read, an output that cannot be written.
+pub fn root(tree: &Tree, plan: &Plan, staging: &Staging) -> Result<File> {
+    let seed = format!("{} {}", plan.id, plan.version);
+    let inodes = rootfs::inodes(tree, plan.epoch, identity::uuid(seed.as_bytes(), "root"), ROOT_LABEL)?;
+    plan.check_root(erofs::Plan::new(&inodes)?.size())?;
+    let out = staging.create(&plan.outputs.root)?;
+    erofs::write(&inodes, &out).context("root file system")?;
+    Ok(out)
+}
+
+/// The hash tree of the root file system.
+///
+/// # Errors
+/// When it cannot be read, or the tree not be written.
+pub fn hash_tree(root: &File, plan: &Plan, staging: &Staging) -> Result<RootHash> {
+    let len = root.metadata().context("root file system")?.len();
+    let out = staging.create(&plan.outputs.verity)?;
+    let seed = format!("{} {}", plan.id, plan.version);
+    let tree = verity::build(root, len, identity::uuid(seed.as_bytes(), "verity"), &out).context("hash tree")?;
+    Ok(tree.root_hash)
+}
+
+/// Parts of the unified kernel image.
+#[derive(Debug)]
+pub struct UkiParts<'a> {
+    /// systemd's EFI stub.
+    pub stub: &'a Data,
+    /// The kernel.
+    pub vmlinuz: &'a Data,
+    /// Its release.
+    pub release: &'a str,
+    /// Its command line.
+    pub cmdline: &'a str,
+    /// os-release of the image.
+    pub os_release: &'a str,
+    /// The initrd.
+    pub initrd: Vec<u8>,
+}
+
+/// The unified kernel image.
+///
+/// # Errors
+/// A stub that is none, an image that the ESP cannot hold, an output that cannot be written.
+pub fn uki(parts: UkiParts<'_>, plan: &Plan, staging: &Staging) -> Result<Data> {
+    let stub = parts.stub.to_bytes().context("systemd's EFI stub")?;
+    let text = |text: &str| Data::from(text.to_owned());
+    let sections = [
+        (".osrel", text(parts.os_release)),
+        (".cmdline", text(parts.cmdline)),
+        (".uname", text(parts.release)),
+        (".initrd", parts.initrd.into()),
+        (".linux", parts.vmlinuz.clone()),
+    ];
+    let image = pe::append_sections(&stub, &sections).context("unified kernel image")?;
+    plan.check_uki(image.len() as u64)?;
+    let out = staging.path(&plan.outputs.uki);
+    std::fs::write(&out, &image).with_context(|| format!("cannot write {}", out.display()))?;
+    Ok(image.into())
+}
+
+/// The whole disk, sparse: table, ESP, slot A and var.
+///
+/// # Errors
+/// What does not fit its partition, and an output that cannot be written.
+pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File> {
+    let mut raw = staging.create(&plan.outputs.raw)?;
+    raw.set_len(plan.layout.disk_size()).context("disk")?;
+    let seed = parts.root_hash.0.0;
+    let range = |role| {
+        let extent = plan.layout.extent(role);
+        Range::new(&raw, extent.start, extent.size)
+    };
+    let serial = identity::uuid(&seed, "fat");
+    let serial = u32::from_be_bytes([serial[0], serial[1], serial[2], serial[3]]);
+    let esp_files = esp::files(parts.systemd_boot, &plan.entry, parts.uki);
+    fat::write(&range(PartitionRole::Esp), "ESP", serial, plan.epoch, &esp_files).context("EFI system partition")?;
+    let var = var_nodes(parts.var)?;
+    ext4::write(&range(PartitionRole::Var), identity::uuid(&seed, "ext4"), "var", plan.epoch, &var).context("var")?;
+    copy(&staging.path(&plan.outputs.root), &raw, plan.layout.extent(PartitionRole::RootA).start)?;
+    copy(&staging.path(&plan.outputs.verity), &raw, plan.layout.extent(PartitionRole::RootAVerity).start)?;
+    gpt::write(&mut raw, identity::uuid(&seed, "disk"), &disk::partitions(&plan.layout, parts.root_hash))?;
+    Ok(raw)
+}
+
+/// What a disk holds beside root file system and hash tree, which are in the staging folder.
+#[derive(Debug)]
+pub struct DiskParts<'a> {
+    /// Root hash of the root file system.
+    pub root_hash: RootHash,
+    /// The boot loader.
+    pub systemd_boot: &'a Data,
+    /// The unified kernel image.
+    pub uki: Data,
+    /// /var.
+    pub var: &'a Tree,
+}
+
+/// The disk once more, for QEMU.
+///
+/// # Errors
+/// When it cannot be read or written.
+pub fn qcow2(raw: &File, plan: &Plan, staging: &Staging) -> Result<()> {
+    let out = staging.create(&plan.outputs.qcow2)?;
+    qcow2::write(raw, &out).context("qcow2")?;
+    Ok(())
+}
+
+fn copy(from: &Path, to: &File, at: u64) -> Result<()> {
+    let place = || format!("cannot copy {} into the disk", from.display());
+    let source = File::open(from).with_context(place)?;
+    let len = source.metadata().with_context(place)?.len();
+    let mut target = to;
+    target.seek(SeekFrom::Start(at)).with_context(place)?;
+    let copied = io::copy(&mut (&source).take(len), &mut target).with_context(place)?;
+    anyhow::ensure!(copied == len, "{}: it became shorter while it was copied", from.display());
+    Ok(())
+}
+
+fn var_nodes(var: &Tree) -> Result<BTreeMap<String, ext4::Node>> {
+    let text = |bytes: &[u8]| {
+        String::from_utf8(bytes.to_vec()).with_context(|| format!("/var/{}", String::from_utf8_lossy(bytes)))
+    };
+    let mut nodes = BTreeMap::new();
+    for (path, node) in var.iter().filter(|(path, _)| !path.is_empty()) {
+        let kind = match &node.kind {
+            Kind::Dir => ext4::Kind::Directory,
+            Kind::File(data) => ext4::Kind::File(data.clone()),
+            Kind::Symlink(target) => ext4::Kind::Symlink(text(target)?),
+            // Named by assemble's warnings: nothing else is made at boot either.
+            _ => continue,
+        };
+        nodes.insert(text(path)?, ext4::Node { mode: node.meta.mode, uid: node.meta.uid, gid: node.meta.gid, kind });
+    }
+    Ok(nodes)
+}
