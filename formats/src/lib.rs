@@ -12,6 +12,8 @@ pub mod gpt;
 pub mod kmod;
 pub mod ldcache;
 pub mod pe;
+pub mod qcow2;
 pub mod range;
 mod sparse;
+pub mod verity;
 mod workers;

@@ -1,4 +1,5 @@
 //! EROFS images, judged by fsck.erofs and dump.erofs (1.5 and later).
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod judge;
 
@@ -401,8 +402,8 @@ fn a_small_change_leaves_most_blocks_as_they_were() {
     let sizes: Vec<usize> = noise(1000).iter().map(|byte| usize::from(*byte) * 8).collect();
     let blocks = |changed: bool| -> Vec<Vec<u8>> {
         let mut maker = Maker::new();
-        for number in 0..1000 {
-            maker.file(ROOT, &format!("small{number:04}"), noise(sizes[number]));
+        for (number, size) in sizes.iter().enumerate() {
+            maker.file(ROOT, &format!("small{number:04}"), noise(*size));
             maker.file(ROOT, &format!("large{number:04}"), noise(4096 + number * 7));
         }
         if changed {
@@ -423,7 +424,8 @@ fn a_small_change_leaves_most_blocks_as_they_were() {
 
 #[test]
 fn trees_that_are_none_are_named() {
-    let try_one = |make: &dyn Fn(&mut Maker) -> Wrong| {
+    type Make<'a> = &'a dyn Fn(&mut Maker) -> Wrong;
+    let try_one = |make: Make<'_>| {
         let mut maker = Maker::new();
         let usr = maker.dir(ROOT, "usr");
         maker.file(usr, "file", noise(3));
@@ -441,7 +443,7 @@ fn trees_that_are_none_are_named() {
         });
         assert_eq!(path, "/usr");
     }
-    let cases: [(&str, &dyn Fn(&mut Maker) -> Wrong); 7] = [
+    let cases: [(&str, Make<'_>); 7] = [
         ("/usr", &|maker| {
             maker.link(usr, b"ghost", InodeIndex(9));
             Wrong::NoInode { name: "ghost".into(), index: 9, count: 3 }

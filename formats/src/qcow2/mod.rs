@@ -1,0 +1,83 @@
+//! qcow2, version 3: a disk for QEMU that is as small as what it holds. QEMU's docs/interop/qcow2.txt.
+//!
+//! Clusters of 64 KiB, uncompressed, no backing file. Clusters that are all zero have no place in the file. In order:
+//! header, refcount table, refcount blocks, L1 table, L2 tables, data in the order of the disk.
+
+mod layout;
+
+use crate::{sparse::data_chunks, workers};
+use layout::Layout;
+use std::{fs::File, io, os::unix::fs::FileExt};
+
+/// Bytes of a cluster.
+pub const CLUSTER: u64 = 1 << 16;
+const CLUSTER_LEN: usize = 1 << 16;
+/// QEMU counts disks in sectors.
+const SECTOR: u64 = 512;
+/// The L1 table may have 32 MiB.
+const DISK_MAX: u64 = CLUSTER * (CLUSTER / 8) * ((32 << 20) / 8);
+
+/// A disk image that has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Bytes of the file.
+    pub size: u64,
+}
+
+/// Why none was written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The disk's size.
+    #[error("qcow2: a disk of {size} bytes: expected a multiple of {SECTOR}, 1 sector to {DISK_MAX} bytes")]
+    Size {
+        /// Bytes found.
+        size: u64,
+    },
+    /// Reading or writing failed.
+    #[error("qcow2: cannot {verb} {file} at byte {offset}")]
+    Io {
+        /// `read` or `write`.
+        verb: &'static str,
+        /// `the raw disk` or `the image`.
+        file: &'static str,
+        /// Where.
+        offset: u64,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+fn reading(offset: u64) -> impl FnOnce(io::Error) -> Error {
+    move |cause| Error::Io { verb: "read", file: "the raw disk", offset, cause }
+}
+
+fn writing(offset: u64) -> impl FnOnce(io::Error) -> Error {
+    move |cause| Error::Io { verb: "write", file: "the image", offset, cause }
+}
+
+/// Writes the disk `raw` over whatever `out` holds. The bytes depend on the disk's content only, not on its holes nor on
+/// the number of threads. Moves the position of `raw`.
+///
+/// # Errors
+/// When the disk is too large or not whole sectors, cannot be read, or `out` not written.
+pub fn write(raw: &File, out: &File) -> Result<Written, Error> {
+    let size = raw.metadata().map_err(reading(0))?.len();
+    if size == 0 || size > DISK_MAX || !size.is_multiple_of(SECTOR) {
+        return Err(Error::Size { size });
+    }
+    let layout = Layout::new(size, &data_chunks(raw, 0, size, CLUSTER).map_err(reading(0))?);
+    let file_size = layout.file_size();
+    out.set_len(0).and_then(|()| out.set_len(file_size)).map_err(writing(0))?;
+    layout.tables(|bytes, offset| out.write_all_at(bytes, offset).map_err(writing(offset)))?;
+
+    let buffer = || vec![0; CLUSTER_LEN];
+    workers::each(layout.data().len(), workers::per_cpu(), buffer, |buffer, number| {
+        let (from, to) = (layout.data()[number] * CLUSTER, layout.data_offset(number));
+        // The disk may end within its last cluster; the file does not.
+        let len = usize::try_from(size - from).unwrap_or(CLUSTER_LEN).min(CLUSTER_LEN);
+        raw.read_exact_at(&mut buffer[..len], from).map_err(reading(from))?;
+        out.write_all_at(&buffer[..len], to).map_err(writing(to))
+    })?;
+    Ok(Written { size: file_size })
+}

@@ -1,0 +1,100 @@
+//! Building a tree.
+
+use super::{BLOCK, BLOCK_LEN, DIGEST, FANOUT, IoError, Superblock};
+use crate::{sparse::is_zero, workers};
+use berth_contract::digest::{RootHash, Sha256};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
+};
+
+/// A tree on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tree {
+    /// The digest that everything hangs on.
+    pub root_hash: RootHash,
+    /// Bytes of the hash device, superblock included; a multiple of [`BLOCK`].
+    pub size: u64,
+}
+
+/// Digests of blocks, and what is needed to make them.
+pub(super) struct Leaves<'a> {
+    superblock: &'a Superblock,
+    data: &'a File,
+    /// Holes and zeros are common, and need no hashing.
+    zero: [u8; DIGEST],
+}
+
+impl<'a> Leaves<'a> {
+    pub(super) fn new(superblock: &'a Superblock, data: &'a File) -> Self {
+        Self { superblock, data, zero: superblock.digest(&[0; BLOCK_LEN]) }
+    }
+
+    /// Number of leaves, which one data block has too.
+    pub(super) fn count(&self) -> usize {
+        usize::try_from(self.superblock.data_blocks.div_ceil(FANOUT as u64)).unwrap_or(usize::MAX)
+    }
+
+    /// The hash block over the data blocks from `128 * number` on; `buffer` is for [`FANOUT`] blocks.
+    pub(super) fn leaf(&self, number: usize, buffer: &mut [u8]) -> Result<[u8; BLOCK_LEN], IoError> {
+        let first = number as u64 * FANOUT as u64;
+        let blocks = usize::try_from(self.superblock.data_blocks - first).unwrap_or(FANOUT).min(FANOUT);
+        let (offset, buffer) = (first * BLOCK, &mut buffer[..blocks * BLOCK_LEN]);
+        self.data.read_exact_at(buffer, offset).map_err(IoError::of("read", "data", offset))?;
+        let mut leaf = [0; BLOCK_LEN];
+        for (block, digest) in buffer.chunks_exact(BLOCK_LEN).zip(leaf.chunks_exact_mut(DIGEST)) {
+            digest.copy_from_slice(&if is_zero(block) { self.zero } else { self.superblock.digest(block) });
+        }
+        Ok(leaf)
+    }
+}
+
+/// A buffer for [`Leaves::leaf`].
+pub(super) fn buffer() -> Vec<u8> {
+    vec![0; FANOUT * BLOCK_LEN]
+}
+
+/// Builds the tree over the first `data_len` bytes of `data`, a multiple of [`BLOCK`] and not 0, over whatever `out`
+/// holds: superblock and tree without salt, byte for byte as `veritysetup format --salt=- --uuid=...` writes them.
+/// Reads the data once, with a thread for each CPU; holds 1/16384 of its size in memory.
+///
+/// # Errors
+/// When `data_len` is not as said, `data` cannot be read or is shorter, or `out` cannot be written.
+pub fn build(data: &File, data_len: u64, uuid: [u8; 16], out: &File) -> Result<Tree, IoError> {
+    if data_len == 0 || !data_len.is_multiple_of(BLOCK) {
+        let cause = io::Error::new(io::ErrorKind::InvalidInput, format!("{data_len} bytes are not whole blocks"));
+        return Err(IoError { verb: "read", device: "data", offset: data_len, cause });
+    }
+    let superblock = Superblock { uuid, data_blocks: data_len / BLOCK, salt: Vec::new() };
+    let (levels, size) = (superblock.levels(), superblock.tree_size());
+    let put = |bytes: &[u8], offset| out.write_all_at(bytes, offset).map_err(IoError::of("write", "hash tree", offset));
+    out.set_len(0).and_then(|()| out.set_len(size)).map_err(IoError::of("write", "hash tree", 0))?;
+    put(&superblock.to_bytes(), 0)?;
+
+    let leaves = Leaves::new(&superblock, data);
+    let digests = Mutex::new(vec![[0; DIGEST]; leaves.count()]);
+    workers::each(leaves.count(), workers::per_cpu(), buffer, |buffer, number| {
+        let leaf = leaves.leaf(number, buffer)?;
+        let mut digest = [0; DIGEST];
+        match levels.first() {
+            Some(level) => {
+                put(&leaf, level.offset + number as u64 * BLOCK)?;
+                digest = superblock.digest(&leaf);
+            }
+            // A single data block: its digest is the root.
+            None => digest.copy_from_slice(&leaf[..DIGEST]),
+        }
+        digests.lock().unwrap_or_else(PoisonError::into_inner)[number] = digest;
+        Ok(())
+    })?;
+    let mut digests = digests.into_inner().unwrap_or_else(PoisonError::into_inner);
+    for level in levels.iter().skip(1) {
+        let mut bytes = digests.concat();
+        bytes.resize(bytes.len().next_multiple_of(BLOCK_LEN), 0);
+        put(&bytes, level.offset)?;
+        digests = bytes.chunks_exact(BLOCK_LEN).map(|block| superblock.digest(block)).collect();
+    }
+    Ok(Tree { root_hash: RootHash(Sha256(digests[0])), size })
+}

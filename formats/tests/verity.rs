@@ -1,0 +1,157 @@
+//! dm-verity trees, judged by veritysetup.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod judge;
+
+use berth_contract::digest::{RootHash, Sha256};
+use berth_formats::verity::{BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, VerifyError, build, root_hash_of, verify};
+use judge::judge;
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+const UUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef";
+const UUID_TEXT: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
+/// A file of blocks that differ, a few of them zeros and a few holes.
+fn data(folder: &Path, blocks: u64) -> PathBuf {
+    let path = folder.join("data");
+    let file = File::create(&path).unwrap();
+    file.set_len(blocks * BLOCK).unwrap();
+    for block in (0..blocks).filter(|block| block % 7 != 5) {
+        let mut bytes = [0; 4096];
+        if block % 11 != 3 {
+            bytes.chunks_exact_mut(8).for_each(|word| word.copy_from_slice(&(block * 0x1_0001).to_le_bytes()));
+            bytes[0] |= 1;
+        }
+        file.write_all_at(&bytes, block * BLOCK).unwrap();
+    }
+    path
+}
+
+/// `veritysetup format` into `tree`: the root hash it prints.
+fn format(data: &Path, tree: &Path, salt: &str) -> RootHash {
+    let (salt, uuid) = (format!("--salt={salt}"), format!("--uuid={UUID_TEXT}"));
+    let text = judge("veritysetup", &["format", &salt, &uuid, data.to_str().unwrap(), tree.to_str().unwrap()]);
+    let root = text.lines().find_map(|line| line.strip_prefix("Root hash:")).unwrap();
+    root.trim().parse().unwrap()
+}
+
+fn judge_refuses(data: &Path, tree: &Path, root: &RootHash) -> bool {
+    let run = Command::new("veritysetup").arg("verify").args([data, tree]).arg(root.to_string()).output().unwrap();
+    !run.status.success()
+}
+
+fn open(path: &Path) -> File {
+    File::options().read(true).write(true).create(true).truncate(false).open(path).unwrap()
+}
+
+fn flip(file: &File, at: u64) {
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 0x10], at).unwrap();
+}
+
+#[test]
+fn trees_are_those_of_veritysetup_byte_for_byte() {
+    for blocks in [1, 2, 3, 127, 128, 129, 1000, 16_384, 16_385, 20_000] {
+        let folder = TempDir::new().unwrap();
+        let data = data(folder.path(), blocks);
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        // What was in the file before must not shine through.
+        fs::write(&ours, vec![0xff; 3_000_000]).unwrap();
+        let tree = build(&open(&data), blocks * BLOCK, UUID, &open(&ours)).unwrap();
+        assert_eq!(tree.root_hash, format(&data, &theirs, "-"), "{blocks}");
+        let (mut ours, theirs) = (fs::read(&ours).unwrap(), fs::read(&theirs).unwrap());
+        assert!(ours == theirs, "{blocks}");
+        assert_eq!(tree.size, ours.len() as u64);
+        // And so a slot is found: from the superblock and one block.
+        let superblock = Superblock::parse(&ours).unwrap();
+        assert_eq!((superblock.data_size(), superblock.tree_size()), (blocks * BLOCK, tree.size));
+        assert_eq!(ours[..512], superblock.to_bytes());
+        let top = if blocks == 1 {
+            fs::read(&data).unwrap()
+        } else {
+            ours.split_off(usize::try_from(TOP_BLOCK_OFFSET).unwrap())
+        };
+        assert_eq!(root_hash_of(&superblock, top[..4096].try_into().unwrap()), tree.root_hash);
+    }
+}
+
+#[test]
+fn trees_with_salt_are_read() {
+    let folder = TempDir::new().unwrap();
+    let data = data(folder.path(), 300);
+    let tree = folder.path().join("tree");
+    let root = format(&data, &tree, "00c0ffee");
+    let bytes = fs::read(&tree).unwrap();
+    let superblock = Superblock::parse(&bytes).unwrap();
+    assert_eq!(superblock.salt, [0, 0xc0, 0xff, 0xee]);
+    assert_eq!(root_hash_of(&superblock, bytes[4096..8192].try_into().unwrap()), root);
+    verify(&open(&data), &open(&tree), &root).unwrap();
+}
+
+#[test]
+fn one_bit_is_found_by_both() {
+    let folder = TempDir::new().unwrap();
+    let path = data(folder.path(), 20_000);
+    let tree_path = folder.path().join("tree");
+    let (data, tree) = (open(&path), open(&tree_path));
+    let root = build(&data, 20_000 * BLOCK, UUID, &tree).unwrap().root_hash;
+    let found = || match verify(&data, &tree, &root) {
+        Ok(()) => None,
+        Err(VerifyError::Mismatch { fault, block, expected, found }) => {
+            assert_ne!(expected, found);
+            Some((fault, block))
+        }
+        Err(error) => panic!("{error}"),
+    };
+    judge("veritysetup", &["verify", path.to_str().unwrap(), tree_path.to_str().unwrap(), &root.to_string()]);
+    assert_eq!(found(), None);
+    // 20 000 data blocks, 157 leaves, 2 blocks above them, the top.
+    for block in [0, 5, 812, 19_999] {
+        flip(&data, block * BLOCK + 1234);
+        assert_eq!(found(), Some((Fault::Data, block)));
+        assert!(judge_refuses(&path, &tree_path, &root));
+        flip(&data, block * BLOCK + 1234);
+    }
+    for block in [1, 2, 3, 4, 160] {
+        flip(&tree, block * BLOCK + 7);
+        assert_eq!(found(), Some((Fault::Tree, block)));
+        assert!(judge_refuses(&path, &tree_path, &root));
+        flip(&tree, block * BLOCK + 7);
+    }
+    // The first of several is named, whichever thread comes across it.
+    [19_000, 812, 813, 4000].iter().for_each(|block| flip(&data, block * BLOCK));
+    assert_eq!(found(), Some((Fault::Data, 812)));
+    let text = verify(&data, &tree, &root).unwrap_err().to_string();
+    assert!(text.starts_with("verity data: block 812 at byte 3325952: expected "), "{text}");
+    let other = RootHash(Sha256([9; 32]));
+    assert!(matches!(verify(&data, &tree, &other), Err(VerifyError::Mismatch { fault: Fault::Tree, block: 1, .. })));
+}
+
+#[test]
+fn what_is_missing_is_an_error() {
+    let folder = TempDir::new().unwrap();
+    let path = data(folder.path(), 200);
+    let (data, tree) = (open(&path), open(&folder.path().join("tree")));
+    for len in [0, 1, 4095, 4097] {
+        assert!(build(&data, len, UUID, &tree).is_err());
+    }
+    let error = build(&data, 201 * BLOCK, UUID, &tree).unwrap_err();
+    assert_eq!(error.to_string(), "verity: cannot read data at byte 524288");
+    let root = build(&data, 200 * BLOCK, UUID, &tree).unwrap().root_hash;
+    data.set_len(199 * BLOCK).unwrap();
+    assert!(matches!(verify(&data, &tree, &root), Err(VerifyError::Io(_))));
+    tree.set_len(2 * BLOCK).unwrap();
+    assert!(matches!(verify(&data, &tree, &root), Err(VerifyError::Io(_))));
+    tree.set_len(511).unwrap();
+    assert!(matches!(verify(&data, &tree, &root), Err(VerifyError::Io(_))));
+    tree.write_all_at(&[0; 4096], 0).unwrap();
+    let error = verify(&data, &tree, &root).unwrap_err().to_string();
+    assert!(error.starts_with("verity superblock: signature: expected verity, found "), "{error}");
+}
