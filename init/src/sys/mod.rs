@@ -1,5 +1,5 @@
 //! The only place with `unsafe`: system calls that rustix does not wrap. Everything here takes and returns safe values.
-#![expect(unsafe_code, reason = "ioctl(2) and signalfd(2) have no safe wrapper in rustix")]
+#![expect(unsafe_code, reason = "rustix has no safe wrapper for what is done here")]
 
 pub mod block;
 pub mod dm;

@@ -22,7 +22,7 @@ pub struct Received {
 
 impl SignalFd {
     /// Blocks `signals` in the calling thread and in those it starts later, and opens a descriptor for them. So call it
-    /// before the first thread is started. Children of `std::process::Command` start with nothing blocked.
+    /// before the first thread is started. Processes inherit the block as well: start them with [`super::spawn::spawn`].
     ///
     /// # Errors
     /// What sigprocmask(2) and signalfd(2) say.
@@ -69,6 +69,20 @@ impl SignalFd {
         let word = |at: usize| u32::from_ne_bytes([info[at], info[at + 1], info[at + 2], info[at + 3]]);
         Ok(Some(Received { signal: word(0).cast_signed(), sender: word(12) }))
     }
+}
+
+/// Blocks nothing any more in the calling thread. Only a system call: may be used between fork(2) and exec(2).
+///
+/// # Errors
+/// What sigprocmask(2) says.
+pub fn unblock_all() -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set before it is read; a null old set is allowed.
+    let failed = unsafe {
+        libc::sigemptyset(set.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, set.as_ptr(), std::ptr::null_mut())
+    };
+    if failed == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(failed)) }
 }
 
 impl AsFd for SignalFd {

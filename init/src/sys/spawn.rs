@@ -1,5 +1,6 @@
 //! Starting a process with what can only be set between fork(2) and exec(2).
 
+use super::signal::unblock_all;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::write,
@@ -30,6 +31,8 @@ pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
     let adjust = birth.oom_score_adjust.to_string();
     let prepare = move || -> io::Result<()> {
         setsid()?;
+        // PID 1 blocks the signals that it reads; a program that inherits the block cannot be told to end.
+        unblock_all()?;
         if let Some(cgroup) = &birth.cgroup {
             // "0" is the process that writes.
             write(cgroup, b"0")?;
@@ -52,6 +55,18 @@ pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
 mod tests {
     use super::*;
     use std::{fs, process::Stdio};
+
+    #[test]
+    fn a_process_can_be_told_to_end_by_a_parent_that_blocks_signals() {
+        let thread = std::thread::spawn(|| {
+            let _blocked = crate::sys::signal::SignalFd::block(&[libc::SIGTERM, libc::SIGCHLD]).unwrap();
+            let mut command = Command::new("/bin/grep");
+            command.args(["SigBlk", "/proc/self/status"]).stdout(Stdio::piped());
+            let output = spawn(command, Birth::default()).unwrap().wait_with_output().unwrap().stdout;
+            assert_eq!(String::from_utf8(output).unwrap(), "SigBlk:\t0000000000000000\n");
+        });
+        thread.join().unwrap();
+    }
 
     #[test]
     fn a_process_is_born_with_its_settings() {
