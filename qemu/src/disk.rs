@@ -64,6 +64,6 @@ pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     let format = if path.extension().is_some_and(|e| e == "qcow2") { "qcow2" } else { "raw" };
     vec![
         "-drive".to_owned(),
-        format!("if=none,id={id},format={format},discard=unmap,detect-zeroes=unmap,file={}", path.display()),
+        format!("if=none,id={id},format={format},discard=unmap,detect-zeroes=unmap,file={}", tool::option(path)),
     ]
 }

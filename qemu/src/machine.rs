@@ -7,7 +7,7 @@ use crate::{
     error::VmError,
     firmware::Firmware,
     monitor::Monitor,
-    tool::QEMU,
+    tool::{QEMU, option},
 };
 use berth_contract::paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG};
 use hostctl::client::Client;
@@ -152,9 +152,9 @@ impl Description {
             "-no-user-config",
         ]);
         add(&["-display", "none", "-vga", "none"]);
-        add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", self.firmware.code.display())]);
-        add(&["-drive", &format!("if=pflash,format=raw,file={}", vars.display())]);
-        let log = log.display();
+        add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
+        add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
+        let log = option(log);
         match self.serial {
             Serial::File(_) => add(&["-chardev", &format!("file,id=console,path={log}")]),
             Serial::Terminal(_) => add(&["-chardev", &format!("stdio,id=console,mux=on,signal=off,logfile={log}")]),
@@ -164,7 +164,7 @@ impl Description {
             // The multiplexer's second user: Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
             add(&["-mon", "chardev=console,mode=readline"]);
         }
-        let socket = |name: &str| format!("socket,id={name},server=on,wait=off,path={}", folder.join(name).display());
+        let socket = |name: &str| format!("socket,id={name},server=on,wait=off,path={}", option(&folder.join(name)));
         add(&["-chardev", &socket("qmp"), "-mon", "chardev=qmp,mode=control"]);
         add(&["-device", "virtio-serial-pci", "-chardev", &socket("control")]);
         add(&["-device", &format!("virtserialport,chardev=control,name={CONTROL_PORT}")]);
@@ -182,7 +182,7 @@ impl Description {
         if let Some(text) = &self.host_config {
             let path = folder.join("host.toml");
             fs::write(&path, text).map_err(io("write", &path))?;
-            add(&["-fw_cfg", &format!("name={FW_CFG_HOST_CONFIG},file={}", path.display())]);
+            add(&["-fw_cfg", &format!("name={FW_CFG_HOST_CONFIG},file={}", option(&path))]);
         }
         if let Some(image) = &self.image {
             let layer = folder.join("disk.qcow2");

@@ -1,7 +1,10 @@
 //! The door to other programs: QEMU and its disk tool.
 
 use crate::error::VmError;
-use std::process::{Command, Stdio};
+use std::{
+    path::Path,
+    process::{Command, Stdio},
+};
 
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";
@@ -26,6 +29,11 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// A path as it stands in a list of options: QEMU's commas separate, unless they are doubled.
+pub(crate) fn option(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
+}
+
 /// QEMU's major version.
 ///
 /// # Errors
@@ -45,6 +53,11 @@ fn parse_major(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commas_in_paths_do_not_end_them() {
+        assert_eq!(option(Path::new("/a,b/c d")), "/a,,b/c d");
+    }
 
     #[test]
     fn versions_are_read_from_what_qemu_says() {

@@ -1,0 +1,44 @@
+//! Every output of a build, judged by the programs that others use for its format.
+
+mod common;
+
+use common::{build, judge, output, partition};
+
+#[test]
+fn foreign_programs_find_nothing_wrong_with_any_output() {
+    let folder = build();
+    let text = |ending: &str| output(&folder, ending).to_str().unwrap().to_owned();
+    let (raw, qcow2, root, verity) = (text(".raw"), text(".qcow2"), text(".root.erofs"), text(".root.verity"));
+    let scratch = tempfile::tempdir().unwrap();
+    let part = |number| {
+        let path = scratch.path().join(format!("part{number}"));
+        partition(raw.as_ref(), number, &path).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+
+    judge("sh", &["-c", &format!("cd {} && sha256sum --quiet -c SHA256SUMS", folder.display())]).unwrap();
+    let table = judge("sgdisk", &["-v", &raw]).unwrap();
+    assert!(table.contains("No problems found"), "{table}");
+    judge("sfdisk", &["--verify", &raw]).unwrap();
+    judge("fsck.fat", &["-n", &part(1)]).unwrap();
+    judge("fsck.erofs", &[&root]).unwrap();
+    judge("e2fsck", &["-fn", &part(6)]).unwrap();
+    judge("qemu-img", &["check", &qcow2]).unwrap();
+    judge("qemu-img", &["compare", &raw, &qcow2]).unwrap();
+
+    // What stands in slot A is what stands beside the disk, and verifies against the root hash of the kernel's command line.
+    let manifest = text(".manifest.json");
+    let root_hash = judge("jq", &["-r", ".root_hash", &manifest]).unwrap().trim().to_owned();
+    judge("veritysetup", &["verify", &root, &verity, &root_hash]).unwrap();
+    judge("veritysetup", &["verify", &part(2), &part(3), &root_hash]).unwrap();
+    let uki = text(".efi");
+    let cmdline = scratch.path().join("cmdline").to_str().unwrap().to_owned();
+    judge("objcopy", &["-O", "binary", "--only-section=.cmdline", &uki, &cmdline]).unwrap();
+    let words = std::fs::read_to_string(&cmdline).unwrap();
+    assert!(words.contains(&format!("roothash={root_hash}")), "{words}");
+    // Discoverable Partitions Specification: slot A's UUIDs are the halves of the root hash.
+    for (number, half) in [("2", &root_hash[..32]), ("3", &root_hash[32..])] {
+        let info = judge("sgdisk", &["-i", number, &raw]).unwrap().replace('-', "").to_lowercase();
+        assert!(info.contains(&format!("unique guid: {half}")), "{info}");
+    }
+}
