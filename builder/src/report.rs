@@ -172,13 +172,15 @@ impl Fetching<'_> {
     }
 
     fn planned(&self, files: usize, bytes: u64) {
+        // One Fetching may see several fetches, one after the other.
+        self.done.store(0, Ordering::Relaxed);
         self.files.store(files, Ordering::Relaxed);
         self.bytes.store(bytes, Ordering::Relaxed);
         if files == 0 {
             return;
         }
         if !self.report.manner.bars {
-            self.report.step("fetch", format_args!("{files} files, {}", Size(bytes)));
+            self.report.step("fetch", format_args!("{}, {}", Files(files), Size(bytes)));
             return;
         }
         let style = ProgressStyle::with_template("   fetch [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {msg}")
@@ -194,7 +196,7 @@ impl Fetching<'_> {
         if done == files {
             self.bar(ProgressBar::finish_and_clear);
             let bytes = Size(self.bytes.load(Ordering::Relaxed));
-            self.report.step("fetch", format_args!("{done}/{files} files, {bytes}"));
+            self.report.step("fetch", format_args!("{done}/{}, {bytes}", Files(files)));
         } else {
             self.bar(|bar| bar.set_message(format!("{done}/{files}")));
         }
@@ -217,6 +219,14 @@ impl Drop for Fetching<'_> {
     fn drop(&mut self) {
         // A fetch that failed leaves no half bar beside its error.
         self.bar(|bar| bar.finish_and_clear());
+    }
+}
+
+struct Files(usize);
+
+impl Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} file{}", self.0, if self.0 == 1 { "" } else { "s" })
     }
 }
 
@@ -310,8 +320,13 @@ mod tests {
                 fetch.event(Event::Received { name, bytes: 9 });
                 fetch.event(Event::Finished { name });
             }
+            fetch.event(Event::Planned { files: 1, bytes: 9 });
+            fetch.event(Event::Finished { name: "c" });
         });
-        assert_eq!(talk, "   fetch 2 files, 118 MB\n   fetch 2/2 files, 118 MB\n");
+        assert_eq!(
+            talk,
+            "   fetch 2 files, 118 MB\n   fetch 2/2 files, 118 MB\n   fetch 1 file, 9 bytes\n   fetch 1/1 file, 9 bytes\n"
+        );
         let (_, nothing) = said(Verbosity::Normal, false, |report| {
             report.fetching().event(Event::Planned { files: 0, bytes: 0 });
         });

@@ -51,7 +51,12 @@ fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
     assert_eq!(lines[0], "error: r.toml:1:1: unknown key `verison`");
     assert_eq!(lines[3], "  | ^^^^^^^");
     assert_eq!(lines.last().unwrap(), "hint: did you mean `version`?");
+}
+
+#[test]
+fn an_environment_that_cannot_be_used_is_named() {
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
     assert!(talk(&output).ends_with("hint: name one with --cache\n"), "{}", talk(&output));
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().env("SOURCE_DATE_EPOCH", "today").output();
     assert!(talk(&output.unwrap()).starts_with("error: SOURCE_DATE_EPOCH: expected seconds since 1970"));

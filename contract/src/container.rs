@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
-    /// Its name in the engine: `[a-zA-Z0-9][a-zA-Z0-9_.-]*`.
+    /// Its name in the engine: `[a-zA-Z0-9][a-zA-Z0-9_.-]+`.
     pub name: String,
     /// The image's name as the engine knows it (`hello`, `registry/name:tag`).
     pub image: String,
@@ -308,9 +308,11 @@ impl ContainerSpec {
     /// A name the engine would refuse, ports without a bridge, a bind mount that is not persistent.
     pub fn check(&self) -> Result<(), String> {
         let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-        if !self.name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !self.name.chars().all(name) {
+        let starts = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        // docker refuses a name of one character.
+        if self.name.len() < 2 || !starts || !self.name.chars().all(name) {
             return Err(format!(
-                "container name {:?}: expected letters, digits, _ . -, starting with a letter or digit",
+                "container name {:?}: expected at least two letters, digits, _ . -, starting with a letter or digit",
                 self.name
             ));
         }

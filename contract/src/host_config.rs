@@ -109,7 +109,7 @@ mod tests {
             ("hostnam = 'x'", "unknown field `hostnam`"),
             ("hostname = '-x'", "hostname"),
             ("[docker.tls]\nca='x'\ncert='x'\nkey='x'", "docker.tls.ca"),
-            ("[[container]]\nname='a'\nimage='b'\n[[container]]\nname='a'\nimage='b'", "declared twice"),
+            ("[[container]]\nname='web'\nimage='b'\n[[container]]\nname='web'\nimage='b'", "declared twice"),
         ] {
             let fault = check(text).unwrap_err();
             assert!(fault.contains(word), "{text}: {fault}");
