@@ -41,7 +41,9 @@ pub struct BadRelation {
 }
 
 impl Operator {
-    fn parse(text: &str) -> Option<Self> {
+    /// Reads it as Debian writes it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "<<" => Self::Earlier,
             // Debian Policy 7.1: the deprecated < and > mean <= and >=.

@@ -1,0 +1,90 @@
+//! Why packages do not go together.
+
+/// What stands in the way of an installation. Chains begin with a package that the recipe asks for.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The recipe asks for something that does not exist.
+    #[error("package {name}: not found in {suites}")]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// Where it was looked for.
+        suites: String,
+        /// Names like it.
+        nearest: Vec<String>,
+    },
+    /// The recipe asks for a version that does not exist.
+    #[error("package {name}: expected a version {wanted}, found {}", found.join(", "))]
+    NoVersion {
+        /// Its name.
+        name: String,
+        /// The rule.
+        wanted: String,
+        /// The versions that there are.
+        found: Vec<String>,
+    },
+    /// The recipe asks for a virtual package that several packages provide.
+    #[error("package {name} is virtual: expected one of its providers, {}", providers.join(", "))]
+    Virtual {
+        /// Its name.
+        name: String,
+        /// Who provides it.
+        providers: Vec<String>,
+    },
+    /// A dependency that nothing satisfies.
+    #[error("{} → {relation}: {reason}", chain.join(" → "))]
+    Unsatisfiable {
+        /// Who asks for whom.
+        chain: Vec<String>,
+        /// What the last one depends on.
+        relation: String,
+        /// Why there is none.
+        reason: String,
+        /// Names like it, if it does not exist.
+        nearest: Vec<String>,
+    },
+    /// Two packages that exclude each other.
+    #[error("{} and {} exclude each other: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
+    Conflict {
+        /// How the package came in that says so.
+        one: Vec<String>,
+        /// How the other came in.
+        other: Vec<String>,
+        /// `Conflicts` or `Breaks`.
+        field: &'static str,
+        /// The relation.
+        relation: String,
+    },
+    /// A relation that cannot be read.
+    #[error("package {package}: {field}: expected relations like `name (>= 1.0)`, found {found:?}")]
+    Relation {
+        /// The package.
+        package: String,
+        /// The field.
+        field: &'static str,
+        /// The relation as given.
+        found: String,
+    },
+}
+
+impl Problem {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { nearest, .. } | Self::Unsatisfiable { nearest, .. } if !nearest.is_empty() => {
+                Some(format!("did you mean {}?", nearest.join(" or ")))
+            }
+            Self::Unknown { .. } => {
+                Some("name the suite that has it in `archives` of the recipe's [debian]".to_owned())
+            }
+            Self::Unsatisfiable { relation, .. } => {
+                let name = relation.split([' ', ':']).next().unwrap_or_default();
+                Some(format!("if the image does not need it, add {name:?} to `provided` of the recipe's [debian]"))
+            }
+            Self::Conflict { .. } => Some("ask for only one of them".to_owned()),
+            Self::NoVersion { .. } | Self::Virtual { .. } | Self::Relation { .. } => None,
+        }
+    }
+}
