@@ -31,7 +31,7 @@ impl KernelLog {
     ///
     /// # Errors
     /// What read(2) says.
-    pub fn next(&mut self) -> io::Result<Option<LogLine>> {
+    pub fn next_record(&mut self) -> io::Result<Option<LogLine>> {
         let mut record = [0; LONGEST_RECORD];
         loop {
             match read(&self.0, &mut record) {

@@ -209,7 +209,7 @@ impl Session {
             },
             Task::Kernel { log, follow } => {
                 while self.output.len() < QUEUE_FULL {
-                    match log.next() {
+                    match log.next_record() {
                         Ok(Some(line)) => self.send(id, Body::Line(line)),
                         Ok(None) => return (!*follow).then_some(Body::End),
                         Err(error) => return Some(failed(format!("cannot read the kernel's log: {error}"), None)),

@@ -1,0 +1,67 @@
+//! What a configuration changes on the host: files that services read when they start.
+
+use super::{ConfigError, docker};
+use crate::{
+    fault::{Failure, Failures},
+    host::identity,
+};
+use berth_contract::{
+    container::ContainerSpec, engine::EngineKind, host_config::HostConfig, image_spec::ImageSpec, paths,
+};
+use std::path::Path;
+
+/// Writes what services read: docker's settings and certificates, the declared containers. The host name is the caller's.
+///
+/// # Errors
+/// What cannot be written; the rest is.
+pub fn apply(config: &HostConfig, image: &ImageSpec) -> Result<(), Failure> {
+    let mut failures = Failures::none();
+    if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
+        let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
+        failures.keep(if has_docker {
+            docker::apply_tls(tls, Path::new(paths::DOCKER_CONFIG), Path::new(paths::DOCKER_TLS))
+        } else {
+            let message = format!("[docker.tls]: expected an image with docker, found {}", image.id);
+            Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
+        });
+    }
+    let list = serde_json::to_vec(&containers(config, image)).map_err(Failure::from);
+    // Environment variables hold secrets more often than not.
+    failures.keep(list.and_then(|list| Ok(identity::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
+    failures.end()
+}
+
+/// The containers to start: the recipe's, replaced and completed by host.toml's.
+#[must_use]
+pub fn containers(config: &HostConfig, image: &ImageSpec) -> Vec<ContainerSpec> {
+    let replaced = |one: &&ContainerSpec| config.containers.iter().any(|other| other.name == one.name);
+    image.containers.iter().filter(|one| !replaced(one)).chain(&config.containers).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_containers_replace_the_recipes_by_name() {
+        let spec = |name: &str, image: &str| -> ContainerSpec {
+            toml::from_str(&format!("name = '{name}'\nimage = '{image}'")).unwrap()
+        };
+        let image = ImageSpec {
+            id: "x".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            arch: "x86_64".into(),
+            kernel: "6".into(),
+            engine: None,
+            modules: Vec::new(),
+            images: Vec::new(),
+            containers: vec![spec("a", "recipe"), spec("b", "recipe")],
+        };
+        let config = HostConfig { containers: vec![spec("c", "host"), spec("a", "host")], ..HostConfig::default() };
+        let found: Vec<(String, String)> =
+            containers(&config, &image).into_iter().map(|one| (one.name, one.image)).collect();
+        let pair = |name: &str, image: &str| (name.to_owned(), image.to_owned());
+        assert_eq!(found, [pair("b", "recipe"), pair("c", "host"), pair("a", "host")]);
+        assert_eq!(containers(&HostConfig::default(), &image), image.containers);
+    }
+}
