@@ -1,5 +1,4 @@
 //! Recipes as their author sees them: what a good one means, and what is said about a bad one.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::recipe::{Recipe, Source, read};
 use std::{fs, path::Path};
