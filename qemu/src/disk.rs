@@ -23,24 +23,20 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Arguments that attach drive `id`.
-    pub(crate) fn arguments(self, id: &str) -> Vec<String> {
-        let device = |text: String| vec!["-device".to_owned(), text];
-        match self {
-            Self::VirtioBlk => device(format!("virtio-blk-pci,drive={id}")),
+    /// Arguments that attach drive `id`; the firmware boots the one with the lowest `rank`, and nothing without one.
+    pub(crate) fn arguments(self, id: &str, rank: Option<u32>) -> Vec<String> {
+        let rank = rank.map(|rank| format!(",bootindex={rank}")).unwrap_or_default();
+        let (controller, disk) = match self {
+            Self::VirtioBlk => (None, format!("virtio-blk-pci,drive={id}")),
             Self::VirtioScsi => {
-                [device(format!("virtio-scsi-pci,id=bus-{id}")), device(format!("scsi-hd,bus=bus-{id}.0,drive={id}"))]
-                    .concat()
+                (Some(format!("virtio-scsi-pci,id=bus-{id}")), format!("scsi-hd,bus=bus-{id}.0,drive={id}"))
             }
-            Self::Nvme => device(format!("nvme,serial={id},drive={id}")),
-            Self::Ahci => {
-                [device(format!("ahci,id=bus-{id}")), device(format!("ide-hd,bus=bus-{id}.0,drive={id}"))].concat()
-            }
-            Self::Usb => {
-                [device(format!("qemu-xhci,id=bus-{id}")), device(format!("usb-storage,bus=bus-{id}.0,drive={id}"))]
-                    .concat()
-            }
-        }
+            Self::Nvme => (None, format!("nvme,serial={id},drive={id}")),
+            Self::Ahci => (Some(format!("ahci,id=bus-{id}")), format!("ide-hd,bus=bus-{id}.0,drive={id}")),
+            Self::Usb => (Some(format!("qemu-xhci,id=bus-{id}")), format!("usb-storage,bus=bus-{id}.0,drive={id}")),
+        };
+        let devices = controller.into_iter().chain([disk + &rank]);
+        devices.flat_map(|device| ["-device".to_owned(), device]).collect()
     }
 }
 

@@ -122,7 +122,8 @@ impl Description {
             .spawn()
             .map_err(|source| VmError::Program { program: QEMU.to_owned(), source })?;
         let mut machine = Machine { child, folder, console: Console::new(log.clone()), forwards, accel: self.accel };
-        machine.wait_until("QEMU's start", Duration::from_secs(20), |machine| machine.monitor_path().exists())?;
+        // The monitor is there before QEMU has looked at all it is told, but answers only afterwards.
+        machine.wait_until("QEMU's start", Duration::from_secs(20), |machine| machine.monitor().is_ok())?;
         Ok(machine)
     }
 
@@ -188,12 +189,12 @@ impl Description {
             let layer = folder.join("disk.qcow2");
             disk::overlay(image, &layer, self.disk_size)?;
             words.extend(disk::drive(&layer, "disk"));
-            words.extend(self.bus.arguments("disk"));
+            words.extend(self.bus.arguments("disk", Some(0)));
         }
         for (number, path) in self.disks.iter().enumerate() {
             let id = format!("extra{number}");
             words.extend(disk::drive(path, &id));
-            words.extend(Bus::VirtioBlk.arguments(&id));
+            words.extend(Bus::VirtioBlk.arguments(&id, None));
         }
         Ok(words)
     }

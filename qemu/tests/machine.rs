@@ -1,18 +1,128 @@
-//! A machine never outlives who started it.
+//! A machine without a system: it ends with its value, and with the process that made it; images are not written to.
 
 mod common;
 
-use common::machine;
-use std::{path::Path, time::Duration};
+use berth_qemu::{
+    disk::Bus,
+    error::VmError,
+    machine::{Description, Machine},
+};
+use common::{judge, machine};
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+const LIMIT: Duration = Duration::from_secs(60);
+/// Tells [`holds_a_machine_until_it_is_killed`] that it is called by the test that kills it.
+const HOLDER: &str = "BERTH_TEST_HOLDER";
+
+fn small(name: &str) -> Description {
+    let mut description = machine(name, None);
+    (description.memory, description.cpus) = (128, 1);
+    description
+}
+
+fn is_alive(process: u32) -> bool {
+    // A zombie is dead: it only waits to be asked.
+    let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+    state.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
+}
 
 #[test]
-fn a_machine_without_a_disk_starts_its_firmware_and_is_gone_when_dropped() {
-    let mut machine = machine("no-disk", None).start().unwrap();
-    machine.wait_for_text("BdsDxe", 0, Duration::from_secs(60)).unwrap();
-    let (process, folder) = (machine.process(), machine.folder().to_owned());
-    assert!(Path::new(&format!("/proc/{process}")).exists());
+fn firmware_speaks_and_nothing_is_left_of_a_dropped_machine() {
+    let mut description = small("no-disk");
+    description.forwards = vec![(0, 2376), (0, 80)];
+    let mut machine = description.start().unwrap();
+    // Without a disk the firmware looks for a network to boot from.
+    machine.wait_for_text("Start PXE", 0, LIMIT).unwrap();
+    let ports = [machine.port(2376).unwrap(), machine.port(80).unwrap()];
+    assert!(ports[0] != 0 && ports[0] != ports[1] && machine.port(81).is_none());
+
+    let from = machine.console().text().len();
     machine.monitor().unwrap().reset().unwrap();
+    machine.wait_for_text("Start PXE", from, LIMIT).unwrap();
+    let error = machine.wait_for_text("login:", 0, Duration::from_millis(300)).unwrap_err();
+    assert!(error.to_string().contains("Start PXE"), "an error shows the console: {error}");
+
+    let (process, folder, console) = (machine.process(), machine.folder().to_owned(), machine.console().clone());
+    assert!(is_alive(process) && folder.is_dir());
     drop(machine);
-    assert!(!Path::new(&format!("/proc/{process}")).exists(), "QEMU is gone");
-    assert!(!folder.exists(), "and so is its folder");
+    assert!(!is_alive(process) && !folder.exists());
+    assert!(console.text().contains("Start PXE"), "the console's file stays");
+}
+
+#[test]
+fn a_machine_that_is_told_to_quit_has_ended_well() {
+    let mut machine = small("quit").start().unwrap();
+    machine.monitor().unwrap().quit().unwrap();
+    assert!(machine.wait_for_end(LIMIT).unwrap().success());
+    let error = machine.wait_for_text("never", 0, LIMIT).unwrap_err();
+    assert!(matches!(error, VmError::Ended { .. }), "{error}");
+}
+
+#[test]
+fn qemus_own_words_are_in_the_error_when_it_does_not_start() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut description = small("taken");
+    description.forwards = vec![(listener.local_addr().unwrap().port(), 80)];
+    let error = description.start().unwrap_err().to_string();
+    assert!(error.contains("Could not set up host forwarding rule"), "{error}");
+    description.image = Some("/nonexistent/image.raw".into());
+    assert!(description.start().unwrap_err().to_string().contains("/nonexistent/image.raw"));
+}
+
+#[test]
+fn every_bus_takes_a_disk_and_images_are_not_written_to() {
+    let dir = tempfile::Builder::new().prefix("a, b=c ").tempdir().unwrap();
+    let (image, further) = (dir.path().join("disk,1.raw"), dir.path().join("further.raw"));
+    for path in [&image, &further] {
+        fs::write(path, vec![7; 1 << 20]).unwrap();
+    }
+    for bus in [Bus::VirtioBlk, Bus::VirtioScsi, Bus::Nvme, Bus::Ahci, Bus::Usb] {
+        let mut description = small("bus");
+        (description.image, description.disk_size, description.bus) = (Some(image.clone()), Some(1 << 30), bus);
+        description.disks = vec![further.clone()];
+        let machine: Machine = description.start().unwrap_or_else(|error| panic!("{bus:?}: {error}"));
+        let layer = machine.folder().join("disk.qcow2");
+        let info = judge("qemu-img", &["info", "-U", "--output=json", layer.to_str().unwrap()]).unwrap();
+        assert!(info.contains("\"virtual-size\": 1073741824"), "{info}");
+    }
+    assert_eq!(fs::read(&image).unwrap(), vec![7; 1 << 20]);
+}
+
+/// Not a test: the process that the next test kills.
+#[test]
+fn holds_a_machine_until_it_is_killed() {
+    if env::var_os(HOLDER).is_none() {
+        return;
+    }
+    let machine = small("held").start().unwrap();
+    println!("\nmachine {}", machine.process());
+    thread::sleep(LIMIT);
+}
+
+#[test]
+fn no_machine_outlives_the_process_that_made_it() {
+    let mut holder = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "holds_a_machine_until_it_is_killed", "--nocapture"])
+        .env(HOLDER, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    let process = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("machine ")?.parse().ok()).unwrap();
+    assert!(is_alive(process));
+    // As the kernel does it when memory is short: the process cannot clean up.
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    let end = Instant::now() + Duration::from_secs(10);
+    while is_alive(process) {
+        assert!(Instant::now() < end, "QEMU {process} is still there");
+        thread::sleep(Duration::from_millis(50));
+    }
 }

@@ -18,14 +18,14 @@ use std::{
 };
 
 /// Longest a machine may take to its readiness, or to its end: emulation on a busy machine is slow.
-pub const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 /// Folder with the outputs of `recipes/docker.toml`, built by the `berth` program that is tested.
-pub fn build() -> PathBuf {
+pub(crate) fn build() -> PathBuf {
     let berth = std::env::var_os("BERTH_BIN")
         .map_or_else(|| root().join("target/x86_64-unknown-linux-gnu/release/berth"), PathBuf::from);
     assert!(berth.exists(), "{} is not there: run ci/build", berth.display());
@@ -45,7 +45,7 @@ pub fn build() -> PathBuf {
 }
 
 /// The one output with this ending.
-pub fn output(folder: &Path, ending: &str) -> PathBuf {
+pub(crate) fn output(folder: &Path, ending: &str) -> PathBuf {
     let found: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -56,23 +56,23 @@ pub fn output(folder: &Path, ending: &str) -> PathBuf {
 }
 
 /// A machine for the built image; its console goes to `target/vm-logs/NAME.log`.
-pub fn machine(name: &str, image: Option<PathBuf>) -> Description {
+pub(crate) fn machine(name: &str, image: Option<PathBuf>) -> Description {
     let accel = accel::choose(std::env::var("BERTH_ACCEL").ok().as_deref()).unwrap();
     let firmware = firmware::find(std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS")).unwrap();
     Description::new(image, accel, firmware, root().join(format!("target/vm-logs/{name}.log")))
 }
 
 #[expect(clippy::disallowed_methods, reason = "certificates are judged by the clock of the day")]
-pub fn pki() -> Pki {
+pub(crate) fn pki() -> Pki {
     berth_qemu::pki::make(SystemTime::now()).unwrap()
 }
 
-pub fn containers(toml: &str) -> Vec<ContainerSpec> {
+pub(crate) fn containers(toml: &str) -> Vec<ContainerSpec> {
     toml::from_str::<HostConfig>(toml).unwrap().containers
 }
 
 /// Runs a program of this machine and returns what it printed; anything but success is an error with all it said.
-pub fn judge(program: &str, arguments: &[&str]) -> Result<String> {
+pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| format!("{program}: run ci/setup"))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{program} {arguments:?}: {}\n{said}", output.status);
@@ -80,7 +80,7 @@ pub fn judge(program: &str, arguments: &[&str]) -> Result<String> {
 }
 
 /// docker's client, against the machine's TLS listener, with the certificates in `certificates`.
-pub fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Result<String> {
+pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Result<String> {
     let port = machine.port(2376).context("docker's port is not forwarded")?;
     let output = Command::new("docker")
         .args(arguments)
@@ -96,7 +96,7 @@ pub fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Res
 }
 
 /// Body of an HTTP answer from the guest's port.
-pub fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
+pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
     let outside = machine.port(port).context("port is not forwarded")?;
     let mut stream = TcpStream::connect(("127.0.0.1", outside))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -110,7 +110,7 @@ pub fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
 }
 
 /// Copies one partition of `image` into a file of its own.
-pub fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
+pub(crate) fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
     let info = judge("sgdisk", &["-i", &number.to_string(), image.to_str().context("path")?])?;
     let sector = |what: &str| -> Result<u64> {
         let line = info.lines().find(|line| line.starts_with(what)).with_context(|| format!("{what} in {info}"))?;
