@@ -60,6 +60,12 @@ impl Fetcher {
         &self.store
     }
 
+    /// Whether it may use the network.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        self.settings.network
+    }
+
     /// The blob of `job`, from the store or the first mirror that serves it. A transfer that broke off, now or in an
     /// earlier run, is taken up where it ended; wrong content is thrown away and asked for once more.
     ///

@@ -4,6 +4,7 @@ use super::{error::DebianError, mirrors::Mirrors};
 use berth_fetch::{
     fetcher::{Fetcher, Job},
     progress::Progress,
+    settings::Network,
     store::{Blob, Want},
     url::Url,
 };
@@ -45,7 +46,12 @@ pub fn fetch_debs(
         // A package that is in the store needs no mirror: an offline build works without an APT configuration.
         let stored = fetcher.store().get(deb.want).map_err(DebianError::Fetch)?.is_some();
         if !stored && !by_suite.contains_key(deb.suite) {
-            by_suite.insert(deb.suite, mirrors.of_suite(deb.suite)?);
+            let urls = match mirrors.of_suite(deb.suite) {
+                // Offline, the list of all that is missing says more than the lack of a mirror.
+                Err(DebianError::NoMirror { .. }) if fetcher.network() == Network::Offline => Vec::new(),
+                urls => urls?,
+            };
+            by_suite.insert(deb.suite, urls);
         }
         let bases = by_suite.get(deb.suite).map(Vec::as_slice).unwrap_or_default();
         let urls = bases.iter().map(|base| base.join(deb.file)).collect();

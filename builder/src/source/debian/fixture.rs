@@ -34,8 +34,21 @@ pub(crate) struct KeySpec {
     /// Sign with a subkey of this life (0: unlimited).
     pub(crate) subkey: Option<u64>,
     pub(crate) may_sign: bool,
-    pub(crate) revoked: bool,
+    pub(crate) flaw: Option<Flaw>,
     pub(crate) algorithm: Algorithm,
+}
+
+/// What makes a key worthless.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Flaw {
+    Revoked,
+    SubkeyRevoked,
+    /// The subkey does not say that it belongs to the primary key.
+    SubkeyUnwilling,
+    /// The primary key has said nothing valid about the subkey.
+    SubkeyUnbound,
+    /// Nothing says whose key it is.
+    NoUser,
 }
 
 /// Debian's archives use both.
@@ -46,7 +59,7 @@ pub(crate) enum Algorithm {
 }
 
 pub(crate) const GOOD: KeySpec =
-    KeySpec { seed: 1, life: None, subkey: None, may_sign: true, revoked: false, algorithm: Algorithm::Ed25519 };
+    KeySpec { seed: 1, life: None, subkey: None, may_sign: true, flaw: None, algorithm: Algorithm::Ed25519 };
 
 pub(crate) struct TestKey {
     primary: SecretKey,
@@ -94,7 +107,7 @@ impl TestKey {
         let mut own = config(&primary, SignatureType::CertPositive, hash, CREATED);
         describe(&mut own, spec.life, spec.may_sign && spec.subkey.is_none());
         let own = own.sign_certification(&primary, &public, &password, Tag::UserId, &user).unwrap();
-        let revocations = spec.revoked.then(|| {
+        let revocations = (spec.flaw == Some(Flaw::Revoked)).then(|| {
             config(&primary, SignatureType::KeyRevocation, hash, CREATED + DAY).sign_key(&primary, &password, &public)
         });
         let subkey = spec.subkey.and_then(|_| made.secret_subkeys.into_iter().next()).map(|subkey| subkey.key);
@@ -103,14 +116,24 @@ impl TestKey {
             let back = back.sign_primary_key_binding(subkey, subkey.public_key(), &password, &public).unwrap();
             let mut binding = config(&primary, SignatureType::SubkeyBinding, hash, CREATED);
             describe(&mut binding, spec.subkey, spec.may_sign);
-            binding
-                .hashed_subpackets
-                .push(Subpacket::regular(SubpacketData::EmbeddedSignature(Box::new(back))).unwrap());
-            let binding = binding.sign_subkey_binding(&primary, &public, &password, subkey.public_key()).unwrap();
-            SignedPublicSubKey::new(subkey.public_key().clone(), vec![binding])
+            if spec.flaw != Some(Flaw::SubkeyUnwilling) {
+                let back = SubpacketData::EmbeddedSignature(Box::new(back));
+                binding.hashed_subpackets.push(Subpacket::regular(back).unwrap());
+            }
+            let bind = |binding: SignatureConfig| match spec.flaw {
+                Some(Flaw::SubkeyUnbound) => binding.sign_subkey_binding(&primary, &public, &password, &public),
+                _ => binding.sign_subkey_binding(&primary, &public, &password, subkey.public_key()),
+            };
+            let mut signatures = vec![bind(binding).unwrap()];
+            if spec.flaw == Some(Flaw::SubkeyRevoked) {
+                let revocation = config(&primary, SignatureType::SubkeyRevocation, hash, CREATED + DAY);
+                signatures.push(bind(revocation).unwrap());
+            }
+            SignedPublicSubKey::new(subkey.public_key().clone(), signatures)
         });
         let revocations = revocations.into_iter().map(Result::unwrap).collect();
-        let details = SignedKeyDetails::new(revocations, vec![], vec![SignedUser::new(user, vec![own])], vec![]);
+        let users = if spec.flaw == Some(Flaw::NoUser) { vec![] } else { vec![SignedUser::new(user, vec![own])] };
+        let details = SignedKeyDetails::new(revocations, vec![], users, vec![]);
         let public = SignedPublicKey::new(public, details, bound.into_iter().collect());
         Self { primary, subkey, public }
     }

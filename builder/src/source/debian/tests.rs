@@ -5,7 +5,7 @@ use super::{
     date::Date,
     debs::{DebRef, fetch_debs},
     error::DebianError,
-    fixture::{Algorithm, CREATED, Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
+    fixture::{Algorithm, CREATED, Fixture, Flaw, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
     keyring::{Keyring, Refusal},
     mirrors::Mirrors,
     packages,
@@ -84,8 +84,15 @@ fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
         let reason = judged(&key.binary(), &key.sign(TEXT), "EXPKEYSIG");
         assert!(matches!(reason, Refusal::Expired { .. }), "{reason}");
     }
-    let key = TestKey::new(KeySpec { revoked: true, ..GOOD });
-    assert!(matches!(judged(&key.binary(), &key.sign(TEXT), "REVKEYSIG"), Refusal::Revoked { .. }));
+    for (flaw, subkey) in [(Flaw::Revoked, None), (Flaw::Revoked, Some(0)), (Flaw::SubkeyRevoked, Some(0))] {
+        let key = TestKey::new(KeySpec { flaw: Some(flaw), subkey, ..GOOD });
+        assert!(matches!(judged(&key.binary(), &key.sign(TEXT), "REVKEYSIG"), Refusal::Revoked { .. }));
+    }
+    for flaw in [Flaw::SubkeyUnwilling, Flaw::SubkeyUnbound, Flaw::NoUser] {
+        let key = TestKey::new(KeySpec { flaw: Some(flaw), subkey: Some(0), ..GOOD });
+        assert!(!gpgv(&key.binary(), &key.sign(TEXT)).contains(&"GOODSIG".to_owned()) || flaw == Flaw::NoUser);
+        assert!(matches!(refusal(&key.binary(), &key.sign(TEXT)), Refusal::Unbound { .. }));
+    }
 
     // What gpgv leaves to its caller.
     for subkey in [None, Some(0)] {
@@ -284,6 +291,10 @@ fn packages_are_fetched_as_they_were_locked_or_not_at_all() {
     assert_eq!(std::fs::read(&fetch(&mirrors, deb).unwrap()[0].path).unwrap(), b"a");
     // Once it is in the store, nobody needs to be asked.
     fetch(&Mirrors::Host(vec![]), deb).unwrap();
-    let other = DebRef { want: Want { size: 2, ..want }, ..deb };
-    assert!(matches!(fetch(&Mirrors::Host(vec![]), other), Err(DebianError::NoMirror { .. })));
+    let other = DebRef { want: Want { size: 2, sha256: super::fixture::hex(b"bb").parse().unwrap() }, ..deb };
+    let offline = fetch(&Mirrors::Host(vec![]), other).unwrap_err();
+    assert!(offline.to_string().contains("not in the cache: a"), "{offline}");
+    let online = Fetcher::new(bench.fetcher.store().clone(), Settings::new(Network::Online, None));
+    let error = fetch_debs(&online, &Mirrors::Host(vec![]), &[other], &Silent).unwrap_err();
+    assert!(matches!(error, DebianError::NoMirror { .. }), "{error}");
 }
