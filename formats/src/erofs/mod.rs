@@ -12,10 +12,10 @@
 //!
 //! - A file's content begins at a block boundary, so an unchanged file has unchanged blocks.
 //! - Referring inodes change with every version, since the addresses in them do. Few bytes of content should lie among
-//!   them: a file's tail is put behind its inode only up to [`TAIL_MAX`], which costs 0.5 % of size against putting all.
-//! - Self-contained inodes are packed in tree order with a short memory ([`pack`](self)): a change moves its neighbours
+//!   them: a file's tail is put behind its inode only up to [`TAIL_MAX`], which costs 0.4 % of size against putting all (Debian's files).
+//! - Self-contained inodes are packed in tree order with a short memory (`pack`): a change moves its neighbours
 //!   only, some blocks later all is as before.
-//! - Zeros: pieces of large files are left out ([`chunks`](self)), and are a hole when mounted.
+//! - Zeros: pieces of large files are left out (`chunks`), and are a hole when mounted.
 
 mod chunks;
 mod copy;

@@ -12,6 +12,8 @@ use std::{fs::File, io, os::unix::fs::FileExt};
 /// Bytes of a cluster.
 pub const CLUSTER: u64 = 1 << 16;
 const CLUSTER_LEN: usize = 1 << 16;
+/// Clusters written at once: they follow each other in the file, wherever they lie on the disk.
+const BATCH: usize = 4;
 /// QEMU counts disks in sectors.
 const SECTOR: u64 = 512;
 /// The L1 table may have 32 MiB.
@@ -71,13 +73,18 @@ pub fn write(raw: &File, out: &File) -> Result<Written, Error> {
     out.set_len(0).and_then(|()| out.set_len(file_size)).map_err(writing(0))?;
     layout.tables(|bytes, offset| out.write_all_at(bytes, offset).map_err(writing(offset)))?;
 
-    let buffer = || vec![0; CLUSTER_LEN];
-    workers::each(layout.data().len(), workers::per_cpu(), buffer, |buffer, number| {
-        let (from, to) = (layout.data()[number] * CLUSTER, layout.data_offset(number));
-        // The disk may end within its last cluster; the file does not.
-        let len = usize::try_from(size - from).unwrap_or(CLUSTER_LEN).min(CLUSTER_LEN);
-        raw.read_exact_at(&mut buffer[..len], from).map_err(reading(from))?;
-        out.write_all_at(&buffer[..len], to).map_err(writing(to))
+    let batches: Vec<_> = layout.data().chunks(BATCH).collect();
+    let buffer = || vec![0; BATCH * CLUSTER_LEN];
+    workers::each(batches.len(), workers::per_cpu(), buffer, |buffer, number| {
+        let mut filled = 0;
+        for from in batches[number].iter().map(|cluster| cluster * CLUSTER) {
+            // The disk may end within its last cluster; the file does not, its end is zeros.
+            let len = usize::try_from(size - from).unwrap_or(CLUSTER_LEN).min(CLUSTER_LEN);
+            raw.read_exact_at(&mut buffer[filled..filled + len], from).map_err(reading(from))?;
+            filled += len;
+        }
+        let to = layout.data_offset(number * BATCH);
+        out.write_all_at(&buffer[..filled], to).map_err(writing(to))
     })?;
     Ok(Written { size: file_size })
 }
