@@ -1,1 +1,52 @@
-//! Preloaded images and declared containers.
+//! Preloaded images and declared containers: brings an engine to what the image and the machine's configuration say.
+//!
+//! A program of its own (`/usr/lib/berth/workload`), run once per boot when the engine is ready: what an engine answers is parsed
+//! here, not in PID 1. From then on the engine's own restart policy keeps containers running.
+
+pub mod docker;
+pub mod engine;
+pub mod http;
+pub mod order;
+pub mod reconcile;
+
+pub use engine::{Engine, EngineError};
+pub use reconcile::{Report, reconcile};
+
+use crate::{
+    fault::{At, Failure},
+    host::identity,
+};
+use berth_contract::{container::ContainerSpec, engine::EngineKind, image_spec::ImageSpec, paths};
+use docker::Docker;
+use serde::de::DeserializeOwned;
+use std::{fs, path::Path};
+
+/// Does all of it. Returns what is wrong with required containers and preloaded images, one sentence each.
+///
+/// # Errors
+/// When what is declared cannot be read, or what has been done cannot be reported.
+pub fn run() -> Result<Vec<String>, Failure> {
+    let image: ImageSpec = read_json(paths::IMAGE_SPEC)?;
+    let containers: Vec<ContainerSpec> = read_json(paths::CONTAINERS)?;
+    let report = match image.engine.as_ref().map(|engine| engine.kind) {
+        Some(EngineKind::Docker) => {
+            reconcile(&Docker::new(Path::new(paths::DOCKER_SOCKET)), &image.images, &containers, Path::new(paths::VAR))
+        }
+        found => {
+            if containers.is_empty() && image.images.is_empty() {
+                Report::default()
+            } else {
+                let found = found.map_or("none".to_owned(), |kind| kind.to_string());
+                return Err(format!("declared containers and images need the engine docker, found {found}").into());
+            }
+        }
+    };
+    let status = serde_json::to_vec(&report.containers)?;
+    identity::store(Path::new(paths::CONTAINERS_STATUS), &status, 0o644)?;
+    Ok(report.faults)
+}
+
+fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
+    let bytes = fs::read(path).at("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("{path}: {error}").into())
+}

@@ -1,0 +1,234 @@
+//! docker's HTTP API (docs.docker.com/reference/api/engine), without a version in the path: the daemon's own.
+
+use super::{
+    engine::{Engine, EngineError, Existing, LABEL},
+    http::{self, Body, Response, encoded},
+};
+use berth_contract::container::{ContainerRestart, ContainerSpec, PortSpec, Protocol};
+use serde_json::{Map, Value, json};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Seconds from SIGTERM to SIGKILL for a container that is replaced.
+const STOP_SECONDS: u32 = 10;
+
+/// dockerd behind its Unix socket.
+#[derive(Debug)]
+pub struct Docker {
+    socket: PathBuf,
+}
+
+impl Docker {
+    /// The daemon that listens there.
+    #[must_use]
+    pub fn new(socket: &Path) -> Self {
+        Self { socket: socket.to_owned() }
+    }
+
+    /// Asks; a status that is not expected is an error with docker's own message.
+    fn ask(&self, method: &str, target: &str, body: Body<'_>, expected: &[u16]) -> Result<Response, EngineError> {
+        let asked = || format!("{method} {}", target.split('?').next().unwrap_or_default());
+        let response = http::request(&self.socket, method, target, body)
+            .map_err(|source| EngineError::Http { asked: asked(), source })?;
+        if expected.contains(&response.status) {
+            return Ok(response);
+        }
+        Err(EngineError::Refused { asked: asked(), status: response.status, message: message(&response.body) })
+    }
+
+    fn get(&self, target: &str) -> Result<Option<Value>, EngineError> {
+        let response = self.ask("GET", target, Body::Empty, &[200, 404])?;
+        if response.status == 404 {
+            return Ok(None);
+        }
+        let asked = || format!("GET {target}");
+        serde_json::from_slice(&response.body).map(Some).map_err(|error| EngineError::Answer {
+            asked: asked(),
+            wanted: "JSON",
+            found: error.to_string(),
+        })
+    }
+
+    fn post(&self, target: &str, expected: &[u16]) -> Result<(), EngineError> {
+        self.ask("POST", target, Body::Empty, expected).map(drop)
+    }
+}
+
+impl Engine for Docker {
+    fn image_id(&self, image: &str) -> Result<Option<String>, EngineError> {
+        let target = format!("/images/{}/json", encoded(image));
+        match self.get(&target)? {
+            None => Ok(None),
+            Some(found) => match found["Id"].as_str() {
+                Some(id) => Ok(Some(id.to_owned())),
+                None => {
+                    Err(EngineError::Answer { asked: target, wanted: "an image with an Id", found: found.to_string() })
+                }
+            },
+        }
+    }
+
+    fn import(&self, archive: &Path) -> Result<(), EngineError> {
+        let unreadable = |source| EngineError::Archive { path: archive.to_owned(), source };
+        let mut file = File::open(archive).map_err(unreadable)?;
+        let size = file.metadata().map_err(unreadable)?.len();
+        let target = "/images/load?quiet=1";
+        let response = self.ask("POST", target, Body::Tar(&mut file, size), &[200])?;
+        // Progress, one JSON object a line; a failure comes with status 200.
+        let lines = response.body.split(|&byte| byte == b'\n');
+        let failure = lines
+            .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
+            .find_map(|line| line["error"].as_str().map(str::to_owned));
+        match failure {
+            Some(message) => Err(EngineError::Refused { asked: "POST /images/load".to_owned(), status: 200, message }),
+            None => Ok(()),
+        }
+    }
+
+    fn tag(&self, image_id: &str, name: &str) -> Result<(), EngineError> {
+        let (repository, tag) = repository_and_tag(name);
+        self.post(
+            &format!("/images/{}/tag?repo={}&tag={}", encoded(image_id), encoded(repository), encoded(tag)),
+            &[201],
+        )
+    }
+
+    fn ours(&self) -> Result<Vec<Existing>, EngineError> {
+        let filters = json!({ "label": [LABEL] }).to_string();
+        let list = self.get(&format!("/containers/json?all=1&filters={}", encoded(&filters)))?.unwrap_or_default();
+        let Some(list) = list.as_array() else {
+            return Err(EngineError::Answer {
+                asked: "GET /containers/json".to_owned(),
+                wanted: "a list",
+                found: list.to_string(),
+            });
+        };
+        Ok(list
+            .iter()
+            .filter_map(|one| {
+                Some(Existing {
+                    name: one["Names"][0].as_str()?.trim_start_matches('/').to_owned(),
+                    label: one["Labels"][LABEL].as_str().map(str::to_owned),
+                    status: one["State"].as_str().unwrap_or_default().to_owned(),
+                    ..Existing::default()
+                })
+            })
+            .collect())
+    }
+
+    fn inspect(&self, name: &str) -> Result<Option<Existing>, EngineError> {
+        let found = self.get(&format!("/containers/{}/json", encoded(name)))?;
+        Ok(found.map(|found| {
+            let state = &found["State"];
+            Existing {
+                name: name.to_owned(),
+                label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
+                status: state["Status"].as_str().unwrap_or_default().to_owned(),
+                exit_code: state["ExitCode"].as_i64().unwrap_or(0),
+                error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),
+            }
+        }))
+    }
+
+    fn create(&self, spec: &ContainerSpec, label: &str) -> Result<(), EngineError> {
+        let target = format!("/containers/create?name={}", encoded(&spec.name));
+        let body = create_body(spec, label).to_string();
+        self.ask("POST", &target, Body::Json(body.as_bytes()), &[201]).map(drop)
+    }
+
+    fn start(&self, name: &str) -> Result<(), EngineError> {
+        self.post(&format!("/containers/{}/start", encoded(name)), &[204, 304])
+    }
+
+    fn remove(&self, name: &str) -> Result<(), EngineError> {
+        let name = encoded(name);
+        self.post(&format!("/containers/{name}/stop?t={STOP_SECONDS}"), &[204, 304, 404])?;
+        self.ask("DELETE", &format!("/containers/{name}?v=1&force=1"), Body::Empty, &[204, 404]).map(drop)
+    }
+}
+
+/// `{"message": "..."}`, or whatever it is.
+fn message(body: &[u8]) -> String {
+    let json: Option<Value> = serde_json::from_slice(body).ok();
+    let message = json.and_then(|json| json["message"].as_str().map(str::to_owned));
+    message.unwrap_or_else(|| String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned())
+}
+
+/// A registry's port is no tag.
+fn repository_and_tag(name: &str) -> (&str, &str) {
+    match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (name, "latest"),
+    }
+}
+
+/// What docker is asked to make. Absent keys are docker's defaults, or the image's.
+fn create_body(spec: &ContainerSpec, label: &str) -> Value {
+    let mut body = Map::new();
+    body.insert("Image".to_owned(), json!(spec.image));
+    body.insert("Labels".to_owned(), json!({ LABEL: label }));
+    body.insert("Env".to_owned(), spec.env.iter().map(|(key, value)| format!("{key}={value}")).collect());
+    if !spec.command.is_empty() {
+        body.insert("Cmd".to_owned(), json!(spec.command));
+    }
+    let exposed: Map<String, Value> = spec.ports.iter().map(|port| (port_key(port), json!({}))).collect();
+    body.insert("ExposedPorts".to_owned(), Value::Object(exposed));
+    for (key, value) in
+        [("Entrypoint", json!(spec.entrypoint)), ("User", json!(spec.user)), ("WorkingDir", json!(spec.workdir))]
+    {
+        if !value.is_null() {
+            body.insert(key.to_owned(), value);
+        }
+    }
+    body.insert("HostConfig".to_owned(), host_config(spec));
+    Value::Object(body)
+}
+
+fn host_config(spec: &ContainerSpec) -> Value {
+    let mut bindings: Map<String, Value> = Map::new();
+    for port in &spec.ports {
+        let address = port.address.map(|address| address.to_string()).unwrap_or_default();
+        let binding = json!({ "HostIp": address, "HostPort": port.host.to_string() });
+        if let Value::Array(list) = bindings.entry(port_key(port)).or_insert_with(|| json!([])) {
+            list.push(binding);
+        }
+    }
+    let restart = match spec.restart {
+        ContainerRestart::Always => "always",
+        ContainerRestart::OnFailure => "on-failure",
+        ContainerRestart::No => "no",
+    };
+    json!({
+        "NetworkMode": spec.network.to_string(),
+        "PortBindings": bindings,
+        "Binds": spec.volumes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "Memory": spec.memory.map_or(0, |size| size.0),
+        "NanoCpus": spec.cpus.map_or(0, nano_cpus),
+        "RestartPolicy": { "Name": restart },
+        "ReadonlyRootfs": spec.read_only,
+        "Privileged": spec.privileged,
+        "CapAdd": spec.cap_add,
+        "CapDrop": spec.cap_drop,
+    })
+}
+
+/// Billionths of a CPU. They are to CPUs what nanoseconds are to seconds.
+fn nano_cpus(cpus: f64) -> u64 {
+    let nanos = Duration::try_from_secs_f64(cpus).map(|time| time.as_nanos());
+    nanos.ok().and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0)
+}
+
+fn port_key(port: &PortSpec) -> String {
+    let protocol = match port.protocol {
+        Protocol::Tcp => "tcp",
+        Protocol::Udp => "udp",
+    };
+    format!("{}/{protocol}", port.container)
+}
+
+#[cfg(test)]
+#[path = "docker_tests.rs"]
+mod tests;

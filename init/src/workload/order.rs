@@ -1,0 +1,53 @@
+//! Which container comes before which: one whose network another uses comes first.
+
+use berth_contract::container::{ContainerSpec, NetworkMode};
+
+/// The declared containers in an order in which they can be made, and those that wait for each other in a circle.
+#[must_use]
+pub fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&ContainerSpec>) {
+    let (mut ordered, mut left): (Vec<&ContainerSpec>, Vec<&ContainerSpec>) = (Vec::new(), specs.iter().collect());
+    loop {
+        // One that is not declared is somebody else's, and not waited for.
+        let waits =
+            |spec: &&ContainerSpec| network_of(spec).is_some_and(|name| left.iter().any(|other| other.name == name));
+        let (waiting, free): (Vec<_>, Vec<_>) = left.iter().copied().partition(waits);
+        if free.is_empty() {
+            return (ordered, waiting);
+        }
+        ordered.extend(free);
+        left = waiting;
+    }
+}
+
+/// The container whose network it uses.
+#[must_use]
+pub fn network_of(spec: &ContainerSpec) -> Option<&str> {
+    match &spec.network {
+        NetworkMode::Container(name) => Some(name),
+        NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_come_before_those_who_use_them() {
+        let spec = |text: &str| -> ContainerSpec {
+            let (name, network) = text.split_once(' ').unwrap();
+            toml::from_str(&format!("name = '{name}'\nimage = 'x'\nnetwork = '{network}'")).unwrap()
+        };
+        for (specs, ordered, circle) in [
+            (&["a bridge", "b host"][..], "ab", ""),
+            (&["a container:b", "b container:c", "c none"], "cba", ""),
+            (&["a container:elsewhere", "b bridge"], "ab", ""),
+            (&["a container:b", "b container:a", "c container:c", "d bridge", "e container:a"], "d", "abce"),
+        ] {
+            let specs: Vec<ContainerSpec> = specs.iter().map(|text| spec(text)).collect();
+            let names = |specs: Vec<&ContainerSpec>| specs.iter().map(|spec| spec.name.as_str()).collect::<String>();
+            let (found, stuck) = in_order(&specs);
+            assert_eq!((names(found).as_str(), names(stuck).as_str()), (ordered, circle));
+        }
+    }
+}

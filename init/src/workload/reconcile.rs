@@ -1,0 +1,178 @@
+//! From what there is to what shall be: images, then containers.
+
+use super::{
+    engine::{Engine, EngineError, Existing},
+    order::{in_order, network_of},
+};
+use berth_contract::{
+    container::{ContainerRestart, ContainerSpec},
+    control::ContainerStatus,
+    digest::Sha256,
+    image_spec::PreloadedImage,
+};
+use sha2::Digest;
+use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
+
+/// A container that cannot run, with a wrong command say, ends within this time after its start.
+const SETTLING: Duration = Duration::from_millis(300);
+/// State of a container that could not be started.
+const FAILED: &str = "failed";
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Every declared container.
+    pub containers: Vec<ContainerStatus>,
+    /// What is wrong with required containers and with images, one sentence each.
+    pub faults: Vec<String>,
+}
+
+/// Why a container is not as declared.
+#[derive(Debug, thiserror::Error)]
+enum Fault {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error("image {0:?}: expected one that is preloaded or was pulled before, found none")]
+    NoImage(String),
+    #[error("a container of this name was made by somebody else; rename or remove it")]
+    Foreign,
+    #[error("waits for its own network: container:{0}")]
+    Circle(String),
+    #[error("needs the network of {0}, which does not run")]
+    NoNetwork(String),
+    #[error("cannot create {path}: {source}")]
+    Volume { path: String, source: std::io::Error },
+    #[error("ended with status {0}")]
+    Ended(i64),
+    #[error("{0}")]
+    NotStarted(String),
+    #[error("is {0} after its start")]
+    NotRunning(String),
+}
+
+/// Imports what is missing, makes what is new or has changed, removes what is no longer declared, and starts the rest. Host
+/// directories of volumes are made below `var`. One container's failure does not keep the others from running.
+pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], declared: &[ContainerSpec], var: &Path) -> Report {
+    let mut report = Report::default();
+    for image in images {
+        if let Err(error) = import(engine, image) {
+            report.faults.push(format!("image {}: {error}", image.name));
+        }
+    }
+    if let Err(error) = remove_undeclared(engine, declared) {
+        report.faults.push(format!("containers that are no longer declared: {error}"));
+    }
+    let (ordered, circle) = in_order(declared);
+    let mut labels: BTreeMap<&str, String> = BTreeMap::new();
+    let mut outcomes: Vec<(&ContainerSpec, Result<(), Fault>)> = Vec::new();
+    for spec in ordered {
+        let outcome = bring_up(engine, spec, declared, &labels, var);
+        let started = outcome.map(|label| drop(labels.insert(&spec.name, label)));
+        outcomes.push((spec, started));
+    }
+    outcomes.extend(
+        circle.into_iter().map(|spec| (spec, Err(Fault::Circle(network_of(spec).unwrap_or_default().to_owned())))),
+    );
+    if !labels.is_empty() {
+        thread::sleep(SETTLING);
+    }
+    for (spec, outcome) in outcomes {
+        let (state, fault) = match outcome.and_then(|()| settled(engine, spec)) {
+            Ok(state) => (state, None),
+            Err(fault) => (FAILED.to_owned(), Some(fault.to_string())),
+        };
+        report
+            .faults
+            .extend(fault.iter().filter(|_| spec.required).map(|fault| format!("container {}: {fault}", spec.name)));
+        let (name, image) = (spec.name.clone(), spec.image.clone());
+        report.containers.push(ContainerStatus { name, image, required: spec.required, state, error: fault });
+    }
+    report
+}
+
+fn import(engine: &dyn Engine, image: &PreloadedImage) -> Result<(), EngineError> {
+    let is = |name: &str| engine.image_id(name);
+    if is(&image.name)?.as_ref() == Some(&image.image_id) {
+        return Ok(());
+    }
+    if is(&image.image_id)?.is_none() {
+        engine.import(Path::new(&image.archive))?;
+    }
+    // An archive may carry another name, or none; an engine may count ids in another way, and then the archive's name stands.
+    if is(&image.name)?.as_ref() != Some(&image.image_id) && is(&image.image_id)?.is_some() {
+        engine.tag(&image.image_id, &image.name)?;
+    }
+    match is(&image.name)? {
+        Some(_) => Ok(()),
+        None => Err(EngineError::Answer {
+            asked: format!("import of {}", image.archive),
+            wanted: "an image of this name",
+            found: "none".to_owned(),
+        }),
+    }
+}
+
+fn remove_undeclared(engine: &dyn Engine, declared: &[ContainerSpec]) -> Result<(), EngineError> {
+    let ours = engine.ours()?;
+    let undeclared = ours.iter().filter(|one| !declared.iter().any(|spec| spec.name == one.name));
+    undeclared.map(|one| engine.remove(&one.name)).collect()
+}
+
+/// Makes the container what it shall be, and starts it. Returns its label.
+fn bring_up(
+    engine: &dyn Engine,
+    spec: &ContainerSpec,
+    declared: &[ContainerSpec],
+    labels: &BTreeMap<&str, String>,
+    var: &Path,
+) -> Result<String, Fault> {
+    let network = match network_of(spec).filter(|name| declared.iter().any(|other| other.name == *name)) {
+        None => "",
+        Some(name) => labels.get(name).ok_or_else(|| Fault::NoNetwork(name.to_owned()))?,
+    };
+    let image_id = engine.image_id(&spec.image)?.ok_or_else(|| Fault::NoImage(spec.image.clone()))?;
+    let label = label(spec, &image_id, network);
+    match engine.inspect(&spec.name)? {
+        Some(Existing { label: Some(found), .. }) if found == label => {}
+        Some(Existing { label: None, .. }) => return Err(Fault::Foreign),
+        existing => {
+            if existing.is_some() {
+                engine.remove(&spec.name)?;
+            }
+            make_directories(spec, var)?;
+            engine.create(spec, &label)?;
+        }
+    }
+    engine.start(&spec.name)?;
+    Ok(label)
+}
+
+/// Digest of all that makes a container what it is: its declaration, its image, and the container whose network it has, because
+/// an engine ties it to that one container and not to the name.
+fn label(spec: &ContainerSpec, image_id: &str, network: &str) -> String {
+    let declaration = serde_json::to_string(spec).unwrap_or_default();
+    let text = [&declaration, image_id, network].join("\n");
+    Sha256(sha2::Sha256::digest(text).into()).to_string()
+}
+
+fn make_directories(spec: &ContainerSpec, var: &Path) -> Result<(), Fault> {
+    let below_var =
+        spec.volumes.iter().map(|volume| &volume.source).filter(|source| Path::new(source).starts_with(var));
+    below_var
+        .filter(|source| !Path::new(source).exists())
+        .try_for_each(|path| fs::create_dir_all(path).map_err(|source| Fault::Volume { path: path.clone(), source }))
+}
+
+/// The state of a container that was started a moment ago, if it is as it should be.
+fn settled(engine: &dyn Engine, spec: &ContainerSpec) -> Result<String, Fault> {
+    let Some(found) = engine.inspect(&spec.name)? else { return Err(Fault::NotRunning("gone".to_owned())) };
+    let Existing { status, exit_code, error, .. } = found;
+    match (status.as_str(), error) {
+        ("running", _) => Ok(status),
+        (_, Some(error)) => Err(Fault::NotStarted(error)),
+        // It has done what it was started for.
+        ("exited", None) if exit_code == 0 && spec.restart != ContainerRestart::Always => Ok(status),
+        ("exited" | "restarting", None) => Err(Fault::Ended(exit_code)),
+        _ => Err(Fault::NotRunning(status)),
+    }
+}
