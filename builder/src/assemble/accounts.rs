@@ -5,7 +5,7 @@ use super::{
     error::AssembleError,
     sysusers,
 };
-use crate::tree::{Node, Tree, Verdict};
+use crate::tree::{Node, Show, Tree, Verdict};
 use std::sync::Arc;
 
 /// A line of passwd(5).
@@ -108,7 +108,7 @@ pub(super) fn apply(tree: &mut Tree, declared: &[Declaration], origin: &Arc<str>
     let file = |own: &'static [u8], master: &'static [u8], fallback: &str| {
         for path in [own, master] {
             if let Some(text) = declaration::text(tree, path)? {
-                return Ok((String::from_utf8_lossy(path).into_owned(), text));
+                return Ok((Show(path).to_string(), text));
             }
         }
         Ok::<_, AssembleError>(("the built-in accounts".to_owned(), fallback.to_owned()))

@@ -49,7 +49,7 @@ pub enum AssembleError {
     },
     /// Two files of one path, or a path that cannot be.
     #[error("{0}{hint}", hint = tree_hint(.0))]
-    Tree(#[from] TreeError),
+    Tree(TreeError),
     /// A maintainer script that is not covered.
     #[error("{0}")]
     Script(Box<UncoveredScript>),
@@ -83,6 +83,13 @@ pub enum AssembleError {
     LoaderCache(#[from] LdCacheError),
 }
 
+/// The tree's error is said in full, so it is no cause besides.
+impl From<TreeError> for AssembleError {
+    fn from(error: TreeError) -> Self {
+        Self::Tree(error)
+    }
+}
+
 /// A maintainer script that is not covered, and what to say about it.
 #[derive(Debug)]
 pub struct UncoveredScript {
@@ -113,10 +120,10 @@ impl fmt::Display for UncoveredScript {
         }
         // A name with a dot has to be quoted in TOML.
         let quote = if self.package.contains(['.', '+']) { "\"" } else { "" };
-        let name = &self.package;
         write!(
             f,
-            "hint: scripts never run; if the image does not need what this one does, say so in the recipe: scripts.{quote}{name}{quote} = \"ignore\" (in no table), and declare in an overlay what it does need"
+            "hint: scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, below [scripts]: {quote}{}{quote} = \"ignore\"",
+            self.package
         )
     }
 }

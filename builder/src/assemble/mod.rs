@@ -87,7 +87,9 @@ pub struct Assembled {
     pub warnings: Vec<String>,
 }
 
-/// Where systemd-boot-efi keeps its files, and what they are called in messages.
+/// Folder of systemd-boot-efi: nothing of it is for the root file system.
+const BOOT_FOLDER: &[u8] = b"usr/lib/systemd/boot";
+/// Where it keeps its files, and what they are called in messages.
 const STUB: (&str, &str) = ("usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd's EFI stub");
 const BOOT_LOADER: (&str, &str) = ("usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot");
 
@@ -111,6 +113,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     }
     let stub = take_part(&mut tree, STUB)?;
     let systemd_boot = take_part(&mut tree, BOOT_LOADER)?;
+    tree.remove(BOOT_FOLDER);
     let kernel = kernel::take(&mut tree)?;
 
     // What is read from files that the recipe may drop comes before they are dropped, what lists files after.
@@ -154,7 +157,10 @@ fn cover(
         let found = match (scripts::cover(&package.name, scripts), rules.get(&package.name).map(|rule| rule.value)) {
             (found, Some(ScriptRule::Ignore)) => {
                 if let (Ok(_), Some(rule)) = (found, rules.get(&package.name)) {
-                    warnings.push(format!("{}: scripts.{}: its scripts are covered without this", rule.place, package.name));
+                    warnings.push(format!(
+                        "{}: scripts.{}: its scripts are covered without this",
+                        rule.place, package.name
+                    ));
                 }
                 continue;
             }

@@ -26,6 +26,7 @@ const IGNORED: &[(&str, &str)] = &[
     ("db_fset", "debconf"),
     ("db_get", "debconf: the default is taken"),
     ("db_go", "debconf"),
+    ("db_metaget", "debconf"),
     ("db_input", "debconf: nothing is asked"),
     ("db_purge", "debconf"),
     ("db_reset", "debconf"),

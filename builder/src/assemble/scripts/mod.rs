@@ -15,6 +15,7 @@ mod debhelper;
 mod fold;
 mod line;
 mod parse;
+mod reviewed;
 mod table;
 mod triggers;
 
@@ -102,7 +103,7 @@ fn one(package: &str, script: &'static str, call: Call, text: &str) -> Result<Ve
     let rows = table::rows(package, script);
     match rows.iter().find(|row| digest.starts_with(row.left)) {
         Some(row) => {
-            effects.extend(row.effects.iter().map(table::Declared::effect));
+            effects.extend(row.tmpfiles.iter().map(|line| Effect::Tmpfiles((*line).to_owned())));
             Ok(effects)
         }
         None => Err(Uncovered {

@@ -1,39 +1,30 @@
-//! What people have read in scripts, and what it comes to.
+//! Scripts that people have read, and what does in their place what the image needs.
 
-use super::Effect;
-
-/// An effect that a row declares.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Declared {
-    /// A line of sysusers.d(5).
-    Sysusers(&'static str),
-    /// A line of tmpfiles.d(5).
-    Tmpfiles(&'static str),
-}
-
-impl Declared {
-    pub(super) fn effect(&self) -> Effect {
-        match self {
-            Self::Sysusers(line) => Effect::Sysusers((*line).to_owned()),
-            Self::Tmpfiles(line) => Effect::Tmpfiles((*line).to_owned()),
-        }
-    }
-}
+use super::reviewed::REVIEWED;
 
 /// A reviewed script.
 #[derive(Debug)]
 pub(super) struct Row {
     /// Package; `*` at the end stands for anything.
-    pub(super) package: &'static str,
+    package: &'static str,
     /// `preinst` or `postinst`.
-    pub(super) script: &'static str,
+    script: &'static str,
     /// Start of the digest of what was left of it when it was reviewed.
     pub(super) left: &'static str,
-    /// What is done instead.
-    pub(super) effects: &'static [Declared],
-    /// Why that is enough.
-    #[expect(dead_code, reason = "for people")]
-    pub(super) why: &'static str,
+    /// Lines of tmpfiles.d(5).
+    pub(super) tmpfiles: &'static [&'static str],
+}
+
+/// A row; `why` is for people.
+pub(super) const fn row(
+    package: &'static str,
+    script: &'static str,
+    left: &'static str,
+    why: &'static str,
+    tmpfiles: &'static [&'static str],
+) -> Row {
+    assert!(!why.is_empty(), "somebody has to say why");
+    Row { package, script, left, tmpfiles }
 }
 
 /// The rows of a script.
@@ -42,7 +33,5 @@ pub(super) fn rows(package: &str, script: &str) -> Vec<&'static Row> {
         Some(start) => package.starts_with(start),
         None => package == row.package,
     };
-    TABLE.iter().filter(|row| row.script == script).filter(matches).collect()
+    REVIEWED.iter().filter(|row| row.script == script).filter(matches).collect()
 }
-
-const TABLE: &[Row] = &[];

@@ -1,0 +1,374 @@
+//! From packages to a root tree; judged by the programs whose work the builder does.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod assemble_kit;
+
+use assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
+use berth::{
+    assemble::OwnFile,
+    tree::{Kind, Tree},
+};
+use std::{collections::BTreeMap, fs, path::Path};
+
+fn kind<'a>(tree: &'a Tree, path: &str) -> &'a Kind {
+    &tree.get(path.as_bytes()).unwrap_or_else(|| panic!("nothing at /{path}")).kind
+}
+
+fn link(tree: &Tree, path: &str) -> String {
+    match kind(tree, path) {
+        Kind::Symlink(target) => String::from_utf8(target.clone()).unwrap(),
+        other => panic!("/{path} is {other:?}"),
+    }
+}
+
+#[test]
+fn a_tree_has_what_every_image_has() {
+    let mut bench = Bench::new();
+    bench.overlay("base", &[("etc/hosts", "127.0.0.1 localhost\n")]);
+    bench.files = vec![OwnFile { path: "/usr/lib/berth/init".into(), mode: 0o755, data: "init".to_owned().into() }];
+    bench.recipe = "modules = ['outer_one', 'ext4']\n[[device]]\npath = 'usr/lib/null'\ntype = 'char'\nmajor = 1\nminor = 3\nmode = '0666'\n".into();
+    let assembled = bench.assemble().unwrap();
+    let tree = &assembled.tree;
+    for (path, target) in [
+        ("bin", "usr/bin"),
+        ("lib64", "usr/lib64"),
+        ("usr/sbin/modprobe", "/usr/lib/berth/init"),
+        ("etc/resolv.conf", "/run/netd/resolv.conf"),
+        ("etc/os-release", "../usr/lib/os-release"),
+    ] {
+        assert_eq!(link(tree, path), target);
+    }
+    assert_eq!(tree.get(b"tmp").unwrap().meta.mode, 0o1777);
+    assert_eq!(tree.get(b"root").unwrap().meta.mode, 0o700);
+    assert_eq!(*kind(tree, "usr/lib/null"), Kind::CharDevice { major: 1, minor: 3 });
+    assert_eq!(tree.get(b"usr/lib/berth/init").unwrap().meta.mode, 0o755);
+    assert_eq!(text(tree, "usr/lib/os-release"), assembled.os_release);
+    assert!(text(tree, "usr/lib/berth/image.json").contains(&format!("\"kernel\": \"{RELEASE}\"")));
+    assert_eq!(assembled.kernel.release, RELEASE);
+    for (data, wanted) in [
+        (&assembled.kernel.vmlinuz, "the kernel"),
+        (&assembled.stub, "the stub"),
+        (&assembled.systemd_boot, "the boot loader"),
+    ] {
+        assert_eq!(data.to_bytes().unwrap().as_ref(), wanted.as_bytes());
+    }
+    let all = paths(tree);
+    for gone in ["boot/", "vmlinuz", ".ko.xz", ".efi"] {
+        assert!(!all.iter().any(|path| path.contains(gone)), "{gone}");
+    }
+    assert_eq!(assembled.sizes["package linux-image-test"], {
+        let kernel = all
+            .iter()
+            .filter(|path| path.starts_with("usr/lib/modules") && (path.ends_with(".ko") || path.ends_with("builtin")));
+        kernel.map(|path| tree.data(path.as_bytes()).unwrap().len()).sum::<u64>()
+    });
+    assert_eq!(assembled.warnings, Vec::<String>::new());
+}
+
+/// depmod reads the unpacked modules as we do.
+#[test]
+fn modules_are_unpacked_and_indexed() {
+    let bench = Bench::new();
+    let tree = bench.assemble().unwrap().tree;
+    let out = tempfile::tempdir().unwrap();
+    unfold(&tree, out.path());
+    let folder = out.path().join("usr/lib/modules").join(RELEASE);
+    let aliases = || {
+        let text = fs::read_to_string(folder.join("modules.alias")).unwrap();
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let ours = aliases();
+    let dep = text(&tree, &format!("usr/lib/modules/{RELEASE}/modules.dep"));
+    assert_eq!(dep, "kernel/fs/inner.ko:\nkernel/outer-one.ko: kernel/fs/inner.ko\n");
+    tool("depmod", &["-b", out.path().to_str().unwrap(), RELEASE]);
+    assert_eq!(ours, aliases());
+    assert_eq!(ours, ["alias pci:v1d2* outer_one"]);
+}
+
+/// useradd's own checkers find nothing, and systemd-sysusers has nothing to add.
+#[test]
+fn accounts_are_made_as_declared_and_keep_their_numbers() {
+    const MASTER: &str = "root:*:0:0:root:/root:/bin/bash\nwww-data:*:33:33:www-data:/var/www:/usr/sbin/nologin\n";
+    let base = || {
+        Deb::new("base-passwd")
+            .file("usr/share/base-passwd/passwd.master", MASTER)
+            .file("usr/share/base-passwd/group.master", "root:*:0:\nshadow:*:42:\nwww-data:*:33:\n")
+    };
+    let docker = || {
+        Deb::new("docker.io")
+            .script("postinst", "if ! getent group docker >/dev/null; then\n  addgroup --system docker\nfi")
+    };
+    let mut few = Bench::new();
+    few.add(base()).add(docker());
+    let mut many = Bench::new();
+    many.add(base()).add(docker()).add(Deb::new("daemons").file(
+        "usr/lib/sysusers.d/daemons.conf",
+        "u _a - \"The A, daemon\" /var/lib/a /bin/sh\ng grp 77\nu! fixed 78:grp\nm www-data docker\nm newbie newgroup\nu twice -:docker\n",
+    ));
+    let few = few.assemble().unwrap().tree;
+    let many = many.assemble().unwrap().tree;
+    let group = |tree: &Tree, name: &str| {
+        let text = text(tree, "etc/group");
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}:"))).map(str::to_owned);
+        line.unwrap_or_else(|| panic!("no group {name} in {text}"))
+    };
+    let number = |line: &str| line.split(':').nth(2).unwrap().parse::<u32>().unwrap();
+    assert_eq!(number(&group(&few, "docker")), number(&group(&many, "docker")), "other packages do not move a number");
+    assert!((200..1000).contains(&number(&group(&few, "docker"))));
+    assert!(group(&many, "docker").ends_with(":www-data"));
+    assert_eq!(group(&many, "grp"), "grp:x:77:");
+    let passwd = text(&many, "etc/passwd");
+    assert!(passwd.starts_with("root:x:0:0:root:/root:/bin/bash\n"));
+    assert!(
+        passwd.contains(":The A, daemon:/var/lib/a:/bin/sh\n")
+            && passwd.contains("fixed:x:78:77::/:/usr/sbin/nologin\n")
+    );
+    assert!(passwd.lines().any(|line| line.starts_with("newbie:x:")));
+    assert_eq!(many.get(b"etc/shadow").unwrap().meta.gid, 42);
+    assert_eq!(many.get(b"etc/shadow").unwrap().meta.mode, 0o640);
+    assert!(text(&many, "etc/shadow").contains("fixed:!*::::::1:\n"));
+
+    let out = tempfile::tempdir().unwrap();
+    unfold(&many, out.path());
+    let etc = |name: &str| out.path().join("etc").join(name).to_str().unwrap().to_owned();
+    tool("pwck", &["-r", "-q", &etc("passwd"), &etc("shadow")]);
+    // grpck asks this machine who the members are.
+    for (name, copy) in [("group", "group.bare"), ("gshadow", "gshadow.bare")] {
+        let text = fs::read_to_string(etc(name)).unwrap();
+        let bare = text.lines().map(|line| format!("{}:\n", line.rsplit_once(':').unwrap().0));
+        fs::write(etc(copy), bare.collect::<String>()).unwrap();
+    }
+    tool("grpck", &["-r", &etc("group.bare"), &etc("gshadow.bare")]);
+    let files = || ["passwd", "group"].map(|name| fs::read_to_string(etc(name)).unwrap());
+    let before = files();
+    tool("systemd-sysusers", &["--root", out.path().to_str().unwrap()]);
+    assert_eq!(files(), before);
+}
+
+/// ldconfig finds the same libraries, and has no link to make.
+#[test]
+fn libraries_are_found_by_the_loader() {
+    let work = tempfile::tempdir().unwrap();
+    let library = |name: &str, soname: Option<&str>| {
+        let (source, output) = (work.path().join("x.c"), work.path().join(name));
+        fs::write(&source, format!("int {}(void) {{ return 1; }}\n", name.replace(['.', '-'], "_"))).unwrap();
+        let soname = soname.map(|soname| format!("-Wl,-soname,{soname}"));
+        let mut args = vec!["-shared", "-nostdlib", "-o", output.to_str().unwrap(), source.to_str().unwrap()];
+        args.extend(soname.as_deref());
+        tool("gcc", &args);
+        fs::read(output).unwrap()
+    };
+    let multiarch = "usr/lib/x86_64-linux-gnu";
+    let mut bench = Bench::new();
+    bench.add(
+        Deb::new("libs")
+            .file(&format!("{multiarch}/libone.so.1.2"), library("libone.so.1.2", Some("libone.so.1")))
+            .file(&format!("{multiarch}/libone.so.1.10"), library("libone.so.1.10", Some("libone.so.1")))
+            .link(&format!("{multiarch}/libone.so.1"), "libone.so.1.10")
+            .file(&format!("{multiarch}/libtwo.so.2.0.0"), library("libtwo.so.2.0.0", Some("libtwo.so.2")))
+            .file(&format!("{multiarch}/libtext.so"), "INPUT(-lone)\n")
+            .file("opt/own/libthree.so.3", library("libthree.so.3", Some("libthree.so.3")))
+            .file("etc/ld.so.conf", "include ld.so.conf.d/*.conf\n# /nowhere\n")
+            .file("etc/ld.so.conf.d/own.conf", "/opt/own\n"),
+    );
+    let tree = bench.assemble().unwrap().tree;
+    assert_eq!(link(&tree, &format!("{multiarch}/libtwo.so.2")), "libtwo.so.2.0.0");
+    assert_eq!(link(&tree, &format!("{multiarch}/libone.so.1")), "libone.so.1.10", "what a package links stays");
+    let out = tempfile::tempdir().unwrap();
+    unfold(&tree, out.path());
+    let cache = out.path().join("etc/ld.so.cache");
+    let listed = || -> BTreeMap<String, String> {
+        let text = tool("ldconfig", &["-p", "-C", cache.to_str().unwrap()]);
+        let lines = text.lines().filter_map(|line| line.trim().split_once(" => "));
+        // With a merged /usr, /lib and /usr/lib are one.
+        lines.map(|(name, path)| (name.to_owned(), path.trim_start_matches("/usr").to_owned())).collect()
+    };
+    let ours = listed();
+    assert_eq!(ours.len(), 3, "{ours:?}");
+    let before = paths_on_disk(out.path());
+    tool("ldconfig", &["-r", out.path().to_str().unwrap()]);
+    assert_eq!(ours, listed());
+    let after: Vec<_> = paths_on_disk(out.path()).into_iter().filter(|path| !path.contains("var/cache")).collect();
+    assert_eq!(before, after, "ldconfig made no link");
+}
+
+fn paths_on_disk(root: &Path) -> Vec<String> {
+    let text = tool("find", &[root.to_str().unwrap()]);
+    let mut paths: Vec<String> = text.lines().map(str::to_owned).collect();
+    paths.sort();
+    paths
+}
+
+/// update-ca-certificates writes the same bundle, byte for byte.
+#[test]
+fn certificates_are_bundled() {
+    let certificate = |name: &str| format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----");
+    let names = ["mozilla/B_(two).crt", "mozilla/a.crt", "mozilla/A.crt", "other, one/C.crt"];
+    let mut deb = Deb::new("ca-certificates");
+    for name in names {
+        deb = deb.file(&format!("usr/share/ca-certificates/{name}"), certificate(name));
+    }
+    let mut bench = Bench::new();
+    bench.add(deb).overlay("own", &[("usr/local/share/ca-certificates/own.crt", "own\n")]);
+    let tree = bench.assemble().unwrap().tree;
+    assert_eq!(link(&tree, "etc/ssl/certs/B_=two=.pem"), "/usr/share/ca-certificates/mozilla/B_(two).crt");
+    assert_eq!(text(&tree, "usr/lib/ssl/cert.pem"), text(&tree, "etc/ssl/certs/ca-certificates.crt"));
+
+    let out = tempfile::tempdir().unwrap();
+    unfold(&tree, out.path());
+    let mut sorted = names;
+    sorted.sort_unstable();
+    fs::write(out.path().join("etc/ca-certificates.conf"), sorted.join("\n") + "\n").unwrap();
+    let certs = out.path().join("etc/ssl/certs");
+    let listed = || {
+        let mut names: Vec<_> = fs::read_dir(&certs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        // Links by hash are not made, see certificates.rs.
+        names.retain(|name| name.to_str().unwrap().contains(".pem"));
+        names.sort();
+        names
+    };
+    let (ours, links) = (fs::read(certs.join("ca-certificates.crt")).unwrap(), listed());
+    fs::remove_dir_all(&certs).unwrap();
+    fs::create_dir(&certs).unwrap();
+    let there = |path: &str| out.path().join(path).to_str().unwrap().to_owned();
+    tool(
+        "update-ca-certificates",
+        &[
+            "--certsconf",
+            &there("etc/ca-certificates.conf"),
+            "--certsdir",
+            &there("usr/share/ca-certificates"),
+            "--localcertsdir",
+            &there("usr/local/share/ca-certificates"),
+            "--etccertsdir",
+            &there("etc/ssl/certs"),
+            "--hooksdir",
+            "",
+        ],
+    );
+    assert_eq!(String::from_utf8(ours).unwrap(), fs::read_to_string(certs.join("ca-certificates.crt")).unwrap());
+    assert_eq!(links, listed());
+}
+
+#[test]
+fn what_packages_have_below_var_is_made_at_boot() {
+    let mut bench = Bench::new();
+    bench
+        .add(
+            Deb::new("daemon")
+                .dir("var/lib/daemon/spool")
+                .mode("var/lib/daemon", 0o750)
+                .dir("run/daemon")
+                .link("var/log/daemon", "../lib/daemon/spool")
+                .file("var/lib/daemon/seed", "seed")
+                .dir("var/run/old")
+                .script("postinst", "adduser --system --group --home /var/lib/d --quiet d"),
+        )
+        .overlay("own", &[("etc/own.conf", "x")]);
+    let assembled = bench.assemble().unwrap();
+    let tree = &assembled.tree;
+    assert_eq!(tree.below(b"var").count() + tree.below(b"run").count(), 0);
+    let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
+    for line in [
+        "d /run/daemon 0755 0 0 -",
+        "d /var/lib/daemon 0750 0 0 -",
+        "d /var/lib/daemon/spool 0755 0 0 -",
+        "L /var/log/daemon - - - - ../lib/daemon/spool",
+        "C /var/lib/daemon/seed 0644 0 0 -",
+        "d /var/lib/d 0755 d d -",
+    ] {
+        assert!(declared.lines().any(|found| found == line), "{line} in:\n{declared}");
+    }
+    assert!(!declared.contains("/var/run"));
+    assert_eq!(text(tree, "usr/share/factory/var/lib/daemon/seed"), "seed");
+    assert_eq!(
+        paths(&assembled.var),
+        ["", "lib", "lib/daemon", "lib/daemon/seed", "lib/daemon/spool", "log", "log/daemon"]
+    );
+    assert_eq!(text(&assembled.var, "lib/daemon/seed"), "seed");
+}
+
+#[test]
+fn drops_and_overlays_come_after_packages() {
+    let mut bench = Bench::new();
+    bench
+        .add(
+            Deb::new("tool")
+                .file("usr/bin/tool", "tool")
+                .hard_link("usr/bin/tool-too", "usr/bin/tool")
+                .file("usr/share/doc/tool/copyright", "free")
+                .file("etc/tool.conf", "theirs")
+                .script("postinst", "update-alternatives --install /usr/bin/t t /usr/bin/tool 10\nupdate-alternatives --install /usr/bin/t t /usr/bin/gone 20"),
+        )
+        .overlay("one", &[("etc/tool.conf", "ours"), ("usr/share/doc/own", "own"), ("bin/merged", "m")])
+        .overlay("two", &[("etc/tool.conf", "ours, later")]);
+    bench.drop = "'usr/share/doc/**', 'usr/bin/tool', 'no/such/*'";
+    bench.recipe = "[scripts]\nabsent = 'ignore'\n".into();
+    let assembled = bench.assemble().unwrap();
+    let tree = &assembled.tree;
+    assert_eq!(text(tree, "etc/tool.conf"), "ours, later");
+    assert_eq!(text(tree, "usr/share/doc/own"), "own", "what an overlay brings is not dropped");
+    assert_eq!(text(tree, "usr/bin/merged"), "m");
+    assert!(tree.get(b"usr/share/doc/tool").is_none() && tree.get(b"usr/bin/tool").is_none());
+    assert_eq!(text(tree, "usr/bin/tool-too"), "tool", "the other name of a dropped file");
+    assert!(tree.get(b"usr/bin/t").is_none(), "no alternative without a program");
+    assert_eq!(assembled.warnings.len(), 2, "{:?}", assembled.warnings);
+    assert!(assembled.warnings.iter().any(|line| line.contains("debian.drop \"no/such/*\" matches no file")));
+    assert!(assembled.warnings.iter().any(|line| line.contains("scripts.absent: that package is not in the image")));
+}
+
+#[test]
+fn a_second_run_takes_everything_from_the_cache() {
+    let bench = Bench::new();
+    let first = bench.assemble().unwrap();
+    let unpacked = bench.dir.path().join("cache/unpacked");
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    assert!(
+        before.len() == 4 && before.iter().all(|name| name.ends_with(".data") || name.ends_with(".index")),
+        "{before:?}"
+    );
+    for package in &bench.packages {
+        fs::rename(&package.deb, package.deb.with_extension("away")).unwrap();
+    }
+    let second = bench.assemble().unwrap();
+    assert_eq!(paths(&first.tree), paths(&second.tree));
+    for package in &bench.packages {
+        fs::rename(package.deb.with_extension("away"), &package.deb).unwrap();
+    }
+    // What a killed build may leave: half a file under a working name, an index without its data, data without an index.
+    let sha = bench.packages[0].sha256;
+    for broken in ["data-cut", "index-cut", "no-index", "part"] {
+        let path = |ending: &str| unpacked.join(format!("{sha}.{ending}"));
+        match broken {
+            "data-cut" => fs::write(path("data"), "short").unwrap(),
+            "index-cut" => fs::write(path("index"), "{\"format\":1,").unwrap(),
+            "no-index" => fs::remove_file(path("index")).unwrap(),
+            _ => {
+                fs::remove_file(path("index")).unwrap();
+                fs::write(path("part"), "half of a longer file".repeat(100_000)).unwrap();
+            }
+        }
+        let again = bench.assemble().unwrap();
+        assert_eq!(again.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel", "{broken}");
+        assert_eq!(names(), before, "{broken}");
+    }
+}
+
+#[test]
+fn builds_at_the_same_time_share_the_cache() {
+    let bench = Bench::new();
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| bench.assemble().unwrap())).collect();
+        for one in all {
+            let assembled = one.join().unwrap();
+            assert_eq!(assembled.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel");
+        }
+    });
+    assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 4);
+}

@@ -1,0 +1,206 @@
+//! What cannot become a root tree, and what is said about it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod assemble_kit;
+
+use assemble_kit::{Bench, Deb, package, text};
+use std::{fs, path::Path};
+
+#[test]
+fn two_packages_with_one_file_are_both_named() {
+    let one = |name: &str| Deb::new(name).file("usr/share/x", name);
+    let mut bench = Bench::new();
+    bench.add(one("first")).add(one("second"));
+    assert_eq!(
+        bench.fault(),
+        "/usr/share/x: both package first and package second have it\nhint: only one can have it; leave one of them out"
+    );
+    // Replaces, with a version that fits, from either side.
+    for (names, field, winner) in [
+        (["first", "second"], "Replaces: other (>= 5), first (<< 2)", "second"),
+        (["second", "first"], "Replaces: first", "second"),
+    ] {
+        let mut bench = Bench::new();
+        for name in names {
+            bench.add(if name == "second" { one(name).field(field) } else { one(name) });
+        }
+        assert_eq!(text(&bench.assemble().unwrap().tree, "usr/share/x"), winner, "{field}");
+    }
+    let mut bench = Bench::new();
+    bench.add(one("first")).add(one("second").field("Replaces: first (<< 1)"));
+    assert!(bench.fault().starts_with("/usr/share/x: both"), "a version that does not fit");
+    // A diversion takes the other's file elsewhere.
+    let mut bench = Bench::new();
+    let divert = "dpkg-divert --package second --add --rename --divert /usr/share/x.first /usr/share/x";
+    bench.add(one("first")).add(one("second").script("preinst", divert));
+    let tree = bench.assemble().unwrap().tree;
+    assert_eq!((text(&tree, "usr/share/x").as_str(), text(&tree, "usr/share/x.first").as_str()), ("second", "first"));
+}
+
+#[test]
+fn folders_and_files_do_not_mix() {
+    let mut bench = Bench::new();
+    bench.add(Deb::new("first").file("usr/share/x", "")).add(Deb::new("second").file("usr/share/x/y", ""));
+    assert!(bench.fault().starts_with("/usr/share/x: package second has a folder where package first has a file"));
+    let mut bench = Bench::new();
+    bench.overlay("own", &[("etc", "no folder")]);
+    assert!(bench.fault().starts_with("/etc: overlay own has a file where berth has a folder"));
+    // The merged /usr: one file by two names is two files of one name.
+    let mut bench = Bench::new();
+    bench.add(Deb::new("first").file("lib/x", "")).add(Deb::new("second").file("usr/lib/x", ""));
+    assert!(bench.fault().starts_with("/usr/lib/x: both package first and package second have it"));
+    let mut bench = Bench::new();
+    bench.add(Deb::new("astray").link("usr/lib/out", "../../../etc"));
+    assert_eq!(
+        bench.fault(),
+        "package astray: /usr/lib/out is a symbolic link to ../../../etc, which leaves the image"
+    );
+}
+
+/// A .deb whose data.tar holds one entry of this name; dpkg-deb would not make it.
+fn hostile(dir: &Path, name: &str, entry: &[u8], size_field: Option<&str>) -> std::path::PathBuf {
+    let tar = |entry: &[u8], content: &[u8], size: Option<&str>| {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..entry.len()].copy_from_slice(entry);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_size(content.len() as u64);
+        if let Some(size) = size {
+            header.as_mut_bytes()[124..124 + size.len()].copy_from_slice(size.as_bytes());
+        }
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(content);
+        bytes.resize(bytes.len().next_multiple_of(512) + 1024, 0);
+        bytes
+    };
+    let control = format!("Package: {name}\nVersion: 1.0\nArchitecture: all\n");
+    let mut deb = b"!<arch>\n".to_vec();
+    for (member, bytes) in [
+        ("debian-binary", b"2.0\n".to_vec()),
+        ("control.tar", tar(b"./control", control.as_bytes(), None)),
+        ("data.tar", tar(entry, b"text", size_field)),
+    ] {
+        deb.extend_from_slice(
+            format!("{member:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", bytes.len()).as_bytes(),
+        );
+        deb.extend_from_slice(&bytes);
+        deb.resize(deb.len().next_multiple_of(2), b'\n');
+    }
+    let path = dir.join(format!("{name}.deb"));
+    fs::write(&path, deb).unwrap();
+    path
+}
+
+#[test]
+fn hostile_packages_are_named_and_leave_nothing_in_the_cache() {
+    for (name, entry, words) in [
+        ("climber", &b"./usr/../../etc/passwd"[..], ".."),
+        ("absolute", b"/etc/passwd", "absolute"),
+        ("no-text", b"./usr/\xff", "UTF-8"),
+    ] {
+        let mut bench = Bench::new();
+        bench.packages.clear();
+        let deb = hostile(bench.dir.path(), name, entry, None);
+        bench.packages.push(package(name, &deb));
+        let fault = bench.fault();
+        assert!(fault.starts_with(&format!("package {name}\n")) && fault.contains(words), "{fault}");
+        assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 0, "{name}");
+    }
+    // The same maker makes what is taken.
+    let mut bench = Bench::new();
+    let deb = hostile(bench.dir.path(), "harmless", b"./usr/harmless", None);
+    bench.packages.push(package("harmless", &deb));
+    assert_eq!(text(&bench.assemble().unwrap().tree, "usr/harmless"), "text");
+}
+
+#[test]
+fn packages_that_are_cut_or_too_large_are_errors() {
+    let mut bench = Bench::new();
+    let deb = hostile(bench.dir.path(), "cut", b"./usr/x", Some("00000070000\0"));
+    bench.packages.push(package("cut", &deb));
+    assert!(bench.fault().starts_with("package cut\n"));
+    // A file of zeros packs well: 40 MiB where 1 KiB was announced.
+    let mut bench = Bench::new();
+    bench.add(Deb::new("bomb").file("usr/zeros", vec![0; 40 << 20]));
+    let bomb = bench.packages.last_mut().unwrap();
+    bomb.installed_size = Some(1);
+    let fault = bench.fault();
+    assert!(fault.starts_with("package bomb\n") && fault.contains("larger than"), "{fault}");
+    bench.packages.last_mut().unwrap().installed_size = Some(40 << 10);
+    assert_eq!(bench.assemble().unwrap().sizes["package bomb"], 40 << 20);
+}
+
+#[test]
+fn scripts_that_are_not_covered_are_shown() {
+    let script = || {
+        Deb::new("mystery1.0")
+            .script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  chmod 4755 /usr/bin/mystery\nfi")
+    };
+    let mut bench = Bench::new();
+    bench.add(script());
+    let fault = bench.fault();
+    let digest = fault.split("these lines together: ").nth(1).unwrap().split(')').next().unwrap().to_owned();
+    assert_eq!(
+        fault.replace(&digest, "DIGEST"),
+        "package mystery1.0 1.0: postinst is not covered: nobody has reviewed it\n     \
+         4 | chmod 4755 /usr/bin/mystery\n  \
+         (these lines together: DIGEST)\n\
+         hint: scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, \
+         below [scripts]: \"mystery1.0\" = \"ignore\""
+    );
+    bench.recipe = "[scripts]\n\"mystery1.0\" = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
+    let warnings = bench.assemble().unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("scripts.systemd-boot-efi: its scripts are covered without this"), "{warnings:?}");
+}
+
+#[test]
+fn declarations_that_cannot_be_obeyed_are_shown() {
+    for (path, line, reason) in [
+        ("usr/lib/sysusers.d/x.conf", "u x %m", "specifiers (%) have no value while an image is built"),
+        ("usr/lib/sysusers.d/x.conf", "z x", "expected u, u!, g, m or r, found \"z\""),
+        ("usr/lib/sysusers.d/x.conf", "g 1x", "expected the name of an account, found \"1x\""),
+        ("usr/lib/sysusers.d/x.conf", "g x ten", "expected a number, found \"ten\""),
+        ("usr/lib/sysusers.d/x.conf", "g mine 5", "group tty has the number 5 already"),
+        ("usr/lib/sysusers.d/x.conf", "u x -:nowhere", "there is no group \"nowhere\""),
+        ("usr/lib/sysusers.d/x.conf", "u x - a:b", "a field holds a colon or a new line"),
+        ("usr/lib/sysusers.d/x.conf", "r - 9-3", "expected a range of numbers, found \"9-3\""),
+        ("usr/lib/tmpfiles.d/x.conf", "d /etc/x 0755 nobody-there", "the image has no account \"nobody-there\""),
+        ("etc/passwd", "root:x:0", "expected the seven fields of passwd(5)"),
+        ("etc/group", "root:x:zero:", "expected a number, found \"zero\""),
+    ] {
+        let mut bench = Bench::new();
+        bench.overlay("own", &[(path, &format!("# comment\n{line}\n"))]);
+        assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}"));
+    }
+}
+
+#[test]
+fn what_every_image_needs_is_missed() {
+    let mut bench = Bench::new();
+    bench.packages.retain(|package| package.name != "systemd-boot-efi");
+    assert_eq!(
+        bench.fault(),
+        "systemd's EFI stub: no file /usr/lib/systemd/boot/efi/linuxx64.efi.stub\nhint: it comes from the package systemd-boot-efi"
+    );
+    let mut bench = Bench::new();
+    bench.packages.retain(|package| package.name != "linux-image-test");
+    assert!(bench.fault().starts_with("the kernel: no modules in /usr/lib/modules\nhint: "));
+    let mut bench = Bench::new();
+    bench.add(Deb::new("second").file("usr/lib/modules/6.13/x.ko", ""));
+    assert!(bench.fault().starts_with("the kernel: several in /usr/lib/modules: 6.12.1-test, 6.13\nhint: "));
+    let mut bench = Bench::new();
+    bench.recipe = "modules = ['inner', 'outer-onne']\n".into();
+    let fault = bench.fault();
+    assert!(
+        fault.contains("test.toml:9:") && fault.contains("kernel module \"outer-onne\" is not in the image"),
+        "{fault}"
+    );
+    assert!(fault.contains("hint: did you mean \"outer_one\"?"), "{fault}");
+    let mut bench = Bench::new();
+    bench.overlay("own", &[("usr/lib/modules/6.12.1-test/bad.ko", "no ELF")]);
+    assert!(bench.fault().starts_with("overlay own: /usr/lib/modules/6.12.1-test/bad.ko\nkernel module\n"));
+}
