@@ -154,10 +154,9 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let uki = write::uki(parts, &plan, &staging)?;
     let parts = DiskParts { root_hash, systemd_boot: &root.systemd_boot, uki, var: &root.var };
     let disk = write::disk(parts, &plan, &staging)?;
-    write::qcow2(&disk, &plan, &staging)?;
+    let outputs = manifest::measure_all(&plan.outputs, &staging, || write::qcow2(&disk, &plan, &staging))?;
     report.step("image", format_args!("root hash {root_hash}"));
 
-    let outputs = manifest::measure_all(&plan.outputs, &staging)?;
     let inputs = inputs(&recipe, &locked, &programs, &images.list)?;
     let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, outputs);
     manifest::write(&manifest, &plan.outputs, &staging)?;

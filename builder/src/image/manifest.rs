@@ -13,12 +13,17 @@ use berth_contract::{
     engine::EngineKind,
     version::{ImageId, OsVersion},
 };
+use rustix::{
+    fs::{SeekFrom, seek},
+    io::Errno,
+};
 use serde::Serialize;
 use sha2::Digest;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::Read,
+    io,
+    os::unix::fs::FileExt,
     path::Path,
     thread,
 };
@@ -159,11 +164,15 @@ impl BuildManifest {
     }
 }
 
-/// Length and digest of every output that is measured, two at a time.
+/// Length and digest of every output that is measured. `meanwhile` writes what is left to write.
 ///
 /// # Errors
-/// When one cannot be read.
-pub fn measure_all(outputs: &Outputs, staging: &Staging) -> Result<BTreeMap<String, OutputEntry>> {
+/// When one cannot be read, or not be written.
+pub fn measure_all(
+    outputs: &Outputs,
+    staging: &Staging,
+    meanwhile: impl FnOnce() -> Result<()>,
+) -> Result<BTreeMap<String, OutputEntry>> {
     let one = |name: &String| {
         let path = staging.path(name);
         let entry = measure(&path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -173,7 +182,7 @@ pub fn measure_all(outputs: &Outputs, staging: &Staging) -> Result<BTreeMap<Stri
     // The disk's holes count as much as its bytes: it takes as long as all others together.
     thread::scope(|scope| {
         let raw = scope.spawn(|| one(raw));
-        let rest: Result<Vec<_>> = rest.into_iter().map(one).collect();
+        let rest: Result<Vec<_>> = meanwhile().and_then(|()| rest.into_iter().map(one).collect());
         let raw = raw.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(rest?.into_iter().chain([raw?]).collect())
     })
@@ -231,19 +240,61 @@ pub fn checksums(outputs: &BTreeMap<String, OutputEntry>) -> String {
     outputs.iter().map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect()
 }
 
-/// Length and digest of the file at `path`, read once.
+/// Length and digest of the file at `path`, read once. Holes are not read: they are known to be zeros, and a sparse disk is
+/// mostly holes.
 ///
 /// # Errors
 /// When it cannot be read.
-pub fn measure(path: &Path) -> std::io::Result<OutputEntry> {
-    let mut file = File::open(path)?;
-    let (mut hash, mut buffer, mut size) = (sha2::Sha256::new(), vec![0; 1 << 20], 0);
-    loop {
-        let count = file.read(&mut buffer)?;
-        if count == 0 {
-            return Ok(OutputEntry { size, sha256: Sha256(hash.finalize().into()) });
+pub fn measure(path: &Path) -> io::Result<OutputEntry> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let (mut hash, mut buffer, mut at) = (sha2::Sha256::new(), vec![0; CHUNK], 0);
+    let zeros = vec![0; CHUNK];
+    while at < size {
+        let data = match seek(&file, SeekFrom::Data(at)) {
+            Ok(data) => data.min(size),
+            Err(Errno::NXIO) => size,
+            Err(error) => return Err(error.into()),
+        };
+        for len in chunks(at, data) {
+            hash.update(&zeros[..len]);
         }
-        hash.update(&buffer[..count]);
-        size += count as u64;
+        at = data;
+        let hole = if at < size { seek(&file, SeekFrom::Hole(at))?.min(size) } else { size };
+        for len in chunks(at, hole) {
+            file.read_exact_at(&mut buffer[..len], at)?;
+            hash.update(&buffer[..len]);
+            at += len as u64;
+        }
+    }
+    Ok(OutputEntry { size, sha256: Sha256(hash.finalize().into()) })
+}
+
+const CHUNK: usize = 1 << 20;
+
+/// Lengths of the pieces of `from..to`, none longer than [`CHUNK`].
+fn chunks(from: u64, to: u64) -> impl Iterator<Item = usize> {
+    let whole = (to - from) / CHUNK as u64;
+    let rest = usize::try_from((to - from) % CHUNK as u64).unwrap_or(0);
+    (0..whole).map(|_| CHUNK).chain((rest > 0).then_some(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn holes_count_as_zeros() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (offset, text) in [(0, "start"), (3 << 20, "middle"), (7 << 20, "")] {
+            file.as_file().write_all_at(text.as_bytes(), offset).unwrap();
+        }
+        for size in [0, 5, (3 << 20) + 2, (9 << 20) + 17] {
+            file.as_file().set_len(size).unwrap();
+            let judged = Command::new("sha256sum").arg(file.path()).output().unwrap().stdout;
+            let found = measure(file.path()).unwrap();
+            assert_eq!((found.size, found.sha256.to_string().as_bytes()), (size, &judged[..64]), "{size}");
+        }
     }
 }
