@@ -143,13 +143,21 @@ pub fn debug(text: fmt::Arguments<'_>) {
     log(Level::Debug, &text.to_string());
 }
 
-/// init's own lines from number `from` on (0 is the first of this stage), as far as the ring still has them, and the number to
+/// init's own lines from number `from` on (0 is the first of all), as far as the ring still has them, and the number to
 /// ask for next.
 #[must_use]
 pub fn history(from: u64) -> (Vec<LogLine>, u64) {
     let console = console();
     let skip = usize::try_from(from.saturating_sub(console.first)).unwrap_or(usize::MAX);
     (console.ring.iter().skip(skip).cloned().collect(), console.first + console.ring.len() as u64)
+}
+
+/// Puts the lines of the stage before in front of this one's, which has said nothing yet.
+pub fn continue_from(lines: Vec<LogLine>) {
+    let mut console = console();
+    for line in lines {
+        console.keep(line);
+    }
 }
 
 /// An eventfd(2) that becomes readable whenever a line is added; every call returns a copy of the same one.

@@ -40,6 +40,8 @@ fn main() -> ExitCode {
     }
     panic::set_hook(Box::new(|panic| {
         console::last_words(&format!("init has a fault, rebooting in {} s: {panic}", PANIC_TIME.as_secs()));
+        // Beside the wait: it may hang.
+        let _ = thread::Builder::new().spawn(rustix::fs::sync);
         thread::sleep(PANIC_TIME);
         shutdown::go(Ending::Reboot)
     }));

@@ -11,6 +11,7 @@ pub mod var;
 use crate::{
     config, console,
     fault::{At, Failure, Failures},
+    initrd,
     modules::Loader,
     power::{self, PowerButton, Watchdog, button},
     sequence::Job,
@@ -62,6 +63,7 @@ impl Host {
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
+        console::continue_from(read_json(initrd::LOG).unwrap_or_default());
         let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT)?;
         // The switch ends here; the stage that began it could not say so.
         for phase in initrd.phases.iter_mut().filter(|phase| phase.end_us.is_none()) {
@@ -210,6 +212,9 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     }
     host.buttons = failures.keep(button::open_all().at("open", "power button")).unwrap_or_default();
     host.watchdog = failures.keep(Watchdog::start().at("start", "watchdog")).flatten();
+    if let Some(watchdog) = &host.watchdog {
+        console::info(format_args!("watchdog: to be fed every {} s", watchdog.period().as_secs()));
+    }
     failures.end()
 }
 

@@ -34,6 +34,9 @@ const DISK_HINT: Duration = Duration::from_secs(3);
 /// What every root needs, whatever the disk is.
 const ALWAYS: [&str; 2] = ["dm_verity", "erofs"];
 
+/// What this stage has said, a list of [`berth_contract::control::LogLine`] as JSON, for `hostctl logs init`.
+pub const LOG: &str = "/run/berth/initrd-log.json";
+
 /// What the phases of this stage learn.
 #[derive(Debug)]
 pub struct Initrd {
@@ -231,5 +234,6 @@ pub fn switch_root(initrd: &mut Initrd) -> Result<(), Failure> {
     };
     fs::create_dir_all(paths::RUN).at("create", paths::RUN)?;
     fs::write(paths::INITRD_REPORT, serde_json::to_vec(&report)?).at("write", paths::INITRD_REPORT)?;
+    fs::write(LOG, serde_json::to_vec(&console::history(0).0)?).at("write", LOG)?;
     Ok(switch::switch_root()?)
 }
