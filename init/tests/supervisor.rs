@@ -2,7 +2,7 @@
 //!
 //! This program is two: called as `supervise FOLDER` it is the host, a child subreaper in the place of PID 1; called otherwise it
 //! is the tests, which start the other and talk to it through hostctl's client.
-#![expect(clippy::unwrap_used, reason = "a test without the test harness")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test without the test harness")]
 
 use berth_contract::{
     boot_report::{InitrdReport, Stage},
@@ -40,25 +40,25 @@ fn main() -> ExitCode {
     {
         return ExitCode::from(u8::try_from(supervise(Path::new(folder))).unwrap());
     }
-    let tests: [(&str, fn()); 6] = [
-        ("each_kind_of_readiness_and_the_order_of_the_end", each_kind_of_readiness_and_the_order_of_the_end),
-        (
-            "the_dead_are_started_again_and_children_follow_or_stay",
-            the_dead_are_started_again_and_children_follow_or_stay,
-        ),
-        ("logs_are_kept_and_followed", logs_are_kept_and_followed),
-        ("what_fails_degrades_the_host_and_nothing_else", what_fails_degrades_the_host_and_nothing_else),
-        ("orphans_are_waited_for", orphans_are_waited_for),
-        (
-            "signals_end_the_host_and_stubborn_services_are_killed",
-            signals_end_the_host_and_stubborn_services_are_killed,
-        ),
-    ];
+    macro_rules! by_name {
+        ($($test:ident),* $(,)?) => {
+            [$((stringify!($test), $test as fn())),*]
+        };
+    }
+    let tests = by_name!(
+        each_kind_of_readiness_and_the_order_of_the_end,
+        the_dead_are_started_again_and_children_follow_or_stay,
+        logs_are_kept_and_followed,
+        what_fails_degrades_the_host_and_nothing_else,
+        orphans_are_waited_for,
+        a_host_without_work_sleeps,
+        signals_end_the_host_and_stubborn_services_are_killed,
+    );
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     for (name, test) in tests {
         if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
             test();
-            writeln!(std::io::stdout(), "test {name} ... ok").unwrap();
+            println!("test {name} ... ok");
         }
     }
     ExitCode::SUCCESS
@@ -375,6 +375,32 @@ fn orphans_are_waited_for() {
     };
     host.wait_for("orphans", |host| children(host) > 10);
     host.wait_for("all orphans gone", |host| children(host) == 1);
+}
+
+fn a_host_without_work_sleeps() {
+    let host = Host::start(&[("sleeps", "exec sleep 1000", "")]);
+    host.client().wait_ready().unwrap();
+    // One client that follows a log, one that has been served and stays, one that sent half a line and closed its sending side.
+    let mut follower = std::os::unix::net::UnixStream::connect(host.path("control")).unwrap();
+    follower.write_all(b"{\"id\":1,\"request\":{\"logs\":{\"service\":\"init\",\"follow\":true}}}\n").unwrap();
+    let mut idle = host.client();
+    idle.status().unwrap();
+    let mut half = std::os::unix::net::UnixStream::connect(host.path("control")).unwrap();
+    half.write_all(b"{\"id\":").unwrap();
+    half.shutdown(std::net::Shutdown::Write).unwrap();
+    let wakeups = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", host.process.id())).unwrap();
+        let value = |key: &str| -> u64 {
+            status.lines().find_map(|line| line.strip_prefix(key)).unwrap().trim().parse().unwrap()
+        };
+        value("voluntary_ctxt_switches:") + value("nonvoluntary_ctxt_switches:")
+    };
+    // The search for a serial port ends by itself; here it has become rare.
+    std::thread::sleep(Duration::from_secs(1));
+    let before = wakeups();
+    std::thread::sleep(Duration::from_secs(2));
+    let count = wakeups() - before;
+    assert!(count < 20, "{count} wake-ups in two seconds");
 }
 
 fn signals_end_the_host_and_stubborn_services_are_killed() {

@@ -114,8 +114,8 @@ fn import(engine: &dyn Engine, image: &PreloadedImage) -> Result<(), EngineError
 
 fn remove_undeclared(engine: &dyn Engine, declared: &[ContainerSpec]) -> Result<(), EngineError> {
     let ours = engine.ours()?;
-    let undeclared = ours.iter().filter(|one| !declared.iter().any(|spec| spec.name == one.name));
-    undeclared.map(|one| engine.remove(&one.name)).collect()
+    let mut undeclared = ours.iter().filter(|one| !declared.iter().any(|spec| spec.name == one.name));
+    undeclared.try_for_each(|one| engine.remove(&one.name))
 }
 
 /// Makes the container what it shall be, and starts it. Returns its label.
