@@ -7,7 +7,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use berth_qemu::run::{Options, Session, start};
-use clap::Args;
+use clap::{Args, value_parser};
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
@@ -30,10 +30,10 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "HOST:GUEST", value_parser = port)]
     publish: Vec<(u16, u16)>,
     /// Memory in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 2048)]
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = value_parser!(u32).range(64..))]
     memory: u32,
     /// Processors.
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..=255))]
     cpus: u32,
     /// The machine's host.toml; docker's TLS listener is added where it has none.
     #[arg(long, value_name = "FILE")]

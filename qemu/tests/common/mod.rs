@@ -2,7 +2,6 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use anyhow::{Context, Result, bail, ensure};
-use berth_contract::{container::ContainerSpec, host_config::HostConfig};
 use berth_qemu::{
     accel, firmware,
     machine::{Description, Machine},
@@ -24,17 +23,22 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Folder with the outputs of `recipes/docker.toml`, built by the `berth` program that is tested.
-pub(crate) fn build() -> PathBuf {
+/// The builder's program.
+pub(crate) fn berth() -> PathBuf {
     let berth = std::env::var_os("BERTH_BIN")
         .map_or_else(|| root().join("target/x86_64-unknown-linux-gnu/release/berth"), PathBuf::from);
     assert!(berth.exists(), "{} is not there: run ci/build", berth.display());
+    berth
+}
+
+/// Folder with the outputs of `recipes/docker.toml`, built by the `berth` program that is tested.
+pub(crate) fn build() -> PathBuf {
     let out = root().join("target/test-image");
     fs::create_dir_all(root().join("target")).unwrap();
     // Test programs may run side by side; the image is built once for each.
     let lock = File::create(root().join("target/test-image.lock")).unwrap();
     lock.lock().unwrap();
-    let output = Command::new(berth)
+    let output = Command::new(berth())
         .args(["-q", "build", "recipes/docker.toml", "-o"])
         .arg(&out)
         .current_dir(root())
@@ -65,10 +69,6 @@ pub(crate) fn machine(name: &str, image: Option<PathBuf>) -> Description {
 #[expect(clippy::disallowed_methods, reason = "certificates are judged by the clock of the day")]
 pub(crate) fn pki() -> Pki {
     berth_qemu::pki::make(SystemTime::now()).unwrap()
-}
-
-pub(crate) fn containers(toml: &str) -> Vec<ContainerSpec> {
-    toml::from_str::<HostConfig>(toml).unwrap().containers
 }
 
 /// Runs a program of this machine and returns what it printed; anything but success is an error with all it said.

@@ -1,0 +1,80 @@
+//! `berth run` without a system: what it refuses, and the console on a terminal.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    io::{Read, Write},
+    path::Path,
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+fn berth(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let berth = env!("CARGO_BIN_EXE_berth");
+    let output = Command::new(berth).current_dir(folder).arg("run").args(arguments).stdin(Stdio::null()).output();
+    let output = output.unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// An image of nothing: the firmware finds it and says so.
+fn blank(folder: &Path) {
+    fs::write(folder.join("blank.raw"), vec![0; 1 << 20]).unwrap();
+}
+
+#[test]
+fn what_cannot_be_run_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    blank(dir.path());
+    fs::write(dir.path().join("host.toml"), "hostname = 'node-1'\nhostnam = 'x'\n").unwrap();
+    for (arguments, words) in [
+        (&["gone.raw"][..], "gone.raw is not there"),
+        (&["blank.raw", "-p", "80"], "expected HOST:GUEST"),
+        (&["blank.raw", "-p", "80:0"], "expected HOST:GUEST"),
+        (&["blank.raw", "--config", "gone.toml"], "cannot read gone.toml"),
+        (&["blank.raw", "--config", "host.toml"], "unknown field `hostnam`"),
+        (&["blank.raw", "--memory", "0"], "0 is not in 64.."),
+        (&["blank.raw", "--cpus", "0"], "0 is not in 1..=255"),
+    ] {
+        let (code, said) = berth(dir.path(), arguments);
+        assert!(code.is_some_and(|code| code != 0) && said.contains(words), "{arguments:?}: {code:?} {said}");
+    }
+}
+
+#[test]
+fn without_a_command_the_console_is_on_the_terminal_and_its_keys_end_the_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    blank(dir.path());
+    // script(1) makes a terminal of its own for the program, and hands our keys to it.
+    let line = format!("{} run blank.raw --memory 128 --cpus 1", env!("CARGO_BIN_EXE_berth"));
+    let mut terminal = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .current_dir(dir.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script(1) is missing: install bsdutils");
+    let (mut keys, mut screen) = (terminal.stdin.take().unwrap(), terminal.stdout.take().unwrap());
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        screen.read_to_end(&mut said).unwrap();
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let console = dir.path().join("out/console.log");
+    let end = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(&console).is_ok_and(|said| said.contains("BdsDxe")) {
+        assert!(Instant::now() < end, "the firmware says nothing");
+        thread::sleep(Duration::from_millis(100));
+    }
+    keys.write_all(b"\x01x").unwrap();
+    let status = terminal.wait().unwrap();
+    let said = reader.join().unwrap();
+    assert!(status.success(), "{status}: {said}");
+    assert!(said.contains("BdsDxe"), "{said}");
+    let value = |name: &str| {
+        let line = said.lines().find_map(|line| line.trim().strip_prefix(&format!("export {name}=")));
+        line.unwrap_or_else(|| panic!("no export of {name}: {said}")).to_owned()
+    };
+    assert!(value("DOCKER_HOST").starts_with("tcp://127.0.0.1:") && value("DOCKER_TLS_VERIFY") == "1");
+    assert!(!fs::exists(value("DOCKER_CERT_PATH")).unwrap(), "the machine's folder is gone");
+}
