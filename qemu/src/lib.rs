@@ -6,6 +6,7 @@ pub mod console;
 pub mod disk;
 pub mod error;
 pub mod firmware;
+mod folder;
 pub mod machine;
 pub mod monitor;
 pub mod pki;

@@ -6,6 +6,7 @@ use crate::{
     disk::{self, Bus},
     error::VmError,
     firmware::Firmware,
+    folder::Folder,
     monitor::Monitor,
     tool::{QEMU, option},
 };
@@ -19,7 +20,6 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 
 /// What a machine is to be.
 #[derive(Clone, Debug)]
@@ -63,7 +63,7 @@ pub enum Serial {
 #[derive(Debug)]
 pub struct Machine {
     child: Child,
-    folder: TempDir,
+    folder: Folder,
     console: Console,
     forwards: Vec<(u16, u16)>,
     accel: Accel,
@@ -97,11 +97,7 @@ impl Description {
     /// # Errors
     /// When a file cannot be made, or QEMU not be started.
     pub fn start(&self) -> Result<Machine, VmError> {
-        let folder = tempfile::Builder::new().prefix("berth-vm-").tempdir().map_err(|source| VmError::Io {
-            doing: "make a folder in",
-            path: std::env::temp_dir(),
-            source,
-        })?;
+        let folder = Folder::new(&std::env::temp_dir())?;
         let real = |&(host, guest): &(u16, u16)| Ok((free_port(host)?, guest));
         let forwards: Vec<_> = self.forwards.iter().map(real).collect::<Result<_, VmError>>()?;
         let (Serial::File(log) | Serial::Terminal(log)) = &self.serial;
