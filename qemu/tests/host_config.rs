@@ -39,27 +39,24 @@ fn a_wrong_file_is_named_and_the_machine_comes_up_all_the_same() {
 #[test]
 fn a_disk_with_the_label_is_read() {
     let scratch = tempfile::tempdir().unwrap();
-    let (folder, disk) = (scratch.path().join("files"), scratch.path().join("config.raw"));
-    fs::create_dir(&folder).unwrap();
-    fs::write(folder.join("host.toml"), "hostname = \"from-disk\"\n").unwrap();
-    fs::File::create(&disk).unwrap().set_len(8 << 20).unwrap();
-    judge(
-        "mke2fs",
-        &["-q", "-t", "ext4", "-L", "BERTH-CONFIG", "-d", folder.to_str().unwrap(), disk.to_str().unwrap()],
-    )
-    .unwrap();
+    let (file, disk) = (scratch.path().join("host.toml"), scratch.path().join("config.raw"));
+    fs::write(&file, "hostname = \"from-disk\"\n").unwrap();
+    // FAT has room for eleven letters.
+    judge("mkfs.fat", &["-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
+    judge("mcopy", &["-i", disk.to_str().unwrap(), file.to_str().unwrap(), "::/host.toml"]).unwrap();
     let mut description = machine("config-disk", Some(output(&build(), ".raw")));
     description.forwards = vec![(0, 2376)];
     description.disks = vec![disk];
     let (status, _) = boot(&description);
     assert_eq!((status.hostname.as_str(), status.config.error), ("from-disk", None));
-    assert!(status.config.source.unwrap().contains("BERTH-CONFIG"));
+    assert_eq!(status.config.source.as_deref(), Some("disk BERTH-CONFIG"));
 }
 
 #[test]
-fn the_esp_is_read() {
+fn the_esp_is_read_and_its_file_is_the_last_good_one_when_another_is_wrong() {
     let scratch = tempfile::tempdir().unwrap();
-    let (image, file) = (scratch.path().join("disk.raw"), scratch.path().join("host.toml"));
+    let path = |name: &str| scratch.path().join(name);
+    let (image, file, disk) = (path("disk.raw"), path("host.toml"), path("disk.qcow2"));
     judge("cp", &["--sparse=always", output(&build(), ".raw").to_str().unwrap(), image.to_str().unwrap()]).unwrap();
     fs::write(&file, "hostname = \"from-esp\"\n").unwrap();
     let esp = esp(&image);
@@ -67,8 +64,23 @@ fn the_esp_is_read() {
     judge("mcopy", &["-i", &esp, file.to_str().unwrap(), "::/berth/host.toml"]).unwrap();
     let mut description = machine("config-esp", Some(image));
     description.forwards = vec![(0, 2376)];
-    let (status, _) = boot(&description);
+    let mut vm = description.start().unwrap();
+    vm.wait_ready(LIMIT).unwrap();
+    let mut control = vm.control(Duration::from_secs(30)).unwrap();
+    let status = control.status().unwrap();
     assert_eq!((status.hostname.as_str(), status.config.source.as_deref()), ("from-esp", Some("esp")));
+    control.poweroff().unwrap();
+    vm.wait_for_end(LIMIT).unwrap();
+
+    let layer = vm.folder().join("disk.qcow2");
+    judge("qemu-img", &["convert", "-O", "qcow2", layer.to_str().unwrap(), disk.to_str().unwrap()]).unwrap();
+    let mut description = machine("config-last-good", Some(disk));
+    description.forwards = vec![(0, 2376)];
+    description.host_config = Some("hostname = 5\n".to_owned());
+    let (status, console) = boot(&description);
+    assert_eq!((status.hostname.as_str(), status.config.source.as_deref()), ("from-esp", Some("last good")));
+    assert!(status.config.error.unwrap().contains("hostname") && console.contains("last good"), "{console}");
+    assert_eq!(status.state, HostState::Running);
 }
 
 /// The ESP of a disk image, in mtools' words. It is the first partition, after one MiB.
