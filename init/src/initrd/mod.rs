@@ -31,8 +31,9 @@ use std::{
 const DISK_TIME: Duration = Duration::from_secs(30);
 /// A line on the console when it takes longer than this.
 const DISK_HINT: Duration = Duration::from_secs(3);
-/// What every root needs, whatever the disk is.
-const ALWAYS: [&str; 2] = ["dm_verity", "erofs"];
+/// What every root needs, whatever the disk is. dm-verity takes the fastest SHA-256 that is there when the root is opened and keeps it:
+/// the processor's own is several times the generic one, for every byte that is ever read from the root.
+const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
 
 /// What this stage has said, a list of [`berth_contract::control::LogLine`] as JSON, for `hostctl logs init`.
 pub const LOG: &str = "/run/berth/initrd-log.json";
