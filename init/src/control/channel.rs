@@ -28,10 +28,21 @@ pub(super) enum Standing {
     Broken,
 }
 
+/// What is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// One client, from connect to close.
+    Client,
+    /// A serial line: whoever has opened its other end, one after the other. The kernel tells that nobody has (a hang-up) or
+    /// that somebody has (no hang-up any more) later than the bytes of the new one may come.
+    SerialLine,
+}
+
 /// What a client's descriptor and its session are up to.
 #[derive(Debug)]
 pub(super) struct Channel {
     fd: OwnedFd,
+    end: End,
     session: Session,
     readable: bool,
     writable: bool,
@@ -46,9 +57,10 @@ pub(super) struct Channel {
 }
 
 impl Channel {
-    pub(super) fn new(fd: OwnedFd, session: Session) -> Self {
+    pub(super) fn new(fd: OwnedFd, end: End, session: Session) -> Self {
         Self {
             fd,
+            end,
             session,
             readable: true,
             writable: true,
@@ -63,7 +75,11 @@ impl Channel {
     pub(super) fn notice(&mut self, flags: EventFlags) {
         self.readable = true;
         self.writable = true;
-        self.gone |= flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        let hung_up = flags.intersects(EventFlags::HUP | EventFlags::ERR);
+        if self.end == End::SerialLine && hung_up && !self.gone {
+            self.restart();
+        }
+        self.gone = hung_up || self.gone && self.end == End::Client;
     }
 
     /// Does what can be done without waiting.
@@ -80,12 +96,13 @@ impl Channel {
                 break;
             }
         }
+        let left = self.end == End::Client && !self.again;
         let over = if self.session.output().is_empty() {
             self.waiting_since_us = None;
-            !self.again && (self.gone || self.ended && !self.session.is_busy())
+            left && (self.gone || self.ended && !self.session.is_busy())
         } else {
             let since = *self.waiting_since_us.get_or_insert(now_us);
-            self.gone && !self.again || now_us.saturating_sub(since) >= PATIENCE_US
+            left && self.gone || now_us.saturating_sub(since) >= PATIENCE_US
         };
         if over { Standing::Over } else { Standing::Open }
     }
@@ -101,9 +118,10 @@ impl Channel {
         self.session.followed()
     }
 
-    /// The same descriptor for another client: nothing of the last one is left.
-    pub(super) fn restarted(self, session: Session) -> Self {
-        Self { readable: false, again: false, ..Self::new(self.fd, session) }
+    /// For another client: what the last one left undone is forgotten.
+    pub(super) fn restart(&mut self) {
+        self.session.restart();
+        self.waiting_since_us = None;
     }
 
     fn read(&mut self) -> Result<bool, Errno> {
@@ -111,7 +129,7 @@ impl Channel {
         let mut bytes = [0; 16 * 1024];
         while self.readable && self.session.wants_input() {
             match read(&self.fd, &mut bytes) {
-                Ok(0) => (self.ended, self.readable) = (true, false),
+                Ok(0) => (self.ended, self.readable) = (self.end == End::Client, false),
                 Ok(count) => {
                     self.session.receive(&bytes[..count]);
                     return Ok(true);
@@ -144,5 +162,41 @@ impl Channel {
 impl AsFd for Channel {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::session::tests::host, *};
+    use std::{
+        io::{Read, Write},
+        os::unix::net::UnixStream,
+        path::PathBuf,
+    };
+
+    /// A new client's request may come while the kernel still says that nobody is there.
+    #[test]
+    fn a_serial_line_serves_one_client_after_the_other() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        theirs.set_nonblocking(true).unwrap();
+        let mut channel = Channel::new(ours.into(), End::SerialLine, Session::new(PathBuf::new()));
+        let (mut host, mut text) = (host(), [0; 4096]);
+        let (there, absent) = (EventFlags::OUT | EventFlags::IN, EventFlags::OUT | EventFlags::IN | EventFlags::HUP);
+        let mut talk = |flags: EventFlags, request: &str| {
+            theirs.write_all(request.as_bytes()).unwrap();
+            channel.notice(flags);
+            assert_eq!(channel.work(&mut host, 0), Standing::Open);
+            let count = theirs.read(&mut text).unwrap_or(0);
+            String::from_utf8(text[..count].to_vec()).unwrap()
+        };
+        assert_eq!(talk(absent, ""), "");
+        assert!(talk(there, "{\"id\":1,\"request\":\"services\"}\n").starts_with("{\"id\":1,"));
+        assert_eq!(talk(there, "{\"id\":2,\"request\":\"wait-ready\"}\n{\"id\":3,\"req"), "");
+        // Half a request and a running call of the one that has gone are forgotten, once.
+        assert!(talk(absent, "{\"id\":4,\"request\":\"services\"}\n").starts_with("{\"id\":4,"));
+        assert_eq!(talk(absent, "{\"id\":5,\"request\":"), "");
+        assert!(talk(absent, "\"services\"}\n").starts_with("{\"id\":5,"));
+        assert!(talk(there, "{\"id\":6,\"request\":\"services\"}\n").starts_with("{\"id\":6,"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     answers::Answers,
-    channel::{Channel, Standing, WATCHED},
+    channel::{Channel, End, Standing, WATCHED},
     port::Port,
     session::Session,
 };
@@ -149,28 +149,35 @@ impl Server {
         while let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             let data = EventData::new_u64(self.next_client);
             if self.clients.len() < MAX_CLIENTS && epoll::add(&self.epoll, &client, data, WATCHED).is_ok() {
-                self.clients.insert(self.next_client, Channel::new(client, Session::new(self.kernel_log.clone())));
+                self.clients.insert(self.next_client, Channel::new(client, End::Client, self.session()));
                 self.next_client += 1;
             }
         }
     }
 
+    fn session(&self) -> Session {
+        Session::new(self.kernel_log.clone())
+    }
+
     fn find_port(&mut self, now_us: u64) {
         match self.port.find(now_us) {
             Ok(Some(port)) if epoll::add(&self.epoll, &port, EventData::new_u64(PORT), WATCHED).is_ok() => {
-                self.port.channel = Some(Channel::new(port, Session::new(self.kernel_log.clone())));
+                self.port.channel = Some(Channel::new(port, End::SerialLine, self.session()));
             }
             Ok(_) => {}
             Err(error) => console::warning(format_args!("control: {error}")),
         }
     }
 
-    /// The port stays open while nobody is at its other end; what the last one there left undone is forgotten.
+    /// The port stays open while nobody is at its other end.
     fn serve_port(&mut self, host: &mut dyn Answers, now_us: u64) {
         let Some(mut channel) = self.port.channel.take() else { return };
         match channel.work(host, now_us) {
             Standing::Open => self.port.channel = Some(channel),
-            Standing::Over => self.port.channel = Some(channel.restarted(Session::new(self.kernel_log.clone()))),
+            Standing::Over => {
+                channel.restart();
+                self.port.channel = Some(channel);
+            }
             Standing::Broken => self.port.search(now_us),
         }
     }

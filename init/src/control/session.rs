@@ -51,6 +51,16 @@ impl Session {
         Self { input: LineBuffer::new(MAX_LINE), output: Vec::new(), calls: Vec::new(), kernel_log }
     }
 
+    /// For another client of the same serial line.
+    pub fn restart(&mut self) {
+        let cut_short = !self.output.is_empty();
+        *self = Self::new(std::mem::take(&mut self.kernel_log));
+        if cut_short {
+            // The new one may have got the beginning of the frame.
+            self.output.push(b'\n');
+        }
+    }
+
     /// Whether further bytes should be read from the client.
     #[must_use]
     pub fn wants_input(&self) -> bool {
