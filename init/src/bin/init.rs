@@ -57,6 +57,8 @@ fn in_initrd() -> bool {
 }
 
 fn initrd() -> ! {
+    // The kernel's own initrd has /dev/console: enough to say that /proc cannot be mounted.
+    console::open_outputs();
     let timeline = Timeline::default();
     sequence::run(Stage::Initrd, sequence::INITRD, &mut Initrd::new(timeline.clone()), &timeline);
     // The last row replaces this program.
