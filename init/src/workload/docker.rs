@@ -127,6 +127,7 @@ impl Engine for Docker {
                 name: name.to_owned(),
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
                 status: state["Status"].as_str().unwrap_or_default().to_owned(),
+                restarts: found["RestartCount"].as_u64().unwrap_or(0),
                 exit_code: state["ExitCode"].as_i64().unwrap_or(0),
                 error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),
             }

@@ -18,6 +18,8 @@ pub struct Existing {
     pub status: String,
     /// Status of its last end.
     pub exit_code: i64,
+    /// How often the engine has started it again since somebody else did.
+    pub restarts: u64,
     /// Why it could not be started.
     pub error: Option<String>,
 }

@@ -15,6 +15,8 @@ use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 /// A container that cannot run, with a wrong command say, ends within this time after its start.
 const SETTLING: Duration = Duration::from_millis(300);
+/// One that has ended before, and was started again by the engine, must run this often to be believed, a second apart.
+const DOUBTS: usize = 5;
 /// State of a container that could not be started.
 const FAILED: &str = "failed";
 
@@ -46,6 +48,8 @@ enum Fault {
     Ended(i64),
     #[error("{0}")]
     NotStarted(String),
+    #[error("ends again and again, last with status {0}")]
+    Loops(i64),
     #[error("is {0} after its start")]
     NotRunning(String),
 }
@@ -165,14 +169,29 @@ fn make_directories(spec: &ContainerSpec, var: &Path) -> Result<(), Fault> {
 
 /// The state of a container that was started a moment ago, if it is as it should be.
 fn settled(engine: &dyn Engine, spec: &ContainerSpec) -> Result<String, Fault> {
-    let Some(found) = engine.inspect(&spec.name)? else { return Err(Fault::NotRunning("gone".to_owned())) };
+    let inspect = || engine.inspect(&spec.name)?.ok_or(Fault::NotRunning("gone".to_owned()));
+    let first = inspect()?;
+    let state = judged(&first, spec)?;
+    if state == "running" && first.restarts > 0 {
+        for _ in 0..DOUBTS {
+            thread::sleep(Duration::from_secs(1));
+            let now = inspect()?;
+            if now.restarts != first.restarts || judged(&now, spec)? != state {
+                return Err(Fault::Loops(now.exit_code));
+            }
+        }
+    }
+    Ok(state)
+}
+
+fn judged(found: &Existing, spec: &ContainerSpec) -> Result<String, Fault> {
     let Existing { status, exit_code, error, .. } = found;
     match (status.as_str(), error) {
-        ("running", _) => Ok(status),
-        (_, Some(error)) => Err(Fault::NotStarted(error)),
+        ("running", _) => Ok(status.clone()),
+        (_, Some(error)) => Err(Fault::NotStarted(error.clone())),
         // It has done what it was started for.
-        ("exited", None) if exit_code == 0 && spec.restart != ContainerRestart::Always => Ok(status),
-        ("exited" | "restarting", None) => Err(Fault::Ended(exit_code)),
-        _ => Err(Fault::NotRunning(status)),
+        ("exited", None) if *exit_code == 0 && spec.restart != ContainerRestart::Always => Ok(status.clone()),
+        ("exited" | "restarting", None) => Err(Fault::Ended(*exit_code)),
+        _ => Err(Fault::NotRunning(status.clone())),
     }
 }
