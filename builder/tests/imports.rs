@@ -49,8 +49,7 @@ fn rust_files(dir: &Path, into: &mut Vec<PathBuf>) {
 #[test]
 fn crates_depend_on_each_other_only_as_the_table_says() {
     for (krate, allowed) in CRATES {
-        let manifest: toml::Table =
-            fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap().parse().unwrap();
+        let manifest: toml::Table = fs::read_to_string(root().join(krate).join("Cargo.toml")).unwrap().parse().unwrap();
         let inside: BTreeSet<_> = manifest["dependencies"]
             .as_table()
             .unwrap()

@@ -6,6 +6,7 @@
 use berth_contract::control::{
     Body, BootReport, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus, StatusReport,
 };
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
@@ -63,6 +64,9 @@ impl ClientError {
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     Some("is this a Berth host? From outside a virtual machine: --connect unix:PATH".into())
                 }
+                io::ErrorKind::WouldBlock => {
+                    Some("somebody else is connected, and a virtual machine's port serves one at a time".into())
+                }
                 _ => None,
             },
             Self::Refused(error) => error.hint.clone(),
@@ -77,8 +81,7 @@ impl Client {
     /// # Errors
     /// When nobody listens at `path`.
     pub fn connect(path: &Path, seed: u64) -> Result<Self, ClientError> {
-        let stream =
-            UnixStream::connect(path).map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
+        let stream = connect(path).map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), reader: BufReader::new(stream), next_id: seed & 0xffff_ffff_0000 })
     }
 
@@ -219,6 +222,16 @@ impl Client {
     fn unexpected(&self, wanted: &'static str) -> ClientError {
         ClientError::Unexpected { path: self.path.clone(), wanted }
     }
+}
+
+/// Connects without waiting: QEMU takes one client at a time, and a second one would wait for the first to go.
+fn connect(path: &Path) -> io::Result<UnixStream> {
+    let socket =
+        net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let stream = UnixStream::from(socket);
+    stream.set_nonblocking(false)?;
+    Ok(stream)
 }
 
 #[cfg(test)]

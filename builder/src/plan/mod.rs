@@ -133,7 +133,7 @@ pub fn plan(
     Ok(Plan {
         entry: BootEntry { id: id.clone(), version: version.clone(), counter: None },
         outputs: Outputs::new(&id, &version, recipe.arch),
-        epoch: epoch.unwrap_or_else(|| lock.date.0),
+        epoch: epoch.unwrap_or(lock.date.0),
         engine: engine.transpose()?,
         layout: Layout::new(sizes)?,
         codename,
