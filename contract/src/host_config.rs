@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostConfig {
-    /// Host name (RFC 1123 label or dotted name); without one, DHCP's or `berth-` and the machine id's start.
+    /// Host name (RFC 1123 label or dotted name); without one, `berth-` and the machine id's start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
     /// Further containers; one with the name of the recipe's replaces it.

@@ -58,7 +58,7 @@ pub const ESP_LINUX: &str = "EFI/Linux";
 pub const ESP_HOST_CONFIG: &str = "berth/host.toml";
 /// Machine configuration on a disk labelled [`CONFIG_LABELS`].
 pub const DISK_HOST_CONFIG: &str = "host.toml";
-/// File system labels of a configuration disk, upper or lower case. FAT has room for 11 characters, so it leaves out the dash.
-pub const CONFIG_LABELS: [&str; 3] = ["BERTH-CONFIG", "BERTHCONFIG", "cidata"];
+/// File system labels of a configuration disk, upper or lower case; FAT has room for the first 11 characters.
+pub const CONFIG_LABELS: [&str; 2] = ["BERTH-CONFIG", "cidata"];
 /// Name of the QEMU fw_cfg file with the machine configuration.
 pub const FW_CFG_HOST_CONFIG: &str = "opt/berth/host.toml";

@@ -2,7 +2,8 @@
 
 use crate::{
     lock::{LockError, LockFileError, Problem},
-    source::debian::error::DebianError,
+    plan::PlanError,
+    source::{debian::error::DebianError, programs::ProgramError},
 };
 use berth_fetch::error::FetchError;
 use berth_qemu::error::VmError;
@@ -16,6 +17,8 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(DebianError::hint))
         .or_else(|| error.downcast_ref().and_then(FetchError::hint))
         .or_else(|| error.downcast_ref().and_then(VmError::hint))
+        .or_else(|| error.downcast_ref().and_then(PlanError::hint))
+        .or_else(|| error.downcast_ref().and_then(ProgramError::hint))
         // Where it is one large cause of a small error.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
 }
