@@ -146,7 +146,7 @@ mod tests {
         for role in PartitionRole::ALL {
             let extent = layout.extent(role);
             assert_eq!(extent.start, next, "{role:?}");
-            assert!(extent.size > 0 && extent.size % MIB == 0, "{role:?}");
+            assert!(extent.size > 0 && extent.size.is_multiple_of(MIB), "{role:?}");
             next += extent.size;
         }
         assert_eq!(layout.disk_size(), next + MIB);
