@@ -135,13 +135,14 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     report.step("assemble", format_args!("{} files", root.tree.iter().count()));
 
     let staging = Staging::new(&options.output)?;
-    // Compressing the initrd takes as long as writing the root file system; neither needs the other.
-    let (root_file, initrd) = thread::scope(|scope| {
+    // Compressing the initrd takes as long as root file system and hash tree together; neither needs the other.
+    let (root_hash, initrd) = thread::scope(|scope| {
         let initrd = scope.spawn(|| initrd(&root.tree, &root.kernel.release, &programs.init, plan.epoch));
         let root_file = write::root(&root.tree, &plan, &staging);
-        (root_file, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        let root_hash = root_file.and_then(|file| write::hash_tree(&file, &plan, &staging));
+        (root_hash, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     });
-    let root_hash = write::hash_tree(&root_file?, &plan, &staging)?;
+    let root_hash = root_hash?;
     let cmdline = uki::cmdline(root_hash, &recipe.kernel.cmdline);
     let parts = UkiParts {
         stub: &root.stub,
