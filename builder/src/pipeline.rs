@@ -9,7 +9,7 @@ use crate::{
         uki,
         write::{self, DiskParts, UkiParts},
     },
-    lock::{self, Lock, LockInput, Locked, LockedPackage, Wish, lock_path},
+    lock::{self, Lock, LockFileError, LockInput, Locked, LockedPackage, Wish, lock_path},
     plan::{self, Plan},
     recipe::{self, Located, Overlay, Recipe},
     report::Report,
@@ -91,7 +91,15 @@ pub fn lock(recipe: &Path, sources: &Sources, now: u64, report: &Report) -> Resu
     let recipe = recipe::read(recipe)?;
     let input = lock_input(&recipe, sources)?;
     let path = lock_path(recipe.path());
-    let previous = if path.exists() { Lock::load(&path).ok() } else { None };
+    let previous = match Lock::load(&path) {
+        Ok(lock) => Some(lock),
+        Err(LockFileError::Missing { .. }) => None,
+        // It is about to be replaced; but an archive older than it was then would go unnoticed.
+        Err(error) => {
+            report.warning(format_args!("the lock that is replaced cannot be compared with: {error}"));
+            None
+        }
+    };
     let outcome = lock::lock(&input, previous.as_ref(), &fetcher(sources)?, Date(now), &report.fetching())?;
     for warning in &outcome.warnings {
         report.warning(warning);
