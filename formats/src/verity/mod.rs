@@ -7,6 +7,7 @@
 //! The hash device holds the superblock in block 0, then the levels, the top one (a single block) first. The root hash
 //! is the digest of the top block. A data device of one block has no levels: the root hash is its digest.
 
+mod blocks;
 mod superblock;
 mod table;
 mod tree;

@@ -1,6 +1,6 @@
 //! Building a tree.
 
-use super::{BLOCK, BLOCK_LEN, DIGEST, FANOUT, IoError, Superblock};
+use super::{BLOCK, BLOCK_LEN, DIGEST, FANOUT, IoError, Superblock, blocks::digests};
 use crate::{sparse::is_zero, workers};
 use berth_contract::digest::{RootHash, Sha256};
 use std::{
@@ -23,7 +23,7 @@ pub struct Tree {
 pub(super) struct Leaves<'a> {
     superblock: &'a Superblock,
     data: &'a File,
-    /// Holes and zeros are common, and need no hashing.
+    /// Digest of a block of zeros.
     zero: [u8; DIGEST],
 }
 
@@ -44,8 +44,15 @@ impl<'a> Leaves<'a> {
         let (offset, buffer) = (first * BLOCK, &mut buffer[..blocks * BLOCK_LEN]);
         self.data.read_exact_at(buffer, offset).map_err(IoError::of("read", "data", offset))?;
         let mut leaf = [0; BLOCK_LEN];
-        for (block, digest) in buffer.chunks_exact(BLOCK_LEN).zip(leaf.chunks_exact_mut(DIGEST)) {
-            digest.copy_from_slice(&if is_zero(block) { self.zero } else { self.superblock.digest(block) });
+        // Holes are common, and need no hashing.
+        if is_zero(buffer) {
+            leaf[..blocks * DIGEST].as_chunks_mut().0.fill(self.zero);
+        } else if self.superblock.salt.is_empty() {
+            digests(buffer, &mut leaf);
+        } else {
+            for (block, digest) in buffer.chunks_exact(BLOCK_LEN).zip(leaf.chunks_exact_mut(DIGEST)) {
+                digest.copy_from_slice(&self.superblock.digest(block));
+            }
         }
         Ok(leaf)
     }
