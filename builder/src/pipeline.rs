@@ -5,6 +5,7 @@ use crate::{
     image::{
         initrd::initrd,
         manifest::{self, BuildManifest, Inputs, PackageEntry},
+        measure::{RawDigest, measure_all},
         staging::Staging,
         uki,
         write::{self, DiskParts, UkiParts},
@@ -63,6 +64,8 @@ pub struct BuildOptions {
     pub output: PathBuf,
     /// `SOURCE_DATE_EPOCH`: instead of the lock's date, in seconds since 1970.
     pub epoch: Option<u64>,
+    /// `--checksum-raw`: how the raw disk is measured.
+    pub raw_digest: RawDigest,
     /// Folder of init, netd, workload and hostctl.
     pub programs: PathBuf,
     /// Where bytes come from.
@@ -145,7 +148,8 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let staging = Staging::new(&options.output)?;
     // Compressing the initrd takes as long as root file system and hash tree together; neither needs the other.
     let (root_hash, initrd) = thread::scope(|scope| {
-        let initrd = scope.spawn(|| initrd(&root.tree, &root.kernel.release, &programs.init, plan.epoch));
+        let initrd = scope
+            .spawn(|| initrd(&root.tree, &root.kernel.release, &programs.init, plan.epoch, fetcher.store().root()));
         let root_file = write::root(&root.tree, &plan, &staging);
         let root_hash = root_file.and_then(|file| write::hash_tree(&file, &plan, &staging));
         (root_hash, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -163,7 +167,7 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let uki = write::uki(parts, &plan, &staging)?;
     let parts = DiskParts { root_hash, systemd_boot: &root.systemd_boot, uki, var: &root.var };
     let disk = write::disk(parts, &plan, &staging)?;
-    let outputs = manifest::measure_all(&plan.outputs, &staging, || write::qcow2(&disk, &plan, &staging))?;
+    let outputs = measure_all(&plan.outputs, &staging, options.raw_digest, || write::qcow2(&disk, &plan, &staging))?;
     report.step("image", format_args!("root hash {root_hash}"));
 
     let inputs = inputs(&recipe, &locked, &programs, &images.list)?;

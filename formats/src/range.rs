@@ -1,10 +1,14 @@
 //! A window of a file: how a partition is written inside a disk image.
 
+use crate::workers;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::fs::FileExt,
 };
+
+/// Bytes that [`Range::fill`] moves at once.
+const PIECE: usize = 1 << 18;
 
 /// `len` bytes of a file from `start` on, as if they were a file of their own. Nothing outside is ever touched: a
 /// write that does not fit is an error. The file's own position is not used.
@@ -46,6 +50,28 @@ impl<'a> Range<'a> {
             return Err(io::Error::new(io::ErrorKind::WriteZero, message));
         }
         self.file.write_all_at(bytes, self.start + offset)
+    }
+
+    /// Writes all of `source` at the beginning of the window, with a thread for each CPU; returns its length. Zeros
+    /// are written too.
+    ///
+    /// # Errors
+    /// When it does not fit, cannot be read or becomes shorter meanwhile, or the file cannot be written.
+    pub fn fill(&self, source: &File) -> io::Result<u64> {
+        let len = source.metadata()?.len();
+        let pieces = usize::try_from(len.div_ceil(PIECE as u64)).map_err(io::Error::other)?;
+        workers::each(
+            pieces,
+            workers::per_cpu(),
+            || vec![0; PIECE],
+            |buffer, number| {
+                let at = (number * PIECE) as u64;
+                let piece = &mut buffer[..usize::try_from(len - at).unwrap_or(PIECE).min(PIECE)];
+                source.read_exact_at(piece, at)?;
+                self.write_all_at(piece, at)
+            },
+        )?;
+        Ok(len)
     }
 
     fn left(&self, wanted: usize) -> usize {
@@ -90,6 +116,19 @@ impl Seek for Range<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_is_filled_from_a_file() {
+        let (source, target) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        let bytes: Vec<u8> = (0..3 * PIECE + 5).map(|at| at.to_le_bytes()[0] ^ at.to_le_bytes()[2]).collect();
+        source.write_all_at(&bytes, 0).unwrap();
+        let window = Range::new(&target, 7, bytes.len() as u64);
+        assert_eq!(window.fill(&source).unwrap(), bytes.len() as u64);
+        let mut copy = vec![0; bytes.len()];
+        target.read_exact_at(&mut copy, 7).unwrap();
+        assert!(copy == bytes);
+        assert!(Range::new(&target, 0, bytes.len() as u64 - 1).fill(&source).is_err());
+    }
 
     #[test]
     fn a_range_reads_and_writes_its_own_bytes_only() {

@@ -4,7 +4,9 @@
 mod judge;
 
 use berth_contract::digest::{RootHash, Sha256};
-use berth_formats::verity::{BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, VerifyError, build, root_hash_of, verify};
+use berth_formats::verity::{
+    BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, VerifyError, build, file_digest, root_hash_of, verify,
+};
 use judge::judge;
 use std::{
     fs::{self, File},
@@ -154,4 +156,16 @@ fn what_is_missing_is_an_error() {
     tree.write_all_at(&[0; 4096], 0).unwrap();
     let error = verify(&data, &tree, &root).unwrap_err().to_string();
     assert!(error.starts_with("verity superblock: signature: expected verity, found "), "{error}");
+}
+
+#[test]
+fn digests_of_files_are_those_of_fsverity() {
+    let folder = TempDir::new().unwrap();
+    for blocks in [1, 2, 128, 129, 1000, 128 * 128 + 1] {
+        let path = data(folder.path(), blocks);
+        let printed = judge("fsverity", &["digest", "--compact", path.to_str().unwrap()]);
+        let found = file_digest(&open(&path), blocks * BLOCK).unwrap();
+        assert_eq!(found.to_string(), printed.trim(), "{blocks}");
+    }
+    assert!(file_digest(&open(&folder.path().join("data")), BLOCK + 1).is_err());
 }

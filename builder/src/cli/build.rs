@@ -2,6 +2,7 @@
 
 use super::{Global, environment};
 use crate::{
+    image::measure::RawDigest,
     pipeline::{self, BuildOptions},
     report::Report,
 };
@@ -22,6 +23,9 @@ pub(super) struct Build {
     /// Output folder; it is replaced as a whole, other files in it stay.
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
+    /// List the raw disk in SHA256SUMS too: that goes through all its bytes, holes as well.
+    #[arg(long)]
+    checksum_raw: bool,
 }
 
 impl Build {
@@ -31,6 +35,7 @@ impl Build {
             version: self.version,
             output: self.output,
             epoch: environment::source_date_epoch()?,
+            raw_digest: if self.checksum_raw { RawDigest::Sha256Too } else { RawDigest::FsVerity },
             programs: environment::programs()?,
             sources: global.sources()?,
         };

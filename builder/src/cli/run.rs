@@ -2,6 +2,7 @@
 
 use super::{Global, environment};
 use crate::{
+    image::measure::RawDigest,
     pipeline::{self, BuildOptions},
     report::Report,
 };
@@ -87,6 +88,7 @@ impl Run {
             version: None,
             output: self.output.clone(),
             epoch: environment::source_date_epoch()?,
+            raw_digest: RawDigest::default(),
             programs: environment::programs()?,
             sources: global.sources()?,
         };

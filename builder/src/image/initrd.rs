@@ -1,5 +1,6 @@
 //! The initrd: the static init and the modules that find the disk. Small, since firmware reads it slowly.
 
+use super::compressed::compress;
 use crate::tree::{Kind, Tree};
 use berth_contract::paths::MODULES;
 use berth_formats::{
@@ -8,7 +9,8 @@ use berth_formats::{
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Write},
+    io,
+    path::Path,
 };
 
 /// Modules for the disks that a host may boot from, and for the root file system. Those that a kernel does not have (or has
@@ -54,9 +56,6 @@ const STORAGE: &[&str] = &[
 /// Without these there is no root file system.
 const NEEDED: &[&str] = &["dm_verity", "erofs"];
 
-/// zstd level: the initrd is small, and unpacking costs the same at any level.
-const LEVEL: i32 = 19;
-
 /// What can go wrong in making the initrd.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
@@ -87,17 +86,15 @@ pub enum InitrdError {
     Compress(#[source] io::Error),
 }
 
-/// The initrd as the kernel takes it: a newc archive, compressed with zstd.
+/// The initrd as the kernel takes it: a newc archive, compressed with zstd. `cache` keeps it for the next build.
 ///
 /// # Errors
 /// When the image's kernel lacks what the root file system needs, or something cannot be read.
-pub fn initrd(root: &Tree, kernel: &str, init: &Data, epoch: u64) -> Result<Vec<u8>, InitrdError> {
+pub fn initrd(root: &Tree, kernel: &str, init: &Data, epoch: u64, cache: &Path) -> Result<Vec<u8>, InitrdError> {
     let nodes = nodes(root, kernel, init)?;
     let mut archive = Vec::new();
     cpio::write(&mut archive, epoch, &nodes)?;
-    let mut encoder = zstd::Encoder::new(Vec::new(), LEVEL).map_err(InitrdError::Compress)?;
-    encoder.include_checksum(true).map_err(InitrdError::Compress)?;
-    encoder.write_all(&archive).and_then(|()| encoder.finish()).map_err(InitrdError::Compress)
+    compress(&archive, cache).map_err(InitrdError::Compress)
 }
 
 fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {

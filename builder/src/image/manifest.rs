@@ -1,6 +1,6 @@
 //! `ID_VERSION_ARCH.manifest.json` and `SHA256SUMS`: what went into a build and what came out.
 
-use super::staging::Staging;
+use super::{measure::OutputEntry, staging::Staging};
 use crate::{
     assemble::Assembled,
     plan::{Outputs, Plan},
@@ -13,20 +13,9 @@ use berth_contract::{
     engine::EngineKind,
     version::{ImageId, OsVersion},
 };
-use rustix::{
-    fs::{SeekFrom, seek},
-    io::Errno,
-};
 use serde::Serialize;
 use sha2::Digest;
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io,
-    os::unix::fs::FileExt,
-    path::Path,
-    thread,
-};
+use std::{collections::BTreeMap, fs};
 
 /// Number of the manifest's format; grows when a field changes its meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -124,15 +113,6 @@ pub struct FileEntry {
     pub origin: String,
 }
 
-/// A file of the build.
-#[derive(Clone, Debug, Serialize)]
-pub struct OutputEntry {
-    /// Length in bytes.
-    pub size: u64,
-    /// Its digest.
-    pub sha256: Sha256,
-}
-
 impl BuildManifest {
     /// The manifest of a build; `identity` is root hash and kernel command line.
     #[must_use]
@@ -164,30 +144,6 @@ impl BuildManifest {
     }
 }
 
-/// Length and digest of every output that is measured. `meanwhile` writes what is left to write.
-///
-/// # Errors
-/// When one cannot be read, or not be written.
-pub fn measure_all(
-    outputs: &Outputs,
-    staging: &Staging,
-    meanwhile: impl FnOnce() -> Result<()>,
-) -> Result<BTreeMap<String, OutputEntry>> {
-    let one = |name: &String| {
-        let path = staging.path(name);
-        let entry = measure(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        Ok((name.clone(), entry))
-    };
-    let [raw, rest @ ..] = outputs.measured();
-    // The disk's holes count as much as its bytes: it takes as long as all others together.
-    thread::scope(|scope| {
-        let raw = scope.spawn(|| one(raw));
-        let rest: Result<Vec<_>> = meanwhile().and_then(|()| rest.into_iter().map(one).collect());
-        let raw = raw.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(rest?.into_iter().chain([raw?]).collect())
-    })
-}
-
 /// Writes manifest and checksums.
 ///
 /// # Errors
@@ -201,7 +157,7 @@ pub fn write(manifest: &BuildManifest, outputs: &Outputs, staging: &Staging) -> 
     put(&outputs.manifest, &json)?;
     let mut all = manifest.outputs.clone();
     let digest = Sha256(sha2::Sha256::digest(&json).into());
-    all.insert(outputs.manifest.clone(), OutputEntry { size: json.len() as u64, sha256: digest });
+    all.insert(outputs.manifest.clone(), OutputEntry { size: json.len() as u64, sha256: Some(digest), fsverity: None });
     put(&outputs.checksums, &checksums(&all))
 }
 
@@ -234,67 +190,9 @@ pub fn files(tree: &Tree) -> Vec<FileEntry> {
         .collect()
 }
 
-/// The text of `SHA256SUMS`, as `sha256sum -c` reads it.
+/// The text of `SHA256SUMS`, as `sha256sum -c` reads it: what has a SHA-256.
 #[must_use]
 pub fn checksums(outputs: &BTreeMap<String, OutputEntry>) -> String {
-    outputs.iter().map(|(name, output)| format!("{}  {name}\n", output.sha256)).collect()
-}
-
-/// Length and digest of the file at `path`, read once. Holes are not read: they are known to be zeros, and a sparse disk is
-/// mostly holes.
-///
-/// # Errors
-/// When it cannot be read.
-pub fn measure(path: &Path) -> io::Result<OutputEntry> {
-    let file = File::open(path)?;
-    let size = file.metadata()?.len();
-    let (mut hash, mut buffer, mut at) = (sha2::Sha256::new(), vec![0; CHUNK], 0);
-    let zeros = vec![0; CHUNK];
-    while at < size {
-        let data = match seek(&file, SeekFrom::Data(at)) {
-            Ok(data) => data.min(size),
-            Err(Errno::NXIO) => size,
-            Err(error) => return Err(error.into()),
-        };
-        for len in chunks(at, data) {
-            hash.update(&zeros[..len]);
-        }
-        at = data;
-        let hole = if at < size { seek(&file, SeekFrom::Hole(at))?.min(size) } else { size };
-        for len in chunks(at, hole) {
-            file.read_exact_at(&mut buffer[..len], at)?;
-            hash.update(&buffer[..len]);
-            at += len as u64;
-        }
-    }
-    Ok(OutputEntry { size, sha256: Sha256(hash.finalize().into()) })
-}
-
-const CHUNK: usize = 1 << 20;
-
-/// Lengths of the pieces of `from..to`, none longer than [`CHUNK`].
-fn chunks(from: u64, to: u64) -> impl Iterator<Item = usize> {
-    let whole = (to - from) / CHUNK as u64;
-    let rest = usize::try_from((to - from) % CHUNK as u64).unwrap_or(0);
-    (0..whole).map(|_| CHUNK).chain((rest > 0).then_some(rest))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::process::Command;
-
-    #[test]
-    fn holes_count_as_zeros() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        for (offset, text) in [(0, "start"), (3 << 20, "middle"), (7 << 20, "")] {
-            file.as_file().write_all_at(text.as_bytes(), offset).unwrap();
-        }
-        for size in [0, 5, (3 << 20) + 2, (9 << 20) + 17] {
-            file.as_file().set_len(size).unwrap();
-            let judged = Command::new("sha256sum").arg(file.path()).output().unwrap().stdout;
-            let found = measure(file.path()).unwrap();
-            assert_eq!((found.size, found.sha256.to_string().as_bytes()), (size, &judged[..64]), "{size}");
-        }
-    }
+    let line = |(name, output): (&String, &OutputEntry)| Some(format!("{}  {name}\n", output.sha256?));
+    outputs.iter().filter_map(line).collect()
 }

@@ -1,9 +1,11 @@
 //! From the assembled tree to the files of a build.
 
+pub mod compressed;
 pub mod disk;
 pub mod esp;
 pub mod initrd;
 pub mod manifest;
+pub mod measure;
 pub mod rootfs;
 pub mod staging;
 pub mod uki;

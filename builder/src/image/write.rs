@@ -8,12 +8,7 @@ use crate::{
 use anyhow::{Context, Result};
 use berth_contract::{digest::RootHash, disk::PartitionRole};
 use berth_formats::{data::Data, erofs, ext4, fat, gpt, pe, qcow2, range::Range, verity};
-use std::{
-    collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-};
+use std::{collections::BTreeMap, fs::File};
 
 /// Label of the EROFS: at most 16 bytes.
 const ROOT_LABEL: &str = "berth-root";
@@ -99,8 +94,13 @@ pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File
     fat::write(&range(PartitionRole::Esp), "ESP", serial, plan.epoch, &esp_files).context("EFI system partition")?;
     let var = var_nodes(parts.var)?;
     ext4::write(&range(PartitionRole::Var), identity::uuid(&seed, "ext4"), "var", plan.epoch, &var).context("var")?;
-    copy(&staging.path(&plan.outputs.root), &raw, plan.layout.extent(PartitionRole::RootA).start)?;
-    copy(&staging.path(&plan.outputs.verity), &raw, plan.layout.extent(PartitionRole::RootAVerity).start)?;
+    let copy = |output: &str, role| {
+        let path = staging.path(output);
+        let copied = File::open(&path).and_then(|file| range(role).fill(&file));
+        copied.with_context(|| format!("cannot copy {} into the disk", path.display()))
+    };
+    copy(&plan.outputs.root, PartitionRole::RootA)?;
+    copy(&plan.outputs.verity, PartitionRole::RootAVerity)?;
     gpt::write(&mut raw, identity::uuid(&seed, "disk"), &disk::partitions(&plan.layout, parts.root_hash))?;
     Ok(raw)
 }
@@ -125,17 +125,6 @@ pub struct DiskParts<'a> {
 pub fn qcow2(raw: &File, plan: &Plan, staging: &Staging) -> Result<()> {
     let out = staging.create(&plan.outputs.qcow2)?;
     qcow2::write(raw, &out).context("qcow2")?;
-    Ok(())
-}
-
-fn copy(from: &Path, to: &File, at: u64) -> Result<()> {
-    let place = || format!("cannot copy {} into the disk", from.display());
-    let source = File::open(from).with_context(place)?;
-    let len = source.metadata().with_context(place)?.len();
-    let mut target = to;
-    target.seek(SeekFrom::Start(at)).with_context(place)?;
-    let copied = io::copy(&mut (&source).take(len), &mut target).with_context(place)?;
-    anyhow::ensure!(copied == len, "{}: it became shorter while it was copied", from.display());
     Ok(())
 }
 

@@ -38,10 +38,10 @@ impl Outputs {
         }
     }
 
-    /// Everything that the manifest measures.
+    /// Everything that the manifest measures: the raw disk first, the qcow2 made of it last.
     #[must_use]
     pub fn measured(&self) -> [&String; 5] {
-        [&self.raw, &self.qcow2, &self.uki, &self.root, &self.verity]
+        [&self.raw, &self.root, &self.verity, &self.uki, &self.qcow2]
     }
 
     /// All of them.

@@ -8,11 +8,13 @@
 //! is the digest of the top block. A data device of one block has no levels: the root hash is its digest.
 
 mod blocks;
+mod file_digest;
 mod superblock;
 mod table;
 mod tree;
 mod verify;
 
+pub use file_digest::file_digest;
 pub use superblock::{BadSuperblock, Level, Superblock};
 pub use table::table;
 pub use tree::{Tree, build};
@@ -63,6 +65,15 @@ pub fn root_hash_of(superblock: &Superblock, top_block: &[u8; BLOCK_LEN]) -> Roo
 }
 
 impl Superblock {
+    /// Of a tree over `len` bytes, without UUID and salt.
+    fn for_data(len: u64) -> Result<Self, IoError> {
+        if len == 0 || !len.is_multiple_of(BLOCK) {
+            let cause = io::Error::new(io::ErrorKind::InvalidInput, format!("{len} bytes are not whole blocks"));
+            return Err(IoError { verb: "read", device: "data", offset: len, cause });
+        }
+        Ok(Self { uuid: [0; 16], data_blocks: len / BLOCK, salt: Vec::new() })
+    }
+
     fn digest(&self, block: &[u8]) -> [u8; DIGEST] {
         sha2::Sha256::new().chain_update(&self.salt).chain_update(block).finalize().into()
     }

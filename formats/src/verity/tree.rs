@@ -5,7 +5,6 @@ use crate::{sparse::is_zero, workers};
 use berth_contract::digest::{RootHash, Sha256};
 use std::{
     fs::File,
-    io,
     os::unix::fs::FileExt,
     sync::{Mutex, PoisonError},
 };
@@ -37,17 +36,30 @@ impl<'a> Leaves<'a> {
         usize::try_from(self.superblock.data_blocks.div_ceil(FANOUT as u64)).unwrap_or(usize::MAX)
     }
 
+    /// Number of data blocks under a leaf.
+    fn blocks(&self, number: usize) -> usize {
+        let left = self.superblock.data_blocks - number as u64 * FANOUT as u64;
+        usize::try_from(left).unwrap_or(FANOUT).min(FANOUT)
+    }
+
+    /// The leaf, where all its data blocks are zeros.
+    pub(super) fn zeros(&self, number: usize) -> [u8; BLOCK_LEN] {
+        let mut leaf = [0; BLOCK_LEN];
+        leaf[..self.blocks(number) * DIGEST].as_chunks_mut().0.fill(self.zero);
+        leaf
+    }
+
     /// The hash block over the data blocks from `128 * number` on; `buffer` is for [`FANOUT`] blocks.
     pub(super) fn leaf(&self, number: usize, buffer: &mut [u8]) -> Result<[u8; BLOCK_LEN], IoError> {
-        let first = number as u64 * FANOUT as u64;
-        let blocks = usize::try_from(self.superblock.data_blocks - first).unwrap_or(FANOUT).min(FANOUT);
-        let (offset, buffer) = (first * BLOCK, &mut buffer[..blocks * BLOCK_LEN]);
+        let offset = number as u64 * FANOUT as u64 * BLOCK;
+        let buffer = &mut buffer[..self.blocks(number) * BLOCK_LEN];
         self.data.read_exact_at(buffer, offset).map_err(IoError::of("read", "data", offset))?;
         let mut leaf = [0; BLOCK_LEN];
         // Holes are common, and need no hashing.
         if is_zero(buffer) {
-            leaf[..blocks * DIGEST].as_chunks_mut().0.fill(self.zero);
-        } else if self.superblock.salt.is_empty() {
+            return Ok(self.zeros(number));
+        }
+        if self.superblock.salt.is_empty() {
             digests(buffer, &mut leaf);
         } else {
             for (block, digest) in buffer.chunks_exact(BLOCK_LEN).zip(leaf.chunks_exact_mut(DIGEST)) {
@@ -70,11 +82,7 @@ pub(super) fn buffer() -> Vec<u8> {
 /// # Errors
 /// When `data_len` is not as said, `data` cannot be read or is shorter, or `out` cannot be written.
 pub fn build(data: &File, data_len: u64, uuid: [u8; 16], out: &File) -> Result<Tree, IoError> {
-    if data_len == 0 || !data_len.is_multiple_of(BLOCK) {
-        let cause = io::Error::new(io::ErrorKind::InvalidInput, format!("{data_len} bytes are not whole blocks"));
-        return Err(IoError { verb: "read", device: "data", offset: data_len, cause });
-    }
-    let superblock = Superblock { uuid, data_blocks: data_len / BLOCK, salt: Vec::new() };
+    let superblock = Superblock { uuid, ..Superblock::for_data(data_len)? };
     let (levels, size) = (superblock.levels(), superblock.tree_size());
     let put = |bytes: &[u8], offset| out.write_all_at(bytes, offset).map_err(IoError::of("write", "hash tree", offset));
     out.set_len(0).and_then(|()| out.set_len(size)).map_err(IoError::of("write", "hash tree", 0))?;

@@ -1,0 +1,137 @@
+//! Lengths and digests of what was built.
+
+use super::staging::Staging;
+use crate::plan::Outputs;
+use anyhow::{Context, Result};
+use berth_contract::digest::Sha256;
+use berth_formats::verity;
+use rustix::{
+    fs::{SeekFrom, seek},
+    io::Errno,
+};
+use serde::Serialize;
+use sha2::Digest;
+use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, panic::resume_unwind, path::Path, thread};
+
+/// A file of the build.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputEntry {
+    /// Length in bytes.
+    pub size: u64,
+    /// Its digest. The raw disk has one if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Sha256>,
+    /// Of the raw disk: the digest that `fsverity digest` prints.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fsverity: Option<Sha256>,
+}
+
+/// How the raw disk is measured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RawDigest {
+    /// By the fs-verity digest: made with all processors, and a disk's holes cost nothing.
+    #[default]
+    FsVerity,
+    /// By a plain SHA-256 as well, which goes through every byte of the disk, holes too, one after the other.
+    Sha256Too,
+}
+
+/// Length and digest of every output that is measured, each flushed to the disk. `qcow2` writes the last of them.
+///
+/// # Errors
+/// When one cannot be read, or not be written.
+pub fn measure_all(
+    outputs: &Outputs,
+    staging: &Staging,
+    raw: RawDigest,
+    qcow2: impl FnOnce() -> Result<()>,
+) -> Result<BTreeMap<String, OutputEntry>> {
+    let with_path = |name: &String, measure: &dyn Fn(&Path) -> io::Result<OutputEntry>| {
+        let path = staging.path(name);
+        let entry = measure(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((name.clone(), entry))
+    };
+    let one = |name| with_path(name, &measure);
+    let [disk, rest @ .., last] = outputs.measured();
+    thread::scope(|scope| {
+        let plain = (raw == RawDigest::Sha256Too).then(|| scope.spawn(|| one(disk)));
+        qcow2()?;
+        let last = scope.spawn(move || one(last));
+        let mut all = rest.into_iter().map(one).collect::<Result<BTreeMap<_, _>>>()?;
+        let (name, mut entry) = with_path(disk, &measure_raw)?;
+        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        if let Some(plain) = plain.map(join) {
+            let (_, plain): (String, OutputEntry) = plain?;
+            entry.sha256 = plain.sha256;
+        }
+        all.insert(name, entry);
+        all.extend([join(last)?]);
+        Ok(all)
+    })
+}
+
+fn measure_raw(path: &Path) -> io::Result<OutputEntry> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let digest = verity::file_digest(&file, size).map_err(io::Error::other)?;
+    file.sync_all()?;
+    Ok(OutputEntry { size, sha256: None, fsverity: Some(digest) })
+}
+
+/// Length and digest of the file at `path`, read once. Holes are not read: they are known to be zeros, and a sparse disk is
+/// mostly holes.
+fn measure(path: &Path) -> io::Result<OutputEntry> {
+    let file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let (mut hash, mut buffer, mut at) = (sha2::Sha256::new(), vec![0; CHUNK], 0);
+    let zeros = vec![0; CHUNK];
+    while at < size {
+        let data = match seek(&file, SeekFrom::Data(at)) {
+            Ok(data) => data.min(size),
+            Err(Errno::NXIO) => size,
+            Err(error) => return Err(error.into()),
+        };
+        for len in chunks(at, data) {
+            hash.update(&zeros[..len]);
+        }
+        at = data;
+        let hole = if at < size { seek(&file, SeekFrom::Hole(at))?.min(size) } else { size };
+        for len in chunks(at, hole) {
+            file.read_exact_at(&mut buffer[..len], at)?;
+            hash.update(&buffer[..len]);
+            at += len as u64;
+        }
+    }
+    file.sync_all()?;
+    Ok(OutputEntry { size, sha256: Some(Sha256(hash.finalize().into())), fsverity: None })
+}
+
+const CHUNK: usize = 1 << 18;
+
+/// Lengths of the pieces of `from..to`, none longer than [`CHUNK`].
+fn chunks(from: u64, to: u64) -> impl Iterator<Item = usize> {
+    let whole = (to - from) / CHUNK as u64;
+    let rest = usize::try_from((to - from) % CHUNK as u64).unwrap_or(0);
+    (0..whole).map(|_| CHUNK).chain((rest > 0).then_some(rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn holes_count_as_zeros() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (offset, text) in [(0, "start"), (3 << 20, "middle"), (7 << 20, "")] {
+            file.as_file().write_all_at(text.as_bytes(), offset).unwrap();
+        }
+        for size in [0, 5, (3 << 20) + 2, (9 << 20) + 17] {
+            file.as_file().set_len(size).unwrap();
+            let judged = Command::new("sha256sum").arg(file.path()).output().unwrap().stdout;
+            let found = measure(file.path()).unwrap();
+            let digest = found.sha256.unwrap().to_string();
+            assert_eq!((found.size, digest.as_bytes()), (size, &judged[..64]), "{size}");
+        }
+    }
+}
