@@ -1,11 +1,12 @@
 //! The build on one page: each step takes values and returns a value, in the order in which things happen.
 
 use crate::{
-    assemble::{self, AssembleInput, OwnFile, PackageInput},
+    assemble::{self, AssembleInput, Assembled, OwnFile, PackageInput},
     image::{
         initrd::initrd,
         manifest::{self, BuildManifest, Inputs, PackageEntry},
         measure::{RawDigest, measure_all},
+        size::{Cost, costs},
         staging::Staging,
         uki,
         write::{self, DiskParts, UkiParts},
@@ -24,6 +25,7 @@ use crate::{
 use anyhow::Result;
 use berth_contract::{
     digest::Sha256,
+    disk::PartitionRole,
     image_spec::{ImageSpec, PreloadedImage},
     paths::IMAGES,
     version::OsVersion,
@@ -123,28 +125,8 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let plan = plan::plan(&recipe, &locked, options.version.clone(), options.epoch)?;
 
     let fetcher = fetcher(&options.sources)?;
-    let debs = fetch_debs(&fetcher, &input.mirrors, &locked.debs(), &report.fetching())?;
     let programs = programs::find(&options.programs)?;
-    let images = preload(&recipe, fetcher.store())?;
-    let overlays = overlays(&recipe)?;
-
-    let root = assemble::assemble(AssembleInput {
-        cache: fetcher.store().root(),
-        packages: &packages(locked.lock(), &debs),
-        overlays: &overlays,
-        devices: &recipe.devices,
-        drop: &recipe.debian.drop,
-        scripts: &recipe.scripts,
-        modules: &recipe.kernel.modules,
-        files: &own_files(&programs, images.files),
-        image: image_spec(&recipe, &plan, images.list.clone()),
-        codename: &plan.codename,
-    })?;
-    for warning in &root.warnings {
-        report.warning(warning);
-    }
-    report.step("assemble", format_args!("{} files", root.tree.iter().count()));
-
+    let (root, images) = assembled((&recipe, &input, &locked, &plan), &fetcher, &programs, report)?;
     let staging = Staging::new(&options.output)?;
     // Compressing the initrd takes as long as root file system and hash tree together; neither needs the other.
     let (root_hash, initrd) = thread::scope(|scope| {
@@ -170,13 +152,73 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let outputs = measure_all(&plan.outputs, &staging, options.raw_digest, || write::qcow2(&disk, &plan, &staging))?;
     report.step("image", format_args!("root hash {root_hash}"));
 
-    let inputs = inputs(&recipe, &locked, &programs, &images.list)?;
+    let inputs = inputs(&recipe, &locked, &programs, &images)?;
     let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, outputs);
     manifest::write(&manifest, &plan.outputs, &staging)?;
     let names = plan.outputs.all();
     let folder = staging.commit(&names)?;
     report.step("done", folder.display());
     Ok(Built { disk: folder.join(&plan.outputs.raw), names, folder })
+}
+
+/// What an image consists of.
+#[derive(Clone, Debug)]
+pub struct Sizes {
+    /// What each origin costs, the dearest first.
+    pub costs: Vec<Cost>,
+    /// Bytes of the root file system.
+    pub root: u64,
+    /// Bytes of its slot.
+    pub slot: u64,
+}
+
+/// What each part of `recipe` costs. Nothing is written but the cache.
+///
+/// # Errors
+/// Whatever is wrong with recipe, lock or packages.
+pub fn size(recipe: &Path, programs: &Path, sources: &Sources, report: &Report) -> Result<Sizes> {
+    let recipe = recipe::read(recipe)?;
+    let input = lock_input(&recipe, sources)?;
+    let locked = Locked::load(&lock_path(recipe.path()), &input)?;
+    // A recipe may leave its version to the build; sizes are the same in all.
+    let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
+    let plan = plan::plan(&recipe, &locked, version, None)?;
+    let (root, _) =
+        assembled((&recipe, &input, &locked, &plan), &fetcher(sources)?, &programs::find(programs)?, report)?;
+    let slot = plan.layout.extent(PartitionRole::RootA).size;
+    Ok(Sizes { costs: costs(&root.tree)?, root: write::root_size(&root.tree, &plan)?, slot })
+}
+
+/// Everything that a recipe decides, and its lock.
+type Decided<'a> = (&'a Recipe, &'a LockInput, &'a Locked, &'a Plan);
+
+/// The root tree, with packages fetched and preloaded images packed, and the list of those.
+fn assembled(
+    (recipe, input, locked, plan): Decided<'_>,
+    fetcher: &Fetcher,
+    programs: &Programs,
+    report: &Report,
+) -> Result<(Assembled, Vec<PreloadedImage>)> {
+    let debs = fetch_debs(fetcher, &input.mirrors, &locked.debs(), &report.fetching())?;
+    let images = preload(recipe, fetcher.store())?;
+    let overlays = overlays(recipe)?;
+    let root = assemble::assemble(AssembleInput {
+        cache: fetcher.store().root(),
+        packages: &packages(locked.lock(), &debs),
+        overlays: &overlays,
+        devices: &recipe.devices,
+        drop: &recipe.debian.drop,
+        scripts: &recipe.scripts,
+        modules: &recipe.kernel.modules,
+        files: &own_files(programs, images.files),
+        image: image_spec(recipe, plan, images.list.clone()),
+        codename: &plan.codename,
+    })?;
+    for warning in &root.warnings {
+        report.warning(warning);
+    }
+    report.step("assemble", format_args!("{} files", root.tree.iter().count()));
+    Ok((root, images.list))
 }
 
 fn fetcher(sources: &Sources) -> Result<Fetcher> {

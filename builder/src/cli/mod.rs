@@ -6,6 +6,7 @@ mod hint;
 mod lock;
 mod pack;
 mod run;
+mod size;
 
 use crate::{
     pipeline::Sources,
@@ -58,6 +59,7 @@ enum Verb {
     Build(build::Build),
     Pack(pack::Pack),
     Run(run::Run),
+    Size(size::Size),
 }
 
 /// Reads the command line, does what it says, and tells how that went.
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Build(build) => build.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Pack(pack) => pack.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
+        Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

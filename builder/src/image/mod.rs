@@ -7,6 +7,7 @@ pub mod initrd;
 pub mod manifest;
 pub mod measure;
 pub mod rootfs;
+pub mod size;
 pub mod staging;
 pub mod uki;
 pub mod write;

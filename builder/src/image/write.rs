@@ -18,12 +18,24 @@ const ROOT_LABEL: &str = "berth-root";
 /// # Errors
 /// A tree that EROFS cannot hold, one that is larger than its slot, content that cannot be read, an output that cannot be written.
 pub fn root(tree: &Tree, plan: &Plan, staging: &Staging) -> Result<File> {
-    let seed = format!("{} {}", plan.id, plan.version);
-    let inodes = rootfs::inodes(tree, plan.epoch, identity::uuid(seed.as_bytes(), "root"), ROOT_LABEL)?;
+    let inodes = root_inodes(tree, plan)?;
     plan.check_root(erofs::Plan::new(&inodes)?.size())?;
     let out = staging.create(&plan.outputs.root)?;
     erofs::write(&inodes, &out).context("root file system")?;
     Ok(out)
+}
+
+/// Bytes that the root file system will have.
+///
+/// # Errors
+/// A tree that EROFS cannot hold.
+pub fn root_size(tree: &Tree, plan: &Plan) -> Result<u64> {
+    Ok(erofs::Plan::new(&root_inodes(tree, plan)?)?.size())
+}
+
+fn root_inodes(tree: &Tree, plan: &Plan) -> Result<erofs::FileSystem> {
+    let seed = format!("{} {}", plan.id, plan.version);
+    Ok(rootfs::inodes(tree, plan.epoch, identity::uuid(seed.as_bytes(), "root"), ROOT_LABEL)?)
 }
 
 /// The hash tree of the root file system.
