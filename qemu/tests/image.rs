@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{build, judge, output, partition};
+use common::{berth, build, judge, output, partition, root};
 
 #[test]
 fn foreign_programs_find_nothing_wrong_with_any_output() {
@@ -18,6 +18,8 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
     };
 
     judge("sh", &["-c", &format!("cd {} && sha256sum --quiet -c SHA256SUMS", folder.display())]).unwrap();
+    let raw_digest = judge("jq", &["-r", ".outputs[] | .fsverity // empty", &text(".manifest.json")]).unwrap();
+    assert_eq!(judge("fsverity", &["digest", "--compact", &raw]).unwrap(), raw_digest);
     let table = judge("sgdisk", &["-v", &raw]).unwrap();
     assert!(table.contains("No problems found"), "{table}");
     judge("sfdisk", &["--verify", &raw]).unwrap();
@@ -42,4 +44,36 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
         let info = judge("sgdisk", &["-i", number, &raw]).unwrap().replace('-', "").to_lowercase();
         assert!(info.contains(&format!("unique guid: {half}")), "{info}");
     }
+}
+
+#[test]
+fn the_raw_disk_is_listed_for_sha256sum_if_that_is_asked_for() {
+    let folder = tempfile::tempdir_in(root().join("target")).unwrap();
+    let out = folder.path().join("out");
+    let words = ["-q", "build", "recipes/docker.toml", "--checksum-raw", "-o", out.to_str().unwrap()];
+    judge("sh", &["-c", &format!("cd {} && {} {}", root().display(), berth().display(), words.join(" "))]).unwrap();
+    let listed = judge("sh", &["-c", &format!("cd {} && sha256sum -c SHA256SUMS", out.display())]).unwrap();
+    assert!(listed.lines().any(|line| line.ends_with(".raw: OK")), "{listed}");
+    assert_eq!(listed.lines().count(), 6, "{listed}");
+}
+
+#[test]
+fn sizes_add_up_to_the_root_file_system() {
+    let folder = build();
+    let text =
+        judge("sh", &["-c", &format!("cd {} && {} -q size recipes/docker.toml", root().display(), berth().display())]);
+    let text = text.unwrap();
+    let number = |line: &str| line.split_whitespace().next().unwrap().parse::<u64>().unwrap();
+    let [parts @ .., all, root_size] = &text.lines().skip(1).collect::<Vec<_>>()[..] else { panic!("{text}") };
+    assert_eq!(parts.iter().map(|line| number(line)).sum::<u64>(), number(all), "{text}");
+    assert_eq!(number(root_size), output(&folder, ".root.erofs").metadata().unwrap().len(), "{text}");
+    assert!(parts.iter().any(|line| line.ends_with("  package docker.io")), "{text}");
+    // jq counts the same from the list of files.
+    let manifest = output(&folder, ".manifest.json");
+    let query = r#"[.files[] | select(.kind == "file" and .origin == "package docker.io") | .size] | add"#;
+    let counted: u64 = judge("jq", &[query, manifest.to_str().unwrap()]).unwrap().trim().parse().unwrap();
+    assert!(
+        parts.iter().any(|line| number(line) == counted && line.ends_with("  package docker.io")),
+        "{counted}: {text}"
+    );
 }
