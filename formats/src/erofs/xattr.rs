@@ -11,6 +11,8 @@ const PREFIXES: [(u8, &[u8]); 5] = [
     (4, b"trusted."),
     (6, b"security."),
 ];
+/// `XATTR_NAME_MAX` of linux/limits.h: the kernel lists a longer name, and then refuses to read it.
+const NAME_MAX: usize = 255;
 /// Name length, prefix, value length.
 const ENTRY: usize = 4;
 /// The inode counts its attributes in words of 4 bytes with 16 bits.
@@ -23,7 +25,7 @@ pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadXattr {
     /// Not one of the name spaces, or nothing after it, or too long.
-    #[error("extended attribute {0:?}: expected user., trusted., security. and up to 255 bytes, or a POSIX ACL")]
+    #[error("extended attribute {0:?}: expected user., trusted. or security. and up to 255 bytes in all, or a POSIX ACL")]
     Name(String),
     /// More than 16 bits can say.
     #[error("extended attribute {name:?}: {len} bytes of value, at most 65535 are possible")]
@@ -43,7 +45,7 @@ pub enum BadXattr {
 
 fn split(name: &[u8]) -> Option<(u8, &[u8])> {
     let (index, rest) = PREFIXES.iter().find_map(|(index, prefix)| Some((*index, name.strip_prefix(*prefix)?)))?;
-    (rest.is_empty() == matches!(index, 2 | 3) && rest.len() <= 255).then_some((index, rest))
+    (rest.is_empty() == matches!(index, 2 | 3) && name.len() <= NAME_MAX).then_some((index, rest))
 }
 
 /// Bytes behind an inode with these attributes: nothing if there are none.
@@ -116,11 +118,11 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_named() {
-        for name in ["", "user", "user.", "lustre.x", "system.posix_acl_access2", &format!("user.{}", "n".repeat(256))]
+        for name in ["", "user", "user.", "lustre.x", "system.posix_acl_access2", &format!("user.{}", "n".repeat(251))]
         {
             assert_eq!(encode(&one(name, b"")), Err(BadXattr::Name(name.to_owned())), "{name}");
         }
-        encode(&one(&format!("user.{}", "n".repeat(255)), &[1; 65535])).unwrap();
+        encode(&one(&format!("user.{}", "n".repeat(250)), &[1; 65535])).unwrap();
         assert!(matches!(encode(&one("user.v", &[1; 65536])), Err(BadXattr::Value { len: 65536, .. })));
         let many: Xattrs = (0..5u8).map(|n| (vec![b'u', b's', b'e', b'r', b'.', b'0' + n], vec![0; 65535])).collect();
         assert!(matches!(encode(&many), Err(BadXattr::TooMany { .. })));
