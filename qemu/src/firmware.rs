@@ -3,6 +3,8 @@
 use crate::error::VmError;
 use std::{
     ffi::OsString,
+    fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -27,6 +29,20 @@ pub struct Firmware {
     pub code: PathBuf,
     /// Template of the variables; each machine gets a copy.
     pub vars: PathBuf,
+}
+
+impl Firmware {
+    /// A copy of the variables that a machine may write to.
+    pub(crate) fn own_vars(&self, folder: &Path) -> Result<PathBuf, VmError> {
+        let vars = folder.join("vars.fd");
+        let io = |doing, path: &Path| {
+            let path = path.to_owned();
+            move |source| VmError::Io { doing, path, source }
+        };
+        fs::copy(&self.vars, &vars).map_err(io("copy", &self.vars))?;
+        fs::set_permissions(&vars, fs::Permissions::from_mode(0o600)).map_err(io("make writable", &vars))?;
+        Ok(vars)
+    }
 }
 
 /// Finds a firmware; `code` and `vars` (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`) decide where given.

@@ -48,6 +48,19 @@ pub struct Description {
     pub accel: Accel,
     /// The firmware.
     pub firmware: Firmware,
+    /// Started in place of the firmware.
+    pub kernel: Option<Kernel>,
+}
+
+/// A Linux kernel that QEMU starts itself. Its machine ends where another would start anew.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// The bzImage.
+    pub image: PathBuf,
+    /// Its initial root, a cpio archive.
+    pub initrd: PathBuf,
+    /// Its command line.
+    pub cmdline: String,
 }
 
 /// Where the serial console goes.
@@ -89,6 +102,7 @@ impl Description {
             serial: Serial::File(console),
             accel,
             firmware,
+            kernel: None,
         }
     }
 
@@ -125,12 +139,6 @@ impl Description {
 
     fn arguments(&self, folder: &Path, log: &Path, forwards: &[(u16, u16)]) -> Result<Vec<String>, VmError> {
         let (accel, cpu) = self.accel.arguments();
-        let vars = folder.join("vars.fd");
-        fs::copy(&self.firmware.vars, &vars).map_err(io("copy", &self.firmware.vars))?;
-        let mut permissions = fs::metadata(&vars).map_err(io("look at", &vars))?.permissions();
-        std::os::unix::fs::PermissionsExt::set_mode(&mut permissions, 0o600);
-        fs::set_permissions(&vars, permissions).map_err(io("make writable", &vars))?;
-
         let mut words: Vec<String> = Vec::new();
         let mut add = |words_of: &[&str]| words.extend(words_of.iter().map(|&word| word.to_owned()));
         let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
@@ -149,8 +157,17 @@ impl Description {
             "-no-user-config",
         ]);
         add(&["-display", "none", "-vga", "none"]);
-        add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
-        add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
+        match &self.kernel {
+            Some(Kernel { image, initrd, cmdline }) => {
+                let (image, initrd) = (image.to_string_lossy(), initrd.to_string_lossy());
+                add(&["-kernel", &image, "-initrd", &initrd, "-append", cmdline, "-no-reboot"]);
+            }
+            None => {
+                let vars = self.firmware.own_vars(folder)?;
+                add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
+                add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
+            }
+        }
         let log = option(log);
         match self.serial {
             Serial::File(_) => add(&["-chardev", &format!("file,id=console,path={log}")]),

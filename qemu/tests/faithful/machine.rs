@@ -1,0 +1,95 @@
+//! A machine with a kernel of Debian, and this test's program in it.
+
+use crate::{
+    common::{LIMIT, judge, machine},
+    guest,
+};
+use berth_formats::{
+    cpio::{self, Kind, Node},
+    data::Data,
+    kmod::{self, Index, Modinfo, unxz},
+};
+use berth_qemu::machine::Kernel;
+use std::{
+    collections::BTreeMap,
+    env,
+    fs::{self, File},
+    io::BufWriter,
+    path::{Path, PathBuf},
+};
+
+/// What the guest needs, by name; some are built into one kernel or the other.
+const WANTED: [&str; 4] = ["virtio_pci", "virtio_blk", "erofs", "ext4"];
+
+/// The folder of programs and kernels that this machine's suite does not have.
+pub(crate) fn judges() -> PathBuf {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/judges");
+    judge(script, &[]).unwrap().lines().last().unwrap().into()
+}
+
+/// Runs the guest under the kernel of `suite` with its disks: the parts of its report.
+pub(crate) fn report(suite: &str, erofs: &Path, ext4: &Path) -> Vec<String> {
+    let scratch = tempfile::tempdir().unwrap();
+    let (initrd, report) = (scratch.path().join("initrd"), scratch.path().join("report"));
+    let kernel = judges().join("kernel").join(suite);
+    write_initrd(&kernel.join("lib/modules"), &initrd);
+    File::create(&report).unwrap().set_len(256 << 20).unwrap();
+    let mut description = machine(&format!("faithful-{suite}"), None);
+    description.disks = vec![erofs.to_owned(), ext4.to_owned(), report.clone()];
+    // The words after the rule are arguments of the test program, which is to run its guest alone and say what goes wrong.
+    let cmdline = "console=ttyS0 panic=-1 quiet -- --exact guest_of_the_others --nocapture --test-threads=1".to_owned();
+    description.kernel = Some(Kernel { image: kernel.join("vmlinuz"), initrd, cmdline });
+    let mut machine = description.start().unwrap();
+    machine.wait_for_end(LIMIT).unwrap();
+    let text = fs::read_to_string(&report).unwrap();
+    let text = text.trim_end_matches('\0');
+    let parts: Vec<_> = text.split(guest::RULE).map(str::to_owned).collect();
+    assert!(parts.last().is_some_and(|last| last == guest::END), "{}", machine.console().tail());
+    parts
+}
+
+fn write_initrd(modules: &Path, path: &Path) {
+    let release = fs::read_dir(modules).unwrap().next().unwrap().unwrap().path();
+    let mut files = BTreeMap::new();
+    collect(&release, &release.join("kernel"), &mut files);
+    let unpacked = |path: &str| {
+        let bytes = fs::read(release.join(path)).unwrap();
+        if path.ends_with(".xz") { unxz(&bytes, 64 << 20).unwrap() } else { bytes }
+    };
+    let infos = files.keys().map(|path: &String| (path.clone(), Modinfo::parse(&unpacked(path)).unwrap())).collect();
+    let texts = kmod::index(&infos);
+    let builtin = fs::read_to_string(release.join("modules.builtin")).unwrap();
+    let index = Index::parse(&texts.dep, &texts.alias, &texts.softdep, &builtin);
+    let mut order: Vec<&str> = Vec::new();
+    for name in WANTED {
+        let paths = index.resolve(name).unwrap_or_else(|| panic!("{name}"));
+        order.extend(paths.into_iter().filter(|path| !order.contains(path)).collect::<Vec<_>>());
+    }
+
+    let node = |kind| Node { mode: 0o755, uid: 0, gid: 0, kind };
+    let file = |bytes: Vec<u8>| node(Kind::File(Data::from(bytes)));
+    let mut nodes = BTreeMap::from([
+        ("dev".to_owned(), node(Kind::Directory)),
+        ("dev/console".to_owned(), node(Kind::CharDevice { major: 5, minor: 1 })),
+        ("mnt".to_owned(), node(Kind::Directory)),
+        ("init".to_owned(), file(fs::read(env::current_exe().unwrap()).unwrap())),
+    ]);
+    let mut list = String::new();
+    for (number, path) in order.iter().enumerate() {
+        nodes.insert(format!("{number}.ko"), file(unpacked(path)));
+        list += &format!("/{number}.ko\n");
+    }
+    nodes.insert(guest::MODULES[1..].to_owned(), file(list.into_bytes()));
+    cpio::write(&mut BufWriter::new(File::create(path).unwrap()), 0, &nodes).unwrap();
+}
+
+fn collect(release: &Path, folder: &Path, into: &mut BTreeMap<String, ()>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(release, &path, into);
+        } else if path.to_string_lossy().contains(".ko") {
+            into.insert(path.strip_prefix(release).unwrap().to_str().unwrap().to_owned(), ());
+        }
+    }
+}
