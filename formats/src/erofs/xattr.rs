@@ -25,7 +25,9 @@ pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadXattr {
     /// Not one of the name spaces, or nothing after it, or too long.
-    #[error("extended attribute {0:?}: expected user., trusted. or security. and up to 255 bytes in all, or a POSIX ACL")]
+    #[error(
+        "extended attribute {0:?}: expected user., trusted. or security. and up to 255 bytes in all, or a POSIX ACL"
+    )]
     Name(String),
     /// More than 16 bits can say.
     #[error("extended attribute {name:?}: {len} bytes of value, at most 65535 are possible")]
