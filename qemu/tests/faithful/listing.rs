@@ -125,7 +125,11 @@ pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io:
             if data_from <= from {
                 data_from = seek(&file, SeekFrom::Data(from)).unwrap_or(u64::MAX);
             }
-            if data_from < end { file.read_exact_at(piece, from) } else { Ok(piece.fill(0)) }
+            if data_from < end {
+                return file.read_exact_at(piece, from);
+            }
+            piece.fill(0);
+            Ok(())
         });
     }
     if len < LARGE {
@@ -135,7 +139,7 @@ pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io:
     let direct = File::options().read(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path)?;
     digest(len, |at, piece| {
         direct.read_exact_at(piece, offset + at)?;
-        if piece != &ZEROS[..piece.len()] || at / PIECE % 64 == 0 {
+        if piece != &ZEROS[..piece.len()] || (at / PIECE).is_multiple_of(64) {
             let mut cached = vec![0; piece.len()];
             file.read_exact_at(&mut cached, offset + at)?;
             assert!(cached == piece, "{} at {at}: the page cache has other bytes", path.display());
