@@ -3,7 +3,7 @@
 use rustix::fs::{OFlags, SeekFrom, lgetxattr, llistxattr, major, minor, seek};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     fmt::{self, Display, Formatter},
     fs::{self, File},
@@ -53,19 +53,18 @@ pub(crate) fn text(listing: &Listing) -> String {
 
 /// Fails with the first lines that differ.
 pub(crate) fn assert_same(planned: &str, found: &str) {
-    let (planned_lines, found_lines): (Vec<_>, Vec<_>) = (planned.lines().collect(), found.lines().collect());
-    let set = |lines: &[&str]| lines.iter().map(|line| (*line).to_owned()).collect::<std::collections::BTreeSet<_>>();
-    let (planned_set, found_set) = (set(&planned_lines), set(&found_lines));
-    let only = |of: &std::collections::BTreeSet<String>, not: &std::collections::BTreeSet<String>| {
-        of.difference(not).take(20).map(|line| line.chars().take(400).collect::<String>() + "\n").collect::<String>()
+    let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
+    let only = |of: &str, not: &str| -> String {
+        let short = |line: &String| line.chars().take(400).chain(['\n']).collect::<String>();
+        lines(of).difference(&lines(not)).take(20).map(short).collect()
     };
     assert!(
         planned == found,
         "{} lines planned, {} found; planned only:\n{}found only:\n{}",
-        planned_lines.len(),
-        found_lines.len(),
-        only(&planned_set, &found_set),
-        only(&found_set, &planned_set)
+        planned.lines().count(),
+        found.lines().count(),
+        only(planned, found),
+        only(found, planned)
     );
 }
 

@@ -77,25 +77,11 @@ pub(crate) fn ordinary() -> Maker {
         }
     }
     let names = maker.dir(ROOT, "names");
-    let awkward = [
-        "!",
-        "+",
-        "-a",
-        ".-",
-        ".a",
-        "...",
-        "..a",
-        "a b",
-        " ",
-        "new\nline",
-        "tab\t",
-        "\"'\\",
-        "*?[",
-        "\u{e4}\u{f6}\u{fc}",
-        "\u{65e5}\u{672c}",
-        "~",
-    ];
-    for name in awkward {
+    // Before, between and after . and .. in the order of bytes; what a shell or a terminal takes for more than a name.
+    for name in ["!", "+", "-a", ".-", ".a", "...", "..a", "~"] {
+        maker.file(names, name, name.into());
+    }
+    for name in [" ", "a b", "new\nline", "tab\t", "\"'\\", "*?[", "\u{e4}\u{f6}\u{fc}", "\u{65e5}\u{672c}"] {
         maker.file(names, name, name.into());
     }
     maker.file(names, b"not \xff\xfe UTF-8", b"bytes".to_vec());
