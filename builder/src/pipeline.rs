@@ -8,11 +8,12 @@ use crate::{
         measure::{RawDigest, measure_all},
         size::{Cost, costs},
         staging::Staging,
+        twice::{Twice, on_one_processor},
         uki,
         write::{self, DiskParts, UkiParts},
     },
     lock::{self, Lock, LockFileError, LockInput, Locked, LockedPackage, Wish, lock_path},
-    plan::{self, Plan},
+    plan::{self, Outputs, Plan},
     recipe::{self, Located, Overlay, Recipe},
     report::Report,
     source::{
@@ -22,7 +23,7 @@ use crate::{
     },
     tree::{Node, TreePath},
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use berth_contract::{
     digest::Sha256,
     disk::PartitionRole,
@@ -79,10 +80,8 @@ pub struct BuildOptions {
 pub struct Built {
     /// The output folder.
     pub folder: PathBuf,
-    /// Names of the outputs in it.
-    pub names: Vec<String>,
-    /// The disk, `ID_VERSION_ARCH.raw`.
-    pub disk: PathBuf,
+    /// Names of the files in it.
+    pub outputs: Outputs,
 }
 
 /// Debian package of the boot loader and of the stub that makes a kernel an EFI program.
@@ -155,10 +154,30 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let inputs = inputs(&recipe, &locked, &programs, &images)?;
     let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, outputs);
     manifest::write(&manifest, &plan.outputs, &staging)?;
-    let names = plan.outputs.all();
-    let folder = staging.commit(&names)?;
+    let folder = staging.commit(&plan.outputs.all())?;
     report.step("done", folder.display());
-    Ok(Built { disk: folder.join(&plan.outputs.raw), names, folder })
+    Ok(Built { folder, outputs: plan.outputs })
+}
+
+/// Builds `recipe` twice: in two folders, the second time from packages unpacked anew and on one processor. Only a build
+/// that comes out the same both times is published.
+///
+/// # Errors
+/// Those of [`build`], and two builds that differ: both are kept then.
+pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<Built> {
+    let twice = Twice::new(&options.output)?;
+    let build_in = |output: PathBuf, cache: PathBuf| {
+        let sources = Sources { cache, ..options.sources.clone() };
+        build(recipe, &BuildOptions { output, sources, ..options.clone() }, report)
+    };
+    let cache = options.sources.cache.clone();
+    let outputs = build_in(twice.first(), cache.clone())?.outputs;
+    report.step("again", "with nothing but fetched packages, on one processor");
+    let fresh = twice.fresh_cache(&cache)?;
+    on_one_processor(|| build_in(twice.second(), fresh)).context("cannot choose a processor")??;
+    let folder = twice.publish(&outputs)?;
+    report.step("same", folder.display());
+    Ok(Built { folder, outputs })
 }
 
 /// What an image consists of.

@@ -26,6 +26,9 @@ pub(super) struct Build {
     /// List the raw disk in SHA256SUMS too: that goes through all its bytes, holes as well.
     #[arg(long)]
     checksum_raw: bool,
+    /// Build twice, and publish only what comes out the same; else name the first place that differs.
+    #[arg(long)]
+    check: bool,
 }
 
 impl Build {
@@ -39,8 +42,9 @@ impl Build {
             programs: environment::programs()?,
             sources: global.sources()?,
         };
-        let built = pipeline::build(&self.recipe, &options, report)?;
-        for name in &built.names {
+        let build = if self.check { pipeline::check } else { pipeline::build };
+        let built = build(&self.recipe, &options, report)?;
+        for name in built.outputs.all() {
             report.data(built.folder.join(name).display())?;
         }
         Ok(())

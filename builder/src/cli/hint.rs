@@ -1,6 +1,7 @@
 //! What the rooms know about what can be done, asked of whichever error it is.
 
 use crate::{
+    image::twice::TwiceError,
     lock::{LockError, LockFileError, Problem},
     plan::PlanError,
     source::{debian::error::DebianError, programs::ProgramError},
@@ -19,6 +20,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(VmError::hint))
         .or_else(|| error.downcast_ref().and_then(PlanError::hint))
         .or_else(|| error.downcast_ref().and_then(ProgramError::hint))
+        .or_else(|| error.downcast_ref().and_then(TwiceError::hint))
         // Where it is one large cause of a small error.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
 }

@@ -92,7 +92,8 @@ impl Run {
             programs: environment::programs()?,
             sources: global.sources()?,
         };
-        Ok(pipeline::build(&self.what, &options, report)?.disk)
+        let built = pipeline::build(&self.what, &options, report)?;
+        Ok(built.folder.join(built.outputs.raw))
     }
 }
 

@@ -1,6 +1,7 @@
 //! From the assembled tree to the files of a build.
 
 pub mod compressed;
+pub mod difference;
 pub mod disk;
 pub mod esp;
 pub mod initrd;
@@ -9,5 +10,6 @@ pub mod measure;
 pub mod rootfs;
 pub mod size;
 pub mod staging;
+pub mod twice;
 pub mod uki;
 pub mod write;
