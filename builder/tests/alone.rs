@@ -1,0 +1,59 @@
+//! A build needs its checkout, its cache, its output folder, and nothing else of the machine.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod assemble_kit;
+mod build_kit;
+
+use build_kit::{BERTH, Docker, Nobody, blobs, done, same, scratch, superuser};
+use std::path::Path;
+
+/// As nobody: no environment and no program to be found, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
+/// strace tells what the process starts.
+#[test]
+fn a_docker_host_is_built_with_nothing_around() {
+    let dir = scratch();
+    let docker = Docker::new(dir.path());
+    let (cache, output) = (dir.path().join("cache"), dir.path().join("alone"));
+    blobs(&docker.cache, &cache);
+    let nobody = Nobody {
+        source: &docker.root,
+        programs: Path::new(BERTH).parent().unwrap(),
+        cache: &cache,
+        output: &output,
+        prepare: "mount -t tmpfs -o size=64m none /tmp; ulimit -n 256",
+        around: "exec /usr/bin/env -i PATH= \
+            /usr/bin/strace --seccomp-bpf -f -qq -e trace=%process -e signal=none -o /mnt/output/trace",
+    };
+    done(&mut nobody.run("-q --offline --cache /mnt/cache build -o /mnt/output/out recipes/docker.toml"));
+    done(superuser("chmod").args(["-R", "a+rX"]).arg(&output));
+    same(&docker.reference, &output.join("out"));
+
+    let trace = std::fs::read_to_string(output.join("trace")).unwrap();
+    let (threads, started) = starts(&trace);
+    assert!(threads > 0, "strace saw no thread: it saw nothing\n{trace}");
+    assert_eq!(started.len(), 1, "processes were started:\n{}", started.join("\n"));
+    assert!(started[0].contains("execve(\"/mnt/programs/berth\""), "{}", started[0]);
+}
+
+/// How many threads were started, and the lines of everything else that starts something.
+fn starts(trace: &str) -> (usize, Vec<&str>) {
+    let calls = ["execve(", "execveat(", "fork(", "vfork(", "clone(", "clone3("];
+    let starts: Vec<_> = trace
+        .lines()
+        .filter(|line| {
+            line.split_once(' ').is_some_and(|(_, call)| calls.iter().any(|name| call.trim_start().starts_with(name)))
+        })
+        .collect();
+    let (threads, others): (Vec<_>, Vec<_>) = starts.into_iter().partition(|line| line.contains("CLONE_THREAD"));
+    (threads.len(), others)
+}
+
+#[test]
+fn a_process_among_threads_is_seen() {
+    let trace = "7 execve(\"/bin/berth\", [\"berth\"], 0x7ffd /* 1 var */) = 0\n\
+        7 clone3({flags=CLONE_VM|CLONE_THREAD|CLONE_SYSVSEM}, 88) = 8\n\
+        8 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 9\n\
+        9 exit_group(0) = ?\n";
+    let (threads, others) = starts(trace);
+    assert_eq!((threads, others.len()), (1, 2), "{others:?}");
+}

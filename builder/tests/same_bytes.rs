@@ -1,0 +1,93 @@
+//! One lock, one image: whoever builds it, where, when and on what. `cmp` compares all outputs.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod assemble_kit;
+mod build_kit;
+
+use assemble_kit::tool;
+use build_kit::{BERTH, Docker, Nobody, Small, blobs, done, same, scratch};
+use std::{fs, path::Path, process::Command, thread, time::Duration};
+
+/// Everything that a process has of its surroundings, changed: what `sh` does before it becomes `berth`.
+const SURROUNDINGS: [&str; 4] = [
+    "umask 077; export TZ=Pacific/Kiritimati LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8; exec \"$@\"",
+    "umask 000; export TZ=:/nowhere LC_ALL=POSIX HOME=/nowhere USER=somebody HOSTNAME=elsewhere; exec \"$@\"",
+    "exec taskset -c 0 \"$@\"",
+    "ulimit -n 64; exec nice -n 19 \"$@\"",
+];
+
+#[test]
+fn surroundings_do_not_show() {
+    let small = Small::new();
+    done(&mut small.build("out", "cache"));
+    for (number, script) in SURROUNDINGS.iter().enumerate() {
+        // Every second build unpacks anew.
+        let cache = if number % 2 == 0 { format!("cache-{number}") } else { "cache".to_owned() };
+        let output = format!("elsewhere/{number}/output of a build");
+        let build = small.build(&output, &cache);
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(build.get_program()).args(build.get_args());
+        done(command.current_dir(small.dir.path()).env_remove("SOURCE_DATE_EPOCH"));
+        same(&small.path("out"), &small.path(&output));
+        fs::remove_dir_all(small.path(&output)).unwrap();
+    }
+}
+
+#[test]
+fn another_user_clock_and_checkout_do_not_show() {
+    let small = Small::new();
+    done(&mut small.build("out", "cache"));
+    blobs(&small.path("cache"), &small.path("fresh"));
+
+    // A checkout of somebody with another umask, made at another time: other modes, owners and times of everything.
+    tool("cp", &["-r", small.path("recipe").to_str().unwrap(), small.path("checkout").to_str().unwrap()]);
+    tool("chmod", &["-R", "u+w,go=rX", small.path("checkout").to_str().unwrap()]);
+    tool("chmod", &["g+w,o-r", small.path("checkout/overlays/own").to_str().unwrap()]);
+    tool("chmod", &["o+r", small.path("checkout/overlays/own").to_str().unwrap()]);
+    for (path, date) in [
+        ("checkout/overlays/own/etc/motd", "1970-01-02"),
+        ("checkout/overlays/own/usr/bin", "2037-12-31"),
+        ("checkout/small.toml", "2001-09-09"),
+        ("checkout/small.lock", "2100-01-01"),
+        ("bin/init", "1999-12-31"),
+    ] {
+        tool("touch", &["--date", date, small.path(path).to_str().unwrap()]);
+    }
+    // Long enough for every clock of a file system to show another second.
+    thread::sleep(Duration::from_millis(1100));
+
+    let (cache, output) = (small.path("fresh"), small.path("theirs"));
+    let nobody = Nobody {
+        source: &small.path("checkout"),
+        programs: &small.path("bin"),
+        cache: &cache,
+        output: &output,
+        prepare: "",
+        around: "umask 027; exec env -i",
+    };
+    done(
+        &mut nobody
+            .run("-q --offline --mirror http://127.0.0.1:9 --cache /mnt/cache build -o /mnt/output/out small.toml"),
+    );
+    done(build_kit::superuser("chmod").args(["-R", "a+rX"]).arg(&output));
+    same(&small.path("out"), &output.join("out"));
+}
+
+#[test]
+fn a_docker_host_is_the_same_whoever_builds_it() {
+    let dir = scratch();
+    let docker = Docker::new(dir.path());
+    let (cache, output) = (dir.path().join("cache"), dir.path().join("theirs"));
+    blobs(&docker.cache, &cache);
+    let nobody = Nobody {
+        source: &docker.root,
+        programs: Path::new(BERTH).parent().unwrap(),
+        cache: &cache,
+        output: &output,
+        prepare: "",
+        around: "umask 077; exec env -i TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 taskset -c 0",
+    };
+    done(&mut nobody.run("-q --offline --cache /mnt/cache build -o /mnt/output/out recipes/docker.toml"));
+    done(build_kit::superuser("chmod").args(["-R", "a+rX"]).arg(&output));
+    same(&docker.reference, &output.join("out"));
+}
