@@ -41,9 +41,7 @@ fn another_user_clock_and_checkout_do_not_show() {
 
     // A checkout of somebody with another umask, made at another time: other modes, owners and times of everything.
     tool("cp", &["-r", small.path("recipe").to_str().unwrap(), small.path("checkout").to_str().unwrap()]);
-    tool("chmod", &["-R", "u+w,go=rX", small.path("checkout").to_str().unwrap()]);
-    tool("chmod", &["g+w,o-r", small.path("checkout/overlays/own").to_str().unwrap()]);
-    tool("chmod", &["o+r", small.path("checkout/overlays/own").to_str().unwrap()]);
+    tool("chmod", &["-R", "ug+w,go+rX", small.path("checkout").to_str().unwrap()]);
     for (path, date) in [
         ("checkout/overlays/own/etc/motd", "1970-01-02"),
         ("checkout/overlays/own/usr/bin", "2037-12-31"),
