@@ -12,7 +12,7 @@ use crate::{
         uki,
         write::{self, DiskParts, UkiParts},
     },
-    lock::{self, Lock, LockFileError, LockInput, Locked, LockedPackage, Wish, lock_path},
+    lock::{self, Lock, LockFileError, LockInput, Locked, LockedPackage, Pin, Update, WantedSuite, Wish, lock_path},
     plan::{self, Outputs, Plan},
     recipe::{self, Located, Overlay, Recipe},
     report::Report,
@@ -87,11 +87,12 @@ pub struct Built {
 /// Debian package of the boot loader and of the stub that makes a kernel an EFI program.
 const BOOT_PACKAGE: &str = "systemd-boot-efi";
 
-/// Resolves `recipe` and writes its lock file; returns the lock file's path. `now` is the clock, in seconds since 1970.
+/// Resolves `recipe` and writes its lock file; returns the lock file's path. What `update` does not name stays as it is
+/// locked, if it can. `now` is the clock, in seconds since 1970.
 ///
 /// # Errors
 /// Whatever is wrong with recipe, archives or dependencies; the lock file is then as it was.
-pub fn lock(recipe: &Path, sources: &Sources, now: u64, report: &Report) -> Result<PathBuf> {
+pub fn lock(recipe: &Path, update: &Update, sources: &Sources, now: u64, report: &Report) -> Result<PathBuf> {
     let recipe = recipe::read(recipe)?;
     let input = lock_input(&recipe, sources)?;
     let path = lock_path(recipe.path());
@@ -104,12 +105,19 @@ pub fn lock(recipe: &Path, sources: &Sources, now: u64, report: &Report) -> Resu
             None
         }
     };
-    let outcome = lock::lock(&input, previous.as_ref(), &fetcher(sources)?, Date(now), &report.fetching())?;
+    let previous = (previous.as_ref(), update);
+    let outcome = lock::lock(&input, previous, &fetcher(sources)?, Date(now), &report.fetching())?;
     for warning in &outcome.warnings {
         report.warning(warning);
     }
     lock::write(&outcome.lock, &path)?;
+    for change in &outcome.changes {
+        report.step(change.word(), change);
+    }
     report.step("lock", format_args!("{} packages in {}", outcome.lock.packages.len(), path.display()));
+    if outcome.behind > 0 {
+        report.step("lock", format_args!("{} of them have newer versions: see --update", outcome.behind));
+    }
     Ok(path)
 }
 
@@ -252,14 +260,22 @@ fn lock_input(recipe: &Recipe, sources: &Sources) -> Result<LockInput> {
         ([], given) => Mirrors::Given(given.iter().map(|url| url.value.clone()).collect()),
         (given, _) => Mirrors::given(given)?,
     };
-    let mut wanted = names(&recipe.debian.packages);
-    wanted.extend([recipe.kernel.package.value.clone(), BOOT_PACKAGE.to_owned()]);
+    let wish = |name: &Located<String>| Wish { name: name.value.clone(), place: Some(name.place.clone()) };
+    let asked = recipe.debian.packages.iter().chain([&recipe.kernel.package]);
+    let mut suites = vec![WantedSuite { name: recipe.debian.suite.value.clone(), priority: None }];
+    for archive in &recipe.debian.archives {
+        let recipe::Archive { suite, priority } = &archive.value;
+        match suites.iter_mut().find(|known| known.name == *suite) {
+            Some(known) => known.priority = *priority,
+            None => suites.push(WantedSuite { name: suite.clone(), priority: *priority }),
+        }
+    }
     Ok(LockInput {
-        suite: recipe.debian.suite.value.clone(),
-        archives: names(&recipe.debian.archives),
+        suites,
         components: recipe.debian.components.clone(),
         arch: recipe.arch,
-        packages: wanted.iter().map(|name| Wish::any(name)).collect(),
+        packages: asked.map(wish).chain([Wish::own(BOOT_PACKAGE)]).collect(),
+        pins: recipe.debian.versions.iter().map(|(name, pin)| Pin::new(name, pin)).collect::<Result<_, _>>()?,
         provided: names(&recipe.debian.provided),
         mirrors,
         keyring: recipe.debian.keyring.as_ref().map_or_else(|| DEBIAN_KEYRING.into(), |keyring| keyring.value.clone()),

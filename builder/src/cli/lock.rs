@@ -1,22 +1,41 @@
 //! `berth lock`.
 
 use super::{Global, environment};
-use crate::{pipeline, report::Report};
+use crate::{lock::Update, pipeline, report::Report};
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, error::ErrorKind};
 use std::path::PathBuf;
 
 /// Resolve the packages that a recipe asks for, and write them, exactly, into its lock file.
+///
+/// What is locked already stays as it is, where the archives still have it and the recipe allows it.
 #[derive(Debug, Args)]
+#[command(override_usage = "berth lock [OPTIONS] [--update [PKG]...] <RECIPE>")]
 pub(super) struct Lock {
     /// The recipe.
-    recipe: PathBuf,
+    #[arg(required_unless_present = "update")]
+    recipe: Option<PathBuf>,
+    /// Take the newest versions: of these packages and what they force, or of all.
+    #[arg(long, value_name = "PKG", num_args = 0..)]
+    update: Option<Vec<String>>,
 }
 
 impl Lock {
     /// Prints the lock file's path.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
-        let written = pipeline::lock(&self.recipe, &global.sources()?, environment::now()?, report)?;
+        let Self { recipe, mut update } = self;
+        // `--update PKG RECIPE`: to the parser, the recipe is one more package.
+        let last = || update.as_mut().and_then(Vec::pop).map(PathBuf::from);
+        let Some(recipe) = recipe.or_else(last) else {
+            let missing = "no recipe is named: write `berth lock --update RECIPE`, or `berth lock RECIPE --update PKG...`\n";
+            clap::Error::raw(ErrorKind::MissingRequiredArgument, missing).exit()
+        };
+        let update = match update {
+            None => Update::Needed,
+            Some(names) if names.is_empty() => Update::All,
+            Some(names) => Update::Only(names.into_iter().collect()),
+        };
+        let written = pipeline::lock(&recipe, &update, &global.sources()?, environment::now()?, report)?;
         Ok(report.data(written.display())?)
     }
 }

@@ -1,15 +1,15 @@
 //! What stands in a lock file.
 
-use super::{LockInput, Resolution, Universe, universe::relations};
+use super::{Askers, LockInput, Resolution, Universe, universe::relations};
 use crate::source::debian::{archive::Archive, date::Date, debs::DebRef};
 use berth_contract::digest::Sha256;
 use berth_fetch::store::Want;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The version of the format. One that is not known is refused.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Who asks for a package that the recipe itself names.
 pub const RECIPE: &str = "(recipe)";
@@ -18,7 +18,7 @@ pub const RECIPE: &str = "(recipe)";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lock {
-    /// Version of the format: 1.
+    /// Version of the format: 2.
     pub format: u32,
     /// [`LockInput::digest`] of what it was made from.
     pub input: Sha256,
@@ -59,8 +59,8 @@ pub struct LockedArchive {
 pub struct LockedProvided {
     /// Its name.
     pub name: String,
-    /// The packages that depend on it, sorted.
-    pub asked_by: Vec<String>,
+    /// The packages that depend on it, each with its words.
+    pub asked_by: BTreeMap<String, String>,
 }
 
 /// A package.
@@ -81,11 +81,11 @@ pub struct LockedPackage {
     pub size: u64,
     /// Digest of the .deb.
     pub sha256: Sha256,
-    /// Who asks for it, sorted: packages, or [`RECIPE`].
-    pub asked_by: Vec<String>,
     /// Packages of this lock whose files it may overwrite (`Replaces`, versions already checked), sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
+    /// Who asks for it, and in which words: packages by a dependency, [`RECIPE`] by a name.
+    pub asked_by: BTreeMap<String, String>,
 }
 
 impl LockedPackage {
@@ -105,13 +105,15 @@ impl Lock {
         universe: &Universe<'_>,
         resolution: &Resolution<'_>,
     ) -> Result<Self, super::Problem> {
-        let owned = |names: &BTreeSet<&str>| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let owned = |askers: &Askers<'_>| -> BTreeMap<String, String> {
+            askers.iter().map(|(by, words)| ((*by).to_owned(), words.clone())).collect()
+        };
         let mut packages = Vec::with_capacity(resolution.chosen.len());
         for (&name, &id) in &resolution.chosen {
             let package = &universe[id].package;
-            let mut asked_by = resolution.asked_by.get(name).cloned().unwrap_or_default();
-            if resolution.requested.contains(name) {
-                asked_by.insert(RECIPE);
+            let mut asked_by = resolution.asked_by.get(name).map(owned).unwrap_or_default();
+            if let Some(wish) = resolution.requested.get(name) {
+                asked_by.insert(RECIPE.to_owned(), wish.clone());
             }
             let mut replaces = BTreeSet::new();
             for relation in relations(package, "Replaces", package.replaces)?.into_iter().flatten() {
@@ -131,8 +133,8 @@ impl Lock {
                 file: package.file.to_owned(),
                 size: package.want.size,
                 sha256: package.want.sha256,
-                asked_by: owned(&asked_by),
-                replaces: owned(&replaces),
+                replaces: replaces.into_iter().map(String::from).collect(),
+                asked_by,
             });
         }
         let locked_archive = |archive: &Archive| LockedArchive {

@@ -7,26 +7,35 @@ mod error;
 mod file;
 mod input;
 mod lockfile;
+mod pin;
 mod problem;
 mod resolver;
 #[cfg(test)]
 mod tests;
 mod universe;
+mod update;
+mod why;
 
 pub use error::LockError;
 pub use file::{LockFileError, Locked, lock_path, write};
-pub use input::{LockInput, VersionRule, Wish};
+pub use input::{LockInput, WantedSuite, Wish};
 pub use lockfile::{Lock, LockedArchive, LockedPackage, LockedProvided, RECIPE};
+pub use pin::{BadVersionRule, Pin, VersionRule};
 pub use problem::Problem;
-pub use resolver::{Resolution, resolve};
+pub use resolver::{Askers, Resolution, resolve};
 pub use universe::{Id, Listed, Suite, Universe};
+pub use update::{Change, Update};
+pub use why::Chain;
 
-use crate::source::debian::{
-    archive::{Archive, IndexText, debian_architecture},
-    date::Date,
-    error::DebianError,
-    keyring::Keyring,
-    packages,
+use crate::{
+    recipe::{Place, nearest},
+    source::debian::{
+        archive::{Archive, IndexText, debian_architecture},
+        date::Date,
+        error::DebianError,
+        keyring::Keyring,
+        packages,
+    },
 };
 use berth_fetch::{fetcher::Fetcher, progress::Progress};
 use std::{collections::BTreeSet, panic::resume_unwind, thread};
@@ -36,18 +45,22 @@ use std::{collections::BTreeSet, panic::resume_unwind, thread};
 pub struct Outcome {
     /// The lock.
     pub lock: Lock,
+    /// What is different from the previous lock; nothing if there was none.
+    pub changes: Vec<Change>,
+    /// How many packages stay as they are locked although there is something newer.
+    pub behind: usize,
     /// What the user should hear, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Resolves what `input` asks for against its suites. `previous` is the lock that is to be replaced: an archive must
-/// not be older than it was then.
+/// Resolves what `input` asks for against its suites. `previous` is the lock that is to be replaced: what `update` does
+/// not name stays as it is there, and an archive must not be older than it was then.
 ///
 /// # Errors
 /// See [`LockError`].
 pub fn lock(
     input: &LockInput,
-    previous: Option<&Lock>,
+    (previous, update): (Option<&Lock>, &Update),
     fetcher: &Fetcher,
     now: Date,
     progress: &dyn Progress,
@@ -58,26 +71,63 @@ pub fn lock(
     let opened: Vec<Result<Opened, DebianError>> = thread::scope(|scope| {
         let keyring = &keyring;
         let open = move |suite| open(suite, input, previous, keyring, fetcher, now, progress);
-        let threads: Vec<_> = input.suites().into_iter().map(|suite| scope.spawn(move || open(suite))).collect();
+        let threads: Vec<_> = input.suites.iter().map(|suite| scope.spawn(move || open(&suite.name))).collect();
         threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     });
     let opened = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
     let archives: Vec<&Archive> = opened.iter().map(|(archive, _)| archive).collect();
 
-    let suites =
-        archives.iter().map(|archive| Suite { name: archive.asked.clone(), priority: archive.release.priority });
+    let suite = |(archive, wanted): (&&Archive, &WantedSuite)| Suite {
+        name: archive.asked.clone(),
+        priority: wanted.priority.unwrap_or(archive.release.priority),
+    };
+    let suites = archives.iter().zip(&input.suites).map(suite).collect();
     let indices = opened.iter().enumerate().flat_map(|(suite, (_, texts))| texts.iter().map(move |text| (suite, text)));
     let listed = indices.map(|(suite, text)| Ok((suite, packages::parse(text, arch)?)));
     let listed = listed.collect::<Result<Vec<_>, DebianError>>()?;
-    let universe = Universe::new(suites.collect(), arch, listed, &input.packages)?;
+    let problem = |problem: Problem| {
+        let place = problem.culprit().and_then(|name| place_of(input, name));
+        LockError::Packages { problem, place }
+    };
+    let mut universe = Universe::new(suites, arch, listed, &input.pins).map_err(problem)?;
     let provided: BTreeSet<&str> = input.provided.iter().map(String::as_str).collect();
-    let resolution = resolve(&universe, &input.packages, &provided)?;
-    let warning = |name: &String| match resolution.chosen.contains_key(name.as_str()) {
+    let resolution =
+        update::resolve_again(&mut universe, previous, update, (&input.packages, &provided)).map_err(problem)?;
+    let lock = Lock::new(input, &archives, &universe, &resolution).map_err(problem)?;
+    if let Update::Only(names) = update {
+        names.iter().try_for_each(|name| check_known(name, &lock, previous))?;
+    }
+    Ok(Outcome {
+        changes: previous.map(|previous| update::changes(previous, &lock, &universe)).unwrap_or_default(),
+        behind: universe.kept().filter(|name| resolution.chosen.contains_key(name)).count(),
+        warnings: warnings(input, &resolution),
+        lock,
+    })
+}
+
+/// Where the recipe speaks of a package: its pin, or where it asks for it.
+fn place_of(input: &LockInput, name: &str) -> Option<Place> {
+    let pin = input.pins.iter().find(|pin| pin.name == name).map(|pin| &pin.place);
+    pin.or_else(|| input.packages.iter().find(|wish| wish.name == name)?.place.as_ref()).cloned()
+}
+
+fn check_known(name: &str, lock: &Lock, previous: Option<&Lock>) -> Result<(), LockError> {
+    let names: BTreeSet<&str> =
+        [Some(lock), previous].into_iter().flatten().flat_map(|lock| &lock.packages).map(|p| p.name.as_str()).collect();
+    if names.contains(name) {
+        return Ok(());
+    }
+    Err(LockError::NotLocked { name: name.to_owned(), nearest: nearest(name, names).map(String::from) })
+}
+
+fn warnings(input: &LockInput, resolution: &Resolution<'_>) -> Vec<String> {
+    let provided = resolution.unneeded.iter().map(|name| match resolution.chosen.contains_key(name.as_str()) {
         true => format!("debian.provided names {name:?}, which the recipe also asks for: it is installed"),
         false => format!("debian.provided names {name:?}, which no package of the image depends on"),
-    };
-    let warnings = resolution.unneeded.iter().map(warning).collect();
-    Ok(Outcome { lock: Lock::new(input, &archives, &universe, &resolution)?, warnings })
+    });
+    let idle = input.pins.iter().filter(|pin| !resolution.chosen.contains_key(pin.name.as_str()));
+    let idle = idle.map(|pin| format!("{}: debian.versions names {:?}, which the image does not have", pin.place, pin.name));
+    provided.chain(idle).collect()
 }
 
 /// A suite's archive and its indices.

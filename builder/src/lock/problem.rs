@@ -21,7 +21,7 @@ pub enum Problem {
         name: String,
         /// The rule.
         wanted: String,
-        /// The versions that there are.
+        /// The versions that there are, each with its suite.
         found: Vec<String>,
     },
     /// The recipe asks for a virtual package that several packages provide.
@@ -43,6 +43,8 @@ pub enum Problem {
         reason: String,
         /// Names like it, if it does not exist.
         nearest: Vec<String>,
+        /// A package and the suite whose version would do, were it not for pins and priorities.
+        elsewhere: Option<(String, String)>,
     },
     /// Two packages that exclude each other.
     #[error("{} and {} exclude each other: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
@@ -79,12 +81,24 @@ impl Problem {
             Self::Unknown { .. } => {
                 Some("name the suite that has it in `archives` of the recipe's [debian]".to_owned())
             }
+            Self::Unsatisfiable { elsewhere: Some((name, suite)), .. } => {
+                Some(format!("to take it from there, add `{name:?} = {{ suite = {suite:?} }}` to [debian.versions]"))
+            }
             Self::Unsatisfiable { relation, .. } => {
                 let name = relation.split([' ', ':']).next().unwrap_or_default();
                 Some(format!("if the image does not need it, add {name:?} to `provided` of the recipe's [debian]"))
             }
             Self::Conflict { .. } => Some("ask for only one of them".to_owned()),
             Self::NoVersion { .. } | Self::Virtual { .. } | Self::Relation { .. } => None,
+        }
+    }
+
+    /// The package of the recipe that it began with.
+    pub(super) fn culprit(&self) -> Option<&str> {
+        match self {
+            Self::Unknown { name, .. } | Self::NoVersion { name, .. } | Self::Virtual { name, .. } => Some(name),
+            Self::Unsatisfiable { chain, .. } | Self::Conflict { one: chain, .. } => chain.first().map(String::as_str),
+            Self::Relation { .. } => None,
         }
     }
 }

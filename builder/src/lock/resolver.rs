@@ -20,15 +20,18 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Resolution<'a> {
     /// By name.
     pub chosen: BTreeMap<&'a str, Id>,
-    /// Who depends on a chosen package; the recipe itself is not among them.
-    pub asked_by: BTreeMap<&'a str, BTreeSet<&'a str>>,
-    /// Packages that the recipe asks for.
-    pub requested: BTreeSet<&'a str>,
-    /// Provided names that were needed, and by whom.
-    pub provided: BTreeMap<String, BTreeSet<&'a str>>,
+    /// Who asks for a chosen package, and in which words; the recipe itself is not among them.
+    pub asked_by: BTreeMap<&'a str, Askers<'a>>,
+    /// Packages that the recipe asks for, with the names by which it does.
+    pub requested: BTreeMap<&'a str, String>,
+    /// Provided names that were needed, and who asks for them.
+    pub provided: BTreeMap<String, Askers<'a>>,
     /// Provided names that were not.
     pub unneeded: Vec<String>,
 }
+
+/// Package → the dependency by which it asks, as the index has it.
+pub type Askers<'a> = BTreeMap<&'a str, String>;
 
 /// What earlier passes have taught. It only grows, so the search ends.
 #[derive(Default)]
@@ -49,7 +52,9 @@ pub fn resolve<'a>(
     provided: &BTreeSet<&str>,
 ) -> Result<Resolution<'a>, Problem> {
     let names: BTreeSet<&str> = wishes.iter().map(|wish| wish.name.as_str()).collect();
-    let roots = names.into_iter().map(|name| root(universe, name)).collect::<Result<Vec<_>, _>>()?;
+    let requested = names.into_iter().map(|name| Ok((root(universe, name)?, name)));
+    let requested = requested.collect::<Result<Vec<_>, Problem>>()?;
+    let roots: Vec<Id> = requested.iter().map(|(id, _)| *id).collect();
     let mut lessons = Lessons::default();
     loop {
         let mut search = Search::new(universe, provided, &lessons);
@@ -60,7 +65,7 @@ pub fn resolve<'a>(
             }
             continue;
         }
-        let Some((one, other, problem)) = search.conflict()? else { return search.conclude(&roots) };
+        let Some((one, other, problem)) = search.conflict()? else { return search.conclude(&requested) };
         match search.blame(one, other) {
             Some(id) => lessons.avoided.insert(id),
             None => return Err(problem),
@@ -75,8 +80,13 @@ fn root(universe: &Universe<'_>, name: &str) -> Result<Id, Problem> {
     let providers: Vec<Id> = universe.providers(name).collect();
     match *providers.as_slice() {
         [] => {
-            let (suites, nearest) = (universe.suites(), universe.nearest(name));
-            Err(Problem::Unknown { name: name.to_owned(), suites, nearest })
+            let (name, found) = (name.to_owned(), universe.versions(name));
+            if !found.is_empty() {
+                let wanted = "from a suite whose priority is above 0".to_owned();
+                return Err(Problem::NoVersion { name, wanted, found });
+            }
+            let (suites, nearest) = (universe.suites(), universe.nearest(&name));
+            Err(Problem::Unknown { name, suites, nearest })
         }
         [id] => Ok(id),
         _ => {
@@ -111,10 +121,10 @@ enum Choice<'a> {
 }
 
 /// How a package came to be chosen.
-struct Step {
+struct Step<'a> {
     id: Id,
-    /// Who it was chosen for; nobody for what the recipe asks for.
-    parent: Option<Id>,
+    /// Who it was chosen for, and the dependency; nobody for what the recipe asks for.
+    parent: Option<(Id, Group<'a>)>,
     /// Whether there was an alternative.
     optional: bool,
 }
@@ -126,7 +136,7 @@ struct Search<'u, 'a> {
     lessons: &'u Lessons<'a>,
     chosen: BTreeMap<&'a str, Id>,
     /// The chosen, with how they came in, in that order.
-    steps: Vec<Step>,
+    steps: Vec<Step<'a>>,
     excluded: Vec<(Id, Relation<'a>)>,
 }
 
@@ -152,7 +162,7 @@ impl<'u, 'a> Search<'u, 'a> {
                     Choice::Chosen(_) | Choice::Provided(_) => {}
                     Choice::Impossible => return Ok(Some((id, group))),
                     Choice::Install { id: new, optional } => {
-                        self.choose(Step { id: new, parent: Some(id), optional })?;
+                        self.choose(Step { id: new, parent: Some((id, group)), optional })?;
                         stack.push((new, needs(&self.universe[new].package)?.into_iter()));
                     }
                 }
@@ -161,7 +171,7 @@ impl<'u, 'a> Search<'u, 'a> {
         Ok(None)
     }
 
-    fn choose(&mut self, step: Step) -> Result<(), Problem> {
+    fn choose(&mut self, step: Step<'a>) -> Result<(), Problem> {
         let (id, package) = (step.id, &self.universe[step.id].package);
         self.chosen.insert(package.name, id);
         self.steps.push(step);
@@ -245,7 +255,7 @@ impl<'u, 'a> Search<'u, 'a> {
     /// The steps from a chosen package up to one that the recipe asks for.
     fn path(&self, id: Id) -> impl Iterator<Item = usize> {
         let step = |id: Id| self.steps.iter().position(|step| step.id == id);
-        std::iter::successors(step(id), move |&at| self.steps[at].parent.and_then(step))
+        std::iter::successors(step(id), move |&at| self.steps[at].parent.as_ref().and_then(|(parent, _)| step(*parent)))
     }
 
     /// Who asked for whom, from the recipe's package down to this one.
@@ -257,36 +267,51 @@ impl<'u, 'a> Search<'u, 'a> {
     }
 
     /// Checks the whole once more, and finds out who asked for what.
-    fn conclude(self, roots: &[Id]) -> Result<Resolution<'a>, Problem> {
+    fn conclude(self, requested: &[(Id, &str)]) -> Result<Resolution<'a>, Problem> {
         let universe = self.universe;
-        let mut asked_by: BTreeMap<&'a str, BTreeSet<&'a str>> = BTreeMap::new();
-        let mut provided: BTreeMap<String, BTreeSet<&'a str>> = BTreeMap::new();
-        for (&name, &id) in &self.chosen {
+        let name = |id: Id| universe[id].package.name;
+        let requested: BTreeMap<&'a str, String> =
+            requested.iter().map(|(id, wish)| (name(*id), (*wish).to_owned())).collect();
+        let mut asked_by: BTreeMap<&'a str, Askers<'a>> = BTreeMap::new();
+        let mut provided: BTreeMap<String, Askers<'a>> = BTreeMap::new();
+        for (&by, &id) in &self.chosen {
             for group in needs(&universe[id].package)? {
                 match self.decide(&group)? {
-                    Choice::Chosen(needed) => {
-                        if needed != id {
-                            asked_by.entry(universe[needed].package.name).or_default().insert(name);
-                        }
-                    }
-                    Choice::Provided(needed) => {
-                        provided.entry(needed.to_owned()).or_default().insert(name);
-                    }
+                    Choice::Chosen(needed) if needed == id => {}
+                    Choice::Chosen(needed) => ask(asked_by.entry(name(needed)).or_default(), by, &group),
+                    Choice::Provided(needed) => ask(provided.entry(needed.to_owned()).or_default(), by, &group),
                     Choice::Install { .. } | Choice::Impossible => {
                         return Err(unsatisfiable(universe, self.chain(id), &group));
                     }
                 }
             }
         }
+        // An alternative that was taken before another one came in that would have done as well.
+        for step in &self.steps {
+            if let Some((parent, group)) = &step.parent
+                && !asked_by.contains_key(name(step.id))
+            {
+                ask(asked_by.entry(name(step.id)).or_default(), name(*parent), group);
+            }
+        }
         let unneeded = self.provided.iter().filter(|name| !provided.contains_key(**name)).map(ToString::to_string);
-        Ok(Resolution {
-            requested: roots.iter().map(|&id| universe[id].package.name).collect(),
-            unneeded: unneeded.collect(),
-            chosen: self.chosen,
-            asked_by,
-            provided,
-        })
+        Ok(Resolution { requested, unneeded: unneeded.collect(), chosen: self.chosen, asked_by, provided })
     }
+}
+
+/// A package may ask for the same thing twice: `libc6 (>= 2.38), libc6 (<< 2.42)`.
+fn ask<'a>(askers: &mut Askers<'a>, by: &'a str, group: &Group<'_>) {
+    let words = shown(group);
+    let said = askers.entry(by).or_default();
+    if said.is_empty() {
+        *said = words;
+    } else if said.split(", ").all(|before| before != words) {
+        *said = format!("{said}, {words}");
+    }
+}
+
+fn shown(group: &Group<'_>) -> String {
+    group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
 }
 
 /// Follows the dead down to the dependency that has no answer.
@@ -305,21 +330,30 @@ fn explain(universe: &Universe<'_>, lessons: &Lessons<'_>, root: Id) -> Problem 
 }
 
 fn unsatisfiable(universe: &Universe<'_>, chain: Vec<String>, group: &Group<'_>) -> Problem {
-    let mut nearest = Vec::new();
-    let reasons = group.iter().map(|relation| match universe.candidate(relation.name) {
-        Some(id) => {
-            let (found, suite) = (universe[id].package.version.0, universe.suite_of(id));
-            format!("{} is {found} in {suite}", relation.name)
+    let (mut nearest, mut elsewhere) = (Vec::new(), None);
+    let reasons = group.iter().map(|relation| {
+        let name = relation.name;
+        let found = universe.candidate(name).map(|id| (universe[id].package.version.0, universe.suite_of(id)));
+        if let Some(other) = universe.elsewhere(relation) {
+            let suite = universe.suite_of(other);
+            elsewhere.get_or_insert_with(|| (name.to_owned(), suite.to_owned()));
+            let would = format!("{} in {suite} would do", universe[other].package.version.0);
+            return match found {
+                Some((version, suite)) => format!("{name} is {version} in {suite}, {would}"),
+                None => format!("{name} {would}"),
+            };
         }
-        None if universe.providers(relation.name).next().is_some() => {
-            format!("none of the packages that provide {} has the right version", relation.name)
-        }
-        None => {
-            nearest.extend(universe.nearest(relation.name));
-            format!("{} is not found in {}", relation.name, universe.suites())
+        match found {
+            Some((version, suite)) => format!("{name} is {version} in {suite}"),
+            None if universe.providers(name).next().is_some() => {
+                format!("none of the packages that provide {name} has the right version")
+            }
+            None => {
+                nearest.extend(universe.nearest(name));
+                format!("{name} is not found in {}", universe.suites())
+            }
         }
     });
     let reason = reasons.collect::<Vec<_>>().join(", ");
-    let relation = group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ");
-    Problem::Unsatisfiable { chain, relation, reason, nearest }
+    Problem::Unsatisfiable { chain, relation: shown(group), reason, nearest, elsewhere }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    recipe::Arch,
+    recipe::{Arch, Source},
     source::debian::{
         fixture::{Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, paragraph, rfc},
         mirrors::Mirrors,
@@ -25,25 +25,41 @@ fn index(lines: &[&str]) -> IndexText {
     IndexText { place: "test".into(), text: paragraphs.collect() }
 }
 
-fn wishes(names: &str) -> Vec<Wish> {
-    let wish = |word: &str| match word.split_once('=') {
-        Some((name, version)) => Wish { name: name.into(), version: Some(format!("={version}").parse().unwrap()) },
-        None => Wish::any(word),
-    };
-    names.split_whitespace().map(wish).collect()
+fn place(text: &str) -> Place {
+    Place::new(&Source::new("r.toml", text), 0..text.len())
 }
 
-/// Resolves over several suites; returns `name version ...`, or the problem.
-fn resolved(suites: &[(u16, &[&str])], wanted: &str, provided: &str) -> Result<String, Problem> {
+fn wishes(names: &str) -> Vec<Wish> {
+    names.split_whitespace().map(|name| Wish { place: Some(place(name)), ..Wish::own(name) }).collect()
+}
+
+/// Pins from words `NAME=VERSION`, `NAME>=VERSION`, `NAME/SUITE`.
+fn pins(words: &str) -> Vec<Pin> {
+    let pin = |word: &str| {
+        let split = word.find(|c| "<>=/".contains(c)).unwrap();
+        let (name, rest) = word.split_at(split);
+        let suite = rest.strip_prefix('/').map(String::from);
+        let version = suite.is_none().then(|| rest.parse().unwrap());
+        Pin { name: name.into(), version, suite, place: place(word) }
+    };
+    words.split_whitespace().map(pin).collect()
+}
+
+/// Resolves over several suites with pins; returns `name version ...`, or the problem.
+fn pinned(suites: &[(i16, &[&str])], wanted: &str, insisted: &str, provided: &str) -> Result<String, Problem> {
     let texts: Vec<IndexText> = suites.iter().map(|(_, lines)| index(lines)).collect();
     let parsed = texts.iter().enumerate().map(|(suite, text)| (suite, packages::parse(text, "amd64").unwrap()));
     let names = ["trixie", "trixie-updates", "trixie-backports"];
     let suites = suites.iter().zip(names).map(|((priority, _), name)| Suite { name: name.into(), priority: *priority });
-    let universe = Universe::new(suites.collect(), "amd64", parsed.collect(), &wishes(wanted))?;
+    let universe = Universe::new(suites.collect(), "amd64", parsed.collect(), &pins(insisted))?;
     let provided = provided.split_whitespace().collect();
     let resolution = resolve(&universe, &wishes(wanted), &provided)?;
     let one = |(name, id): (&&str, &Id)| format!("{name} {}", universe[*id].package.version.0);
     Ok(resolution.chosen.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
+fn resolved(suites: &[(i16, &[&str])], wanted: &str, provided: &str) -> Result<String, Problem> {
+    pinned(suites, wanted, "", provided)
 }
 
 fn names(lines: &[&str], wanted: &str, provided: &str) -> String {
@@ -133,15 +149,50 @@ fn an_early_choice_is_taken_back_when_something_needed_excludes_it() {
 
 #[test]
 fn of_several_suites_priority_counts_before_version_and_a_pin_before_both() {
-    let suites: [(u16, &[&str]); 3] =
-        [(500, &["a 1; Depends: b", "b 1", "old 9"]), (500, &["b 1.1", "old 8"]), (100, &["b 2", "c 5"])];
-    let all = |wanted: &str| resolved(&suites, wanted, "").unwrap();
-    assert_eq!(all("a old c"), "a 1, b 1.1, c 5, old 9");
-    assert_eq!(all("a b=2"), "a 1, b 2");
-    assert_eq!(all("a b=1"), "a 1, b 1");
-    assert_eq!(all("a b=1.*"), "a 1, b 1.1");
-    let error = resolved(&suites, "a b=3", "").unwrap_err();
-    assert_eq!(error.to_string(), "package b: expected a version =3, found 1, 1.1, 2");
+    let suites: [(i16, &[&str]); 3] = [
+        (500, &["a 1; Depends: b", "b 1", "old 9"]),
+        (500, &["b 1.1", "old 8"]),
+        (100, &["b 2; Depends: newer (>= 2)", "c 5", "newer 2"]),
+    ];
+    let all = |wanted: &str, insisted: &str| pinned(&suites, wanted, insisted, "").map_err(|error| error.to_string());
+    for (wanted, insisted, expected) in [
+        ("a old c", "", "a 1, b 1.1, c 5, old 9"),
+        ("a", "b=2", "a 1, b 2, newer 2"),
+        ("a", "b=1", "a 1, b 1"),
+        ("a", "b=1.*", "a 1, b 1.1"),
+        ("a", "b<<1.1", "a 1, b 1"),
+        ("a", "b/trixie-backports", "a 1, b 2, newer 2"),
+        ("a", "b/trixie", "a 1, b 1"),
+        ("c", "b=1", "c 5"),
+    ] {
+        assert_eq!(all(wanted, insisted).unwrap(), expected, "{wanted}, {insisted}");
+    }
+    let versions = "1 in trixie, 1.1 in trixie-updates, 2 in trixie-backports";
+    assert_eq!(all("a", "b=3").unwrap_err(), format!("package b: expected a version =3, found {versions}"));
+    assert_eq!(all("c", "b=3").unwrap_err(), format!("package b: expected a version =3, found {versions}"));
+    assert_eq!(all("a", "bb=3").unwrap_err(), "package bb: not found in trixie, trixie-updates, trixie-backports");
+}
+
+#[test]
+fn a_suite_without_priority_is_only_there_for_pins() {
+    for never in [0, -1] {
+        let suites: [(i16, &[&str]); 2] = [(500, &["a 1; Depends: b", "b 1"]), (never, &["b 2", "c 5"])];
+        let all = |wanted: &str, insisted: &str| pinned(&suites, wanted, insisted, "");
+        assert_eq!(all("a", "").unwrap(), "a 1, b 1");
+        assert_eq!(all("a", "b/trixie-updates").unwrap(), "a 1, b 2");
+        let error = all("c", "").unwrap_err().to_string();
+        assert!(error.ends_with("from a suite whose priority is above 0, found 5 in trixie-updates"), "{error}");
+    }
+}
+
+#[test]
+fn a_version_that_would_do_is_named_with_its_suite() {
+    let suites: [(i16, &[&str]); 2] = [(500, &["a 1; Depends: b (>= 2)", "b 1"]), (100, &["b 2"])];
+    let error = resolved(&suites, "a", "").unwrap_err();
+    assert_eq!(error.to_string(), "a → b (>= 2): b is 1 in trixie, 2 in trixie-updates would do");
+    let hint = error.hint().unwrap();
+    assert!(hint.contains("add `\"b\" = { suite = \"trixie-updates\" }` to [debian.versions]"), "{hint}");
+    assert_eq!(pinned(&suites, "a", "b/trixie-updates", "").unwrap(), "a 1, b 2");
 }
 
 #[test]
@@ -190,11 +241,11 @@ fn bench(packages: &str) -> Bench {
     fixture.write("keys.gpg", key.binary());
     let store = Store::open(&fixture.path().join("cache")).unwrap();
     let input = LockInput {
-        suite: "trixie".into(),
-        archives: vec!["trixie-security".into()],
+        suites: ["trixie", "trixie-security"].map(|name| WantedSuite { name: name.into(), priority: None }).into(),
         components: vec!["main".into()],
         arch: Arch::X86_64,
         packages: wishes("a kernel"),
+        pins: vec![],
         provided: vec!["debconf".into(), "unused".into()],
         mirrors: Mirrors::given(&[fixture.url()]).unwrap(),
         keyring: fixture.path().join("keys.gpg"),
@@ -211,7 +262,11 @@ impl Bench {
     }
 
     fn lock(&self, previous: Option<&Lock>) -> Result<Outcome, LockError> {
-        lock(&self.input, previous, &self.fetcher, NOW, &Silent)
+        self.update(previous, &Update::Needed)
+    }
+
+    fn update(&self, previous: Option<&Lock>, update: &Update) -> Result<Outcome, LockError> {
+        lock(&self.input, (previous, update), &self.fetcher, NOW, &Silent)
     }
 }
 
@@ -250,7 +305,7 @@ fn locks_that_do_not_fit_are_told_apart() {
     let text = lock.to_string();
     assert_eq!(Lock::parse(&text, path).unwrap(), lock);
     // A comment or another order of lines does no harm.
-    Lock::parse(&text.replace("format = 1\n", "# x\n\nformat=1\n"), path).unwrap();
+    Lock::parse(&text.replace("format = 2\n", "# x\n\nformat=2\n"), path).unwrap();
 
     let failure = |from: &str, to: &str| {
         let changed = text.replacen(from, to, 1);
@@ -258,10 +313,10 @@ fn locks_that_do_not_fit_are_told_apart() {
         Lock::parse(&changed, path).unwrap_err()
     };
     assert!(matches!(failure("version = \"6.12\"", "version = \"6.13\""), LockFileError::Edited { .. }));
-    assert!(matches!(failure("format = 1", "format = 2"), LockFileError::Format { found: 2, .. }));
-    assert!(failure("format = 1", "format = 2").hint().unwrap().contains("newer"));
+    assert!(matches!(failure("format = 2", "format = 3"), LockFileError::Format { found: 3, .. }));
+    assert!(failure("format = 2", "format = 3").hint().unwrap().contains("newer"));
     for (from, to, expected) in [
-        ("size = 1\n", "size = -1\n", "docker.lock:33:8: invalid value"),
+        ("size = 1\n", "size = -1\n", "docker.lock:35:8: invalid value"),
         ("size = 1\n", "size = 1\ncolour = 1\n", "unknown field `colour`"),
         ("asked-by = [", "asked-by = ", "docker.lock:"),
         ("date = \"2026", "date = \"26", "expected a date like"),

@@ -1,6 +1,6 @@
 //! All packages that could be installed: of every name the one version that is considered, as APT does it.
 
-use super::{Problem, Wish};
+use super::{LockedPackage, Pin, Problem};
 use crate::source::debian::{
     packages::{MultiArch, Package},
     relation::{Operator, Relation, parse},
@@ -16,8 +16,8 @@ use std::{
 pub struct Suite {
     /// Name as asked for.
     pub name: String,
-    /// See [`crate::source::debian::release::Release::priority`].
-    pub priority: u16,
+    /// As in apt_preferences(5): the highest one wins; nothing is taken from a suite that has 0 or less.
+    pub priority: i16,
 }
 
 /// A package of the universe.
@@ -39,13 +39,17 @@ struct Provider<'a> {
     version: Option<Version<'a>>,
 }
 
-/// The candidates.
+/// Everything that is listed, and the candidates among it.
 #[derive(Debug)]
 pub struct Universe<'a> {
     suites: Vec<Suite>,
     arch: &'static str,
+    pins: HashMap<String, Pin>,
     listed: Vec<Listed<'a>>,
-    by_name: HashMap<&'a str, Id>,
+    candidates: HashMap<&'a str, Id>,
+    /// Names whose candidate is a locked version, though there is a better one: this.
+    kept: BTreeMap<&'a str, Id>,
+    /// Of all that is listed, candidate or not.
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
 }
 
@@ -59,55 +63,129 @@ impl<'a> Index<Id> for Universe<'a> {
 
 impl<'a> Universe<'a> {
     /// Of every name the candidate: the version of the suite with the highest priority, of these the latest, of these
-    /// the one of the first suite. The versions of `wishes` go before priorities.
+    /// the one of the first suite. For a name with a pin, only what the pin allows, whatever the priority.
     ///
     /// # Errors
-    /// [`Problem::NoVersion`] when a wished version is nowhere; [`Problem::Relation`] on `Provides` of another form.
+    /// [`Problem::NoVersion`] when no suite has what a pin allows, [`Problem::Unknown`] when none has the package;
+    /// [`Problem::Relation`] on `Provides` of another form.
     pub fn new(
         suites: Vec<Suite>,
         arch: &'static str,
         indices: Vec<(usize, Vec<Package<'a>>)>,
-        wishes: &[Wish],
+        pins: &[Pin],
     ) -> Result<Self, Problem> {
-        let rules: HashMap<&str, Vec<_>> = wishes.iter().fold(HashMap::new(), |mut rules, wish| {
-            rules.entry(wish.name.as_str()).or_default().extend(&wish.version);
-            rules
-        });
-        let mut universe =
-            Self { suites, arch, listed: Vec::new(), by_name: HashMap::new(), providers: HashMap::new() };
-        let mut refused: BTreeMap<&str, Vec<String>> = BTreeMap::new();
-        for (suite, packages) in indices {
-            for package in packages {
-                if rules.get(package.name).is_some_and(|rules| !rules.iter().all(|rule| rule.allows(package.version))) {
-                    refused.entry(package.name).or_default().push(package.version.0.to_owned());
-                    continue;
-                }
-                universe.consider(Listed { package, suite });
-            }
-        }
-        if let Some(wish) = wishes.iter().find(|wish| !universe.by_name.contains_key(wish.name.as_str()))
-            && let Some(found) = refused.remove(wish.name.as_str())
-        {
-            let wanted = wish.version.as_ref().map(ToString::to_string).unwrap_or_default();
-            return Err(Problem::NoVersion { name: wish.name.clone(), wanted, found });
-        }
+        let of_suite = |(suite, packages): (usize, Vec<Package<'a>>)| {
+            packages.into_iter().map(move |package| Listed { package, suite })
+        };
+        let mut universe = Self {
+            suites,
+            arch,
+            pins: pins.iter().map(|pin| (pin.name.clone(), pin.clone())).collect(),
+            listed: indices.into_iter().flat_map(of_suite).collect(),
+            candidates: HashMap::new(),
+            kept: BTreeMap::new(),
+            providers: HashMap::new(),
+        };
+        universe.choose_candidates();
         universe.index_providers()?;
-        Ok(universe)
+        match pins.iter().find(|pin| universe.candidate(&pin.name).is_none()) {
+            Some(pin) => Err(universe.impossible(pin)),
+            None => Ok(universe),
+        }
     }
 
-    fn consider(&mut self, new: Listed<'a>) {
-        let rank = |listed: &Listed<'a>, suites: &[Suite]| (suites[listed.suite].priority, listed.package.version);
-        match self.by_name.entry(new.package.name) {
-            Entry::Vacant(entry) => {
-                entry.insert(Id(self.listed.len()));
-                self.listed.push(new);
-            }
-            Entry::Occupied(entry) => {
-                let old = &mut self.listed[entry.get().0];
-                if rank(&new, &self.suites) > rank(old, &self.suites) {
-                    *old = new;
+    fn choose_candidates(&mut self) {
+        let mut candidates: HashMap<&'a str, Id> = HashMap::with_capacity(self.listed.len());
+        for (index, listed) in self.listed.iter().enumerate() {
+            let Some(rank) = self.rank(listed) else { continue };
+            match candidates.entry(listed.package.name) {
+                Entry::Vacant(entry) => _ = entry.insert(Id(index)),
+                Entry::Occupied(mut entry) => {
+                    if Some(rank) > self.rank(&self[*entry.get()]) {
+                        entry.insert(Id(index));
+                    }
                 }
             }
+        }
+        self.candidates = candidates;
+    }
+
+    /// How good a candidate it would be, if it may be one at all.
+    fn rank(&self, listed: &Listed<'a>) -> Option<(i16, Version<'a>)> {
+        let Listed { package, suite } = listed;
+        let Suite { name, priority } = &self.suites[*suite];
+        let may = match self.pins.get(package.name) {
+            Some(pin) => pin.allows(package.version, name),
+            None => *priority > 0,
+        };
+        may.then_some((*priority, package.version))
+    }
+
+    fn impossible(&self, pin: &Pin) -> Problem {
+        let found = self.versions(&pin.name);
+        if found.is_empty() {
+            return Problem::Unknown {
+                name: pin.name.clone(),
+                suites: self.suites(),
+                nearest: self.nearest(&pin.name),
+            };
+        }
+        Problem::NoVersion { name: pin.name.clone(), wanted: pin.to_string(), found }
+    }
+
+    /// Every version of a package, with its suite: `26.1.5 in trixie`.
+    #[must_use]
+    pub fn versions(&self, name: &str) -> Vec<String> {
+        let all = self.listed.iter().filter(|listed| listed.package.name == name);
+        let mut shown: Vec<String> = Vec::new();
+        for listed in all {
+            let text = format!("{} in {}", listed.package.version.0, self.suites[listed.suite].name);
+            if !shown.contains(&text) {
+                shown.push(text);
+            }
+        }
+        shown
+    }
+
+    /// Whether a suite still has exactly this package.
+    #[must_use]
+    pub fn lists(&self, locked: &LockedPackage) -> bool {
+        self.listed.iter().any(|listed| is(&listed.package, locked))
+    }
+
+    /// Makes locked packages the candidates of their names, where a suite still lists them and the recipe allows them.
+    pub fn keep<'l>(&mut self, locked: impl Iterator<Item = &'l LockedPackage>) {
+        let locked: HashMap<&str, &LockedPackage> = locked.map(|package| (package.name.as_str(), package)).collect();
+        for (index, listed) in self.listed.iter().enumerate() {
+            let package = &listed.package;
+            let same = locked.get(package.name).is_some_and(|locked| is(package, locked));
+            // Listed by several suites, it stays with the one that a lock without a past would name.
+            if same
+                && self.rank(listed).is_some()
+                && let Some(&best) = self.candidates.get(package.name)
+                && self[best].package.want != package.want
+            {
+                self.kept.insert(package.name, best);
+                self.candidates.insert(package.name, Id(index));
+            }
+        }
+    }
+
+    /// The best version of a name, though a locked one may be kept.
+    #[must_use]
+    pub fn best(&self, name: &str) -> Option<Id> {
+        self.kept.get(name).or_else(|| self.candidates.get(name)).copied()
+    }
+
+    /// Names whose locked version is kept although there is a better one.
+    pub fn kept(&self) -> impl Iterator<Item = &'a str> {
+        self.kept.keys().copied()
+    }
+
+    /// Keeps the locked version of a name no longer.
+    pub fn release(&mut self, name: &str) {
+        if let Some((name, best)) = self.kept.remove_entry(name) {
+            self.candidates.insert(name, best);
         }
     }
 
@@ -136,25 +214,30 @@ impl<'a> Universe<'a> {
     /// The candidate of a name.
     #[must_use]
     pub fn candidate(&self, name: &str) -> Option<Id> {
-        self.by_name.get(name).copied()
+        self.candidates.get(name).copied()
+    }
+
+    fn is_candidate(&self, id: Id) -> bool {
+        self.candidate(self[id].package.name) == Some(id)
     }
 
     /// All candidates that satisfy a relation: the real package first, then providers in APT's order.
-    pub fn satisfying<'s>(&'s self, relation: &'s Relation<'a>) -> impl Iterator<Item = Id> + 's {
+    pub fn satisfying<'s>(&'s self, relation: &'s Relation<'_>) -> impl Iterator<Item = Id> + 's {
         let real = self.candidate(relation.name);
-        let providers = self.providers.get(relation.name).into_iter().flatten().map(|provider| provider.id);
-        real.into_iter().chain(providers.filter(move |&id| Some(id) != real)).filter(|&id| self.satisfies(id, relation))
+        let providers = self.providers(relation.name).filter(move |&id| Some(id) != real);
+        real.into_iter().chain(providers).filter(|&id| self.satisfies(id, relation))
     }
 
-    /// Those that provide a name, in whatever version.
+    /// Candidates that provide a name, in whatever version.
     pub fn providers(&self, name: &str) -> impl Iterator<Item = Id> + '_ {
-        self.providers.get(name).into_iter().flatten().map(|provider| provider.id)
+        let all = self.providers.get(name).into_iter().flatten().map(|provider| provider.id);
+        all.filter(|&id| self.is_candidate(id))
     }
 
     /// Whether a package satisfies a relation, by itself or by what it provides (Debian Policy 7.5: a relation with a
     /// version only by a `Provides` with a version).
     #[must_use]
-    pub fn satisfies(&self, id: Id, relation: &Relation<'a>) -> bool {
+    pub fn satisfies(&self, id: Id, relation: &Relation<'_>) -> bool {
         let package = &self[id].package;
         let qualified = match relation.qualifier {
             None | Some("native") => true,
@@ -175,6 +258,14 @@ impl<'a> Universe<'a> {
         provided.filter(|provider| provider.id == id).any(|provider| right(provider.version))
     }
 
+    /// A version that is no candidate but satisfies a relation.
+    #[must_use]
+    pub fn elsewhere(&self, relation: &Relation<'_>) -> Option<Id> {
+        let named = self.listed.iter().enumerate().filter(|(_, listed)| listed.package.name == relation.name);
+        let ids = named.map(|(index, _)| Id(index));
+        ids.filter(|&id| !self.is_candidate(id) && self.satisfies(id, relation)).max_by_key(|&id| self[id].package.version)
+    }
+
     /// The suite that lists a package.
     #[must_use]
     pub fn suite_of(&self, id: Id) -> &str {
@@ -190,7 +281,7 @@ impl<'a> Universe<'a> {
     /// The names most like `name`, at most three.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Vec<String> {
-        let all = self.by_name.keys().chain(self.providers.keys());
+        let all = self.candidates.keys().chain(self.providers.keys());
         let mut near: Vec<(usize, &str)> = all
             .map(|known| (strsim::damerau_levenshtein(name, known), *known))
             .filter(|(distance, _)| *distance <= (name.len() / 3).max(1))
@@ -199,6 +290,10 @@ impl<'a> Universe<'a> {
         near.dedup();
         near.into_iter().take(3).map(|(_, known)| known.to_owned()).collect()
     }
+}
+
+fn is(package: &Package<'_>, locked: &LockedPackage) -> bool {
+    locked.name == package.name && locked.version == package.version.0 && locked.sha256 == package.want.sha256
 }
 
 /// Reads a field of relations.

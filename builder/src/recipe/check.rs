@@ -2,6 +2,7 @@
 
 use super::{
     Arch, Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
+    archives,
     diagnostic::Diagnostic,
     merge::Merged,
     place::{Place, Source},
@@ -16,7 +17,7 @@ use berth_contract::{
 use berth_fetch::url::{BadUrl, Url};
 use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
 
-type Checked<T> = Result<T, Diagnostic>;
+pub(super) type Checked<T> = Result<T, Diagnostic>;
 
 /// Checks every value by itself, and what can be said about several without knowing the packages.
 pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe> {
@@ -28,18 +29,23 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
             Diagnostic::new(&top, format!("key `{key}` is missing")).hint(format!("add {key} = {example:?}"))
         })
     };
+    let id = named(needed(merged.id, "id", "my-host")?)?;
+    let main = suite(needed(merged.suite, "debian.suite", "trixie")?)?;
+    let archives = archives::archives(merged.archives)?;
+    let versions = archives::versions(merged.versions, &main, &archives)?;
     let recipe = Recipe {
-        id: named(needed(merged.id, "id", "my-host")?)?,
+        id,
         version: merged.version.map(named).transpose()?,
         arch: merged.arch.map_or(Ok(Arch::X86_64), |arch| one_of(&arch, &[("x86_64", Arch::X86_64)]))?,
         debian: Debian {
-            suite: suite(needed(merged.suite, "debian.suite", "trixie")?)?,
-            archives: set(merged.archives, suite)?,
+            suite: main,
+            archives,
             components: components(merged.components)?,
             mirror: set(merged.mirror, mirror)?,
             keyring: merged.keyring.map(path),
             packages: set(merged.packages, package)?,
             provided: set(merged.provided, package)?,
+            versions,
             drop: drops(merged.drop)?,
         },
         kernel: Kernel {
@@ -111,7 +117,7 @@ fn spelled(text: Located<String>, what: &str, others: &str, example: &str) -> Ch
         .found(format!("{:?}", text.value)))
 }
 
-fn suite(text: Located<String>) -> Checked<Located<String>> {
+pub(super) fn suite(text: Located<String>) -> Checked<Located<String>> {
     spelled(text, "name of a suite", "-._/", "trixie")
 }
 
@@ -130,7 +136,7 @@ fn mirror(text: Located<String>) -> Checked<Located<Url>> {
 }
 
 /// Debian policy 5.6.7: at least two characters, lower-case letters, digits, `+ - .`, starting with a letter or digit.
-fn package(text: Located<String>) -> Checked<Located<String>> {
+pub(super) fn package(text: Located<String>) -> Checked<Located<String>> {
     let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
     let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
     if starts && text.value.len() >= 2 && text.value.bytes().all(good) {

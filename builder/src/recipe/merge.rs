@@ -3,7 +3,7 @@
 use super::{
     diagnostic::Diagnostic,
     place::{Located, Source},
-    raw::{RawDevice, RawList, RawOci, RawRecipe, locate},
+    raw::{RawArchive, RawDevice, RawList, RawOci, RawPin, RawRecipe, locate},
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
 use std::{collections::BTreeMap, sync::Arc};
@@ -16,12 +16,13 @@ pub(super) struct Merged {
     pub(super) version: Option<Located<String>>,
     pub(super) arch: Option<Located<String>>,
     pub(super) suite: Option<Located<String>>,
-    pub(super) archives: Vec<Located<String>>,
+    pub(super) archives: Vec<Located<RawArchive>>,
     pub(super) components: Vec<Located<String>>,
     pub(super) mirror: Vec<Located<String>>,
     pub(super) keyring: Option<Located<String>>,
     pub(super) packages: Vec<Located<String>>,
     pub(super) provided: Vec<Located<String>>,
+    pub(super) versions: BTreeMap<String, (Located<()>, Located<RawPin>)>,
     pub(super) drop: Vec<Located<String>>,
     pub(super) kernel: Option<Located<String>>,
     pub(super) cmdline: Vec<Located<String>>,
@@ -46,6 +47,12 @@ trait Named {
 impl Named for String {
     fn name(&self) -> &str {
         self
+    }
+}
+
+impl Named for RawArchive {
+    fn name(&self) -> &str {
+        &self.suite
     }
 }
 
@@ -87,7 +94,6 @@ impl Merged {
             scalar(into, source, value);
         }
         for (into, key, change) in [
-            (&mut self.archives, "debian.archives", debian.archives),
             (&mut self.components, "debian.components", debian.components),
             (&mut self.mirror, "debian.mirror", debian.mirror),
             (&mut self.packages, "debian.packages", debian.packages),
@@ -99,14 +105,25 @@ impl Merged {
         ] {
             list(into, source, key, change)?;
         }
+        list(&mut self.archives, source, "debian.archives", debian.archives)?;
         list(&mut self.oci, source, "oci", raw.oci)?;
         list(&mut self.containers, source, "container", raw.container)?;
         list(&mut self.devices, source, "device", raw.device)?;
-        for (name, rule) in raw.scripts {
-            let name = locate(source, name);
-            self.scripts.insert(name.value.clone(), (name.map(|_| ()), locate(source, rule)));
-        }
+        table(&mut self.versions, source, debian.versions);
+        table(&mut self.scripts, source, raw.scripts);
         Ok(())
+    }
+}
+
+/// Names that the author gives: a later file's value replaces an earlier one's.
+fn table<T>(
+    into: &mut BTreeMap<String, (Located<()>, Located<T>)>,
+    source: &Arc<Source>,
+    values: BTreeMap<Spanned<String>, Spanned<T>>,
+) {
+    for (name, value) in values {
+        let name = locate(source, name);
+        into.insert(name.value.clone(), (name.map(|_| ()), locate(source, value)));
     }
 }
 

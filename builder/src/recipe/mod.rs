@@ -3,6 +3,7 @@
 //! A file is read into its raw shape, laid over the files it extends, and checked; what comes out is a [`Recipe`], in which
 //! every value is valid by itself and knows its place in the text. Only [`read`] touches the disk.
 
+mod archives;
 mod check;
 mod diagnostic;
 mod drops;
@@ -72,8 +73,8 @@ pub enum Arch {
 pub struct Debian {
     /// `suite`, e.g. `trixie`.
     pub suite: Located<String>,
-    /// `archives`: further suites, e.g. `trixie-security`.
-    pub archives: Vec<Located<String>>,
+    /// `archives`: further suites, each once; `suite` itself only to give it a priority.
+    pub archives: Vec<Located<Archive>>,
     /// `components`, `main` by default.
     pub components: Vec<String>,
     /// `mirror`: base URLs, tried in this order; empty: `--mirror` or the host's APT sources.
@@ -84,8 +85,28 @@ pub struct Debian {
     pub packages: Vec<Located<String>>,
     /// `provided`: packages taken as installed.
     pub provided: Vec<Located<String>>,
+    /// `versions`: package → what it has to be, if it is needed.
+    pub versions: BTreeMap<String, Located<Pin>>,
     /// `drop`: files of packages that are left out.
     pub drop: Drops,
+}
+
+/// One of `archives`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// `suite`.
+    pub suite: String,
+    /// `priority`, never 0; without one it is what the Release says.
+    pub priority: Option<i16>,
+}
+
+/// One of `versions`; at least one of its parts is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// `version`, as written.
+    pub version: Option<String>,
+    /// `suite`, one of the recipe's.
+    pub suite: Option<String>,
 }
 
 /// `[kernel]`.

@@ -34,13 +34,28 @@ pub(super) struct RawRecipe {
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawDebian {
     pub(super) suite: Option<Spanned<String>>,
-    pub(super) archives: RawList<String>,
+    pub(super) archives: RawList<RawArchive>,
     pub(super) components: RawList<String>,
     pub(super) mirror: RawList<String>,
     pub(super) keyring: Option<Spanned<String>>,
     pub(super) packages: RawList<String>,
     pub(super) provided: RawList<String>,
+    pub(super) versions: BTreeMap<Spanned<String>, Spanned<RawPin>>,
     pub(super) drop: RawList<String>,
+}
+
+/// The name of a suite, or a table with its priority.
+#[derive(Debug)]
+pub(super) struct RawArchive {
+    pub(super) suite: String,
+    pub(super) priority: Option<Spanned<i64>>,
+}
+
+/// A version, or a table of version and suite.
+#[derive(Debug, Default)]
+pub(super) struct RawPin {
+    pub(super) version: Option<String>,
+    pub(super) suite: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -131,6 +146,59 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for RawList<T> {
         }
 
         d.deserialize_any(ListVisitor(PhantomData))
+    }
+}
+
+/// A text that stands for a table with one key, or the table itself.
+struct Short<T, F> {
+    expecting: &'static str,
+    from_text: F,
+    kind: PhantomData<T>,
+}
+
+impl<'de, T: Deserialize<'de>, F: FnOnce(&str) -> T> Visitor<'de> for Short<T, F> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expecting)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<T, E> {
+        Ok((self.from_text)(text))
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawArchive {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            suite: String,
+            priority: Option<Spanned<i64>>,
+        }
+        let from_text = |text: &str| Table { suite: text.to_owned(), priority: None };
+        let expecting = "the name of a suite, or a table with `suite` and `priority`";
+        let Table { suite, priority } = d.deserialize_any(Short { expecting, from_text, kind: PhantomData })?;
+        Ok(Self { suite, priority })
+    }
+}
+
+impl<'de> Deserialize<'de> for RawPin {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Table {
+            version: Option<String>,
+            suite: Option<String>,
+        }
+        let from_text = |text: &str| Table { version: Some(text.to_owned()), suite: None };
+        let expecting = "a version like \"=26.1*\", or a table with `version` and `suite`";
+        let Table { version, suite } = d.deserialize_any(Short { expecting, from_text, kind: PhantomData })?;
+        Ok(Self { version, suite })
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Release {
     pub separate_all: bool,
     /// What APT takes its packages for, compared to those of other suites: 500, or less for suites that are only there
     /// to be asked for (apt_preferences(5)).
-    pub priority: u16,
+    pub priority: i16,
     files: BTreeMap<String, Want>,
 }
 

@@ -1,0 +1,160 @@
+//! Locking again: what stays as it was locked, and what changes.
+
+use super::{Lock, LockedPackage, Problem, Resolution, Universe, Wish, resolve};
+use crate::source::debian::relation::{Relation, parse};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// Which packages are to be the newest that the archives have. All others stay as they are locked, where the archives
+/// still have that version and the recipe allows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Update {
+    /// Only those that cannot stay.
+    #[default]
+    Needed,
+    /// These, and what they force.
+    Only(BTreeSet<String>),
+    /// All.
+    All,
+}
+
+/// What became of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was not locked before.
+    Added {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// It is not needed any more.
+    Removed {
+        /// Its name.
+        name: String,
+        /// The version that was locked.
+        version: String,
+    },
+    /// It has other bytes.
+    Changed {
+        /// Its name.
+        name: String,
+        /// The version that was locked.
+        from: String,
+        /// The version that is.
+        to: String,
+        /// Whether no suite has the old one any more.
+        gone: bool,
+    },
+}
+
+impl Change {
+    /// One word for it.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Added { .. } => "added",
+            Self::Removed { .. } => "removed",
+            Self::Changed { .. } => "changed",
+        }
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Added { name, version } | Self::Removed { name, version } => write!(f, "{name} {version}"),
+            Self::Changed { name, from, to, gone } => {
+                write!(f, "{name} {from} → {to}")?;
+                f.write_str(if *gone { " (the archive no longer has the old one)" } else { "" })
+            }
+        }
+    }
+}
+
+/// Resolves with what `previous` has locked, as far as `update` leaves it and it can stay.
+pub(super) fn resolve_again<'a>(
+    universe: &mut Universe<'a>,
+    previous: Option<&Lock>,
+    update: &Update,
+    (wishes, provided): (&[Wish], &BTreeSet<&str>),
+) -> Result<Resolution<'a>, Problem> {
+    let stays = |package: &&LockedPackage| match update {
+        Update::Needed => true,
+        Update::Only(names) => !names.contains(&package.name),
+        Update::All => false,
+    };
+    universe.keep(previous.into_iter().flat_map(|lock| &lock.packages).filter(stays));
+    loop {
+        let problem = match resolve(universe, wishes, provided) {
+            Err(problem) => problem,
+            resolution => return resolution,
+        };
+        let all: Vec<&str> = universe.kept().collect();
+        if all.is_empty() {
+            return Err(problem);
+        }
+        match in_the_way(universe, &all, &problem) {
+            Some(name) => universe.release(name),
+            // Whatever it is, it must not come from what was locked.
+            None => all.into_iter().for_each(|name| universe.release(name)),
+        }
+    }
+}
+
+/// The kept package that has to give way: the one that is meant by the dependency, if its newest version serves it, else
+/// the nearest one of those that asked.
+fn in_the_way<'a>(universe: &Universe<'a>, kept: &[&'a str], problem: &Problem) -> Option<&'a str> {
+    let best = |name: &str| universe.best(name);
+    let mut chains: Vec<&[String]> = Vec::new();
+    match problem {
+        Problem::Unsatisfiable { chain, relation, .. } => {
+            let groups = parse(relation).unwrap_or_default();
+            let serves = |name: &&str, relation: &Relation<'_>| {
+                best(name).is_some_and(|best| universe.satisfies(best, relation))
+            };
+            for relation in groups.iter().flatten() {
+                if let Some(name) = kept.iter().find(|name| serves(name, relation)) {
+                    return Some(name);
+                }
+            }
+            chains.push(chain);
+        }
+        Problem::Conflict { one, other, relation, .. } => {
+            let relation = parse(relation).ok()?.into_iter().flatten().next()?;
+            let harmless = |name: &&&str| best(name).is_some_and(|best| !universe.satisfies(best, &relation));
+            let last = other.last().and_then(|other| kept.iter().find(|name| *name == other)).filter(harmless);
+            if let Some(name) = last {
+                return Some(name);
+            }
+            chains.extend([one.as_slice(), other.as_slice()]);
+        }
+        _ => {}
+    }
+    let asked = chains.iter().flat_map(|chain| chain.iter().rev());
+    asked.filter_map(|name| kept.iter().find(|kept| *kept == name)).next().copied()
+}
+
+/// What is different in `new`, in the order of the names.
+pub(super) fn changes(old: &Lock, new: &Lock, universe: &Universe<'_>) -> Vec<Change> {
+    let by_name = |lock: &'_ Lock| -> BTreeMap<String, LockedPackage> {
+        lock.packages.iter().map(|package| (package.name.clone(), package.clone())).collect()
+    };
+    let (old, new) = (by_name(old), by_name(new));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let change = |name: &String| {
+        let name = name.clone();
+        match (old.get(&name), new.get(&name)) {
+            (Some(old), None) => Some(Change::Removed { name, version: old.version.clone() }),
+            (None, Some(new)) => Some(Change::Added { name, version: new.version.clone() }),
+            (Some(old), Some(new)) if old.sha256 != new.sha256 => {
+                let (from, to) = (old.version.clone(), new.version.clone());
+                Some(Change::Changed { gone: !universe.lists(old), name, from, to })
+            }
+            _ => None,
+        }
+    };
+    names.into_iter().filter_map(change).collect()
+}

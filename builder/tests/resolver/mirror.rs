@@ -1,0 +1,91 @@
+//! The suites of a Debian mirror as a local archive, and the same indices read by Berth.
+
+use berth::source::debian::{
+    apt_sources,
+    archive::{Archive, IndexText},
+    date::Date,
+    keyring::{DEBIAN_KEYRING, Keyring},
+    mirrors::Mirrors,
+    packages::{self, Package},
+};
+use berth_fetch::{
+    fetcher::{Fetcher, Job},
+    progress::Silent,
+    roots,
+    settings::{Network, Settings},
+    store::Store,
+    url::Url,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+pub(crate) const INDEX: &str = "main/binary-amd64/Packages.xz";
+
+/// Suites, as files and as parsed.
+pub(crate) struct Mirror {
+    _dir: TempDir,
+    /// What a `file:` URL may name.
+    pub(crate) folder: PathBuf,
+    suites: BTreeMap<String, Parsed>,
+}
+
+struct Parsed {
+    priority: i16,
+    packages: Vec<Package<'static>>,
+}
+
+impl Mirror {
+    /// Fetches each suite from where the host's APT has its own, and verifies it.
+    pub(crate) fn fetch(suites: &BTreeSet<&String>) -> Self {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("debian");
+        // Indices are kept by their digests: those of a stable release are fetched once.
+        let store = Store::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("indices")).unwrap();
+        let fetcher = Fetcher::new(store, Settings::new(Network::Online, roots::bundle(None)));
+        let keyring = Keyring::load(Path::new(DEBIAN_KEYRING)).unwrap();
+        let mirrors = Mirrors::Host(apt_sources::read(Path::new("/etc/apt")).unwrap());
+        let local = Mirrors::given(&[format!("file:{}", folder.display())]).unwrap();
+        #[expect(clippy::disallowed_methods, reason = "real archives are only valid now")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = Date(now.as_secs());
+        let parsed = suites.iter().map(|&suite| {
+            let urls = mirrors.of_suite(suite).unwrap();
+            copy(&fetcher, &urls, suite, &keyring, now, &folder.join("dists").join(suite));
+            let archive = Archive::open(&fetcher, &local.of_suite(suite).unwrap(), suite, &keyring, now).unwrap();
+            let texts = archive.packages(&fetcher, "main", "amd64", &Silent).unwrap();
+            let texts: &'static [IndexText] = Vec::leak(texts);
+            let packages = texts.iter().flat_map(|text| packages::parse(text, "amd64").unwrap()).collect();
+            (suite.clone(), Parsed { priority: archive.release.priority, packages })
+        });
+        Self { suites: parsed.collect(), folder, _dir: dir }
+    }
+
+    /// What the suite's Release says.
+    pub(crate) fn priority(&self, suite: &str) -> i16 {
+        self.suites[suite].priority
+    }
+
+    pub(crate) fn packages(&self, suite: &str) -> &[Package<'static>] {
+        &self.suites[suite].packages
+    }
+}
+
+fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Date, to: &Path) {
+    let archive = Archive::open(fetcher, urls, suite, keyring, now).unwrap();
+    let want = archive.release.file(INDEX).unwrap();
+    // A mirror that is being updated may hold another index than its InRelease says; under its digest it has both.
+    let hashed = Path::new(INDEX).parent().unwrap().join(format!("by-hash/SHA256/{}", want.sha256));
+    let mirrors = urls.iter().map(|url| url.join(&format!("dists/{suite}/{}", hashed.display()))).collect();
+    let job = Job { name: suite.to_owned(), want, mirrors };
+    let blobs = fetcher.fetch_all(&[job], &Silent).unwrap();
+    let index = to.join(INDEX);
+    fs::create_dir_all(index.parent().unwrap()).unwrap();
+    fs::copy(&blobs[0].path, index).unwrap();
+    let place: Url = archive.release.place.parse().unwrap();
+    let signed = fetcher.fetch_index(&place, 16 << 20).unwrap();
+    fs::write(to.join("InRelease"), signed).unwrap();
+}
