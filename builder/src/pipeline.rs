@@ -1,5 +1,9 @@
 //! The build on one page: each step takes values and returns a value, in the order in which things happen.
 
+mod why;
+
+pub use why::why;
+
 use crate::{
     assemble::{self, AssembleInput, Assembled, OwnFile, PackageInput},
     image::{
@@ -296,13 +300,17 @@ fn packages(lock: &Lock, debs: &[Blob]) -> Vec<PackageInput> {
 
 fn overlays(recipe: &Recipe) -> Result<Vec<Vec<(TreePath, Node)>>> {
     let nodes = |overlay: &Located<Overlay>| {
-        let name = match &overlay.value {
-            Overlay::Named(name) => name.clone(),
-            Overlay::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        };
-        Ok(local::nodes(&local::folder(overlay)?, &format!("overlay {name}").into())?)
+        let origin = format!("overlay {}", overlay_name(&overlay.value));
+        Ok(local::nodes(&local::folder(overlay)?, &origin.into())?)
     };
     recipe.overlays.iter().map(nodes).collect()
+}
+
+fn overlay_name(overlay: &Overlay) -> String {
+    match overlay {
+        Overlay::Named(name) => name.clone(),
+        Overlay::Path(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+    }
 }
 
 /// Images that the host imports at its first boot.

@@ -28,6 +28,9 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
         (&["build", "r.toml", "--version", "1_0"], "expected 1 to 48 of letters"),
         (&["build", "r.toml", "--mirror", "ftp://example.org"], "expected http:, https: or file:"),
         (&["lock", "-q", "-v", "r.toml"], "cannot be used with"),
+        (&["lock"], "<RECIPE>"),
+        (&["lock", "--update"], "no recipe is named"),
+        (&["why", "r.toml"], "<PKG|PATH>"),
         (&["pack", "hello"], "--output <FILE.tar>"),
     ] {
         let output = berth(dir.path(), args);
@@ -44,6 +47,17 @@ fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
         assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{verb}");
         let wanted = "error: cannot read recipe none.toml\n  caused by: No such file or directory (os error 2)\n";
         assert_eq!(talk(&output), wanted, "{verb}");
+    }
+    // The recipe may stand before or after the packages to be updated.
+    for args in [
+        &["lock", "none.toml", "--update"][..],
+        &["lock", "none.toml", "--update", "a", "b"],
+        &["lock", "--update", "none.toml"],
+        &["lock", "--update", "a", "b", "none.toml"],
+        &["why", "none.toml", "a"],
+    ] {
+        let output = berth(dir.path(), args);
+        assert!(talk(&output).starts_with("error: cannot read recipe none.toml\n"), "{args:?}: {}", talk(&output));
     }
     fs::write(dir.path().join("r.toml"), "verison = '1'\n").unwrap();
     let output = berth(dir.path(), &["build", "r.toml"]);

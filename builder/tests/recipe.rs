@@ -92,6 +92,22 @@ docker.io = 'ignore'
 }
 
 #[test]
+fn suites_and_pins_are_laid_over_each_other_by_name() {
+    let base = BASE.replace(
+        "[kernel]",
+        "archives = ['trixie-updates', { suite = 'forky', priority = 100 }]\n\
+         [debian.versions]\nrunc = '=1.1*'\n'docker.io' = '>= 26'\n[kernel]",
+    );
+    let child = "id = 'c'\n[debian]\narchives = { remove = ['trixie-updates'], add = [{ suite = 'forky', priority = -1 }, 'sid', 'forky'] }\n\
+        [debian.versions]\nrunc = { version = '<< 2', suite = 'forky' }\n";
+    let debian = parse(&[("base.toml", &base), ("child.toml", child)]).unwrap().debian;
+    let archives: Vec<_> = debian.archives.iter().map(|a| (a.value.suite.as_str(), a.value.priority)).collect();
+    assert_eq!(archives, [("forky", Some(-1)), ("sid", None)]);
+    let pins: Vec<_> = debian.versions.iter().map(|(name, pin)| (name.as_str(), &pin.value)).collect();
+    insta::assert_debug_snapshot!(pins);
+}
+
+#[test]
 fn globs_stay_in_their_folder_unless_told_otherwise() {
     let drop = parse(&[("r.toml", BASE)]).unwrap().debian.drop;
     for (path, indices) in [
@@ -163,6 +179,22 @@ fn faults_are_shown_where_they_are() {
         ("size of a wrong type", "[disk]\nslot = true"),
         ("compression that is not built", "[disk]\ncompression = 'zstd'"),
         ("bad suite", "[debian]\nsuite = 'trixie sid'"),
+        ("archive's unknown key", "[debian]\narchives = [{ suite = 'forky', prio = 100 }]"),
+        ("archive without a suite", "[debian]\narchives = [{ priority = 100 }]"),
+        ("archive that is a number", "[debian]\narchives = [13]"),
+        ("archive's name", "[debian]\narchives = [{ suite = 'trixie sid' }]"),
+        ("priority 0", "[debian]\narchives = [{ suite = 'forky', priority = 0 }]"),
+        ("priority that is too high", "[debian]\narchives = [{ suite = 'forky', priority = 40000 }]"),
+        ("priority as a text", "[debian]\narchives = [{ suite = 'forky', priority = '100' }]"),
+        ("pin of a bad name", "[debian.versions]\nDocker = '=1'"),
+        ("pin without quotes", "[debian.versions]\ndocker.io = '=26.1*'"),
+        ("pin that is a number", "[debian.versions]\nrunc = 1.1"),
+        ("pin's unknown key", "[debian.versions]\nrunc = { verison = '=1' }"),
+        ("pin without anything", "[debian.versions]\nrunc = {}"),
+        (
+            "pin to an unknown suite",
+            "[debian]\narchives = ['trixie-backports']\n[debian.versions]\nrunc = { suite = 'trixie-backport' }",
+        ),
         ("bad package", "[debian]\npackages = ['Docker']"),
         ("bad mirror", "[debian]\nmirror = ['ftp://example.org/debian']"),
         ("absolute glob", "[debian]\ndrop = ['/usr/share/doc/**']"),

@@ -11,15 +11,21 @@ mod mirror;
 
 use berth::{
     lock::{Suite, Universe, Wish, resolve},
-    source::debian::packages::Package,
+    source::debian::{packages::Package, version::Version},
 };
 use mirror::Mirror;
 use serde::Deserialize;
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
     fs,
+    io::Write,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    process::{Command, Stdio},
+    sync::{
+        LazyLock,
+        atomic::{self, AtomicUsize},
+    },
     thread,
 };
 
@@ -91,7 +97,9 @@ fn compare(group: &Group, universe: &Universe<'_>, apt: &apt::Apt, set: &str) ->
     let (berth_only, berth_over) = only(&berths, &apts, difference.map_or(&none, |difference| &difference.only_berth));
     let versions: Vec<_> = berths
         .iter()
-        .filter_map(|(name, ours)| apts.get(name).filter(|apts| *apts != ours).map(|apts| format!("{name} {ours}/{apts}")))
+        .filter_map(|(name, ours)| {
+            apts.get(name).filter(|apts| *apts != ours).map(|apts| format!("{name} {ours}/{apts}"))
+        })
         .collect();
     let mut faults = String::new();
     for (what, names) in [
@@ -126,7 +134,7 @@ fn check(group: &Group, mirror: &Mirror) -> Vec<String> {
     let next = AtomicUsize::new(0);
     let work = || {
         let mut faults = Vec::new();
-        while let Some(set) = sets.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(set) = sets.get(next.fetch_add(1, atomic::Ordering::Relaxed)) {
             faults.extend(compare(group, &universe, &apt, set));
         }
         faults
@@ -137,16 +145,109 @@ fn check(group: &Group, mirror: &Mirror) -> Vec<String> {
     })
 }
 
+/// The sets, and an archive with all their suites.
+static GROUND: LazyLock<(Sets, Mirror)> = LazyLock::new(|| {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolver/sets.toml");
+    let sets: Sets = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let mirror = Mirror::fetch(&sets.group.iter().flat_map(|group| &group.suites).collect());
+    (sets, mirror)
+});
+
 #[test]
 fn every_set_is_what_apt_makes_of_it() {
-    let path = std::env::var("HUNT").map_or(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolver/sets.toml"), Into::into);
-    let sets: Sets = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let (sets, mirror) = &*GROUND;
     let count: usize = sets.group.iter().map(|group| group.sets.len()).sum();
     assert!(count >= 60, "only {count} sets");
-    let reasoned = sets.group.iter().flat_map(|group| &group.difference).all(|difference| !difference.reason.is_empty());
-    assert!(reasoned, "a difference without a reason");
-    let suites: BTreeSet<&String> = sets.group.iter().flat_map(|group| &group.suites).collect();
-    let mirror = Mirror::fetch(&suites);
-    let faults: Vec<String> = sets.group.iter().flat_map(|group| check(group, &mirror)).collect();
+    let mut differences = sets.group.iter().flat_map(|group| &group.difference);
+    assert!(differences.all(|difference| !difference.reason.is_empty()), "a difference without a reason");
+    let faults: Vec<String> = sets.group.iter().flat_map(|group| check(group, mirror)).collect();
     assert!(faults.is_empty(), "{} sets differ:\n{}", faults.len(), faults.join("\n"));
+}
+
+/// Versions made to be hard, and from the index those that have something hard in them.
+fn hard_versions(packages: &[Package<'static>]) -> Vec<&'static str> {
+    let mut all: Vec<&'static str> = packages.iter().map(|package| package.version.0).collect();
+    all.sort_unstable();
+    all.dedup();
+    let mut sample = vec![
+        "0",
+        "0~",
+        "0~~",
+        "1",
+        "1.",
+        "1.0",
+        "1.00",
+        "1.0-0",
+        "1.0-1",
+        "1.0-1-1",
+        "1.0-1~deb13u1",
+        "1.0-1+b1",
+        "1.0.a",
+        "1.0a",
+        "1.0A",
+        "1.0+",
+        "1.0~rc1-1",
+        "1.0~~a",
+        "0:1.0",
+        "1:0.1",
+        "2:0~",
+        "10:0",
+        "1.2.9",
+        "1.2.10",
+        "1.2.010",
+        "99999999999999999999999999",
+        "100000000000000000000000000",
+    ];
+    let kinds: [fn(&str) -> bool; 6] = [
+        |version| version.contains(':'),
+        |version| version.contains('~'),
+        |version| version.contains("+b"),
+        |version| version.matches('-').count() > 1,
+        |version| version.split(|c: char| !c.is_ascii_digit()).any(|number| number.len() > 8),
+        |version| version.chars().any(|c| c.is_ascii_uppercase()),
+    ];
+    for kind in kinds {
+        let of_kind: Vec<_> = all.iter().filter(|version| kind(version)).collect();
+        // From the whole range, evenly.
+        sample.extend(of_kind.iter().step_by((of_kind.len() / 25).max(1)).take(25).map(|version| **version));
+    }
+    sample.sort_unstable();
+    sample.dedup();
+    sample
+}
+
+#[test]
+fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
+    let mut versions = hard_versions(GROUND.1.packages("trixie"));
+    assert!(versions.len() >= 150, "{}", versions.len());
+    let sign = |order: std::cmp::Ordering| match order {
+        Ordering::Less => '<',
+        Ordering::Equal => '=',
+        Ordering::Greater => '>',
+    };
+    // All pairs by dpkg's library, in one process ...
+    let script =
+        "chomp(@v = <STDIN>); for $a (@v) { print map({ ('=', '>', '<')[version_compare($a, $_)] } @v), qq(\n) }";
+    let mut perl = Command::new("perl");
+    perl.args(["-MDpkg::Version", "-e", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut perl = perl.spawn().expect("perl is missing: run ci/setup");
+    let mut input = perl.stdin.take().unwrap();
+    input.write_all((versions.join("\n") + "\n").as_bytes()).unwrap();
+    drop(input);
+    let output = perl.wait_with_output().unwrap();
+    assert!(output.status.success(), "Dpkg::Version is missing: run ci/setup");
+    let matrix = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(matrix.lines().count(), versions.len());
+    for (a, line) in versions.iter().zip(matrix.lines()) {
+        let ours: String = versions.iter().map(|b| sign(Version(a).cmp(&Version(b)))).collect();
+        let wrong = versions.iter().zip(ours.chars().zip(line.chars())).find(|(_, (ours, dpkgs))| ours != dpkgs);
+        assert!(wrong.is_none(), "{a} and {wrong:?}");
+    }
+    // ... and the program itself on neighbours, which decide the order of all others.
+    versions.sort_by_key(|version| Version(version));
+    for pair in versions.windows(2) {
+        let relation = if Version(pair[0]) == Version(pair[1]) { "eq" } else { "lt" };
+        let dpkg = Command::new("dpkg").args(["--compare-versions", pair[0], relation, pair[1]]).status();
+        assert!(dpkg.expect("dpkg is missing: run ci/setup").success(), "{} {relation} {}", pair[0], pair[1]);
+    }
 }

@@ -27,7 +27,8 @@ impl Lock {
         // `--update PKG RECIPE`: to the parser, the recipe is one more package.
         let last = || update.as_mut().and_then(Vec::pop).map(PathBuf::from);
         let Some(recipe) = recipe.or_else(last) else {
-            let missing = "no recipe is named: write `berth lock --update RECIPE`, or `berth lock RECIPE --update PKG...`\n";
+            let missing =
+                "no recipe is named: write `berth lock --update RECIPE`, or `berth lock RECIPE --update PKG...`\n";
             clap::Error::raw(ErrorKind::MissingRequiredArgument, missing).exit()
         };
         let update = match update {

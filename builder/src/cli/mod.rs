@@ -7,6 +7,7 @@ mod lock;
 mod pack;
 mod run;
 mod size;
+mod why;
 
 use crate::{
     pipeline::Sources,
@@ -60,6 +61,7 @@ enum Verb {
     Pack(pack::Pack),
     Run(run::Run),
     Size(size::Size),
+    Why(why::Why),
 }
 
 /// Reads the command line, does what it says, and tells how that went.
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Pack(pack) => pack.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
         Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
+        Verb::Why(why) => why.run(&global, &report).map(|()| ExitCode::SUCCESS),
     };
     match done {
         Ok(code) => code,

@@ -3,6 +3,8 @@
 //! [`lock`] resolves what a recipe asks for against verified archives; [`Lock`] is the result as it stands in a file;
 //! [`Locked`] is a lock that was found to belong to its recipe, and the only thing that a build starts from.
 
+#[cfg(test)]
+mod again_tests;
 mod error;
 mod file;
 mod input;
@@ -126,7 +128,8 @@ fn warnings(input: &LockInput, resolution: &Resolution<'_>) -> Vec<String> {
         false => format!("debian.provided names {name:?}, which no package of the image depends on"),
     });
     let idle = input.pins.iter().filter(|pin| !resolution.chosen.contains_key(pin.name.as_str()));
-    let idle = idle.map(|pin| format!("{}: debian.versions names {:?}, which the image does not have", pin.place, pin.name));
+    let idle =
+        idle.map(|pin| format!("{}: debian.versions names {:?}, which the image does not have", pin.place, pin.name));
     provided.chain(idle).collect()
 }
 

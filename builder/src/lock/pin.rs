@@ -46,7 +46,12 @@ impl Pin {
             };
             text.parse().map_err(bad)
         });
-        Ok(Self { name: name.to_owned(), version: version.transpose()?, suite: suite.clone(), place: pin.place.clone() })
+        Ok(Self {
+            name: name.to_owned(),
+            version: version.transpose()?,
+            suite: suite.clone(),
+            place: pin.place.clone(),
+        })
     }
 
     /// Whether it allows a version from a suite.

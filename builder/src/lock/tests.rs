@@ -16,7 +16,7 @@ use berth_fetch::{
 use std::path::Path;
 
 /// An index from lines `NAME VERSION; Field: value; ...`.
-fn index(lines: &[&str]) -> IndexText {
+pub(super) fn index(lines: &[&str]) -> IndexText {
     let paragraphs = lines.iter().map(|line| {
         let mut parts = line.split(';').map(str::trim);
         let head = parts.next().unwrap();
@@ -29,12 +29,12 @@ fn place(text: &str) -> Place {
     Place::new(&Source::new("r.toml", text), 0..text.len())
 }
 
-fn wishes(names: &str) -> Vec<Wish> {
+pub(super) fn wishes(names: &str) -> Vec<Wish> {
     names.split_whitespace().map(|name| Wish { place: Some(place(name)), ..Wish::own(name) }).collect()
 }
 
 /// Pins from words `NAME=VERSION`, `NAME>=VERSION`, `NAME/SUITE`.
-fn pins(words: &str) -> Vec<Pin> {
+pub(super) fn pins(words: &str) -> Vec<Pin> {
     let pin = |word: &str| {
         let split = word.find(|c| "<>=/".contains(c)).unwrap();
         let (name, rest) = word.split_at(split);
@@ -229,14 +229,14 @@ fn problems_name_the_chain_of_who_asked() {
     assert_eq!(names(&lines, "docker", "libfoo"), "docker, iptables");
 }
 
-struct Bench {
-    fixture: Fixture,
-    key: TestKey,
+pub(super) struct Bench {
+    pub(super) fixture: Fixture,
+    pub(super) key: TestKey,
     fetcher: Fetcher,
-    input: LockInput,
+    pub(super) input: LockInput,
 }
 
-fn bench(packages: &str) -> Bench {
+pub(super) fn bench(packages: &str) -> Bench {
     let (fixture, key) = (Fixture::new(), TestKey::new(KeySpec { subkey: Some(0), ..GOOD }));
     fixture.write("keys.gpg", key.binary());
     let store = Store::open(&fixture.path().join("cache")).unwrap();
@@ -261,11 +261,19 @@ impl Bench {
         self.fixture.write("debian/dists/trixie-security/InRelease", self.key.sign(&release));
     }
 
-    fn lock(&self, previous: Option<&Lock>) -> Result<Outcome, LockError> {
+    pub(super) fn suite(&self, name: &str, lines: &[&str]) {
+        self.suite_with(name, "", lines);
+    }
+
+    pub(super) fn suite_with(&self, name: &str, fields: &str, lines: &[&str]) {
+        self.fixture.suite(&self.key, name, fields, &index(lines).text);
+    }
+
+    pub(super) fn lock(&self, previous: Option<&Lock>) -> Result<Outcome, LockError> {
         self.update(previous, &Update::Needed)
     }
 
-    fn update(&self, previous: Option<&Lock>, update: &Update) -> Result<Outcome, LockError> {
+    pub(super) fn update(&self, previous: Option<&Lock>, update: &Update) -> Result<Outcome, LockError> {
         lock(&self.input, (previous, update), &self.fetcher, NOW, &Silent)
     }
 }
@@ -318,7 +326,7 @@ fn locks_that_do_not_fit_are_told_apart() {
     for (from, to, expected) in [
         ("size = 1\n", "size = -1\n", "docker.lock:35:8: invalid value"),
         ("size = 1\n", "size = 1\ncolour = 1\n", "unknown field `colour`"),
-        ("asked-by = [", "asked-by = ", "docker.lock:"),
+        ("\"(recipe)\" = ", "\"(recipe)\" = [", "docker.lock:"),
         ("date = \"2026", "date = \"26", "expected a date like"),
     ] {
         let error = failure(from, to);

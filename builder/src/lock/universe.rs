@@ -163,7 +163,7 @@ impl<'a> Universe<'a> {
             if same
                 && self.rank(listed).is_some()
                 && let Some(&best) = self.candidates.get(package.name)
-                && self[best].package.want != package.want
+                && (self[best].package.version.0, self[best].package.want) != (package.version.0, package.want)
             {
                 self.kept.insert(package.name, best);
                 self.candidates.insert(package.name, Id(index));
@@ -263,7 +263,8 @@ impl<'a> Universe<'a> {
     pub fn elsewhere(&self, relation: &Relation<'_>) -> Option<Id> {
         let named = self.listed.iter().enumerate().filter(|(_, listed)| listed.package.name == relation.name);
         let ids = named.map(|(index, _)| Id(index));
-        ids.filter(|&id| !self.is_candidate(id) && self.satisfies(id, relation)).max_by_key(|&id| self[id].package.version)
+        ids.filter(|&id| !self.is_candidate(id) && self.satisfies(id, relation))
+            .max_by_key(|&id| self[id].package.version)
     }
 
     /// The suite that lists a package.

@@ -149,7 +149,7 @@ pub(super) fn changes(old: &Lock, new: &Lock, universe: &Universe<'_>) -> Vec<Ch
         match (old.get(&name), new.get(&name)) {
             (Some(old), None) => Some(Change::Removed { name, version: old.version.clone() }),
             (None, Some(new)) => Some(Change::Added { name, version: new.version.clone() }),
-            (Some(old), Some(new)) if old.sha256 != new.sha256 => {
+            (Some(old), Some(new)) if (&old.version, old.sha256) != (&new.version, new.sha256) => {
                 let (from, to) = (old.version.clone(), new.version.clone());
                 Some(Change::Changed { gone: !universe.lists(old), name, from, to })
             }

@@ -16,7 +16,9 @@ pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located
             let number = place.locate(number);
             i16::try_from(number.value).ok().filter(|number| *number != 0).ok_or_else(|| {
                 Diagnostic::new(&number.place, "priority is not valid")
-                    .wanted("a number from -32768 to 32767, but not 0; most suites have 500, a negative one is never taken")
+                    .wanted(
+                        "a number from -32768 to 32767, but not 0; most suites have 500, a negative one is never taken",
+                    )
                     .found(number.value.to_string())
             })
         });

@@ -75,6 +75,8 @@ impl Diagnostic {
             return match (nearest(key, known.iter().copied()), elsewhere(key)) {
                 (Some(near), _) => fault.hint(format!("did you mean `{near}`?")),
                 (None, Some(table)) => fault.hint(format!("`{key}` is a key of {table}")),
+                // The value of [debian.versions] NAME; a key in it that is like none of its own is the rest of a name.
+                (None, None) if known == ["version", "suite"] => fault.hint(DOTS),
                 (None, None) => fault,
             };
         }
@@ -92,9 +94,10 @@ impl Diagnostic {
                     "sequence" => "a list",
                     other => other,
                 };
+                let wanted = if wanted == "i64" { "a whole number" } else { wanted };
                 let fault = Self::new(&place, kind).wanted(wanted).found(found);
                 return match (found, wanted) {
-                    ("a table", "a string") => fault.hint("a dot makes tables: write a name with a dot in quotes"),
+                    ("a table", "a string") => fault.hint(DOTS),
                     _ => fault,
                 };
             }
@@ -116,6 +119,8 @@ impl Diagnostic {
         }
     }
 }
+
+const DOTS: &str = "a dot makes tables: write a name with a dot in quotes";
 
 /// ``prefix`name`rest`` taken apart.
 fn quoted<'a>(text: &'a str, prefix: &str) -> Option<(&'a str, &'a str)> {
