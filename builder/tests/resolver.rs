@@ -225,22 +225,24 @@ fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
         Ordering::Equal => '=',
         Ordering::Greater => '>',
     };
-    // All pairs by dpkg's library, in one process ...
+    // All pairs by dpkg's Perl library, in one process; its numbers are Perl's, so they must not be too long ...
+    let short = |version: &&&str| version.split(|c: char| !c.is_ascii_digit()).all(|number| number.len() < 16);
+    let paired: Vec<&str> = versions.iter().filter(short).copied().collect();
     let script =
         "chomp(@v = <STDIN>); for $a (@v) { print map({ ('=', '>', '<')[version_compare($a, $_)] } @v), qq(\n) }";
     let mut perl = Command::new("perl");
     perl.args(["-MDpkg::Version", "-e", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut perl = perl.spawn().expect("perl is missing: run ci/setup");
     let mut input = perl.stdin.take().unwrap();
-    input.write_all((versions.join("\n") + "\n").as_bytes()).unwrap();
+    input.write_all((paired.join("\n") + "\n").as_bytes()).unwrap();
     drop(input);
     let output = perl.wait_with_output().unwrap();
     assert!(output.status.success(), "Dpkg::Version is missing: run ci/setup");
     let matrix = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(matrix.lines().count(), versions.len());
-    for (a, line) in versions.iter().zip(matrix.lines()) {
-        let ours: String = versions.iter().map(|b| sign(Version(a).cmp(&Version(b)))).collect();
-        let wrong = versions.iter().zip(ours.chars().zip(line.chars())).find(|(_, (ours, dpkgs))| ours != dpkgs);
+    assert_eq!(matrix.lines().count(), paired.len());
+    for (a, line) in paired.iter().zip(matrix.lines()) {
+        let ours: String = paired.iter().map(|b| sign(Version(a).cmp(&Version(b)))).collect();
+        let wrong = paired.iter().zip(ours.chars().zip(line.chars())).find(|(_, (ours, dpkgs))| ours != dpkgs);
         assert!(wrong.is_none(), "{a} and {wrong:?}");
     }
     // ... and the program itself on neighbours, which decide the order of all others.
