@@ -69,9 +69,16 @@ pub(crate) fn same(first: &Path, second: &Path) {
     }
 }
 
-/// The checksums of a folder's outputs hold.
+/// The digests of a folder's outputs hold: those of the checksums, and that of the disk in the manifest.
 pub(crate) fn whole(folder: &Path) {
     done(Command::new("sha256sum").args(["--quiet", "--check", "SHA256SUMS"]).current_dir(folder));
+    let the = |ending: &str| {
+        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let found = names.into_iter().find(|path| path.to_str().unwrap().ends_with(ending));
+        found.unwrap().to_str().unwrap().to_owned()
+    };
+    let wanted = tool("jq", &["-r", ".outputs[] | .fsverity // empty", &the(".manifest.json")]);
+    assert_eq!(tool("fsverity", &["digest", "--compact", &the(".raw")]), wanted, "{}", folder.display());
 }
 
 /// A copy of the fetched files of a cache, and of nothing else. No byte is copied.
