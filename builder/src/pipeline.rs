@@ -293,7 +293,7 @@ fn packages(lock: &Lock, debs: &[Blob]) -> Vec<PackageInput> {
         deb: deb.path.clone(),
         sha256: package.sha256,
         size: package.size,
-        installed_size: None,
+        installed_size: package.installed_size,
     };
     lock.packages.iter().zip(debs).map(input).collect()
 }

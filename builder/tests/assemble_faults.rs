@@ -126,10 +126,10 @@ fn packages_that_are_cut_or_too_large_are_errors() {
     let mut bench = Bench::new();
     bench.add(Deb::new("bomb").file("usr/zeros", vec![0; 40 << 20]));
     let bomb = bench.packages.last_mut().unwrap();
-    bomb.installed_size = Some(1);
+    bomb.installed_size = Some(1 << 10);
     let fault = bench.fault();
     assert!(fault.starts_with("package bomb\n") && fault.contains("larger than"), "{fault}");
-    bench.packages.last_mut().unwrap().installed_size = Some(40 << 10);
+    bench.packages.last_mut().unwrap().installed_size = Some(40 << 20);
     assert_eq!(bench.assemble().unwrap().sizes["package bomb"], 40 << 20);
 }
 

@@ -38,7 +38,7 @@ pub struct PackageInput {
     pub sha256: Sha256,
     /// Length of the .deb in bytes.
     pub size: u64,
-    /// `Installed-Size` of the Packages index in KiB, where it is known: limits what unpacking may yield.
+    /// Bytes that it takes when installed, where the archive says so: limits what unpacking may yield.
     pub installed_size: Option<u64>,
 }
 
@@ -60,7 +60,7 @@ impl PackageInput {
     /// What its tar may have at most. Debian's sizes count every file as at least 1 KiB, like the tar's headers.
     fn limit(&self) -> u64 {
         match self.installed_size {
-            Some(kib) => kib.saturating_mul(2 * 1024).saturating_add(16 * MIB),
+            Some(bytes) => bytes.saturating_mul(2).saturating_add(16 * MIB),
             None => self.size.saturating_mul(64).saturating_add(64 * MIB),
         }
     }

@@ -81,6 +81,10 @@ pub struct LockedPackage {
     pub size: u64,
     /// Digest of the .deb.
     pub sha256: Sha256,
+    /// Bytes that its files take when they are installed, as the index says it, where it does: limits what unpacking may
+    /// yield.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installed_size: Option<u64>,
     /// Packages of this lock whose files it may overwrite (`Replaces`, versions already checked), sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
@@ -133,6 +137,7 @@ impl Lock {
                 file: package.file.to_owned(),
                 size: package.want.size,
                 sha256: package.want.sha256,
+                installed_size: package.installed_size,
                 replaces: replaces.into_iter().map(String::from).collect(),
                 asked_by,
             });

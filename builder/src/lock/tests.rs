@@ -278,7 +278,7 @@ impl Bench {
     }
 }
 
-const PACKAGES: [&str; 4] = ["a 1; Depends: libb", "libb 1", "kernel 6.12", "unused 1"];
+const PACKAGES: [&str; 4] = ["a 1; Depends: libb", "libb 1", "kernel 6.12; Installed-Size: 9", "unused 1"];
 
 #[test]
 fn a_lock_says_all_that_a_build_needs_and_is_stable() {

@@ -10,6 +10,9 @@ use super::{
 };
 use berth_fetch::store::Want;
 
+/// Largest .deb: its ar(5) header has ten decimal digits for the size of a member.
+const DEB_LIMIT: u64 = 20_000_000_000;
+
 /// `Priority`, most needed first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
@@ -75,8 +78,8 @@ pub struct Package<'a> {
     pub file: &'a str,
     /// `SHA256` and `Size` of the .deb.
     pub want: Want,
-    /// `Installed-Size` in KiB.
-    pub installed_size: u64,
+    /// `Installed-Size` in bytes, where it is given.
+    pub installed_size: Option<u64>,
 }
 
 /// Reads all packages of an index for a Debian architecture; those for other architectures are left out.
@@ -126,7 +129,7 @@ fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
         replaces: "",
         file: "",
         want: empty,
-        installed_size: 0,
+        installed_size: None,
     };
     let (mut size, mut sha256) = ("", "");
     for (field, value) in stanza.fields() {
@@ -165,8 +168,8 @@ fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
             "Size" => size = value,
             "SHA256" => sha256 = value,
             "Installed-Size" => {
-                let wanted = "a number of KiB";
-                package.installed_size = value.parse().map_err(|_| (package.name, "Installed-Size", wanted, value))?;
+                let kib: u32 = value.parse().map_err(|_| (package.name, "Installed-Size", "a number of KiB", value))?;
+                package.installed_size = Some(u64::from(kib) * 1024);
             }
             _ => {}
         }
@@ -187,7 +190,7 @@ fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
     }
     package.want = Want {
         sha256: sha256.parse().map_err(|_| (name, "SHA256", "64 hex digits", sha256))?,
-        size: size.parse().map_err(|_| (name, "Size", "a number of bytes", size))?,
+        size: size.parse().ok().filter(|size| *size <= DEB_LIMIT).ok_or((name, "Size", "a number of bytes", size))?,
     };
     Ok(package)
 }

@@ -257,16 +257,18 @@ fn paragraphs_that_lie_are_refused_with_the_package_and_the_field() {
     let read = index(good.clone() + &foreign);
     let packages = packages::parse(&read, "amd64").unwrap();
     assert_eq!(packages.iter().map(|p| p.name).collect::<Vec<_>>(), ["a"]);
-    assert!(packages[0].essential && packages[0].installed_size == 9 && packages[0].provides == "x (= 1)");
+    assert!(packages[0].essential && packages[0].installed_size == Some(9 << 10) && packages[0].provides == "x (= 1)");
     for (from, to, wanted) in [
         ("pool/a.deb", "../a.deb", "trixie: Packages: package a: Filename: expected a relative path"),
         ("Filename: pool/a.deb", "X: y", "package a: Filename:"),
         ("Size: 1\n", "Size: -1\n", "package a: Size:"),
+        ("Size: 1\n", "Size: 18446744073709551615\n", "package a: Size:"),
         ("SHA256: ", "SHA256: 0", "package a: SHA256:"),
         ("Version: 1", "Version: 1 2", "package a: Version:"),
         ("Package: a", "Package: ", "package (after the start): Package:"),
         ("Package: a", "Package: a/b", "Package:"),
         ("Installed-Size: 9", "Installed-Size: much", "package a: Installed-Size:"),
+        ("Installed-Size: 9", "Installed-Size: 4294967296", "package a: Installed-Size:"),
     ] {
         let broken = index(good.replace(from, to));
         assert_ne!(broken.text, good);
