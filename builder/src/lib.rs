@@ -10,5 +10,6 @@ pub mod pipeline;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod scratch;
 pub mod source;
 pub mod tree;

@@ -113,6 +113,14 @@ impl Report {
         self.fault("error", "1;31", &text, &hints);
     }
 
+    /// That the user ended the work.
+    pub fn interrupted(&self) {
+        // The bars' own threads draw on otherwise.
+        _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.fault("error", "1;31", "interrupted: nothing half made is left, and what was fetched is kept", &[]);
+    }
+
     fn fault(&self, label: &str, colour: &str, text: &str, more: &[String]) {
         let mut hints: Vec<&str> = Vec::new();
         let mut said = self.paint(colour, label) + ":";

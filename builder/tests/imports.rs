@@ -20,16 +20,17 @@ const CRATES: &[(&str, &[&str])] = &[
 
 /// Room of the builder → rooms that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("scratch", &[]),
     ("tree", &[]),
     ("recipe", &[]),
-    ("source", &["tree", "recipe"]),
-    ("lock", &["source", "tree", "recipe"]),
+    ("source", &["tree", "recipe", "scratch"]),
+    ("lock", &["source", "tree", "recipe", "scratch"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
-    ("assemble", &["plan", "lock", "source", "tree", "recipe"]),
-    ("image", &["plan", "lock", "source", "tree", "recipe", "assemble"]),
+    ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
+    ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("pipeline", &["image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
     ("report", &["recipe"]),
-    ("cli", &["pipeline", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    ("cli", &["pipeline", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"]),
 ];
 
 fn root() -> PathBuf {

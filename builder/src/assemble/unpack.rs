@@ -8,6 +8,7 @@ use super::{
     error::AssembleError,
     index::{Entry, EntryKind, FORMAT, PackageIndex},
 };
+use crate::scratch::Scratch;
 use berth_contract::digest::Sha256;
 use berth_formats::{
     deb::{Deb, entries},
@@ -126,19 +127,14 @@ fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError>
         if !fs::metadata(&part).is_ok_and(same) {
             continue;
         }
+        // What is half written is of no use to anybody.
+        let part = Scratch::new(part);
         if let Some(found) = published(&data, &index) {
-            fs::remove_file(&part).map_err(io_error("remove", &part))?;
             return Ok(found);
         }
-        return match write(&mut file, package, &part) {
-            Ok(found) => publish(&file, &found, (&data, &index, &part))
-                .map(|()| Unpacked { index: found, data: Arc::from(data.as_path()) }),
-            Err(error) => {
-                // What is half written is of no use to anybody; if it cannot be removed, the next build writes over it.
-                let _ = fs::remove_file(&part);
-                Err(error)
-            }
-        };
+        let found = write(&mut file, package, part.path())?;
+        publish(&file, &found, (&data, &index, part.path()))?;
+        return Ok(Unpacked { index: found, data: Arc::from(data.as_path()) });
     }
 }
 
@@ -154,15 +150,16 @@ fn publish(file: &File, found: &PackageIndex, (data, index, part): (&Path, &Path
     file.sync_data().map_err(io_error("flush", part))?;
     fs::rename(part, data).map_err(io_error("move into place", data))?;
     // The lock is still held: nobody else writes this name.
-    let new = index.with_extension("index.part");
-    let text = serde_json::to_vec(found).map_err(|error| io_error("write", &new)(error.into()))?;
+    let new = Scratch::new(index.with_extension("index.part"));
+    let new = new.path();
+    let text = serde_json::to_vec(found).map_err(|error| io_error("write", new)(error.into()))?;
     let write = || {
-        let mut file = File::create(&new)?;
+        let mut file = File::create(new)?;
         file.write_all(&text)?;
         file.sync_data()
     };
-    write().map_err(io_error("write", &new))?;
-    fs::rename(&new, index).map_err(io_error("move into place", index))
+    write().map_err(io_error("write", new))?;
+    fs::rename(new, index).map_err(io_error("move into place", index))
 }
 
 /// Writes the data file and returns its index.

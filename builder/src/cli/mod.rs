@@ -3,6 +3,7 @@
 mod build;
 mod environment;
 mod hint;
+mod interrupt;
 mod lock;
 mod pack;
 mod run;
@@ -12,6 +13,7 @@ mod why;
 use crate::{
     pipeline::Sources,
     report::{Report, Verbosity},
+    scratch,
 };
 use anyhow::Result;
 use berth_fetch::{roots, settings::Network, url::Url};
@@ -19,10 +21,11 @@ use clap::{Args, Parser, Subcommand};
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
+    sync::Arc,
 };
 
 const EXIT_CODES: &str = "\
-Exit status: 0 when done, 1 when not (stderr says why), 2 for wrong usage.
+Exit status: 0 when done, 1 when not (stderr says why), 2 for wrong usage, 130 when interrupted.
 Data goes to stdout, talk to stderr. NO_COLOR=1 leaves colours out.";
 
 /// Immutable container hosts: from a recipe to a bootable, versioned, read-only disk image.
@@ -68,15 +71,16 @@ enum Verb {
 #[must_use]
 pub fn main() -> ExitCode {
     let Berth { global, verb } = Berth::parse();
-    let report = Report::stdio(global.verbosity(), environment::no_colour());
-    let done = match verb {
+    let report = Arc::new(Report::stdio(global.verbosity(), environment::no_colour()));
+    let done = interrupt::watch(&report).and_then(|()| match verb {
         Verb::Lock(lock) => lock.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Build(build) => build.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Pack(pack) => pack.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
         Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Why(why) => why.run(&global, &report).map(|()| ExitCode::SUCCESS),
-    };
+    });
+    scratch::settle();
     match done {
         Ok(code) => code,
         Err(error) => {

@@ -1,5 +1,6 @@
 //! zstd, and a cache of what it made: compressing an initrd takes longer than the rest of a build.
 
+use crate::scratch::Scratch;
 use berth_contract::digest::Sha256;
 use sha2::Digest;
 use std::{
@@ -26,13 +27,10 @@ pub fn compress(bytes: &[u8], cache: &Path) -> io::Result<Vec<u8>> {
     encoder.include_checksum(true)?;
     encoder.write_all(bytes)?;
     let made = encoder.finish()?;
-    let part = path.with_extension("part");
-    let kept =
-        fs::create_dir_all(&folder).and_then(|()| fs::write(&part, &made)).and_then(|()| fs::rename(&part, &path));
-    if kept.is_err() {
-        // Nothing that is half written stays to fill the disk.
-        let _ = fs::remove_file(&part);
-    }
+    // Nothing that is half written stays to fill the disk.
+    let part = Scratch::new(path.with_extension("part"));
+    let part = part.path();
+    _ = fs::create_dir_all(&folder).and_then(|()| fs::write(part, &made)).and_then(|()| fs::rename(part, &path));
     Ok(made)
 }
 

@@ -86,6 +86,19 @@ pub enum InitrdError {
     Compress(#[source] io::Error),
 }
 
+impl InitrdError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::MissingModule { module, .. } => {
+                Some(format!("name a kernel that has {module} in kernel.package, and keep it out of debian.drop"))
+            }
+            _ => None,
+        }
+    }
+}
+
 /// The initrd as the kernel takes it: a newc archive, compressed with zstd. `cache` keeps it for the next build.
 ///
 /// # Errors

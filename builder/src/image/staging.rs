@@ -1,5 +1,6 @@
 //! Publishing a build: everything is written beside the output folder and appears there in one move.
 
+use crate::scratch::Scratch;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::{
     fs::{self, File},
@@ -12,8 +13,9 @@ use std::{
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
-    work: PathBuf,
-    lock_path: PathBuf,
+    /// After a commit this is the old build; after a failure, what was written of the new one.
+    work: Scratch,
+    _lock_path: Scratch,
     /// Held until the end: two builds never share a folder.
     _lock: File,
 }
@@ -39,6 +41,19 @@ pub enum StagingError {
     Busy(PathBuf),
 }
 
+impl StagingError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            // The system's reason decides.
+            Self::Io { .. } => None,
+            Self::NotAFolder(_) => Some("name a folder with -o".to_owned()),
+            Self::Busy(_) => Some("wait until it has ended, or name another folder with -o".to_owned()),
+        }
+    }
+}
+
 fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> StagingError + 'a {
     move |source| StagingError::Io { action, path: path.to_owned(), source }
 }
@@ -49,7 +64,8 @@ impl Staging {
     /// # Errors
     /// When the folder beside `target` cannot be made, or another build is at work there.
     pub fn new(target: &Path) -> Result<Self, StagingError> {
-        if target.exists() && !target.is_dir() {
+        // A link to nowhere is in the way, too.
+        if target.symlink_metadata().is_ok() && !target.is_dir() {
             return Err(StagingError::NotAFolder(target.to_owned()));
         }
         let name = target.file_name().ok_or_else(|| StagingError::NotAFolder(target.to_owned()))?;
@@ -72,16 +88,17 @@ impl Staging {
         if lock.try_lock().is_err() || !still_there().unwrap_or(false) {
             return Err(StagingError::Busy(target.to_owned()));
         }
-        let work = beside(".partial");
-        remove(&work)?;
-        fs::create_dir(&work).map_err(io_error("make folder", &work))?;
-        Ok(Self { target: target.to_owned(), work, lock_path, _lock: lock })
+        let lock_path = Scratch::new(lock_path);
+        let work = Scratch::new(beside(".partial"));
+        remove(work.path())?;
+        fs::create_dir(work.path()).map_err(io_error("make folder", work.path()))?;
+        Ok(Self { target: target.to_owned(), work, _lock_path: lock_path, _lock: lock })
     }
 
     /// Where an output of this name is to be written.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.work.join(name)
+        self.work.path().join(name)
     }
 
     /// Makes an output file, readable and writable.
@@ -108,12 +125,12 @@ impl Staging {
         if self.target.is_dir() {
             for entry in fs::read_dir(&self.target).map_err(io_error("list", &self.target))? {
                 let entry = entry.map_err(io_error("list", &self.target))?;
-                let kept = self.work.join(entry.file_name());
+                let kept = self.work.path().join(entry.file_name());
                 if !names.iter().any(|name| entry.file_name() == name.as_str()) {
                     keep(&entry.path(), &kept)?;
                 }
             }
-            match renameat_with(CWD, &self.work, CWD, &self.target, RenameFlags::EXCHANGE) {
+            match renameat_with(CWD, self.work.path(), CWD, &self.target, RenameFlags::EXCHANGE) {
                 Ok(()) => {}
                 // A mount point, or a file system without exchange: file by file, checksums last.
                 Err(_) => {
@@ -124,18 +141,9 @@ impl Staging {
                 }
             }
         } else {
-            fs::rename(&self.work, &self.target).map_err(io_error("move into place", &self.target))?;
+            fs::rename(self.work.path(), &self.target).map_err(io_error("move into place", &self.target))?;
         }
         Ok(self.target.clone())
-    }
-}
-
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // After a commit this is the old build; after a failure, what was written of the new one. A failure to
-        // remove it has no one to be told: the next build removes it.
-        let _ = remove(&self.work);
-        let _ = fs::remove_file(&self.lock_path);
     }
 }
 

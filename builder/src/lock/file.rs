@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     recipe::{Diagnostic, Place, Source},
+    scratch::Scratch,
     source::debian::debs::{DebRef, is_safe_path},
 };
 use std::{
@@ -73,9 +74,17 @@ impl LockFileError {
         match self {
             Self::Io { .. } => None,
             Self::Format { found, .. } if *found > FORMAT => Some("a newer berth wrote it: use that one".to_owned()),
-            _ => Some("run `berth lock RECIPE`".to_owned()),
+            Self::Missing { path } | Self::Format { path, .. } | Self::Edited { path } | Self::Stale { path } => {
+                Some(relock(path))
+            }
+            Self::Syntax(fault) => Some(relock(fault.place().path())),
         }
     }
+}
+
+/// What to run when the lock at `path` is of no use.
+fn relock(path: &Path) -> String {
+    format!("run `berth lock {}`", path.with_extension("toml").display())
 }
 
 /// Where the lock of a recipe lies: beside it, `docker.toml` → `docker.lock`.
@@ -170,15 +179,16 @@ impl Locked {
 /// # Errors
 /// [`LockFileError::Io`].
 pub fn write(lock: &Lock, path: &Path) -> Result<(), LockFileError> {
-    let temporary = path.with_added_extension("new");
+    let temporary = Scratch::new(path.with_added_extension("new"));
+    let temporary = temporary.path();
     let failed = |action, path: &Path| {
         let path = path.to_owned();
         move |source| LockFileError::Io { action, path, source }
     };
-    let mut file = fs::File::create(&temporary).map_err(failed("create", &temporary))?;
-    file.write_all(lock.to_string().as_bytes()).map_err(failed("write", &temporary))?;
-    file.sync_all().map_err(failed("write", &temporary))?;
-    fs::rename(&temporary, path).map_err(failed("replace", path))?;
+    let mut file = fs::File::create(temporary).map_err(failed("create", temporary))?;
+    file.write_all(lock.to_string().as_bytes()).map_err(failed("write", temporary))?;
+    file.sync_all().map_err(failed("write", temporary))?;
+    fs::rename(temporary, path).map_err(failed("replace", path))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
 }

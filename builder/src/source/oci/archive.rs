@@ -7,6 +7,7 @@ use super::{
     layout::{io_error, sha256},
     schema::{Descriptor, IMAGE_NAME, ImageIndex, LAYOUT_VERSION, OciLayout, Platform, REF_NAME, SaveManifest},
 };
+use crate::scratch::Scratch;
 use berth_contract::digest::Sha256;
 use berth_fetch::store::{Store, Want};
 use berth_formats::data::Data;
@@ -45,18 +46,13 @@ pub fn publish(image: &OciImage, path: &Path) -> Result<(), OciError> {
     let pieces = pieces(image)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
-    let partial = path.with_file_name(name);
-    let failed = io_error("write", path);
-    let written = File::create(&partial).and_then(|mut file| {
+    let partial = Scratch::new(path.with_file_name(name));
+    let written = File::create(partial.path()).and_then(|mut file| {
         io::copy(&mut Reading::new(&pieces), &mut file)?;
         file.flush()?;
         file.sync_all()
     });
-    written.and_then(|()| std::fs::rename(&partial, path)).map_err(|error| {
-        // What is left of a failed write helps nobody; that it stays is not worth a second error.
-        _ = std::fs::remove_file(&partial);
-        failed(error)
-    })
+    written.and_then(|()| std::fs::rename(partial.path(), path)).map_err(io_error("write", path))
 }
 
 fn pieces(image: &OciImage) -> Result<Vec<Data>, OciError> {

@@ -1,0 +1,137 @@
+//! Ctrl-C: a build that is interrupted says so, leaves nothing half made, and the earlier output as it was.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod assemble_kit;
+mod refusal_kit;
+#[path = "refusal_kit/whole.rs"]
+mod whole;
+
+use refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply};
+use rustix::process::{Pid, Signal, kill_process};
+use std::{
+    collections::BTreeSet,
+    ffi::OsString,
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
+
+/// A desk with an output, and a recipe that takes long enough to be interrupted: 100 MiB.
+fn desk() -> Desk {
+    let mut large = Deb::new("large").field("Installed-Size: 102400").file("usr/share/large", vec![1; 100 << 20]);
+    large.data_name += ".zst";
+    let desk = Desk::new([whole::essentials(1000), vec![large]].concat());
+    desk.lock().success();
+    desk.build().success();
+    desk.recipe("\"large\"");
+    desk.write("r.toml", desk.text("r.toml") + "[disk]\nslot = \"256MiB\"\n");
+    desk.lock().success();
+    desk
+}
+
+/// Builds until `reached`, then sends `signal`.
+fn interrupted(desk: &Desk, mirror: &str, signal: Signal, reached: impl Fn() -> bool) -> Said {
+    let mut command = desk.command(mirror, &["build", "r.toml"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !reached() {
+        assert!(Instant::now() < end, "the build never gets there");
+        assert_eq!(child.try_wait().unwrap(), None, "the build never gets there: {:?}", child.wait_with_output());
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    desk.said(&child.wait_with_output().unwrap())
+}
+
+/// All files below `folder` whose names say that they are not finished.
+fn half_made(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        if name.ends_with(".part") || name.starts_with(".out.") {
+            found.push(path.clone());
+        }
+        found.extend(half_made(&path));
+    }
+    found
+}
+
+/// The very files of the output folder, by name, inode, length and time.
+fn outputs(desk: &Desk) -> BTreeSet<(OsString, u64, u64, SystemTime)> {
+    let one = |entry: fs::DirEntry| {
+        let meta = entry.metadata().unwrap();
+        (entry.file_name(), meta.ino(), meta.len(), meta.modified().unwrap())
+    };
+    let all: BTreeSet<_> = fs::read_dir(desk.path("out")).unwrap().map(|entry| one(entry.unwrap())).collect();
+    assert_eq!(all.len(), 7);
+    all
+}
+
+#[test]
+fn a_build_is_interrupted_wherever_it_is() {
+    let desk = desk();
+    let before = outputs(&desk);
+    let unpacking = || half_made(&desk.path("cache/unpacked")).len() == 1;
+    let writing = || desk.path(".out.partial").exists();
+    let root = || fs::read_dir(desk.path(".out.partial")).is_ok_and(|names| names.count() >= 2);
+    let stages: [(&dyn Fn() -> bool, Signal, i32); 4] = [
+        (&unpacking, Signal::INT, 130),
+        (&unpacking, Signal::TERM, 143),
+        (&writing, Signal::INT, 130),
+        (&root, Signal::INT, 130),
+    ];
+    for (number, (reached, signal, code)) in stages.into_iter().enumerate() {
+        let said = interrupted(&desk, &desk.archive.url(), signal, reached);
+        assert_eq!((said.code, said.text.as_str()), (Some(code), WORDS), "{number}");
+        assert_eq!(half_made(desk.dir.path()), Vec::<PathBuf>::new(), "{number}");
+        assert_eq!(before, outputs(&desk), "{number}");
+    }
+    // Nothing is in the way of the next one.
+    desk.build().success();
+}
+
+#[test]
+fn what_was_fetched_is_taken_up_again() {
+    let desk = Desk::new([whole::essentials(1000), vec![Deb::new("tool").file("usr/tool", vec![1; 5000])]].concat());
+    desk.recipe("\"tool\"");
+    desk.lock().success();
+    let deb = fs::read(desk.archive.path().join("debian/pool/tool.deb")).unwrap();
+    let bytes = deb.clone();
+    let slow = desk
+        .serve(move |path| path.ends_with("/tool.deb").then(|| Reply::Drip(bytes.clone(), Duration::from_millis(20))));
+    let part = desk.path(&format!("cache/blobs/sha256/{}.part", hex(&deb)));
+    let some = || part.metadata().is_ok_and(|part| part.len() > 0);
+    let said = interrupted(&desk, &slow.base, Signal::INT, some);
+    assert_eq!((said.code, said.text.as_str()), (Some(130), WORDS));
+    let good = desk.serve(|_| None);
+    desk.berth(&good.base, &["build", "r.toml"]).success();
+    let starts: Vec<_> = good.requests().into_iter().filter(|request| request.path.ends_with("/tool.deb")).collect();
+    assert!(starts.len() == 1 && starts[0].start.is_some_and(|start| start > 0), "{starts:?}");
+    assert_eq!(half_made(desk.dir.path()), Vec::<PathBuf>::new());
+}
+
+#[test]
+fn a_lock_that_is_interrupted_stays_as_it_was() {
+    let desk = Desk::new(vec![]);
+    desk.lock().success();
+    let before = desk.text("r.lock");
+    let mute = desk.serve(|_| {
+        thread::sleep(Duration::from_secs(600));
+        None
+    });
+    let mut command = desk.command(&mute.base, &["lock", "r.toml"]);
+    let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    while mute.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let said = desk.said(&child.wait_with_output().unwrap());
+    assert_eq!((said.code, said.text.as_str()), (Some(130), WORDS));
+    assert!(desk.text("r.lock") == before && !desk.path("r.lock.new").exists());
+}
