@@ -193,7 +193,11 @@ impl FetchError {
             Self::Corrupt { path, .. } => return Some(format!("remove {}: it will be fetched again", path.display())),
             Self::NoCertificate { .. } => "SSL_CERT_FILE must name a PEM file",
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "free some space, then try again",
-            Self::Io { .. } | Self::TooLarge { .. } | Self::Mismatch { .. } | Self::Stopped => return None,
+            Self::TooLarge { .. } => {
+                "something else than the archive answers: check the mirror's address and the proxy"
+            }
+            Self::Mismatch { .. } => "it changed while it was read: try again",
+            Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint.to_owned())
     }

@@ -13,7 +13,7 @@ use std::{
     sync::OnceLock,
 };
 use ureq::{
-    Agent, Body, ResponseExt as _,
+    Agent, Body, ResponseExt as _, Timeout,
     http::{Response, StatusCode, header},
     tls::TlsConfig,
 };
@@ -71,8 +71,12 @@ impl Transport {
         if start > 0 {
             request = request.header(header::RANGE, format!("bytes={start}-"));
         }
-        let response =
-            request.call().map_err(|source| FetchError::Exchange { url: url.clone(), source: Box::new(source) })?;
+        let response = request.call().map_err(|source| match source {
+            ureq::Error::Timeout(Timeout::RecvResponse) => {
+                FetchError::Slow { url: url.clone(), found: start, pace: self.settings.pace }
+            }
+            source => FetchError::Exchange { url: url.clone(), source: Box::new(source) },
+        })?;
         let first = match response.status() {
             StatusCode::OK => 0,
             // Another part than the one asked for, or none: take it all.

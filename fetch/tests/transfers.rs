@@ -15,6 +15,7 @@ use server::{Reply, Request, Server, page};
 use sha2::Digest as _;
 use std::{
     fs,
+    net::TcpListener,
     sync::atomic::{AtomicI64, Ordering},
     time::{Duration, Instant},
 };
@@ -221,8 +222,24 @@ fn a_crawling_or_silent_server_is_given_up() {
         std::thread::sleep(Duration::from_secs(60));
         Reply::Good(body())
     });
-    assert!(matches!(mute, FetchError::Exchange { .. }), "{mute}");
+    assert!(matches!(mute, FetchError::Slow { found: 0, .. }), "{mute}");
+    // Every byte of a head comes in time, the whole of it never does.
+    let head = failure(|_| Reply::DripAll(b"HTTP/1.1 200 OK\r\n".repeat(1000), Duration::from_millis(20)));
+    assert!(matches!(head, FetchError::Slow { found: 0, .. }), "{head}");
     assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_server_that_says_nothing_in_tls_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("https://{}", listener.local_addr().unwrap());
+    let taken = std::thread::spawn(move || listener.accept().unwrap());
+    let dir = TempDir::new().unwrap();
+    let settings = Settings { connect: Duration::from_millis(400), ..settings() };
+    let fetcher = Fetcher::new(Store::open(dir.path()).unwrap(), settings);
+    let error = fetcher.fetch_blob(&job(&[&base]), &Silent).unwrap_err();
+    assert!(error.hint().unwrap().contains("--mirror"), "{error}");
+    taken.join().unwrap();
 }
 
 #[test]

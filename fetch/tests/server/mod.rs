@@ -27,6 +27,8 @@ pub(crate) enum Reply {
     Cut(Vec<u8>, usize),
     /// A byte now and then.
     Drip(Vec<u8>, Duration),
+    /// A whole answer, head and all, a byte now and then.
+    DripAll(Vec<u8>, Duration),
 }
 
 /// The server; its threads end with the test process.
@@ -113,12 +115,17 @@ fn answer(mut out: TcpStream, request: &Request, reply: Reply) -> std::io::Resul
         }
         Reply::Drip(body, pause) => {
             out.write_all(head("200 OK", body.len(), "").as_bytes())?;
-            body.iter().try_for_each(|byte| {
-                thread::sleep(pause);
-                out.write_all(&[*byte])
-            })
+            drip(&mut out, &body, pause)
         }
+        Reply::DripAll(bytes, pause) => drip(&mut out, &bytes, pause),
     }
+}
+
+fn drip(out: &mut TcpStream, bytes: &[u8], pause: Duration) -> std::io::Result<()> {
+    bytes.iter().try_for_each(|byte| {
+        thread::sleep(pause);
+        out.write_all(&[*byte])
+    })
 }
 
 /// `status` with a body of a type.
