@@ -83,6 +83,47 @@ pub enum AssembleError {
     LoaderCache(#[from] LdCacheError),
 }
 
+impl AssembleError {
+    /// What can be done about it, where the error itself does not say so.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Deb { package, source } if is_too_large(source) => format!(
+                "lock again, if the lock does not say yet what a package takes (installed-size); else leave {package} out, or tell \
+                 who made it"
+            ),
+            Self::Deb { package, .. } => {
+                format!("this is {package} as the archive has it: leave it out, or tell who made it")
+            }
+            Self::Module { .. } => "leave the module out (debian.drop), or tell who made it".to_owned(),
+            Self::Declaration { .. } => {
+                "mend the line; that of a package, by a file of the same name in an overlay".to_owned()
+            }
+            Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
+            Self::Cache { .. }
+            | Self::Content { .. }
+            | Self::Tree(_)
+            | Self::Script(_)
+            | Self::Part { .. }
+            | Self::Recipe(_) => return None,
+        })
+    }
+}
+
+fn is_too_large(error: &DebError) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(this) = cause {
+        // What a reader says is wrapped in an I/O error, whose own source is that error's source.
+        let inner = this.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let told = this.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if matches!(told, Some(DebError::TooLarge { .. })) {
+            return true;
+        }
+        cause = this.source();
+    }
+    false
+}
+
 /// The tree's error is said in full, so it is no cause besides.
 impl From<TreeError> for AssembleError {
     fn from(error: TreeError) -> Self {
@@ -133,6 +174,9 @@ fn tree_hint(error: &TreeError) -> &'static str {
         TreeError::Both { .. } | TreeError::Kinds { .. } | TreeError::Parent { .. } => {
             "\nhint: only one can have it; leave one of them out"
         }
-        _ => "",
+        TreeError::Path { .. } | TreeError::LinkLeaves { .. } | TreeError::HardLink { .. } => {
+            "\nhint: leave it out: a package by not asking for it, a file of an overlay by removing it"
+        }
+        TreeError::Leaves { .. } | TreeError::Loop { .. } => "\nhint: the links on the way there have to change",
     }
 }

@@ -89,7 +89,9 @@ impl Problem {
                 Some(format!("if the image does not need it, add {name:?} to `provided` of the recipe's [debian]"))
             }
             Self::Conflict { .. } => Some("ask for only one of them".to_owned()),
-            Self::NoVersion { .. } | Self::Virtual { .. } | Self::Relation { .. } => None,
+            Self::Virtual { .. } => Some("ask for one of them".to_owned()),
+            Self::NoVersion { .. } => Some("ask for one of the versions that there are".to_owned()),
+            Self::Relation { .. } => Some("the archive itself says so: leave the package out".to_owned()),
         }
     }
 

@@ -53,6 +53,24 @@ pub enum LayoutError {
     },
 }
 
+impl LayoutError {
+    /// Key of `[disk]`.
+    pub(super) fn key(&self) -> &'static str {
+        match self {
+            Self::Unaligned { key, .. } | Self::TooSmall { key, .. } | Self::TooLarge { key, .. } => key,
+        }
+    }
+
+    /// A size that works.
+    pub(super) fn instead(&self) -> ByteSize {
+        match self {
+            Self::Unaligned { found, .. } => ByteSize(found.0.next_multiple_of(ALIGNMENT)),
+            Self::TooSmall { least, .. } => *least,
+            Self::TooLarge { most, .. } => *most,
+        }
+    }
+}
+
 const GIB: u64 = 1 << 30;
 
 /// Sizes of the parts that a recipe chooses, in bytes.
@@ -78,14 +96,14 @@ impl Layout {
             ("slot", sizes.slot, 16 << 20, 64 * GIB),
             ("var", sizes.var, 512 << 20, 1024 * GIB),
         ] {
-            if size.0 % ALIGNMENT != 0 {
-                return Err(LayoutError::Unaligned { key, found: size });
-            }
             if size.0 < least {
                 return Err(LayoutError::TooSmall { key, found: size, least: ByteSize(least) });
             }
             if size.0 > most {
                 return Err(LayoutError::TooLarge { key, found: size, most: ByteSize(most) });
+            }
+            if size.0 % ALIGNMENT != 0 {
+                return Err(LayoutError::Unaligned { key, found: size });
             }
         }
         let tree = verity_size(sizes.slot.0).next_multiple_of(ALIGNMENT);

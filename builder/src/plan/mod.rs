@@ -8,7 +8,7 @@ pub use outputs::Outputs;
 
 use crate::{
     lock::Locked,
-    recipe::{Diagnostic, Recipe},
+    recipe::{Diagnostic, Place, Recipe},
 };
 use berth_contract::{
     disk::PartitionRole,
@@ -18,6 +18,7 @@ use berth_contract::{
     version::{ImageId, OsVersion},
 };
 use layout::{Layout, LayoutError, Sizes};
+use std::collections::BTreeMap;
 
 /// Everything about a build that recipe, lock and command line decide.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ pub struct Plan {
     pub layout: Layout,
     /// Names of the files that come out.
     pub outputs: Outputs,
+    /// Key of `[disk]` → where the recipe gives it.
+    pub size_places: BTreeMap<&'static str, Place>,
 }
 
 /// Why there is no plan.
@@ -47,7 +50,7 @@ pub enum PlanError {
     #[error(transparent)]
     Recipe(#[from] Diagnostic),
     /// Neither recipe nor command line give a version.
-    #[error("{0} has no version: expected version = \"...\" in the recipe, or --version")]
+    #[error("{0} has no version: expected one in the recipe or on the command line")]
     NoVersion(String),
     /// The sizes cannot be.
     #[error(transparent)]
@@ -84,7 +87,17 @@ impl PlanError {
             Self::EspTooSmall { uki, .. } => {
                 Some(format!("set disk.esp = \"{}MiB\" or more", (uki * 3).div_ceil(1 << 20).next_multiple_of(64)))
             }
-            Self::Recipe(_) | Self::NoVersion(_) | Self::Layout(_) => None,
+            Self::NoVersion(_) => Some("write version = \"1.0\" in the recipe, or give --version 1.0".to_owned()),
+            Self::Layout(error) => Some(format!("set disk.{} = \"{}\"", error.key(), error.instead())),
+            Self::Recipe(_) => None,
+        }
+    }
+
+    /// The error, shown at the line of the recipe that gives the size, if one does.
+    fn at(self, key: &str, places: &BTreeMap<&'static str, Place>) -> Self {
+        match (places.get(key), self.hint()) {
+            (Some(place), Some(hint)) => Self::Recipe(Diagnostic::new(place, self.to_string()).hint(hint)),
+            _ => self,
         }
     }
 }
@@ -135,7 +148,9 @@ pub fn plan(
         outputs: Outputs::new(&id, &version, recipe.arch),
         epoch: epoch.unwrap_or(lock.date.0),
         engine: engine.transpose()?,
-        layout: Layout::new(sizes)?,
+        layout: Layout::new(sizes)
+            .map_err(|error| PlanError::Layout(error.clone()).at(error.key(), &recipe.disk.places))?,
+        size_places: recipe.disk.places.clone(),
         codename,
         id,
         version,
@@ -149,7 +164,10 @@ impl Plan {
     /// When it does not.
     pub fn check_root(&self, found: u64) -> Result<(), PlanError> {
         let slot = self.layout.extent(PartitionRole::RootA).size;
-        if found > slot { Err(PlanError::SlotTooSmall { found, slot }) } else { Ok(()) }
+        if found <= slot {
+            return Ok(());
+        }
+        Err(PlanError::SlotTooSmall { found, slot }.at("slot", &self.size_places))
     }
 
     /// Whether the ESP holds the kernel image of each slot, and the next one while it is being written.
@@ -158,6 +176,9 @@ impl Plan {
     /// When it does not.
     pub fn check_uki(&self, uki: u64) -> Result<(), PlanError> {
         let esp = self.layout.extent(PartitionRole::Esp).size;
-        if uki.saturating_mul(3) > esp { Err(PlanError::EspTooSmall { uki, esp }) } else { Ok(()) }
+        if uki.saturating_mul(3) <= esp {
+            return Ok(());
+        }
+        Err(PlanError::EspTooSmall { uki, esp }.at("esp", &self.size_places))
     }
 }

@@ -55,6 +55,12 @@ impl Diagnostic {
         }
     }
 
+    /// Whether it says what to do.
+    #[must_use]
+    pub fn has_hint(&self) -> bool {
+        self.0.hint.is_some()
+    }
+
     /// Where the fault is.
     #[must_use]
     pub fn place(&self) -> &Place {
@@ -98,6 +104,10 @@ impl Diagnostic {
                 let fault = Self::new(&place, kind).wanted(wanted).found(found);
                 return match (found, wanted) {
                     ("a table", "a string") => fault.hint(DOTS),
+                    (_, "a string") => fault.hint(format!("write \"{}\"", place.text())),
+                    (text, "a list, or a table with the lists `add` and `remove`") if text.starts_with("string ") => {
+                        fault.hint(format!("write [{}]", place.text()))
+                    }
                     _ => fault,
                 };
             }

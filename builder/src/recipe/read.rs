@@ -2,7 +2,7 @@
 
 use super::{
     Recipe,
-    diagnostic::Diagnostic,
+    diagnostic::{Diagnostic, nearest},
     place::{Place, Source},
     raw::{RawRecipe, locate},
 };
@@ -32,6 +32,24 @@ pub enum ReadError {
     Content(#[from] Diagnostic),
 }
 
+impl ReadError {
+    /// What to do about it, where the error itself does not say so.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("name a recipe: a TOML file, as docs/recipe.md describes it".to_owned())
+            }
+            Self::File { source, .. }
+                if matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) =>
+            {
+                Some("a recipe is a TOML file of at most 1 MiB, as docs/recipe.md describes it".to_owned())
+            }
+            Self::File { .. } | Self::Content(_) => None,
+        }
+    }
+}
+
 /// Reads the recipe at `path` and all that it extends.
 ///
 /// # Errors
@@ -45,11 +63,13 @@ pub fn read(path: &Path) -> Result<Recipe, ReadError> {
             let names: Vec<_> = chain.iter().map(|file| file.path().display().to_string()).collect();
             return Err(Diagnostic::new(&place, "extends goes in a circle")
                 .found(format!("{} → {}", names.join(" → "), base.display()))
+                .hint("take `extends` out of one of them")
                 .into());
         }
         let text = self::text(&base).map_err(|error| {
             Diagnostic::new(&place, format!("cannot read {}: {error}", base.display()))
                 .wanted("path of a recipe, relative to this file's folder")
+                .hint(beside(&base))
         })?;
         seen.push(identity(&base));
         chain.push(Source::new(base, text));
@@ -62,6 +82,20 @@ fn extends(file: &Arc<Source>) -> Result<Option<(PathBuf, Place)>, Diagnostic> {
     let Some(base) = RawRecipe::parse(file)?.extends else { return Ok(None) };
     let base = locate(file, base);
     Ok(Some((base.place.folder().join(&base.value), base.place)))
+}
+
+/// What there is in the place of a recipe that cannot be read.
+fn beside(missing: &Path) -> String {
+    let folder = missing.parent().unwrap_or(Path::new(""));
+    let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    let wanted = missing.file_name().unwrap_or_default().to_string_lossy();
+    match nearest(&wanted, names.iter().map(String::as_str)) {
+        Some(near) if near != wanted => format!("did you mean {near:?}?"),
+        _ => "put the recipe there, or take `extends` out".to_owned(),
+    }
 }
 
 /// What two names of one file have in common. A file that is not there is found out when it is read.

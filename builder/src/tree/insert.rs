@@ -71,9 +71,12 @@ impl Tree {
                 }
             }
             _ => {
+                // A folder that nobody ships is there for the sake of what is in it.
+                let whose = |node: &&Node| &*node.origin != IMPLIED;
+                let owner = Some(old).filter(whose).or_else(|| self.below(&real).map(|(_, node)| node).find(whose));
                 return Err(TreeError::Kinds {
                     path: Show(&real).to_string(),
-                    old: old.origin.to_string(),
+                    old: owner.unwrap_or(old).origin.to_string(),
                     old_kind: old.kind.word(),
                     new: node.origin.to_string(),
                     new_kind: node.kind.word(),

@@ -171,6 +171,9 @@ impl DebianError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoMirror { .. } => "name a mirror with --mirror or as `mirror` in the recipe's [debian]",
+            Self::Untrusted { refusals, .. } if refusals.iter().any(|it| matches!(it, Refusal::Bad { .. })) => {
+                "the mirror or a proxy changes what the archive has signed: name another one with --mirror"
+            }
             Self::Keyring { .. } | Self::Untrusted { .. } => {
                 "install or update debian-archive-keyring, or name a keyring as `keyring` in the recipe's [debian]"
             }
@@ -185,13 +188,14 @@ impl DebianError {
             }
             Self::Fetch(error) => return error.hint(),
             Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
-            Self::Io { .. }
-            | Self::AptSource { .. }
-            | Self::Mirror(_)
-            | Self::Release { .. }
-            | Self::NoIndex { .. }
-            | Self::Index { .. }
-            | Self::Package { .. } => return None,
+            Self::AptSource { .. } => "mend the line, or name a mirror with --mirror",
+            Self::Mirror(_) => "write it as in APT's sources: http://example.org/debian",
+            Self::Release { field: "Suite and Codename", .. } => "name the suite as the archive calls it",
+            Self::NoIndex { .. } => "the suite has no such component or architecture: check `components` in the recipe",
+            Self::Release { .. } | Self::Index { .. } | Self::Package { .. } => {
+                "the archive itself says so, its signature is good: name another one with --mirror, or tell who keeps it"
+            }
+            Self::Io { .. } => return None,
         };
         Some(hint.to_owned())
     }

@@ -37,7 +37,7 @@ pub enum LocalError {
         source: io::Error,
     },
     /// Something that a folder of a source tree cannot stand for.
-    #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link{}", path.display(), hint(found))]
+    #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link\nhint: {}", path.display(), hint(found))]
     Kind {
         /// Which overlay.
         origin: String,
@@ -49,7 +49,11 @@ pub enum LocalError {
 }
 
 fn hint(found: &str) -> &'static str {
-    if found == "socket" { "" } else { "\nhint: declare it in the recipe as a [[device]]" }
+    if found == "socket" {
+        "take it out of the overlay: whoever listens makes it on the host"
+    } else {
+        "declare it in the recipe as a [[device]]"
+    }
 }
 
 /// The folder that `overlay` means: for a name, `overlays/NAME` in the folder of the recipe that says it or in the nearest
@@ -228,7 +232,9 @@ mod tests {
         let origin: Arc<str> = "overlay test".into();
         let error = nodes(dir.path(), &origin).unwrap_err().to_string();
         let path = socket.display();
-        assert_eq!(error, format!("overlay test: {path} is a socket: expected a file, folder or symbolic link"));
+        let wanted =
+            format!("overlay test: {path} is a socket: expected a file, folder or symbolic link\nhint: take it out");
+        assert!(error.starts_with(&wanted), "{error}");
         fs::remove_file(&socket).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &socket, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         let error = nodes(dir.path(), &origin).unwrap_err().to_string();

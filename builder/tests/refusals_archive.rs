@@ -1,0 +1,208 @@
+//! Archives, mirrors and packages' dependencies that are not what they should be: what `berth lock` and `berth build` say.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod refusal_kit;
+
+use berth::{
+    report::{Manner, Report, Verbosity},
+    source::debian::{
+        debs::{DebRef, fetch_debs},
+        error::DebianError,
+        mirrors::Mirrors,
+    },
+};
+use berth_fetch::{
+    fetcher::Fetcher,
+    progress::Silent,
+    settings::{Network, Pace, Settings},
+    store::{Store, Want},
+};
+use refusal_kit::{
+    Deb, Desk,
+    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
+    server::{Reply, page},
+};
+use std::{
+    fs,
+    io::Write,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+const INDEX: &str = "debian/dists/trixie/main/binary-amd64/Packages.xz";
+const IN_RELEASE: &str = "debian/dists/trixie/InRelease";
+
+/// Bytes of `tool`'s package.
+const SIZE: usize = 4288;
+
+fn desk() -> Desk {
+    let desk = Desk::new(vec![Deb::new("tool").file("usr/bin/tool", "text")]);
+    assert_eq!(fs::read(desk.archive.path().join("debian/pool/tool.deb")).unwrap().len(), SIZE);
+    desk
+}
+
+#[test]
+fn packages_that_do_not_go_together() {
+    let desk = Desk::new(vec![
+        Deb::new("docker.io").field("Depends: iptables"),
+        Deb::new("iptables").field("Depends: libnft (>= 2)"),
+        Deb::new("libnft"),
+        Deb::new("one").field("Depends: left"),
+        Deb::new("left").field("Conflicts: right"),
+        Deb::new("other").field("Depends: right"),
+        Deb::new("right"),
+        Deb::new("exim").field("Provides: mta"),
+        Deb::new("postfix").field("Provides: mta"),
+    ]);
+    let mut said = String::new();
+    for packages in ["\"iptbales\"", "\"something-else\"", "\"docker.io\"", "\"one\", \"other\"", "\"mta\""] {
+        desk.recipe(packages);
+        said += &format!("--- packages = [{packages}]\n{}\n", desk.lock().refusal());
+    }
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn releases_that_are_not_to_be_trusted() {
+    let mut said = String::new();
+    let mut refused = |what: &str, spoil: &dyn Fn(&Desk)| {
+        let desk = desk();
+        desk.lock().success();
+        let before = desk.text("r.lock");
+        spoil(&desk);
+        let mirror = desk.serve(|_| None);
+        said += &format!("--- {what}\n{}\n", desk.berth(&mirror.base, &["lock", "r.toml"]).refusal());
+        assert_eq!(desk.text("r.lock"), before, "{what}: the old lock stays");
+    };
+    let other = || TestKey::new(KeySpec { seed: 2, ..GOOD });
+    refused("signed by another key", &|desk| desk.write("keys.gpg", other().binary()));
+    refused("no keyring", &|desk| fs::remove_file(desk.path("keys.gpg")).unwrap());
+    refused("a keyring that is none", &|desk| desk.write("keys.gpg", "text"));
+    refused("not signed", &|desk| desk.archive.write(IN_RELEASE, "Codename: trixie\n"));
+    refused("changed after it was signed", &|desk| {
+        let signed = fs::read_to_string(desk.archive.path().join(IN_RELEASE)).unwrap();
+        desk.archive.write(IN_RELEASE, signed.replace("Suite: role", "Suite: roll"));
+    });
+    refused("expired", &|desk| desk.publish("Valid-Until: Tue, 02 Jun 2026 00:00:00 UTC\n", &[]));
+    let dated = |desk: &Desk, date: u64| {
+        let release = desk.archive.release("trixie", "", "").replace(&rfc(SIGNED), &rfc(date));
+        desk.archive.write(IN_RELEASE, desk.key.sign(&release));
+    };
+    refused("from the future", &|desk| dated(desk, 4_000_000_000));
+    refused("older than the lock's", &|desk| dated(desk, SIGNED - 86_400));
+    refused("of another suite", &|desk| {
+        let release = desk.archive.release("bookworm", "", "");
+        desk.archive.write(IN_RELEASE, desk.key.sign(&release));
+    });
+    refused("without the component", &|desk| {
+        let recipe = desk.text("r.toml");
+        desk.write("r.toml", recipe.replace("suite =", "components = [\"contrib\"]\nsuite ="));
+    });
+    refused("an index with other bytes", &|desk| {
+        let path = desk.archive.path().join(INDEX);
+        let bytes: Vec<u8> = fs::read(&path).unwrap().iter().map(|byte| byte ^ 1).collect();
+        // What is in the cache is not asked for again.
+        fs::remove_dir_all(desk.path("cache")).unwrap();
+        fs::write(&path, bytes).unwrap();
+    });
+    refused("an index of another size", &|desk| {
+        fs::remove_dir_all(desk.path("cache")).unwrap();
+        desk.archive.write(INDEX, "short");
+    });
+    refused("a package that lies about itself", &|desk| {
+        desk.archive.suite(
+            &desk.key,
+            "trixie",
+            "",
+            "Package: tool\nVersion: 1.0\nArchitecture: amd64\nFilename: ../tool\n\n",
+        );
+    });
+    insta::assert_snapshot!(said);
+}
+
+/// What a mirror does to `berth lock`, and to `berth build` when the lock was made before.
+#[test]
+fn mirrors_that_do_not_serve() {
+    let mut said = String::new();
+    let answers: [(&str, fn(&str) -> Option<Reply>); 5] = [
+        ("404", |_| Some(page("404 Not Found", "text/plain", ""))),
+        ("a web page", |_| Some(page("200 OK", "text/html", "<html>log in</html>"))),
+        ("500", |_| Some(page("500 Internal Server Error", "text/plain", ""))),
+        ("other bytes of that number", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; SIZE]))),
+        ("other bytes of another number", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; 9]))),
+    ];
+    for (what, answer) in answers {
+        let desk = desk();
+        desk.recipe("\"tool\"");
+        let mirror = desk.serve(answer);
+        if answer("/dists/trixie/InRelease").is_some() {
+            said += &format!("--- {what}: lock\n{}\n", desk.berth(&mirror.base, &["lock", "r.toml"]).refusal());
+        }
+        desk.lock().success();
+        said += &format!("--- {what}: build\n{}\n", only_tool(&desk, &mirror.base));
+    }
+    let desk = desk();
+    desk.recipe("\"tool\"");
+    let (down, empty) = ("http://127.0.0.1:1", desk.serve(|_| Some(page("404 Not Found", "text/plain", ""))));
+    said += &format!("--- down: lock\n{}\n", desk.berth(down, &["lock", "r.toml"]).refusal());
+    desk.lock().success();
+    said += &format!("--- down: build\n{}\n", only_tool(&desk, down));
+    let both = desk.berth(down, &["--mirror", &empty.base, "lock", "r.toml"]).refusal();
+    said += &format!("--- two mirrors: lock\n{both}\n");
+    let cut = desk.serve(|path| path.ends_with("/tool.deb").then(|| Reply::Cut(vec![0; SIZE], 100)));
+    said += &format!("--- breaks off: build\n{}\n", only_tool(&desk, &cut.base));
+    said += &format!("--- offline: build\n{}\n", desk.berth(down, &["--offline", "build", "r.toml"]).refusal());
+    insta::assert_snapshot!(said);
+}
+
+/// Builds with the other packages in the cache: several that are fetched at once fail in any order.
+fn only_tool(desk: &Desk, mirror: &str) -> String {
+    for name in ["linux-image-test", "systemd-boot-efi"] {
+        let bytes = fs::read(desk.archive.path().join(format!("debian/pool/{name}.deb"))).unwrap();
+        desk.write(&format!("cache/blobs/sha256/{}", hex(&bytes)), bytes);
+    }
+    desk.berth(mirror, &["build", "r.toml"]).refusal()
+}
+
+#[derive(Clone, Default)]
+struct Sink(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Not by the command: it waits for half a minute before it gives up.
+#[test]
+fn mirrors_that_trickle_or_fall_silent() {
+    let desk = desk();
+    let mut settings = Settings::new(Network::Online, None);
+    settings.pace = Pace { floor: 1024, window: Duration::from_secs(1) };
+    let fetcher = Fetcher::new(Store::open(&desk.path("cache")).unwrap(), settings);
+    let want = Want { sha256: hex(b"x").parse().unwrap(), size: 5000 };
+    let deb = DebRef { name: "tool", suite: "trixie", file: "pool/tool.deb", want };
+    let talk = Sink::default();
+    let manner = Manner { verbosity: Verbosity::Quiet, bars: false, colour: false };
+    let report = Report::new(Box::new(std::io::sink()), Box::new(talk.clone()), manner);
+    for reply in [
+        || Reply::Drip(vec![0; 5000], Duration::from_secs(60)),
+        || {
+            std::thread::sleep(Duration::from_secs(60));
+            Reply::Good(vec![0; 5000])
+        },
+    ] {
+        let mirror = desk.serve(move |_| Some(reply()));
+        let mirrors = Mirrors::given(&[&mirror.base]).unwrap();
+        let error = fetch_debs(&fetcher, &mirrors, &[deb], &Silent).unwrap_err();
+        report.error(&error.into(), |error| error.downcast_ref().and_then(DebianError::hint));
+        let port = mirror.base.rsplit(':').next().unwrap().to_owned();
+        let mut said = talk.0.lock().unwrap();
+        *said = String::from_utf8(said.clone()).unwrap().replace(&port, "PORT").into_bytes();
+    }
+    let said = String::from_utf8(talk.0.lock().unwrap().clone()).unwrap();
+    insta::assert_snapshot!(said);
+}
