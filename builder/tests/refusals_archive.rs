@@ -120,11 +120,14 @@ fn releases_that_are_not_to_be_trusted() {
     insta::assert_snapshot!(said);
 }
 
+/// What a mirror answers to a path; nothing: what is there.
+type Answer = fn(&str) -> Option<Reply>;
+
 /// What a mirror does to `berth lock`, and to `berth build` when the lock was made before.
 #[test]
 fn mirrors_that_do_not_serve() {
     let mut said = String::new();
-    let answers: [(&str, fn(&str) -> Option<Reply>); 5] = [
+    let answers: [(&str, Answer); 5] = [
         ("404", |_| Some(page("404 Not Found", "text/plain", ""))),
         ("a web page", |_| Some(page("200 OK", "text/html", "<html>log in</html>"))),
         ("500", |_| Some(page("500 Internal Server Error", "text/plain", ""))),

@@ -16,7 +16,7 @@ pub enum LockError {
     #[error("{}", told(problem, place.as_ref()))]
     Packages {
         /// In which way.
-        problem: Problem,
+        problem: Box<Problem>,
         /// Where the recipe asks for the one that it began with.
         place: Option<Place>,
     },

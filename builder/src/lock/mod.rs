@@ -89,7 +89,7 @@ pub fn lock(
     let listed = listed.collect::<Result<Vec<_>, DebianError>>()?;
     let problem = |problem: Problem| {
         let place = problem.culprit().and_then(|name| place_of(input, name));
-        LockError::Packages { problem, place }
+        LockError::Packages { problem: Box::new(problem), place }
     };
     let mut universe = Universe::new(suites, arch, listed, &input.pins).map_err(problem)?;
     let provided: BTreeSet<&str> = input.provided.iter().map(String::as_str).collect();

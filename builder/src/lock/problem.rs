@@ -44,7 +44,7 @@ pub enum Problem {
         /// Names like it, if it does not exist.
         nearest: Vec<String>,
         /// A package and the suite whose version would do, were it not for pins and priorities.
-        elsewhere: Option<(String, String)>,
+        elsewhere: Option<Box<(String, String)>>,
     },
     /// Two packages that exclude each other.
     #[error("{} and {} exclude each other: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
@@ -81,7 +81,8 @@ impl Problem {
             Self::Unknown { .. } => {
                 Some("name the suite that has it in `archives` of the recipe's [debian]".to_owned())
             }
-            Self::Unsatisfiable { elsewhere: Some((name, suite)), .. } => {
+            Self::Unsatisfiable { elsewhere: Some(found), .. } => {
+                let (name, suite) = &**found;
                 Some(format!("to take it from there, add `{name:?} = {{ suite = {suite:?} }}` to [debian.versions]"))
             }
             Self::Unsatisfiable { relation, .. } => {

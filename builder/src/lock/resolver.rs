@@ -336,7 +336,7 @@ fn unsatisfiable(universe: &Universe<'_>, chain: Vec<String>, group: &Group<'_>)
         let found = universe.candidate(name).map(|id| (universe[id].package.version.0, universe.suite_of(id)));
         if let Some(other) = universe.elsewhere(relation) {
             let suite = universe.suite_of(other);
-            elsewhere.get_or_insert_with(|| (name.to_owned(), suite.to_owned()));
+            elsewhere.get_or_insert_with(|| Box::new((name.to_owned(), suite.to_owned())));
             let would = format!("{} in {suite} would do", universe[other].package.version.0);
             return match found {
                 Some((version, suite)) => format!("{name} is {version} in {suite}, {would}"),

@@ -104,7 +104,9 @@ impl Diagnostic {
                 let fault = Self::new(&place, kind).wanted(wanted).found(found);
                 return match (found, wanted) {
                     ("a table", "a string") => fault.hint(DOTS),
-                    (_, "a string") => fault.hint(format!("write \"{}\"", place.text())),
+                    (_, "a string") if place.text().chars().all(|c| c.is_ascii_alphanumeric() || c == '.') => {
+                        fault.hint(format!("write \"{}\"", place.text().trim_start_matches("0o")))
+                    }
                     (text, "a list, or a table with the lists `add` and `remove`") if text.starts_with("string ") => {
                         fault.hint(format!("write [{}]", place.text()))
                     }
