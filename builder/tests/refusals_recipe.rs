@@ -57,8 +57,8 @@ fn locks_that_do_not_fit() {
     };
     refused("edited by hand", &lock.replacen("version = \"1.0\"", "version = \"1.1\"", 1));
     refused("a path that leaves the archive", &lock.replace("pool/curl.deb", "../curl.deb"));
-    refused("a newer format", &lock.replacen("format = 1", "format = 9", 1));
-    refused("an older format", &lock.replacen("format = 1", "format = 0", 1));
+    refused("a newer format", &lock.replacen("format = 2", "format = 9", 1));
+    refused("an older format", &lock.replacen("format = 2", "format = 1", 1));
     refused("no format", "text = 1\n");
     refused("a conflict of git's", &lock.replacen("date =", "<<<<<<< ours\ndate =", 1));
     refused("an unknown key", &lock.replacen("date =", "colour = 1\ndate =", 1));

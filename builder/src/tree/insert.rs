@@ -110,7 +110,7 @@ impl Tree {
         if !node.is_dir() {
             return Err(TreeError::Kinds {
                 path: "/".to_owned(),
-                old: IMPLIED.to_owned(),
+                old: "every image".to_owned(),
                 old_kind: Kind::Dir.word(),
                 new: node.origin.to_string(),
                 new_kind: node.kind.word(),
