@@ -111,7 +111,9 @@ impl Place {
         let text = &self.source.text;
         let start = self.line_start();
         let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        let line = text[start..end].trim_end().replace('\t', " ");
+        // A file that is no text at all must not command the terminal.
+        let visible = |c: char| if c.is_control() { ' ' } else { c };
+        let line: String = text[start..end].trim_end().chars().map(visible).collect();
         let number = self.line().to_string();
         let carets = text[self.span.start..self.span.end.min(end).max(self.span.start)].trim_end().chars().count();
         let (gutter, blank) = (" ".repeat(number.len()), " ".repeat(self.column() - 1));
