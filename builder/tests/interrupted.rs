@@ -27,8 +27,8 @@ const CALLS: &str = "openat,mkdir,rename,renameat,renameat2,link,linkat,unlink,u
 struct Bench {
     small: Small,
     sums: BTreeMap<u64, String>,
-    /// Of a build with an empty cache.
-    time: Duration,
+    /// Of a build with an empty cache, and of one with a full one.
+    times: Vec<Duration>,
     /// Paths below a complete cache.
     cache: Vec<String>,
     rng: StdRng,
@@ -43,7 +43,7 @@ impl Bench {
         let mut bench = Self {
             small: Small::new(),
             sums: BTreeMap::new(),
-            time: Duration::ZERO,
+            times: Vec::new(),
             cache: Vec::new(),
             rng: StdRng::seed_from_u64(seed),
             seed,
@@ -51,7 +51,7 @@ impl Bench {
         for epoch in EPOCHS {
             let start = Instant::now();
             done(&mut bench.build(epoch));
-            bench.time = bench.time.max(start.elapsed());
+            bench.times.push(start.elapsed());
             whole(&bench.out());
             bench.sums.insert(epoch, bench.read_sums().unwrap());
         }
@@ -91,8 +91,8 @@ impl Bench {
         entries.map(|entry| stamp(entry.unwrap())).collect()
     }
 
-    /// Kills builds, each with `kill`, which tells what it did.
-    fn kills(mut self, mut kill: impl FnMut(&Small, &mut StdRng, Command) -> String) {
+    /// Kills builds, each with `kill`, which is told how long it may take, and tells what it did.
+    fn kills(mut self, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
         let mut killed = 0;
         for number in 0..KILLS {
             // The second of two kills meets what the first one left of the same image.
@@ -107,7 +107,9 @@ impl Bench {
             }
             let before = self.stamps();
             let command = self.build(epoch);
-            let how = kill(&self.small, &mut self.rng, command);
+            // The others find a cache that is somewhere between.
+            let time = if number % 2 == 0 { self.times[0] } else { (self.times[0] + self.times[1]) / 2 };
+            let how = kill(&self.small, &mut self.rng, (command, time));
             let context = format!("kill {number} of BERTH_SEED={}: {how}", self.seed);
             killed += usize::from(self.judge(&before, epoch, &context));
             // Every second time: a build has to cope with more than one that was killed.
@@ -174,9 +176,7 @@ fn listing(folder: &Path) -> Vec<String> {
 
 #[test]
 fn killed_at_any_moment() {
-    let bench = Bench::new();
-    let time = bench.time;
-    bench.kills(|_, rng, mut command| {
+    Bench::new().kills(|_, rng, (mut command, time)| {
         let delay = time.mul_f64(rng.gen_range(0.0..1.05));
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(delay);
@@ -217,7 +217,7 @@ fn killed_at_any_call() {
     chosen.sort();
     chosen.dedup();
     assert!((30..KILLS).contains(&chosen.len()), "{chosen:?}");
-    bench.kills(|small, rng, command| {
+    bench.kills(|small, rng, (command, _)| {
         let (name, number) = *chosen.pop().unwrap_or_else(|| &calls[rng.gen_range(0..calls.len())]);
         let inject = format!("inject={name}:signal=KILL:when={number}");
         let mut command = strace(Path::new("/dev/null"), &inject, &command);

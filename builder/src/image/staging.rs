@@ -68,6 +68,11 @@ impl Staging {
         if target.symlink_metadata().is_ok() && !target.is_dir() {
             return Err(StagingError::NotAFolder(target.to_owned()));
         }
+        // A link stands for the folder that it leads to: that one is exchanged, wherever it is.
+        let target = &match target.is_symlink() {
+            true => fs::canonicalize(target).map_err(io_error("follow", target))?,
+            false => target.to_owned(),
+        };
         let name = target.file_name().ok_or_else(|| StagingError::NotAFolder(target.to_owned()))?;
         let parent = match target.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -194,6 +199,22 @@ mod tests {
         assert_eq!(fs::read_to_string(out.join("1")).unwrap(), "new");
         assert_eq!(fs::read_to_string(out.join("2")).unwrap(), "two");
         assert_eq!(listing(dir.path()), ["out"], "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_link_stays_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("disk/real"), dir.path().join("link"));
+        fs::create_dir_all(&real).unwrap();
+        std::os::unix::fs::symlink("disk/real", &link).unwrap();
+        for text in ["old", "new"] {
+            let staging = Staging::new(&link).unwrap();
+            fs::write(staging.path("a"), text).unwrap();
+            staging.commit(&names(&["a"])).unwrap();
+            assert_eq!(fs::read_to_string(real.join("a")).unwrap(), text);
+        }
+        assert!(link.is_symlink());
+        assert_eq!(listing(dir.path()), ["disk", "link"]);
     }
 
     #[test]
