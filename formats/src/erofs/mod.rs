@@ -8,13 +8,16 @@
 //! | 0 | superblock, at byte 1024 |
 //! | then | *referring* inodes: directories and files with blocks of their own, whose bytes hold numbers of blocks and inodes |
 //! | then | *self-contained* inodes: links, devices, files small enough to lie behind their inode; no such numbers in them |
-//! | then | full blocks of directories, then of files, both in the order of the tree |
+//! | then | full blocks of directories, then of files of 8 MiB and more, then of the others, each in the order of the tree |
 //!
 //! - A file's content begins at a block boundary, so an unchanged file has unchanged blocks.
 //! - Referring inodes change with every version, since the addresses in them do. Few bytes of content should lie among
 //!   them: a file's tail is put behind its inode only up to [`TAIL_MAX`], which costs 0.4 % of size against putting all (Debian's files).
 //! - Self-contained inodes are packed in tree order with a short memory (`pack`): a change moves its neighbours
 //!   only, some blocks later all is as before.
+//! - Large files stand together, so that one compressed stream over the image finds what they share: engine, client and
+//!   shims in their folders have all modules of the kernel between them, more than a window of 128 MiB. A docker host as
+//!   zstd -19 --long=27 is 3 % smaller for it.
 //! - Zeros: pieces of large files are left out (`chunks`), and are a hole when mounted.
 
 mod chunks;

@@ -90,6 +90,9 @@ impl Planned {
     }
 }
 
+/// Bytes of a file that stands among its like: programs of one make, from several folders, that share much.
+const LARGE: u64 = 8 << 20;
+
 impl<'a> Plan<'a> {
     /// Lays out an image. Of the content only pages of large files are read, to find zeros.
     ///
@@ -117,9 +120,9 @@ impl<'a> Plan<'a> {
             }
             next = packer.end();
         }
-        for directories in [true, false] {
+        for group in [Group::Directories, Group::Large, Group::Others] {
             for inode in &mut plan.inodes {
-                if directories == matches!(fs.inodes[inode.index.0].body, Body::Dir(_)) && inode.blocks() > 0 {
+                if group == Group::of(inode, &fs.inodes[inode.index.0].body) && inode.blocks() > 0 {
                     inode.start = next;
                     next += inode.blocks();
                 }
@@ -175,6 +178,24 @@ fn planned(fs: &FileSystem, tree: &Tree<'_>, index: InodeIndex, source: &mut Sou
         None => Place::Blocks,
     };
     Ok(Planned { index, parent, nlink, size, header, place, start: 0 })
+}
+
+/// What stands side by side in blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Directories,
+    Large,
+    Others,
+}
+
+impl Group {
+    fn of(planned: &Planned, body: &Body) -> Self {
+        match body {
+            Body::Dir(_) => Self::Directories,
+            _ if planned.size >= LARGE => Self::Large,
+            _ => Self::Others,
+        }
+    }
 }
 
 /// A directory's names as they are stored: in order, with `.` and `..` where they sort.
