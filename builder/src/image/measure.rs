@@ -55,19 +55,23 @@ pub fn measure_all(
     let [disk, rest @ .., last] = outputs.measured();
     thread::scope(|scope| {
         let plain = (raw == RawDigest::Sha256Too).then(|| scope.spawn(|| one(disk)));
+        // Writing one file does not keep all processors busy, nor does one digest.
+        let rest = scope.spawn(|| rest.into_iter().map(one).collect::<Result<BTreeMap<_, _>>>());
         qcow2()?;
-        let last = scope.spawn(move || one(last));
-        let mut all = rest.into_iter().map(one).collect::<Result<BTreeMap<_, _>>>()?;
-        let (name, mut entry) = with_path(disk, &measure_raw)?;
-        let join = |thread: thread::ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-        if let Some(plain) = plain.map(join) {
-            let (_, plain): (String, OutputEntry) = plain?;
+        let entry = scope.spawn(|| with_path(disk, &measure_raw));
+        let last = one(last)?;
+        let mut all = join(rest)?;
+        let (name, mut entry) = join(entry)?;
+        if let Some((_, plain)) = plain.map(join).transpose()? {
             entry.sha256 = plain.sha256;
         }
-        all.insert(name, entry);
-        all.extend([join(last)?]);
+        all.extend([(name, entry), last]);
         Ok(all)
     })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 fn measure_raw(path: &Path) -> io::Result<OutputEntry> {

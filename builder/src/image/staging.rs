@@ -7,6 +7,7 @@ use std::{
     io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    thread,
 };
 
 /// A folder that becomes the output folder, or vanishes.
@@ -148,6 +149,12 @@ impl Staging {
         } else {
             fs::rename(self.work.path(), &self.target).map_err(io_error("move into place", &self.target))?;
         }
+        // What is left there is the old build. Giving back the memory of large files takes time, one after the other.
+        thread::scope(|scope| {
+            for name in names {
+                scope.spawn(|| fs::remove_file(self.path(name)));
+            }
+        });
         Ok(self.target.clone())
     }
 }
