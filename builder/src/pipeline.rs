@@ -1,7 +1,9 @@
 //! The build on one page: each step takes values and returns a value, in the order in which things happen.
 
+mod size;
 mod why;
 
+pub use size::{Sizes, size};
 pub use why::why;
 
 use crate::{
@@ -10,7 +12,6 @@ use crate::{
         initrd::initrd,
         manifest::{self, BuildManifest, Inputs, PackageEntry},
         measure::{RawDigest, measure_all},
-        size::{Cost, costs},
         staging::Staging,
         twice::{Twice, on_one_processor},
         uki,
@@ -30,7 +31,6 @@ use crate::{
 use anyhow::{Context, Result};
 use berth_contract::{
     digest::Sha256,
-    disk::PartitionRole,
     image_spec::{ImageSpec, PreloadedImage},
     paths::IMAGES,
     version::OsVersion,
@@ -190,34 +190,6 @@ pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let folder = twice.publish(&outputs)?;
     report.step("same", folder.display());
     Ok(Built { folder, outputs })
-}
-
-/// What an image consists of.
-#[derive(Clone, Debug)]
-pub struct Sizes {
-    /// What each origin costs, the dearest first.
-    pub costs: Vec<Cost>,
-    /// Bytes of the root file system.
-    pub root: u64,
-    /// Bytes of its slot.
-    pub slot: u64,
-}
-
-/// What each part of `recipe` costs. Nothing is written but the cache.
-///
-/// # Errors
-/// Whatever is wrong with recipe, lock or packages.
-pub fn size(recipe: &Path, programs: &Path, sources: &Sources, report: &Report) -> Result<Sizes> {
-    let recipe = recipe::read(recipe)?;
-    let input = lock_input(&recipe, sources)?;
-    let locked = Locked::load(&lock_path(recipe.path()), &input)?;
-    // A recipe may leave its version to the build; sizes are the same in all.
-    let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
-    let plan = plan::plan(&recipe, &locked, version, None)?;
-    let (root, _) =
-        assembled((&recipe, &input, &locked, &plan), &fetcher(sources)?, &programs::find(programs)?, report)?;
-    let slot = plan.layout.extent(PartitionRole::RootA).size;
-    Ok(Sizes { costs: costs(&root.tree)?, root: write::root_size(&root.tree, &plan)?, slot })
 }
 
 /// Everything that a recipe decides, and its lock.

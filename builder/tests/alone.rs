@@ -4,8 +4,7 @@
 mod assemble_kit;
 mod build_kit;
 
-use build_kit::{BERTH, Docker, Nobody, blobs, done, same, scratch, superuser};
-use std::path::Path;
+use build_kit::{Docker, as_nobody, scratch};
 
 /// As nobody: no environment and no program to be found, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
 /// strace tells what the process starts.
@@ -13,20 +12,9 @@ use std::path::Path;
 fn a_docker_host_is_built_with_nothing_around() {
     let dir = scratch();
     let docker = Docker::new(dir.path());
-    let (cache, output) = (dir.path().join("cache"), dir.path().join("alone"));
-    blobs(&docker.cache, &cache);
-    let nobody = Nobody {
-        source: &docker.root,
-        programs: Path::new(BERTH).parent().unwrap(),
-        cache: &cache,
-        output: &output,
-        prepare: "mount -t tmpfs -o size=64m none /tmp; ulimit -n 256",
-        around: "exec /usr/bin/env -i PATH= \
-            /usr/bin/strace --seccomp-bpf -f -qq -e trace=%process -e signal=none -o /mnt/output/trace",
-    };
-    done(&mut nobody.run("-q --offline --cache /mnt/cache build -o /mnt/output/out recipes/docker.toml"));
-    done(superuser("chmod").args(["-R", "a+rX"]).arg(&output));
-    same(&docker.reference, &output.join("out"));
+    let around = "exec /usr/bin/env -i PATH= \
+        /usr/bin/strace --seccomp-bpf -f -qq -e trace=%process -e signal=none -o /mnt/output/trace";
+    let output = as_nobody(&docker, dir.path(), ("mount -t tmpfs -o size=64m none /tmp; ulimit -n 256", around));
 
     let trace = std::fs::read_to_string(output.join("trace")).unwrap();
     let (threads, started) = starts(&trace);

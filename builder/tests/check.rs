@@ -196,8 +196,8 @@ fn every_place_has_a_name() {
     let (_, name) = bench.name(root, &[named]);
     assert!(name.starts_with("directory /etc: entry ") && name.ends_with("passwd: name"), "{name}");
     let manifest = bench.path(&outputs.manifest);
-    let (_, line) = bench.name(&outputs.manifest, &[find(&manifest, b"\"format\": 1") + 10]);
-    assert_eq!(line, "line 2: `\"format\": 1,` and `\"format\": 0,`");
+    let (_, line) = bench.name(&outputs.manifest, &[find(&manifest, b"\"format\": 2") + 10]);
+    assert_eq!(line, "line 2: `\"format\": 2,` and `\"format\": 3,`");
 
     // One of them is longer.
     let mut file = File::options().append(true).open(bench.second.join(&outputs.checksums)).unwrap();

@@ -127,7 +127,9 @@ fn a_lock_that_is_interrupted_stays_as_it_was() {
     });
     let mut command = desk.command(&mute.base, &["lock", "r.toml"]);
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
     while mute.requests().is_empty() {
+        assert!(Instant::now() < end, "the mirror is never asked");
         thread::sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();

@@ -28,12 +28,12 @@ fn recipes_that_cannot_be_used() {
     refused("wrong type: text for a table", &format!("disk = \"1GiB\"\n{good}"));
     refused("bad version", &good.replace("version = \"1\"", "version = \"1_0\""));
     refused("not TOML", "id = \n");
-    refused("extends what is not there, one near", &format!("extends = \"bsae.toml\"\n{good}"));
+    refused("extends what is not there, and nothing is", &format!("extends = \"bsae.toml\"\n{good}"));
     desk.write("base.toml", "extends = \"r.toml\"\n");
     refused("extends what is not there, one near", &format!("extends = \"bsae.toml\"\n{good}"));
     refused("extends what is not there, none near", &format!("extends = \"far/else.toml\"\n{good}"));
     refused("extends in a circle", &format!("extends = \"base.toml\"\n{good}"));
-    refused("what is extended is at fault", &format!("extends = \"bad.toml\"\n{good}").replace("bad", "bad/deep"));
+    refused("extends what is not there, nor its folder", &format!("extends = \"bad/deep.toml\"\n{good}"));
     desk.write("bad.toml", "[disk]\nslot = \"1GB\"\n");
     refused("what is extended is at fault", &format!("extends = \"bad.toml\"\n{good}"));
     for (what, path) in [("not there", "none.toml"), ("a folder", "bin"), ("no text", "bin/init")] {

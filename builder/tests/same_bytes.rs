@@ -5,8 +5,8 @@ mod assemble_kit;
 mod build_kit;
 
 use assemble_kit::tool;
-use build_kit::{BERTH, Docker, Nobody, Small, blobs, done, same, scratch};
-use std::{fs, path::Path, process::Command, thread, time::Duration};
+use build_kit::{Docker, Nobody, Small, as_nobody, blobs, done, same, scratch, superuser};
+use std::{fs, process::Command, thread, time::Duration};
 
 /// Everything that a process has of its surroundings, changed: what `sh` does before it becomes `berth`.
 const SURROUNDINGS: [&str; 4] = [
@@ -67,7 +67,7 @@ fn another_user_clock_and_checkout_do_not_show() {
         &mut nobody
             .run("-q --offline --mirror http://127.0.0.1:9 --cache /mnt/cache build -o /mnt/output/out small.toml"),
     );
-    done(build_kit::superuser("chmod").args(["-R", "a+rX"]).arg(&output));
+    done(superuser("chmod").args(["-R", "a+rX"]).arg(&output));
     same(&small.path("out"), &output.join("out"));
 }
 
@@ -75,17 +75,17 @@ fn another_user_clock_and_checkout_do_not_show() {
 fn a_docker_host_is_the_same_whoever_builds_it() {
     let dir = scratch();
     let docker = Docker::new(dir.path());
-    let (cache, output) = (dir.path().join("cache"), dir.path().join("theirs"));
-    blobs(&docker.cache, &cache);
-    let nobody = Nobody {
-        source: &docker.root,
-        programs: Path::new(BERTH).parent().unwrap(),
-        cache: &cache,
-        output: &output,
-        prepare: "",
-        around: "umask 077; exec env -i TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 taskset -c 0",
-    };
-    done(&mut nobody.run("-q --offline --cache /mnt/cache build -o /mnt/output/out recipes/docker.toml"));
-    done(build_kit::superuser("chmod").args(["-R", "a+rX"]).arg(&output));
-    same(&docker.reference, &output.join("out"));
+    as_nobody(&docker, dir.path(), ("", "umask 077; exec env -i TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 taskset -c 0"));
+}
+
+/// From the recipe's words to what others find in the image.
+#[test]
+fn a_device_of_the_recipe_is_one_in_the_image() {
+    let small = Small::new();
+    done(&mut small.build("out", "cache"));
+    let (image, tree) = (small.path("out/small_1_x86_64.root.erofs"), small.path("tree"));
+    done(superuser("fsck.erofs").arg(format!("--extract={}", tree.display())).arg("--preserve").arg(&image));
+    let told = done(superuser("stat").args(["-c", "%F %a %u %g %Hr %Lr"]).arg(tree.join("usr/lib/own-device"))).stdout;
+    assert_eq!(String::from_utf8(told).unwrap(), "character special file 640 0 0 1234 56789\n");
+    done(superuser("rm").arg("-rf").arg(&tree));
 }

@@ -18,7 +18,7 @@ use sha2::Digest;
 use std::{collections::BTreeMap, fs};
 
 /// Number of the manifest's format; grows when a field changes its meaning or goes away.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// Everything about a build. Serialises to JSON with sorted keys; holds no clock, host path or user.
 #[derive(Clone, Debug, Serialize)]

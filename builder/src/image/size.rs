@@ -1,17 +1,9 @@
 //! What each package, overlay and program costs.
 
-use crate::tree::{Kind, Tree};
+use crate::tree::{Kind, Show, Tree, TreePath};
 use anyhow::{Context, Result};
-use std::{
-    collections::BTreeMap,
-    io,
-    panic::resume_unwind,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use berth_formats::data::Data;
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// zstd level of [`Cost::compressed`]: fast, and in proportion to what a release has.
 pub const LEVEL: i32 = 3;
@@ -40,37 +32,18 @@ pub fn costs(tree: &Tree) -> Result<Vec<Cost>> {
             origins.entry(Arc::clone(&node.origin)).or_default().push((path, data));
         }
     }
-    let mut origins: Vec<_> = origins.into_iter().collect();
-    let bytes = |files: &[(_, &berth_formats::data::Data)]| files.iter().map(|(_, data)| data.len()).sum::<u64>();
-    // The largest first, so that none of them starts last; equal ones by name.
-    origins.sort_by_key(|(_, files)| std::cmp::Reverse(bytes(files)));
-    let next = AtomicUsize::new(0);
-    let work = || -> Result<Vec<(usize, Cost)>> {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some((origin, files)) = origins.get(at) else { return Ok(done) };
-            let mut encoder = zstd::Encoder::new(Count(0), LEVEL).context("zstd")?;
-            for (path, data) in files {
-                let copied = data.reader().and_then(|mut reader| io::copy(&mut reader, &mut encoder));
-                copied.with_context(|| format!("cannot read /{} of {origin}", String::from_utf8_lossy(path)))?;
-            }
-            let compressed = encoder.finish().context("zstd")?.0;
-            let (origin, files, bytes) = (Arc::clone(origin), files.len() as u64, bytes(files));
-            done.push((at, Cost { origin, files, bytes, compressed }));
+    let cost = |(origin, files): (Arc<str>, Vec<(&TreePath, &Data)>)| -> Result<Cost> {
+        let mut encoder = zstd::Encoder::new(Count(0), LEVEL).context("zstd")?;
+        for (path, data) in &files {
+            let copied = data.reader().and_then(|mut reader| io::copy(&mut reader, &mut encoder));
+            copied.with_context(|| format!("cannot read /{} of {origin}", Show(path)))?;
         }
+        let bytes = files.iter().map(|(_, data)| data.len()).sum();
+        Ok(Cost { origin, files: files.len() as u64, bytes, compressed: encoder.finish().context("zstd")?.0 })
     };
-    let threads = thread::available_parallelism().map_or(1, usize::from);
-    let mut costs = thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut costs = work()?;
-        for other in others {
-            costs.extend(other.join().unwrap_or_else(|panic| resume_unwind(panic))?);
-        }
-        Ok::<_, anyhow::Error>(costs)
-    })?;
-    costs.sort_by_key(|(at, _)| *at);
-    Ok(costs.into_iter().map(|(_, cost)| cost).collect())
+    let mut costs = origins.into_iter().map(cost).collect::<Result<Vec<_>>>()?;
+    costs.sort_by_key(|cost| std::cmp::Reverse(cost.bytes));
+    Ok(costs)
 }
 
 /// Counts what is written.

@@ -219,6 +219,12 @@ esp = "64MiB"
 slot = "16MiB"
 [[oci]]
 image = "oci-archive:hello.tar"
+[[device]]
+path = "usr/lib/own-device"
+type = "char"
+major = 1234
+minor = 56789
+mode = "0640"
 "#;
 
 /// Bytes without a pattern, the same each time.
@@ -257,6 +263,19 @@ impl Docker {
             berth_fetch::store::default_root(variable("XDG_CACHE_HOME").as_deref(), variable("HOME").as_deref());
         Self { root, reference, cache: cache.unwrap() }
     }
+}
+
+/// Builds it once more, as nobody, from its fetched packages alone and without a network, and compares. Returns what holds
+/// the output folder.
+pub(crate) fn as_nobody(docker: &Docker, dir: &Path, (prepare, around): (&str, &str)) -> PathBuf {
+    let (cache, output) = (dir.join("cache"), dir.join("theirs"));
+    blobs(&docker.cache, &cache);
+    let programs = Path::new(BERTH).parent().unwrap();
+    let nobody = Nobody { source: &docker.root, programs, cache: &cache, output: &output, prepare, around };
+    done(&mut nobody.run("-q --offline --cache /mnt/cache build -o /mnt/output/out recipes/docker.toml"));
+    done(superuser("chmod").args(["-R", "a+rX"]).arg(&output));
+    same(&docker.reference, &output.join("out"));
+    output
 }
 
 /// A run as nobody: in a mount namespace, where a build finds its parts below /mnt, whoever may see where they really are.
