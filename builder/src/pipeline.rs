@@ -33,6 +33,7 @@ use berth_contract::{
     digest::Sha256,
     image_spec::{ImageSpec, PreloadedImage},
     paths::IMAGES,
+    update::{HealthSpec, UpdateSpec},
     version::OsVersion,
 };
 use berth_fetch::{
@@ -214,7 +215,7 @@ fn assembled(
         scripts: &recipe.scripts,
         modules: &recipe.kernel.modules,
         files: &own_files(programs, images.files),
-        image: image_spec(recipe, plan, images.list.clone()),
+        image: image_spec(recipe, locked, plan, images.list.clone()),
         codename: &plan.codename,
     })?;
     for warning in &root.warnings {
@@ -313,7 +314,7 @@ fn own_files(programs: &Programs, images: Vec<OwnFile>) -> Vec<OwnFile> {
     programs.all.iter().map(own).chain(images).collect()
 }
 
-fn image_spec(recipe: &Recipe, plan: &Plan, images: Vec<PreloadedImage>) -> ImageSpec {
+fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<PreloadedImage>) -> ImageSpec {
     ImageSpec {
         id: plan.id.clone(),
         version: plan.version.clone(),
@@ -324,6 +325,9 @@ fn image_spec(recipe: &Recipe, plan: &Plan, images: Vec<PreloadedImage>) -> Imag
         modules: recipe.kernel.modules.iter().map(|module| module.value.clone()).collect(),
         images,
         containers: recipe.containers.iter().map(|container| container.value.clone()).collect(),
+        packages: locked.lock().packages.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
+        update: UpdateSpec::default(),
+        health: HealthSpec::default(),
     }
 }
 

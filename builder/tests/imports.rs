@@ -14,7 +14,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("fetch", &["contract"]),
     ("builder", &["contract", "formats", "fetch", "qemu"]),
     ("init", &["contract", "formats"]),
-    ("hostctl", &["contract"]),
+    ("hostctl", &["contract", "formats", "fetch"]),
     ("qemu", &["contract", "hostctl"]),
 ];
 

@@ -42,6 +42,12 @@ pub enum Request {
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
+    /// Runs the host's own hostctl: lines of its output, then `end`, or `error` with what it wrote to stderr when its status is not
+    /// 0. One runs at a time for each client; a cancelled one is ended with SIGTERM.
+    Run {
+        /// Its arguments, without the program's name.
+        arguments: Vec<String>,
+    },
     /// Ends the call of this id, which is answered with `end`.
     Cancel {
         /// Id of the running call.

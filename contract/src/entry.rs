@@ -5,7 +5,7 @@ use crate::version::{BadName, ImageId, OsVersion};
 use std::{fmt, str::FromStr};
 
 /// Tries of an entry that has not been blessed yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BootCounter {
     /// Boots that systemd-boot will still try.
     pub left: u32,
@@ -26,6 +26,10 @@ pub struct BootEntry {
 
 /// How many boots a new version gets.
 pub const TRIES: u32 = 3;
+
+/// The counter of an entry that a rollback has put behind the other: systemd-boot takes entries without tries last. One that
+/// failed has used its tries, so the two can be told apart.
+pub const SET_ASIDE: BootCounter = BootCounter { left: 0, done: 0 };
 
 /// What a file in `/EFI/Linux` has to look like to be ours.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,9 @@
 //! `host.toml`: what one machine is told, as opposed to what the image is.
 
-use crate::container::ContainerSpec;
+use crate::{
+    container::ContainerSpec,
+    update::{HealthCheck, UpdateSpec},
+};
 use serde::{Deserialize, Serialize};
 
 /// The whole file. Every key is optional; unknown keys are an error.
@@ -16,6 +19,12 @@ pub struct HostConfig {
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
+    /// Where new versions come from; each key replaces the image's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<UpdateSpec>,
+    /// Checks that a version on trial must pass, beside the image's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub health: Vec<HealthCheck>,
 }
 
 /// `[docker]`.
@@ -65,6 +74,11 @@ impl HostConfig {
             container.check()?;
             if self.containers[..index].iter().any(|other| other.name == container.name) {
                 return Err(format!("container {}: declared twice", container.name));
+            }
+        }
+        for check in &self.health {
+            if !check.exec.first().is_some_and(|program| program.starts_with('/')) {
+                return Err(format!("health {}: exec: expected the absolute path of a program", check.name));
             }
         }
         if let Some(tls) = self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {

@@ -3,9 +3,11 @@
 use crate::{
     container::ContainerSpec,
     engine::EngineKind,
+    update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The image as its own init sees it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +28,15 @@ pub struct ImageSpec {
     pub images: Vec<PreloadedImage>,
     /// Containers to start.
     pub containers: Vec<ContainerSpec>,
+    /// Debian packages in the image: name to version.
+    #[serde(default)]
+    pub packages: BTreeMap<String, String>,
+    /// Where new versions come from, unless host.toml says otherwise.
+    #[serde(default)]
+    pub update: UpdateSpec,
+    /// When a version on trial counts as failed.
+    #[serde(default)]
+    pub health: HealthSpec,
 }
 
 /// The bundled engine.

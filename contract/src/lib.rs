@@ -14,5 +14,7 @@ pub mod entry;
 pub mod host_config;
 pub mod image_spec;
 pub mod paths;
+pub mod release;
 pub mod service;
+pub mod update;
 pub mod version;

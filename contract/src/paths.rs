@@ -26,6 +26,27 @@ pub const STATE: &str = "/var/lib/berth";
 pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
+/// The public keys that updates are trusted by: TUF's root metadata, as the recipe names it.
+pub const TRUST_ROOT: &str = "/usr/lib/berth/root.json";
+/// The image's own health checks: every executable file in it, in order of their names; status 0 is healthy.
+pub const HEALTH_CHECKS: &str = "/usr/lib/berth/health.d";
+/// State of updates.
+pub const UPDATE_STATE: &str = "/var/lib/berth/update";
+/// The newest metadata that was trusted (TUF's rollback protection).
+pub const TRUSTED_METADATA: &str = "/var/lib/berth/update/metadata";
+/// What worked before an update: [`crate::update::Baseline`] as JSON.
+pub const BASELINE: &str = "/var/lib/berth/update/baseline.json";
+/// Versions that failed: a list of [`crate::update::Quarantined`] as JSON.
+pub const QUARANTINE: &str = "/var/lib/berth/update/quarantine.json";
+/// The last boots, `BOOT_ID.json`, each a [`crate::update::BootRecord`].
+pub const BOOTS: &str = "/var/lib/berth/boots";
+/// What pstore held, copied at boot: kernel panics of earlier boots.
+pub const PSTORE: &str = "/var/lib/berth/pstore";
+/// The machine configuration in force, written by init: [`crate::host_config::HostConfig`] as JSON. Mode 0600.
+pub const HOST_CONFIG: &str = "/run/berth/host-config.json";
+/// The EFI variable by which systemd-boot tells which counted entry it took (UAPI.1, "boot counting").
+pub const LOADER_BOOT_COUNT_PATH: &str =
+    "/sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// Runtime state of init.
 pub const RUN: &str = "/run/berth";
 /// What the initrd stage hands to the host stage: a [`crate::boot_report::InitrdReport`] as JSON.
@@ -54,6 +75,8 @@ pub const DOCKER_TLS: &str = "/run/berth/docker-tls";
 
 /// Directory of unified kernel images on the ESP.
 pub const ESP_LINUX: &str = "EFI/Linux";
+/// Ending of a unified kernel image that is staged: beside the entries, but none yet.
+pub const STAGED_ENDING: &str = ".staged";
 /// Machine configuration on the ESP.
 pub const ESP_HOST_CONFIG: &str = "berth/host.toml";
 /// Machine configuration on a disk labelled [`CONFIG_LABELS`].

@@ -93,6 +93,9 @@ fn supervise(folder: &Path) -> i32 {
             modules: Vec::new(),
             images: Vec::new(),
             containers: vec![container],
+            packages: std::collections::BTreeMap::new(),
+            update: berth_contract::update::UpdateSpec::default(),
+            health: berth_contract::update::HealthSpec::default(),
         },
         initrd: InitrdReport {
             phases: Vec::new(),

@@ -41,6 +41,8 @@ pub fn containers(config: &HostConfig, image: &ImageSpec) -> Vec<ContainerSpec> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_contract::update::{HealthSpec, UpdateSpec};
+    use std::collections::BTreeMap;
 
     #[test]
     fn the_machines_containers_replace_the_recipes_by_name() {
@@ -56,6 +58,9 @@ mod tests {
             modules: Vec::new(),
             images: Vec::new(),
             containers: vec![spec("a", "recipe"), spec("b", "recipe")],
+            packages: BTreeMap::new(),
+            update: UpdateSpec::default(),
+            health: HealthSpec::default(),
         };
         let config = HostConfig { containers: vec![spec("c", "host"), spec("a", "host")], ..HostConfig::default() };
         let found: Vec<(String, String)> =

@@ -147,6 +147,7 @@ impl Session {
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
             Request::Reboot => end(host, Outcome::Reboot),
             Request::Poweroff => end(host, Outcome::Poweroff),
+            Request::Run { .. } => failed("not understood by this host".to_owned(), None),
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);
