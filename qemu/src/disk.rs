@@ -63,3 +63,11 @@ pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
         format!("if=none,id={id},format={format},discard=unmap,detect-zeroes=unmap,file={}", tool::option(path)),
     ]
 }
+
+/// The same for a layer of [`overlay`], with every write and flush noted in `log`.
+pub(crate) fn logged(layer: &Path, log: &Path, id: &str) -> Vec<String> {
+    let (layer, log) = (tool::option(layer), tool::option(log));
+    let file = format!("file.driver=qcow2,file.file.driver=file,file.file.filename={layer}");
+    let log = format!("log.driver=file,log.filename={log}");
+    vec!["-drive".to_owned(), format!("if=none,id={id},format=blklogwrites,{file},{log}")]
+}

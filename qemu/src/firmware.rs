@@ -32,9 +32,12 @@ pub struct Firmware {
 }
 
 impl Firmware {
-    /// A copy of the variables that a machine may write to.
+    /// A copy of the variables that a machine may write to; the one that is there already, where `folder` is kept.
     pub(crate) fn own_vars(&self, folder: &Path) -> Result<PathBuf, VmError> {
         let vars = folder.join("vars.fd");
+        if vars.exists() {
+            return Ok(vars);
+        }
         let io = |doing, path: &Path| {
             let path = path.to_owned();
             move |source| VmError::Io { doing, path, source }

@@ -3,6 +3,7 @@
 
 pub mod accel;
 pub mod console;
+mod description;
 pub mod disk;
 pub mod error;
 pub mod firmware;

@@ -1,16 +1,6 @@
-//! A virtual machine: made from a description, ended with its value.
+//! A running virtual machine: started from a description, ended with its value.
 
-use crate::{
-    accel::Accel,
-    console::Console,
-    disk::{self, Bus},
-    error::VmError,
-    firmware::Firmware,
-    folder::Folder,
-    monitor::Monitor,
-    tool::{QEMU, option},
-};
-use berth_contract::paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG};
+use crate::{accel::Accel, console::Console, error::VmError, folder::Folder, monitor::Monitor, tool::QEMU};
 use hostctl::client::Client;
 use std::{
     fs::{self, File},
@@ -21,56 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a machine is to be.
-#[derive(Clone, Debug)]
-pub struct Description {
-    /// The disk image it boots; never written to.
-    pub image: Option<PathBuf>,
-    /// Size of its disk in bytes, where larger than the image.
-    pub disk_size: Option<u64>,
-    /// How the disk is attached.
-    pub bus: Bus,
-    /// Further disk images, attached as virtio-blk and written to.
-    pub disks: Vec<PathBuf>,
-    /// Memory in MiB.
-    pub memory: u32,
-    /// Processors.
-    pub cpus: u32,
-    /// TCP ports of the guest that are reached through a port of 127.0.0.1: (host, guest); host 0 is any free one.
-    pub forwards: Vec<(u16, u16)>,
-    /// Whether the guest may talk to anything but this machine's forwarded ports.
-    pub reach_out: bool,
-    /// Text of the guest's host.toml, handed over by fw_cfg.
-    pub host_config: Option<String>,
-    /// Where the serial console goes.
-    pub serial: Serial,
-    /// How instructions are run.
-    pub accel: Accel,
-    /// The firmware.
-    pub firmware: Firmware,
-    /// Started in place of the firmware.
-    pub kernel: Option<Kernel>,
-}
-
-/// A Linux kernel that QEMU starts itself. Its machine ends where another would start anew.
-#[derive(Clone, Debug)]
-pub struct Kernel {
-    /// The bzImage.
-    pub image: PathBuf,
-    /// Its initial root, a cpio archive.
-    pub initrd: PathBuf,
-    /// Its command line.
-    pub cmdline: String,
-}
-
-/// Where the serial console goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Serial {
-    /// To this file.
-    File(PathBuf),
-    /// To the terminal; Ctrl-A X ends the machine. A copy goes to this file.
-    Terminal(PathBuf),
-}
+pub use crate::description::{Description, Kernel, Serial};
 
 /// A running machine. Dropping it ends QEMU and removes everything it wrote but the console's file.
 #[derive(Debug)]
@@ -86,26 +27,6 @@ pub struct Machine {
 const POLL: Duration = Duration::from_millis(50);
 
 impl Description {
-    /// A machine for `image` with what is usual: 2 processors, 2 GiB, no ports, closed network.
-    #[must_use]
-    pub fn new(image: Option<PathBuf>, accel: Accel, firmware: Firmware, console: PathBuf) -> Self {
-        Self {
-            image,
-            disk_size: None,
-            bus: Bus::default(),
-            disks: Vec::new(),
-            memory: 2048,
-            cpus: 2,
-            forwards: Vec::new(),
-            reach_out: false,
-            host_config: None,
-            serial: Serial::File(console),
-            accel,
-            firmware,
-            kernel: None,
-        }
-    }
-
     /// Starts it.
     ///
     /// # Errors
@@ -135,81 +56,6 @@ impl Description {
         // The monitor is there before QEMU has looked at all it is told, but answers only afterwards.
         machine.wait_until("QEMU's start", Duration::from_secs(20), |machine| machine.monitor().is_ok())?;
         Ok(machine)
-    }
-
-    fn arguments(&self, folder: &Path, log: &Path, forwards: &[(u16, u16)]) -> Result<Vec<String>, VmError> {
-        let (accel, cpu) = self.accel.arguments();
-        let mut words: Vec<String> = Vec::new();
-        let mut add = |words_of: &[&str]| words.extend(words_of.iter().map(|&word| word.to_owned()));
-        let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
-        add(&[
-            "-machine",
-            "q35",
-            "-accel",
-            accel,
-            "-cpu",
-            cpu,
-            "-m",
-            &memory,
-            "-smp",
-            &cpus,
-            "-nodefaults",
-            "-no-user-config",
-        ]);
-        add(&["-display", "none", "-vga", "none"]);
-        match &self.kernel {
-            Some(Kernel { image, initrd, cmdline }) => {
-                let (image, initrd) = (image.to_string_lossy(), initrd.to_string_lossy());
-                add(&["-kernel", &image, "-initrd", &initrd, "-append", cmdline, "-no-reboot"]);
-            }
-            None => {
-                let vars = self.firmware.own_vars(folder)?;
-                add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
-                add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
-            }
-        }
-        let log = option(log);
-        match self.serial {
-            Serial::File(_) => add(&["-chardev", &format!("file,id=console,path={log}")]),
-            Serial::Terminal(_) => add(&["-chardev", &format!("stdio,id=console,mux=on,signal=off,logfile={log}")]),
-        }
-        add(&["-serial", "chardev:console"]);
-        if let Serial::Terminal(_) = self.serial {
-            // The multiplexer's second user: Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
-            add(&["-mon", "chardev=console,mode=readline"]);
-        }
-        let socket = |name: &str| format!("socket,id={name},server=on,wait=off,path={}", option(&folder.join(name)));
-        add(&["-chardev", &socket("qmp"), "-mon", "chardev=qmp,mode=control"]);
-        add(&["-device", "virtio-serial-pci", "-chardev", &socket("control")]);
-        add(&["-device", &format!("virtserialport,chardev=control,name={CONTROL_PORT}")]);
-        add(&["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]);
-
-        let mut network = "user,id=net0".to_owned();
-        if !self.reach_out {
-            network.push_str(",restrict=on");
-        }
-        for (host, guest) in forwards {
-            network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
-        }
-        add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=net0,romfile="]);
-
-        if let Some(text) = &self.host_config {
-            let path = folder.join("host.toml");
-            fs::write(&path, text).map_err(io("write", &path))?;
-            add(&["-fw_cfg", &format!("name={FW_CFG_HOST_CONFIG},file={}", option(&path))]);
-        }
-        if let Some(image) = &self.image {
-            let layer = folder.join("disk.qcow2");
-            disk::overlay(image, &layer, self.disk_size)?;
-            words.extend(disk::drive(&layer, "disk"));
-            words.extend(self.bus.arguments("disk", Some(0)));
-        }
-        for (number, path) in self.disks.iter().enumerate() {
-            let id = format!("extra{number}");
-            words.extend(disk::drive(path, &id));
-            words.extend(Bus::VirtioBlk.arguments(&id, None));
-        }
-        Ok(words)
     }
 }
 
@@ -352,6 +198,11 @@ impl Machine {
             thread::sleep(POLL);
         }
         Ok(())
+    }
+
+    /// Ends it as a power cut does: QEMU is killed. What the guest had written and the host's kernel has taken stays.
+    pub fn cut_power(self) {
+        drop(self);
     }
 
     fn ended(&mut self) -> Result<Option<ExitStatus>, VmError> {
