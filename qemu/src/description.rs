@@ -42,6 +42,8 @@ pub struct Description {
     pub firmware: Firmware,
     /// Started in place of the firmware.
     pub kernel: Option<Kernel>,
+    /// What its clock says at the start, as QEMU's `-rtc base` takes it (`2040-01-01T00:00:00`); this machine's time without.
+    pub clock: Option<String>,
     /// Folder that keeps what the machine writes, the firmware's variables too: the next machine with this folder goes on with it, as
     /// after a power cut. Without one everything is gone with the machine.
     pub kept: Option<PathBuf>,
@@ -88,6 +90,7 @@ impl Description {
             accel,
             firmware,
             kernel: None,
+            clock: None,
             kept: None,
             write_log: None,
         }
@@ -115,6 +118,9 @@ impl Description {
             "-no-user-config",
         ]);
         add(&["-display", "none", "-vga", "none"]);
+        if let Some(clock) = &self.clock {
+            add(&["-rtc", &format!("base={clock}")]);
+        }
         match &self.kernel {
             Some(Kernel { image, initrd, cmdline }) => {
                 let (image, initrd) = (image.to_string_lossy(), initrd.to_string_lossy());

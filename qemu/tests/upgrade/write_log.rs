@@ -1,0 +1,91 @@
+//! What a disk may hold after a power cut. QEMU notes every write and flush of a run (driver blklogwrites, the format of Linux's
+//! dm-log-writes); from that follows every state that a disk with a volatile cache may be left in: what was flushed is there, of what came
+//! later any part.
+
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+const MAGIC: u64 = 0x6a_7366_7773_6872;
+const FLUSH: u64 = 1;
+const FORCED: u64 = 2;
+const DISCARD: u64 = 4;
+
+/// The log of one run.
+#[derive(Debug)]
+pub(crate) struct WriteLog {
+    log: File,
+    sector: u64,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// In the log, of the data.
+    at: u64,
+    /// On the disk.
+    offset: u64,
+    size: u64,
+    flags: u64,
+}
+
+impl WriteLog {
+    /// An empty file that QEMU can log to.
+    pub(crate) fn prepare(path: &Path) -> io::Result<()> {
+        File::create(path)?.set_len(16 << 30)
+    }
+
+    /// What has been logged so far.
+    pub(crate) fn read(path: &Path) -> io::Result<Self> {
+        let mut log = File::open(path)?;
+        let mut head = [0; 28];
+        log.read_exact(&mut head)?;
+        let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
+        assert_eq!(number(&head[..8]), MAGIC, "no log of writes");
+        let sector = u64::from(u32::from_le_bytes(head[24..28].try_into().unwrap()));
+        let mut entries = Vec::new();
+        let mut at = sector;
+        loop {
+            let mut entry = [0; 32];
+            log.seek(SeekFrom::Start(at))?;
+            log.read_exact(&mut entry)?;
+            let (offset, size) = (number(&entry[..8]) * sector, number(&entry[8..16]) * sector);
+            let flags = number(&entry[16..24]);
+            // The file is all zeros from here on; a flush has no data, but its flag.
+            if size == 0 && flags == 0 {
+                return Ok(Self { log, sector, entries });
+            }
+            at += sector;
+            entries.push(Entry { at, offset, size, flags });
+            if flags & DISCARD == 0 {
+                at += size;
+            }
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Makes of `disk`, which is as it was before the run, what a power cut after `cut` entries may leave. `random` decides about
+    /// everything that was not flushed by then: it comes whole, not at all, or to some sector.
+    pub(crate) fn apply(&self, disk: &File, cut: usize, random: &mut impl FnMut() -> u64) -> io::Result<()> {
+        let entries = &self.entries[..cut];
+        let flushed = entries.iter().rposition(|entry| entry.flags & FLUSH != 0).unwrap_or(0);
+        for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| entry.flags & DISCARD == 0) {
+            let sectors = entry.size / self.sector;
+            let kept = match (index <= flushed || entry.flags & FORCED != 0, random() % 4) {
+                (true, _) | (false, 0 | 1) => sectors,
+                (false, 2) => random() % (sectors + 1),
+                (false, _) => 0,
+            };
+            let mut bytes = vec![0; usize::try_from(kept * self.sector).unwrap()];
+            self.log.read_exact_at(&mut bytes, entry.at)?;
+            disk.write_all_at(&bytes, entry.offset)?;
+        }
+        Ok(())
+    }
+}
