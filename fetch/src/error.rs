@@ -2,7 +2,7 @@
 
 use crate::{settings::Pace, url::Url};
 use berth_contract::digest::Sha256;
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 /// Why something could not be fetched. Every variant names the place, and what was wanted and found where that applies.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +24,9 @@ pub enum FetchError {
         /// The bundle.
         path: PathBuf,
     },
+    /// The authority that was given beside the bundle is no certificate.
+    #[error("additional certificate authority: expected PEM certificates, found none")]
+    NoExtraCertificate,
     /// The server does not have it (HTTP 404 or 410, or no such file).
     #[error("{url}: not found")]
     NotFound {
@@ -93,6 +96,30 @@ pub enum FetchError {
         wanted: Sha256,
         /// The digest of what came.
         found: Sha256,
+    },
+    /// The server sends whole files only.
+    #[error("{url}: expected a part of the file (HTTP status 206), found all of it: this server has no ranges")]
+    NoRanges {
+        /// What was asked.
+        url: Url,
+    },
+    /// Another part than the one that was asked for.
+    #[error("{url}: expected {wanted}, found {found}")]
+    WrongRange {
+        /// What was asked.
+        url: Url,
+        /// The part.
+        wanted: String,
+        /// What the answer says of itself.
+        found: String,
+    },
+    /// The server was waited for, in vain.
+    #[error("{last} (waited for it for {} s)", waited.as_secs())]
+    GaveUp {
+        /// Since the last progress.
+        waited: Duration,
+        /// The last failure.
+        last: Box<FetchError>,
     },
     /// An index beyond its limit.
     #[error("{url}: expected at most {limit} bytes, found more")]
@@ -192,6 +219,9 @@ impl FetchError {
             Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
             Self::Corrupt { path, .. } => return Some(format!("remove {}: it will be fetched again", path.display())),
             Self::NoCertificate { .. } => "SSL_CERT_FILE must name a PEM file",
+            Self::NoExtraCertificate => "it must hold a block of BEGIN CERTIFICATE",
+            Self::NoRanges { .. } | Self::WrongRange { .. } => "try another server or proxy",
+            Self::GaveUp { last, .. } => return last.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "free some space, then try again",
             Self::TooLarge { .. } => {
                 "something else than the archive answers: check the mirror's address and the proxy"
@@ -205,5 +235,18 @@ impl FetchError {
     /// Whether trying the same mirror again, from where the transfer ended, may help.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
+    }
+
+    /// Whether the same question may be answered later: what a server that restarts or a cable that is out makes.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Interrupted { .. } | Self::Slow { .. } => true,
+            Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            Self::Exchange { source, .. } => matches!(
+                **source,
+                ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed
+            ),
+            _ => false,
+        }
     }
 }

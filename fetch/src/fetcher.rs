@@ -301,7 +301,7 @@ fn discard(part: &mut Part, job: &Job, progress: &dyn Progress) -> Result<(), Fe
     part.restart()
 }
 
-fn is_timeout(error: &io::Error) -> bool {
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
     let wrapped = error.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>());
     error.kind() == io::ErrorKind::TimedOut || matches!(wrapped, Some(ureq::Error::Timeout(_)))
 }

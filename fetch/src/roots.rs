@@ -21,20 +21,28 @@ pub fn bundle(ssl_cert_file: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// Reads a bundle.
-pub(crate) fn read(path: Option<&Path>) -> Result<RootCerts, FetchError> {
-    let Some(path) = path else { return Ok(RootCerts::WebPki) };
-    let pem = fs::read(path).map_err(|source| FetchError::Io { action: "read", path: path.to_owned(), source })?;
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
+/// Reads a bundle, and adds the authorities of `extra`.
+pub(crate) fn read(path: Option<&Path>, extra: Option<&str>) -> Result<RootCerts, FetchError> {
+    let mut all = Vec::new();
+    if let Some(path) = path {
+        let pem = fs::read(path).map_err(|source| FetchError::Io { action: "read", path: path.to_owned(), source })?;
+        all = certificates(&pem).ok_or_else(|| FetchError::NoCertificate { path: path.to_owned() })?;
+    }
+    if let Some(extra) = extra {
+        all.extend(certificates(extra.as_bytes()).ok_or(FetchError::NoExtraCertificate)?);
+    }
+    Ok(if all.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&all) })
+}
+
+/// The certificates in a PEM text, when there are any.
+fn certificates(pem: &[u8]) -> Option<Vec<Certificate<'static>>> {
+    let certificates: Vec<_> = parse_pem(pem)
         .filter_map(|item| match item {
             Ok(PemItem::Certificate(certificate)) => Some(certificate),
             _ => None,
         })
         .collect();
-    if certificates.is_empty() {
-        return Err(FetchError::NoCertificate { path: path.to_owned() });
-    }
-    Ok(RootCerts::new_with_certs(&certificates))
+    (!certificates.is_empty()).then_some(certificates)
 }
 
 #[cfg(test)]
@@ -47,7 +55,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("empty.pem");
         fs::write(&path, "no certificate").unwrap();
-        assert!(matches!(read(Some(&path)), Err(FetchError::NoCertificate { .. })));
-        assert!(matches!(read(Some(&dir.path().join("missing"))), Err(FetchError::Io { .. })));
+        assert!(matches!(read(Some(&path), None), Err(FetchError::NoCertificate { .. })));
+        assert!(matches!(read(None, Some("no certificate")), Err(FetchError::NoExtraCertificate)));
+        assert!(matches!(read(Some(&dir.path().join("missing")), None), Err(FetchError::Io { .. })));
     }
 }

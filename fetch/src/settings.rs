@@ -34,6 +34,33 @@ pub struct Settings {
     /// PEM file of the certificate authorities that `https:` trusts; without one, the web's well-known ones.
     /// See [`crate::roots::bundle`].
     pub ca_bundle: Option<PathBuf>,
+    /// PEM: authorities that are trusted beside those.
+    pub extra_ca: Option<String>,
+}
+
+/// How long somebody who reads from one server waits for it; see [`crate::ranges::Ranges`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// How long a server that has answered before may be away (or crawl, below the pace) until it is given up.
+    pub total: Duration,
+    /// The same for a server that has never answered: its address may simply be wrong.
+    pub first: Duration,
+    /// The first pause before it is asked again; each is twice the one before.
+    pub pause: Duration,
+    /// The longest pause.
+    pub longest: Duration,
+}
+
+impl Default for Patience {
+    /// 5 minutes, 20 s for a stranger, pauses from half a second to 15 s.
+    fn default() -> Self {
+        Self {
+            total: Duration::from_secs(300),
+            first: Duration::from_secs(20),
+            pause: Duration::from_millis(500),
+            longest: Duration::from_secs(15),
+        }
+    }
 }
 
 impl Settings {
@@ -41,6 +68,6 @@ impl Settings {
     #[must_use]
     pub fn new(network: Network, ca_bundle: Option<PathBuf>) -> Self {
         let pace = Pace { floor: 1024, window: Duration::from_secs(30) };
-        Self { network, connect: Duration::from_secs(20), pace, threads: 4, ca_bundle }
+        Self { network, connect: Duration::from_secs(20), pace, threads: 4, ca_bundle, extra_ca: None }
     }
 }

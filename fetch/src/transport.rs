@@ -20,11 +20,22 @@ use ureq::{
 
 /// An open transfer.
 pub(crate) struct Answer {
-    pub(crate) reader: Box<dyn Read>,
+    pub(crate) reader: Box<dyn Read + Send>,
     /// The byte that comes first: the one asked for, or 0 when the server cannot start there.
     pub(crate) start: u64,
     /// Bytes to come, where the server says so.
     pub(crate) announced: Option<u64>,
+}
+
+/// An open transfer of a part.
+pub(crate) struct Part {
+    pub(crate) reader: Box<dyn Read + Send>,
+    /// The byte that comes first: the one asked for, or 0 when the server has no ranges.
+    pub(crate) start: u64,
+    /// The byte behind the last, where the server says so.
+    pub(crate) end: Option<u64>,
+    /// Bytes of the whole file, where the server says so.
+    pub(crate) whole: Option<u64>,
 }
 
 /// All ways to open a URL.
@@ -51,7 +62,8 @@ impl Transport {
         if let Some(agent) = self.agent.get() {
             return Ok(agent);
         }
-        let tls = TlsConfig::builder().root_certs(roots::read(self.settings.ca_bundle.as_deref())?).build();
+        let roots = roots::read(self.settings.ca_bundle.as_deref(), self.settings.extra_ca.as_deref())?;
+        let tls = TlsConfig::builder().root_certs(roots).build();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .tls_config(tls)
@@ -66,39 +78,117 @@ impl Transport {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    fn open_http(&self, url: &Url, start: u64) -> Result<Answer, FetchError> {
-        let mut request = self.agent()?.get(url.as_str());
-        if start > 0 {
-            request = request.header(header::RANGE, format!("bytes={start}-"));
+    /// Opens `len` bytes of `url` from `start` on, or all that follow. What does not answer the question is an error, but
+    /// for the whole file, which the caller must look for.
+    pub(crate) fn open_part(&self, url: &Url, start: u64, len: Option<u64>) -> Result<Part, FetchError> {
+        if url.scheme() == Scheme::File {
+            let answer = open_file(url, start)?;
+            let whole = answer.announced.map(|rest| answer.start + rest);
+            return Ok(Part { reader: answer.reader, start: answer.start, end: whole, whole });
         }
-        let response = request.call().map_err(|source| match source {
+        let asked = match len {
+            Some(len) => Some(format!("bytes={start}-{}", start.saturating_add(len).saturating_sub(1))),
+            None => (start > 0).then(|| format!("bytes={start}-")),
+        };
+        let response = self.ask(url, start, asked.as_deref())?;
+        let (status, length) = (response.status(), response.body().content_length());
+        let (first, end, whole) = match status {
+            StatusCode::OK => (0, length, length),
+            StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asked.is_some() => {
+                let range = content_range(&response);
+                let fits = range.filter(|&(first, last, whole)| {
+                    // As far as asked, or to the file's end.
+                    let limit = len.map(|len| start.saturating_add(len));
+                    let end = limit.into_iter().chain(whole).min();
+                    let reaches = if whole.is_some() || len.is_none() {
+                        end.is_none_or(|end| Some(end) == last.checked_add(1))
+                    } else {
+                        limit > Some(last)
+                    };
+                    status == StatusCode::PARTIAL_CONTENT
+                        && first == start
+                        && last >= first
+                        && reaches
+                        && length.is_none_or(|length| length.checked_sub(1) == Some(last - first))
+                });
+                let Some((first, last, whole)) = fits else {
+                    let named = response.headers().get(header::CONTENT_RANGE);
+                    return Err(FetchError::WrongRange {
+                        url: url.clone(),
+                        wanted: asked.unwrap_or_default(),
+                        found: format!(
+                            "HTTP status {}, Content-Range {:?}, {} bytes",
+                            status.as_u16(),
+                            named.map_or_else(String::new, |value| String::from_utf8_lossy(value.as_bytes()).into()),
+                            length.map_or_else(|| "any number of".to_owned(), |length| length.to_string()),
+                        ),
+                    });
+                };
+                (first, last.checked_add(1), whole)
+            }
+            other => return Err(self.refusal(url, other)),
+        };
+        not_a_page(url, &response)?;
+        Ok(Part { reader: Box::new(response.into_body().into_reader()), start: first, end, whole })
+    }
+
+    /// Sends the question and reads the answer's head.
+    fn ask(&self, url: &Url, found: u64, range: Option<&str>) -> Result<Response<Body>, FetchError> {
+        let mut request = self.agent()?.get(url.as_str());
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
+        }
+        request.call().map_err(|source| match source {
             ureq::Error::Timeout(Timeout::RecvResponse) => {
-                FetchError::Slow { url: url.clone(), found: start, pace: self.settings.pace }
+                FetchError::Slow { url: url.clone(), found, pace: self.settings.pace }
             }
             source => FetchError::Exchange { url: url.clone(), source: Box::new(source) },
-        })?;
+        })
+    }
+
+    fn refusal(&self, url: &Url, status: StatusCode) -> FetchError {
+        match status {
+            StatusCode::NOT_FOUND | StatusCode::GONE => FetchError::NotFound { url: url.clone() },
+            other => FetchError::Status { url: url.clone(), status: other.as_u16() },
+        }
+    }
+
+    fn open_http(&self, url: &Url, start: u64) -> Result<Answer, FetchError> {
+        let range = (start > 0).then(|| format!("bytes={start}-"));
+        let response = self.ask(url, start, range.as_deref())?;
         let first = match response.status() {
             StatusCode::OK => 0,
             // Another part than the one asked for, or none: take it all.
-            StatusCode::PARTIAL_CONTENT if start > 0 && first_byte(&response) == Some(start) => start,
+            StatusCode::PARTIAL_CONTENT
+                if start > 0 && content_range(&response).is_some_and(|range| range.0 == start) =>
+            {
+                start
+            }
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if start > 0 => {
                 return self.open_http(url, 0);
             }
-            StatusCode::NOT_FOUND | StatusCode::GONE => return Err(FetchError::NotFound { url: url.clone() }),
-            other => return Err(FetchError::Status { url: url.clone(), status: other.as_u16() }),
+            other => return Err(self.refusal(url, other)),
         };
-        if response.body().mime_type() == Some("text/html") {
-            return Err(FetchError::Html { asked: url.clone(), answered: response.get_uri().to_string() });
-        }
+        not_a_page(url, &response)?;
         let body = response.into_body();
         Ok(Answer { start: first, announced: body.content_length(), reader: Box::new(body.into_reader()) })
     }
 }
 
-/// The first byte's place by `Content-Range: bytes FIRST-LAST/SIZE` (RFC 9110, 14.4).
-fn first_byte(response: &Response<Body>) -> Option<u64> {
+fn not_a_page(url: &Url, response: &Response<Body>) -> Result<(), FetchError> {
+    if response.body().mime_type() == Some("text/html") {
+        return Err(FetchError::Html { asked: url.clone(), answered: response.get_uri().to_string() });
+    }
+    Ok(())
+}
+
+/// First byte, last byte and size by `Content-Range: bytes FIRST-LAST/SIZE`, where a size of `*` is none (RFC 9110, 14.4).
+fn content_range(response: &Response<Body>) -> Option<(u64, u64, Option<u64>)> {
     let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
-    range.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()
+    let (first, rest) = range.strip_prefix("bytes ")?.split_once('-')?;
+    let (last, whole) = rest.split_once('/')?;
+    let whole = if whole == "*" { None } else { Some(whole.parse().ok()?) };
+    Some((first.parse().ok()?, last.parse().ok()?, whole))
 }
 
 fn open_file(url: &Url, start: u64) -> Result<Answer, FetchError> {
