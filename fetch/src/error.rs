@@ -232,6 +232,21 @@ impl FetchError {
         Some(hint.to_owned())
     }
 
+    /// TLS failed: a certificate that is not trusted, or not valid at this time.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        match self {
+            Self::Exchange { source, .. } => match &**source {
+                ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+                // What rustls finds while it reads comes wrapped.
+                ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
+                _ => false,
+            },
+            Self::GaveUp { last, .. } => last.is_tls(),
+            _ => false,
+        }
+    }
+
     /// Whether trying the same mirror again, from where the transfer ended, may help.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
@@ -242,9 +257,12 @@ impl FetchError {
         match self {
             Self::Interrupted { .. } | Self::Slow { .. } => true,
             Self::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
-            Self::Exchange { source, .. } => matches!(
+            Self::Exchange { source, .. } if !self.is_tls() => matches!(
                 **source,
-                ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::HostNotFound | ureq::Error::ConnectionFailed
+                ureq::Error::Io(_)
+                    | ureq::Error::Timeout(_)
+                    | ureq::Error::HostNotFound
+                    | ureq::Error::ConnectionFailed
             ),
             _ => false,
         }

@@ -106,7 +106,7 @@ impl Url {
 
     /// The file that a `file:` URL names, its escapes resolved.
     #[must_use]
-    pub(crate) fn file_path(&self) -> PathBuf {
+    pub fn file_path(&self) -> PathBuf {
         let mut rest = self.text.strip_prefix("file://").unwrap_or_default().as_bytes();
         let mut path = Vec::with_capacity(rest.len());
         while let [first, tail @ ..] = rest {

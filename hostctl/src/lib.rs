@@ -3,3 +3,5 @@
 
 pub mod client;
 pub mod show;
+pub mod source;
+pub mod trust;

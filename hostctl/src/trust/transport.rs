@@ -1,0 +1,51 @@
+//! tough's door to a source.
+
+use super::{MAX_METADATA, MAX_SMALL};
+use crate::source::{Source, SourceError};
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+use tough::{Transport, TransportError, TransportErrorKind, TransportStream};
+use url::Url;
+
+/// Scheme of the URLs that tough is given: whatever follows is a path in the source.
+pub(super) const SCHEME: &str = "repository";
+
+#[derive(Clone, Debug)]
+pub(super) struct SourceTransport {
+    source: Arc<Source>,
+    failure: Arc<Mutex<Option<SourceError>>>,
+}
+
+impl SourceTransport {
+    pub(super) fn new(source: Arc<Source>) -> Self {
+        Self { source, failure: Arc::default() }
+    }
+
+    /// The failure that ended it, in our own words.
+    pub(super) fn failure(&self) -> Option<SourceError> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[tough::async_trait]
+impl Transport for SourceTransport {
+    async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
+        let path = url.path().trim_start_matches('/');
+        let root = path.ends_with(".root.json");
+        let limit = if root || path.ends_with("/timestamp.json") { MAX_SMALL } else { MAX_METADATA };
+        let result = match self.source.read_small(path, limit) {
+            Ok(bytes) => Ok(Bytes::from(bytes)),
+            // There is no newer root: this is how that is found out.
+            Err(error) if root && error.is_not_found() => {
+                return Err(TransportError::new(TransportErrorKind::FileNotFound, &url));
+            }
+            Err(error) => {
+                let failure = TransportError::new_with_cause(TransportErrorKind::Other, &url, error.to_string());
+                *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                Err(failure)
+            }
+        };
+        // By the stream, since tough takes a failure to open N.root.json for a sign that there is none.
+        Ok(Box::pin(futures::stream::iter([result])))
+    }
+}
