@@ -5,7 +5,8 @@ mod judge;
 
 use berth_contract::digest::{RootHash, Sha256};
 use berth_formats::verity::{
-    BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, VerifyError, build, file_digest, root_hash_of, verify,
+    BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, TreeWriter, VerifyError, block_digests, build, file_digest,
+    root_hash_of, verify,
 };
 use judge::judge;
 use std::{
@@ -168,4 +169,36 @@ fn digests_of_files_are_those_of_fsverity() {
         assert_eq!(found.to_string(), printed.trim(), "{blocks}");
     }
     assert!(file_digest(&open(&folder.path().join("data")), BLOCK + 1).is_err());
+}
+
+#[test]
+fn a_tree_that_is_written_while_its_data_comes_by_is_the_same() {
+    for (blocks, piece) in [(1, 1), (2, 1), (127, 5), (128, 128), (129, 64), (16_384, 100), (16_385, 128), (20_000, 77)]
+    {
+        let folder = TempDir::new().unwrap();
+        let data = data(folder.path(), blocks);
+        let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
+        let root = format(&data, &theirs, "-");
+        fs::write(&ours, vec![0xff; 3_000_000]).unwrap();
+        let out = open(&ours);
+        let mut tree = TreeWriter::new(blocks * BLOCK, UUID, &out).unwrap();
+        for piece in fs::read(&data).unwrap().chunks(piece * 4096) {
+            tree.push(&block_digests(piece)).unwrap();
+        }
+        let (superblock, found) = tree.finish().unwrap();
+        assert_eq!(found, root, "{blocks}");
+        let mut first = superblock.to_bytes().to_vec();
+        first.resize(4096, 0);
+        out.write_all_at(&first, 0).unwrap();
+        let (ours, theirs) = (fs::read(&ours).unwrap(), fs::read(&theirs).unwrap());
+        assert!(ours[..theirs.len()] == theirs, "{blocks}");
+        // Nothing behind it is touched.
+        assert!(ours[theirs.len()..].iter().all(|byte| *byte == 0xff));
+    }
+    let out = tempfile::tempfile().unwrap();
+    let mut tree = TreeWriter::new(2 * BLOCK, UUID, &out).unwrap();
+    assert!(tree.push(&[[0; 32]; 3]).unwrap_err().cause.to_string().contains("3 digests for 2 data blocks"));
+    let mut tree = TreeWriter::new(2 * BLOCK, UUID, &out).unwrap();
+    tree.push(&[[0; 32]]).unwrap();
+    assert!(tree.finish().unwrap_err().cause.to_string().contains("1 digests for 2 data blocks"));
 }

@@ -9,12 +9,14 @@
 
 mod blocks;
 mod file_digest;
+mod stream;
 mod superblock;
 mod table;
 mod tree;
 mod verify;
 
 pub use file_digest::file_digest;
+pub use stream::{TreeWriter, block_digests};
 pub use superblock::{BadSuperblock, Level, Superblock};
 pub use table::table;
 pub use tree::{Tree, build};
