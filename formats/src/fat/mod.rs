@@ -1,9 +1,25 @@
 //! FAT32 volumes, as the UEFI specification (13.3) wants them for the ESP: Microsoft's "FAT: General Overview of
-//! On-Disk Format" 1.03, 512-byte sectors, two FATs, long names. Thin over the `fatfs` crate.
+//! On-Disk Format" 1.03, 512-byte sectors, two FATs, long names.
+//!
+//! New volumes are made thin over the `fatfs` crate ([`write`]). Those that are there are read ([`Volume`]) and changed
+//! ([`Editor`]) by our own code, because it matters in which order sectors are written: a power cut must find the old or
+//! the new state.
 
 mod clock;
+mod directory;
+mod disk;
 mod dots;
+mod edit;
+mod geometry;
+mod name;
 mod pages;
+mod repair;
+mod table;
+mod volume;
+
+pub use disk::Disk;
+pub use edit::Editor;
+pub use volume::{Content, Item, Volume, VolumeError};
 
 use crate::{data::Data, range::Range};
 use clock::Clock;

@@ -1,0 +1,257 @@
+//! Changes of a volume that a power cut leaves done or not done, whichever sectors it lets through between two flushes.
+//!
+//! - What becomes visible or disappears does so by one sector of a directory: an entry is written with its long name
+//!   into one sector. Before that sector, all it stands for is on the medium; after it, what nobody needs any more is freed.
+//! - The table's entries of clusters that a directory entry leads to never change, but for the last one of a directory that
+//!   grows. So the tables may differ between two flushes only where it does not matter.
+//! - What is left behind is found by [`super::repair`] when the volume is next opened to be changed.
+
+use super::{
+    Disk, VolumeError,
+    directory::{self, Directory, Entry, MAX_SLOTS},
+    name::{self, SLOT},
+    repair::repair,
+    volume::Volume,
+};
+use std::{io::Read, ops::Deref};
+
+/// How much of a file is written at once.
+const PIECE: usize = 1 << 20;
+
+/// A volume that may be changed. After an error it must be opened anew.
+#[derive(Debug)]
+pub struct Editor<D>(Volume<D>);
+
+impl<D> Deref for Editor<D> {
+    type Target = Volume<D>;
+
+    fn deref(&self) -> &Volume<D> {
+        &self.0
+    }
+}
+
+impl<D: Disk> Editor<D> {
+    /// Opens the volume that begins with the disk, and puts right what an update left behind that was cut short. Nobody
+    /// else may write to it meanwhile.
+    ///
+    /// # Errors
+    /// When it is no FAT32 volume, is damaged in other ways, or cannot be written.
+    pub fn open(disk: D) -> Result<Self, VolumeError> {
+        let mut volume = Volume::open(disk)?;
+        repair(&mut volume)?;
+        Ok(Self(volume))
+    }
+
+    /// Adds a file of `len` bytes to a directory that is there.
+    ///
+    /// # Errors
+    /// When the name is taken or cannot be had, the volume is full, the content cannot be read or ends early (nothing is
+    /// changed then), or the disk cannot be written.
+    pub fn add(&mut self, folder: &str, name: &str, len: u64, content: &mut dyn Read) -> Result<(), VolumeError> {
+        name::check(name)?;
+        let mut directory = self.0.directory(folder)?;
+        if directory.find(name).is_some() {
+            return Err(VolumeError::Exists { path: join(folder, name) });
+        }
+        let size = u32::try_from(len).map_err(|_| self.full(len))?;
+        let short = new_short(&directory, folder, name)?;
+        let count = directory::new_file(name, &short, 0, 0).len();
+        let at = self.place(&mut directory, folder, count, 0)?;
+        let wanted = usize::try_from(len.div_ceil(self.0.geometry.cluster as u64)).map_err(|_| self.full(len))?;
+        let clusters = self.0.table.choose(wanted).ok_or_else(|| self.full(len))?;
+        self.write_content(&join(folder, name), &clusters, len, content)?;
+        self.0.flush()?;
+        self.0.table.link(&clusters);
+        self.store_table()?;
+        let first = clusters.first().copied().unwrap_or(0);
+        self.put(&mut directory, at, &directory::new_file(name, &short, first, size))
+    }
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// When there is no such file, or the disk cannot be written.
+    pub fn remove(&mut self, folder: &str, name: &str) -> Result<(), VolumeError> {
+        let mut directory = self.0.directory(folder)?;
+        let entry = file(&directory, folder, name)?;
+        self.delete(&mut directory, &entry)?;
+        let clusters = match entry.first {
+            0 => Vec::new(),
+            first => self.0.table.chain(first).unwrap_or_else(|broken| broken.clusters),
+        };
+        self.0.table.release(&clusters);
+        self.store_table()
+    }
+
+    /// Gives a file of a directory another name there.
+    ///
+    /// # Errors
+    /// When there is no such file, the new name is taken or cannot be had, or the disk cannot be written.
+    pub fn rename(&mut self, folder: &str, old: &str, new: &str) -> Result<(), VolumeError> {
+        name::check(new)?;
+        let mut directory = self.0.directory(folder)?;
+        let entry = file(&directory, folder, old)?;
+        if directory.find(new).is_some_and(|other| other != entry) {
+            return Err(VolumeError::Exists { path: join(folder, new) });
+        }
+        let short = new_short(&directory, folder, new)?;
+        let mut slot = [0; SLOT];
+        slot.copy_from_slice(directory.slot(entry.slots.end - 1));
+        let slots = directory::renamed(new, &short, slot);
+        let per_sector = self.per_sector();
+        let sector = (entry.slots.end - 1) / per_sector;
+        let within = sector * per_sector..(sector + 1) * per_sector;
+        let in_place = directory.room(slots.len(), per_sector, within.clone(), &entry.slots);
+        match in_place.filter(|_| within.contains(&entry.slots.start)) {
+            Some(at) => {
+                directory.delete(entry.slots);
+                self.put(&mut directory, at, &slots)
+            }
+            // Two names for a moment. The new one is the later one: so a cut leaves no doubt about which is meant.
+            None => {
+                let at = self.place(&mut directory, folder, slots.len(), within.end)?;
+                self.put(&mut directory, at, &slots)?;
+                self.delete(&mut directory, &entry)
+            }
+        }
+    }
+
+    /// A place for `count` slots in one sector at or behind slot `from`. The directory grows where it has none.
+    fn place(
+        &mut self,
+        directory: &mut Directory,
+        folder: &str,
+        count: usize,
+        from: usize,
+    ) -> Result<usize, VolumeError> {
+        let per_sector = self.per_sector();
+        let slots = directory.bytes.len() / SLOT;
+        let at = match directory.room(count, per_sector, from..slots, &(0..0)) {
+            Some(at) => at,
+            None if slots >= MAX_SLOTS => {
+                return Err(VolumeError::Damaged { path: folder.to_owned(), why: "it has 65536 entries" });
+            }
+            None => {
+                self.grow(directory)?;
+                slots
+            }
+        };
+        let sector = at / per_sector;
+        if at > directory.end {
+            // The sector lies behind the end mark, and may hold anything. Before the mark goes, it has to begin with one.
+            self.0.write_sector(directory, sector)?;
+            self.0.flush()?;
+            let (end, next) = (directory.end, sector * per_sector);
+            directory.delete(end..next);
+            directory.end = next;
+            self.0.write_sector(directory, end / per_sector)?;
+            self.0.flush()?;
+        }
+        Ok(at)
+    }
+
+    /// Adds a cluster to a directory.
+    fn grow(&mut self, directory: &mut Directory) -> Result<(), VolumeError> {
+        let cluster = self.0.geometry.cluster;
+        let chosen = self.0.table.choose(1).ok_or_else(|| self.full(cluster as u64))?;
+        let at = self.0.geometry.cluster_at(chosen[0]);
+        self.0.disk.write_at(&vec![0; cluster], at).map_err(VolumeError::io("write", at, cluster))?;
+        self.0.table.link(&chosen);
+        self.store_table()?;
+        directory.clusters.extend(chosen);
+        directory.bytes.resize(directory.clusters.len() * cluster, 0);
+        self.0.table.link(&directory.clusters);
+        self.store_table()
+    }
+
+    /// Writes slots that have their place: this is what makes them visible.
+    fn put(&mut self, directory: &mut Directory, at: usize, slots: &[[u8; SLOT]]) -> Result<(), VolumeError> {
+        let per_sector = self.per_sector();
+        let end = at + slots.len();
+        // The end mark moves to the next sector, which may hold anything.
+        if end > directory.end && end.is_multiple_of(per_sector) && end * SLOT < directory.bytes.len() {
+            self.0.write_sector(directory, end / per_sector)?;
+            self.0.flush()?;
+        }
+        directory.put(at, slots);
+        self.0.write_sector(directory, at / per_sector)?;
+        self.0.flush()
+    }
+
+    /// Marks an entry's slots as deleted: the short one first, for without its long name it would be another file.
+    fn delete(&mut self, directory: &mut Directory, entry: &Entry) -> Result<(), VolumeError> {
+        let per_sector = self.per_sector();
+        let slots: Vec<usize> = entry.slots.clone().collect();
+        for slots in slots.chunk_by(|one, other| one / per_sector == other / per_sector).rev() {
+            directory.delete(slots.iter().copied());
+            self.0.write_sector(directory, slots[0] / per_sector)?;
+            self.0.flush()?;
+        }
+        Ok(())
+    }
+
+    fn write_content(&self, path: &str, clusters: &[u32], len: u64, content: &mut dyn Read) -> Result<(), VolumeError> {
+        let cluster = self.0.geometry.cluster;
+        let most = (PIECE / cluster).max(1);
+        let (mut left, mut buffer) = (len, vec![0; PIECE.max(cluster).min(clusters.len() * cluster)]);
+        for run in clusters.chunk_by(|one, next| one + 1 == *next) {
+            for piece in run.chunks(most) {
+                let bytes = &mut buffer[..piece.len() * cluster];
+                let filled = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                let unread = |source| VolumeError::Content { path: path.to_owned(), source };
+                content.read_exact(&mut bytes[..filled]).map_err(unread)?;
+                bytes[filled..].fill(0);
+                let at = self.0.geometry.cluster_at(piece[0]);
+                self.0.disk.write_at(bytes, at).map_err(VolumeError::io("write", at, bytes.len()))?;
+                left -= filled as u64;
+            }
+        }
+        Ok(())
+    }
+
+    fn store_table(&self) -> Result<(), VolumeError> {
+        self.0.table.store(&self.0.disk, &self.0.geometry)?;
+        self.0.flush()
+    }
+
+    fn per_sector(&self) -> usize {
+        self.0.geometry.sector / SLOT
+    }
+
+    fn full(&self, len: u64) -> VolumeError {
+        VolumeError::Full { wanted: self.0.whole(len), free: self.0.free() }
+    }
+}
+
+impl<D: Disk> Volume<D> {
+    /// Writes a sector of a directory.
+    pub(super) fn write_sector(&self, directory: &Directory, number: usize) -> Result<(), VolumeError> {
+        let (sector, cluster) = (self.geometry.sector, self.geometry.cluster);
+        let from = number * sector;
+        let at = self.geometry.cluster_at(directory.clusters[from / cluster]) + (from % cluster) as u64;
+        let bytes = &directory.bytes[from..from + sector];
+        self.disk.write_at(bytes, at).map_err(VolumeError::io("write", at, sector))
+    }
+
+    pub(super) fn flush(&self) -> Result<(), VolumeError> {
+        self.disk.flush().map_err(VolumeError::io("flush", 0, 0))
+    }
+}
+
+fn file(directory: &Directory, folder: &str, name: &str) -> Result<Entry, VolumeError> {
+    let entry = directory.find(name).ok_or_else(|| VolumeError::NotFound { path: join(folder, name) })?;
+    match entry.is_directory {
+        true => Err(VolumeError::Kind { path: join(folder, name), wanted: "file" }),
+        false => Ok(entry),
+    }
+}
+
+fn new_short(directory: &Directory, folder: &str, name: &str) -> Result<[u8; 11], VolumeError> {
+    let (entries, _) = directory.entries();
+    let short = name::new_short(name, |short| entries.iter().any(|entry| entry.short == *short));
+    short.ok_or_else(|| VolumeError::Damaged { path: folder.to_owned(), why: "it has 65536 entries" })
+}
+
+fn join(folder: &str, name: &str) -> String {
+    format!("{folder}/{name}")
+}

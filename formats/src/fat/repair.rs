@@ -1,0 +1,82 @@
+//! What an update leaves behind that a power cut has ended: found and put right before the next one.
+//!
+//! Left behind can be: clusters that no file has, tables that differ, a free count that is wrong, parts of long names without
+//! their entry, and two names for one file (the old name stands before the new one: the old one goes). Anything else
+//! was done by somebody else, and is left for a person to look at.
+
+use super::{Disk, VolumeError, directory::Entry, volume::Volume};
+
+/// What each cluster belongs to.
+struct Owned(Vec<bool>);
+
+impl Owned {
+    /// Takes `clusters`; fails when one is taken already.
+    fn take(&mut self, clusters: &[u32]) -> bool {
+        clusters.iter().all(|&cluster| {
+            let place = usize::try_from(cluster).ok().and_then(|at| self.0.get_mut(at));
+            place.is_some_and(|taken| !std::mem::replace(taken, true))
+        })
+    }
+}
+
+/// Puts right what is to be put right; nothing is written where nothing is wrong. Afterwards each cluster that is not free
+/// belongs to one file or directory.
+pub(super) fn repair<D: Disk>(volume: &mut Volume<D>) -> Result<(), VolumeError> {
+    let count = usize::try_from(volume.geometry.end).unwrap_or(usize::MAX);
+    let mut owned = Owned(vec![false; count]);
+    let mut written = 0;
+    let mut open = vec![(volume.geometry.root, String::new())];
+    while let Some((first, path)) = open.pop() {
+        let damaged = |path: &str, why| VolumeError::Damaged { path: path.to_owned(), why };
+        let mut directory = volume.load(first, &path)?;
+        if !owned.take(&directory.clusters) {
+            return Err(damaged(&path, "its clusters belong to something else as well"));
+        }
+        let (entries, mut gone) = directory.entries();
+        for (at, entry) in entries.iter().enumerate() {
+            let path = format!("{path}/{}", entry.name);
+            if entries[at + 1..].iter().any(|later| is_renamed(entry, later)) {
+                gone.extend(entry.slots.clone());
+            } else if entry.is_directory {
+                open.push((entry.first, path));
+            } else if !owned.take(&file_chain(volume, entry.first)) {
+                return Err(damaged(&path, "its clusters belong to something else as well"));
+            }
+        }
+        // A short entry must not outlive its long name: the parts behind go first.
+        gone.sort_unstable();
+        let per_sector = volume.geometry.sector / super::name::SLOT;
+        for slots in gone.chunk_by(|one, other| one / per_sector == other / per_sector).rev() {
+            directory.delete(slots.iter().copied());
+            volume.write_sector(&directory, slots[0] / per_sector)?;
+            volume.flush()?;
+            written += 1;
+        }
+    }
+    for cluster in 2..volume.geometry.end {
+        let is_owned = usize::try_from(cluster).is_ok_and(|at| owned.0[at]);
+        if !is_owned && !volume.table.is_free(cluster) && !volume.table.is_bad(cluster) {
+            volume.table.release(&[cluster]);
+        }
+    }
+    written += volume.table.store(&volume.disk, &volume.geometry)?;
+    if written > 0 { volume.flush() } else { Ok(()) }
+}
+
+fn is_renamed(old: &Entry, new: &Entry) -> bool {
+    old.first != 0 && old.first == new.first && old.is_directory == new.is_directory
+}
+
+/// A file's clusters. One that ends in the middle of nowhere is somebody else's damage: what it has is kept from others.
+fn file_chain<D: Disk>(volume: &mut Volume<D>, first: u32) -> Vec<u32> {
+    match volume.table.chain(first) {
+        _ if first == 0 => Vec::new(),
+        Ok(clusters) => clusters,
+        Err(broken) => {
+            if let Some(&last) = broken.clusters.last().filter(|&&last| volume.table.is_free(last)) {
+                volume.table.link(&[last]);
+            }
+            broken.clusters
+        }
+    }
+}

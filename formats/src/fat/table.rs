@@ -1,0 +1,160 @@
+//! The file allocation table: which cluster follows which.
+
+use super::{Disk, VolumeError, geometry::Geometry};
+
+/// Bits of an entry that are the number; the others are kept as they are.
+const NUMBER: u32 = 0x0fff_ffff;
+/// From here on: the end of a chain.
+const END: u32 = 0x0fff_fff8;
+const BAD: u32 = 0x0fff_fff7;
+/// How much is compared at once.
+const WINDOW: usize = 64 << 10;
+
+/// FSInfo: its signatures, and what it counts.
+const SIGNATURES: [(usize, u32); 3] = [(0, 0x4161_5252), (484, 0x6141_7272), (508, 0xaa55_0000)];
+const FREE_COUNT: usize = 488;
+const NEXT_FREE: usize = 492;
+
+/// The table in memory, as it is to be on the disk.
+#[derive(Debug)]
+pub(super) struct Table {
+    bytes: Vec<u8>,
+    end: u32,
+}
+
+/// A chain of clusters that is not whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Broken {
+    /// What it has up to there.
+    pub clusters: Vec<u32>,
+    /// What is wrong behind them.
+    pub why: &'static str,
+}
+
+impl Table {
+    /// The first copy.
+    pub(super) fn load<D: Disk>(disk: &D, geometry: &Geometry) -> Result<Self, VolumeError> {
+        let used = usize::try_from(geometry.end).unwrap_or(usize::MAX).saturating_mul(4);
+        let mut bytes = vec![0; used.next_multiple_of(geometry.sector)];
+        let len = bytes.len();
+        disk.read_at(&mut bytes, geometry.tables_at).map_err(VolumeError::io("read", geometry.tables_at, len))?;
+        Ok(Self { bytes, end: geometry.end })
+    }
+
+    fn raw(&self, cluster: u32) -> u32 {
+        let at = usize::try_from(cluster).unwrap_or(usize::MAX).saturating_mul(4);
+        let four = self.bytes.get(at..).and_then(|rest| rest.first_chunk());
+        four.map_or(BAD, |four| u32::from_le_bytes(*four))
+    }
+
+    fn put(&mut self, cluster: u32, next: u32) {
+        let value = self.raw(cluster) & !NUMBER | next;
+        let at = usize::try_from(cluster).unwrap_or(usize::MAX).saturating_mul(4);
+        if let Some(four) = self.bytes.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+            *four = value.to_le_bytes();
+        }
+    }
+
+    /// Whether nobody uses the cluster.
+    pub(super) fn is_free(&self, cluster: u32) -> bool {
+        self.raw(cluster) & NUMBER == 0
+    }
+
+    /// Whether the cluster is marked as unusable.
+    pub(super) fn is_bad(&self, cluster: u32) -> bool {
+        self.raw(cluster) & NUMBER == BAD
+    }
+
+    /// All clusters of the chain that begins with `first`.
+    pub(super) fn chain(&self, first: u32) -> Result<Vec<u32>, Broken> {
+        let (mut clusters, mut at) = (Vec::new(), first);
+        loop {
+            if !(2..self.end).contains(&at) {
+                return Err(Broken { clusters, why: "its chain leads to a cluster that there is not" });
+            }
+            if clusters.len() >= self.bytes.len() / 4 {
+                return Err(Broken { clusters: Vec::new(), why: "its chain has no end" });
+            }
+            clusters.push(at);
+            match self.raw(at) & NUMBER {
+                END..=NUMBER => return Ok(clusters),
+                0 => return Err(Broken { clusters, why: "its chain leads to a cluster that is marked as free" }),
+                next => at = next,
+            }
+        }
+    }
+
+    /// Makes a chain of `clusters`.
+    pub(super) fn link(&mut self, clusters: &[u32]) {
+        for (at, &cluster) in clusters.iter().enumerate() {
+            self.put(cluster, clusters.get(at + 1).copied().unwrap_or(NUMBER));
+        }
+    }
+
+    /// Makes `clusters` free.
+    pub(super) fn release(&mut self, clusters: &[u32]) {
+        clusters.iter().for_each(|&cluster| self.put(cluster, 0));
+    }
+
+    /// Number of free clusters.
+    pub(super) fn free(&self) -> u32 {
+        let count = (2..self.end).filter(|&cluster| self.is_free(cluster)).count();
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// `count` free clusters: the first that lie side by side (firmware reads those faster), else the first.
+    pub(super) fn choose(&self, count: usize) -> Option<Vec<u32>> {
+        let mut run = Vec::new();
+        for cluster in 2..self.end {
+            if run.len() == count {
+                break;
+            }
+            if self.is_free(cluster) { run.push(cluster) } else { run.clear() }
+        }
+        if run.len() < count {
+            run = (2..self.end).filter(|&cluster| self.is_free(cluster)).take(count).collect();
+        }
+        (run.len() == count).then_some(run)
+    }
+
+    /// Makes both copies on the disk, the first one first, and FSInfo what they are here; writes the sectors that differ,
+    /// and does not flush. Returns how many those were.
+    pub(super) fn store<D: Disk>(&self, disk: &D, geometry: &Geometry) -> Result<usize, VolumeError> {
+        let mut written = 0;
+        let mut found = vec![0; WINDOW];
+        for copy in 0..geometry.copies {
+            let mut at = geometry.tables_at + copy * geometry.table;
+            for wanted in self.bytes.chunks(WINDOW) {
+                let found = &mut found[..wanted.len()];
+                disk.read_at(found, at).map_err(VolumeError::io("read", at, wanted.len()))?;
+                for (wanted, found) in wanted.chunks(geometry.sector).zip(found.chunks(geometry.sector)) {
+                    if wanted != found {
+                        disk.write_at(wanted, at).map_err(VolumeError::io("write", at, wanted.len()))?;
+                        written += 1;
+                    }
+                    at += wanted.len() as u64;
+                }
+            }
+        }
+        Ok(written + self.store_info(disk, geometry)?)
+    }
+
+    /// Not every volume has a valid FSInfo; it holds nothing but hints.
+    fn store_info<D: Disk>(&self, disk: &D, geometry: &Geometry) -> Result<usize, VolumeError> {
+        let (mut sector, at) = (vec![0; geometry.sector], geometry.info_at);
+        disk.read_at(&mut sector, at).map_err(VolumeError::io("read", at, geometry.sector))?;
+        let is_one = SIGNATURES.iter().all(|&(at, value)| sector[at..at + 4] == value.to_le_bytes());
+        let (free, next) = (self.free().to_le_bytes(), self.first_free().to_le_bytes());
+        if !is_one || sector[FREE_COUNT..FREE_COUNT + 4] == free {
+            return Ok(0);
+        }
+        sector[FREE_COUNT..FREE_COUNT + 4].copy_from_slice(&free);
+        sector[NEXT_FREE..NEXT_FREE + 4].copy_from_slice(&next);
+        disk.write_at(&sector, at).map_err(VolumeError::io("write", at, geometry.sector))?;
+        Ok(1)
+    }
+
+    fn first_free(&self) -> u32 {
+        (2..self.end).find(|&cluster| self.is_free(cluster)).unwrap_or(u32::MAX)
+    }
+}

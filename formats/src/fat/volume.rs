@@ -1,0 +1,265 @@
+//! A FAT32 volume that is there already, whoever made it: what is in it. Anything may be wrong with it.
+
+use super::{
+    Disk,
+    directory::{Directory, Entry, MAX_SLOTS},
+    geometry::{BOOT, Geometry},
+    name::SLOT,
+    table::Table,
+};
+use std::io;
+
+/// What can go wrong with a volume.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VolumeError {
+    /// The device does not do as told.
+    #[error("FAT volume: cannot {action} {len} bytes at byte {offset}")]
+    Io {
+        /// read, write, flush.
+        action: &'static str,
+        /// Where.
+        offset: u64,
+        /// How many.
+        len: usize,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// It is no FAT32 volume, or one of a kind that we do not change.
+    #[error("FAT32 volume: {field} is {found:#x}, expected {wanted}")]
+    Field {
+        /// The specification's name.
+        field: &'static str,
+        /// What it has to be.
+        wanted: &'static str,
+        /// What stands there.
+        found: u64,
+    },
+    /// Something that must not be touched before somebody has looked at it.
+    #[error("FAT volume: {path:?} is damaged: {why}")]
+    Damaged {
+        /// File or directory.
+        path: String,
+        /// What is wrong.
+        why: &'static str,
+    },
+    /// There is no such file or directory.
+    #[error("FAT volume: there is no {path:?}")]
+    NotFound {
+        /// What was looked for.
+        path: String,
+    },
+    /// A directory where a file was expected, or the other way round.
+    #[error("FAT volume: {path:?} is not a {wanted}")]
+    Kind {
+        /// What was looked at.
+        path: String,
+        /// `file` or `directory`.
+        wanted: &'static str,
+    },
+    /// The name is taken.
+    #[error("FAT volume: there is a {path:?} already")]
+    Exists {
+        /// The name.
+        path: String,
+    },
+    /// A name that cannot be written.
+    #[error("FAT name {name:?}: {reason}")]
+    Name {
+        /// As given.
+        name: String,
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// The volume is full.
+    #[error("FAT volume: {wanted} bytes are needed, {free} are free")]
+    Full {
+        /// In whole clusters.
+        wanted: u64,
+        /// What is left.
+        free: u64,
+    },
+    /// What was to be written cannot be read.
+    #[error("cannot read what is to become {path:?}")]
+    Content {
+        /// The new file.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl VolumeError {
+    pub(super) fn io(action: &'static str, offset: u64, len: usize) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { action, offset, len, source }
+    }
+}
+
+/// A file or directory in a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// Long name, else short name.
+    pub name: String,
+    /// Bytes of a file; 0 of a directory.
+    pub size: u64,
+    /// What it is.
+    pub is_directory: bool,
+}
+
+/// A volume that is looked at. Nothing is ever written.
+#[derive(Debug)]
+pub struct Volume<D> {
+    pub(super) disk: D,
+    pub(super) geometry: Geometry,
+    pub(super) table: Table,
+}
+
+/// A file's bytes.
+#[derive(Debug)]
+pub struct Content<'a, D> {
+    volume: &'a Volume<D>,
+    clusters: Vec<u32>,
+    len: u64,
+}
+
+impl<D: Disk> Volume<D> {
+    /// Opens the FAT32 volume that begins with the disk. Takes its table into memory: at most 16 MiB.
+    ///
+    /// # Errors
+    /// When the disk cannot be read, or holds no FAT32 volume.
+    pub fn open(disk: D) -> Result<Self, VolumeError> {
+        let mut boot = [0; BOOT];
+        disk.read_at(&mut boot, 0).map_err(VolumeError::io("read", 0, BOOT))?;
+        let geometry = Geometry::parse(&boot)?;
+        let table = Table::load(&disk, &geometry)?;
+        Ok(Self { disk, geometry, table })
+    }
+
+    /// What a directory holds, in the order on the disk; `/` separates names, the empty path is the root.
+    ///
+    /// # Errors
+    /// When there is no such directory, or it cannot be read.
+    pub fn list(&self, path: &str) -> Result<Vec<Item>, VolumeError> {
+        let (entries, _) = self.directory(path)?.entries();
+        let item = |entry: Entry| {
+            let size = if entry.is_directory { 0 } else { entry.size.into() };
+            Item { name: entry.name, size, is_directory: entry.is_directory }
+        };
+        Ok(entries.into_iter().map(item).collect())
+    }
+
+    /// The content of a file; what it holds is read when asked for.
+    ///
+    /// # Errors
+    /// When there is no such file, or its chain of clusters is too short.
+    pub fn file(&self, path: &str) -> Result<Content<'_, D>, VolumeError> {
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let entry = self.directory(folder)?.find(name);
+        let entry = entry.ok_or_else(|| VolumeError::NotFound { path: path.to_owned() })?;
+        if entry.is_directory {
+            return Err(VolumeError::Kind { path: path.to_owned(), wanted: "file" });
+        }
+        let damaged = |why| VolumeError::Damaged { path: path.to_owned(), why };
+        let clusters = match entry.first {
+            0 => Vec::new(),
+            first => self.table.chain(first).map_err(|broken| damaged(broken.why))?,
+        };
+        if (clusters.len() as u64) * (self.geometry.cluster as u64) < entry.size.into() {
+            return Err(damaged("it has fewer clusters than bytes"));
+        }
+        Ok(Content { volume: self, clusters, len: entry.size.into() })
+    }
+
+    /// All of a file of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// When there is no such file, it is larger, or it cannot be read.
+    pub fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, VolumeError> {
+        let content = self.file(path)?;
+        let len = usize::try_from(content.len).ok().filter(|&len| len <= limit);
+        let why = "it is larger than what is read at once";
+        let mut bytes = vec![0; len.ok_or_else(|| VolumeError::Damaged { path: path.to_owned(), why })?];
+        content.read_at(&mut bytes, 0)?;
+        Ok(bytes)
+    }
+
+    /// Bytes that are free, in whole clusters.
+    #[must_use]
+    pub fn free(&self) -> u64 {
+        u64::from(self.table.free()) * self.geometry.cluster as u64
+    }
+
+    /// Bytes that a file of `len` bytes takes: whole clusters.
+    #[must_use]
+    pub fn whole(&self, len: u64) -> u64 {
+        len.next_multiple_of(self.geometry.cluster as u64)
+    }
+
+    pub(super) fn directory(&self, path: &str) -> Result<Directory, VolumeError> {
+        let mut at = self.load(self.geometry.root, "/")?;
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            let entry = at.find(name).ok_or_else(|| VolumeError::NotFound { path: path.to_owned() })?;
+            if !entry.is_directory {
+                return Err(VolumeError::Kind { path: path.to_owned(), wanted: "directory" });
+            }
+            at = self.load(entry.first, path)?;
+        }
+        Ok(at)
+    }
+
+    /// The directory that begins with cluster `first`; `path` is for messages.
+    pub(super) fn load(&self, first: u32, path: &str) -> Result<Directory, VolumeError> {
+        let damaged = |why| VolumeError::Damaged { path: path.to_owned(), why };
+        let clusters = self.table.chain(first).map_err(|broken| damaged(broken.why))?;
+        let cluster = self.geometry.cluster;
+        if clusters.len() * cluster > MAX_SLOTS * SLOT {
+            return Err(damaged("it has more than 65536 entries"));
+        }
+        let mut bytes = vec![0; clusters.len() * cluster];
+        for (&number, bytes) in clusters.iter().zip(bytes.chunks_mut(cluster)) {
+            self.read_cluster(number, 0, bytes)?;
+        }
+        Ok(Directory::new(clusters, bytes))
+    }
+
+    fn read_cluster(&self, number: u32, offset: usize, bytes: &mut [u8]) -> Result<(), VolumeError> {
+        let (at, len) = (self.geometry.cluster_at(number) + offset as u64, bytes.len());
+        self.disk.read_at(bytes, at).map_err(VolumeError::io("read", at, len))
+    }
+}
+
+impl<D: Disk> Content<'_, D> {
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Reads all of `bytes` at `offset` of the file.
+    ///
+    /// # Errors
+    /// When they end behind the file, or cannot be read.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), VolumeError> {
+        let cluster = self.volume.geometry.cluster;
+        let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= self.len);
+        let (Some(_), Ok(mut at)) = (end, usize::try_from(offset)) else {
+            return Err(VolumeError::io("read", offset, bytes.len())(io::ErrorKind::UnexpectedEof.into()));
+        };
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (here, left) = rest.split_at_mut(rest.len().min(cluster - at % cluster));
+            self.volume.read_cluster(self.clusters[at / cluster], at % cluster, here)?;
+            at += here.len();
+            rest = left;
+        }
+        Ok(())
+    }
+}
