@@ -10,6 +10,7 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod kmod;
+pub mod label;
 pub mod ldcache;
 pub mod pe;
 pub mod qcow2;

@@ -18,6 +18,14 @@ pub enum SourceError {
         /// What is there instead.
         found: &'static str,
     },
+    /// Not exactly one disk with the label.
+    #[error("expected one disk with a file system labelled {label:?}, found {found}")]
+    Labels {
+        /// The label.
+        label: String,
+        /// What is there instead.
+        found: String,
+    },
     /// A folder or tar without a repository in it.
     #[error("{}: expected a release repository, found no metadata/ in it", path.display())]
     NoRepository {
@@ -102,6 +110,7 @@ impl SourceError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::Address(_) => "name an http or https URL, a folder or a bundle file",
+            Self::Labels { .. } => "is the stick plugged in? Labels of FAT and ISO 9660 file systems are looked at",
             Self::NoSource { .. } => "is the stick mounted, and the name right?",
             Self::NoRepository { .. } => {
                 "name the folder that `berth release --repo` wrote, or the file of `berth release --bundle`"

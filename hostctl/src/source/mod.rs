@@ -1,9 +1,10 @@
-//! Where releases come from: a web server, a folder (a mounted stick) or a bundle file. Nothing that a source says is
+//! Where releases come from: a web server, a folder, a bundle file, or either of these on a stick. Nothing that a source says is
 //! believed; [`crate::trust`] decides.
 
 mod bundle;
 mod error;
 mod folder;
+mod stick;
 
 pub use error::SourceError;
 
@@ -20,6 +21,7 @@ use std::{
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
+use stick::Stick;
 
 /// How a source is reached.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Source {
     name: String,
     kind: Kind,
     read: AtomicU64,
+    /// What it lies on is mounted as long as it is read from.
+    _stick: Option<Stick>,
 }
 
 #[derive(Debug)]
@@ -54,13 +58,19 @@ enum Kind {
 }
 
 impl Source {
-    /// The source that a user or a configuration names: an `http:`, `https:` or `file:` URL, a folder, or a bundle file.
+    /// The source that a user or a configuration names: an `http:`, `https:` or `file:` URL, a folder, or a bundle file; or
+    /// `disk:LABEL[/PATH]`, a folder or bundle file on the disk whose file system has that label.
     /// Of a folder or bundle the table of contents is read; a server is not asked yet.
     ///
     /// # Errors
     /// A text that is none of these, nothing at that place, a folder without `metadata/`, a file that is no bundle.
     pub fn parse(text: &str, manners: &Manners) -> Result<Self, SourceError> {
-        let named = |kind| Ok(Self { name: text.to_owned(), kind, read: AtomicU64::new(0) });
+        if let Some((label, path)) = stick::split(text) {
+            let stick = Stick::mount(label)?;
+            let kind = Self::local(&stick.path(path))?;
+            return Ok(Self { name: text.to_owned(), kind, read: AtomicU64::new(0), _stick: Some(stick) });
+        }
+        let named = |kind| Ok(Self { name: text.to_owned(), kind, read: AtomicU64::new(0), _stick: None });
         if text.contains("://") {
             let base: Url = text.parse()?;
             if base.scheme() == Scheme::File {

@@ -3,7 +3,6 @@
 pub mod apply;
 pub mod docker;
 pub mod error;
-pub mod label;
 pub mod sources;
 
 pub use apply::{apply, containers};

@@ -1,9 +1,6 @@
 //! Where a host.toml may be, in order of precedence.
 
-use super::{
-    Candidate,
-    label::{self, Labelled},
-};
+use super::Candidate;
 use crate::{
     block::{self, Disk},
     console,
@@ -11,6 +8,7 @@ use crate::{
     modules::Loader,
 };
 use berth_contract::{disk::PartitionRole, host_config::MAX_SIZE, paths};
+use berth_formats::label::{self, Labelled};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::{
     fs::{self, File},

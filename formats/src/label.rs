@@ -1,4 +1,4 @@
-//! Labels of the two file systems that a configuration disk may have.
+//! Labels of the two file systems that sticks and discs have.
 
 use std::{fs::File, io, os::unix::fs::FileExt};
 
