@@ -4,6 +4,7 @@
 pub mod cpio;
 pub mod data;
 pub mod deb;
+pub mod delta;
 mod elf;
 pub mod erofs;
 pub mod ext4;

@@ -3,12 +3,12 @@
 use super::{
     BLOCK, BadSuperblock, Dirent, Superblock, Xattrs, directory,
     format::{
-        CHUNK_BITS_MASK, CHUNK_INDEXES, DIRECTORY, DataLayout, EXTENDED_INODE, NULL_ADDR, RawInode, SLOT, SUPER_AREA,
-        SUPER_OFFSET, SYMLINK, TYPE_MASK, decode_device, u32_at,
+        CHUNK_BITS_MASK, CHUNK_INDEXES, DIRECTORY, DataLayout, EXTENDED_INODE, NULL_ADDR, REGULAR, RawInode, SLOT,
+        SUPER_AREA, SUPER_OFFSET, SYMLINK, TYPE_MASK, decode_device, u32_at,
     },
     xattr,
 };
-use std::{collections::BTreeSet, fs::File, io, os::unix::fs::FileExt};
+use std::{collections::BTreeSet, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
 /// Nothing beyond Linux's PATH_MAX can be opened; an image with longer paths could make a walk endless.
 const PATH_MAX: usize = 4096;
@@ -214,6 +214,36 @@ impl Image {
                 Ok((place, (1 << bits) - inside))
             }
         }
+    }
+
+    /// The bytes of the image that are blocks of an inode's content and of nothing else: whole blocks, in the order of the
+    /// content, what lies side by side in one range. A tail behind the inode is not among them.
+    ///
+    /// # Errors
+    /// When they lie outside of the image, or it cannot be read.
+    pub fn extents(&self, node: &Node) -> Result<Vec<Range<u64>>, ReadError> {
+        let raw = &node.raw;
+        let len = match raw.layout {
+            _ if !matches!(raw.mode & TYPE_MASK, REGULAR | DIRECTORY | SYMLINK) => 0,
+            DataLayout::FlatInline => raw.size.saturating_sub(1) / BLOCK * BLOCK,
+            DataLayout::FlatPlain | DataLayout::ChunkBased => raw.size,
+        };
+        let (mut extents, mut at): (Vec<Range<u64>>, u64) = (Vec::new(), 0);
+        while at < len {
+            let (place, run) = self.map(node, at)?;
+            let run = run.min(len - at);
+            if let Some(start) = place {
+                let end = run.checked_next_multiple_of(BLOCK).and_then(|run| start.checked_add(run));
+                let end = end.filter(|end| *end <= self.len());
+                let end = end.ok_or_else(|| node.damaged("content lies outside of the image"))?;
+                match extents.last_mut() {
+                    Some(last) if last.end == start => last.end = end,
+                    _ => extents.push(start..end),
+                }
+            }
+            at += run;
+        }
+        Ok(extents)
     }
 
     /// The names in a directory, without `.` and `..`.

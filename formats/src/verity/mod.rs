@@ -15,6 +15,7 @@ mod table;
 mod tree;
 mod verify;
 
+pub use blocks::digests;
 pub use file_digest::file_digest;
 pub use stream::{TreeWriter, block_digests};
 pub use superblock::{BadSuperblock, Level, Superblock};

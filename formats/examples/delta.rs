@@ -1,0 +1,39 @@
+//! Deltas by hand, for ci/bench.
+
+use berth_formats::{
+    delta::{chunks, cuts, index::Index},
+    erofs::read::Image,
+};
+use std::{env, error::Error, fs, fs::File, io::Write, os::unix::fs::FileExt};
+
+const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX | unchunk CHUNKS INDEX IMAGE";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["chunks", image, chunks, index, level, blocks, prefix] => {
+            let file = File::open(image)?;
+            let cuts = cuts::of(&Image::open(file.try_clone()?, 0)?)?;
+            let (level, chunk_blocks, prefix_blocks) = (level.parse()?, blocks.parse()?, prefix.parse()?);
+            let settings = chunks::Settings { level, chunk_blocks, prefix_blocks };
+            let made = chunks::write(&file, file.metadata()?.len(), &cuts, settings, &mut File::create(chunks)?)?;
+            Ok(fs::write(index, made.to_bytes())?)
+        }
+        ["unchunk", chunks, index, image] => {
+            let (chunks, index) = (File::open(chunks)?, Index::parse(&fs::read(index)?)?);
+            let mut image = File::options().create(true).truncate(true).read(true).write(true).open(image)?;
+            for chunk in index.chunks() {
+                let prefix = index.prefix_of(chunk);
+                let mut before = vec![0; usize::try_from(prefix.end - prefix.start)?];
+                image.read_exact_at(&mut before, prefix.start)?;
+                let mut compressed = vec![0; usize::try_from(chunk.compressed)?];
+                chunks.read_exact_at(&mut compressed, chunk.offset)?;
+                let mut out = vec![0; usize::try_from(chunk.len())?];
+                chunks::decode(&before, &compressed, &mut out)?;
+                image.write_all(&out)?;
+            }
+            Ok(())
+        }
+        _ => Err(USAGE.into()),
+    }
+}

@@ -1,0 +1,214 @@
+//! An image in chunks, each a zstd frame (RFC 8878) that refers to the image's bytes in front of it.
+//!
+//! A frame alone would cost a third more than one stream over the image. So each is compressed with the preceding bytes
+//! of the image as raw prefix (`zstd --patch-from`): whoever makes the image from its first to its last block has them.
+
+use super::{
+    BLOCK, BLOCK_LEN,
+    index::{Index, MAX_CHUNK_BLOCKS, MAX_PREFIX_BLOCKS, Mark},
+};
+use crate::{verity, workers};
+use berth_contract::digest::Sha256;
+use sha2::Digest;
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Write},
+    ops::Range,
+    os::unix::fs::FileExt,
+    sync::{Mutex, PoisonError},
+};
+use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, get_error_name};
+
+/// How an image is cut and compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// zstd level, 1 to 22.
+    pub level: i32,
+    /// Most blocks of a chunk, 1 to [`MAX_CHUNK_BLOCKS`].
+    pub chunk_blocks: u32,
+    /// Blocks of the prefix, at most [`MAX_PREFIX_BLOCKS`].
+    pub prefix_blocks: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { level: 19, chunk_blocks: 64, prefix_blocks: 1024 }
+    }
+}
+
+/// Why chunks cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// The image cannot be read.
+    #[error("cannot read the image's {len} bytes at {offset}")]
+    Image {
+        /// Where in the image.
+        offset: u64,
+        /// How much.
+        len: usize,
+        /// What the system says.
+        #[source]
+        cause: io::Error,
+    },
+    /// An image that is empty, or no whole number of blocks.
+    #[error("image of {len} bytes: expected one or more blocks of 4096 bytes")]
+    Size {
+        /// Its length.
+        len: u64,
+    },
+    /// The chunks file cannot be written.
+    #[error("cannot write the chunks file")]
+    Output(#[source] io::Error),
+    /// zstd refuses.
+    #[error("chunk of {len} bytes: zstd: {what}")]
+    Zstd {
+        /// Bytes of the image in it.
+        len: usize,
+        /// What zstd says.
+        what: &'static str,
+    },
+    /// Decoded to something shorter.
+    #[error("chunk: expected {wanted} bytes, found {found}")]
+    Length {
+        /// What the index says.
+        wanted: usize,
+        /// What came out.
+        found: usize,
+    },
+}
+
+/// Decodes a chunk into `out`, which is as long as the index says. `prefix` are the image's bytes of [`Index::prefix_of`].
+/// Takes some 200 KB of memory, whatever the frame says. `compressed` should have been compared with its digest.
+///
+/// # Errors
+/// When the chunk is damaged, or not as long as it has to be.
+pub fn decode(prefix: &[u8], compressed: &[u8], out: &mut [u8]) -> Result<(), ChunkError> {
+    let wanted = out.len();
+    let failed = |code| ChunkError::Zstd { len: wanted, what: get_error_name(code) };
+    let mut context = DCtx::create();
+    context.ref_prefix(prefix).map_err(failed)?;
+    let found = context.decompress(out, compressed).map_err(failed)?;
+    if found == wanted { Ok(()) } else { Err(ChunkError::Length { wanted, found }) }
+}
+
+/// Cuts the first `image_len` bytes of `image` at `cuts` (blocks at which files begin, ascending: `cuts::of`) and where a
+/// chunk would get too long, and writes the chunks file. With a thread for each CPU, at level 19 of some 50 MB each; the
+/// result does not depend on their number.
+///
+/// # Errors
+/// When the image cannot be read, or `out` not written.
+pub fn write(
+    image: &File,
+    image_len: u64,
+    cuts: &[u64],
+    settings: Settings,
+    out: &mut (impl Write + Send),
+) -> Result<Index, ChunkError> {
+    if image_len == 0 || !image_len.is_multiple_of(BLOCK) {
+        return Err(ChunkError::Size { len: image_len });
+    }
+    let settings = Settings {
+        chunk_blocks: settings.chunk_blocks.clamp(1, MAX_CHUNK_BLOCKS),
+        prefix_blocks: settings.prefix_blocks.min(MAX_PREFIX_BLOCKS),
+        ..settings
+    };
+    let pieces = pieces(image_len / BLOCK, cuts, settings.chunk_blocks.into());
+    let queue = Mutex::new(Queue { out, waiting: BTreeMap::new(), chunks: Vec::new(), marks: Vec::new() });
+    workers::each(pieces.len(), workers::per_cpu(), Vec::new, |buffer, number| {
+        let made = chunk(image, &pieces[number], settings, buffer)?;
+        queue.lock().unwrap_or_else(PoisonError::into_inner).put(number, made).map_err(ChunkError::Output)
+    })?;
+    let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
+    queue.out.flush().map_err(ChunkError::Output)?;
+    Ok(Index::new(settings.prefix_blocks, queue.chunks, queue.marks))
+}
+
+/// Ranges of blocks, none longer than `most`. A run between two cuts is divided only if it is longer than that.
+fn pieces(blocks: u64, cuts: &[u64], most: u64) -> Vec<Range<u64>> {
+    let mut pieces: Vec<Range<u64>> = Vec::new();
+    let ends = cuts.iter().copied().filter(|cut| (1..blocks).contains(cut)).chain([blocks]);
+    let mut start = 0;
+    for end in ends {
+        if end <= start {
+            continue;
+        }
+        match pieces.last_mut() {
+            // Small files together, as long as they fit.
+            Some(last) if end - last.start <= most => last.end = end,
+            _ => {
+                pieces.extend((start..end).step_by(usize::try_from(most).unwrap_or(1)).map(|at| at..end.min(at + most)))
+            }
+        }
+        start = end;
+    }
+    pieces
+}
+
+/// A chunk that is ready.
+struct Made {
+    compressed: Vec<u8>,
+    marks: Vec<Mark>,
+}
+
+/// Chunks come as they are ready, and go out in order.
+struct Queue<'a, W> {
+    out: &'a mut W,
+    waiting: BTreeMap<usize, Made>,
+    chunks: Vec<(u32, Sha256, u32)>,
+    marks: Vec<Mark>,
+}
+
+impl<W: Write> Queue<'_, W> {
+    fn put(&mut self, number: usize, made: Made) -> io::Result<()> {
+        self.waiting.insert(number, made);
+        while let Some(Made { compressed, marks }) = self.waiting.remove(&self.chunks.len()) {
+            self.out.write_all(&compressed)?;
+            let number = |len| u32::try_from(len).map_err(io::Error::other);
+            let digest = Sha256(sha2::Sha256::digest(&compressed).into());
+            self.chunks.push((number(compressed.len())?, digest, number(marks.len())?));
+            self.marks.extend(marks);
+        }
+        Ok(())
+    }
+}
+
+fn chunk(image: &File, piece: &Range<u64>, settings: Settings, buffer: &mut Vec<u8>) -> Result<Made, ChunkError> {
+    let from = piece.start.saturating_sub(settings.prefix_blocks.into());
+    let (offset, len) = (from * BLOCK, usize::try_from((piece.end - from) * BLOCK).unwrap_or(usize::MAX));
+    buffer.resize(len, 0);
+    image.read_exact_at(buffer, offset).map_err(|cause| ChunkError::Image { offset, len, cause })?;
+    let (prefix, content) = buffer.split_at(usize::try_from((piece.start - from) * BLOCK).unwrap_or(len));
+    let mut digests = vec![0; content.len() / BLOCK_LEN * 32];
+    verity::digests(content, &mut digests);
+    let marks = digests.as_chunks().0.iter().map(Mark::of).collect();
+    let compressed = compress(prefix, content, settings.level);
+    let failed = |code| ChunkError::Zstd { len: content.len(), what: get_error_name(code) };
+    Ok(Made { compressed: compressed.map_err(failed)?, marks })
+}
+
+/// One frame with its content's size, and without a checksum.
+fn compress(prefix: &[u8], content: &[u8], level: i32) -> Result<Vec<u8>, ErrorCode> {
+    let mut context = CCtx::create();
+    context.set_parameter(CParameter::CompressionLevel(level))?;
+    context.set_parameter(CParameter::ChecksumFlag(false))?;
+    context.ref_prefix(prefix)?;
+    let mut out = Vec::with_capacity(zstd::zstd_safe::compress_bound(content.len()));
+    context.compress2(&mut out, content)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_keep_to_cuts_and_never_grow_too_long() {
+        let all = |cuts: &[u64], most| pieces(20, cuts, most).iter().map(|p| (p.start, p.end)).collect::<Vec<_>>();
+        assert_eq!(all(&[], 64), [(0, 20)]);
+        assert_eq!(all(&[0, 2, 5, 6, 14, 20, 99], 8), [(0, 6), (6, 14), (14, 20)]);
+        assert_eq!(all(&[3], 8), [(0, 3), (3, 11), (11, 19), (19, 20)]);
+        assert_eq!(all(&[9, 9, 4], 8), [(0, 8), (8, 9), (9, 17), (17, 20)], "cuts out of order do no harm");
+    }
+}

@@ -1,0 +1,271 @@
+//! The block index of an image: what each of its 4 KiB blocks is, and in which piece of the chunks file it can be had.
+//!
+//! All numbers little endian. There is no checksum: a release's targets are signed with length and digest.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | `berthidx` |
+//! | 4 | version, 1 |
+//! | 4 | number of chunks |
+//! | 8 | number of blocks |
+//! | 4 | blocks of the prefix: how far back a chunk may refer |
+//! | 4 | 0 |
+//! | 40 each | chunk: compressed length (4), number of blocks (4), SHA-256 of the compressed bytes (32) |
+//! | 8 each | block: the first 8 bytes of its SHA-256, which without a salt is its leaf in the hash tree |
+//!
+//! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order.
+
+use super::{BLOCK, MAX_IMAGE};
+use berth_contract::digest::Sha256;
+use std::ops::Range;
+
+const MAGIC: [u8; 8] = *b"berthidx";
+const VERSION: u32 = 1;
+const HEADER: usize = 32;
+const CHUNK: usize = 40;
+const MARK: usize = 8;
+
+/// Most blocks that a chunk may have: 1 MiB.
+pub const MAX_CHUNK_BLOCKS: u32 = 256;
+/// Most blocks that the prefix may have: 8 MiB.
+pub const MAX_PREFIX_BLOCKS: u32 = 2048;
+/// What zstd may make of a chunk that cannot be compressed, in bytes.
+pub const MAX_CHUNK_COMPRESSED: u32 = (MAX_CHUNK_BLOCKS * 4096) + (1 << 16);
+
+/// The first 8 bytes of a block's SHA-256. Two blocks with the same mark are nearly always the same: whoever believes it
+/// compares the root of the hash tree afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark(pub [u8; MARK]);
+
+impl Mark {
+    /// Of the block with this digest.
+    #[must_use]
+    pub fn of(digest: &[u8; 32]) -> Self {
+        let mut mark = [0; MARK];
+        mark.copy_from_slice(&digest[..MARK]);
+        Self(mark)
+    }
+}
+
+/// A piece of the image as it lies in the chunks file: one zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk {
+    /// First byte in the chunks file.
+    pub offset: u64,
+    /// Bytes there.
+    pub compressed: u32,
+    /// Their digest.
+    pub sha256: Sha256,
+    /// First block of the image.
+    pub first: u64,
+    /// How many blocks.
+    pub blocks: u32,
+}
+
+impl Chunk {
+    /// The blocks that it has.
+    #[must_use]
+    pub fn range(&self) -> Range<u64> {
+        self.first..self.first + u64::from(self.blocks)
+    }
+
+    /// Bytes of the image in it.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        u64::from(self.blocks) * BLOCK
+    }
+
+    /// Never: a chunk has a block at least.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.blocks == 0
+    }
+}
+
+/// The index.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    prefix_blocks: u32,
+    chunks: Vec<Chunk>,
+    marks: Vec<Mark>,
+}
+
+/// Why bytes are no index.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// The file is shorter or longer than its header says.
+    #[error("block index: expected {wanted} bytes, found {found}")]
+    Length {
+        /// What the header asks for.
+        wanted: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// A field that is not what it has to be.
+    #[error("block index: {field}: expected {wanted}, found {found}")]
+    Field {
+        /// Which.
+        field: &'static str,
+        /// What it has to be.
+        wanted: String,
+        /// What stands there.
+        found: u64,
+    },
+    /// A chunk that cannot be.
+    #[error("block index: chunk {number}: {field}: expected 1 to {most}, found {found}")]
+    Chunk {
+        /// Which, counted from 0.
+        number: usize,
+        /// What of it.
+        field: &'static str,
+        /// The largest value.
+        most: u32,
+        /// What stands there.
+        found: u32,
+    },
+}
+
+impl Index {
+    /// Chunks in order: compressed length, digest of the compressed bytes, blocks; and the mark of each block.
+    pub(super) fn new(prefix_blocks: u32, chunks: Vec<(u32, Sha256, u32)>, marks: Vec<Mark>) -> Self {
+        let (mut offset, mut first) = (0, 0);
+        let place = |(compressed, sha256, blocks)| {
+            let chunk = Chunk { offset, compressed, sha256, first, blocks };
+            offset += u64::from(compressed);
+            first += u64::from(blocks);
+            chunk
+        };
+        let chunks = chunks.into_iter().map(place).collect();
+        Self { prefix_blocks, chunks, marks }
+    }
+
+    /// Bytes of the image.
+    #[must_use]
+    pub fn image_len(&self) -> u64 {
+        self.marks.len() as u64 * BLOCK
+    }
+
+    /// Bytes of the chunks file.
+    #[must_use]
+    pub fn chunks_len(&self) -> u64 {
+        self.chunks.last().map_or(0, |chunk| chunk.offset + u64::from(chunk.compressed))
+    }
+
+    /// How many bytes of the image in front of a chunk must be there to decode it (fewer at the image's beginning).
+    #[must_use]
+    pub fn prefix_len(&self) -> u64 {
+        u64::from(self.prefix_blocks) * BLOCK
+    }
+
+    /// The bytes of the image that a chunk is to be decoded with.
+    #[must_use]
+    pub fn prefix_of(&self, chunk: &Chunk) -> Range<u64> {
+        let start = chunk.first * BLOCK;
+        start.saturating_sub(self.prefix_len())..start
+    }
+
+    /// All chunks, in the order of the image.
+    #[must_use]
+    pub fn chunks(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// The mark of each block, in the order of the image.
+    #[must_use]
+    pub fn marks(&self) -> &[Mark] {
+        &self.marks
+    }
+
+    /// The number of the chunk that has a block.
+    #[must_use]
+    pub fn chunk_of(&self, block: u64) -> Option<usize> {
+        let number = self.chunks.partition_point(|chunk| chunk.range().end <= block);
+        (number < self.chunks.len()).then_some(number)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(HEADER + self.chunks.len() * CHUNK + self.marks.len() * MARK);
+        out.extend(MAGIC);
+        out.extend(VERSION.to_le_bytes());
+        out.extend(u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend((self.marks.len() as u64).to_le_bytes());
+        out.extend(self.prefix_blocks.to_le_bytes());
+        out.extend([0; 4]);
+        for chunk in &self.chunks {
+            out.extend(chunk.compressed.to_le_bytes());
+            out.extend(chunk.blocks.to_le_bytes());
+            out.extend(chunk.sha256.0);
+        }
+        out.extend(self.marks.iter().flat_map(|mark| mark.0));
+        out
+    }
+
+    /// Reads what [`Self::to_bytes`] writes. Takes no more memory than twice the file's length.
+    ///
+    /// # Errors
+    /// When the file is anything else, byte for byte.
+    pub fn parse(bytes: &[u8]) -> Result<Self, IndexError> {
+        let field =
+            |field, wanted: &dyn ToString, found| IndexError::Field { field, wanted: wanted.to_string(), found };
+        let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
+            return Err(IndexError::Length { wanted: HEADER as u64, found: bytes.len() as u64 });
+        };
+        let (magic, version) = (u64_at(header, 0), u32_at(header, 8));
+        let (chunk_count, blocks) = (u32_at(header, 12), u64_at(header, 16));
+        let (prefix_blocks, reserved) = (u32_at(header, 24), u32_at(header, 28));
+        if magic != u64::from_le_bytes(MAGIC) {
+            return Err(field("magic", &"`berthidx`", magic));
+        }
+        if version != VERSION {
+            return Err(field("version", &VERSION, version.into()));
+        }
+        if blocks == 0 || blocks > MAX_IMAGE / BLOCK {
+            return Err(field("blocks", &format!("1 to {}", MAX_IMAGE / BLOCK), blocks));
+        }
+        if u64::from(chunk_count) > blocks {
+            return Err(field("chunks", &format!("at most {blocks}, the number of blocks"), chunk_count.into()));
+        }
+        if prefix_blocks > MAX_PREFIX_BLOCKS {
+            return Err(field("prefix", &format!("at most {MAX_PREFIX_BLOCKS} blocks"), prefix_blocks.into()));
+        }
+        if reserved != 0 {
+            return Err(field("reserved", &0, reserved.into()));
+        }
+        let table = u64::from(chunk_count) * CHUNK as u64;
+        let wanted = HEADER as u64 + table + blocks * MARK as u64;
+        if bytes.len() as u64 != wanted {
+            return Err(IndexError::Length { wanted, found: bytes.len() as u64 });
+        }
+        // As long as the file, so it fits.
+        let (table, marks) = rest.split_at(usize::try_from(table).unwrap_or(rest.len()));
+        let mut chunks = Vec::with_capacity(table.len() / CHUNK);
+        for (number, row) in table.chunks_exact(CHUNK).enumerate() {
+            let (compressed, blocks) = (u32_at(row, 0), u32_at(row, 4));
+            let fields = [("length", MAX_CHUNK_COMPRESSED, compressed), ("blocks", MAX_CHUNK_BLOCKS, blocks)];
+            if let Some((field, most, found)) = fields.into_iter().find(|(_, most, found)| !(1..=*most).contains(found))
+            {
+                return Err(IndexError::Chunk { number, field, most, found });
+            }
+            let mut sha256 = [0; 32];
+            sha256.copy_from_slice(&row[8..]);
+            chunks.push((compressed, Sha256(sha256), blocks));
+        }
+        let covered = chunks.iter().map(|(_, _, blocks)| u64::from(*blocks)).sum();
+        if covered != blocks {
+            return Err(field("blocks of all chunks", &blocks, covered));
+        }
+        let marks = marks.as_chunks::<MARK>().0.iter().map(|mark| Mark(*mark)).collect();
+        Ok(Self::new(prefix_blocks, chunks, marks))
+    }
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
+}
