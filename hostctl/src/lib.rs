@@ -3,5 +3,6 @@
 
 pub mod client;
 pub mod show;
+pub mod slots;
 pub mod source;
 pub mod trust;

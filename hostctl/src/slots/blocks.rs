@@ -1,0 +1,237 @@
+//! The pieces whose blocks neither slot has: what they are, and the new root file system made of them and of the slots.
+
+use super::{
+    block_map::{BlockMap, Matcher, Source},
+    content::each_digest,
+    device::Slots,
+    error::{SlotError, told},
+    remote::{Meter, Metered},
+    sink::Sink,
+};
+use berth_contract::{digest::Sha256, disk::BLOCK};
+use berth_formats::{
+    delta::{
+        chunks::decode,
+        index::{Chunk, Index, MAX_CHUNK_BLOCKS, Mark},
+    },
+    verity::block_digests,
+};
+use sha2::Digest;
+use std::{io::Read, os::unix::fs::FileExt};
+
+/// Largest image that is planned block by block, in bytes: what is noted about it must fit hostctl's memory.
+pub const MAX_IMAGE: u64 = 8 << 30;
+
+const BLOCK_LEN: usize = 4096;
+
+/// What is to be fetched and what is here. Holds 12 bytes for each block of the new image.
+#[derive(Debug)]
+pub(super) struct BlockPlan {
+    index: Index,
+    map: BlockMap,
+    /// For each chunk whether it is fetched.
+    fetched: Vec<bool>,
+    /// Bytes of the index.
+    index_len: u64,
+}
+
+impl BlockPlan {
+    /// Fetches the index `target` of an image of `size` bytes, at most [`MAX_IMAGE`], and looks up its blocks in both slots.
+    pub(super) fn make(target: &str, size: u64, slots: &Slots, remote: &Meter<'_>) -> Result<Self, SlotError> {
+        let refused = |wanted: String, found: String| SlotError::Target { target: target.to_owned(), wanted, found };
+        // Eight bytes a block, and forty for each chunk; chunks of less than 16 blocks on the average make no sense.
+        let limit = size / BLOCK * 8 + (size / BLOCK / 16 + 1024) * 40;
+        let bytes = remote.read_whole(target, limit)?;
+        let index = Index::parse(&bytes).map_err(|error| refused("a block index".to_owned(), told(&error)))?;
+        let index_len = bytes.len() as u64;
+        drop(bytes);
+        if index.image_len() != size {
+            return Err(refused(format!("the index of {size} bytes"), format!("that of {}", index.image_len())));
+        }
+        let blocks = index.marks().len() as u64;
+        let map = {
+            let marks = index.marks();
+            let count = u32::try_from(blocks).unwrap_or(0);
+            let zeros = block_digests(&[0; BLOCK_LEN]);
+            let mut matcher = Matcher::new(count, |block| marks[block as usize].0, &zeros[0]);
+            each_digest(&slots.running, blocks, |position, digest| matcher.running(position, &digest))?;
+            each_digest(&slots.idle, blocks, |position, digest| matcher.idle(position, &digest))?;
+            matcher.finish()
+        };
+        let missing = |chunk: &Chunk| chunk.range().any(|block| map.source(block) == Source::Missing);
+        let fetched = index.chunks().iter().map(missing).collect();
+        Ok(Self { index, map, fetched, index_len })
+    }
+
+    /// Bytes to fetch, those of the index included.
+    pub(super) fn cost(&self) -> u64 {
+        let chunks = self.index.chunks().iter().zip(&self.fetched);
+        self.index_len
+            + chunks.filter(|(_, fetched)| **fetched).map(|(chunk, _)| u64::from(chunk.compressed)).sum::<u64>()
+    }
+
+    /// Makes the root file system; chunks come out of `target`.
+    pub(super) fn write(
+        &self,
+        target: &str,
+        slots: &Slots,
+        remote: &Meter<'_>,
+        sink: &mut Sink<'_>,
+    ) -> Result<(), SlotError> {
+        let mut wire = Wire { plan: self, target, remote, run: None };
+        let mut history = History::new(self.index.prefix_len());
+        let (mut content, mut compressed) = (Vec::new(), Vec::new());
+        for (number, chunk) in self.index.chunks().iter().enumerate() {
+            content.resize(usize::try_from(chunk.len()).unwrap_or(usize::MAX), 0);
+            let here = !self.fetched[number] && self.gather(chunk, slots, &mut content);
+            let mut digests = if here { block_digests(&content) } else { Vec::new() };
+            // A sector that went bad, or a tree that lies: what is fetched instead is one chunk.
+            if !self.is_right(chunk, &digests) {
+                wire.read(number, chunk, &mut compressed)?;
+                let decoded = decode(history.last(), &compressed, &mut content);
+                decoded.map_err(|error| wire.refused(number, "a chunk", told(&error)))?;
+                digests = block_digests(&content);
+                if !self.is_right(chunk, &digests) {
+                    return Err(wire.refused(number, "the blocks of the index", "others".to_owned()));
+                }
+            }
+            sink.put(&content, &digests)?;
+            history.push(&content);
+        }
+        Ok(())
+    }
+
+    /// Whether digests are those of the chunk's blocks.
+    fn is_right(&self, chunk: &Chunk, digests: &[[u8; 32]]) -> bool {
+        let from = usize::try_from(chunk.first).unwrap_or(usize::MAX);
+        let marks = self.index.marks().iter().skip(from).take(chunk.blocks as usize).copied();
+        marks.eq(digests.iter().map(Mark::of))
+    }
+
+    /// Reads the chunk's blocks out of the slots, neighbours at once. False where one cannot be read.
+    fn gather(&self, chunk: &Chunk, slots: &Slots, content: &mut [u8]) -> bool {
+        let mut sources = chunk.range().map(|block| self.map.source(block)).peekable();
+        let mut rest = content;
+        while let Some(first) = sources.next() {
+            let mut blocks = 1;
+            while sources.next_if(|next| *next == first.after(blocks)).is_some() {
+                blocks += 1;
+            }
+            let (run, behind) = std::mem::take(&mut rest).split_at_mut(blocks as usize * BLOCK_LEN);
+            rest = behind;
+            let (slot, position) = match first {
+                Source::Zeros => {
+                    run.fill(0);
+                    continue;
+                }
+                Source::Running(position) => (&slots.running, position),
+                Source::Idle(position) => (&slots.idle, position),
+                Source::Missing => return false,
+            };
+            if slot.data.file.read_exact_at(run, position * BLOCK).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+impl Source {
+    /// Where the block `blocks` further on is, if it lies behind this one.
+    fn after(self, blocks: u32) -> Self {
+        match self {
+            Self::Running(position) => Self::Running(position + u64::from(blocks)),
+            Self::Idle(position) => Self::Idle(position + u64::from(blocks)),
+            other => other,
+        }
+    }
+}
+
+/// Chunks as they come: those that lie beside each other by one request.
+struct Wire<'a> {
+    plan: &'a BlockPlan,
+    target: &'a str,
+    remote: &'a Meter<'a>,
+    /// Number of the chunk that comes next, and where it comes from.
+    run: Option<(usize, Metered<'a>)>,
+}
+
+impl<'a> Wire<'a> {
+    /// The compressed bytes of a chunk, compared with their digest. What is wrong is asked for once more, alone.
+    fn read(&mut self, number: usize, chunk: &Chunk, compressed: &mut Vec<u8>) -> Result<(), SlotError> {
+        compressed.resize(chunk.compressed as usize, 0);
+        let planned = self.plan.fetched[number];
+        if planned {
+            let mut reader = match self.run.take() {
+                Some((next, reader)) if next == number => reader,
+                _ => self.open(chunk, self.planned_from(number))?,
+            };
+            if reader.read_exact(compressed).is_ok() {
+                self.run = Some((number + 1, reader));
+                if digest(compressed) == chunk.sha256 {
+                    return Ok(());
+                }
+                self.run = None;
+            }
+        }
+        let broken = |cause| SlotError::Stream { target: self.target.to_owned(), cause };
+        self.open(chunk, chunk.compressed.into())?.read_exact(compressed).map_err(broken)?;
+        match digest(compressed) {
+            found if found == chunk.sha256 => Ok(()),
+            found => Err(SlotError::Digest {
+                target: self.target.to_owned(),
+                part: format!("chunk {number}"),
+                wanted: chunk.sha256,
+                found,
+            }),
+        }
+    }
+
+    fn open(&self, chunk: &Chunk, len: u64) -> Result<Metered<'a>, SlotError> {
+        Ok(self.remote.open(self.target, chunk.offset, Some(len))?)
+    }
+
+    /// Bytes of the chunks that are fetched and follow each other from `number` on.
+    fn planned_from(&self, number: usize) -> u64 {
+        let chunks = self.plan.index.chunks().iter().zip(&self.plan.fetched).skip(number);
+        chunks.take_while(|(_, fetched)| **fetched).map(|(chunk, _)| u64::from(chunk.compressed)).sum()
+    }
+
+    fn refused(&self, number: usize, wanted: &str, found: String) -> SlotError {
+        SlotError::Target { target: self.target.to_owned(), wanted: format!("{wanted} at chunk {number}"), found }
+    }
+}
+
+fn digest(bytes: &[u8]) -> Sha256 {
+    Sha256(sha2::Sha256::digest(bytes).into())
+}
+
+/// Bytes that are kept beyond what is needed, so that they are not moved for each chunk.
+const SLACK: usize = 2 << 20;
+/// Most bytes of a chunk.
+const MAX_CHUNK: usize = MAX_CHUNK_BLOCKS as usize * BLOCK_LEN;
+
+/// The last bytes of the image so far.
+struct History {
+    bytes: Vec<u8>,
+    kept: usize,
+}
+
+impl History {
+    fn new(kept: u64) -> Self {
+        // An index says at most 8 MiB.
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        Self { bytes: Vec::with_capacity(kept + SLACK + MAX_CHUNK), kept }
+    }
+
+    fn last(&self) -> &[u8] {
+        &self.bytes[self.bytes.len().saturating_sub(self.kept)..]
+    }
+
+    fn push(&mut self, content: &[u8]) {
+        if self.bytes.len() + content.len() > self.kept + SLACK {
+            self.bytes.drain(..self.bytes.len().saturating_sub(self.kept));
+        }
+        self.bytes.extend_from_slice(content);
+    }
+}

@@ -1,0 +1,99 @@
+//! What a slot holds: its hash tree says so, and the digests of its blocks can be had without hashing them.
+
+use super::{
+    device::{Device, SlotDevices},
+    error::SlotError,
+};
+use berth_contract::{
+    digest::{RootHash, Sha256},
+    disk::BLOCK,
+};
+use berth_formats::verity::{Superblock, TOP_BLOCK_OFFSET, block_digests, root_hash_of};
+use std::os::unix::fs::FileExt;
+
+/// What a slot's hash tree says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Content {
+    /// Root hash of the tree.
+    pub root_hash: RootHash,
+    /// Bytes of the root file system.
+    pub size: u64,
+    superblock: Superblock,
+}
+
+/// Bytes that are read at once.
+const PIECE: usize = 512 << 10;
+const BLOCK_LEN: usize = 4096;
+const DIGEST: usize = 32;
+
+impl Content {
+    pub(super) fn read(slot: &SlotDevices) -> Result<Option<Self>, SlotError> {
+        let mut head = [0; 512];
+        if slot.verity.size < 512 {
+            return Ok(None);
+        }
+        slot.verity.file.read_exact_at(&mut head, 0).map_err(slot.verity.failed("read"))?;
+        let Ok(superblock) = Superblock::parse(&head) else { return Ok(None) };
+        // Hostile numbers: no tree for this partition has more blocks than it, and only then the levels are counted.
+        if superblock.data_size() > slot.data.size || superblock.tree_size() > slot.verity.size {
+            return Ok(None);
+        }
+        let (device, offset) =
+            if superblock.data_blocks == 1 { (&slot.data, 0) } else { (&slot.verity, TOP_BLOCK_OFFSET) };
+        let mut top = [0; BLOCK_LEN];
+        device.file.read_exact_at(&mut top, offset).map_err(device.failed("read"))?;
+        Ok(Some(Self { root_hash: root_hash_of(&superblock, &top), size: superblock.data_size(), superblock }))
+    }
+}
+
+/// Calls `each` with position and digest of the slot's blocks, from the first on: out of the hash tree where there is one,
+/// else by hashing the partition's first `blocks` blocks. What the tree says is to be checked when a block is used.
+///
+/// # Errors
+/// When the hash tree cannot be read. Data that cannot be read is left out: nothing can be taken from it.
+pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(u64, Sha256)) -> Result<(), SlotError> {
+    let content = slot.content()?;
+    let superblock = content.map(|content| content.superblock).filter(|superblock| superblock.salt.is_empty());
+    let leaves = superblock.and_then(|superblock| Some((superblock.data_blocks, *superblock.levels().first()?)));
+    let mut buffer = vec![0; PIECE];
+    match leaves {
+        Some((blocks, leaves)) => {
+            let mut position = 0;
+            for offset in (0..leaves.blocks * BLOCK).step_by(PIECE) {
+                let piece = piece(&mut buffer, leaves.blocks * BLOCK - offset);
+                slot.verity.file.read_exact_at(piece, leaves.offset + offset).map_err(slot.verity.failed("read"))?;
+                for digest in piece.as_chunks::<DIGEST>().0 {
+                    if position < blocks {
+                        each(position, Sha256(*digest));
+                    }
+                    position += 1;
+                }
+            }
+        }
+        None => {
+            let size = blocks.min(slot.data.size / BLOCK) * BLOCK;
+            for offset in (0..size).step_by(PIECE) {
+                let piece = piece(&mut buffer, size - offset);
+                if slot.data.file.read_exact_at(piece, offset).is_ok() {
+                    let digests = (offset / BLOCK..).zip(block_digests(piece));
+                    digests.for_each(|(position, digest)| each(position, Sha256(digest)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The part of a buffer that `left` bytes fill.
+fn piece(buffer: &mut [u8], left: u64) -> &mut [u8] {
+    let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
+    &mut buffer[..len]
+}
+
+impl Device {
+    /// Takes the tree away, so that nobody takes what is being written for a version.
+    pub(super) fn erase_superblock(&self) -> Result<(), SlotError> {
+        self.write_at(&[0; BLOCK_LEN], 0)?;
+        self.sync()
+    }
+}

@@ -1,0 +1,109 @@
+//! The new unified kernel image, of the parts that the running one has and of those that are fetched.
+
+use super::{
+    error::SlotError,
+    remote::{Meter, Remote, RemoteError},
+};
+use berth_contract::{digest::Sha256, release::UkiRecord};
+use berth_formats::pe;
+use sha2::Digest;
+use std::{collections::BTreeSet, io::Read, ops::Range};
+
+/// Largest unified kernel image that is made, in bytes: it is held in memory beside the running one.
+pub const MAX_SIZE: u64 = 24 << 20;
+
+/// A unified kernel image, and what it took.
+#[derive(Debug)]
+pub struct Uki {
+    /// The file, its digest compared with the record's.
+    pub bytes: Vec<u8>,
+    /// Bytes that were fetched for it.
+    pub fetched: u64,
+}
+
+/// Bytes to fetch for it, where `running` is the running one.
+#[must_use]
+pub fn cost(record: &UkiRecord, running: &[u8]) -> u64 {
+    let bounds = bounds(running);
+    record
+        .parts
+        .iter()
+        .filter(|part| find(running, &bounds, part.size, &part.sha256).is_none())
+        .map(|part| part.size)
+        .sum()
+}
+
+/// Makes the new unified kernel image; `target` is its name in the release. Parts come by range requests where the server
+/// knows them, else all of it is fetched.
+///
+/// # Errors
+/// When the record's parts do not cover it, it is larger than [`MAX_SIZE`], cannot be fetched, or is not what was signed.
+pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn Remote) -> Result<Uki, SlotError> {
+    let meter = Meter::new(remote);
+    if record.size > MAX_SIZE {
+        let (wanted, found) = (format!("at most {MAX_SIZE} bytes"), record.size.to_string());
+        return Err(SlotError::Record { field: "uki.size", wanted, found });
+    }
+    let bytes = match parts(record, target, running, &meter) {
+        // Whatever is wrong with the parts need not be wrong with the whole.
+        Err(SlotError::Remote(RemoteError::NoRanges { .. }) | SlotError::Digest { .. } | SlotError::Stream { .. }) => {
+            meter.read_whole(target, MAX_SIZE)?
+        }
+        other => other?,
+    };
+    check(target, "the file", &bytes, &record.sha256)?;
+    Ok(Uki { bytes, fetched: meter.fetched() })
+}
+
+fn parts(record: &UkiRecord, target: &str, running: &[u8], meter: &Meter<'_>) -> Result<Vec<u8>, SlotError> {
+    let bounds = bounds(running);
+    let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0));
+    for part in &record.parts {
+        let at = bytes.len() as u64;
+        if part.offset != at || part.size > record.size - at {
+            let found = format!("{} bytes at {}", part.size, part.offset);
+            return Err(SlotError::Record { field: "uki.parts", wanted: format!("the bytes from {at} on"), found });
+        }
+        match find(running, &bounds, part.size, &part.sha256) {
+            Some(range) => bytes.extend_from_slice(&running[range]),
+            None => {
+                let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
+                let mut wire = meter.open(target, part.offset, Some(part.size))?;
+                let from = bytes.len();
+                bytes.resize(from + usize::try_from(part.size).unwrap_or(0), 0);
+                wire.read_exact(&mut bytes[from..]).map_err(broken)?;
+                check(target, &format!("bytes from {from} on"), &bytes[from..], &part.sha256)?;
+            }
+        }
+    }
+    if bytes.len() as u64 != record.size {
+        let (wanted, found) = (format!("{} bytes in all", record.size), bytes.len().to_string());
+        return Err(SlotError::Record { field: "uki.parts", wanted, found });
+    }
+    Ok(bytes)
+}
+
+fn check(target: &str, part: &str, bytes: &[u8], wanted: &Sha256) -> Result<(), SlotError> {
+    match Sha256(sha2::Sha256::digest(bytes).into()) {
+        found if found == *wanted => Ok(()),
+        found => Err(SlotError::Digest { target: target.to_owned(), part: part.to_owned(), wanted: *wanted, found }),
+    }
+}
+
+/// Where sections and their contents begin and end. What is no PE image has nothing to offer.
+fn bounds(image: &[u8]) -> BTreeSet<usize> {
+    let mut bounds = BTreeSet::from([0, image.len()]);
+    for section in pe::sections(image).unwrap_or_default() {
+        bounds.extend([section.raw.start, section.raw.end, section.raw.start + section.content(image).len()]);
+    }
+    bounds
+}
+
+/// Where between two bounds `size` bytes with this digest lie.
+fn find(image: &[u8], bounds: &BTreeSet<usize>, size: u64, sha256: &Sha256) -> Option<Range<usize>> {
+    let size = usize::try_from(size).ok()?;
+    let ends_well = |start: &usize| start.checked_add(size).is_some_and(|end| bounds.contains(&end));
+    let mut starts = bounds.iter().copied().filter(ends_well);
+    let start = starts.find(|start| Sha256(sha2::Sha256::digest(&image[*start..start + size]).into()) == *sha256)?;
+    Some(start..start + size)
+}

@@ -1,0 +1,175 @@
+//! Disks that rot and servers that lie: another way, or no version at all.
+
+use super::kit::{BLOCK, Chance, Disk, Folder, Lie, name, new_image, old_image, release_version};
+use berth_contract::{release::Target, update::Way};
+use hostctl::slots::{SlotError, Survey, Upgrade};
+use std::fs;
+use tempfile::TempDir;
+
+/// A disk whose old version runs, and the bytes of its slot B.
+pub(crate) fn old_disk(new: &[u8]) -> (Disk, Vec<u8>) {
+    let disk = Disk::new(&old_image(), new.len());
+    let before = fs::read(disk.path("b")).unwrap();
+    (disk, before)
+}
+
+#[test]
+fn a_running_slot_with_a_flipped_bit_costs_a_chunk() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let remote = Folder::new(folder.path());
+    let (disk, _) = old_disk(&new);
+    let whole = disk.bring(&record, &remote).0.unwrap().fetched;
+
+    let (disk, before) = old_disk(&new);
+    let mut bytes = old_image();
+    bytes[300 * BLOCK + 17] ^= 4;
+    disk.overwrite("a", 0, &bytes);
+    let (brought, fell_back) = disk.bring(&record, &remote);
+    let brought = brought.unwrap();
+    assert_eq!((brought.way, fell_back), (Way::Blocks, vec![]));
+    let more = brought.fetched - whole;
+    assert!(more > 0 && more < 16 * BLOCK as u64, "{more}");
+    disk.judge(&new, &record, &before);
+}
+
+#[test]
+fn a_lying_server_is_asked_again_and_then_left() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    type Reasons<'a> = &'a [(Way, &'a str)];
+    let cases: [(Folder, Way, Reasons); 6] = [
+        (Folder { flipped: Some((".chunks", 100, Lie::Once)), ..Folder::new(folder.path()) }, Way::Blocks, &[]),
+        (
+            Folder { flipped: Some((".chunks", 100, Lie::Always)), ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "chunk 0: expected ")],
+        ),
+        (
+            Folder { broken: Some((".chunks", 100)), ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "root.chunks: cannot read it to its end")],
+        ),
+        (
+            Folder { no_ranges: true, ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "the server does not send parts of files")],
+        ),
+        // A survey without an index knows one way; the other is tried, and told of, only where the first has failed.
+        (
+            Folder { flipped: Some((".index", 100, Lie::Always)), ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "digest")],
+        ),
+        (
+            Folder { hidden: vec![".chunks"], ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "not among the signed targets")],
+        ),
+    ];
+    for (remote, way, reasons) in cases {
+        let (disk, before) = old_disk(&new);
+        let (brought, fell_back) = disk.bring(&record, &remote);
+        assert_eq!(brought.unwrap().way, way, "{fell_back:?}");
+        assert_eq!(fell_back.len(), reasons.len(), "{fell_back:?}");
+        for ((found, why), (wanted, part)) in fell_back.iter().zip(reasons) {
+            assert!(found == wanted && why.contains(part), "{found} {why}");
+        }
+        disk.judge(&new, &record, &before);
+    }
+}
+
+#[test]
+fn where_no_way_leads_there_the_slot_is_no_version_and_all_reasons_are_told() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let stream = fs::read(folder.path().join(name(&record, Target::Root))).unwrap();
+    let other = TempDir::new().unwrap();
+    let index = name(&record, Target::Index);
+    fs::copy(folder.path().join(&index), other.path().join(&index)).unwrap();
+    let longer = [&new[..], &[1; BLOCK]].concat();
+    let mut else_image = new.clone();
+    else_image[7 * BLOCK] ^= 1;
+    let mut trailing = zstd::encode_all(&new[..BLOCK], 3).unwrap();
+    trailing.extend(&stream);
+    let wide = {
+        let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();
+        encoder.window_log(27).unwrap();
+        std::io::Write::write_all(&mut encoder, &new).unwrap();
+        encoder.finish().unwrap()
+    };
+    let size = new.len();
+    for (content, why) in [
+        (stream[..stream.len() - 1000].to_vec(), "cannot read it to its end".to_owned()),
+        (stream[..0].to_vec(), "incomplete frame".to_owned()),
+        (Chance(5).blocks(100), "cannot read it to its end".to_owned()),
+        (zstd::encode_all(&longer[..], 3).unwrap(), format!("more than the {size} bytes of the image")),
+        (zstd::encode_all(&new[BLOCK..], 3).unwrap(), format!("found {} bytes", size - BLOCK)),
+        (zstd::encode_all(&else_image[..], 3).unwrap(), format!("expected root hash {}", record.root.root_hash)),
+        // Only one frame is a target: what follows is nobody's.
+        (trailing, format!("found {BLOCK} bytes")),
+        (wide, "Frame requires too much memory".to_owned()),
+    ] {
+        fs::write(other.path().join(name(&record, Target::Root)), content).unwrap();
+        let (disk, before) = old_disk(&new);
+        disk.fill(&old_image());
+        let (brought, fell_back) = disk.bring(&record, &Folder::new(other.path()));
+        let error = brought.unwrap_err();
+        assert!(error.to_string().contains(&why), "{why}: {error}");
+        let SlotError::AllFailed { reasons } = &error else { panic!("{error}") };
+        assert_eq!(reasons.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Way::Blocks, Way::Full]);
+        assert_eq!(fell_back, reasons[..1]);
+        assert!(error.hint().is_some());
+        assert!(disk.is_no_version(), "{why}");
+        // And from there a good server makes it whole.
+        assert!(disk.bring(&record, &Folder::new(folder.path())).0.is_ok());
+        disk.judge(&new, &record, &before);
+    }
+}
+
+#[test]
+fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
+    let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let full = name(&record, Target::Root);
+    let mut changed = new.clone();
+    changed[9 * BLOCK] ^= 1;
+    for (image, why) in [
+        (&new[BLOCK..], format!("expected the index of {} bytes", new.len())),
+        (&changed, format!("expected root hash {}", record.root.root_hash)),
+    ] {
+        release_version(image, other.path(), "2");
+        fs::copy(folder.path().join(&full), other.path().join(&full)).unwrap();
+        let (disk, before) = old_disk(&new);
+        let remote = Folder::new(other.path());
+        let slots = disk.slots();
+        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+        let mut told = Vec::new();
+        let brought =
+            upgrade.bring(upgrade.ways(Survey::EachWay).unwrap(), &mut |event| told.push(format!("{event:?}")));
+        assert_eq!(brought.unwrap().way, Way::Full);
+        assert!(told.iter().any(|event| event.contains("FellBack") && event.contains(&why)), "{why}");
+        drop(slots);
+        disk.judge(&new, &record, &before);
+    }
+}
+
+#[test]
+fn a_slot_that_does_not_keep_what_it_has_is_no_version() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let (disk, before) = old_disk(&new);
+    disk.fill(&new);
+    disk.overwrite("b", 77 * BLOCK + 5, b"rot");
+    let (brought, fell_back) = disk.bring(&record, &Folder::new(folder.path()));
+    let brought = brought.unwrap();
+    assert_eq!((brought.way, brought.written), (Way::Blocks, BLOCK as u64));
+    assert_eq!(fell_back[0].0, Way::Present);
+    assert!(fell_back[0].1.contains("block 77 at byte 315392"), "{}", fell_back[0].1);
+    disk.judge(&new, &record, &before);
+}

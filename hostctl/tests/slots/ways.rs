@@ -1,0 +1,136 @@
+//! Each way from each state.
+
+use super::faults::old_disk;
+use super::kit::{BLOCK, Chance, Disk, Folder, SPARE, name, new_image, old_image, release_version};
+use berth_contract::{release::Target, update::Way};
+use hostctl::slots::{Survey, Upgrade};
+use std::{
+    cell::Cell,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+use tempfile::TempDir;
+
+const NO_FULL: &str = ".zst";
+
+type Prepare = fn(&Disk);
+
+/// What slot B holds before.
+fn states() -> [(&'static str, Prepare); 7] {
+    [
+        ("empty", |_| {}),
+        ("an older version", |disk| disk.fill(&old_image()[..600 * BLOCK])),
+        ("the version that runs", |disk| disk.fill(&old_image())),
+        ("half of the new one, the rest old", |disk| {
+            disk.overwrite("b", 0, &old_image());
+            disk.overwrite("b", 0, &new_image()[..520 * BLOCK]);
+        }),
+        ("garbage", |disk| {
+            disk.overwrite("b", 0, &Chance(99).blocks(1200));
+            disk.overwrite("b-verity", 0, &Chance(98).blocks(9));
+        }),
+        ("a tree that lies", |disk| {
+            disk.fill(&new_image()[BLOCK..]);
+            disk.overwrite("b", 3 * BLOCK, &Chance(97).blocks(200));
+        }),
+        ("a superblock that promises more than fits", |disk| {
+            disk.fill(&old_image());
+            disk.overwrite("b-verity", 72, &[0xff; 7]);
+        }),
+    ]
+}
+
+#[test]
+fn each_way_leads_there_from_each_state_and_writes_what_differs() {
+    let folder = TempDir::new().unwrap();
+    let (old, new) = (old_image(), new_image());
+    let record = release_version(&new, folder.path(), "2");
+    for (way, hidden) in [(Way::Blocks, NO_FULL), (Way::Full, ".index")] {
+        for (state, prepare) in states() {
+            let disk = Disk::new(&old, new.len());
+            prepare(&disk);
+            let (before, differing) = (fs::read(disk.path("b")).unwrap(), disk.differing(&new));
+            let remote = Folder { hidden: vec![hidden], ..Folder::new(folder.path()) };
+            let (brought, fell_back) = disk.bring(&record, &remote);
+            let brought = brought.unwrap();
+            assert_eq!((brought.way, fell_back), (way, vec![]), "{state}");
+            disk.judge(&new, &record, &before);
+            assert_eq!(brought.written, differing, "{way} over {state}");
+            assert!(fs::read(disk.path("a")).unwrap()[..old.len()] == old, "the running slot was written");
+            // Once more: it is there.
+            let (again, _) = disk.bring(&record, &remote);
+            let again = again.unwrap();
+            assert_eq!((again.way, again.fetched, again.written), (Way::Present, 0, 0));
+        }
+    }
+}
+
+#[test]
+fn blocks_fetches_what_neither_slot_has() {
+    let folder = TempDir::new().unwrap();
+    let (old, new) = (old_image(), new_image());
+    let record = release_version(&new, folder.path(), "2");
+    let disk = Disk::new(&old, new.len());
+    let remote = Folder::new(folder.path());
+    let slots = disk.slots();
+    let ways = Upgrade { record: &record, slots: &slots, remote: &remote }.ways(Survey::EachWay).unwrap();
+    let [(Way::Blocks, blocks), (Way::Full, full)] = ways.costs[..] else { panic!("{:?}", ways.costs) };
+    assert_eq!(full, fs::metadata(folder.path().join(name(&record, Target::Root))).unwrap().len());
+    // 55 of 1120 blocks are new, in chunks of 16.
+    assert!(blocks < full / 4, "{blocks} of {full}");
+    drop((ways, slots));
+    let (brought, _) = disk.bring(&record, &remote);
+    assert_eq!(
+        brought.unwrap().fetched,
+        blocks - fs::metadata(folder.path().join(name(&record, Target::Index))).unwrap().len()
+    );
+    disk.judge(&new, &record, &vec![0; new.len() + 2 * SPARE]);
+}
+
+#[test]
+fn an_interrupted_run_is_taken_up_where_it_was_left() {
+    let folder = TempDir::new().unwrap();
+    let new = Chance(21).blocks(2048);
+    let record = release_version(&new, folder.path(), "2");
+    for (first, hidden) in [(Way::Blocks, vec![]), (Way::Full, vec![".index"])] {
+        let (disk, before) = old_disk(&new);
+        disk.fill(&old_image());
+        // Nothing in common: all of it is to be fetched. The server goes away again and again, the last run is stopped.
+        let whole = {
+            let slots = disk.slots();
+            let remote = Folder { hidden: hidden.clone(), ..Folder::new(folder.path()) };
+            Upgrade { record: &record, slots: &slots, remote: &remote }.ways(Survey::EachWay).unwrap().costs[0].1
+        };
+        let mut fetched = 0;
+        for _ in 0..3 {
+            let dies_after = Cell::new(whole / 4);
+            let remote = Folder { dies_after, hidden: hidden.clone(), ..Folder::new(folder.path()) };
+            let before = disk.differing(&new);
+            assert!(disk.bring(&record, &remote).0.is_err());
+            assert!(disk.is_no_version());
+            // A stream begins anew each time; what is there is not written again.
+            assert!(disk.differing(&new) < before || first == Way::Full, "{first}");
+            fetched = whole / 4;
+        }
+        let remote = Folder { hidden, ..Folder::new(folder.path()) };
+        let stopped = catch_unwind(AssertUnwindSafe(|| {
+            let slots = disk.slots();
+            let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+            let mut left = if first == Way::Full { 8 } else { 20 };
+            upgrade.bring(upgrade.ways(Survey::Cheapest).unwrap(), &mut |_| {
+                left -= 1;
+                assert!(left > 0, "stopped by the test");
+            })
+        }));
+        assert!(stopped.is_err());
+        assert!(disk.is_no_version());
+
+        let differing = disk.differing(&new);
+        assert!(differing < new.len() as u64 * 3 / 4, "{differing}");
+        let brought = disk.bring(&record, &Folder::new(folder.path())).0.unwrap();
+        assert_eq!(brought.way, Way::Blocks);
+        assert!(fetched > 0 && brought.fetched < whole * 3 / 4, "{} of {whole}", brought.fetched);
+        assert_eq!(brought.written, differing);
+        disk.judge(&new, &record, &before);
+    }
+}
