@@ -247,6 +247,8 @@ pub enum UpgradeEvent {
         fetched: u64,
         /// Bytes written to the slot's data partition.
         written: u64,
+        /// Most memory that hostctl has held, in bytes.
+        peak_memory: u64,
         /// Whether the boot entry is there (not after `--stage`).
         entry: bool,
     },

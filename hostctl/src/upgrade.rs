@@ -1,0 +1,220 @@
+//! The upgrade on one page: from a source to a version in the idle slot, and the boot entry that makes it the next one.
+//!
+//! The order is the promise. Nothing is written before everything that can be refused has been; the idle slot's old entry goes before its
+//! slot does; the new entry comes when the slot has been read back, and is the commit.
+
+use crate::{
+    entries::{Entries, Quarantine, Running},
+    health,
+    machine::Machine,
+    slots::{Remote, RemoteError, Slots, Survey, Upgrade, Ways, partition, uki},
+    source::{Manners, Source},
+    trust::{Choice, Clock, Repository, Trust, Wish, check_store, choose, plan},
+};
+use anyhow::{Context, Result, bail};
+use berth_contract::{
+    disk::PartitionRole,
+    engine::StoreFormat,
+    paths::{QUARANTINE, RUN, TRUST_ROOT, TRUSTED_METADATA},
+    release::{ReleaseRecord, STABLE, Target},
+    update::{UpgradeEvent, Way},
+    version::OsVersion,
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io::Read,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// URL, folder or bundle; the one of the configuration without.
+    pub source: Option<String>,
+    /// How far to go.
+    pub until: Until,
+    /// A version that is taken whatever speaks against it but id, architecture, channel and the engine's data.
+    pub named: Option<OsVersion>,
+    /// A store format that the running engine cannot read, and that is all right.
+    pub store: Option<StoreFormat>,
+    /// Seconds since 1970 by the host's clock.
+    pub now: u64,
+}
+
+/// How far to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Until {
+    /// To the answer whether there is something newer.
+    Check,
+    /// To the plan.
+    DryRun,
+    /// To the slot, written and verified.
+    Stage,
+    /// To the boot entry.
+    Entry,
+}
+
+/// Brings the newest version, or the one that is asked for, and tells about it.
+///
+/// # Errors
+/// When there is nothing that may be taken, no way to it, or no room for it. The running version boots as before.
+pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
+    let machine = Machine::read()?;
+    let _alone = alone()?;
+    let update = machine.update();
+    let text = order.source.clone().or(update.source).context("no source: name one, or set `[update] source` in host.toml")?;
+    let manners = Manners { extra_ca: update.ca, ..Manners::default() };
+    let source = Arc::new(Source::parse(&text, &manners)?);
+
+    // 1. Nothing that could be needed to go back may change while the running version is on trial.
+    let running =
+        Running { id: machine.image.id.clone(), version: machine.image.version.clone(), root_hash: machine.report.root_hash };
+    let esp = partition(&machine.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
+    let current_uki = {
+        let entries = Entries::open(&esp)?;
+        if order.until > Until::DryRun {
+            entries.blessed(&running)?;
+        }
+        entries.running_uki(&running)?
+    };
+
+    // 2. Who says so, and which version.
+    let root = fs::read(TRUST_ROOT).with_context(|| {
+        format!("this image trusts nobody's releases: {TRUST_ROOT} is not there (`[update] trust` of its recipe)")
+    })?;
+    let clock = Clock { host: order.now, epoch: machine.epoch };
+    let repository = Trust { root: &root, keep: Path::new(TRUSTED_METADATA), clock }.open(&source)?;
+    let quarantine = Quarantine::load(Path::new(QUARANTINE))?;
+    let wish = Wish {
+        running: &machine.image,
+        channel: update.channel.as_deref().unwrap_or(STABLE),
+        quarantine: quarantine.list(),
+        named: order.named.as_ref(),
+    };
+    let release = match choose(&wish, repository.releases()) {
+        Choice::Current => {
+            say(UpgradeEvent::Current { version: running.version });
+            return Ok(());
+        }
+        Choice::Refused(refusal) => return Err(refusal.into()),
+        Choice::Newer(release) => release,
+    };
+    let record = repository.record(release)?;
+    check_store(&machine.image, &record, order.store.as_ref())?;
+    say(UpgradeEvent::Available { from: running.version.clone(), to: record.version.clone() });
+    if order.until == Until::Check {
+        return Ok(());
+    }
+
+    // 3. Whether there is room, and what the ways cost.
+    let slots = Slots::find(&machine.report, Path::new("/sys"), Path::new("/dev"))?;
+    let remote = Signed(&repository);
+    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+    let survey = if order.until == Until::DryRun { Survey::EachWay } else { Survey::Cheapest };
+    let ways = upgrade.ways(survey)?;
+    Entries::open(&esp)?.check_room(&running, record.uki.size)?;
+    let uki_cost = uki::cost(&record.uki, &current_uki);
+    say(UpgradeEvent::Plan(Box::new(plan::plan(&machine.image, &record, slots.idle.slot, ways.costs.clone(), uki_cost))));
+    if order.until == Until::DryRun {
+        return Ok(());
+    }
+    bring(&Journey { order, running: &running, esp: &esp, record: &record, upgrade, current_uki: &current_uki, source: &source }, ways, say)
+}
+
+/// Everything that is known when nothing has been written yet.
+struct Journey<'a> {
+    order: &'a Order,
+    running: &'a Running,
+    esp: &'a Path,
+    record: &'a ReleaseRecord,
+    upgrade: Upgrade<'a>,
+    current_uki: &'a [u8],
+    source: &'a Source,
+}
+
+/// From here on things are written.
+fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
+    let Journey { order, running, esp, record, upgrade, current_uki, source } = journey;
+    // 4. What boots the idle slot goes before the slot does; an image that was staged for this very version may stay.
+    let present = ways.costs.first().is_some_and(|(way, _)| *way == Way::Present);
+    let staged = {
+        let mut entries = Entries::open(esp)?;
+        entries.clear_idle(running, present.then_some((&record.id, &record.version)))?;
+        present && entries.staged_digest(&record.id, &record.version)? == Some(record.uki.sha256)
+    };
+
+    // 5. The slot, made durable and read back.
+    let brought = upgrade.bring(ways, say)?;
+
+    // 6. The unified kernel image, beside the entries.
+    say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: 0, total: record.uki.size });
+    if !staged {
+        let target = Target::Uki.name(&record.id, &record.version, &record.arch);
+        let made = uki::assemble(&record.uki, &target, current_uki, upgrade.remote)?;
+        Entries::open(esp)?.stage(&record.id, &record.version, &made.bytes)?;
+    }
+    say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: record.uki.size, total: record.uki.size });
+
+    // 7. The commit. What works now is to work then.
+    if order.until == Until::Entry {
+        health::baseline::take(&running.version, &record.version, source.host())?;
+        Entries::open(esp)?.commit(&record.id, &record.version, running)?;
+    }
+    say(UpgradeEvent::Done {
+        version: record.version.clone(),
+        slot: upgrade.slots.idle.slot,
+        way: brought.way,
+        fetched: source.received(),
+        written: brought.written,
+        peak_memory: peak_memory(),
+        entry: order.until == Until::Entry,
+    });
+    Ok(())
+}
+
+/// One upgrade or rollback at a time.
+///
+/// # Errors
+/// When another one is under way.
+pub fn alone() -> Result<File> {
+    let path = PathBuf::from(RUN).join("upgrade.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another upgrade or rollback is under way"),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+/// Most memory that this process has held, in bytes.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}
+
+/// The targets of a repository, as the slots ask for them.
+struct Signed<'a>(&'a Repository);
+
+impl Signed<'_> {
+    fn failed(target: &str, error: crate::trust::TrustError) -> RemoteError {
+        let target = target.to_owned();
+        if error.is_no_ranges() { RemoteError::NoRanges { target } } else { RemoteError::Failed { target, cause: error.into() } }
+    }
+}
+
+impl Remote for Signed<'_> {
+    fn len(&self, target: &str) -> Option<u64> {
+        self.0.target(target).map(|info| info.length)
+    }
+
+    fn read_whole(&self, target: &str, limit: u64) -> Result<Vec<u8>, RemoteError> {
+        self.0.read_whole(target, limit).map_err(|error| Self::failed(target, error))
+    }
+
+    fn open(&self, target: &str, start: u64, len: Option<u64>) -> Result<Box<dyn Read + '_>, RemoteError> {
+        let opened = self.0.open(target, start, len).map_err(|error| Self::failed(target, error))?;
+        Ok(Box::new(opened))
+    }
+}
