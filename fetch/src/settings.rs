@@ -20,6 +20,13 @@ pub struct Pace {
     pub window: Duration,
 }
 
+impl Default for Pace {
+    /// 1 KiB/s over 30 s.
+    fn default() -> Self {
+        Self { floor: 1024, window: Duration::from_secs(30) }
+    }
+}
+
 /// Everything that is not the store.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -67,7 +74,6 @@ impl Settings {
     /// The defaults: 20 s to connect, 1 KiB/s over 30 s, 4 downloads at a time.
     #[must_use]
     pub fn new(network: Network, ca_bundle: Option<PathBuf>) -> Self {
-        let pace = Pace { floor: 1024, window: Duration::from_secs(30) };
-        Self { network, connect: Duration::from_secs(20), pace, threads: 4, ca_bundle, extra_ca: None }
+        Self { network, connect: Duration::from_secs(20), pace: Pace::default(), threads: 4, ca_bundle, extra_ca: None }
     }
 }

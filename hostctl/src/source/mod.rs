@@ -11,7 +11,7 @@ pub use error::SourceError;
 use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
-    settings::{Network, Patience, Settings},
+    settings::{Network, Pace, Patience, Settings},
     url::{Scheme, Url},
 };
 use bundle::Bundle;
@@ -32,11 +32,13 @@ pub struct Manners {
     pub extra_ca: Option<String>,
     /// How long a server is waited for.
     pub patience: Patience,
+    /// The slowest transfer that counts as progress.
+    pub pace: Pace,
 }
 
 impl Default for Manners {
     fn default() -> Self {
-        Self { ca_bundle: roots::bundle(None), extra_ca: None, patience: Patience::default() }
+        Self { ca_bundle: roots::bundle(None), extra_ca: None, patience: Patience::default(), pace: Pace::default() }
     }
 }
 
@@ -78,6 +80,7 @@ impl Source {
             }
             let mut settings = Settings::new(Network::Online, manners.ca_bundle.clone());
             settings.extra_ca.clone_from(&manners.extra_ca);
+            settings.pace = manners.pace;
             return named(Kind::Web { base, server: Box::new(Ranges::new(settings, manners.patience)) });
         }
         Self::local(Path::new(text)).and_then(named)

@@ -3,6 +3,7 @@
 
 use berth_contract::digest::Sha256;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::Digest as _;
 use std::{
     fs::{self, File},
@@ -22,11 +23,11 @@ struct Kept {
     /// Digest of the image's root.json. Roots that follow another are none of ours.
     origin: Sha256,
     /// `root.json`
-    root: String,
+    root: Value,
     /// `timestamp.json`
-    timestamp: String,
+    timestamp: Value,
     /// `snapshot.json`
-    snapshot: String,
+    snapshot: Value,
 }
 
 #[derive(Debug)]
@@ -49,25 +50,26 @@ impl Keep {
     }
 
     /// The newest root metadata that follows the image's own.
-    pub(super) fn root(&self) -> Option<&[u8]> {
+    pub(super) fn root(&self) -> Option<Vec<u8>> {
         let kept = self.kept.as_ref().filter(|kept| kept.origin == self.origin)?;
-        let root: Signed<Root> = serde_json::from_str(&kept.root).ok()?;
+        let bytes = serde_json::to_vec(&kept.root).ok()?;
+        let root: Signed<Root> = serde_json::from_slice(&bytes).ok()?;
         root.signed.verify_role(&root).ok()?;
-        Some(kept.root.as_bytes())
+        Some(bytes)
     }
 
     /// Lays out what tough wants to find. It takes none of it that the keys of today have not signed.
     pub(super) fn seed(&self, folder: &Path) -> io::Result<()> {
         let Some(kept) = &self.kept else { return Ok(()) };
-        fs::write(folder.join("timestamp.json"), &kept.timestamp)?;
-        fs::write(folder.join("snapshot.json"), &kept.snapshot)
+        fs::write(folder.join("timestamp.json"), kept.timestamp.to_string())?;
+        fs::write(folder.join("snapshot.json"), kept.snapshot.to_string())
     }
 
     /// Keeps what tough has left in `folder`.
     pub(super) fn write(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
         let read = |name: &str| {
             let path = folder.join(name);
-            fs::read_to_string(&path).map_err(|error| (path, error))
+            fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|error| (path, error))
         };
         let new = Kept {
             origin: self.origin,

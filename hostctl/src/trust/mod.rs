@@ -69,7 +69,7 @@ impl Trust<'_> {
         let transport = SourceTransport::new(Arc::clone(source));
         let scratch = tempfile::tempdir().map_err(|source| TrustError::Scratch { source })?;
         keep.seed(scratch.path()).map_err(|source| TrustError::Scratch { source })?;
-        let root = keep.root().unwrap_or(self.root).to_owned();
+        let root = keep.root().unwrap_or_else(|| self.root.to_owned());
         let base = |folder| {
             Url::parse(&format!("{}:/{folder}/", transport::SCHEME)).map_err(|_| TrustError::Other("no URL".to_owned()))
         };
