@@ -100,12 +100,18 @@ impl PartialOrd for OsVersion {
 
 impl Ord for OsVersion {
     fn cmp(&self, other: &Self) -> Ordering {
-        compare(self.0.as_bytes(), other.0.as_bytes()).then_with(|| self.0.cmp(&other.0))
+        compare(&self.0, &other.0).then_with(|| self.0.cmp(&other.0))
     }
 }
 
-/// UAPI.10, "Version Format Specification", the numbered steps of its comparison algorithm.
-fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
+/// The order of any two texts as versions (UAPI.10, "Version Format Specification"); different texts can be equal.
+#[must_use]
+pub fn compare(a: &str, b: &str) -> Ordering {
+    compare_bytes(a.as_bytes(), b.as_bytes())
+}
+
+/// The numbered steps of the specification's algorithm.
+fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
     let known = |c: u8| c.is_ascii_alphanumeric() || b"-.~^".contains(&c);
     loop {
         // 1. Skip what has no meaning.
@@ -204,8 +210,8 @@ mod tests {
                 assert_eq!(va.cmp(&vb), i.cmp(&j), "{a} against {b}");
             }
         }
-        assert_eq!(compare(b"2026.011", b"2026.11"), Ordering::Equal);
-        assert_eq!(compare(b"2026.9.0", b"2026.11.0"), Ordering::Less);
+        assert_eq!(compare("2026.011", "2026.11"), Ordering::Equal);
+        assert_eq!(compare("2026.9.0", "2026.11.0"), Ordering::Less);
     }
 
     #[test]

@@ -291,6 +291,12 @@ fn files_have_the_old_name_or_the_new_one() {
     let long = format!("{}.efi", "x".repeat(150));
     ours(&path, &[OLD[0], (&long, 3000)]);
     survive("move a spread one", &path, &[&long, "z.efi"], |editor| editor.rename(ENTRIES, &long, "z.efi"));
+    // There is room before the old name: not taken, for then the old one would pass for the new.
+    Editor::open(OpenOptions::new().read(true).write(true).open(&path).unwrap())
+        .unwrap()
+        .remove(ENTRIES, OLD[0].0)
+        .unwrap();
+    survive("move, not forward", &path, &[&long, "z.efi"], |editor| editor.rename(ENTRIES, &long, "z.efi"));
 }
 
 /// The sequence of an upgrade: each step has a state before and after, so the whole has.

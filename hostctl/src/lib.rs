@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod client;
+pub mod entries;
 pub mod show;
 pub mod slots;
 pub mod source;

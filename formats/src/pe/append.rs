@@ -30,7 +30,7 @@ const CHECK_SUM: usize = 64;
 /// # Errors
 /// When the stub is no PE32+ image with room for the sections, a name is too long or taken, or a content cannot be read.
 pub fn append_sections(stub: &[u8], sections: &[(&str, Data)]) -> Result<Vec<u8>, PeError> {
-    let layout = layout(stub)?;
+    let layout = layout(stub, stub.len() as u64)?;
     let u32_in = |at: usize| u32_at(stub, layout.optional + at);
     let end = headers_end(&layout, u32_in(SIZE_OF_HEADERS), sections.len())?;
     let end = layout.sections.iter().map(|it| it.raw.end).max().unwrap_or(0).max(end);

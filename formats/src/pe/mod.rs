@@ -110,14 +110,24 @@ struct Layout {
 /// # Errors
 /// When it is not a PE32+ image, or any part of it lies outside the file.
 pub fn sections(image: &[u8]) -> Result<Vec<Section>, PeError> {
-    layout(image).map(|layout| layout.sections)
+    sections_of_head(image, image.len() as u64)
 }
 
-fn layout(image: &[u8]) -> Result<Layout, PeError> {
-    let within = |what, start: usize, len: usize| {
+/// The sections of an image of `len` bytes that begins with `head`, which holds all its headers.
+///
+/// # Errors
+/// When it is not a PE32+ image, its headers end behind `head`, or a section lies outside the file.
+pub fn sections_of_head(head: &[u8], len: u64) -> Result<Vec<Section>, PeError> {
+    layout(head, len).map(|layout| layout.sections)
+}
+
+fn layout(image: &[u8], file_len: u64) -> Result<Layout, PeError> {
+    let ends_in = |available: u64, what, start: usize, len: usize| {
         let end = start as u64 + len as u64;
-        if end > image.len() as u64 { Err(PeError::Short { what, end, len: image.len() }) } else { Ok(()) }
+        let len = usize::try_from(available).unwrap_or(usize::MAX);
+        if end > available { Err(PeError::Short { what, end, len }) } else { Ok(()) }
     };
+    let within = |what, start, len| ends_in(image.len() as u64, what, start, len);
     let expect = |field, found: u64, wanted: u64, text| {
         if found == wanted { Ok(()) } else { Err(PeError::Field { field, wanted: text, found }) }
     };
@@ -143,7 +153,7 @@ fn layout(image: &[u8]) -> Result<Layout, PeError> {
         let name = header[..8].split(|&byte| byte == 0).next().unwrap_or_default();
         let size = usize::try_from(u32_at(header, 16)).unwrap_or(usize::MAX);
         let start = if size == 0 { 0 } else { usize::try_from(u32_at(header, 20)).unwrap_or(usize::MAX) };
-        within("a section", start, size)?;
+        ends_in(file_len, "a section", start, size)?;
         sections.push(Section {
             name: String::from_utf8_lossy(name).into_owned(),
             vma: u32_at(header, 12),

@@ -1,0 +1,328 @@
+//! Boot entries through every change, on an ESP in a file.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod tiny_efi;
+
+use berth_contract::{
+    digest::{RootHash, Sha256},
+    disk::Slot,
+    engine::StoreFormat,
+    entry::BootCounter,
+    update::{EntryState, Quarantined},
+    version::OsVersion,
+};
+use berth_formats::{data::Data, fat, range::Range};
+use hostctl::entries::{
+    Blessing, Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, next, report, show,
+};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+const SIZE: u64 = 34 << 20;
+
+/// The root hash of a version.
+fn hash(version: &str) -> RootHash {
+    RootHash(Sha256([version.bytes().fold(0, |sum, byte| sum ^ byte); 32]))
+}
+
+fn uki(version: &str) -> Vec<u8> {
+    tiny_efi::version("a", version, &hash(version).to_string())
+}
+
+/// An ESP with these files in /EFI/Linux; versions are one character each.
+struct Esp {
+    _dir: tempfile::TempDir,
+    path: PathBuf,
+}
+
+impl Esp {
+    fn new(files: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("esp");
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        file.set_len(SIZE).unwrap();
+        let of = |name: &&str| match name.strip_prefix("a_") {
+            Some(rest) => (format!("EFI/Linux/{name}"), Data::from(uki(&rest[..1]))),
+            None => (format!("EFI/Linux/{name}"), Data::from(b"not a program".to_vec())),
+        };
+        fat::write(&Range::new(&file, 0, SIZE), "ESP", 1, 0, &files.iter().map(of).collect::<BTreeMap<_, _>>())
+            .unwrap();
+        Self { _dir: dir, path }
+    }
+
+    fn open(&self) -> Entries {
+        Entries::open(&self.path).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        Entries::look(&self.path).unwrap().into_iter().map(|found| found.file).collect()
+    }
+
+    fn next(&self) -> String {
+        next(&Entries::look(&self.path).unwrap()).unwrap().file.clone()
+    }
+
+    /// What the boot loader does.
+    fn boot(&self) -> String {
+        let file = self.next();
+        if let Ok(mut entry) = file.parse::<berth_contract::entry::BootEntry>()
+            && let Some(BootCounter { left, done }) = entry.counter
+        {
+            entry.counter = Some(BootCounter { left: left.saturating_sub(1), done: done + 1 });
+            let device = File::options().read(true).write(true).open(&self.path).unwrap();
+            fat::Editor::open(device).unwrap().rename("EFI/Linux", &file, &entry.to_string()).unwrap();
+            return entry.to_string();
+        }
+        file
+    }
+}
+
+fn running(version: &str) -> Running {
+    Running { id: "a".parse().unwrap(), version: version.parse().unwrap(), root_hash: hash(version) }
+}
+
+fn other(version: &str) -> Other {
+    Other { root_hash: Some(hash(version)), ..Other::default() }
+}
+
+fn quarantine(dir: &Path) -> Quarantine {
+    Quarantine::load(&dir.join("quarantine.json")).unwrap()
+}
+
+fn upgrade(esp: &Esp, from: &str, to: &str) {
+    let (running, version): (_, OsVersion) = (running(from), to.parse().unwrap());
+    let mut entries = esp.open();
+    entries.check_room(&running, uki(to).len() as u64).unwrap();
+    entries.clear_idle(&running, None).unwrap();
+    entries.stage(&running.id, &version, &uki(to)).unwrap();
+    entries.commit(&running.id, &version, &running).unwrap();
+}
+
+fn rollback(esp: &Esp, from: &str, to: &str) -> Result<(), EntriesError> {
+    let dir = tempfile::tempdir().unwrap();
+    let done = esp.open().rollback(&running(from), Target::Other, &other(to), &quarantine(dir.path()))?;
+    assert_eq!(done.to_string(), format!("a_{to}+3.efi"));
+    Ok(())
+}
+
+fn bless(esp: &Esp, version: &str) -> Blessing {
+    esp.open().bless(&running(version)).unwrap()
+}
+
+#[test]
+fn upgrades_go_back_and_forth_between_the_slots() {
+    let esp = Esp::new(&["a_1.efi", "memtest.efi"]);
+    upgrade(&esp, "1", "2");
+    assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi", "memtest.efi"]);
+    assert_eq!(esp.boot(), "a_2+2-1.efi");
+    let refused = esp.open().clear_idle(&running("2"), None).unwrap_err();
+    assert!(matches!(refused, EntriesError::Unblessed { state: EntryState::Trial(_), .. }) && refused.hint().is_some());
+    assert_eq!((bless(&esp, "2"), bless(&esp, "2")), (Blessing::Given, Blessing::Before));
+    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi", "memtest.efi"]);
+    upgrade(&esp, "2", "3");
+    assert_eq!(esp.names(), ["a_2.efi", "a_3+3.efi", "memtest.efi"]);
+    // It fails, and is not heard of again.
+    let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
+    assert_eq!(tries, ["a_3+2-1.efi", "a_3+1-2.efi", "a_3+0-3.efi", "a_2.efi"]);
+    upgrade(&esp, "2", "4");
+    assert_eq!(esp.names(), ["a_2.efi", "a_4+3.efi", "memtest.efi"]);
+}
+
+#[test]
+fn an_older_version_gets_its_tries_and_the_newer_one_comes_back_if_it_fails_them() {
+    for by_rollback in [true, false] {
+        let esp = Esp::new(if by_rollback { &["a_1.efi", "a_2.efi"] } else { &["a_2.efi"] });
+        if by_rollback {
+            rollback(&esp, "2", "1").unwrap();
+            // Once more changes nothing, and a blessing that comes late does not undo it.
+            rollback(&esp, "2", "1").unwrap();
+            assert_eq!(bless(&esp, "2"), Blessing::SetAside);
+        } else {
+            upgrade(&esp, "2", "1");
+        }
+        assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0.efi"]);
+        let refused = esp.open().clear_idle(&running("2"), None).unwrap_err();
+        assert!(refused.hint().unwrap().contains("hostctl reboot"), "{refused}");
+        let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
+        assert_eq!(tries, ["a_1+2-1.efi", "a_1+1-2.efi", "a_1+0-3.efi", "a_2+0-1.efi"]);
+        assert_eq!(bless(&esp, "2"), Blessing::Given);
+        assert_eq!((esp.names(), esp.boot()), (vec!["a_1+0-3.efi".into(), "a_2.efi".into()], "a_2.efi".into()));
+    }
+}
+
+#[test]
+fn a_rollback_can_be_rolled_back() {
+    let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
+    rollback(&esp, "2", "1").unwrap();
+    assert_eq!(esp.boot(), "a_1+2-1.efi");
+    assert!(matches!(rollback(&esp, "1", "2"), Err(EntriesError::Unblessed { .. })));
+    bless(&esp, "1");
+    assert_eq!(esp.names(), ["a_1.efi", "a_2+0.efi"]);
+    assert_eq!(esp.boot(), "a_1.efi");
+    rollback(&esp, "1", "2").unwrap();
+    assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi"]);
+    assert_eq!(esp.boot(), "a_2+2-1.efi");
+    bless(&esp, "2");
+    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi"]);
+}
+
+#[test]
+fn a_rollback_needs_a_reason_to_believe_in_the_other_version() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut failed = quarantine(dir.path());
+    let go = |esp: &Esp, target: Target<'_>, other: &Other, failed: &Quarantine| {
+        let done = esp.open().rollback(&running("2"), target, other, failed);
+        done.map(|entry| entry.to_string()).map_err(|error| format!("{error} / {}", error.hint().unwrap_or_default()))
+    };
+    let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
+    let before = esp.names();
+    let empty = go(&esp, Target::Other, &Other::default(), &failed).unwrap_err();
+    assert!(empty.starts_with("there is no other version to go to: its slot is empty / the first upgrade"), "{empty}");
+    let gone = go(&esp, Target::Other, &other("7"), &failed).unwrap_err();
+    assert!(gone.contains("an upgrade was interrupted"), "{gone}");
+    let (one, seven) = ("1".parse().unwrap(), "7".parse().unwrap());
+    let named = go(&esp, Target::Named(&seven), &other("1"), &failed).unwrap_err();
+    assert!(named.starts_with("the other slot holds version 1, not 7"), "{named}");
+    let format = |name: &str| Some(StoreFormat(name.into()));
+    let stores = Other { stores: (format("docker-snapshotter"), format("docker-graphdriver")), ..other("1") };
+    let crossed = go(&esp, Target::Other, &stores, &failed).unwrap_err();
+    assert!(
+        crossed.contains("keeps the engine's data as docker-graphdriver") && crossed.contains("hostctl rollback 1")
+    );
+    failed
+        .add(Quarantined {
+            id: "a".parse().unwrap(),
+            version: "1".parse().unwrap(),
+            root_hash: hash("1"),
+            cause: "service dockerd: status 1".into(),
+            tries: 3,
+            at: 0,
+        })
+        .unwrap();
+    let refused = go(&esp, Target::Other, &other("1"), &failed).unwrap_err();
+    assert!(refused.starts_with("version 1 has failed on this host: service dockerd: status 1 / to try"), "{refused}");
+    assert_eq!(esp.names(), before, "what is refused changes nothing");
+    assert_eq!(go(&esp, Target::Named(&one), &stores, &failed).unwrap(), "a_1+3.efi");
+    let staged = Esp::new(&["a_1.staged", "a_2.efi"]);
+    assert!(
+        go(&staged, Target::Other, &other("1"), &quarantine(Path::new("/nonexistent"))).unwrap_err().contains("staged")
+    );
+}
+
+#[test]
+fn failures_are_noted_and_leftovers_go_at_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi", "a_4.staged", "a_5.staged", "x.efi"]);
+    let slots = [
+        SlotContent { slot: Slot::A, root_hash: Some(hash("2")) },
+        SlotContent { slot: Slot::B, root_hash: Some(hash("4")) },
+    ];
+    let settle = || {
+        let mut failed = quarantine(dir.path());
+        esp.open().settle(&running("2"), &slots, &mut failed, 7, |entry| format!("why {}", entry.version)).unwrap()
+    };
+    let settled = settle();
+    assert_eq!(settled.removed, ["a_5.staged"]);
+    assert_eq!(settled.failed.len(), 1);
+    let failed = &quarantine(dir.path());
+    let noted = failed.find(&"a".parse().unwrap(), &"3".parse().unwrap(), hash("3")).unwrap();
+    assert_eq!((noted.cause.as_str(), noted.tries, noted.at), ("why 3", 3, 7));
+    assert_eq!(settle(), hostctl::entries::Settled::default(), "once");
+    assert_eq!(esp.names(), ["a_2.efi", "a_3+0-3.efi", "a_4.staged", "x.efi"]);
+    // What runs is on its last try; the one that waits was put aside.
+    let esp = Esp::new(&["a_1+0-3.efi", "a_2+0.efi"]);
+    let mut failed = quarantine(&dir.path().join("other"));
+    let settled = esp.open().settle(&running("1"), &slots, &mut failed, 7, |_| String::new()).unwrap();
+    assert_eq!(settled, hostctl::entries::Settled::default());
+}
+
+#[test]
+fn both_slots_are_told_with_what_boots_next() {
+    let slots = |other: Option<&str>| {
+        let other = other.map(hash);
+        [SlotContent { slot: Slot::A, root_hash: other }, SlotContent { slot: Slot::B, root_hash: Some(hash("2")) }]
+    };
+    let told = |files: &[&str], other: Option<&str>| {
+        let esp = Esp::new(files);
+        let report = report(&Entries::look(&esp.path).unwrap(), &slots(other), &running("2"), &[]);
+        show(&report).into_iter().map(|(name, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("; ")
+    };
+    for (files, other, wanted) in [
+        (&["a_2.efi"][..], None, "slot a: empty; slot b: 2, blessed, running, boots next"),
+        (&["a_1.efi", "a_2.efi"], Some("1"), "slot a: 1, blessed; slot b: 2, blessed, running, boots next"),
+        (
+            &["a_2.efi", "a_3+3.efi"],
+            Some("3"),
+            "slot a: 3, on trial, 3 tries left, 0 done, boots next; slot b: 2, blessed, running",
+        ),
+        (
+            &["a_1.efi", "a_2+0-3.efi"],
+            Some("1"),
+            "slot a: 1, blessed, boots next; slot b: 2, on trial, 0 tries left, 3 done, running",
+        ),
+        (&["a_2.efi", "a_3+0-3.efi"], Some("3"), "slot a: 3, failed; slot b: 2, blessed, running, boots next"),
+        (
+            &["a_1+3.efi", "a_2+0.efi"],
+            Some("1"),
+            "slot a: 1, on trial, 3 tries left, 0 done, boots next; slot b: 2, set aside, running",
+        ),
+        (&["a_2.efi", "a_3.staged"], Some("3"), "slot a: 3, staged; slot b: 2, blessed, running, boots next"),
+        (
+            &["a_2.efi", "a_9.efi"],
+            Some("3"),
+            "slot a: a version without a boot entry; slot b: 2, blessed, running; boots next: a_9.efi",
+        ),
+    ] {
+        assert_eq!(told(files, other), wanted);
+    }
+}
+
+#[test]
+fn an_upgrade_knows_beforehand_whether_the_esp_has_room() {
+    let esp = Esp::new(&["a_1+0-3.efi", "a_2.efi"]);
+    let entries = esp.open();
+    let free = match entries.check_room(&running("2"), SIZE) {
+        Err(error @ EntriesError::Full { free, .. }) => {
+            assert!(error.to_string().contains(&free.to_string()) && error.hint().is_some());
+            free
+        }
+        other => panic!("{other:?}"),
+    };
+    entries.check_room(&running("2"), free - 512).unwrap();
+    // The old entry's room counts, for it goes before.
+    let before = free - entries.list().unwrap()[0].size;
+    let (version, image) = ("3".parse().unwrap(), vec![0; usize::try_from(free - 512).unwrap()]);
+    let mut entries = esp.open();
+    let full = entries.stage(&running("2").id, &version, &image).unwrap_err();
+    assert!(matches!(full, EntriesError::Full { free, .. } if free == before), "{full}");
+    entries.clear_idle(&running("2"), None).unwrap();
+    entries.stage(&running("2").id, &version, &image).unwrap();
+    assert_eq!(esp.names(), ["a_2.efi", "a_3.staged"]);
+    // A staged image of the same version stays when it is asked for; any other goes.
+    let keep = esp.open().clear_idle(&running("2"), Some((&running("2").id, &version))).unwrap();
+    assert!(keep.is_empty());
+    assert_eq!(esp.open().clear_idle(&running("2"), None).unwrap(), ["a_3.staged"]);
+}
+
+#[test]
+fn what_runs_must_have_an_entry() {
+    let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
+    let elsewhere = Running { root_hash: hash("9"), ..running("2") };
+    for refused in [
+        esp.open().clear_idle(&elsewhere, None).map(drop),
+        esp.open().bless(&elsewhere).map(drop),
+        esp.open().blessed(&elsewhere).map(drop),
+        esp.open().running_uki(&elsewhere).map(drop),
+    ] {
+        assert!(matches!(refused, Err(EntriesError::NoRunning { .. })), "{refused:?}");
+    }
+    assert!(esp.open().running_uki(&running("2")).unwrap() == uki("2"));
+    let mut entries = esp.open();
+    entries.stage(&running("2").id, &running("2").version, &uki("2")).unwrap();
+    let same = entries.commit(&running("2").id, &running("2").version, &running("2"));
+    assert!(matches!(same, Err(EntriesError::SameVersion { .. })));
+    assert!(Entries::open(Path::new("/dev/null")).is_err());
+}
