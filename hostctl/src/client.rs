@@ -136,13 +136,34 @@ impl Client {
         follow: bool,
         mut line: impl FnMut(LogLine) -> Result<(), E>,
     ) -> Result<(), E> {
-        let id = self.send(Request::Logs { service: service.to_owned(), follow })?;
+        self.lines(Request::Logs { service: service.to_owned(), follow }, &mut line)
+    }
+
+    /// Runs the host's own hostctl, and hands each line of its output to `line`, until it ends or `line` fails. It is told to end when
+    /// the connection is closed before.
+    ///
+    /// # Errors
+    /// What it said on stderr, when it did not end well; see [`Self::status`]; and what `line` returns.
+    pub fn run<E: From<ClientError>>(
+        &mut self,
+        arguments: &[String],
+        mut line: impl FnMut(LogLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lines(Request::Run { arguments: arguments.to_vec() }, &mut line)
+    }
+
+    fn lines<E: From<ClientError>>(
+        &mut self,
+        request: Request,
+        line: &mut dyn FnMut(LogLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let id = self.send(request)?;
         loop {
             match self.receive(id)? {
                 Body::Line(text) => line(text)?,
                 Body::End => return Ok(()),
                 Body::Error(error) => return Err(ClientError::Refused(error).into()),
-                Body::Reply(_) => return Err(self.unexpected("lines of a log").into()),
+                Body::Reply(_) => return Err(self.unexpected("lines").into()),
             }
         }
     }

@@ -9,9 +9,9 @@ use std::fmt::Write;
 /// Cells of the bar in the timeline.
 const BAR: u64 = 40;
 
-/// The host at a glance, one fact a line.
+/// The host at a glance, one fact a line; `slots` are the rows that tell of slots and boot entries.
 #[must_use]
-pub fn status(status: &StatusReport) -> String {
+pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> String {
     let mut rows = vec![
         ("image", format!("{} {}", status.image_id, status.version)),
         ("state", state(status.state).to_owned()),
@@ -21,6 +21,7 @@ pub fn status(status: &StatusReport) -> String {
         ("machine id", status.machine_id.clone()),
         ("up", format!("{} s", seconds(status.uptime_us))),
     ];
+    rows.extend(slots);
     rows.extend(status.problems.iter().map(|problem| ("problem", problem.clone())));
     if let Some(engine) = &status.engine {
         let ready = if engine.ready { "ready" } else { "not ready" };

@@ -1,11 +1,12 @@
 //! What goes wrong with boot entries.
 
+use crate::slots::SlotError;
 use berth_contract::{
     engine::StoreFormat,
     update::{EntryState, Quarantined},
     version::{ImageId, OsVersion},
 };
-use berth_formats::{fat::VolumeError, pe::PeError};
+use berth_formats::fat::VolumeError;
 use std::{io, path::PathBuf};
 
 /// What goes wrong with boot entries.
@@ -23,6 +24,9 @@ pub enum EntriesError {
         #[source]
         source: io::Error,
     },
+    /// The slots.
+    #[error(transparent)]
+    Slot(#[from] SlotError),
     /// The ESP's file system.
     #[error("{}", path.display())]
     Volume {
@@ -31,15 +35,6 @@ pub enum EntriesError {
         /// What is wrong with it.
         #[source]
         source: VolumeError,
-    },
-    /// A unified kernel image that is none.
-    #[error("{file}")]
-    Uki {
-        /// Its name in `/EFI/Linux`.
-        file: String,
-        /// What is wrong.
-        #[source]
-        source: PeError,
     },
     /// A file with our own state that cannot be understood.
     #[error("{}: expected JSON of {wanted}", path.display())]
@@ -152,7 +147,8 @@ impl EntriesError {
                 ));
             }
             Self::OtherVersion { .. } => "`hostctl status` shows both slots",
-            Self::Uki { .. } | Self::Volume { .. } | Self::SameVersion { .. } => return None,
+            Self::Slot(error) => return error.hint().map(str::to_owned),
+            Self::Volume { .. } | Self::SameVersion { .. } => return None,
         };
         Some(text.to_owned())
     }

@@ -1,20 +1,25 @@
 //! The host's own slots and entries: where everything is on a running system.
 
-use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, io_failed, partitions, report};
+use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, io_failed, report};
+use crate::slots::{Access, Device, SlotDevices, partition};
 use berth_contract::{
     boot_report::InitrdReport,
     disk::{PartitionRole, Slot},
     engine::StoreFormat,
     entry::BootEntry,
     image_spec::ImageSpec,
-    paths,
+    paths::{IMAGE_SPEC, INITRD_REPORT, QUARANTINE},
     update::SlotsReport,
 };
+use berth_formats::erofs::read::Image;
 use serde::de::DeserializeOwned;
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
 };
+
+/// Largest image.json of another version that is read, in bytes.
+const MAX_SPEC: u64 = 4 << 20;
 
 /// A host, by its own files.
 #[derive(Debug)]
@@ -32,12 +37,15 @@ impl Host {
     /// # Errors
     /// When one of its files or partitions is missing or cannot be read.
     pub fn find(root: &Path) -> Result<Self, EntriesError> {
-        let report: InitrdReport = json(&below(root, paths::INITRD_REPORT), "what the initrd stage has found")?;
-        let spec: ImageSpec = json(&below(root, paths::IMAGE_SPEC), "the image")?;
-        let slots = [Slot::A, Slot::B].map(|slot| partitions::content(root, &report, slot));
-        let slots = slots.into_iter().collect::<Result<_, _>>()?;
+        let report: InitrdReport = json(&below(root, INITRD_REPORT), "what the initrd stage has found")?;
+        let spec: ImageSpec = json(&below(root, IMAGE_SPEC), "the image")?;
         let running = Running { id: spec.id.clone(), version: spec.version.clone(), root_hash: report.root_hash };
-        Ok(Self { root: root.to_owned(), report, spec, running, slots })
+        let mut host = Self { root: root.to_owned(), report, spec, running, slots: Vec::new() };
+        for slot in [Slot::A, Slot::B] {
+            let content = host.devices(slot)?.content()?;
+            host.slots.push(SlotContent { slot, root_hash: content.map(|content| content.root_hash) });
+        }
+        Ok(host)
     }
 
     /// What runs.
@@ -57,7 +65,7 @@ impl Host {
     /// # Errors
     /// When there is none.
     pub fn esp(&self) -> Result<PathBuf, EntriesError> {
-        partitions::partition(&self.root, &self.report, PartitionRole::Esp)
+        self.partition(PartitionRole::Esp)
     }
 
     /// The entries, opened to be changed.
@@ -73,7 +81,7 @@ impl Host {
     /// # Errors
     /// See [`Quarantine::load`].
     pub fn quarantine(&self) -> Result<Quarantine, EntriesError> {
-        Quarantine::load(&below(&self.root, paths::QUARANTINE))
+        Quarantine::load(&below(&self.root, QUARANTINE))
     }
 
     /// Slots, entries and quarantine.
@@ -92,11 +100,37 @@ impl Host {
     pub fn rollback(&self, target: Target<'_>) -> Result<BootEntry, EntriesError> {
         let other = self.slots.iter().find(|slot| slot.slot != self.report.slot);
         let store = |spec: &ImageSpec| spec.engine.as_ref().map(|engine| StoreFormat::of(engine.kind, &engine.version));
-        let spec = other.and_then(|other| partitions::image_spec(&self.root, &self.report, other.slot));
+        let spec = match other {
+            Some(other) => image_spec(&self.devices(other.slot)?.data.path),
+            None => None,
+        };
         let stores = (store(&self.spec), spec.as_ref().and_then(store));
         let other = Other { root_hash: other.and_then(|other| other.root_hash), stores };
         self.entries()?.rollback(&self.running, target, &other, &self.quarantine()?)
     }
+
+    fn partition(&self, role: PartitionRole) -> Result<PathBuf, EntriesError> {
+        Ok(partition(&self.report, &self.root.join("sys"), &self.root.join("dev"), role)?)
+    }
+
+    fn devices(&self, slot: Slot) -> Result<SlotDevices, EntriesError> {
+        let (data, verity) = PartitionRole::of_slot(slot);
+        let open = |role| Ok::<_, EntriesError>(Device::open(self.partition(role)?, Access::Read)?);
+        Ok(SlotDevices { slot, data: open(data)?, verity: open(verity)? })
+    }
+}
+
+/// The image.json of the root file system on a device; nothing where it has none that can be read.
+fn image_spec(device: &Path) -> Option<ImageSpec> {
+    let image = Image::open(File::open(device).ok()?, 0).ok()?;
+    let mut node = image.root().ok()?;
+    for name in IMAGE_SPEC.split('/').filter(|name| !name.is_empty()) {
+        let entries = image.entries(&node).ok()?;
+        node = image.node(entries.iter().find(|entry| entry.name == name.as_bytes())?.nid).ok()?;
+    }
+    let mut bytes = vec![0; usize::try_from(node.size().min(MAX_SPEC)).ok()?];
+    let len = image.read_at(&node, 0, &mut bytes).ok()?;
+    serde_json::from_slice(&bytes[..len]).ok()
 }
 
 fn below(root: &Path, path: &str) -> PathBuf {

@@ -8,7 +8,6 @@ mod error;
 mod found;
 mod host;
 mod order;
-mod partitions;
 mod quarantine;
 mod report;
 mod rollback;
@@ -26,6 +25,7 @@ pub use running::Running;
 pub use settle::Settled;
 
 use berth_contract::{
+    digest::Sha256 as Digest256,
     entry::{BootCounter, BootEntry, SET_ASIDE, TRIES},
     paths::ESP_LINUX,
     update::EntryState,
@@ -175,11 +175,21 @@ impl Entries {
             VolumeError::Full { wanted, free } => EntriesError::Full { wanted, free },
             source => failed(&self.path, source),
         })?;
-        if self.digest(&file)? == <[u8; 32]>::from(Sha256::digest(uki)) {
+        if self.digest(&file)?.0 == <[u8; 32]>::from(Sha256::digest(uki)) {
             Ok(())
         } else {
             Err(EntriesError::ReadBack { file })
         }
+    }
+
+    /// SHA-256 of the staged image of a version, where there is one.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn staged_digest(&self, id: &ImageId, version: &OsVersion) -> Result<Option<Digest256>, EntriesError> {
+        let file = staged_name(id, version);
+        let is_there = self.list()?.iter().any(|found| found.file == file);
+        if is_there { self.digest(&file).map(Some) } else { Ok(None) }
     }
 
     /// The commit of an upgrade: the staged image becomes an entry with [`TRIES`] tries. It is the one that boots next: where its
@@ -231,7 +241,7 @@ impl Entries {
     }
 
     /// SHA-256 of a file as the disk has it.
-    fn digest(&self, file: &str) -> Result<[u8; 32], EntriesError> {
+    fn digest(&self, file: &str) -> Result<Digest256, EntriesError> {
         // What the kernel remembers of the device is not what the disk has kept.
         if let Ok(device) = File::open(&self.path) {
             let _ = rustix::fs::fadvise(&device, 0, None, rustix::fs::Advice::DontNeed);
@@ -246,7 +256,7 @@ impl Entries {
             hash.update(&bytes);
             at += bytes.len() as u64;
         }
-        Ok(hash.finalize().into())
+        Ok(Digest256(hash.finalize().into()))
     }
 }
 
