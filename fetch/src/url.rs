@@ -88,6 +88,16 @@ impl Url {
         &self.text
     }
 
+    /// The host that is asked, without its port; nothing for a file.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        let rest = self.text.split_once("://").filter(|_| self.scheme != Scheme::File)?.1;
+        let host = rest.split(['/', '?']).next()?;
+        // [v6]:port, name:port
+        let end = host.find(']').map_or_else(|| host.find(':').unwrap_or(host.len()), |end| end + 1);
+        Some(host[..end].trim_start_matches('[').trim_end_matches(']'))
+    }
+
     /// The URL of `path` (relative, not escaped) below this one.
     #[must_use]
     pub fn join(&self, path: &str) -> Self {
@@ -159,6 +169,11 @@ mod tests {
     #[test]
     fn joining_escapes_what_servers_misread_and_files_read_it_back() {
         let base: Url = "http://example.org/debian/".parse().unwrap();
+        assert_eq!(base.host(), Some("example.org"));
+        let host = |url: &str| url.parse::<Url>().unwrap().host().map(str::to_owned);
+        assert_eq!(host("https://a.example.org:8443?x").as_deref(), Some("a.example.org"));
+        assert_eq!(host("http://[fe80::1]:80/").as_deref(), Some("fe80::1"));
+        assert_eq!(host("file:///x"), None);
         assert_eq!(base.join("pool/g++ 1%~é").as_str(), "http://example.org/debian/pool/g%2b%2b%201%25~%c3%a9");
         let base: Url = "file:///srv/a%20b".parse().unwrap();
         assert_eq!(base.join("pool/g++%41").file_path(), PathBuf::from("/srv/a b/pool/g++%41"));

@@ -3,7 +3,11 @@
 
 pub mod client;
 pub mod entries;
+pub mod health;
+pub mod machine;
 pub mod show;
 pub mod slots;
 pub mod source;
 pub mod trust;
+pub mod upgrade;
+pub mod why;

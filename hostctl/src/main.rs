@@ -1,23 +1,23 @@
 //! `hostctl`: looks into a host and tells it what to do. Data goes to stdout, talk to stderr.
 
-use anyhow::Context;
-use berth_contract::{
-    control::{LogLine, StatusReport},
-    paths::CONTROL_SOCKET,
-    update::SlotsReport,
-    version::OsVersion,
-};
+mod command;
+
+use berth_contract::{control::LogLine, paths::CONTROL_SOCKET, version::OsVersion};
 use clap::{Parser, Subcommand};
+use command::{on_host, pass_on, print, slots, trial, upgrade::Upgrade, write_out};
 use hostctl::{
     client::{Client, ClientError},
-    entries::{self, EntriesError, Host, Target},
+    entries::EntriesError,
+    machine::MachineError,
     show,
+    slots::SlotError,
+    source::SourceError,
+    trust::{Refusal, TrustError},
 };
-use serde::Serialize;
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
@@ -62,6 +62,7 @@ enum Verb {
     },
     /// Returns when the host is running, fails when it is degraded
     Wait,
+    Upgrade(Upgrade),
     /// Boots the other version next: the older one, or a newer one that was left
     Rollback {
         /// Its version: needed if it has failed before, or its engine may not understand the data in /var
@@ -69,6 +70,19 @@ enum Verb {
         /// Restart at once
         #[arg(long)]
         reboot: bool,
+    },
+    /// Why a version of the OS failed: its last boot, its kernel's last words, and which versions are not taken again
+    Why {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Finds out whether this version is healthy, and blesses its boot entry; init runs it at every boot
+    #[command(hide = true)]
+    Bless {
+        /// Seconds since the kernel's start by which there must be a verdict
+        #[arg(long, value_name = "SECONDS")]
+        until: Option<u32>,
     },
     /// Both slots and their boot entries
     #[command(hide = true)]
@@ -103,9 +117,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let mut message = format!("error: {error:#}\n");
-            let hint = error.downcast_ref::<ClientError>().and_then(ClientError::hint);
-            if let Some(hint) = hint.or_else(|| error.downcast_ref::<EntriesError>().and_then(EntriesError::hint)) {
+            let mut message = format!("error: {}\n", chain(&error));
+            if let Some(hint) = hint(&error) {
                 message += &format!("hint: {hint}\n");
             }
             // Nobody is left to be told when this fails.
@@ -115,55 +128,68 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let is_here = arguments.connect.is_none();
-    match &arguments.verb {
-        Verb::Slots { json } if is_here => return slots(*json),
-        Verb::Rollback { version, reboot: false } if is_here => return rollback(version.as_ref()),
-        _ => {}
-    }
-    let path = arguments.connect.unwrap_or_else(|| CONTROL_SOCKET.into());
+/// An error with its causes, each of which many errors have told already.
+fn chain(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.contains(&cause) => told,
+        cause if told.is_empty() => cause,
+        cause => format!("{told}: {cause}"),
+    })
+}
+
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|cause| {
+        let owned = |hint: Option<&str>| hint.map(str::to_owned);
+        let client = cause.downcast_ref::<ClientError>().and_then(ClientError::hint);
+        let entries = || cause.downcast_ref::<EntriesError>().and_then(EntriesError::hint);
+        let refusal = || cause.downcast_ref::<Refusal>().map(Refusal::hint);
+        let trust = || owned(cause.downcast_ref::<TrustError>().and_then(TrustError::hint));
+        let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
+        let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
+        let machine = || owned(cause.downcast_ref::<MachineError>().and_then(MachineError::hint));
+        client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(machine)
+    })
+}
+
+fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
+    let path = path.unwrap_or_else(|| CONTROL_SOCKET.into());
     // Unlike the ids of every other client that a serial port may still answer.
     let seed = RandomState::new().build_hasher().finish();
-    let mut client = Client::connect(&path, seed)?;
+    let client = Client::connect(&path, seed)?;
     client.set_timeout(Some(PATIENCE))?;
+    Ok(client)
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let is_here = arguments.connect.is_none();
+    let client = || connect(arguments.connect);
     match arguments.verb {
-        Verb::Status { json } => {
-            let status = client.status()?;
-            // The host is worth a look also where its disk is not.
-            let slots = if is_here { local_slots() } else { remote_slots(&mut client) };
-            let rows = match &slots {
-                Ok(slots) => entries::show(slots),
-                Err(error) => vec![("slots", format!("unknown: {error:#}"))],
-            };
-            let both = Status { status: &status, update: slots.as_ref().ok() };
-            print(json, &both, || show::status(&status, rows))
-        }
+        Verb::Status { json } => slots::status(&mut client()?, is_here, json),
+        Verb::Slots { json } if is_here => slots::here(json),
+        Verb::Slots { json } => slots::there(&mut client()?, json),
+        Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
+        Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
             if is_here {
-                rollback(version.as_ref())?;
+                slots::rollback(version.as_ref())?;
             } else {
-                on_host(
-                    &mut client,
-                    ["rollback"].into_iter().chain(version.as_ref().map(OsVersion::as_str)),
-                    |line| write_out(&format!("{}\n", line.text)),
-                )?;
+                slots::rollback_there(&mut connect(arguments.connect.clone())?, version.as_ref())?;
             }
-            if reboot { Ok(client.reboot()?) } else { Ok(()) }
+            if reboot { Ok(client()?.reboot()?) } else { Ok(()) }
         }
-        Verb::Slots { json } => {
-            let slots = remote_slots(&mut client)?;
-            print(json, &slots, || show_slots(&slots))
-        }
+        Verb::Why { json } if is_here => trial::why(json),
+        Verb::Why { json } => on_host(&mut client()?, ["why"].into_iter().chain(json.then_some("--json")), pass_on),
+        Verb::Bless { until } => trial::bless(until),
         Verb::Boot { json } => {
-            let boot = client.boot()?;
+            let boot = client()?.boot()?;
             print(json, &boot, || show::boot(&boot))
         }
         Verb::Services { json } => {
-            let services = client.services()?;
+            let services = client()?.services()?;
             print(json, &services, || show::services(&services))
         }
         Verb::Logs { follow, name } => {
+            let mut client = client()?;
             client.set_timeout((!follow).then_some(PATIENCE))?;
             client.logs(&name, follow, |line: LogLine| {
                 let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
@@ -171,64 +197,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             })
         }
         Verb::Wait => {
+            let mut client = client()?;
             client.set_timeout(None)?;
             Ok(client.wait_ready()?)
         }
-        Verb::Reboot => Ok(client.reboot()?),
-        Verb::Poweroff => Ok(client.poweroff()?),
+        Verb::Reboot => Ok(client()?.reboot()?),
+        Verb::Poweroff => Ok(client()?.poweroff()?),
     }
-}
-
-/// `hostctl status --json`.
-#[derive(Serialize)]
-struct Status<'a> {
-    #[serde(flatten)]
-    status: &'a StatusReport,
-    /// Nothing where slots or boot entries cannot be read.
-    update: Option<&'a SlotsReport>,
-}
-
-fn local_slots() -> anyhow::Result<SlotsReport> {
-    Ok(Host::find(Path::new("/"))?.report()?)
-}
-
-/// The slots of a host that is not this one: by its own hostctl.
-fn remote_slots(client: &mut Client) -> anyhow::Result<SlotsReport> {
-    let mut text = String::new();
-    on_host(client, ["slots", "--json"], |line| {
-        text.push_str(&line.text);
-        Ok(())
-    })?;
-    serde_json::from_str(&text).context("the host's hostctl says something else than slots: it is of another version")
-}
-
-fn on_host<'a>(
-    client: &mut Client,
-    words: impl IntoIterator<Item = &'a str>,
-    line: impl FnMut(LogLine) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
-    client.run(&words, line)
-}
-
-fn slots(json: bool) -> anyhow::Result<()> {
-    let slots = local_slots()?;
-    print(json, &slots, || show_slots(&slots))
-}
-
-fn show_slots(slots: &SlotsReport) -> String {
-    entries::show(slots).iter().map(|(name, text)| format!("{name:<12}  {text}\n")).collect()
-}
-
-fn rollback(version: Option<&OsVersion>) -> anyhow::Result<()> {
-    let entry = Host::find(Path::new("/"))?.rollback(version.map_or(Target::Other, Target::Named))?;
-    write_out(&format!("version {} boots next\n", entry.version))
-}
-
-fn print<T: Serialize>(json: bool, data: &T, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    write_out(&if json { serde_json::to_string_pretty(data)? + "\n" } else { text() })
-}
-
-fn write_out(text: &str) -> anyhow::Result<()> {
-    Ok(io::stdout().write_all(text.as_bytes())?)
 }

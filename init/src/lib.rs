@@ -20,5 +20,6 @@ pub mod slot;
 pub mod supervisor;
 pub mod sys;
 pub mod timeline;
+pub mod trial;
 pub mod uevent;
 pub mod workload;

@@ -64,10 +64,13 @@ pub const INITRD: &[Phase<Initrd>] = &[
     now("early-mounts", initrd::mount_early, Reboot),
     now("listen", initrd::open_devices, Reboot),
     beside("root-modules", initrd::load_root_modules),
+    beside("guards", initrd::set_guards),
     now("find-slot", initrd::find_slot, Reboot),
     until("root-modules"),
     now("verity-open", initrd::open_verity, Reboot),
     now("mount-root", initrd::mount_root, Reboot),
+    // What it has opened goes along, and its modules' files go away.
+    until("guards"),
     // Does not come back: the host's init goes on with HOST.
     now("switch-root", initrd::switch_root, Reboot),
 ];
@@ -77,11 +80,13 @@ pub const HOST: &[Phase<Host>] = &[
     now("mounts", host::mount_required, Degrade),
     beside("devices", host::load_device_modules),
     beside("more-mounts", host::mount_offered),
+    beside("firmware", host::ask_firmware),
     now("etc", host::mount_etc, Degrade),
     now("var", host::mount_var, Degrade),
     beside("grow-var", host::grow_var),
     now("furnish", host::furnish, Degrade),
     beside("random-seed", host::seed_random),
+    beside("crash-records", host::keep_crash_records),
     now("machine-id", host::identify, Degrade),
     now("loopback", host::bring_loopback_up, Degrade),
     now("sysctl", host::set_parameters, Degrade),
@@ -93,6 +98,8 @@ pub const HOST: &[Phase<Host>] = &[
     now("power", host::watch_power, Degrade),
     now("config", host::configure, Degrade),
     now("hostname", host::name_host, Degrade),
+    until("firmware"),
+    now("boot-record", host::record_boot, Degrade),
 ];
 
 /// Runs a list.

@@ -25,7 +25,7 @@ const KILL_TIME: Duration = Duration::from_secs(3);
 /// How long unmounting is tried while nothing more comes free.
 const UNMOUNT_TIME: Duration = Duration::from_secs(5);
 /// For all of it; then the machine goes down as it is.
-const LAST_RESORT: Duration = Duration::from_secs(45);
+pub const LAST_RESORT: Duration = Duration::from_secs(45);
 /// How long a message is left on the console before a machine that could not boot tries again.
 const READING_TIME: Duration = Duration::from_secs(5);
 /// Not unmounted: without them there is no table of mounts, no console, and no root.

@@ -12,18 +12,22 @@ use berth_contract::{
     disk::Slot,
     engine::EngineKind,
     image_spec::{ImageEngine, ImageSpec},
+    update::{BootRecord, HealthSpec, Verdict},
 };
 use berth_init::{
     config, control,
+    power::Watchdogs,
     supervisor::{self, Handover, Outcome, Places},
     sys::signal::SignalFd,
     timeline::Timeline,
+    trial::{Boot, counter, store::Store},
 };
 use hostctl::client::{Client, ClientError};
 use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 use std::{
     fs,
     io::Write,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
@@ -53,6 +57,10 @@ fn main() -> ExitCode {
         orphans_are_waited_for,
         a_host_without_work_sleeps,
         signals_end_the_host_and_stubborn_services_are_killed,
+        a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot,
+        a_version_that_is_not_on_trial_is_never_rebooted,
+        a_trial_without_hostctl_or_without_var_has_failed,
+        hostctl_runs_for_clients,
     );
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
     for (name, test) in tests {
@@ -81,35 +89,44 @@ fn supervise(folder: &Path) -> i32 {
         containers_status: path("containers.json"),
         network_status: path("network.json"),
         var: folder.to_owned(),
+        hostctl: path("hostctl"),
     };
     let container: ContainerSpec = toml::from_str("name = 'hello'\nimage = 'hello'").unwrap();
+    let image = ImageSpec {
+        id: "berth-test".parse().unwrap(),
+        version: "1".parse().unwrap(),
+        arch: "x86_64".into(),
+        kernel: "6".into(),
+        engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
+        modules: Vec::new(),
+        images: Vec::new(),
+        containers: vec![container],
+        packages: std::collections::BTreeMap::new(),
+        update: berth_contract::update::UpdateSpec::default(),
+        health: HealthSpec { limit: fs::read_to_string(path("limit")).map_or(300, |text| text.parse().unwrap()) },
+    };
+    let initrd = InitrdReport {
+        phases: Vec::new(),
+        root_hash: RootHash(Sha256([7; 32])),
+        slot: Slot::B,
+        disk: "/dev/vda".into(),
+    };
+    let mut boot = Boot::begin(&image, &initrd);
+    boot.record.counter = counter::read(&path("LoaderBootCountPath")).unwrap();
+    if !path("var-in-memory").exists() {
+        boot.store = Some(Store::new(&path("boots")));
+    }
     let handover = Handover {
-        image: ImageSpec {
-            id: "berth-test".parse().unwrap(),
-            version: "1".parse().unwrap(),
-            arch: "x86_64".into(),
-            kernel: "6".into(),
-            engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
-            modules: Vec::new(),
-            images: Vec::new(),
-            containers: vec![container],
-            packages: std::collections::BTreeMap::new(),
-            update: berth_contract::update::UpdateSpec::default(),
-            health: berth_contract::update::HealthSpec::default(),
-        },
-        initrd: InitrdReport {
-            phases: Vec::new(),
-            root_hash: RootHash(Sha256([7; 32])),
-            slot: Slot::B,
-            disk: "/dev/vda".into(),
-        },
+        image,
+        initrd,
+        boot,
         timeline: Timeline::default(),
         config: config::Outcome::default(),
         machine_id: "0".repeat(32),
         var_persistent: true,
         signals,
         buttons: Vec::new(),
-        watchdog: None,
+        watchdogs: Watchdogs::default(),
     };
     match supervisor::run_in(handover, places) {
         Outcome::Reboot => REBOOT,
@@ -129,7 +146,16 @@ const NOTES_ITS_END: &str = "trap 'echo $NAME >> ends; exit 0' TERM; echo > up; 
 impl Host {
     /// Services: name, program for /bin/sh with the folder as working directory, further lines of the file.
     fn start(services: &[(&str, &str, &str)]) -> Self {
+        Self::start_with(services, "sleep 1000", |_| {})
+    }
+
+    /// The same with a `hostctl` of this shell script, and what `prepare` leaves in the folder.
+    fn start_with(services: &[(&str, &str, &str)], hostctl: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("hostctl"), format!("#!/bin/sh\ncd {}\n{hostctl}\n", folder.path().display()))
+            .unwrap();
+        fs::set_permissions(folder.path().join("hostctl"), fs::Permissions::from_mode(0o755)).unwrap();
+        prepare(folder.path());
         let path = folder.path().display().to_string();
         fs::create_dir(folder.path().join("services")).unwrap();
         for (name, script, more) in services {
@@ -344,7 +370,7 @@ fn logs_are_kept_and_followed() {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < 32 * 1024, "{kib} KiB");
     let error = host.client().logs("nobody", false, |_| Ok::<_, ClientError>(())).unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("there are init, kernel, floods, talks"));
+    assert_eq!(error.hint().as_deref(), Some("there are init, kernel, floods, talks, bless"));
 }
 
 fn what_fails_degrades_the_host_and_nothing_else() {
@@ -377,7 +403,8 @@ fn orphans_are_waited_for() {
         fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap().split_whitespace().count()
     };
     host.wait_for("orphans", |host| children(host) > 10);
-    host.wait_for("all orphans gone", |host| children(host) == 1);
+    // The service, and hostctl, which judges.
+    host.wait_for("all orphans gone", |host| children(host) == 2);
 }
 
 fn a_host_without_work_sleeps() {
@@ -418,4 +445,135 @@ fn signals_end_the_host_and_stubborn_services_are_killed() {
         assert!((1..10).contains(&begin.elapsed().as_secs()), "{:?}", begin.elapsed());
         assert_eq!(fs::read_to_string(host.path("ends")).unwrap(), "good\n");
     }
+}
+
+/// What systemd-boot leaves of an entry with a counter.
+fn count(folder: &Path) {
+    let units = "\\EFI\\Linux\\berth-test_1+2-1.efi\0".encode_utf16().flat_map(u16::to_le_bytes);
+    let bytes: Vec<u8> = [6, 0, 0, 0].into_iter().chain(units).collect();
+    fs::write(folder.join("LoaderBootCountPath"), bytes).unwrap();
+}
+
+fn record(host: &Host) -> Option<BootRecord> {
+    let entry = fs::read_dir(host.path("boots"))
+        .ok()?
+        .flatten()
+        .find(|entry| entry.path().extension().is_some_and(|end| end == "json"))?;
+    serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()
+}
+
+fn bad(what: &str, why: &str) -> Verdict {
+    Verdict::Bad { what: what.to_owned(), why: why.to_owned() }
+}
+
+const SLEEPS: (&str, &str, &str) = ("sleeps", "echo something to say; exec sleep 1000", "");
+
+fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
+    // Healthy: the host stays, and what hostctl was told is in its log.
+    let mut host = Host::start_with(&[SLEEPS], "echo \"$@\"; echo '\"good\"'", count);
+    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == Verdict::Good));
+    assert_eq!(record(&host).unwrap().counter.map(|counter| (counter.left, counter.done)), Some((2, 1)));
+    let mut said = Vec::new();
+    host.client()
+        .logs("bless", false, |line| {
+            said.push(line.text);
+            Ok::<_, ClientError>(())
+        })
+        .unwrap();
+    assert_eq!(said, ["bless --until 300", "\"good\""]);
+    host.client().poweroff().unwrap();
+    assert_eq!(host.status_of_end(), POWEROFF);
+    let found = record(&host).unwrap();
+    assert_eq!((found.verdict, found.end.as_deref()), (Verdict::Good, Some("poweroff")));
+
+    // Not healthy: its word, and the logs of what failed, are kept; then the host goes down.
+    let word = r#"echo checking; echo '{"bad":{"what":"service sleeps","why":"status 3"}}'; exit 1"#;
+    let mut host = Host::start_with(&[SLEEPS], &format!("sleep 0.5; {word}"), count);
+    assert_eq!(host.status_of_end(), REBOOT);
+    let found = record(&host).unwrap();
+    assert_eq!((&found.verdict, found.end.as_deref()), (&bad("service sleeps", "status 3"), Some("verdict")));
+    for words in ["sleeps: something to say", "bless: checking"] {
+        assert!(found.tail.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
+    }
+
+    // Not a word in time, or none that can be understood.
+    let mut host = Host::start_with(&[SLEEPS], "echo still waiting; sleep 1000", |folder| {
+        count(folder);
+        let now = berth_init::timeline::now_us() / 1_000_000;
+        fs::write(folder.join("limit"), (now + 2).to_string()).unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    let verdict = record(&host).unwrap().verdict;
+    let Verdict::Bad { what, why } = verdict else { panic!("{verdict:?}") };
+    assert!(what == "time" && why.ends_with("s: still waiting"), "{what}: {why}");
+    let mut host = Host::start_with(&[SLEEPS], "echo oh; kill -SEGV $$", count);
+    assert_eq!(host.status_of_end(), REBOOT);
+    let why = "hostctl bless ended with signal 11 (SIGSEGV); it said: oh";
+    assert_eq!(record(&host).unwrap().verdict, bad("bless", why));
+}
+
+fn a_version_that_is_not_on_trial_is_never_rebooted() {
+    let word = r#"echo '{"bad":{"what":"check disk","why":"full"}}'; exit 1"#;
+    let mut host = Host::start_with(&[SLEEPS], word, |folder| fs::write(folder.join("limit"), "1").unwrap());
+    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == bad("check disk", "full")));
+    assert!(host.process.try_wait().unwrap().is_none());
+    assert_eq!(record(&host).unwrap().end, None);
+    // Over its limit without a word: neither.
+    let mut host = Host::start_with(&[SLEEPS], "sleep 1000", |folder| fs::write(folder.join("limit"), "1").unwrap());
+    host.client().wait_ready().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(host.process.try_wait().unwrap().is_none() && record(&host).is_none());
+}
+
+fn a_trial_without_hostctl_or_without_var_has_failed() {
+    let mut host = Host::start_with(&[SLEEPS], "", |folder| {
+        count(folder);
+        fs::remove_file(folder.join("hostctl")).unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    let verdict = record(&host).unwrap().verdict;
+    assert!(
+        matches!(&verdict, Verdict::Bad { what, why } if what == "bless" && why.contains("cannot start")),
+        "{verdict:?}"
+    );
+    let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| {
+        count(folder);
+        fs::write(folder.join("var-in-memory"), "").unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    assert_eq!(record(&host), None);
+    // Without a trial that is no reason.
+    let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| fs::write(folder.join("var-in-memory"), "").unwrap());
+    host.client().wait_ready().unwrap();
+    assert!(host.process.try_wait().unwrap().is_none());
+}
+
+fn hostctl_runs_for_clients() {
+    let script = r#"case "$1" in
+        bless) exec sleep 1000 ;;
+        talk) for i in 1 2 3; do echo "line $i"; done; printf open ;;
+        fail) echo before; echo "error: it is so" >&2; echo "hint: do that" >&2; exit 3 ;;
+        flood) i=0; while [ $i -lt 3000 ]; do echo "$i 0123456789012345678901234567890123456789"; i=$((i+1)); done ;;
+        stay) echo $$ > stays; trap 'echo ended > ended; exit 0' TERM; echo begun; while :; do sleep 0.05; done ;;
+    esac"#;
+    let host = Host::start_with(&[SLEEPS], script, |_| {});
+    let run = |words: &[&str], until: &str| {
+        let (mut lines, arguments) = (Vec::new(), words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        let end = host.client().run(&arguments, |line: LogLine| {
+            lines.push(line.text);
+            if lines.last().is_some_and(|line| line == until) { Err(Enough(None)) } else { Ok(()) }
+        });
+        (lines, end)
+    };
+    let (lines, end) = run(&["talk"], "");
+    assert!(end.is_ok(), "{end:?}");
+    assert_eq!(lines, ["line 1", "line 2", "line 3", "open"]);
+    let (lines, end) = run(&["fail"], "");
+    assert_eq!(lines, ["before"]);
+    let Err(Enough(Some(error))) = end else { panic!("{end:?}") };
+    assert_eq!((error.to_string().as_str(), error.hint().as_deref()), ("the host says: it is so", Some("do that")));
+    assert_eq!(run(&["flood"], "").0.len(), 3000);
+    // Its client goes; it is told to end.
+    assert_eq!(run(&["stay"], "begun").0, ["begun"]);
+    host.wait_for("SIGTERM", |host| host.path("ended").exists());
 }

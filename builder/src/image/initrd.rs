@@ -13,7 +13,7 @@ use std::{
     path::Path,
 };
 
-/// Modules for the disks that a host may boot from, and for the root file system. Those that a kernel does not have (or has
+/// Modules for the disks that a host may boot from, for the root file system, and for what guards a boot from its first second on. Those that a kernel does not have (or has
 /// built in) are left out; [`NEEDED`] must be there.
 const STORAGE: &[&str] = &[
     // virtual machines
@@ -44,6 +44,13 @@ const STORAGE: &[&str] = &[
     "mmc_block",
     "sdhci_pci",
     "sdhci_acpi",
+    // what resets a machine that stands still, and keeps the last words of a kernel that panics
+    "i6300esb",
+    "wdat_wdt",
+    "xen_wdt",
+    "softdog",
+    "efi_pstore",
+    "ramoops",
     // root file system; the SHA-256 and CRC-32C of this very processor
     "dm_verity",
     "erofs",

@@ -1,5 +1,6 @@
 //! `hostctl upgrade`: on the host itself, or from outside by the host's own hostctl.
 
+use super::now;
 use anyhow::{Context, Result};
 use berth_contract::{control::LogLine, engine::StoreFormat, update::UpgradeEvent, version::OsVersion};
 use clap::Args;
@@ -11,7 +12,6 @@ use hostctl::{
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     io::{self, IsTerminal, Write},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// Bring the newest version into the other slot; it runs after the next boot
@@ -53,8 +53,6 @@ impl Upgrade {
     /// On this host.
     pub(crate) fn here(self, reboot: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut teller = Teller::new(self.json);
-        #[expect(clippy::disallowed_methods, reason = "the age of signatures is judged by the clock of the day")]
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         let order = Order {
             until: match (self.check, self.dry_run, self.stage) {
                 (true, ..) => Until::Check,
@@ -65,7 +63,7 @@ impl Upgrade {
             source: self.source,
             named: self.allow_downgrade.or(self.retry),
             store: self.allow_store_change.map(StoreFormat),
-            now,
+            now: now(),
         };
         let done = upgrade(&order, &mut |event| teller.tell(&event));
         teller.end()?;
@@ -77,7 +75,7 @@ impl Upgrade {
     pub(crate) fn there(self, client: &mut Client) -> Result<()> {
         let mut teller = Teller::new(self.json);
         client.set_timeout(None)?;
-        let done = client.run(self.words(), |line: LogLine| {
+        let done = client.run(&self.words(), |line: LogLine| {
             // A newer host may have more to say than this program understands.
             if let Ok(event) = serde_json::from_str(&line.text) {
                 teller.tell(&event);

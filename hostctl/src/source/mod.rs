@@ -104,6 +104,15 @@ impl Source {
         &self.name
     }
 
+    /// The host that is asked, where it is a server.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Web { base, .. } => base.host(),
+            Kind::Folder(_) | Kind::Bundle(_) => None,
+        }
+    }
+
     /// Bytes that have come from it so far.
     #[must_use]
     pub fn received(&self) -> u64 {

@@ -10,7 +10,7 @@ use berth_contract::{
 };
 use std::path::Path;
 
-/// Writes what services read: docker's settings and certificates, the declared containers. The host name is the caller's.
+/// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
 ///
 /// # Errors
 /// What cannot be written; the rest is.
@@ -28,6 +28,9 @@ pub fn apply(config: &HostConfig, image: &ImageSpec) -> Result<(), Failure> {
     let list = serde_json::to_vec(&containers(config, image)).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
     failures.keep(list.and_then(|list| Ok(identity::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
+    // For hostctl: health checks, and where updates come from.
+    let whole = serde_json::to_vec(config).map_err(Failure::from);
+    failures.keep(whole.and_then(|whole| Ok(identity::store(Path::new(paths::HOST_CONFIG), &whole, 0o600)?)));
     failures.end()
 }
 

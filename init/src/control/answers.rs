@@ -1,6 +1,6 @@
 //! What the protocol's server asks of the host.
 
-use crate::supervisor::Outcome;
+use crate::supervisor::{Outcome, Started};
 use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
 
 /// What `wait-ready` waits for.
@@ -23,6 +23,8 @@ pub enum LogName {
     Init,
     /// A service's.
     Service(String),
+    /// Of a program that was started, by its number.
+    Program(u64),
 }
 
 /// The host, as far as clients can see and change it. Nothing here may wait.
@@ -39,6 +41,13 @@ pub trait Answers {
     fn log_names(&self) -> Vec<String>;
     /// Lines of a log from number `from` on, of about `limit` bytes at most, and the number to go on with.
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64);
+    /// Starts the host's own hostctl. Its output is a log ([`LogName::Program`]).
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
+    /// How it ended, when it has and all of its output is known; with what it said on stderr when that was not well.
+    fn end_of(&self, program: &Started) -> Option<Result<(), String>>;
     /// Begins to go down.
     ///
     /// # Errors

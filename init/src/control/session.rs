@@ -5,7 +5,7 @@ use super::{
     kernel_log::KernelLog,
     line_buffer::LineBuffer,
 };
-use crate::supervisor::Outcome;
+use crate::supervisor::{Outcome, Started};
 use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
 use serde::Deserialize;
 use std::{
@@ -15,7 +15,7 @@ use std::{
 
 /// With more than this in its queue a client gets no further answers, and is not asked for further requests.
 const QUEUE_FULL: usize = 64 * 1024;
-/// Calls that may run at the same time: followed logs, `wait-ready`.
+/// Calls that may run at the same time: followed logs, `wait-ready`, a program.
 const MAX_CALLS: usize = 16;
 /// Lines of one client that are looked at before others get their turn.
 const LINES_PER_TURN: usize = 256;
@@ -39,8 +39,20 @@ struct Running {
 
 #[derive(Debug)]
 enum Task {
-    Log { name: LogName, next: u64, follow: bool },
-    Kernel { log: KernelLog, follow: bool },
+    Log {
+        name: LogName,
+        next: u64,
+        follow: bool,
+    },
+    /// Forgotten by its client, the program ends.
+    Program {
+        program: Started,
+        next: u64,
+    },
+    Kernel {
+        log: KernelLog,
+        follow: bool,
+    },
     WaitReady,
 }
 
@@ -147,7 +159,6 @@ impl Session {
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
             Request::Reboot => end(host, Outcome::Reboot),
             Request::Poweroff => end(host, Outcome::Poweroff),
-            Request::Run { .. } => failed("not understood by this host".to_owned(), None),
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);
@@ -156,11 +167,18 @@ impl Session {
                 }
                 None => failed(format!("call {call} is not running"), None),
             },
-            Request::Logs { .. } | Request::WaitReady if self.calls.len() >= MAX_CALLS => failed(
+            Request::Logs { .. } | Request::WaitReady | Request::Run { .. } if self.calls.len() >= MAX_CALLS => failed(
                 format!("{MAX_CALLS} calls are running already"),
                 Some("cancel one of them, or open another connection"),
             ),
             Request::WaitReady => return self.calls.push(Running { id, task: Task::WaitReady }),
+            Request::Run { .. } if self.calls.iter().any(|call| matches!(call.task, Task::Program { .. })) => {
+                failed("a command of this client is running already".to_owned(), Some("cancel it, or wait for its end"))
+            }
+            Request::Run { arguments } => match host.start_hostctl(&arguments) {
+                Ok(program) => return self.calls.push(Running { id, task: Task::Program { program, next: 0 } }),
+                Err(message) => failed(message, None),
+            },
             Request::Logs { service, follow } => match self.open_log(&service, follow, host) {
                 Ok(task) => return self.calls.push(Running { id, task }),
                 Err(error) => error,
@@ -200,24 +218,23 @@ impl Session {
                 }
                 Readiness::Stopping => Some(failed("the host is going down".to_owned(), None)),
             },
-            Task::Log { name, next, follow } => loop {
-                let room = QUEUE_FULL.saturating_sub(self.output.len());
-                let (lines, after) = host.log(name, *next, room);
-                let missed = after.saturating_sub(*next).saturating_sub(lines.len() as u64);
-                if missed > 0 && *next > 0 {
-                    let at_us = lines.first().map_or(0, |line| line.at_us);
-                    let text = format!("[{missed} lines are missing here: the log was faster than this reader]");
-                    self.send(id, Body::Line(LogLine { at_us, text }));
+            Task::Log { name, next, follow } => {
+                let drained = self.send_lines(id, name, next, host);
+                (drained && !*follow).then_some(Body::End)
+            }
+            Task::Program { program, next } => {
+                // Asked first: what it says until then comes before its end.
+                let end = host.end_of(program);
+                let drained = self.send_lines(id, &LogName::Program(program.number()), next, host);
+                match end.filter(|_| drained)? {
+                    Ok(()) => Some(Body::End),
+                    Err(said) => {
+                        // As hostctl says it: `error: ...`, and `hint: ...` on a line of its own.
+                        let (message, hint) = said.split_once("\nhint: ").map_or((&*said, None), |(m, h)| (m, Some(h)));
+                        Some(failed(message.strip_prefix("error: ").unwrap_or(message).to_owned(), hint))
+                    }
                 }
-                *next = after;
-                if lines.is_empty() {
-                    return (!*follow).then_some(Body::End);
-                }
-                lines.into_iter().for_each(|line| self.send(id, Body::Line(line)));
-                if self.output.len() >= QUEUE_FULL {
-                    return None;
-                }
-            },
+            }
             Task::Kernel { log, follow } => {
                 while self.output.len() < QUEUE_FULL {
                     match log.next_record() {
@@ -227,6 +244,28 @@ impl Session {
                     }
                 }
                 None
+            }
+        }
+    }
+
+    /// Sends lines of a log from number `next` on, as far as the queue has room. True when there are no more.
+    fn send_lines(&mut self, id: u64, name: &LogName, next: &mut u64, host: &dyn Answers) -> bool {
+        loop {
+            let room = QUEUE_FULL.saturating_sub(self.output.len());
+            let (lines, after) = host.log(name, *next, room);
+            let missed = after.saturating_sub(*next).saturating_sub(lines.len() as u64);
+            if missed > 0 && *next > 0 {
+                let at_us = lines.first().map_or(0, |line| line.at_us);
+                let text = format!("[{missed} lines are missing here: the log was faster than this reader]");
+                self.send(id, Body::Line(LogLine { at_us, text }));
+            }
+            *next = after;
+            if lines.is_empty() {
+                return true;
+            }
+            lines.into_iter().for_each(|line| self.send(id, Body::Line(line)));
+            if self.output.len() >= QUEUE_FULL {
+                return false;
             }
         }
     }

@@ -12,6 +12,12 @@ pub(in crate::control) struct FakeHost {
     pub(in crate::control) lines: Vec<String>,
     pub(in crate::control) ended: Option<Outcome>,
     pub(in crate::control) asked: Cell<usize>,
+    /// Programs that were started: their arguments.
+    pub(in crate::control) programs: Vec<Vec<String>>,
+    /// How they end, once they do.
+    pub(in crate::control) end_of_programs: Option<Result<(), String>>,
+    /// The one that runs is held by its client.
+    pub(in crate::control) held: Option<Started>,
 }
 
 pub(in crate::control) fn host() -> FakeHost {
@@ -20,6 +26,9 @@ pub(in crate::control) fn host() -> FakeHost {
         lines: vec!["one".into(), "two".into()],
         ended: None,
         asked: Cell::new(0),
+        programs: Vec::new(),
+        end_of_programs: None,
+        held: None,
     }
 }
 
@@ -45,7 +54,7 @@ impl Answers for FakeHost {
         vec!["x".into()]
     }
     fn log(&self, name: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
-        assert_eq!(name, &LogName::Service("x".into()));
+        assert!(*name == LogName::Service("x".into()) || *name == LogName::Program(77));
         let from = from.max(FIRST);
         let skip = usize::try_from(from - FIRST).unwrap();
         let (mut lines, mut bytes) = (Vec::new(), 0);
@@ -58,6 +67,15 @@ impl Answers for FakeHost {
         }
         let next = from + lines.len() as u64;
         (lines, next)
+    }
+    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
+        self.programs.push(arguments.to_vec());
+        let started = Started::for_test(77);
+        self.held = Some(started.clone());
+        if arguments.is_empty() { Err("cannot start it".into()) } else { Ok(started) }
+    }
+    fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
+        self.end_of_programs.clone()
     }
     fn end(&mut self, outcome: Outcome) -> Result<(), String> {
         if self.ended.is_some_and(|ended| ended != outcome) {
@@ -217,6 +235,12 @@ fn gaps_are_named() {
                 _ => (Vec::new(), from),
             }
         }
+        fn start_hostctl(&mut self, _: &[String]) -> Result<Started, String> {
+            unreachable!()
+        }
+        fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
+            unreachable!()
+        }
         fn end(&mut self, _: Outcome) -> Result<(), String> {
             unreachable!()
         }
@@ -267,4 +291,49 @@ fn the_end_is_answered_before_it_begins_and_is_not_changed() {
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":2,\"request\":\"reboot\"}\n"), [end(2)]);
     let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Outcome::Reboot)));
+}
+
+/// `hostctl why`, asked for by a client.
+const RUN: &[u8] = b"{\"id\":1,\"request\":{\"run\":{\"arguments\":[\"why\"]}}}\n";
+
+#[test]
+fn a_commands_lines_come_before_its_end() {
+    for (end, last) in [
+        (Ok(()), Body::End),
+        (
+            Err("error: no release\nhint: hostctl status".to_owned()),
+            failed("no release".to_owned(), Some("hostctl status")),
+        ),
+        (Err("killed".to_owned()), failed("killed".to_owned(), None)),
+    ] {
+        let (mut session, mut host) = (session(), host());
+        assert_eq!(texts(&talk(&mut session, &mut host, RUN)), ["one", "two"]);
+        assert_eq!(host.programs, [["why"]]);
+        host.lines.push("three".into());
+        host.end_of_programs = Some(end);
+        let frames = talk(&mut session, &mut host, b"");
+        assert_eq!(texts(&frames), ["three"]);
+        assert_eq!(frames[1..], [Frame { id: 1, body: last }]);
+        assert!(!session.is_busy());
+    }
+}
+
+#[test]
+fn a_client_has_one_command_and_lets_go_of_it_when_cancelled_or_gone() {
+    let held = |host: &FakeHost| host.held.as_ref().is_some_and(Started::is_held);
+    let (mut session, mut host) = (session(), host());
+    talk(&mut session, &mut host, RUN);
+    let second = RUN.iter().map(|&byte| if byte == b'1' { b'2' } else { byte }).collect::<Vec<u8>>();
+    let frames = talk(&mut session, &mut host, &second);
+    assert_eq!(message(&frames[0]), "a command of this client is running already");
+    assert!(held(&host) && host.programs.len() == 1);
+    let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":{\"cancel\":{\"call\":1}}}\n");
+    assert_eq!(frames, [Frame { id: 1, body: Body::End }, Frame { id: 3, body: Body::End }]);
+    assert!(!held(&host));
+    talk(&mut session, &mut host, RUN);
+    assert!(held(&host));
+    session.restart();
+    assert!(!held(&host), "another client of the serial line");
+    let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"run\":{\"arguments\":[]}}}\n");
+    assert_eq!(message(&frames[0]), "cannot start it");
 }

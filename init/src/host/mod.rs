@@ -1,5 +1,6 @@
 //! The host stage: from the root file system to the supervisor. Its order is [`crate::sequence::HOST`].
 
+pub mod crash_records;
 pub mod device_nodes;
 pub mod etc;
 pub mod identity;
@@ -13,21 +14,27 @@ use crate::{
     fault::{At, Failure, Failures},
     initrd,
     modules::Loader,
-    power::{self, PowerButton, Watchdog, button},
+    power::{self, PowerButton, Watchdogs, button, watchdog::Across},
     sequence::Job,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
     timeline::{Timeline, now_us},
+    trial::{Boot, counter},
     uevent::{UeventSocket, listener},
 };
 use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
+    entry::BootCounter,
     image_spec::ImageSpec,
     paths,
 };
 use serde::de::DeserializeOwned;
-use std::{fs, path::Path, sync::Arc};
+use std::{
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 /// What the phases of this stage learn, and the supervisor takes over.
 #[derive(Debug)]
@@ -52,7 +59,11 @@ pub struct Host {
     /// To be polled.
     pub buttons: Vec<PowerButton>,
     /// To be fed.
-    pub watchdog: Option<Watchdog>,
+    pub watchdogs: Watchdogs,
+    /// What the firmware's variables say of the boot entry, once they have been asked.
+    counter: Arc<OnceLock<Option<BootCounter>>>,
+    /// This boot, as it is judged.
+    pub boot: Boot,
 }
 
 impl Host {
@@ -71,9 +82,11 @@ impl Host {
         }
         let cmdline = cmdline::parse(&fs::read_to_string("/proc/cmdline").at("read", "/proc/cmdline")?);
         console::set_debug(cmdline.flag(cmdline::DEBUG));
+        let image = read_json(paths::IMAGE_SPEC)?;
         Ok(Self {
             timeline: Timeline::continued(initrd.phases.clone()),
-            image: read_json(paths::IMAGE_SPEC)?,
+            boot: Boot::begin(&image, &initrd),
+            image,
             loader: Arc::new(Loader::of_running_kernel()?),
             initrd,
             cmdline,
@@ -82,7 +95,8 @@ impl Host {
             machine_id: String::new(),
             config: config::Outcome::default(),
             buttons: Vec::new(),
-            watchdog: None,
+            watchdogs: Watchdogs::inherited(),
+            counter: Arc::default(),
         })
     }
 }
@@ -100,7 +114,8 @@ impl Host {
             var_persistent: self.var_persistent,
             signals,
             buttons: self.buttons,
-            watchdog: self.watchdog,
+            watchdogs: self.watchdogs,
+            boot: self.boot,
         }
     }
 }
@@ -171,6 +186,39 @@ pub fn grow_var(host: &Host) -> Job {
     Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth)?)))
 }
 
+/// Asks the firmware's variables whether this boot is counted. Most of the time is spent on mounting them.
+pub fn ask_firmware(host: &Host) -> Job {
+    let (loader, told) = (Arc::clone(&host.loader), Arc::clone(&host.counter));
+    Box::new(move || {
+        if !Path::new("/sys/firmware/efi").exists() {
+            return Ok(());
+        }
+        // Built in, or not there at all: the mount will tell.
+        if let Err(error) = loader.load("efivarfs") {
+            console::debug(format_args!("{error}"));
+        }
+        mounts::mount_api(&mounts::EFIVARS)?;
+        let _ = told.set(counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))?);
+        Ok(())
+    })
+}
+
+/// This boot gets its record, so that it is known to have been even if it never says another word.
+pub fn record_boot(host: &mut Host) -> Result<(), Failure> {
+    host.boot.record.counter = host.counter.get().copied().flatten();
+    if let Some(counter) = host.boot.record.counter {
+        let version = &host.image.version;
+        console::announce(&format!("version {version} is on trial: boot {}, {} left", counter.done, counter.left));
+    }
+    if host.var_persistent { Ok(host.boot.keep()?) } else { Ok(()) }
+}
+
+/// The last words of kernels that panicked, from the firmware's memory to the disk.
+pub fn keep_crash_records(host: &Host) -> Job {
+    let persistent = host.var_persistent;
+    Box::new(move || if persistent { crash_records::keep(Path::new(paths::PSTORE)) } else { Ok(()) })
+}
+
 /// Directories that programs expect in /var, /run and /tmp.
 pub fn furnish(_: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
@@ -202,7 +250,7 @@ pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
     device_nodes::complete(&fs::read_to_string(devname).unwrap_or_default())
 }
 
-/// Power button, Ctrl-Alt-Del, watchdog.
+/// Power button, Ctrl-Alt-Del, watchdogs.
 pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
     failures.keep(power::catch_ctrl_alt_del().at("take over", "Ctrl-Alt-Del"));
@@ -211,9 +259,11 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
         console::debug(format_args!("{error}"));
     }
     host.buttons = failures.keep(button::open_all().at("open", "power button")).unwrap_or_default();
-    host.watchdog = failures.keep(Watchdog::start().at("start", "watchdog")).flatten();
-    if let Some(watchdog) = &host.watchdog {
-        console::info(format_args!("watchdog: to be fed every {} s", watchdog.period().as_secs()));
+    // Those whose drivers the initrd did not have.
+    failures.keep(host.watchdogs.open_all(Across::Nothing).at("start", "watchdog"));
+    host.watchdogs.feed();
+    if let Some(period) = host.watchdogs.period() {
+        console::info(format_args!("watchdogs, fed every {} s: {}", period.as_secs(), host.watchdogs.describe()));
     }
     failures.end()
 }

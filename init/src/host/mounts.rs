@@ -43,17 +43,21 @@ const REQUIRED: [Api; 4] = [
 ];
 
 /// What tools and some containers look for. bpf among them makes the kernel ask for a module of its own.
-const OFFERED: [Api; 9] = [
+const OFFERED: [Api; 8] = [
     api("mqueue", "/dev/mqueue", SUID_DEV_EXEC, c""),
     api("hugetlbfs", "/dev/hugepages", SUID_DEV, c""),
     api("securityfs", "/sys/kernel/security", SUID_DEV_EXEC, c""),
     api("debugfs", "/sys/kernel/debug", SUID_DEV_EXEC, c"mode=0700"),
     api("tracefs", "/sys/kernel/tracing", SUID_DEV_EXEC, c"mode=0700"),
     api("bpf", "/sys/fs/bpf", SUID_DEV_EXEC, c"mode=0700"),
-    api("pstore", "/sys/fs/pstore", SUID_DEV_EXEC, c""),
     api("fusectl", "/sys/fs/fuse/connections", SUID_DEV_EXEC, c""),
     api("configfs", "/sys/kernel/config", SUID_DEV_EXEC, c""),
 ];
+
+/// What a crashed kernel left in the firmware's memory.
+pub const PSTORE: Api = api("pstore", "/sys/fs/pstore", SUID_DEV_EXEC, c"");
+/// The firmware's variables. Read-only: nothing on this host writes them.
+pub const EFIVARS: Api = api("efivarfs", "/sys/firmware/efi/efivars", SUID_DEV_EXEC.union(MountFlags::RDONLY), c"");
 
 /// Mounts one.
 ///
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn nothing_that_users_write_to_can_hold_devices_or_setuid_programs() {
-        for api in EARLY.iter().chain(&REQUIRED).chain(&OFFERED) {
+        for api in EARLY.iter().chain(&REQUIRED).chain(&OFFERED).chain([&PSTORE, &EFIVARS]) {
             assert!(api.flags.contains(MountFlags::NOSUID), "{}", api.target);
             let devices = ["/dev", "/dev/pts"].contains(&api.target);
             assert_eq!(api.flags.contains(MountFlags::NODEV), !devices, "{}", api.target);

@@ -6,8 +6,9 @@ pub mod switch;
 use crate::{
     block, console,
     fault::{At, Failure, PathError},
-    host::mounts,
+    host::{crash_records, mounts},
     modules::Loader,
+    power::watchdog::{self, Across, Watchdogs},
     sequence::Job,
     slot::{self, Found, boot_disk},
     timeline::Timeline,
@@ -34,6 +35,9 @@ const DISK_HINT: Duration = Duration::from_secs(3);
 /// What every root needs, whatever the disk is. dm-verity takes the fastest SHA-256 that is there when the root is opened and keeps it:
 /// the processor's own is several times the generic one, for every byte that is ever read from the root.
 const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
+
+/// A kernel that has lost its way shall panic, and so reboot, rather than go on. sysctl.d may say otherwise later.
+const PANICS: [(&str, &str); 2] = [("/proc/sys/kernel/panic_on_oops", "1"), ("/proc/sys/kernel/softlockup_panic", "1")];
 
 /// What this stage has said, a list of [`berth_contract::control::LogLine`] as JSON, for `hostctl logs init`.
 pub const LOG: &str = "/run/berth/initrd-log.json";
@@ -117,6 +121,25 @@ pub fn load_root_modules(initrd: &Initrd) -> Job {
             }
         }
         Ok(())
+    })
+}
+
+/// From here on a machine that stands still is reset, and a kernel that panics leaves its last words.
+pub fn set_guards(initrd: &Initrd) -> Job {
+    let loader = initrd.loader.clone();
+    Box::new(move || {
+        let loader = loader.ok_or(InitrdError::Order("devices"))?;
+        watchdog::load_drivers(&loader);
+        let mut watchdogs = Watchdogs::default();
+        let opened = watchdogs.open_all(Across::Exec);
+        for (parameter, value) in PANICS {
+            // A kernel may have been built without one.
+            let _ = fs::write(parameter, value);
+        }
+        // They stay open, for the host stage to find.
+        std::mem::forget(watchdogs);
+        crash_records::load_backends(&loader);
+        Ok(opened.at("start", "watchdog")?)
     })
 }
 

@@ -1,10 +1,10 @@
-//! What ends the machine from outside: the power button, Ctrl-Alt-Del, the watchdog.
+//! What ends the machine from outside: the power button, Ctrl-Alt-Del, watchdogs.
 
 pub mod button;
 pub mod watchdog;
 
 pub use button::PowerButton;
-pub use watchdog::Watchdog;
+pub use watchdog::Watchdogs;
 
 /// Makes Ctrl-Alt-Del a SIGINT to PID 1 instead of an immediate reset.
 ///

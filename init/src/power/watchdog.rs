@@ -1,56 +1,215 @@
-//! The hardware watchdog, Documentation/watchdog/watchdog-api.rst: once open it resets the machine unless it is fed.
+//! Watchdogs, Documentation/watchdog/watchdog-api.rst: once open, each resets the machine unless it is fed.
+//!
+//! The initrd stage opens those it has drivers for, so that the machine is watched from its first second on; they stay open across
+//! the switch to the host stage. After that only the supervisor's loop feeds them.
 
+use crate::{console, modules::Loader, sys};
+use rustix::fs::{Mode, OFlags, open};
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs, io,
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
-/// Where a driver does not say how long it waits.
-const USUAL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Drivers that are wanted before devices are asked for theirs: QEMU's, ACPI's, Xen's, and the kernel's own timer for machines that
+/// have no other. Those that a kernel does not have are passed over.
+const DRIVERS: [&str; 4] = ["i6300esb", "wdat_wdt", "xen_wdt", SOFTDOG];
+const SOFTDOG: &str = "softdog";
+/// The kernel's timer panics instead of a plain reset, so that the kernel's last words are kept.
+const SOFTDOG_OPTIONS: &str = "soft_panic=1";
+/// How long a machine may stand still.
+const TIMEOUT: u32 = 60;
+/// Where a driver does not take that, nor says what it takes.
+const USUAL_TIMEOUT: u32 = 30;
+/// How their nodes in /dev begin. `watchdog` itself is the first once more.
+const PREFIX: &str = "/dev/watchdog";
 
-/// A running watchdog. Dropping it without [`Watchdog::disarm`] leaves it running: the machine will be reset.
+/// Running watchdogs. Dropping them without [`Watchdogs::disarm`] leaves them running: the machine will be reset.
+#[derive(Debug, Default)]
+pub struct Watchdogs(Vec<Watchdog>);
+
 #[derive(Debug)]
-pub struct Watchdog {
-    device: File,
+struct Watchdog {
+    node: PathBuf,
+    device: OwnedFd,
     timeout: Duration,
 }
 
-impl Watchdog {
-    /// Opens, and so starts, the first watchdog. None when there is none.
-    ///
-    /// # Errors
-    /// When it is there and cannot be opened (somebody else has it).
-    pub fn start() -> io::Result<Option<Self>> {
-        let device = match OpenOptions::new().write(true).open("/dev/watchdog0") {
-            Ok(device) => device,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let seconds = fs::read_to_string("/sys/class/watchdog/watchdog0/timeout").unwrap_or_default();
-        let timeout = seconds.trim_end().parse().map_or(USUAL_TIMEOUT, Duration::from_secs);
-        Ok(Some(Self { device, timeout }))
-    }
+/// Whether a program that replaces this one gets them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Across {
+    /// The host stage does ([`Watchdogs::inherited`]).
+    Exec,
+    /// Nobody does.
+    Nothing,
+}
 
-    /// How often to feed it: twice in its time, so that one late feeding does no harm.
+/// Loads the drivers.
+pub fn load_drivers(loader: &Loader) {
+    for name in DRIVERS.into_iter().filter(|name| loader.known(name)) {
+        let loaded = loader.plan(name).and_then(|steps| {
+            steps.into_iter().try_for_each(|mut step| {
+                if step.name == SOFTDOG {
+                    // The command line's come last, and win.
+                    step.options = format!("{SOFTDOG_OPTIONS} {}", step.options);
+                }
+                loader.insert(&step)
+            })
+        });
+        // Without the device a driver may refuse, or stay and do nothing.
+        if let Err(error) = loaded {
+            console::debug(format_args!("{error}"));
+        }
+    }
+}
+
+impl Watchdogs {
+    /// Those that the initrd stage has left open.
     #[must_use]
-    pub fn period(&self) -> Duration {
-        self.timeout / 2
+    pub fn inherited() -> Self {
+        let mut watchdogs = Self::default();
+        match sys::watchdog::inherited(Path::new(PREFIX)) {
+            Ok(found) => found.into_iter().for_each(|(node, device)| watchdogs.add(node, device)),
+            Err(error) => console::warning(format_args!("watchdogs of the initrd: {error}")),
+        }
+        watchdogs
     }
 
-    /// Starts its time anew.
+    /// Opens, and so starts, all that there are and are not among these.
     ///
     /// # Errors
-    /// What write(2) says.
-    pub fn feed(&mut self) -> io::Result<()> {
-        self.device.write_all(b"\0")
+    /// One that is there and cannot be opened (somebody else has it); the others are open.
+    pub fn open_all(&mut self, across: Across) -> io::Result<()> {
+        let Ok(devices) = fs::read_dir("/sys/class/watchdog") else { return Ok(()) };
+        let mut result = Ok(());
+        for device in devices.flatten() {
+            let node = Path::new("/dev").join(device.file_name());
+            if self.0.iter().any(|known| known.node == node) {
+                continue;
+            }
+            let flags = match across {
+                Across::Exec => OFlags::WRONLY,
+                Across::Nothing => OFlags::WRONLY | OFlags::CLOEXEC,
+            };
+            match open(&node, flags, Mode::empty()) {
+                Ok(device) => self.add(node, device),
+                Err(error) => {
+                    result = Err(io::Error::new(io::Error::from(error).kind(), format!("{}: {error}", node.display())))
+                }
+            }
+        }
+        result
     }
 
-    /// Stops it, where the driver allows that.
-    ///
-    /// # Errors
-    /// What write(2) says.
-    pub fn disarm(mut self) -> io::Result<()> {
-        self.device.write_all(b"V")
+    fn add(&mut self, node: PathBuf, device: OwnedFd) {
+        let taken = sys::watchdog::set_timeout(device.as_fd(), TIMEOUT).ok();
+        let said = || {
+            let name = node.file_name()?.to_str()?;
+            fs::read_to_string(format!("/sys/class/watchdog/{name}/timeout")).ok()?.trim_end().parse().ok()
+        };
+        let timeout = Duration::from_secs(taken.or_else(said).unwrap_or(USUAL_TIMEOUT).max(1).into());
+        self.0.push(Watchdog { node, device, timeout });
+    }
+
+    /// How often to feed: twice in the shortest time, so that one late feeding does no harm. None when there is none.
+    #[must_use]
+    pub fn period(&self) -> Option<Duration> {
+        self.0.iter().map(|watchdog| watchdog.timeout / 2).min()
+    }
+
+    /// Starts the time of all of them anew.
+    pub fn feed(&self) {
+        for watchdog in &self.0 {
+            watchdog.write(b"\0");
+        }
+    }
+
+    /// Stops them, where the drivers allow that.
+    pub fn disarm(self) {
+        for watchdog in &self.0 {
+            watchdog.write(b"V");
+        }
+    }
+
+    /// For the way to a reboot, which takes `at_most`: they go on without being fed. Those that would strike earlier are stopped.
+    pub fn leave_running(mut self, at_most: Duration) {
+        self.feed();
+        let short = self.0.extract_if(.., |watchdog| watchdog.timeout <= at_most).collect();
+        Self(short).disarm();
+        // Closed, they would go on as well, but each with a complaint of the kernel on the console.
+        std::mem::forget(self);
+    }
+
+    /// What they are, for a line in the log.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let one = |watchdog: &Watchdog| {
+            let name = watchdog.node.file_name().unwrap_or_default().to_string_lossy();
+            let identity = fs::read_to_string(format!("/sys/class/watchdog/{name}/identity")).unwrap_or_default();
+            format!("{name} ({}, {} s)", identity.trim_end(), watchdog.timeout.as_secs())
+        };
+        self.0.iter().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Watchdog {
+    fn write(&self, byte: &[u8]) {
+        if let Err(error) = rustix::io::write(&self.device, byte) {
+            console::warning(format_args!("{}: {error}", self.node.display()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pipe::{PipeFlags, pipe_with};
+    use std::{fs::File, io::Read, os::fd::IntoRawFd};
+
+    fn watchdog(seconds: u64) -> (File, Watchdog) {
+        let (reader, device) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+        (reader.into(), Watchdog { node: "/dev/watchdog7".into(), device, timeout: Duration::from_secs(seconds) })
+    }
+
+    fn got(reader: &mut File) -> Vec<u8> {
+        let mut bytes = [0; 16];
+        let count = reader.read(&mut bytes).unwrap_or(0);
+        bytes[..count].to_vec()
+    }
+
+    #[test]
+    fn all_are_fed_within_the_shortest_time() {
+        let ((mut one, first), (mut two, second)) = (watchdog(60), watchdog(20));
+        let watchdogs = Watchdogs(vec![first, second]);
+        assert_eq!(watchdogs.period(), Some(Duration::from_secs(10)));
+        watchdogs.feed();
+        assert_eq!((got(&mut one), got(&mut two)), (b"\0".to_vec(), b"\0".to_vec()));
+        watchdogs.disarm();
+        assert_eq!((got(&mut one), got(&mut two)), (b"V".to_vec(), b"V".to_vec()));
+        assert_eq!(Watchdogs::default().period(), None);
+    }
+
+    #[test]
+    fn on_the_way_to_a_reboot_they_stay_armed_unless_that_is_too_long_for_them() {
+        let ((mut long, first), (mut short, second)) = (watchdog(60), watchdog(20));
+        Watchdogs(vec![first, second]).leave_running(Duration::from_secs(45));
+        assert_eq!((got(&mut long), got(&mut short)), (b"\0".to_vec(), b"\0V".to_vec()));
+        // Still open: nobody has closed the writing end.
+        let mut byte = [0];
+        assert_eq!(long.read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn what_the_initrd_has_opened_is_not_opened_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let fd = File::create(dir.path().join("watchdog0")).unwrap().into_raw_fd();
+        let found = sys::watchdog::inherited(&dir.path().join("watchdog")).unwrap();
+        let mut watchdogs = Watchdogs::default();
+        found.into_iter().for_each(|(node, device)| watchdogs.add(node, device));
+        assert_eq!(watchdogs.0.len(), 1);
+        assert_eq!(watchdogs.0[0].timeout, Duration::from_secs(30), "no driver has said anything");
+        drop(watchdogs);
+        assert!(!Path::new(&format!("/proc/self/fd/{fd}")).exists(), "it was taken over");
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     console,
     control::Server,
     fault::{At, PathError},
-    power::{PowerButton, Watchdog},
+    power::{PowerButton, Watchdogs},
+    shutdown,
     sys::signal::SignalFd,
     timeline::now_us,
 };
@@ -24,7 +25,7 @@ pub(super) struct EventLoop {
     epoll: OwnedFd,
     signals: SignalFd,
     buttons: Vec<PowerButton>,
-    watchdog: Option<Watchdog>,
+    watchdogs: Watchdogs,
     feed_at_us: u64,
     host: RunningHost,
     server: Server,
@@ -35,25 +36,31 @@ impl EventLoop {
         let host = RunningHost::new(&handover, &places)?;
         let server = Server::open(&places.doors)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
-        let Handover { signals, buttons, watchdog, .. } = handover;
+        let Handover { signals, buttons, watchdogs, .. } = handover;
         let rooms = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
         for fd in rooms.into_iter().chain(buttons.iter().map(AsFd::as_fd)) {
             epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN).at("watch", "event source")?;
         }
-        Ok(Self { epoll, signals, buttons, watchdog, feed_at_us: 0, host, server })
+        Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server })
     }
 
     /// Turns until all services have been stopped.
     pub(super) fn run(mut self) -> Outcome {
+        self.host.begin_to_judge();
         loop {
             self.take_signals();
             self.take_buttons();
-            self.feed_watchdog();
+            self.feed_watchdogs();
             self.host.fleet.work();
             self.host.notice_readiness();
+            self.host.judge();
             self.server.work(&mut self.host, now_us());
             if let Some(outcome) = self.host.ended() {
-                self.disarm_watchdog();
+                match outcome {
+                    // What comes now has a time limit of its own, so they need not be fed; a reboot that hangs ends by them.
+                    Outcome::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
+                    Outcome::Poweroff => self.watchdogs.disarm(),
+                }
                 return outcome;
             }
             self.wait();
@@ -63,8 +70,8 @@ impl EventLoop {
     /// Sleeps until something happens or is due.
     fn wait(&self) {
         let now = now_us();
-        let deadlines = [self.host.fleet.next_deadline_us(), self.server.next_deadline_us(now)];
-        let feed = self.watchdog.as_ref().map(|_| self.feed_at_us);
+        let deadlines = [self.host.next_deadline_us(), self.server.next_deadline_us(now)];
+        let feed = self.watchdogs.period().map(|_| self.feed_at_us);
         let timeout = deadlines.into_iter().flatten().chain(feed).min().map(|deadline| {
             let left = deadline.saturating_sub(now);
             let part = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
@@ -107,20 +114,11 @@ impl EventLoop {
         }
     }
 
-    fn feed_watchdog(&mut self) {
+    fn feed_watchdogs(&mut self) {
         let now = now_us();
-        if let Some(watchdog) = self.watchdog.as_mut().filter(|_| now >= self.feed_at_us) {
-            self.feed_at_us = now + u64::try_from(watchdog.period().as_micros()).unwrap_or(u64::MAX / 2);
-            if let Err(error) = watchdog.feed() {
-                console::warning(format_args!("watchdog: {error}"));
-            }
-        }
-    }
-
-    /// What comes now, unmounting, has a time limit of its own, and may take longer than the watchdog waits.
-    fn disarm_watchdog(&mut self) {
-        if let Some(Err(error)) = self.watchdog.take().map(Watchdog::disarm) {
-            console::warning(format_args!("watchdog: {error}"));
+        if let Some(period) = self.watchdogs.period().filter(|_| now >= self.feed_at_us) {
+            self.feed_at_us = now + u64::try_from(period.as_micros()).unwrap_or(u64::MAX / 2);
+            self.watchdogs.feed();
         }
     }
 }

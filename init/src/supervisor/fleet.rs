@@ -8,6 +8,7 @@ use super::{
     notify::NotifySocket,
     output::{LineCutter, Output},
     process,
+    programs::Programs,
     sockets::SocketWatch,
 };
 use crate::{
@@ -39,6 +40,7 @@ use std::{
 /// What a descriptor of the fleet's epoll is; pipes count from [`FIRST_PIPE`].
 const NOTIFY: u64 = 0;
 const SOCKETS: u64 = 1;
+const PROGRAMS: u64 = 2;
 const FIRST_PIPE: u64 = 16;
 /// Bytes of one service that are read before others get their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
@@ -47,11 +49,12 @@ const BYTES_PER_TURN: usize = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) machine: Machine,
+    pub(super) programs: Programs,
     outputs: BTreeMap<String, Output>,
     pipes: BTreeMap<u64, Pipe>,
     next_pipe: u64,
     epoll: OwnedFd,
-    cgroups: Cgroups,
+    pub(super) cgroups: Cgroups,
     sockets: SocketWatch,
     notify: Option<NotifySocket>,
     notify_path: PathBuf,
@@ -83,6 +86,7 @@ impl Fleet {
         let fleet = Self {
             outputs: specs.keys().map(|name| (name.clone(), Output::default())).collect(),
             machine: Machine::new(specs, now_us()),
+            programs: Programs::new()?,
             pipes: BTreeMap::new(),
             next_pipe: FIRST_PIPE,
             epoll: epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?,
@@ -95,6 +99,7 @@ impl Fleet {
             due: true,
         };
         fleet.watch(fleet.sockets.as_fd(), SOCKETS)?;
+        fleet.watch(fleet.programs.as_fd(), PROGRAMS)?;
         if let Some(notify) = &fleet.notify {
             fleet.watch(notify.as_fd(), NOTIFY)?;
         }
@@ -113,6 +118,7 @@ impl Fleet {
         }
         self.take_notifications();
         self.ask_sockets();
+        self.programs.work();
         self.reap();
         loop {
             let actions = self.machine.due(now_us());
@@ -125,7 +131,7 @@ impl Fleet {
 
     /// When to work again, if nothing happens before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
-        let due = self.due.then_some(0);
+        let due = (self.due || self.programs.is_due()).then_some(0);
         self.machine.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
     }
 
@@ -196,8 +202,9 @@ impl Fleet {
             match wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => {
                     let process = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
-                    if let (Some(name), Some(exit)) =
-                        (self.machine.service_of(process).map(str::to_owned), Exit::of(status))
+                    let Some(exit) = Exit::of(status) else { continue };
+                    if !self.programs.exited(process, exit)
+                        && let Some(name) = self.machine.service_of(process).map(str::to_owned)
                     {
                         // Its last words first, for the message about its end.
                         let pipes: Vec<u64> = self.pipes_of(&name);

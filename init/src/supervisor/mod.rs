@@ -9,22 +9,26 @@ mod event_loop;
 mod exit;
 mod facts;
 mod fleet;
+mod judge;
 mod machine;
 mod notify;
 mod output;
 mod process;
+mod programs;
 mod running_host;
 mod sockets;
 mod unit;
 
 use crate::{
     config, console, control,
-    power::{PowerButton, Watchdog},
+    power::{PowerButton, Watchdogs},
     sys::signal::SignalFd,
     timeline::Timeline,
+    trial::Boot,
 };
 use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
 use event_loop::EventLoop;
+pub use programs::Started;
 use std::path::PathBuf;
 
 /// Signals that [`run`] reads. Block them ([`SignalFd::block`]) before the first thread is started, so that none of them
@@ -50,8 +54,10 @@ pub struct Handover {
     pub signals: SignalFd,
     /// Open power buttons.
     pub buttons: Vec<PowerButton>,
-    /// To be fed, where there is one; disarmed when the services have been stopped.
-    pub watchdog: Option<Watchdog>,
+    /// To be fed; when the services have been stopped, disarmed before a power-off, and left running before a reboot.
+    pub watchdogs: Watchdogs,
+    /// This boot, as it is judged.
+    pub boot: Boot,
 }
 
 /// How the host ends. The services have been stopped; the caller ends what is left and unmounts.
@@ -80,6 +86,8 @@ pub struct Places {
     pub network_status: PathBuf,
     /// The persistent file system.
     pub var: PathBuf,
+    /// The host's command: it judges, and does what clients want run.
+    pub hostctl: PathBuf,
 }
 
 impl Default for Places {
@@ -92,6 +100,7 @@ impl Default for Places {
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
             var: paths::VAR.into(),
+            hostctl: paths::HOSTCTL.into(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From a service's file to its process.
+//! From a service's file, or a command line, to a process.
 
 use super::cgroup::Cgroups;
 use crate::{
@@ -8,12 +8,12 @@ use crate::{
 use berth_contract::service::{Readiness, ServiceSpec};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::{
-    io::PipeReader,
+    io::{PipeReader, PipeWriter},
     path::Path,
     process::{Command, Stdio},
 };
 
-/// All that a service finds in its environment beside what its file says.
+/// All that a program finds in its environment, beside what a service's file says.
 const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C.UTF-8")];
 
@@ -26,17 +26,11 @@ pub(super) fn start(
 ) -> Result<(u32, PipeReader), PathError> {
     let (program, arguments) =
         spec.exec.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
-    let (reader, writer) = std::io::pipe().at("make a pipe for", name)?;
-    let flags = fcntl_getfl(&reader).at("set up a pipe for", name)?;
-    fcntl_setfl(&reader, flags | OFlags::NONBLOCK).at("set up a pipe for", name)?;
-    let mut command = Command::new(program);
+    let (reader, writer) = pipe(name)?;
+    let mut command = command(program, arguments);
     command
-        .args(arguments)
         .current_dir(&spec.workdir)
-        .env_clear()
-        .envs(ENVIRONMENT)
         .envs(&spec.env)
-        .stdin(Stdio::null())
         .stdout(writer.try_clone().at("make a pipe for", name)?)
         .stderr(writer);
     if spec.ready == Readiness::Notify {
@@ -47,4 +41,49 @@ pub(super) fn start(
     // Not waited for here: the event loop reaps all children.
     let child = spawn(command, birth).at("start", program)?;
     Ok((child.id(), reader))
+}
+
+/// Where stderr of a program goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Errors {
+    /// The same way as stdout.
+    WithOutput,
+    /// By a pipe of its own.
+    Apart,
+}
+
+/// Starts a program. Returns its process, and the pipes of stdout and, where apart, of stderr; both non-blocking.
+pub(super) fn start_program(
+    group: &str,
+    words: &[String],
+    errors: Errors,
+    cgroups: &Cgroups,
+) -> Result<(u32, PipeReader, Option<PipeReader>), PathError> {
+    let (program, arguments) = words.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
+    let (reader, writer) = pipe(program)?;
+    let (errors_reader, errors_writer) = match errors {
+        Errors::WithOutput => (None, writer.try_clone().at("make a pipe for", program)?),
+        Errors::Apart => {
+            let (reader, writer) = pipe(program)?;
+            (Some(reader), writer)
+        }
+    };
+    let mut command = command(program, arguments);
+    command.stdout(writer).stderr(errors_writer);
+    let birth = Birth { cgroup: cgroups.open(group)?, ..Birth::default() };
+    let child = spawn(command, birth).at("start", program)?;
+    Ok((child.id(), reader, errors_reader))
+}
+
+fn command(program: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir("/").env_clear().envs(ENVIRONMENT).stdin(Stdio::null());
+    command
+}
+
+fn pipe(name: &str) -> Result<(PipeReader, PipeWriter), PathError> {
+    let (reader, writer) = std::io::pipe().at("make a pipe for", name)?;
+    let flags = fcntl_getfl(&reader).at("set up a pipe for", name)?;
+    fcntl_setfl(&reader, flags | OFlags::NONBLOCK).at("set up a pipe for", name)?;
+    Ok((reader, writer))
 }

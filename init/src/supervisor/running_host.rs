@@ -1,6 +1,6 @@
 //! The host while it runs: how it is, and what clients are told of it.
 
-use super::{Handover, Outcome, Places, facts, fleet::Fleet};
+use super::{Handover, Outcome, Places, Started, facts, fleet::Fleet, judge, judge::Judge, process::Errors};
 use crate::{
     config, console,
     control::{Answers, LogName, Readiness},
@@ -25,6 +25,8 @@ const PENDING: &str = "pending";
 #[derive(Debug)]
 pub(super) struct RunningHost {
     pub(super) fleet: Fleet,
+    judge: Judge,
+    hostctl: PathBuf,
     image: ImageSpec,
     initrd: InitrdReport,
     timeline: Timeline,
@@ -57,6 +59,8 @@ impl RunningHost {
         };
         Ok(Self {
             fleet: Fleet::new(services.specs, places, handover.timeline.clone())?,
+            judge: Judge::new(handover.boot.clone(), handover.image.health.limit, &places.doors.kernel_log),
+            hostctl: places.hostctl.clone(),
             image: handover.image.clone(),
             initrd: handover.initrd.clone(),
             timeline: handover.timeline.clone(),
@@ -94,18 +98,53 @@ impl RunningHost {
         }
     }
 
+    /// Begins to find out whether this boot is a good one.
+    pub(super) fn begin_to_judge(&mut self) {
+        if let Some(why) = self.judge.begin(&self.hostctl, &mut self.fleet) {
+            self.go_down(Outcome::Reboot, "verdict", &why);
+        }
+    }
+
+    /// Takes the verdict, when there is one.
+    pub(super) fn judge(&mut self) {
+        if self.ending.is_none()
+            && let Some(why) = self.judge.work(&self.fleet, now_us())
+        {
+            self.go_down(Outcome::Reboot, "verdict", &why);
+        }
+    }
+
+    /// When to look again, if nothing happens before.
+    pub(super) fn next_deadline_us(&self) -> Option<u64> {
+        let judge = self.judge.deadline_us().filter(|_| self.ending.is_none());
+        self.fleet.next_deadline_us().into_iter().chain(judge).min()
+    }
+
     /// Begins to go down, when it is not already.
     pub(super) fn begin_to_end(&mut self, outcome: Outcome, why: &str) {
+        let how = match outcome {
+            Outcome::Reboot => "reboot",
+            Outcome::Poweroff => "poweroff",
+        };
+        self.go_down(outcome, how, why);
+    }
+
+    fn go_down(&mut self, outcome: Outcome, how: &str, why: &str) {
         if self.ending.is_none() {
             console::announce(&format!("going down: {why}"));
             self.ending = Some(outcome);
+            self.judge.ends(how);
             self.fleet.shut_down();
         }
     }
 
-    /// How the host has ended, once all services have.
+    /// How the host has ended, once all services have. Then this boot's record is on the disk.
     pub(super) fn ended(&self) -> Option<Outcome> {
-        self.ending.filter(|_| self.fleet.machine.is_down())
+        let ended = self.ending.filter(|_| self.fleet.machine.is_down());
+        if ended.is_some() {
+            self.judge.wait_for_record();
+        }
+        ended
     }
 
     fn engine_is_ready(&self) -> bool {
@@ -203,11 +242,15 @@ impl Answers for RunningHost {
     }
 
     fn log_names(&self) -> Vec<String> {
-        self.fleet.names()
+        let mut names = self.fleet.names();
+        names.push(judge::LOG.to_owned());
+        names
     }
 
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         match log {
+            LogName::Program(number) => self.fleet.programs.since(*number, from, limit),
+            LogName::Service(name) if name == judge::LOG => self.judge.log(&self.fleet, from, limit),
             LogName::Service(name) => {
                 self.fleet.output(name).map_or((Vec::new(), from), |output| output.since(from, limit))
             }
@@ -225,6 +268,22 @@ impl Answers for RunningHost {
                 (lines, first + count as u64)
             }
         }
+    }
+
+    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
+        let mut words = vec![self.hostctl.display().to_string()];
+        words.extend_from_slice(arguments);
+        let Fleet { programs, cgroups, .. } = &mut self.fleet;
+        programs.start("hostctl", &words, Errors::Apart, cgroups).map_err(|error| error.to_string())
+    }
+
+    fn end_of(&self, program: &Started) -> Option<Result<(), String>> {
+        let (exit, errors) = self.fleet.programs.end(program.number())?;
+        Some(match exit.is_success() {
+            true => Ok(()),
+            false if errors.is_empty() => Err(format!("hostctl ended with {exit}")),
+            false => Err(errors),
+        })
     }
 
     fn end(&mut self, outcome: Outcome) -> Result<(), String> {

@@ -7,3 +7,4 @@ pub mod net;
 pub mod packet;
 pub mod signal;
 pub mod spawn;
+pub mod watchdog;

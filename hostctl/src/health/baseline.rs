@@ -1,0 +1,185 @@
+//! What worked before an update, and has to work after it.
+
+use super::{Places, dns, engine::Docker};
+use berth_contract::{control::StatusReport, image_spec::ImageSpec, update::Baseline, version::OsVersion};
+use serde::de::DeserializeOwned;
+use std::{
+    fs::{self, File},
+    io::{self, Read, Write},
+    net::{IpAddr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
+
+/// Longest file of ours that is read, in bytes.
+const LONGEST: u64 = 4 << 20;
+/// Containers that are looked at.
+const MOST_CONTAINERS: usize = 1000;
+
+/// A file that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum BaselineError {
+    /// It cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{}: {source}", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// It cannot be written or removed.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    Write {
+        /// The verb.
+        doing: &'static str,
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Reads a file of JSON.
+///
+/// # Errors
+/// When it is not there, or is something else.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, BaselineError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
+    read.map_err(|source| BaselineError::Read { path: path.to_owned(), source })?;
+    serde_json::from_slice(&bytes).map_err(|source| BaselineError::Content { path: path.to_owned(), source })
+}
+
+/// Notes what works now, before the boot entry of version `to` is added. `name` is one that should resolve: the update source's.
+/// What cannot be found out is not noted, and will not be asked for.
+#[must_use]
+pub fn take(places: &Places, status: &StatusReport, from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Baseline {
+    let servers = name_servers(status);
+    let resolves =
+        |name: &&str| name.parse::<IpAddr>().is_err() && dns::resolves(name, &servers, places.dns_port).is_ok();
+    let docker = Docker::new(&places.docker);
+    // Without docker, or with one that does not answer, there are no containers to be asked for.
+    let names = docker.running().unwrap_or_default();
+    let restarts = |name: &String| docker.container(name).ok().flatten().is_some_and(|found| found.restarts);
+    Baseline {
+        from: Some(from.clone()),
+        to: Some(to.clone()),
+        default_route: has_default_route(places),
+        resolved: name.filter(resolves).map(str::to_owned),
+        containers: names.into_iter().take(MOST_CONTAINERS).filter(restarts).collect(),
+    }
+}
+
+/// Keeps it for the next boot: after a cut there is the old one or the new one.
+///
+/// # Errors
+/// The step that failed.
+pub fn keep(places: &Places, baseline: &Baseline) -> Result<(), BaselineError> {
+    let path = &places.baseline;
+    let failed = |doing| move |source| BaselineError::Write { doing, path: path.clone(), source };
+    let bytes =
+        serde_json::to_vec_pretty(baseline).map_err(|source| BaselineError::Content { path: path.clone(), source })?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
+    let beside = path.with_extension("new");
+    let written = File::create(&beside).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+    written.map_err(failed("write"))?;
+    fs::rename(&beside, path).map_err(failed("replace"))?;
+    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))
+}
+
+/// Removes it once the version that it is for has been blessed.
+///
+/// # Errors
+/// When it is there and stays.
+pub fn forget(places: &Places) -> Result<(), BaselineError> {
+    let Ok(baseline) = read_json::<Baseline>(&places.baseline) else { return Ok(()) };
+    let runs = read_json::<ImageSpec>(&places.image_spec)?.version;
+    if baseline.to.as_ref() != Some(&runs) {
+        return Ok(());
+    }
+    let failed = |source| BaselineError::Write { doing: "remove", path: places.baseline.clone(), source };
+    fs::remove_file(&places.baseline).map_err(failed)
+}
+
+/// Whether all of it works again.
+///
+/// # Errors
+/// One sentence about what does not.
+pub fn still_holds(baseline: &Baseline, places: &Places, status: &StatusReport, docker: &Docker) -> Result<(), String> {
+    if baseline.default_route && !has_default_route(places) {
+        return Err("there is no default route, and there was one before the update".to_owned());
+    }
+    if let Some(name) = &baseline.resolved {
+        dns::resolves(name, &name_servers(status), places.dns_port)
+            .map_err(|error| format!("{name} was resolved before the update: {error}"))?;
+    }
+    for name in &baseline.containers {
+        let found = docker.container(name).map_err(|error| format!("container {name}: {error}"))?;
+        if !found.as_ref().is_some_and(|found| found.running) {
+            let state = found.map_or_else(|| "is not there".to_owned(), |found| format!("is {}", found.status));
+            return Err(format!("container {name} {state}, and it ran before the update"));
+        }
+    }
+    Ok(())
+}
+
+fn name_servers(status: &StatusReport) -> Vec<IpAddr> {
+    status.network.as_ref().map(|network| network.dns.clone()).unwrap_or_default()
+}
+
+/// Whether the kernel knows a way to everywhere, over IPv4 or IPv6.
+fn has_default_route(places: &Places) -> bool {
+    let [four, six] = places.routes.each_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
+    four.lines().skip(1).any(is_default_of_4) || six.lines().any(is_default_of_6)
+}
+
+/// /proc/net/route: interface, destination, gateway, flags, reference count, use, metric, mask, ...; numbers in hexadecimal.
+fn is_default_of_4(line: &str) -> bool {
+    /// `RTF_UP` of linux/route.h.
+    const UP: u32 = 1;
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [_, destination, _, flags, _, _, _, mask, ..] = fields[..] else { return false };
+    let up = u32::from_str_radix(flags, 16).is_ok_and(|flags| flags & UP != 0);
+    destination == "00000000" && mask == "00000000" && up
+}
+
+/// /proc/net/ipv6_route: destination, its length, source, its length, gateway, metric, reference count, use, flags, interface. The
+/// kernel's own refusal of everything stands there as well, on `lo`.
+fn is_default_of_6(line: &str) -> bool {
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    let [destination, length, .., interface] = fields[..] else { return false };
+    let unspecified = u128::from_str_radix(destination, 16) == Ok(Ipv6Addr::UNSPECIFIED.to_bits());
+    fields.len() == 10 && unspecified && length == "00" && interface != "lo"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn default_routes_as_the_kernel_shows_them() {
+        let default = "eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0";
+        assert!(is_default_of_4(default));
+        assert!(!is_default_of_4(&default.replace("0003", "0002")), "down");
+        assert!(!is_default_of_4("eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0"));
+        assert!(!is_default_of_4("garbage"));
+        let zero = "0".repeat(32);
+        let six = |interface: &str| {
+            format!("{zero} 00 {zero} 00 fe80000000000000000000000000002 00000400 1 0 00000003 {interface}")
+        };
+        assert!(is_default_of_6(&six("eth0")));
+        assert!(!is_default_of_6(&six("lo")));
+        assert!(!is_default_of_6(
+            &six("eth0").replacen("00 ", "40 ", 1).replacen(&zero, "fe80", 0).replacen(" 00 ", " 40 ", 1)
+        ));
+        assert!(!is_default_of_6(""));
+    }
+}

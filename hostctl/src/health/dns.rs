@@ -1,0 +1,168 @@
+//! Does a name resolve? One question for an address (RFC 1035) by UDP to each name server, answered or not. A static program has no
+//! other way: the C library's resolver is loaded at run time.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::Duration,
+};
+
+/// Where name servers listen.
+pub const PORT: u16 = 53;
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Longest answer over UDP without extensions, in bytes.
+const LONGEST: usize = 512;
+const HEADER: usize = 12;
+
+/// Why a name does not resolve.
+#[derive(Debug, thiserror::Error)]
+pub enum DnsError {
+    /// There is nobody to ask.
+    #[error("there are no name servers")]
+    NoServers,
+    /// It cannot be asked for.
+    #[error("{0:?} is no name of the domain name system")]
+    Name(String),
+    /// A server cannot be asked, or does not answer.
+    #[error("name server {server}: {source}")]
+    Server {
+        /// Which.
+        server: IpAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// It has answered that there is no address.
+    #[error("name server {server}: expected an address, found none (response code {code})")]
+    NoAddress {
+        /// Which.
+        server: IpAddr,
+        /// RFC 1035, 4.1.1: RCODE.
+        code: u8,
+    },
+}
+
+/// Asks one server after the other for an address of `name`, as resolvers do: the first that knows is enough.
+///
+/// # Errors
+/// What the last one said, when none knows.
+pub fn resolves(name: &str, servers: &[IpAddr], port: u16) -> Result<(), DnsError> {
+    let question = question(name).ok_or_else(|| DnsError::Name(name.to_owned()))?;
+    let mut last = DnsError::NoServers;
+    for &server in servers {
+        match ask(SocketAddr::new(server, port), &question) {
+            Ok(Answer { code: 0, addresses: true }) => return Ok(()),
+            Ok(Answer { code, .. }) => last = DnsError::NoAddress { server, code },
+            Err(source) => last = DnsError::Server { server, source },
+        }
+    }
+    Err(last)
+}
+
+struct Answer {
+    code: u8,
+    addresses: bool,
+}
+
+fn ask(server: SocketAddr, question: &[u8]) -> io::Result<Answer> {
+    let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0))?;
+    // Only datagrams of the server are received.
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    let [low, high, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
+    let mut query = vec![low, high];
+    // Recursion desired; one question.
+    query.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    query.extend(question);
+    socket.send(&query)?;
+    let mut bytes = [0; LONGEST];
+    // An answer to another question is passed over, once: who sends more of them is no name server.
+    for _ in 0..2 {
+        let count = socket.recv(&mut bytes)?;
+        if let Some(answer) = parse(&bytes[..count], &query) {
+            return Ok(answer);
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question"))
+}
+
+/// None when it is no answer to `query`.
+fn parse(bytes: &[u8], query: &[u8]) -> Option<Answer> {
+    let same = bytes.len() >= query.len() && bytes[..2] == query[..2] && bytes[2] & 0x80 != 0;
+    let echoed = bytes.get(HEADER..query.len())?.eq_ignore_ascii_case(&query[HEADER..]);
+    let answers = u16::from_be_bytes([bytes[6], bytes[7]]);
+    (same && echoed).then_some(Answer { code: bytes[3] & 0x0f, addresses: answers > 0 })
+}
+
+/// RFC 1035, 4.1.2: labels with their lengths, type A, class IN. None when the name cannot be one.
+fn question(name: &str) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for label in name.strip_suffix('.').unwrap_or(name).split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
+        bytes.push(length);
+        bytes.extend(label.bytes());
+    }
+    bytes.extend([0, 0, 1, 0, 1]);
+    (bytes.len() <= 255 + 4 && name.is_ascii()).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    #[test]
+    fn questions_are_labels_with_their_lengths() {
+        assert_eq!(question("a.example.").unwrap(), b"\x01a\x07example\0\0\x01\0\x01");
+        for bad in ["", ".", "a..b", &"x".repeat(64), &"a.".repeat(200), "\u{e4}.example"] {
+            assert!(question(bad).is_none(), "{bad}");
+        }
+    }
+
+    /// A server that answers with what `answer` makes of each query.
+    fn server(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> u16 {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = socket.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let mut bytes = [0; 512];
+            while let Ok((count, from)) = socket.recv_from(&mut bytes) {
+                let _ = socket.send_to(&answer(&bytes[..count]), from);
+            }
+        });
+        port
+    }
+
+    fn answer(query: &[u8], code: u8, answers: u8) -> Vec<u8> {
+        let mut bytes = query.to_vec();
+        (bytes[2], bytes[3], bytes[7]) = (0x81, 0x80 | code, answers);
+        bytes
+    }
+
+    #[test]
+    fn an_address_is_an_answer_and_nothing_else_is() {
+        let here = [IpAddr::from(Ipv4Addr::LOCALHOST)];
+        assert!(resolves("a.example.org", &here, server(|query| answer(query, 0, 1))).is_ok());
+        let error = |port: u16| resolves("a.example.org", &here, port).unwrap_err().to_string();
+        assert!(error(server(|query| answer(query, 3, 0))).ends_with("found none (response code 3)"));
+        assert!(error(server(|query| answer(query, 0, 0))).ends_with("found none (response code 0)"));
+        assert!(error(server(|_| b"\0\0\x81\x80".to_vec())).contains("name server 127.0.0.1"));
+        assert!(error(server(|query| query.to_vec())).contains("name server 127.0.0.1"), "a question is no answer");
+        let other = server(|query| {
+            let mut bytes = answer(query, 0, 1);
+            bytes[13] ^= 1;
+            bytes
+        });
+        assert!(error(other).contains("name server 127.0.0.1"));
+        assert!(matches!(resolves("a.example.org", &[], 53), Err(DnsError::NoServers)));
+    }
+
+    #[test]
+    fn the_first_server_that_knows_is_enough() {
+        // Nobody listens on the second address.
+        let servers = [IpAddr::from(Ipv4Addr::new(127, 0, 0, 2)), Ipv4Addr::LOCALHOST.into()];
+        assert!(resolves("a.example.org", &servers, server(|query| answer(query, 0, 2))).is_ok());
+    }
+}

@@ -1,0 +1,157 @@
+//! Why a version failed: `hostctl why`, and the cause that goes into the quarantine.
+
+pub mod records;
+
+use berth_contract::{
+    entry::BootEntry,
+    update::{BootRecord, Quarantined, Verdict},
+};
+use records::{Dump, Records};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// Lines of a kernel's last words that are shown.
+const DUMP_LINES: usize = 40;
+/// Bytes of a cause.
+const LONGEST_CAUSE: usize = 500;
+
+/// What `hostctl why` tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WhyReport {
+    /// The last boot that failed, as far as it left a record.
+    pub failed: Option<FailedBoot>,
+    /// The last words of the last kernel that panicked.
+    pub panic: Option<Dump>,
+    /// Versions that have failed on this host.
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// A boot that failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedBoot {
+    /// Its record.
+    pub record: BootRecord,
+    /// Boots of this version that have failed, this one included.
+    pub boots: u32,
+    /// Why, in one sentence.
+    pub cause: String,
+}
+
+/// Why the version of a boot entry that has used up its tries failed, in one sentence.
+#[must_use]
+pub fn cause(entry: &BootEntry, records: &Records) -> String {
+    let is_its = |boot: &&BootRecord| boot.id == entry.id && boot.version == entry.version;
+    // It came while another version ran, the last time.
+    let since = records.boots.iter().filter(|boot| !is_its(boot)).map(|boot| boot.started).max().unwrap_or(0);
+    let boots: Vec<&BootRecord> = records.boots.iter().filter(is_its).filter(|boot| boot.started >= since).collect();
+    let dumps = records.dumps_of(boots.first().map(|boot| &boot.root_hash), since);
+    let tries = entry.counter.map_or(0, |counter| counter.done);
+    let mut causes: Vec<String> = boots.iter().filter_map(|boot| cause_of(boot, &dumps)).collect();
+    causes.dedup();
+    let text = if boots.is_empty() {
+        match dumps.last() {
+            Some(dump) => format!("no boot reached /var: {}", dump.headline()),
+            None => "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)"
+                .to_owned(),
+        }
+    } else {
+        let each = match (boots.len(), &causes[..]) {
+            (1, [one]) => one.clone(),
+            (count, [one]) => format!("{count} boots, each: {one}"),
+            (count, []) => format!("{count} boots, of which none failed by itself"),
+            (count, many) => format!("{count} boots: {}", many.join("; then ")),
+        };
+        match usize::try_from(tries).unwrap_or(usize::MAX).saturating_sub(boots.len()) {
+            0 => each,
+            silent => format!("{each}; of {tries} boots {silent} did not reach /var"),
+        }
+    };
+    text[..text.floor_char_boundary(LONGEST_CAUSE)].to_owned()
+}
+
+/// None of a boot that has not failed.
+fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
+    match (&boot.verdict, boot.end.as_deref()) {
+        (Verdict::Good, _) => None,
+        (Verdict::Bad { what, why }, _) => Some(format!("{what}: {why}")),
+        (Verdict::Pending, Some(end)) => Some(format!("it was ended before its verdict ({end})")),
+        (Verdict::Pending, None) => Some(match dumps.iter().find(|dump| dump.at >= boot.started) {
+            Some(dump) => dump.headline().to_owned(),
+            None => "ended without a verdict (power cut or watchdog)".to_owned(),
+        }),
+    }
+}
+
+/// What there is to tell. A boot in order that ended before its verdict was somebody's will, no failure.
+#[must_use]
+pub fn report(records: &Records) -> WhyReport {
+    let is_failed = |boot: &&BootRecord| match boot.verdict {
+        Verdict::Bad { .. } => true,
+        Verdict::Pending => boot.end.is_none(),
+        Verdict::Good => false,
+    };
+    let is_bad = |boot: &&BootRecord| matches!(boot.verdict, Verdict::Bad { .. });
+    // The running boot may be a failed one that is not on trial.
+    let last = records.running.as_ref().filter(is_bad).or_else(|| records.boots.iter().rfind(is_failed));
+    let failed = last.map(|record| {
+        let same = |boot: &&BootRecord| boot.root_hash == record.root_hash;
+        let all = records.boots.iter().filter(is_failed).chain(records.running.iter().filter(is_bad));
+        let dumps = records.dumps_of(Some(&record.root_hash), record.started);
+        FailedBoot {
+            boots: u32::try_from(all.filter(same).count()).unwrap_or(u32::MAX),
+            cause: cause_of(record, &dumps).unwrap_or_default(),
+            record: record.clone(),
+        }
+    });
+    WhyReport { failed, panic: records.dumps.last().cloned(), quarantine: records.quarantine.clone() }
+}
+
+/// The report for people.
+#[must_use]
+pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
+    let mut out = String::new();
+    match &report.failed {
+        None => out.push_str("no failed boot is on record\n"),
+        Some(FailedBoot { record, boots, cause }) => {
+            let tries = record.counter.map_or_else(
+                || "not on trial".to_owned(),
+                |counter| format!("on trial: boot {}, {} left", counter.done, counter.left),
+            );
+            let end = record.end.as_deref().unwrap_or("not in order");
+            for (name, value) in [
+                ("version", format!("{} {}", record.id, record.version)),
+                ("booted", format!("{}, from slot {}, {tries}", time(record.started), record.slot)),
+                ("failed", cause.clone()),
+                ("ended", end.to_owned()),
+                ("failures", format!("{boots} on record of this version")),
+            ] {
+                let _ = writeln!(out, "{name:<10}  {value}");
+            }
+            show_lines(&mut out, "last lines", &record.tail);
+        }
+    }
+    if let Some(dump) = &report.panic {
+        let _ = writeln!(out, "\nkernel {} at {}: {}", dump.reason.to_lowercase(), time(dump.at), dump.headline());
+        show_lines(&mut out, "its last lines", &dump.lines[dump.lines.len().saturating_sub(DUMP_LINES)..]);
+    }
+    if !report.quarantine.is_empty() {
+        out.push_str("\nversions that failed, and are not taken again unless named:\n");
+    }
+    for one in &report.quarantine {
+        let _ = writeln!(out, "  {} {}: {} ({})", one.id, one.version, one.cause, time(one.at));
+    }
+    out
+}
+
+fn show_lines(out: &mut String, name: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        let _ = writeln!(out, "{name}:");
+    }
+    for line in lines {
+        let _ = writeln!(out, "  {line}");
+    }
+}
+
+#[cfg(test)]
+#[path = "why_tests.rs"]
+mod tests;

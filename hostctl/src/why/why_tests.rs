@@ -1,0 +1,186 @@
+use super::{records::Places, *};
+use berth_contract::{
+    digest::{RootHash, Sha256},
+    disk::Slot,
+    entry::BootCounter,
+};
+use std::fs;
+
+fn boot(version: &str, started: u64, verdict: Verdict, end: Option<&str>) -> BootRecord {
+    BootRecord {
+        boot_id: format!("boot-{started}"),
+        id: "berth-test".parse().unwrap(),
+        version: version.parse().unwrap(),
+        root_hash: root_hash(version),
+        slot: Slot::B,
+        counter: None,
+        started,
+        verdict,
+        end: end.map(str::to_owned),
+        tail: vec!["[   1.000] a line".to_owned()],
+    }
+}
+
+/// A version's root hash: its first byte over and over.
+fn root_hash(version: &str) -> RootHash {
+    RootHash(Sha256([version.as_bytes()[0]; 32]))
+}
+
+fn bad(what: &str, why: &str) -> Verdict {
+    Verdict::Bad { what: what.to_owned(), why: why.to_owned() }
+}
+
+fn dump(at: u64, lines: &[&str]) -> Dump {
+    Dump { at, reason: "Panic".to_owned(), lines: lines.iter().map(|&line| line.to_owned()).collect() }
+}
+
+/// Version 2 has used up three tries; version 1 ran before, and runs again.
+fn cause_with(boots: &[BootRecord], dumps: &[Dump]) -> String {
+    let mut all = vec![boot("1", 1000, Verdict::Good, Some("reboot"))];
+    all.extend_from_slice(boots);
+    let records = Records {
+        boots: all,
+        running: Some(boot("1", 9000, Verdict::Pending, None)),
+        dumps: dumps.to_vec(),
+        quarantine: Vec::new(),
+    };
+    let entry = BootEntry {
+        id: "berth-test".parse().unwrap(),
+        version: "2".parse().unwrap(),
+        counter: Some(BootCounter { left: 0, done: 3 }),
+    };
+    cause(&entry, &records)
+}
+
+const PANIC: &str = "<0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted";
+
+#[test]
+fn causes_are_told_from_what_boots_have_left() {
+    let failed = |started| boot("2", started, bad("service dockerd", "status 1"), Some("verdict"));
+    let cut = |started| boot("2", started, Verdict::Pending, None);
+    for (boots, dumps, expected) in [
+        (vec![failed(2000), failed(3000), failed(4000)], vec![], "3 boots, each: service dockerd: status 1"),
+        (vec![failed(2000)], vec![], "service dockerd: status 1; of 3 boots 2 did not reach /var"),
+        (
+            vec![failed(2000), cut(3000), cut(4000)],
+            vec![],
+            "3 boots: service dockerd: status 1; then ended without a verdict (power cut or watchdog)",
+        ),
+        (
+            vec![cut(2000), cut(3000), cut(4000)],
+            vec![dump(4100, &["<6>[ 1.0] x", PANIC, "<4>[    2.6] ---[ end"])],
+            "3 boots, each: Kernel panic - not syncing: dm-verity device corrupted",
+        ),
+        (
+            vec![],
+            vec![dump(2100, &[PANIC])],
+            "no boot reached /var: Kernel panic - not syncing: dm-verity device corrupted",
+        ),
+        (
+            vec![],
+            vec![],
+            "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)",
+        ),
+        (
+            vec![boot("2", 2000, Verdict::Pending, Some("poweroff")), failed(3000), failed(4000)],
+            vec![],
+            "3 boots: it was ended before its verdict (poweroff); then service dockerd: status 1",
+        ),
+    ] {
+        assert_eq!(cause_with(&boots, &dumps), expected);
+    }
+}
+
+#[test]
+fn dumps_of_other_versions_and_earlier_times_are_not_its_cause() {
+    let of = |version: &str| format!("<6>[    0.0] Command line: roothash={} gpt", root_hash(version));
+    let nothing = cause_with(&[], &[]);
+    assert_eq!(cause_with(&[], &[dump(2100, &[&of("1"), PANIC])]), nothing, "the running version's");
+    assert_eq!(cause_with(&[], &[dump(900, &[PANIC])]), nothing, "before the upgrade");
+    assert!(cause_with(&[], &[dump(2100, &[&of("2"), PANIC])]).contains("Kernel panic"));
+    let line = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
+    assert_eq!(cause_with(&[], &[dump(2100, &[&line, PANIC])]), nothing);
+    // An earlier life of the same version, before another one ran.
+    let earlier = boot("2", 500, bad("check x", "y"), Some("verdict"));
+    assert_eq!(cause_with(&[earlier], &[]), nothing);
+}
+
+fn places(folder: &std::path::Path) -> Places {
+    Places {
+        boots: folder.join("boots"),
+        pstore: folder.join("pstore"),
+        quarantine: folder.join("quarantine.json"),
+        boot_id: folder.join("boot_id"),
+    }
+}
+
+#[test]
+fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
+    let dir = tempfile::tempdir().unwrap();
+    let places = places(dir.path());
+    let empty = Records::read(&places).unwrap();
+    assert_eq!(empty, Records::default());
+    assert_eq!(show(&report(&empty), |at| at.to_string()), "no failed boot is on record\n");
+
+    fs::create_dir(&places.boots).unwrap();
+    fs::create_dir(&places.pstore).unwrap();
+    let mut last = boot("2", 3000, bad("time", "not healthy after 300 s"), Some("verdict"));
+    last.counter = Some(BootCounter { left: 1, done: 2 });
+    for record in [boot("1", 5000, Verdict::Pending, None), last, boot("2", 2000, Verdict::Pending, None)] {
+        let path = places.boots.join(format!("{}.json", record.boot_id));
+        fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
+    }
+    fs::write(places.boots.join("x.json"), "{\"of\": \"another time\"}").unwrap();
+    fs::write(places.boots.join("boot-1.json.new"), "half").unwrap();
+    fs::write(places.pstore.join("0000002500-1001.txt"), format!("Panic\n<6>[ 1.0] \u{1b}[2Jx\n{PANIC}\n")).unwrap();
+    fs::write(&places.boot_id, "boot-5000\n").unwrap();
+    let quarantined = Quarantined {
+        id: "berth-test".parse().unwrap(),
+        version: "2".parse().unwrap(),
+        root_hash: root_hash("2"),
+        cause: "3 boots, each: time".to_owned(),
+        tries: 3,
+        at: 5001,
+    };
+    fs::write(&places.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
+
+    let records = Records::read(&places).unwrap();
+    assert_eq!(records.boots.iter().map(|boot| boot.started).collect::<Vec<_>>(), [2000, 3000]);
+    assert_eq!(records.running.as_ref().map(|boot| boot.started), Some(5000));
+    let report = report(&records);
+    assert_eq!(report.failed.as_ref().map(|failed| failed.boots), Some(2));
+    assert_eq!(serde_json::from_str::<WhyReport>(&serde_json::to_string(&report).unwrap()).unwrap(), report);
+    let expected = "\
+version     berth-test 2
+booted      at 3000, from slot b, on trial: boot 2, 1 left
+failed      time: not healthy after 300 s
+ended       verdict
+failures    2 on record of this version
+last lines:
+  [   1.000] a line
+
+kernel panic at at 2500: Kernel panic - not syncing: dm-verity device corrupted
+its last lines:
+  <6>[ 1.0] [2Jx
+  <0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted
+
+versions that failed, and are not taken again unless named:
+  berth-test 2: 3 boots, each: time (at 5001)
+";
+    assert_eq!(show(&report, |at| format!("at {at}")), expected);
+    fs::write(&places.quarantine, "[{").unwrap();
+    assert!(Records::read(&places).unwrap_err().to_string().contains("quarantine.json"));
+}
+
+#[test]
+fn what_is_no_failure_is_not_told() {
+    let mut records = Records {
+        boots: vec![boot("1", 1, Verdict::Good, None), boot("1", 2, Verdict::Pending, Some("poweroff"))],
+        running: Some(boot("1", 3, Verdict::Pending, None)),
+        ..Records::default()
+    };
+    assert_eq!(report(&records).failed, None);
+    // The running version was found ill, and not rebooted.
+    records.running = Some(boot("1", 3, bad("check disk", "full"), None));
+    assert_eq!(report(&records).failed.unwrap().cause, "check disk: full");
+}

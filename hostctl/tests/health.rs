@@ -1,0 +1,367 @@
+//! The verdict on a host: init, docker, name server and checks are stood in for, each ill in its own way.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use berth_contract::{
+    control::{
+        Body, Call, ConfigStatus, ContainerStatus, Frame, HostState, MemoryStatus, NetworkStatus, Reply, Request,
+        ServiceState, ServiceStatus, StatusReport, VarStatus,
+    },
+    digest::{RootHash, Sha256},
+    disk::Slot,
+    engine::EngineKind,
+    image_spec::{ImageEngine, ImageSpec},
+    update::{Baseline, Verdict},
+};
+use hostctl::health::{Deadline, Places, baseline, judge};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Ipv4Addr, UdpSocket},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A host that is well, and what may be changed about it.
+struct Host {
+    folder: tempfile::TempDir,
+    state: Arc<Mutex<State>>,
+    places: Places,
+}
+
+struct State {
+    status: StatusReport,
+    services: Vec<ServiceStatus>,
+    /// docker's answers: path to status and body.
+    docker: BTreeMap<String, (u16, String)>,
+    /// Response code and number of addresses of the name server.
+    dns: (u8, u8),
+}
+
+const ROUTES: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+                      eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
+
+fn container(running: bool, policy: &str) -> (u16, String) {
+    let status = if running { "running" } else { "exited" };
+    let text = format!(
+        r#"{{"State":{{"Running":{running},"Status":"{status}","ExitCode":7}},"HostConfig":{{"RestartPolicy":{{"Name":"{policy}"}}}}}}"#
+    );
+    (200, text)
+}
+
+fn service(name: &str, state: ServiceState, last_exit: Option<&str>) -> ServiceStatus {
+    let last_exit = last_exit.map(str::to_owned);
+    ServiceStatus { name: name.into(), state, required: true, pid: None, restarts: 0, last_exit, since_us: 0 }
+}
+
+impl Host {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let declared = ContainerStatus {
+            name: "web".into(),
+            image: "hello".into(),
+            required: true,
+            state: "running".into(),
+            error: None,
+        };
+        let status = StatusReport {
+            image_id: "berth-test".into(),
+            version: "2".into(),
+            kernel: "6.12".into(),
+            slot: Slot::B,
+            root_hash: RootHash(Sha256([7; 32])),
+            hostname: "x".into(),
+            machine_id: "0".repeat(32),
+            state: HostState::Running,
+            problems: vec!["boot phase random-seed: no".into()],
+            uptime_us: 1,
+            engine: None,
+            config: ConfigStatus::default(),
+            network: Some(NetworkStatus { interfaces: Vec::new(), dns: vec![Ipv4Addr::LOCALHOST.into()] }),
+            memory: MemoryStatus { total_kib: 1, available_kib: 1 },
+            var: VarStatus { size: 1, available: 1, persistent: true },
+            containers: vec![declared],
+        };
+        let docker = BTreeMap::from([
+            ("/_ping".to_owned(), (200, "OK".to_owned())),
+            ("/containers/web/json".to_owned(), container(true, "always")),
+            ("/containers/job/json".to_owned(), container(true, "no")),
+            ("/containers/json".to_owned(), (200, r#"[{"Names":["/web"]},{"Names":["/job"]}]"#.to_owned())),
+        ]);
+        let services = vec![service("dockerd", ServiceState::Ready, None)];
+        let state = Arc::new(Mutex::new(State { status, services, docker, dns: (0, 1) }));
+        let (of_init, of_docker, of_dns) = (state.clone(), state.clone(), state.clone());
+        serve(&path("control"), move |stream| answer_as_init(&stream, &of_init));
+        serve(&path("docker"), move |stream| answer_as_docker(&stream, &of_docker));
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let dns_port = socket.local_addr().unwrap().port();
+        thread::spawn(move || answer_as_name_server(&socket, &of_dns));
+        let image = ImageSpec {
+            id: "berth-test".parse().unwrap(),
+            version: "2".parse().unwrap(),
+            arch: "x86_64".into(),
+            kernel: "6.12".into(),
+            engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
+            modules: Vec::new(),
+            images: Vec::new(),
+            containers: Vec::new(),
+            packages: BTreeMap::new(),
+            update: berth_contract::update::UpdateSpec::default(),
+            health: berth_contract::update::HealthSpec::default(),
+        };
+        fs::write(path("image.json"), serde_json::to_vec(&image).unwrap()).unwrap();
+        fs::write(path("route"), ROUTES).unwrap();
+        let places = Places {
+            control: path("control"),
+            docker: path("docker"),
+            containerd: path("containerd"),
+            checks: path("health.d"),
+            image_spec: path("image.json"),
+            host_config: path("host-config.json"),
+            baseline: path("update/baseline.json"),
+            routes: [path("route"), path("ipv6_route")],
+            dns_port,
+        };
+        Self { folder, state, places }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    /// The verdict within so many milliseconds, how often the entry was blessed, and what was said.
+    fn judge(&self, milliseconds: u64) -> (Verdict, usize, Vec<String>) {
+        let (mut blessed, mut said) = (0, Vec::new());
+        let deadline = Deadline::after(Duration::from_millis(milliseconds));
+        let verdict = judge(&self.places, deadline, &mut |line| said.push(line.to_owned()), &mut || {
+            blessed += 1;
+            Ok(())
+        });
+        (verdict, blessed, said)
+    }
+
+    /// Ill until the time is up; the entry is not blessed.
+    fn ill(&self) -> (String, String) {
+        match self.judge(1) {
+            (Verdict::Bad { what, why }, 0, said) => {
+                assert_eq!(said, [format!("{what}: {why}")]);
+                (what, why)
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn is_well(&self) -> bool {
+        matches!(self.judge(1), (Verdict::Good, 1, _))
+    }
+
+    /// A check of the image's.
+    fn check(&self, name: &str, script: &str, mode: u32) {
+        fs::create_dir_all(&self.places.checks).unwrap();
+        let path = self.places.checks.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+}
+
+fn serve(path: &Path, answer: impl Fn(UnixStream) + Send + 'static) {
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || listener.incoming().flatten().for_each(answer));
+}
+
+fn answer_as_init(stream: &UnixStream, state: &Mutex<State>) {
+    let mut writer = stream;
+    for line in BufReader::new(stream).lines() {
+        let Ok(Ok(call)) = line.map(|line| serde_json::from_str::<Call>(&line)) else { continue };
+        let state = state.lock().unwrap();
+        let reply = match call.request {
+            Request::Status => Reply::Status(Box::new(state.status.clone())),
+            _ => Reply::Services(state.services.clone()),
+        };
+        let frame = serde_json::to_string(&Frame { id: call.id, body: Body::Reply(Box::new(reply)) }).unwrap();
+        if writeln!(writer, "{frame}").is_err() {
+            return;
+        }
+    }
+}
+
+fn answer_as_docker(mut stream: &UnixStream, state: &Mutex<State>) {
+    let (mut request, mut bytes) = (String::new(), [0; 512]);
+    while !request.contains("\r\n\r\n") {
+        let count = stream.read(&mut bytes).unwrap();
+        request.push_str(std::str::from_utf8(&bytes[..count]).unwrap());
+    }
+    let target = request.split(' ').nth(1).unwrap();
+    let missing = (404, r#"{"message":"No such container"}"#.to_owned());
+    let (status, body) = state.lock().unwrap().docker.get(target).cloned().unwrap_or(missing);
+    let _ = write!(stream, "HTTP/1.0 {status} X\r\nContent-Type: text/plain\r\n\r\n{body}");
+}
+
+fn answer_as_name_server(socket: &UdpSocket, state: &Mutex<State>) {
+    let mut bytes = [0; 512];
+    while let Ok((count, from)) = socket.recv_from(&mut bytes) {
+        let (code, addresses) = state.lock().unwrap().dns;
+        (bytes[2], bytes[3], bytes[7]) = (0x81, 0x80 | code, addresses);
+        socket.send_to(&bytes[..count], from).unwrap();
+    }
+}
+
+#[test]
+fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
+    let host = Host::new();
+    host.check("disk", "exit 0", 0o755);
+    let status = host.state.lock().unwrap().status.clone();
+    let versions = ("1".parse().unwrap(), "2".parse().unwrap());
+    let baseline = baseline::take(&host.places, &status, &versions.0, &versions.1, Some("updates.example.org"));
+    assert_eq!(
+        baseline,
+        Baseline {
+            from: Some(versions.0.clone()),
+            to: Some(versions.1.clone()),
+            default_route: true,
+            resolved: Some("updates.example.org".into()),
+            containers: vec!["web".into()],
+        }
+    );
+    baseline::keep(&host.places, &baseline).unwrap();
+    assert_eq!(host.judge(1), (Verdict::Good, 1, Vec::new()));
+    assert!(!host.places.baseline.exists());
+    // One of another update is not this version's to forget, nor to be measured by.
+    fs::write(&host.places.routes[0], "").unwrap();
+    let other = Baseline { to: Some("3".parse().unwrap()), ..baseline };
+    baseline::keep(&host.places, &other).unwrap();
+    assert!(host.is_well() && host.places.baseline.exists());
+}
+
+#[test]
+fn each_illness_has_its_name() {
+    let changes: [(&dyn Fn(&mut State), &str, &str); 8] = [
+        (&|state| state.status.var.persistent = false, "phase var", "/var is in memory"),
+        (&|state| state.status.state = HostState::Stopping, "init", "the host is going down"),
+        (
+            &|state| state.status.problems.push("services/x.toml: unknown field".into()),
+            "init",
+            "services/x.toml: unknown field",
+        ),
+        (
+            &|state| state.services.push(service("containerd", ServiceState::Backoff, Some("status 1"))),
+            "service containerd",
+            "status 1",
+        ),
+        (&|state| state.services.push(service("netd", ServiceState::Starting, None)), "service netd", "not ready yet"),
+        (
+            &|state| drop(state.docker.insert("/_ping".into(), (500, "no".into()))),
+            "engine docker",
+            "GET /_ping: status 500: no",
+        ),
+        (
+            &|state| drop(state.docker.insert("/containers/web/json".into(), container(false, "always"))),
+            "container web",
+            "is exited, with status 7",
+        ),
+        (&|state| drop(state.docker.remove("/containers/web/json")), "container web", "is not there any more"),
+    ];
+    for (change, what, why) in changes {
+        let host = Host::new();
+        assert!(host.is_well());
+        host.change(change);
+        assert_eq!(host.ill(), (what.to_owned(), why.to_owned()));
+    }
+    let host = Host::new();
+    fs::remove_file(&host.places.docker).unwrap();
+    assert_eq!(host.ill().0, "engine docker");
+    fs::remove_file(&host.places.control).unwrap();
+    assert_eq!(host.ill().0, "init");
+    // A service that nobody needs may be down.
+    let host = Host::new();
+    host.change(|state| {
+        let mut other = service("extra", ServiceState::Failed, None);
+        other.required = false;
+        state.services.push(other);
+    });
+    assert!(host.is_well());
+}
+
+#[test]
+fn checks_of_image_and_machine_decide() {
+    let host = Host::new();
+    host.check("10-notes.txt", "exit 1", 0o644);
+    host.check("20-first", "echo first >> $0.ran", 0o755);
+    host.check("30-second", "test -e ${0%30-second}20-first.ran || exit 9; echo disk is full; exit 3", 0o755);
+    assert_eq!(host.ill(), ("check 30-second".to_owned(), "status 3: disk is full".to_owned()));
+    host.check("30-second", "exit 0", 0o755);
+    assert!(host.is_well());
+    let config = r#"{"health":[{"name":"raid","exec":["/bin/sh","-c","echo degraded; exit 1"]}]}"#;
+    fs::write(&host.places.host_config, config).unwrap();
+    assert_eq!(host.ill(), ("check raid".to_owned(), "status 1: degraded".to_owned()));
+    fs::write(&host.places.host_config, "{").unwrap();
+    assert_eq!(host.ill().0, "checks");
+}
+
+#[test]
+fn what_worked_before_the_update_must_work_again() {
+    let host = Host::new();
+    let baseline = Baseline {
+        from: Some("1".parse().unwrap()),
+        to: Some("2".parse().unwrap()),
+        default_route: true,
+        resolved: Some("updates.example.org".into()),
+        containers: vec!["web".into(), "old".into()],
+    };
+    baseline::keep(&host.places, &baseline).unwrap();
+    let why = |words: &str| {
+        let (what, why) = host.ill();
+        assert!(what == "baseline" && why.contains(words), "{what}: {why}");
+    };
+    why("container old is not there, and it ran before the update");
+    host.change(|state| drop(state.docker.insert("/containers/old/json".into(), container(false, "always"))));
+    why("container old is exited");
+    host.change(|state| state.dns = (3, 0));
+    why("updates.example.org was resolved before the update: name server 127.0.0.1");
+    fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
+    why("no default route");
+    // IPv6's will do.
+    let zero = "0".repeat(32);
+    let six =
+        format!("{zero} 00 {zero} 00 fe800000000000000000000000000002 00000400 00000001 00000000 00000003     eth0\n");
+    fs::write(&host.places.routes[1], six).unwrap();
+    host.change(|state| {
+        state.dns = (0, 1);
+        state.docker.insert("/containers/old/json".into(), container(true, "always"));
+    });
+    assert!(host.is_well());
+    fs::write(&host.places.baseline, "?").unwrap();
+    why("baseline.json");
+}
+
+#[test]
+fn what_heals_in_time_is_well_and_what_cannot_heal_is_not_waited_for() {
+    let host = Host::new();
+    host.change(|state| state.services.push(service("late", ServiceState::Starting, None)));
+    let state = host.state.clone();
+    let heals = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1500));
+        state.lock().unwrap().services.pop();
+    });
+    let (verdict, blessed, said) = host.judge(60_000);
+    heals.join().unwrap();
+    assert_eq!((verdict, blessed, said), (Verdict::Good, 1, vec!["service late: not ready yet".to_owned()]));
+    host.change(|state| state.services.push(service("dead", ServiceState::Failed, Some("status 127"))));
+    let begin = Instant::now();
+    let (verdict, blessed, _) = host.judge(600_000);
+    assert_eq!(verdict, Verdict::Bad { what: "service dead".into(), why: "status 127".into() });
+    assert!(blessed == 0 && begin.elapsed() < Duration::from_secs(60));
+    // An entry that cannot be blessed is no success.
+    let host = Host::new();
+    let mut refuse = || Err("the ESP is in use".to_owned());
+    let verdict = judge(&host.places, Deadline::after(Duration::from_millis(1)), &mut |_| (), &mut refuse);
+    assert_eq!(verdict, Verdict::Bad { what: "boot entry".into(), why: "the ESP is in use".into() });
+    drop(host.folder);
+}

@@ -1,0 +1,212 @@
+//! Programs that run beside the services: the verdict's, and those that clients ask for. Each runs once.
+
+use super::{
+    cgroup::{self, Cgroups},
+    exit::Exit,
+    output::{LineCutter, Output},
+    process::{self, Errors},
+};
+use crate::{
+    fault::{At, PathError},
+    timeline::now_us,
+};
+use berth_contract::control::LogLine;
+use rustix::{
+    event::epoll::{self, CreateFlags, EventData, EventFlags},
+    io::{Errno, read},
+    process::{Pid, Signal, kill_process_group},
+};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::PipeReader,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
+};
+
+/// Bytes of one program that are read before others get their turn.
+const BYTES_PER_TURN: usize = 64 * 1024;
+/// Bytes that are kept of what a program says on stderr: its end.
+const LONGEST_ERRORS: usize = 16 * 1024;
+
+/// A program that was started. When nobody holds it any more, the program is told to end, and forgotten with its output.
+#[derive(Clone, Debug)]
+pub struct Started(Rc<u64>);
+
+impl Started {
+    /// Its number, unlike all others'.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        *self.0
+    }
+
+    /// Whether somebody beside this holds it.
+    #[must_use]
+    pub(crate) fn is_held(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+
+    /// For tests of those who hold programs.
+    #[cfg(test)]
+    pub(crate) fn for_test(number: u64) -> Self {
+        Self(Rc::new(number))
+    }
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Programs {
+    epoll: OwnedFd,
+    running: BTreeMap<u64, Program>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Program {
+    handle: Started,
+    process: u32,
+    pipes: Vec<(PipeReader, Kind)>,
+    output: Output,
+    cutter: LineCutter,
+    errors: VecDeque<u8>,
+    exit: Option<Exit>,
+    told_to_end: bool,
+}
+
+/// What comes through a pipe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Lines,
+    Errors,
+}
+
+impl Programs {
+    pub(super) fn new() -> Result<Self, PathError> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
+        Ok(Self { epoll, running: BTreeMap::new(), next: 0 })
+    }
+
+    /// Starts one, in the control group `group`.
+    pub(super) fn start(
+        &mut self,
+        group: &str,
+        words: &[String],
+        errors: Errors,
+        cgroups: &Cgroups,
+    ) -> Result<Started, PathError> {
+        let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
+        let handle = Started(Rc::new(self.next));
+        self.next += 1;
+        let mut pipes = vec![(output, Kind::Lines)];
+        pipes.extend(errors.map(|reader| (reader, Kind::Errors)));
+        for (reader, _) in &pipes {
+            epoll::add(&self.epoll, reader, EventData::new_u64(0), EventFlags::IN).at("watch", "program")?;
+        }
+        let program = Program {
+            handle: handle.clone(),
+            process,
+            pipes,
+            output: Output::default(),
+            cutter: LineCutter::default(),
+            errors: VecDeque::new(),
+            exit: None,
+            told_to_end: false,
+        };
+        self.running.insert(handle.number(), program);
+        Ok(handle)
+    }
+
+    /// Reads what they say. Ends and forgets those that nobody holds.
+    pub(super) fn work(&mut self) {
+        for program in self.running.values_mut() {
+            program.read();
+            if program.is_abandoned() && !program.told_to_end && program.exit.is_none() {
+                program.told_to_end = true;
+                cgroup::signal(program.process, Signal::TERM);
+            }
+        }
+        self.running.retain(|_, program| !(program.is_abandoned() && program.exit.is_some()));
+    }
+
+    /// Whether [`Programs::work`] has something to do that no descriptor tells of.
+    pub(super) fn is_due(&self) -> bool {
+        self.running.values().any(|program| program.is_abandoned() && (!program.told_to_end || program.exit.is_some()))
+    }
+
+    /// A process has ended. False when it was none of these.
+    pub(super) fn exited(&mut self, process: u32, exit: Exit) -> bool {
+        let Some(program) =
+            self.running.values_mut().find(|program| program.process == process && program.exit.is_none())
+        else {
+            return false;
+        };
+        // Its last words; what its children go on to say is not its own.
+        program.read();
+        if let Some(text) = program.cutter.finish() {
+            program.output.push(LogLine { at_us: now_us(), text });
+        }
+        program.pipes.clear();
+        program.exit = Some(exit);
+        if let Some(group) = i32::try_from(process).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        true
+    }
+
+    /// Lines that it has said, as [`Output::since`] gives them.
+    pub(super) fn since(&self, number: u64, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
+        self.running.get(&number).map_or((Vec::new(), from), |program| program.output.since(from, limit))
+    }
+
+    /// Its last lines, at most so many.
+    pub(super) fn last_lines(&self, number: u64, count: usize) -> Vec<LogLine> {
+        let (mut lines, _) = self.since(number, 0, usize::MAX);
+        lines.split_off(lines.len().saturating_sub(count))
+    }
+
+    /// How it ended, if it has, and what it said on stderr where that was kept apart.
+    pub(super) fn end(&self, number: u64) -> Option<(Exit, String)> {
+        let program = self.running.get(&number)?;
+        let errors: Vec<u8> = program.errors.iter().copied().collect();
+        Some((program.exit?, String::from_utf8_lossy(&errors).trim_end().to_owned()))
+    }
+}
+
+impl Program {
+    fn is_abandoned(&self) -> bool {
+        !self.handle.is_held()
+    }
+
+    fn read(&mut self) {
+        let at_us = now_us();
+        let Self { pipes, output, cutter, errors, .. } = self;
+        pipes.retain(|(reader, kind)| {
+            let (mut bytes, mut taken) = ([0; 16 * 1024], 0);
+            while taken < BYTES_PER_TURN {
+                match read(reader, &mut bytes) {
+                    Ok(count) if count > 0 => {
+                        taken += count;
+                        match kind {
+                            Kind::Lines => cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text })),
+                            Kind::Errors => {
+                                errors.extend(&bytes[..count]);
+                                let surplus = errors.len().saturating_sub(LONGEST_ERRORS);
+                                errors.drain(..surplus);
+                            }
+                        }
+                    }
+                    Err(Errno::AGAIN) => return true,
+                    Err(Errno::INTR) => {}
+                    // Nobody has the other end any more.
+                    Ok(_) | Err(_) => return false,
+                }
+            }
+            true
+        });
+    }
+}
+
+impl AsFd for Programs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
