@@ -103,7 +103,7 @@ fn supervise(folder: &Path) -> i32 {
         containers: vec![container],
         packages: std::collections::BTreeMap::new(),
         update: berth_contract::update::UpdateSpec::default(),
-        health: HealthSpec { limit: fs::read_to_string(path("limit")).map_or(300, |text| text.parse().unwrap()) },
+        health: HealthSpec { limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()) },
     };
     let initrd = InitrdReport {
         phases: Vec::new(),
@@ -480,7 +480,7 @@ fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
             Ok::<_, ClientError>(())
         })
         .unwrap();
-    assert_eq!(said, ["bless --until 300", "\"good\""]);
+    assert_eq!(said, ["bless --until 10000000", "\"good\""]);
     host.client().poweroff().unwrap();
     assert_eq!(host.status_of_end(), POWEROFF);
     let found = record(&host).unwrap();
