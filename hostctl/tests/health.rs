@@ -217,9 +217,9 @@ fn answer_as_name_server(socket: &UdpSocket, state: &Mutex<State>) {
 fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
     let host = Host::new();
     host.check("disk", "exit 0", 0o755);
-    let status = host.state.lock().unwrap().status.clone();
     let versions = ("1".parse().unwrap(), "2".parse().unwrap());
-    let baseline = baseline::take(&host.places, &status, &versions.0, &versions.1, Some("updates.example.org"));
+    let (servers, name) = ([Ipv4Addr::LOCALHOST.into()], Some("updates.example.org"));
+    let baseline = baseline::note(&host.places, &servers, (&versions.0, &versions.1), name);
     assert_eq!(
         baseline,
         Baseline {

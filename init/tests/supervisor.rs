@@ -103,7 +103,9 @@ fn supervise(folder: &Path) -> i32 {
         containers: vec![container],
         packages: std::collections::BTreeMap::new(),
         update: berth_contract::update::UpdateSpec::default(),
-        health: HealthSpec { limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()) },
+        health: HealthSpec {
+            limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
+        },
     };
     let initrd = InitrdReport {
         phases: Vec::new(),

@@ -57,13 +57,23 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, BaselineError> {
     serde_json::from_slice(&bytes).map_err(|source| BaselineError::Content { path: path.to_owned(), source })
 }
 
-/// Notes what works now, before the boot entry of version `to` is added. `name` is one that should resolve: the update source's.
-/// What cannot be found out is not noted, and will not be asked for.
+/// Notes what works on this host now, before the boot entry of version `to` is added, and keeps it for the next boot. `name` is one
+/// that should resolve: the update source's. What cannot be found out is not noted, and will not be asked for.
+///
+/// # Errors
+/// When it cannot be kept.
+pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), BaselineError> {
+    let places = Places::default();
+    let status = super::ask_init(&places).ok().map(|(status, _)| status);
+    let servers = status.as_ref().map(name_servers).unwrap_or_default();
+    keep(&places, &note(&places, &servers, (from, to), name))
+}
+
+/// What works now. See [`take`].
 #[must_use]
-pub fn take(places: &Places, status: &StatusReport, from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Baseline {
-    let servers = name_servers(status);
+pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVersion), name: Option<&str>) -> Baseline {
     let resolves =
-        |name: &&str| name.parse::<IpAddr>().is_err() && dns::resolves(name, &servers, places.dns_port).is_ok();
+        |name: &&str| name.parse::<IpAddr>().is_err() && dns::resolves(name, servers, places.dns_port).is_ok();
     let docker = Docker::new(&places.docker);
     // Without docker, or with one that does not answer, there are no containers to be asked for.
     let names = docker.running().unwrap_or_default();
