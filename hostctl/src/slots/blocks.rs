@@ -54,8 +54,8 @@ impl BlockPlan {
             let count = u32::try_from(blocks).unwrap_or(0);
             let zeros = block_digests(&[0; BLOCK_LEN]);
             let mut matcher = Matcher::new(count, |block| marks[block as usize].0, &zeros[0]);
-            each_digest(&slots.running, blocks, |position, digest| matcher.running(position, &digest))?;
-            each_digest(&slots.idle, blocks, |position, digest| matcher.idle(position, &digest))?;
+            each_digest(&slots.running, blocks, |position, digest| matcher.running(position, &digest));
+            each_digest(&slots.idle, blocks, |position, digest| matcher.idle(position, &digest));
             matcher.finish()
         };
         let missing = |chunk: &Chunk| chunk.range().any(|block| map.source(block) == Source::Missing);

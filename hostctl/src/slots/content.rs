@@ -47,13 +47,11 @@ impl Content {
 }
 
 /// Calls `each` with position and digest of the slot's blocks, from the first on: out of the hash tree where there is one,
-/// else by hashing the partition's first `blocks` blocks. What the tree says is to be checked when a block is used.
-///
-/// # Errors
-/// When the hash tree cannot be read. Data that cannot be read is left out: nothing can be taken from it.
-pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(u64, Sha256)) -> Result<(), SlotError> {
-    let content = slot.content()?;
-    let superblock = content.map(|content| content.superblock).filter(|superblock| superblock.salt.is_empty());
+/// else by hashing the partition's first `blocks` blocks. What the tree says is to be checked when a block is used; what
+/// cannot be read is left out.
+pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(u64, Sha256)) {
+    let superblock =
+        slot.content().ok().flatten().map(|content| content.superblock).filter(|superblock| superblock.salt.is_empty());
     let leaves = superblock.and_then(|superblock| Some((superblock.data_blocks, *superblock.levels().first()?)));
     let mut buffer = vec![0; PIECE];
     match leaves {
@@ -61,7 +59,9 @@ pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(
             let mut position = 0;
             for offset in (0..leaves.blocks * BLOCK).step_by(PIECE) {
                 let piece = piece(&mut buffer, leaves.blocks * BLOCK - offset);
-                slot.verity.file.read_exact_at(piece, leaves.offset + offset).map_err(slot.verity.failed("read"))?;
+                if slot.verity.file.read_exact_at(piece, leaves.offset + offset).is_err() {
+                    return;
+                }
                 for digest in piece.as_chunks::<DIGEST>().0 {
                     if position < blocks {
                         each(position, Sha256(*digest));
@@ -81,7 +81,6 @@ pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(
             }
         }
     }
-    Ok(())
 }
 
 /// The part of a buffer that `left` bytes fill.

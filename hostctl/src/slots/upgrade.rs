@@ -107,13 +107,15 @@ impl Upgrade<'_> {
     /// What the ways cost. Writes nothing.
     ///
     /// # Errors
-    /// When the release does not fit, or a slot cannot be read. A way that cannot be gone is left out.
+    /// When the release does not fit. A way that cannot be gone is left out.
     pub fn ways(&self, survey: Survey) -> Result<Ways, SlotError> {
         self.check_room()?;
         let remote = Meter::new(self.remote);
         let size_of = |target: &str| self.remote.len(target);
         let mut costs = Vec::new();
-        if self.slots.idle.content()?.is_some_and(|content| content.root_hash == self.record.root.root_hash) {
+        // What cannot be read can be written, and is told then if it cannot.
+        let held = self.slots.idle.content().ok().flatten();
+        if held.is_some_and(|content| content.root_hash == self.record.root.root_hash) {
             costs.push((Way::Present, 0));
         }
         costs.extend(self.delta().and_then(|delta| size_of(&delta.target)).map(|size| (Way::Static, size)));
@@ -176,7 +178,13 @@ impl Upgrade<'_> {
                 (Way::Blocks, None) => Some(self.plan_blocks(remote)?),
                 (_, plan) => plan,
             };
-            let mut progress = |done| say(UpgradeEvent::Progress { step: "fetch".to_owned(), done, total: root.size });
+            let mut percent = u64::MAX;
+            let mut progress = |done: u64| {
+                let now = done.saturating_mul(100) / root.size;
+                if std::mem::replace(&mut percent, now) != now {
+                    say(UpgradeEvent::Progress { step: "fetch".to_owned(), done, total: root.size });
+                }
+            };
             let mut sink = Sink::begin(idle, wanted, written, &mut progress)?;
             match plan {
                 Some(plan) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,

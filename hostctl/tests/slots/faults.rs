@@ -3,7 +3,7 @@
 use super::kit::{BLOCK, Chance, Disk, Folder, Lie, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
 use hostctl::slots::{SlotError, Survey, Upgrade};
-use std::fs;
+use std::fs::{self, File};
 use tempfile::TempDir;
 
 /// A disk whose old version runs, and the bytes of its slot B.
@@ -171,5 +171,29 @@ fn a_slot_that_does_not_keep_what_it_has_is_no_version() {
     assert_eq!((brought.way, brought.written), (Way::Blocks, BLOCK as u64));
     assert_eq!(fell_back[0].0, Way::Present);
     assert!(fell_back[0].1.contains("block 77 at byte 315392"), "{}", fell_back[0].1);
+    disk.judge(&new, &record, &before);
+}
+
+#[test]
+fn trees_that_cannot_be_read_are_no_hindrance() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let (disk, before) = old_disk(&new);
+    disk.fill(&old_image());
+    let slots = disk.slots();
+    // As a disk with bad sectors: there is a size, but nothing can be read.
+    let sizes = ["a-verity", "b-verity"].map(|name| {
+        let file = File::options().write(true).open(disk.path(name)).unwrap();
+        let size = file.metadata().unwrap().len();
+        file.set_len(0).unwrap();
+        (file, size)
+    });
+    let remote = Folder { hidden: vec![".zst"], ..Folder::new(folder.path()) };
+    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+    let ways = upgrade.ways(Survey::Cheapest).unwrap();
+    sizes.iter().for_each(|(file, size)| file.set_len(*size).unwrap());
+    assert_eq!(upgrade.bring(ways, &mut |_| ()).unwrap().way, Way::Blocks);
+    drop(slots);
     disk.judge(&new, &record, &before);
 }
