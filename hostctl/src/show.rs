@@ -1,5 +1,9 @@
 //! What the host says, as text for people.
 
+mod upgrade;
+
+pub use upgrade::upgrade;
+
 use berth_contract::{
     boot_report::{PhaseStamp, Stage},
     control::{BootReport, HostState, ServiceState, ServiceStatus, StatusReport},

@@ -10,7 +10,7 @@ use kit::{
     repo::{EPOCH, Host, NOW, ROLES, Repo, content},
 };
 use serde_json::json;
-use std::{fs, io::Read as _};
+use std::{fs, io::Read as _, path::Path, process::Command};
 
 const SIGNED_OFTEN: [&str; 3] = ["targets", "snapshot", "timestamp"];
 const STRANGER: Key = Key(99);
@@ -445,4 +445,31 @@ fn releases_of_another_day_are_named_and_harm_no_other() {
     let repository = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
     assert_eq!(repository.releases().known.len(), 1);
     assert_eq!(repository.releases().unknown, ["host_3_x86_64.release.json", "host_4_x86_64.release.json"]);
+}
+
+/// Runs a program that must succeed, and returns what it prints.
+fn output(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {errors}; run ci/setup");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[test]
+fn a_repository_of_the_reference_implementation_is_believed() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let python = output(&mut Command::new(here.join("../ci/tuf")));
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, record) = (dir.path().join("repo"), dir.path().join("record"));
+    fs::create_dir(&folder).unwrap();
+    fs::write(&record, "{}").unwrap();
+    let name = "host_2_x86_64.release.json";
+    output(Command::new(python).arg(here.join("tests/kit/make_repo.py")).args([&folder, &record]).arg(name));
+    let mut host = Host::of(&Repo::new());
+    host.root = fs::read(folder.join("metadata/1.root.json")).unwrap();
+    let repository = host.open_folder(&folder).unwrap();
+    assert_eq!(repository.releases().known[0].target, name);
+    assert_eq!(repository.read_whole(name, 10).unwrap(), b"{}");
+    let kept = fs::read_to_string(host.keep.path().join("trusted.json")).unwrap();
+    assert!(kept.contains("\"version\":2"), "the second root is remembered");
 }

@@ -33,3 +33,36 @@ pub fn plan(running: &ImageSpec, record: &ReleaseRecord, slot: Slot, ways: Vec<(
         uki,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_names_every_package_that_differs_and_no_other() {
+        let running: ImageSpec = serde_json::from_str(
+            r#"{"id": "host", "version": "1", "arch": "x86_64", "kernel": "6.12.1", "modules": [], "images": [],
+                "containers": [], "engine": {"kind": "docker", "version": "26.1.4"},
+                "packages": {"a": "1", "b": "1", "c": "1"}}"#,
+        )
+        .unwrap();
+        let digest = "00".repeat(32);
+        let record: ReleaseRecord = serde_json::from_str(&format!(
+            r#"{{"format": 1, "id": "host", "version": "2", "arch": "x86_64", "channel": "stable", "epoch": 0,
+                "root": {{"root_hash": "{digest}", "size": 4096, "verity_size": 8192,
+                          "verity_uuid": "00000000-0000-0000-0000-000000000001"}},
+                "uki": {{"size": 1, "sha256": "{digest}", "parts": []}},
+                "min_slot": {{"root": 4096, "verity": 8192}}, "kernel": "6.12.2", "engine": null,
+                "packages": {{"b": "1", "c": "2", "d": "1"}}, "deltas": []}}"#
+        ))
+        .unwrap();
+        let plan = plan(&running, &record, Slot::B, vec![(Way::Full, 7)], 5);
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(plan.added, [pair("d", "1")]);
+        assert_eq!(plan.removed, [pair("a", "1")]);
+        assert_eq!(plan.changed, [("c".to_owned(), "1".to_owned(), "2".to_owned())]);
+        assert_eq!(plan.kernel, pair("6.12.1", "6.12.2"));
+        assert_eq!(plan.engine, pair("docker 26.1.4", ""));
+        assert_eq!((plan.ways, plan.uki), (vec![(Way::Full, 7)], 5));
+    }
+}

@@ -1,0 +1,180 @@
+//! What an upgrade says, as text for people.
+
+use berth_contract::update::{UpgradeEvent, UpgradePlan};
+use std::fmt::Write;
+
+/// A line of an upgrade, or the lines of its plan.
+#[must_use]
+pub fn upgrade(event: &UpgradeEvent) -> String {
+    match event {
+        UpgradeEvent::Current { version } => format!("{version} is the newest version there is\n"),
+        UpgradeEvent::Available { from, to } => format!("{to} is there; {from} runs\n"),
+        UpgradeEvent::Plan(plan) => table(plan),
+        UpgradeEvent::FellBack { way, why } => format!("{way} failed, going another way: {why}\n"),
+        UpgradeEvent::Progress { step, done, total } => format!("{step}: {} of {}\n", bytes(*done), bytes(*total)),
+        UpgradeEvent::Done { version, slot, way, fetched, written, entry } => format!(
+            "{version} is in slot {slot} ({way}: {} fetched, {} written){}\n",
+            bytes(*fetched),
+            bytes(*written),
+            if *entry {
+                ": it runs after `hostctl reboot`"
+            } else {
+                ", staged: `hostctl upgrade` makes its boot entry"
+            }
+        ),
+    }
+}
+
+fn table(plan: &UpgradePlan) -> String {
+    let mut out = format!("{} -> {}, into slot {}\n", plan.from, plan.to, plan.slot);
+    for (what, (old, new)) in [("kernel", &plan.kernel), ("engine", &plan.engine)] {
+        let text = match (old.as_str(), new.as_str()) {
+            ("", "") => continue,
+            (old, new) if old == new => format!("{old}, as before"),
+            ("", new) => format!("{new}, none before"),
+            (old, "") => format!("none, {old} before"),
+            (old, new) => format!("{old} -> {new}"),
+        };
+        let _ = writeln!(out, "{what:<8}  {text}");
+    }
+    let packages = plan.added.len() + plan.removed.len() + plan.changed.len();
+    let _ = writeln!(
+        out,
+        "packages  {}",
+        if packages == 0 {
+            "as before".to_owned()
+        } else {
+            format!("{} changed, {} added, {} removed", plan.changed.len(), plan.added.len(), plan.removed.len())
+        }
+    );
+    let names =
+        plan.changed.iter().map(|(name, ..)| name).chain(plan.added.iter().chain(&plan.removed).map(|(n, _)| n));
+    let width = names.map(String::len).max().unwrap_or(0);
+    for (name, old, new) in &plan.changed {
+        let _ = writeln!(out, "  {name:<width$}  {old} -> {new}");
+    }
+    for (sign, list) in [("+", &plan.added), ("-", &plan.removed)] {
+        for (name, version) in list {
+            let _ = writeln!(out, "{sign} {name:<width$}  {version}");
+        }
+    }
+    for (index, (way, size)) in plan.ways.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "{:<8}  {:>10}  {way}{}",
+            if index == 0 { "fetch" } else { "" },
+            bytes(*size),
+            if index == 0 { " (taken)" } else { "" }
+        );
+    }
+    if plan.uki > 0 {
+        let _ = writeln!(out, "          {:>10}  unified kernel image, unless the way brings it", bytes(plan.uki));
+    }
+    out
+}
+
+/// A size in the largest unit that leaves a digit before the point.
+fn bytes(count: u64) -> String {
+    let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+    match units.iter().find(|(shift, _)| count >> shift > 0) {
+        Some((shift, unit)) => {
+            let tenths = (u128::from(count) * 10) >> shift;
+            format!("{}.{} {unit}", tenths / 10, tenths % 10)
+        }
+        None => format!("{count} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_contract::{disk::Slot, update::Way};
+
+    fn text(list: &[&str]) -> Vec<String> {
+        list.iter().map(ToString::to_string).collect()
+    }
+
+    fn plan() -> UpgradePlan {
+        let pair = |list: &[&str]| (text(list)[0].clone(), text(list)[1].clone());
+        UpgradePlan {
+            from: "2026.11.0".parse().unwrap(),
+            to: "2026.11.1".parse().unwrap(),
+            slot: Slot::B,
+            added: vec![pair(&["zstd", "1.5.7"])],
+            removed: vec![pair(&["gzip", "1.13"])],
+            changed: vec![("libssl3t64".into(), "3.5.1-1".into(), "3.5.1-1+deb13u1".into())],
+            kernel: pair(&["6.12.41", "6.12.43"]),
+            engine: pair(&["docker 26.1.5", "docker 26.1.5"]),
+            ways: vec![(Way::Static, 245_760), (Way::Blocks, 3_145_728), (Way::Full, 1 << 30)],
+            uki: 900,
+        }
+    }
+
+    #[test]
+    fn a_plan_shows_what_changes_and_what_it_costs() {
+        let expected = "\
+2026.11.0 -> 2026.11.1, into slot b
+kernel    6.12.41 -> 6.12.43
+engine    docker 26.1.5, as before
+packages  1 changed, 1 added, 1 removed
+  libssl3t64  3.5.1-1 -> 3.5.1-1+deb13u1
++ zstd        1.5.7
+- gzip        1.13
+fetch      240.0 KiB  static delta (taken)
+             3.0 MiB  block delta
+             1.0 GiB  full download
+               900 B  unified kernel image, unless the way brings it
+";
+        assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan()))), expected);
+    }
+
+    #[test]
+    fn nothing_is_said_of_what_is_not_there() {
+        let plan = UpgradePlan {
+            added: vec![],
+            removed: vec![],
+            changed: vec![],
+            engine: (String::new(), String::new()),
+            ways: vec![(Way::Present, 0)],
+            uki: 0,
+            ..plan()
+        };
+        let expected = "\
+2026.11.0 -> 2026.11.1, into slot b
+kernel    6.12.41 -> 6.12.43
+packages  as before
+fetch            0 B  present (taken)
+";
+        assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan))), expected);
+    }
+
+    #[test]
+    fn every_other_event_is_a_line() {
+        let version = || "2".parse().unwrap();
+        for (event, line) in [
+            (UpgradeEvent::Current { version: version() }, "2 is the newest version there is\n"),
+            (UpgradeEvent::Available { from: "1".parse().unwrap(), to: version() }, "2 is there; 1 runs\n"),
+            (
+                UpgradeEvent::FellBack { way: Way::Blocks, why: "no ranges".into() },
+                "block delta failed, going another way: no ranges\n",
+            ),
+            (
+                UpgradeEvent::Progress { step: "fetch".into(), done: 1536, total: 5 << 20 },
+                "fetch: 1.5 KiB of 5.0 MiB\n",
+            ),
+            (
+                UpgradeEvent::Done {
+                    version: version(),
+                    slot: Slot::A,
+                    way: Way::Full,
+                    fetched: 3 << 20,
+                    written: 1023,
+                    entry: true,
+                },
+                "2 is in slot a (full download: 3.0 MiB fetched, 1023 B written): it runs after `hostctl reboot`\n",
+            ),
+        ] {
+            assert_eq!(upgrade(&event), line);
+        }
+    }
+}
