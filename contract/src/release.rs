@@ -19,6 +19,10 @@ pub const FORMAT: u32 = 1;
 /// Largest record that is read, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
 
+/// Largest metadata file of a repository (targets, snapshot) that a host reads, in bytes: some 2500 releases of ten targets,
+/// which a host can verify in 46 MiB of memory. Who publishes must not go beyond it.
+pub const MAX_METADATA: u64 = 4 << 20;
+
 /// Channel of a release that names none.
 pub const STABLE: &str = "stable";
 

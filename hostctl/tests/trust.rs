@@ -1,5 +1,5 @@
 //! What is not believed: each test is named by the sin.
-#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "tests may fail")]
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod kit;
 

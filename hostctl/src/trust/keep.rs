@@ -15,7 +15,7 @@ use tough::schema::{Root, Signed};
 
 const NAME: &str = "trusted.json";
 /// More than it can ever have.
-const MAX_SIZE: u64 = 3 * super::MAX_METADATA;
+const MAX_SIZE: u64 = 3 * berth_contract::release::MAX_METADATA;
 
 /// The three files that tough compares new metadata with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

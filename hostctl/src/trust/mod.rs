@@ -16,6 +16,7 @@ pub use repository::{Release, Releases, Repository, TargetInfo};
 pub use verified::VerifiedReader;
 
 use crate::source::Source;
+use berth_contract::release::MAX_METADATA;
 use jiff::Timestamp;
 use keep::Keep;
 use std::{path::Path, sync::Arc};
@@ -23,8 +24,6 @@ use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 use transport::SourceTransport;
 use url::Url;
 
-/// Largest metadata file that is read, in bytes: some thousand releases, and within hostctl's memory.
-const MAX_METADATA: u64 = 4 << 20;
 /// Largest `N.root.json` and `timestamp.json`.
 const MAX_SMALL: u64 = 256 << 10;
 /// Generations of root keys that are followed in one go.

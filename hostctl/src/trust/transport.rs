@@ -1,7 +1,8 @@
 //! tough's door to a source.
 
-use super::{MAX_METADATA, MAX_SMALL};
+use super::MAX_SMALL;
 use crate::source::{Source, SourceError};
+use berth_contract::release::MAX_METADATA;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream};

@@ -184,8 +184,8 @@ impl Repo {
 /// The bytes of a target of [`Repo::add_release`].
 pub(crate) fn content(target: Target) -> Vec<u8> {
     let size = if target == Target::Root { 3_000_000 } else { 20_000 };
-    let seed = Target::ALL.iter().position(|&other| other == target).unwrap();
-    (0u32..size / 4).flat_map(|i| i.wrapping_mul(2_654_435_761).wrapping_add(seed as u32).to_le_bytes()).collect()
+    let seed = u32::try_from(Target::ALL.iter().position(|&other| other == target).unwrap()).unwrap();
+    (0u32..size / 4).flat_map(|i| i.wrapping_mul(2_654_435_761).wrapping_add(seed).to_le_bytes()).collect()
 }
 
 pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> ReleaseRecord {
