@@ -63,13 +63,17 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let machine = Machine::read()?;
     let _alone = alone()?;
     let update = machine.update();
-    let text = order.source.clone().or(update.source).context("no source: name one, or set `[update] source` in host.toml")?;
+    let text =
+        order.source.clone().or(update.source).context("no source: name one, or set `[update] source` in host.toml")?;
     let manners = Manners { extra_ca: update.ca, ..Manners::default() };
     let source = Arc::new(Source::parse(&text, &manners)?);
 
     // 1. Nothing that could be needed to go back may change while the running version is on trial.
-    let running =
-        Running { id: machine.image.id.clone(), version: machine.image.version.clone(), root_hash: machine.report.root_hash };
+    let running = Running {
+        id: machine.image.id.clone(),
+        version: machine.image.version.clone(),
+        root_hash: machine.report.root_hash,
+    };
     let esp = partition(&machine.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
     let current_uki = {
         let entries = Entries::open(&esp)?;
@@ -115,11 +119,29 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let ways = upgrade.ways(survey)?;
     Entries::open(&esp)?.check_room(&running, record.uki.size)?;
     let uki_cost = uki::cost(&record.uki, &current_uki);
-    say(UpgradeEvent::Plan(Box::new(plan::plan(&machine.image, &record, slots.idle.slot, ways.costs.clone(), uki_cost))));
+    say(UpgradeEvent::Plan(Box::new(plan::plan(
+        &machine.image,
+        &record,
+        slots.idle.slot,
+        ways.costs.clone(),
+        uki_cost,
+    ))));
     if order.until == Until::DryRun {
         return Ok(());
     }
-    bring(&Journey { order, running: &running, esp: &esp, record: &record, upgrade, current_uki: &current_uki, source: &source }, ways, say)
+    bring(
+        &Journey {
+            order,
+            running: &running,
+            esp: &esp,
+            record: &record,
+            upgrade,
+            current_uki: &current_uki,
+            source: &source,
+        },
+        ways,
+        say,
+    )
 }
 
 /// Everything that is known when nothing has been written yet.
@@ -190,7 +212,8 @@ pub fn alone() -> Result<File> {
 /// Most memory that this process has held, in bytes.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kib =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.unwrap_or(0) * 1024
 }
 
@@ -200,7 +223,11 @@ struct Signed<'a>(&'a Repository);
 impl Signed<'_> {
     fn failed(target: &str, error: crate::trust::TrustError) -> RemoteError {
         let target = target.to_owned();
-        if error.is_no_ranges() { RemoteError::NoRanges { target } } else { RemoteError::Failed { target, cause: error.into() } }
+        if error.is_no_ranges() {
+            RemoteError::NoRanges { target }
+        } else {
+            RemoteError::Failed { target, cause: error.into() }
+        }
     }
 }
 

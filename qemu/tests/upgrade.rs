@@ -2,9 +2,9 @@
 //! to the next and back with a container and its data; each of the others keeps one promise.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod common;
 #[path = "upgrade/clock.rs"]
 mod clock;
+mod common;
 #[path = "upgrade/delta.rs"]
 mod delta;
 #[path = "upgrade/engine.rs"]
@@ -62,8 +62,14 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
     pki.write_client(&certificates).unwrap();
 
     // What is to survive: a volume, a container of the host's, and one that somebody started by hand.
-    docker(&host.vm, &certificates, &["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"]).unwrap();
-    docker(&host.vm, &certificates, &["run", "-d", "--restart", "always", "--name", "by-hand", "hello", "sleep", "100000"]).unwrap();
+    docker(&host.vm, &certificates, &["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"])
+        .unwrap();
+    docker(
+        &host.vm,
+        &certificates,
+        &["run", "-d", "--restart", "always", "--name", "by-hand", "hello", "sleep", "100000"],
+    )
+    .unwrap();
 
     // Nothing newer is there.
     let said = host.hostctl(&["upgrade", &server.url(), "--check"]).unwrap().join("\n");

@@ -41,8 +41,7 @@ fn give_blessing() -> Result<()> {
         quarantine.remove(&running.id, &running.version, running.root_hash)?;
     }
     let records = records::Records::read(&records::Places::default())?;
-    let settled =
-        entries.settle(running, host.slots(), &mut quarantine, now(), |entry| why::cause(entry, &records))?;
+    let settled = entries.settle(running, host.slots(), &mut quarantine, now(), |entry| why::cause(entry, &records))?;
     for failed in settled.failed {
         write_out(&format!("version {} is not tried again: {}\n", failed.version, failed.cause))?;
     }

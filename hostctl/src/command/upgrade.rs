@@ -10,9 +10,7 @@ use hostctl::{
     upgrade::{Order, Until, upgrade},
 };
 use indicatif::{ProgressBar, ProgressStyle};
-use std::{
-    io::{self, IsTerminal, Write},
-};
+use std::io::{self, IsTerminal, Write};
 
 /// Bring the newest version into the other slot; it runs after the next boot
 #[derive(Debug, Args)]
@@ -89,7 +87,8 @@ impl Upgrade {
     /// The same, for a host's own hostctl.
     fn words(&self) -> Vec<String> {
         let mut words = vec!["upgrade".to_owned(), "--json".to_owned()];
-        let flags = [("--check", self.check), ("--dry-run", self.dry_run), ("--stage", self.stage), ("--reboot", self.reboot)];
+        let flags =
+            [("--check", self.check), ("--dry-run", self.dry_run), ("--stage", self.stage), ("--reboot", self.reboot)];
         words.extend(flags.iter().filter(|(_, set)| *set).map(|(flag, _)| (*flag).to_owned()));
         let values = [
             ("--allow-downgrade", self.allow_downgrade.as_ref().map(ToString::to_string)),

@@ -12,7 +12,7 @@ pub fn upgrade(event: &UpgradeEvent) -> String {
         UpgradeEvent::Plan(plan) => table(plan),
         UpgradeEvent::FellBack { way, why } => format!("{way} failed, going another way: {why}\n"),
         UpgradeEvent::Progress { step, done, total } => format!("{step}: {} of {}\n", bytes(*done), bytes(*total)),
-        UpgradeEvent::Done { version, slot, way, fetched, written, entry } => format!(
+        UpgradeEvent::Done { version, slot, way, fetched, written, entry, .. } => format!(
             "{version} is in slot {slot} ({way}: {} fetched, {} written){}\n",
             bytes(*fetched),
             bytes(*written),
@@ -169,6 +169,7 @@ fetch            0 B  present (taken)
                     way: Way::Full,
                     fetched: 3 << 20,
                     written: 1023,
+                    peak_memory: 0,
                     entry: true,
                 },
                 "2 is in slot a (full download: 3.0 MiB fetched, 1023 B written): it runs after `hostctl reboot`\n",

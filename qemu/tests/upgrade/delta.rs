@@ -22,7 +22,8 @@ fn a_stick_without_a_network_serves_as_folder_and_as_bundle() {
     std::fs::File::create(&stick).unwrap().set_len(512 << 20).unwrap();
     let path = stick.to_str().unwrap();
     let done_by = |program: &str, arguments: &[&str]| {
-        let output = Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let output =
+            Command::new(program).args(arguments).output().unwrap_or_else(|error| panic!("{program}: {error}"));
         assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
     };
     done_by("mkfs.fat", &["-F", "32", "-n", "STICK", path]);

@@ -1,8 +1,8 @@
 //! A new version whose engine never answers, and one whose engine keeps its data in another way.
 
 use crate::{
-    rollback::{rolls_back, with_bad},
     host::Host,
+    rollback::{rolls_back, with_bad},
     workshop::Version,
 };
 

@@ -30,11 +30,8 @@ fn a_server_that_dies_and_comes_back_costs_no_byte_twice() {
         };
         std::iter::repeat_with(next).take(4 << 20).flatten().collect::<Vec<u8>>()
     };
-    let version = |number, seed| Version {
-        number,
-        files: vec![("usr/share/noise", 0o644, noise(seed))],
-        ..Version::default()
-    };
+    let version =
+        |number, seed| Version { number, files: vec![("usr/share/noise", 0o644, noise(seed))], ..Version::default() };
     let (old, new) = (shop.build(&version("1", 1)), shop.build(&version("2", 2)));
     let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
     let mut description = machine("server-dies", Some(disk(&old)));
@@ -57,7 +54,11 @@ fn a_server_that_dies_and_comes_back_costs_no_byte_twice() {
     let (way, fetched, _) = done(&lines);
     assert_eq!(way, Way::Blocks);
     assert!((20_000_000..60_000_000).contains(&fetched), "{fetched}");
-    assert!(revived.sent() < fetched - 15_000_000, "what had come was not fetched again: {} of {fetched}", revived.sent());
+    assert!(
+        revived.sent() < fetched - 15_000_000,
+        "what had come was not fetched again: {} of {fetched}",
+        revived.sent()
+    );
     assert_eq!(host.slots().1.version.unwrap().as_str(), "2");
 }
 
@@ -81,7 +82,8 @@ fn what_a_server_cannot_or_will_not_do_right_is_done_in_another_way() {
     ] {
         server.behave(manners);
         let host = Host::start(&description);
-        let lines = host.hostctl(&["upgrade", "--json", &server.url()]).unwrap_or_else(|error| panic!("{fault}: {error}"));
+        let lines =
+            host.hostctl(&["upgrade", "--json", &server.url()]).unwrap_or_else(|error| panic!("{fault}: {error}"));
         let (way, ..) = done(&lines);
         assert!(wanted.contains(&way), "{fault}: {way}");
         assert!(matches!(host.slots().1.state, EntryState::Trial(_)));

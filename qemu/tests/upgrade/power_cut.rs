@@ -24,7 +24,10 @@ const SIDE_BY_SIDE: usize = 2;
 #[test]
 fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
     let shop = Workshop::open("power-cut");
-    let (old, new) = (shop.build(&Version { number: "1", ..Version::default() }), shop.build(&Version { number: "2", ..Version::default() }));
+    let (old, new) = (
+        shop.build(&Version { number: "1", ..Version::default() }),
+        shop.build(&Version { number: "2", ..Version::default() }),
+    );
     let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
 
     // One upgrade, every write of which is noted.

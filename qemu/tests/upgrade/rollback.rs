@@ -110,7 +110,8 @@ fn a_version_without_network() {
 fn a_version_that_hangs_without_a_word() {
     // PID 1 is frozen: nothing of the host answers, the kernel lives.
     let freeze = "mkdir /sys/fs/cgroup/ice && echo 1 >/sys/fs/cgroup/ice/cgroup.procs && echo 1 >/sys/fs/cgroup/ice/cgroup.freeze";
-    let service = format!("exec = [\"/bin/busybox\", \"sh\", \"-c\", \"{freeze}\"]\nready = \"exit\"\nrestart = \"no\"\n");
+    let service =
+        format!("exec = [\"/bin/busybox\", \"sh\", \"-c\", \"{freeze}\"]\nready = \"exit\"\nrestart = \"no\"\n");
     let bad = Version {
         number: "2",
         files: vec![("usr/lib/berth/services/freeze.toml", 0o644, service.into_bytes())],

@@ -89,15 +89,27 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
     });
     refused("mixed", &mixed, &["targets"]);
     for file in ["timestamp.json", ".snapshot.json", ".targets.json"] {
-        refused(&format!("a bit of {file}"), &spoilt(&format!("bit-{file}"), &|copy| flip_a_bit(&metadata(copy, file))), &[""]);
-        refused(&format!("half of {file}"), &spoilt(&format!("half-{file}"), &|copy| truncate(&metadata(copy, file))), &[""]);
+        refused(
+            &format!("a bit of {file}"),
+            &spoilt(&format!("bit-{file}"), &|copy| flip_a_bit(&metadata(copy, file))),
+            &[""],
+        );
+        refused(
+            &format!("half of {file}"),
+            &spoilt(&format!("half-{file}"), &|copy| truncate(&metadata(copy, file))),
+            &[""],
+        );
     }
     // A repository of another image, signed by the right keys.
     let other = shop.build(&Version { number: "9", lines: "id = \"berth-other\"", ..Version::default() });
     refused("other id", &shop.release("other", &[&other], &[]), &["berth-other"]);
     // Targets: the record, the kernel image, and every way to the root file system at once.
     for ending in ["release.json", "efi"] {
-        refused(&format!("a bit of {ending}"), &spoilt(&format!("bit-{ending}"), &|copy| flip_a_bit(&target(copy, ending))), &[ending]);
+        refused(
+            &format!("a bit of {ending}"),
+            &spoilt(&format!("bit-{ending}"), &|copy| flip_a_bit(&target(copy, ending))),
+            &[ending],
+        );
     }
     let everything = spoilt("bit-root", &|copy| {
         ["root.zst", "root.chunks", "root.index"].iter().for_each(|ending| flip_a_bit(&target(copy, ending)));

@@ -101,7 +101,8 @@ impl Workshop {
     pub(crate) fn release(&self, repo: &str, builds: &[&Path], more: &[&str]) -> PathBuf {
         let builds = builds.iter().map(|build| build.to_str().unwrap());
         let options = ["--repo", repo, "--keys", "keys", "--level", "1"];
-        let arguments: Vec<&str> = ["release"].into_iter().chain(builds).chain(options).chain(more.iter().copied()).collect();
+        let arguments: Vec<&str> =
+            ["release"].into_iter().chain(builds).chain(options).chain(more.iter().copied()).collect();
         self.berth(&arguments);
         self.path(repo)
     }
