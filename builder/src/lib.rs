@@ -9,6 +9,7 @@ pub mod lock;
 pub mod pipeline;
 pub mod plan;
 pub mod recipe;
+pub mod release;
 pub mod report;
 pub mod scratch;
 pub mod source;

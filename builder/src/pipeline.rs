@@ -19,7 +19,8 @@ use crate::{
     },
     lock::{self, Lock, LockFileError, LockInput, Locked, LockedPackage, Pin, Update, WantedSuite, Wish, lock_path},
     plan::{self, Outputs, Plan},
-    recipe::{self, Located, Overlay, Recipe},
+    recipe::{self, Diagnostic, Located, Overlay, Recipe},
+    release::check_trust,
     report::Report,
     source::{
         debian::{apt_sources, date::Date, debs::fetch_debs, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
@@ -32,8 +33,7 @@ use anyhow::{Context, Result};
 use berth_contract::{
     digest::Sha256,
     image_spec::{ImageSpec, PreloadedImage},
-    paths::IMAGES,
-    update::{HealthSpec, UpdateSpec},
+    paths::{IMAGES, TRUST_ROOT},
     version::OsVersion,
 };
 use berth_fetch::{
@@ -44,6 +44,8 @@ use berth_fetch::{
 use berth_formats::data::Data;
 use sha2::Digest;
 use std::{
+    fs::File,
+    io::Read,
     path::{Path, PathBuf},
     thread,
 };
@@ -214,7 +216,7 @@ fn assembled(
         drop: &recipe.debian.drop,
         scripts: &recipe.scripts,
         modules: &recipe.kernel.modules,
-        files: &own_files(programs, images.files),
+        files: &own_files(programs, images.files.into_iter().chain(trust(recipe)?).collect()),
         image: image_spec(recipe, locked, plan, images.list.clone()),
         codename: &plan.codename,
     })?;
@@ -309,6 +311,22 @@ fn preload(recipe: &Recipe, store: &Store) -> Result<Preloaded> {
     Ok(all)
 }
 
+/// The root metadata that hosts trust releases by.
+fn trust(recipe: &Recipe) -> Result<Option<OwnFile>> {
+    /// More than anybody's keys need, in bytes.
+    const MAX_SIZE: u64 = 1 << 20;
+    let Some(Located { value: path, place }) = &recipe.update.trust else { return Ok(None) };
+    let fault = |what: String| {
+        let hint = "name the root.json that `berth keys new` made, see docs/keys.md";
+        Diagnostic::new(place, format!("{} cannot be trusted: {what}", path.display())).hint(hint)
+    };
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut bytes));
+    read.map_err(|error| fault(error.to_string()))?;
+    check_trust(&bytes, path).map_err(fault)?;
+    Ok(Some(OwnFile { path: TRUST_ROOT.to_owned(), mode: 0o644, data: Data::Bytes(bytes.into()) }))
+}
+
 fn own_files(programs: &Programs, images: Vec<OwnFile>) -> Vec<OwnFile> {
     let own = |(&path, data): (&&str, &Data)| OwnFile { path: path.to_owned(), mode: 0o755, data: data.clone() };
     programs.all.iter().map(own).chain(images).collect()
@@ -326,8 +344,8 @@ fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<Preload
         images,
         containers: recipe.containers.iter().map(|container| container.value.clone()).collect(),
         packages: locked.lock().packages.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
-        update: UpdateSpec::default(),
-        health: HealthSpec::default(),
+        update: recipe.update.spec.clone(),
+        health: recipe.health,
     }
 }
 

@@ -27,10 +27,14 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("lock", &["source", "tree", "recipe", "scratch"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
+    ("release", &["image", "report", "scratch"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
-    ("pipeline", &["image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
     ("report", &["recipe"]),
-    ("cli", &["pipeline", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"]),
+    (
+        "cli",
+        &["pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"],
+    ),
 ];
 
 fn root() -> PathBuf {

@@ -26,6 +26,13 @@ pub const MAX_METADATA: u64 = 4 << 20;
 /// Channel of a release that names none.
 pub const STABLE: &str = "stable";
 
+/// Whether `text` can name a channel: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
+#[must_use]
+pub fn is_channel(text: &str) -> bool {
+    let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    text.len() <= 48 && text.bytes().next().is_some_and(good) && text.bytes().all(|c| good(c) || b".-".contains(&c))
+}
+
 /// What one release is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
@@ -205,5 +212,13 @@ mod tests {
         names.sort();
         names.dedup();
         assert_eq!(names.len(), 7);
+    }
+
+    #[test]
+    fn channels_are_plain_words() {
+        assert!(is_channel(STABLE) && is_channel("2026.11-rc"));
+        for bad in ["", ".a", "-a", "A", "a b", "a/b", "\u{e4}", &"x".repeat(49)] {
+            assert!(!is_channel(bad), "{bad}");
+        }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     lock::{LockError, LockFileError, Problem},
     plan::PlanError,
     recipe::{Diagnostic, ReadError},
+    release::ReleaseError,
     source::{debian::error::DebianError, local::LocalError, programs::ProgramError},
 };
 use berth_fetch::error::FetchError;
@@ -27,6 +28,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(AssembleError::hint))
         .or_else(|| error.downcast_ref().and_then(StagingError::hint))
         .or_else(|| error.downcast_ref().and_then(InitrdError::hint))
+        .or_else(|| error.downcast_ref().and_then(ReleaseError::hint))
         // Where it is one large cause of a small error.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
         .or_else(|| diagnostic(error).and_then(manual))

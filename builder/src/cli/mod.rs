@@ -4,8 +4,11 @@ mod build;
 mod environment;
 mod hint;
 mod interrupt;
+mod keys;
 mod lock;
 mod pack;
+mod release;
+mod repo;
 mod run;
 mod size;
 mod why;
@@ -62,6 +65,9 @@ enum Verb {
     Lock(lock::Lock),
     Build(build::Build),
     Pack(pack::Pack),
+    Keys(keys::Keys),
+    Release(release::Release),
+    Repo(repo::Repo),
     Run(run::Run),
     Size(size::Size),
     Why(why::Why),
@@ -76,6 +82,9 @@ pub fn main() -> ExitCode {
         Verb::Lock(lock) => lock.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Build(build) => build.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Pack(pack) => pack.run(&report).map(|()| ExitCode::SUCCESS),
+        Verb::Keys(keys) => keys.run(&report).map(|()| ExitCode::SUCCESS),
+        Verb::Release(release) => release.run(&report).map(|()| ExitCode::SUCCESS),
+        Verb::Repo(repo) => repo.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
         Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Why(why) => why.run(&global, &report).map(|()| ExitCode::SUCCESS),

@@ -7,6 +7,7 @@ use super::{
     merge::Merged,
     place::{Place, Source},
     raw::{RawDevice, RawOci},
+    update,
 };
 use berth_contract::{
     cmdline::ROOTHASH,
@@ -55,6 +56,8 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
         },
         engine: merged.engine.map(engine).transpose()?,
         disk: disk([("esp", merged.esp, 256 << 20), ("slot", merged.slot, 1 << 30), ("var", merged.var, 512 << 20)]),
+        update: update::update([merged.trust, merged.source, merged.channel, merged.ca])?,
+        health: update::health(merged.limit)?,
         overlays: set(merged.overlays, Ok)?.into_iter().map(overlay).collect::<Checked<_>>()?,
         oci: merged.oci.into_iter().map(oci).collect::<Checked<_>>()?,
         containers: merged.containers.into_iter().map(container).collect::<Checked<_>>()?,
@@ -200,7 +203,7 @@ fn disk(sizes: [(&'static str, Option<Located<ByteSize>>, u64); 3]) -> Disk {
     Disk { esp, slot, var, places }
 }
 
-fn path(text: Located<String>) -> Located<PathBuf> {
+pub(super) fn path(text: Located<String>) -> Located<PathBuf> {
     Located { value: text.place.folder().join(&text.value), place: text.place }
 }
 

@@ -32,6 +32,11 @@ pub(super) struct Merged {
     pub(super) slot: Option<Located<ByteSize>>,
     pub(super) var: Option<Located<ByteSize>>,
     pub(super) compression: Option<Located<String>>,
+    pub(super) trust: Option<Located<String>>,
+    pub(super) source: Option<Located<String>>,
+    pub(super) channel: Option<Located<String>>,
+    pub(super) ca: Option<Located<String>>,
+    pub(super) limit: Option<Located<u32>>,
     pub(super) overlays: Vec<Located<String>>,
     pub(super) oci: Vec<Located<RawOci>>,
     pub(super) containers: Vec<Located<ContainerSpec>>,
@@ -77,7 +82,7 @@ impl Named for RawDevice {
 impl Merged {
     /// Lays the next file of the chain, `raw` as read from `source`, over what the files before it said.
     pub(super) fn lay(&mut self, source: &Arc<Source>, raw: RawRecipe) -> Result<(), Diagnostic> {
-        let RawRecipe { debian, kernel, engine, disk, .. } = raw;
+        let RawRecipe { debian, kernel, engine, disk, update, health, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
             (&mut self.version, raw.version),
@@ -87,12 +92,17 @@ impl Merged {
             (&mut self.kernel, kernel.package),
             (&mut self.engine, engine.kind),
             (&mut self.compression, disk.compression),
+            (&mut self.trust, update.trust),
+            (&mut self.source, update.source),
+            (&mut self.channel, update.channel),
+            (&mut self.ca, update.ca),
         ] {
             scalar(into, source, value);
         }
         for (into, value) in [(&mut self.esp, disk.esp), (&mut self.slot, disk.slot), (&mut self.var, disk.var)] {
             scalar(into, source, value);
         }
+        scalar(&mut self.limit, source, health.limit);
         for (into, key, change) in [
             (&mut self.components, "debian.components", debian.components),
             (&mut self.mirror, "debian.mirror", debian.mirror),

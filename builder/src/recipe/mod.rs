@@ -11,6 +11,7 @@ mod merge;
 mod place;
 mod raw;
 mod read;
+mod update;
 
 pub use diagnostic::{Diagnostic, nearest};
 pub use drops::Drops;
@@ -20,6 +21,7 @@ pub use read::{ReadError, read};
 use berth_contract::{
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
+    update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
 use berth_fetch::url::Url;
@@ -49,6 +51,10 @@ pub struct Recipe {
     pub engine: Option<Located<EngineKind>>,
     /// `[disk]`.
     pub disk: Disk,
+    /// `[update]`.
+    pub update: Update,
+    /// `[health]`.
+    pub health: HealthSpec,
     /// `overlays`: later ones are laid over earlier ones.
     pub overlays: Vec<Located<Overlay>>,
     /// `[[oci]]`: images to preload.
@@ -131,6 +137,15 @@ pub struct Disk {
     pub var: ByteSize,
     /// Key → place of those that the recipe gives.
     pub places: BTreeMap<&'static str, Place>,
+}
+
+/// `[update]`.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// `trust`: path relative to the working directory, resolved from the file that names it.
+    pub trust: Option<Located<PathBuf>>,
+    /// What the image tells its hosts.
+    pub spec: UpdateSpec,
 }
 
 /// An overlay folder.

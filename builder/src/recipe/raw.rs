@@ -23,6 +23,8 @@ pub(super) struct RawRecipe {
     pub(super) kernel: RawKernel,
     pub(super) engine: RawEngine,
     pub(super) disk: RawDisk,
+    pub(super) update: RawUpdate,
+    pub(super) health: RawHealth,
     pub(super) overlays: RawList<String>,
     pub(super) oci: RawList<RawOci>,
     pub(super) container: RawList<ContainerSpec>,
@@ -79,6 +81,21 @@ pub(super) struct RawDisk {
     pub(super) slot: Option<Spanned<ByteSize>>,
     pub(super) var: Option<Spanned<ByteSize>>,
     pub(super) compression: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawUpdate {
+    pub(super) trust: Option<Spanned<String>>,
+    pub(super) source: Option<Spanned<String>>,
+    pub(super) channel: Option<Spanned<String>>,
+    pub(super) ca: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawHealth {
+    pub(super) limit: Option<Spanned<u32>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -222,6 +239,8 @@ fn table_of(key: &str) -> Option<String> {
         ("[kernel]", keys_of::<RawKernel>()),
         ("[engine]", keys_of::<RawEngine>()),
         ("[disk]", keys_of::<RawDisk>()),
+        ("[update]", keys_of::<RawUpdate>()),
+        ("[health]", keys_of::<RawHealth>()),
         ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
     ];
     tables.iter().find(|(_, keys)| keys.iter().any(|known| known == key)).map(|(table, _)| (*table).to_owned())

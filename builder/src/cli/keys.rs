@@ -1,0 +1,141 @@
+//! `berth keys`.
+
+use super::{environment, release::TermArgs};
+use crate::{
+    release::{Change, KeyRing, Lifetime, Quorum, RoleType, new_keys, rotate},
+    report::Report,
+};
+use anyhow::Result;
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Make and replace the keys that releases are signed with.
+#[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Keys {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    New(New),
+    Rotate(Rotate),
+    Renew(Renew),
+}
+
+/// Make keys for all roles, and the root.json that images trust.
+#[derive(Debug, Args)]
+struct New {
+    /// Folder to make; never one that has keys already.
+    dir: PathBuf,
+    /// Number of root keys.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
+    root_keys: u64,
+    /// How many of the root keys must sign.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threshold: u64,
+    /// Number of keys for targets, which sign releases.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
+    targets_keys: u64,
+    /// How many of them must sign.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    targets_threshold: u64,
+    /// How long root.json is good: until then it has to be renewed.
+    #[arg(long, value_name = "TIME", default_value = ROOT_LIFETIME)]
+    expires: Lifetime,
+}
+
+const ROOT_LIFETIME: &str = "365d";
+const MOST_KEYS: u64 = 100;
+
+/// Replace the keys of a role, in a repository and for all hosts that follow it.
+#[derive(Debug, Args)]
+struct Rotate {
+    /// Folder of keys; new ones are put there.
+    dir: PathBuf,
+    /// Whose keys.
+    role: Role,
+    #[command(flatten)]
+    place: Place,
+    /// Number of new keys [default: as many as before].
+    #[arg(long, value_name = "N", requires = "threshold", value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
+    count: Option<u64>,
+    /// How many of them must sign [default: as before].
+    #[arg(long, value_name = "N", requires = "count")]
+    threshold: Option<u64>,
+}
+
+/// Sign root.json anew before its time ends; the keys stay.
+#[derive(Debug, Args)]
+struct Renew {
+    /// Folder of keys.
+    dir: PathBuf,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// The repository.
+    #[arg(long, value_name = "DIR")]
+    repo: PathBuf,
+    /// One more folder of keys; repeatable.
+    #[arg(long, value_name = "DIR")]
+    keys: Vec<PathBuf>,
+    /// How long the new root.json is good.
+    #[arg(long, value_name = "TIME", default_value = ROOT_LIFETIME)]
+    root_expires: Lifetime,
+    #[command(flatten)]
+    terms: TermArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Role {
+    Root,
+    Targets,
+    Snapshot,
+    Timestamp,
+}
+
+impl From<Role> for RoleType {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Root => Self::Root,
+            Role::Targets => Self::Targets,
+            Role::Snapshot => Self::Snapshot,
+            Role::Timestamp => Self::Timestamp,
+        }
+    }
+}
+
+impl Keys {
+    /// Prints the paths of what is made.
+    pub(super) fn run(self, report: &Report) -> Result<()> {
+        let made = match self.verb {
+            Verb::New(New { dir, root_keys, threshold, targets_keys, targets_threshold, expires }) => {
+                let root = Quorum { keys: root_keys, threshold };
+                let targets = Quorum { keys: targets_keys, threshold: targets_threshold };
+                new_keys(&dir, root, targets, expires.from(environment::now()?))?
+            }
+            Verb::Rotate(Rotate { dir, role, place, count, threshold }) => {
+                let quorum = count.zip(threshold).map(|(keys, threshold)| Quorum { keys, threshold });
+                place.change(dir, Change::Role(role.into(), quorum), report)?
+            }
+            Verb::Renew(Renew { dir, place }) => place.change(dir, Change::Renewal, report)?,
+        };
+        for path in made {
+            report.data(path.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn change(self, dir: PathBuf, change: Change, report: &Report) -> Result<Vec<PathBuf>> {
+        let terms = self.terms.terms()?;
+        let folders: Vec<_> = [dir].into_iter().chain(self.keys).collect();
+        let expires = self.root_expires.from(terms.now);
+        Ok(rotate(&self.repo, KeyRing::load(&folders)?, change, (expires, terms), report)?)
+    }
+}

@@ -1,0 +1,66 @@
+//! `[update]` and `[health]`: where new versions come from, whom a host believes, when a new one counts as failed.
+
+use super::{
+    Located, Update,
+    check::{Checked, path},
+    diagnostic::Diagnostic,
+};
+use berth_contract::{
+    release::is_channel,
+    update::{HealthSpec, UpdateSpec},
+};
+use berth_fetch::url::Url;
+
+/// `trust`, `source`, `channel` and `ca`.
+pub(super) fn update([trust, source, channel, ca]: [Option<Located<String>>; 4]) -> Checked<Update> {
+    if let (Some(source), None) = (&source, &trust) {
+        return Err(Diagnostic::new(&source.place, "no host would believe what comes from there")
+            .wanted("the key `trust` beside it")
+            .hint("add trust = \"root.json\": the file that `berth keys new` made, see docs/keys.md"));
+    }
+    let spec = UpdateSpec {
+        source: source.map(place_of_releases).transpose()?,
+        channel: channel.map(name_of_channel).transpose()?,
+        ca: ca.map(certificates).transpose()?,
+    };
+    Ok(Update { trust: trust.map(path), spec })
+}
+
+/// `limit`.
+pub(super) fn health(limit: Option<Located<u32>>) -> Checked<HealthSpec> {
+    const RANGE: std::ops::RangeInclusive<u32> = 10..=86_400;
+    match limit {
+        None => Ok(HealthSpec::default()),
+        Some(limit) if RANGE.contains(&limit.value) => Ok(HealthSpec { limit: limit.value }),
+        Some(limit) => Err(Diagnostic::new(&limit.place, "limit is not valid")
+            .wanted(format!("{} to {} seconds", RANGE.start(), RANGE.end()))
+            .found(limit.value.to_string())),
+    }
+}
+
+fn place_of_releases(text: Located<String>) -> Checked<String> {
+    let remote = ["https://", "http://"].iter().any(|scheme| text.value.starts_with(scheme));
+    if text.value.starts_with('/') || (remote && text.value.parse::<Url>().is_ok()) {
+        return Ok(text.value);
+    }
+    Err(Diagnostic::new(&text.place, "source is not valid")
+        .wanted("a URL (https, http), or the absolute path of a folder or bundle on the host")
+        .found(format!("{:?}", text.value)))
+}
+
+fn name_of_channel(text: Located<String>) -> Checked<String> {
+    if is_channel(&text.value) {
+        return Ok(text.value);
+    }
+    Err(Diagnostic::new(&text.place, "name of a channel is not valid")
+        .wanted("letters a-z, digits, . and -, e.g. \"stable\"")
+        .found(format!("{:?}", text.value)))
+}
+
+fn certificates(text: Located<String>) -> Checked<String> {
+    if text.value.contains("-----BEGIN CERTIFICATE-----") {
+        return Ok(text.value);
+    }
+    Err(Diagnostic::new(&text.place, "ca is not valid")
+        .wanted("the text of certificates in PEM, between triple quotes"))
+}

@@ -1,0 +1,183 @@
+//! What can go wrong with keys, repositories and releases.
+
+use berth_formats::{pe::PeError, verity::VerifyError};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+/// Why something was not signed, or not found good. What was there before is as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReleaseError {
+    /// A file or folder cannot be made, read or moved.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Keys are never overwritten.
+    #[error("{} is there already, and keys are never overwritten", .0.display())]
+    Exists(PathBuf),
+    /// A folder of keys without the metadata that says what they are for.
+    #[error("no root.json in {}", folders(.0))]
+    NoRoot(Vec<PathBuf>),
+    /// A file that is no key of ours.
+    #[error("{}: expected {wanted}, found {found}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What it has to be.
+        wanted: &'static str,
+        /// What it is.
+        found: String,
+    },
+    /// Keys that cannot make a role's signatures.
+    #[error(
+        "{role}: expected private keys for at least {threshold} of {}, found {found} in {}",
+        ids.join(", "),
+        folders(searched)
+    )]
+    MissingKeys {
+        /// The role.
+        role: String,
+        /// How many signatures it takes.
+        threshold: u64,
+        /// The beginnings of its keys' ids.
+        ids: Vec<String>,
+        /// How many of them are there.
+        found: usize,
+        /// Where they were looked for.
+        searched: Vec<PathBuf>,
+    },
+    /// More signatures than keys, or none at all.
+    #[error("{role}: expected a threshold of 1 to {keys}, found {threshold}")]
+    Threshold {
+        /// The role.
+        role: String,
+        /// How many keys it has.
+        keys: u64,
+        /// How many signatures were asked for.
+        threshold: u64,
+    },
+    /// Metadata that cannot be trusted, or not be understood.
+    #[error("{}: {fault}", path.display())]
+    Metadata {
+        /// The file.
+        path: PathBuf,
+        /// Expected and found.
+        fault: String,
+    },
+    /// The keys are those of another repository.
+    #[error("{} is signed with other keys than those of {}", repo.display(), folders(keys))]
+    Foreign {
+        /// The repository.
+        repo: PathBuf,
+        /// The folders of keys.
+        keys: Vec<PathBuf>,
+    },
+    /// No repository yet, where one is needed.
+    #[error("{} is no release repository: it has no metadata/timestamp.json", .0.display())]
+    NotARepository(PathBuf),
+    /// Another process writes to the repository.
+    #[error("another berth is writing to {}", .0.display())]
+    Busy(PathBuf),
+    /// A build that is not whole.
+    #[error("{}: {what}: expected {wanted}, found {found}", path.display())]
+    Build {
+        /// The file.
+        path: PathBuf,
+        /// What of it.
+        what: &'static str,
+        /// What its manifest, or the contract, says.
+        wanted: String,
+        /// What it is.
+        found: String,
+    },
+    /// Root file system and hash tree do not belong together.
+    #[error("{}", path.display())]
+    Tree {
+        /// The root file system.
+        path: PathBuf,
+        /// Where they differ.
+        source: VerifyError,
+    },
+    /// A unified kernel image that is none.
+    #[error("{}", path.display())]
+    Uki {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: PeError,
+    },
+    /// The version is released already, as something else.
+    #[error("{release} is released already with another {what}: {released}, not {given}")]
+    Differs {
+        /// Id, version and architecture.
+        release: String,
+        /// What differs.
+        what: &'static str,
+        /// What is in the repository.
+        released: String,
+        /// What was to be released.
+        given: String,
+    },
+    /// A release that is not there, or not the only one of that version.
+    #[error("expected one release {wanted}, found {found}")]
+    NoSuchRelease {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        found: String,
+    },
+    /// A target of the repository that is missing or damaged.
+    #[error("{}: expected {wanted}, found {found}", path.display())]
+    Target {
+        /// The file.
+        path: PathBuf,
+        /// What the signed metadata says.
+        wanted: String,
+        /// What is there.
+        found: String,
+    },
+}
+
+fn folders(paths: &[PathBuf]) -> String {
+    paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+impl ReleaseError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            // The system's reason decides.
+            Self::Io { .. } | Self::Threshold { .. } => return None,
+            Self::Exists(_) => "name another folder",
+            Self::NoRoot(_) => "name the folder that `berth keys new` made",
+            Self::Key { .. } => "move away what is no key, or take it from a backup",
+            Self::MissingKeys { .. } => "give --keys once more for each folder (or stick) with keys",
+            Self::Metadata { .. } => "restore the repository from a backup, or from the server that it is published on",
+            Self::Foreign { .. } => "name the keys of this repository, or another --repo",
+            Self::NotARepository(_) => "name the folder that `berth release --repo` made",
+            Self::Busy(_) => "wait until it has ended",
+            Self::Build { .. } | Self::Tree { .. } | Self::Uki { .. } => "build it again with `berth build`",
+            Self::Differs { .. } => {
+                "give the build a version of its own; or take the release back first: berth repo revoke"
+            }
+            Self::NoSuchRelease { .. } => {
+                "see `berth repo list`; --id and --arch choose between releases of one version"
+            }
+            Self::Target { .. } => "restore the file from a backup, or take the release back: berth repo revoke",
+        };
+        Some(hint.to_owned())
+    }
+
+    pub(super) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+}

@@ -1,0 +1,99 @@
+//! The releases of a repository, read back from it.
+
+use super::{error::ReleaseError, file, metadata::fault, repository::Repository, targets};
+use berth_contract::{
+    release::{MAX_SIZE, RecordCustom, ReleaseRecord, Target as Kind},
+    version::{ImageId, OsVersion},
+};
+use std::{collections::HashMap, fmt};
+use tough::{TargetName, schema::Target};
+
+/// One of the releases that a repository lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What it is.
+    pub custom: RecordCustom,
+    /// Targets of its own: name and length in bytes, sorted by name.
+    pub targets: Vec<(String, u64)>,
+}
+
+impl fmt::Display for Listed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RecordCustom { id, version, arch, .. } = &self.custom;
+        write!(f, "{id} {version} {arch}")
+    }
+}
+
+/// The name of a release's target.
+pub(super) fn name_of(custom: &RecordCustom, kind: Kind) -> String {
+    kind.name(&custom.id, &custom.version, &custom.arch)
+}
+
+/// Whether the target `name` is one of the release's own.
+pub(super) fn owns(custom: &RecordCustom, name: &str) -> bool {
+    // Neither id nor version has a "_", so no other release's name begins like this.
+    name.starts_with(&format!("{}_{}_{}.", custom.id, custom.version, custom.arch))
+}
+
+/// All releases among `targets`, by id and architecture, the newest last.
+pub(super) fn releases(targets: &HashMap<TargetName, Target>) -> Vec<Listed> {
+    let custom = |(name, target): (&TargetName, &Target)| {
+        let custom = target.custom.clone().into_iter().collect();
+        let custom: RecordCustom = serde_json::from_value(serde_json::Value::Object(custom)).ok()?;
+        (name.raw() == name_of(&custom, Kind::Record)).then_some(custom)
+    };
+    let listed = |custom: RecordCustom| {
+        let own = targets.iter().filter(|(name, _)| owns(&custom, name.raw()));
+        let mut own: Vec<_> = own.map(|(name, target)| (name.raw().to_owned(), target.length)).collect();
+        own.sort();
+        Listed { custom, targets: own }
+    };
+    let mut all: Vec<_> = targets.iter().filter_map(custom).map(listed).collect();
+    let key = |listed: &Listed| (listed.custom.id.clone(), listed.custom.arch.clone(), listed.custom.version.clone());
+    all.sort_by_key(key);
+    all
+}
+
+/// The one release of `version`, of the given id and architecture where there are several.
+pub(super) fn find(
+    targets: &HashMap<TargetName, Target>,
+    version: &OsVersion,
+    id: Option<&ImageId>,
+    arch: Option<&str>,
+) -> Result<Listed, ReleaseError> {
+    let all = releases(targets);
+    let meant = |listed: &&Listed| {
+        listed.custom.version == *version
+            && id.is_none_or(|id| listed.custom.id == *id)
+            && arch.is_none_or(|arch| listed.custom.arch == arch)
+    };
+    let found: Vec<_> = all.iter().filter(meant).collect();
+    if let [one] = found[..] {
+        return Ok(one.clone());
+    }
+    let names = if found.is_empty() { all.iter().collect() } else { found };
+    let names: Vec<_> = names.into_iter().map(ToString::to_string).collect();
+    let wanted = [id.map(ToString::to_string), Some(version.to_string()), arch.map(str::to_owned)];
+    Err(ReleaseError::NoSuchRelease {
+        wanted: wanted.into_iter().flatten().collect::<Vec<_>>().join(" "),
+        found: if names.is_empty() { "none at all".to_owned() } else { names.join(", ") },
+    })
+}
+
+impl Repository {
+    /// The record of a release among `targets`, if it is there.
+    pub(super) fn record(
+        &self,
+        targets: &HashMap<TargetName, Target>,
+        custom: &RecordCustom,
+    ) -> Result<Option<ReleaseRecord>, ReleaseError> {
+        let name = name_of(custom, Kind::Record);
+        let Some((_, target)) = targets.iter().find(|(one, _)| one.raw() == name) else { return Ok(None) };
+        let path = self.target_path(&name, target);
+        targets::check(&path, target)?;
+        let text = file::read(&path, MAX_SIZE)?;
+        let record =
+            serde_json::from_slice(&text).map_err(|error| fault(&path, format!("expected a release record: {error}")));
+        record.map(Some)
+    }
+}

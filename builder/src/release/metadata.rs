@@ -1,0 +1,105 @@
+//! Signed roles of The Update Framework as files: <https://theupdateframework.github.io/specification/latest/>.
+//!
+//! `tough` has the shapes, the canonical form that is signed, and the check of signatures.
+
+use super::{error::ReleaseError, keys::SigningKey};
+use serde::de::DeserializeOwned;
+use std::{num::NonZeroU64, path::Path};
+use tough::schema::{Hashes, Metafile, Role, Root, Signature, Signed};
+
+/// Largest metadata file that is read, in bytes.
+pub(super) const MAX_SIZE: u64 = 16 << 20;
+
+/// The version of the specification that is followed.
+pub(super) const SPEC_VERSION: &str = "1.0.31";
+
+/// A role with its signatures, and the bytes of its file.
+#[derive(Clone, Debug)]
+pub(super) struct Document<T> {
+    pub(super) role: Signed<T>,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl<T: Role> Document<T> {
+    /// `role`, signed with all of `keys`.
+    pub(super) fn sign<'a>(role: T, keys: impl IntoIterator<Item = &'a SigningKey>) -> Result<Self, ReleaseError> {
+        let fault = |error: &dyn std::fmt::Display| ReleaseError::Metadata {
+            path: role.filename(true).into(),
+            fault: format!("cannot be written: {error}"),
+        };
+        let message = role.canonical_form().map_err(|error| fault(&error))?;
+        let mut signatures: Vec<Signature> = Vec::new();
+        for key in keys {
+            if signatures.iter().all(|one| one.keyid != *key.id()) {
+                signatures.push(Signature { keyid: key.id().clone(), sig: key.sign(&message).into() });
+            }
+        }
+        // By way of a value, whose keys are sorted: the same role has the same bytes each time.
+        let mut value = serde_json::to_value(&role).map_err(|error| fault(&error))?;
+        value = serde_json::json!({ "signed": value, "signatures": signatures });
+        Ok(Self { bytes: format!("{value:#}\n").into_bytes(), role: Signed { signed: role, signatures } })
+    }
+
+    /// What another document says about this one.
+    pub(super) fn metafile(&self) -> Metafile {
+        Metafile {
+            length: Some(self.bytes.len() as u64),
+            hashes: Some(Hashes { sha256: digest(&self.bytes).to_vec().into(), _extra: Default::default() }),
+            version: self.role.signed.version(),
+            _extra: Default::default(),
+        }
+    }
+
+    /// Whether `root` accepts it.
+    pub(super) fn verify(&self, root: &Root, path: &Path) -> Result<(), ReleaseError> {
+        let fault = |error: tough::schema::Error| fault(path, format!("expected to be signed: {error}"));
+        root.verify_role(&self.role).map_err(fault)
+    }
+
+    /// Whether this is the file that `said` means.
+    pub(super) fn matches(&self, said: &Metafile, path: &Path) -> Result<(), ReleaseError> {
+        let version = self.role.signed.version();
+        if version != said.version {
+            return Err(fault(path, format!("expected version {}, found {version}", said.version)));
+        }
+        let found = digest(&self.bytes);
+        match &said.hashes {
+            Some(hashes) if hashes.sha256[..] != found => {
+                Err(fault(path, "its digest is not the one that is signed".into()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl<T: Role + DeserializeOwned> Document<T> {
+    /// What the file at `path` holds. Its signatures are not looked at.
+    pub(super) fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, ReleaseError> {
+        let shape = |error: serde_json::Error| fault(path, format!("expected metadata of TUF: {error}"));
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(shape)?;
+        // serde does not look at the type.
+        let (wanted, found) = (T::TYPE.to_string(), &value["signed"]["_type"]);
+        if *found != *wanted {
+            return Err(fault(path, format!("expected the role {wanted:?}, found {found}")));
+        }
+        Ok(Self { role: serde_json::from_slice(&bytes).map_err(shape)?, bytes })
+    }
+
+    /// The same, of a file of [`MAX_SIZE`].
+    pub(super) fn load(path: &Path) -> Result<Self, ReleaseError> {
+        Self::parse(super::file::read(path, MAX_SIZE)?, path)
+    }
+}
+
+/// The version after `version`.
+pub(super) fn next(version: Option<NonZeroU64>) -> NonZeroU64 {
+    version.map_or(NonZeroU64::MIN, |version| version.saturating_add(1))
+}
+
+pub(super) fn fault(path: &Path, fault: String) -> ReleaseError {
+    ReleaseError::Metadata { path: path.to_owned(), fault }
+}
+
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    <sha2::Sha256 as sha2::Digest>::digest(bytes).into()
+}

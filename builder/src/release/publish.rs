@@ -1,0 +1,164 @@
+//! `berth release` on one page: from checked builds to a repository that lists them.
+
+use super::{
+    build::Build,
+    bundle,
+    error::ReleaseError,
+    keys::KeyRing,
+    listing::{self, Listed, name_of},
+    record,
+    repository::{Repository, Signers, Terms},
+    targets::{self, Workshop},
+};
+use crate::report::Report;
+use anyhow::{Context, Result};
+use berth_contract::release::{ReleaseRecord, Target as Kind, is_channel};
+use berth_formats::{
+    delta::{chunks, cuts},
+    erofs::read::Image,
+};
+use std::{collections::HashMap, fmt, fs::File, path::PathBuf, str::FromStr};
+use tough::{TargetName, schema::Target};
+
+/// Who a release is for: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Channel(String);
+
+/// What is no [`Channel`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected 1 to 48 of the characters a-z, 0-9, . and -, starting with a letter or digit")]
+pub struct BadChannel;
+
+impl FromStr for Channel {
+    type Err = BadChannel;
+
+    fn from_str(text: &str) -> Result<Self, BadChannel> {
+        if is_channel(text) { Ok(Self(text.to_owned())) } else { Err(BadChannel) }
+    }
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is to be released, and how.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Output folders of builds.
+    pub builds: Vec<PathBuf>,
+    /// The repository; made where it is not there.
+    pub repo: PathBuf,
+    /// Who the releases are for.
+    pub channel: Channel,
+    /// From how many older releases static deltas are made.
+    pub deltas: usize,
+    /// A file for the releases and the metadata.
+    pub bundle: Option<PathBuf>,
+    /// zstd level.
+    pub level: i32,
+    /// How long signatures are good.
+    pub terms: Terms,
+}
+
+/// Targets that the repository lists, or will.
+type Targets = HashMap<TargetName, Target>;
+
+/// Releases builds; returns them as the repository lists them. A build that is released already changes nothing.
+///
+/// # Errors
+/// Builds that are not whole, keys that are missing, a repository that does not verify, a version that is released as
+/// something else. The repository then lists what it listed before.
+pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<Listed>> {
+    let mut builds = wanted.builds.iter().map(|folder| Build::open(folder)).collect::<Result<Vec<_>, _>>()?;
+    // A release among them may be what the next one's delta starts from.
+    builds.sort_by(|a, b| (&a.manifest.id, &a.manifest.version).cmp(&(&b.manifest.id, &b.manifest.version)));
+    super::upkeep::warn_of_exposed(keys, report);
+    let _lock = Repository::lock(&wanted.repo)?;
+    let mut repository = Repository::open(&wanted.repo, keys)?;
+    // Before the long work.
+    let signers = Signers::new(keys, repository.root())?;
+
+    let before = repository.targets();
+    let mut all = before.clone();
+    let workshop = Workshop::new(repository.targets_folder(), report)?;
+    let mut customs = Vec::new();
+    for build in &builds {
+        let plain = record::record(build, &wanted.channel.0, Vec::new())
+            .map_err(|source| ReleaseError::Uki { path: build.root.clone(), source })?;
+        let custom = record::custom(&plain);
+        match repository.record(&all, &custom)? {
+            Some(released) => {
+                same(&released, &plain)?;
+                report.step("known", format_args!("{} {} is released already", custom.id, custom.version));
+            }
+            None => add(build, plain, wanted, &workshop, &mut all)?,
+        }
+        customs.push(custom);
+    }
+    if all != before || repository.current.is_none() {
+        let next = repository.next(Some(all), &signers, wanted.terms)?;
+        repository.publish(next)?;
+    }
+    let listed = listing::releases(&repository.targets());
+    let made: Vec<_> = listed.into_iter().filter(|listed| customs.contains(&listed.custom)).collect();
+    for listed in &made {
+        report.step("release", format_args!("{listed} in channel {}", listed.custom.channel));
+    }
+    if let Some(bundle) = &wanted.bundle {
+        bundle::write(&repository, &made, bundle)?;
+        report.step("bundle", bundle.display());
+    }
+    Ok(made)
+}
+
+/// That a version is what it was.
+fn same(released: &ReleaseRecord, given: &ReleaseRecord) -> Result<(), ReleaseError> {
+    let parts = |record: &ReleaseRecord| {
+        [
+            ("root hash", record.root.root_hash.to_string()),
+            ("unified kernel image", record.uki.sha256.to_string()),
+            ("channel", record.channel.clone()),
+        ]
+    };
+    match parts(released).into_iter().zip(parts(given)).find(|(released, given)| released != given) {
+        None => Ok(()),
+        Some(((what, released), (_, given_part))) => Err(ReleaseError::Differs {
+            release: format!("{} {} {}", given.id, given.version, given.arch),
+            what,
+            released,
+            given: given_part,
+        }),
+    }
+}
+
+/// Makes the targets of a release, the record last, and adds them to `all`.
+fn add(
+    build: &Build,
+    record: ReleaseRecord,
+    wanted: &Wanted,
+    workshop: &Workshop<'_>,
+    all: &mut Targets,
+) -> Result<()> {
+    let custom = record::custom(&record);
+    let name = |kind| name_of(&custom, kind);
+    let mut made = Vec::new();
+    made.push(workshop.put(&name(Kind::Uki), &build.uki)?);
+    made.push(workshop.copy(&name(Kind::Verity), &build.verity)?);
+    made.push(workshop.make(&name(Kind::Root), |to| Ok(targets::compress(&build.root, wanted.level, to)?))?.0);
+    let open = || File::open(&build.root).map_err(ReleaseError::io("read", &build.root));
+    let cuts = cuts::of(&Image::open(open()?, 0)?).with_context(|| build.root.display().to_string())?;
+    let settings = chunks::Settings { level: wanted.level, ..Default::default() };
+    let (chunks, index) =
+        workshop.make(&name(Kind::Chunks), |to| Ok(chunks::write(&open()?, record.root.size, &cuts, settings, to)?))?;
+    made.extend([chunks, workshop.put(&name(Kind::Index), &index.to_bytes())?]);
+    let text = format!("{:#}\n", serde_json::to_value(&record)?);
+    let (record_name, mut target) = workshop.put(&name(Kind::Record), text.as_bytes())?;
+    if let serde_json::Value::Object(fields) = serde_json::to_value(&custom)? {
+        target.custom = fields.into_iter().collect();
+    }
+    made.push((record_name, target));
+    all.extend(made);
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The record of a release, made of a build.
+
+use super::build::Build;
+use berth_contract::{
+    container::ByteSize,
+    digest::Sha256,
+    engine::StoreFormat,
+    release::{
+        DeltaRecord, EngineRecord, FORMAT, MinSlot, RecordCustom, ReleaseRecord, RootRecord, UkiPart, UkiRecord,
+    },
+};
+use berth_formats::pe::{self, PeError};
+use sha2::Digest;
+use std::collections::BTreeSet;
+
+/// The record of `build` in `channel`, with `deltas`.
+pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> Result<ReleaseRecord, PeError> {
+    let Build { manifest, superblock, uki, uki_sha256, .. } = build;
+    let engine = manifest.engine.as_ref().map(|engine| EngineRecord {
+        kind: engine.kind,
+        version: engine.version.clone(),
+        store: StoreFormat::of(engine.kind, &engine.version),
+    });
+    let (size, verity_size) = (superblock.data_size(), superblock.tree_size());
+    let verity_uuid = uuid::Uuid::from_bytes(superblock.uuid);
+    Ok(ReleaseRecord {
+        format: FORMAT,
+        id: manifest.id.clone(),
+        version: manifest.version.clone(),
+        arch: manifest.arch.clone(),
+        channel: channel.to_owned(),
+        epoch: manifest.epoch,
+        root: RootRecord { root_hash: manifest.root_hash, size, verity_size, verity_uuid },
+        uki: UkiRecord { size: uki.len() as u64, sha256: *uki_sha256, parts: parts(uki)? },
+        min_slot: MinSlot { root: ByteSize(size), verity: ByteSize(verity_size) },
+        kernel: manifest.kernel.clone(),
+        engine,
+        packages: manifest.packages(),
+        deltas,
+    })
+}
+
+/// What the targets metadata says of a record.
+pub(super) fn custom(record: &ReleaseRecord) -> RecordCustom {
+    RecordCustom {
+        id: record.id.clone(),
+        version: record.version.clone(),
+        arch: record.arch.clone(),
+        channel: record.channel.clone(),
+    }
+}
+
+/// The whole of `uki`, cut where its sections begin and end.
+fn parts(uki: &[u8]) -> Result<Vec<UkiPart>, PeError> {
+    let mut cuts = BTreeSet::from([0, uki.len()]);
+    for section in pe::sections(uki)? {
+        cuts.extend([section.raw.start, section.raw.end]);
+    }
+    let part = |(start, end): (&usize, &usize)| UkiPart {
+        offset: *start as u64,
+        size: (end - start) as u64,
+        sha256: Sha256(sha2::Sha256::digest(&uki[*start..*end]).into()),
+    };
+    Ok(cuts.iter().zip(cuts.iter().skip(1)).map(part).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_the_file_and_keep_sections_apart() {
+        let stub = std::fs::read("/usr/lib/systemd/boot/efi/linuxx64.efi.stub");
+        let stub = stub.expect("systemd-boot-efi is missing: run ci/setup");
+        let parts = parts(&stub).unwrap();
+        let mut at = 0;
+        for part in &parts {
+            assert_eq!(part.offset, at);
+            at += part.size;
+        }
+        assert_eq!(at, stub.len() as u64);
+        for section in pe::sections(&stub).unwrap() {
+            let start = section.raw.start as u64;
+            assert!(section.raw.is_empty() || parts.iter().any(|part| part.offset == start), "{}", section.name);
+        }
+        assert!(super::parts(b"no PE").is_err());
+    }
+}

@@ -1,0 +1,178 @@
+//! Root metadata: which keys are trusted for what. Made once, replaced by a signed successor.
+
+use super::{
+    error::ReleaseError,
+    file,
+    keys::{ROOT, SigningKey},
+    metadata::{Document, SPEC_VERSION, fault, next},
+};
+use crate::scratch::Scratch;
+use jiff::Timestamp;
+use std::{
+    collections::{BTreeSet, HashMap},
+    ffi::OsString,
+    fs, io,
+    num::NonZeroU64,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+use tough::schema::{RoleKeys, RoleType, Root};
+
+/// The roles that a repository has to have, and has.
+pub(super) const ROLES: [RoleType; 4] = [RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
+
+/// How many keys a role has, and how many of them must sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quorum {
+    /// Keys.
+    pub keys: u64,
+    /// Signatures.
+    pub threshold: u64,
+}
+
+impl Quorum {
+    /// One key, which signs.
+    pub const ONE: Self = Self { keys: 1, threshold: 1 };
+
+    /// That of `role` by `root`.
+    pub(super) fn of(root: &Root, role: RoleType) -> Self {
+        root.roles
+            .get(&role)
+            .map_or(Self::ONE, |role| Self { keys: role.keyids.len() as u64, threshold: role.threshold.get() })
+    }
+
+    fn threshold(self, role: RoleType) -> Result<NonZeroU64, ReleaseError> {
+        let Self { keys, threshold } = self;
+        let good = NonZeroU64::new(threshold).filter(|threshold| threshold.get() <= keys);
+        good.ok_or_else(|| ReleaseError::Threshold { role: role.to_string(), keys, threshold })
+    }
+
+    /// As many new keys.
+    pub(super) fn generate(self, role: RoleType) -> Result<Vec<SigningKey>, ReleaseError> {
+        self.threshold(role)?;
+        let key = || {
+            let source = io::Error::other("the random number generator has failed");
+            SigningKey::generate()
+                .ok_or_else(|| ReleaseError::io("make a key for", Path::new(&role.to_string()))(source))
+        };
+        (0..self.keys).map(|_| key()).collect()
+    }
+
+    /// What root metadata says of a role with these keys.
+    pub(super) fn role(self, role: RoleType, keys: &[SigningKey]) -> Result<RoleKeys, ReleaseError> {
+        let keyids = keys.iter().map(|key| key.id().clone()).collect();
+        Ok(RoleKeys { keyids, threshold: self.threshold(role)?, _extra: HashMap::new() })
+    }
+}
+
+/// Makes keys for all roles in the new folder `folder`, and the first root metadata, good until `expires`; returns the paths of
+/// all files. `root` and `targets` are the quorums of those roles; the others have one key each.
+///
+/// # Errors
+/// A folder that is there and not empty, a threshold that cannot be, and files that cannot be written; no folder is made then.
+pub fn new_keys(
+    folder: &Path,
+    root: Quorum,
+    targets: Quorum,
+    expires: Timestamp,
+) -> Result<Vec<PathBuf>, ReleaseError> {
+    let mut name = OsString::from(".");
+    name.push(folder.file_name().unwrap_or_default());
+    name.push(".partial");
+    let work = Scratch::new(folder.with_file_name(name));
+    let mut made = Vec::new();
+    let mut all = Root {
+        spec_version: SPEC_VERSION.to_owned(),
+        consistent_snapshot: true,
+        version: NonZeroU64::MIN,
+        expires,
+        keys: HashMap::new(),
+        roles: HashMap::new(),
+        _extra: HashMap::new(),
+    };
+    for role in ROLES {
+        let quorum = match role {
+            RoleType::Root => root,
+            RoleType::Targets => targets,
+            _ => Quorum::ONE,
+        };
+        let keys = quorum.generate(role)?;
+        all.keys.extend(keys.iter().map(|key| (key.id().clone(), key.public().clone())));
+        all.roles.insert(role, quorum.role(role, &keys)?);
+        made.extend(keys.into_iter().map(|key| (role, key)));
+    }
+    let signers = made.iter().filter(|(role, _)| *role == RoleType::Root).map(|(_, key)| key);
+    let document = Document::sign(all, signers)?;
+
+    // What an earlier, killed run left has never been anybody's keys.
+    _ = fs::remove_dir_all(work.path());
+    fs::DirBuilder::new().mode(0o700).create(work.path()).map_err(ReleaseError::io("make folder", work.path()))?;
+    file::put(&work.path().join(ROOT), &document.bytes, 0o644)?;
+    let stored = made.iter().map(|(role, key)| key.store(work.path(), *role)).collect::<Result<Vec<_>, _>>()?;
+    // Takes the place of an empty folder, and of nothing else.
+    fs::rename(work.path(), folder).map_err(|error| match error.kind() {
+        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            ReleaseError::Exists(folder.to_owned())
+        }
+        _ => ReleaseError::io("make folder", folder)(error),
+    })?;
+    let names = stored.into_iter().filter_map(|path| path.file_name().map(|name| folder.join(name)));
+    Ok([folder.join(ROOT)].into_iter().chain(names).collect())
+}
+
+/// Reads root metadata that is trusted because of where it comes from: of a folder of keys, or of a recipe.
+///
+/// # Errors
+/// What is no root metadata, lacks a role or a key, has a threshold that cannot be reached, no consistent snapshots, or is
+/// not signed by itself.
+pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, ReleaseError> {
+    let document = Document::<Root>::parse(bytes, path)?;
+    let root = &document.role.signed;
+    for role in ROLES {
+        let keys = root.roles.get(&role).ok_or_else(|| fault(path, format!("expected a role {role}, found none")))?;
+        let known: BTreeSet<_> = keys.keyids.iter().filter(|id| root.keys.contains_key(id)).collect();
+        if (known.len() as u64) < keys.threshold.get() {
+            let (wanted, found) = (keys.threshold, known.len());
+            return Err(fault(
+                path,
+                format!("role {role}: expected at least {wanted} keys, its threshold, found {found}"),
+            ));
+        }
+    }
+    if !root.consistent_snapshot {
+        return Err(fault(path, "expected consistent_snapshot to be true, found false".to_owned()));
+    }
+    document.verify(root, path)?;
+    Ok(document)
+}
+
+/// Whether `bytes`, of the file at `path`, can be the root of trust of an image.
+///
+/// # Errors
+/// As a sentence: what was expected and what was found.
+pub fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
+    match trusted(bytes.to_vec(), path) {
+        Ok(_) => Ok(()),
+        Err(ReleaseError::Metadata { fault, .. }) => Err(fault),
+        Err(other) => Err(other.to_string()),
+    }
+}
+
+impl Document<Root> {
+    /// The successor with `change`, signed by `signers`, who must be enough for both.
+    pub(super) fn successor<'a>(
+        &self,
+        expires: Timestamp,
+        change: impl FnOnce(&mut Root),
+        signers: impl IntoIterator<Item = &'a SigningKey>,
+    ) -> Result<Self, ReleaseError> {
+        let mut root = self.role.signed.clone();
+        root.version = next(Some(root.version));
+        root.expires = expires;
+        change(&mut root);
+        // Keys that no role has any more are not trusted for anything: they go.
+        let used: BTreeSet<_> = root.roles.values().flat_map(|role| role.keyids.clone()).collect();
+        root.keys.retain(|id, _| used.contains(id));
+        Self::sign(root, signers)
+    }
+}

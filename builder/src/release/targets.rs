@@ -1,0 +1,129 @@
+//! Making the files of a release: each is written into the repository, measured on the way, and named by its digest.
+
+use super::{
+    error::ReleaseError,
+    file::{self, Measured},
+    repository::target_file,
+};
+use crate::{
+    report::{Report, Size},
+    scratch::Scratch,
+};
+use berth_contract::release::MAX_WINDOW;
+use std::{
+    collections::HashMap,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+    thread,
+};
+use tough::{
+    TargetName,
+    schema::{Hashes, Target},
+};
+
+/// Where targets are made: a folder beside them, which vanishes at the end.
+#[derive(Debug)]
+pub(super) struct Workshop<'a> {
+    targets: PathBuf,
+    partial: Scratch,
+    report: &'a Report,
+}
+
+impl<'a> Workshop<'a> {
+    /// In the folder `targets` of a repository that is locked.
+    pub(super) fn new(targets: PathBuf, report: &'a Report) -> Result<Self, ReleaseError> {
+        let partial = Scratch::new(targets.join(".partial"));
+        // Of a run that was killed.
+        match fs::remove_dir_all(partial.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(ReleaseError::io("remove", partial.path())(error));
+            }
+            _ => fs::create_dir(partial.path()).map_err(ReleaseError::io("make folder", partial.path()))?,
+        }
+        Ok(Self { targets, partial, report })
+    }
+
+    /// A file for work in between.
+    pub(super) fn scratch(&self, name: &str) -> PathBuf {
+        self.partial.path().join(name)
+    }
+
+    /// The target `name`, written by `write`; its length and digest, and what `write` returns.
+    pub(super) fn make<T>(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut Measured<BufWriter<File>>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<((TargetName, Target), T)> {
+        let path = self.scratch(name);
+        let file = File::create_new(&path).map_err(ReleaseError::io("make", &path))?;
+        let mut measured = Measured::new(BufWriter::with_capacity(1 << 20, file));
+        let value = write(&mut measured)?;
+        let (file, (length, sha256)) = measured.finish();
+        let synced = file.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
+        synced.map_err(ReleaseError::io("write", &path))?;
+        let hashes = Hashes { sha256: sha256.0.to_vec().into(), _extra: HashMap::new() };
+        let target = Target { length, hashes, custom: HashMap::new(), _extra: HashMap::new() };
+        let place = self.targets.join(target_file(name, &target));
+        fs::rename(&path, &place).map_err(ReleaseError::io("write", &place))?;
+        self.report.step("target", format_args!("{name}, {}", Size(length)));
+        Ok(((TargetName::new(name)?, target), value))
+    }
+
+    /// The target `name` with the bytes of the file at `from`.
+    pub(super) fn copy(&self, name: &str, from: &Path) -> anyhow::Result<(TargetName, Target)> {
+        let copy = |to: &mut Measured<_>| {
+            let mut file = File::open(from).map_err(ReleaseError::io("read", from))?;
+            Ok(io::copy(&mut file, to).map_err(ReleaseError::io("copy", from))?)
+        };
+        Ok(self.make(name, copy)?.0)
+    }
+
+    /// The target `name` with these bytes.
+    pub(super) fn put(&self, name: &str, bytes: &[u8]) -> anyhow::Result<(TargetName, Target)> {
+        Ok(self.make(name, |to| Ok(to.write_all(bytes)?))?.0)
+    }
+}
+
+/// `image` as one zstd stream (RFC 8878) that a host can unpack: see [`MAX_WINDOW`].
+pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), ReleaseError> {
+    let compressed = || {
+        let mut file = File::open(image)?;
+        let mut encoder = zstd::Encoder::new(to, level)?;
+        encoder.set_pledged_src_size(Some(file.metadata()?.len()))?;
+        encoder.long_distance_matching(true)?;
+        encoder.window_log(MAX_WINDOW.ilog2())?;
+        // The number of threads decides nothing but the time: the pieces that they take are equal.
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+        encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
+        io::copy(&mut file, &mut encoder)?;
+        encoder.finish()?.flush()
+    };
+    compressed().map_err(ReleaseError::io("compress", image))
+}
+
+/// Of zstd: each takes some hundred MB at level 19.
+const MOST_THREADS: usize = 8;
+
+/// Unpacks the zstd stream at `from` into the file `to`.
+pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ReleaseError> {
+    let unpacked = || {
+        let mut decoder = zstd::Decoder::new(File::open(from)?)?;
+        decoder.window_log_max(MAX_WINDOW.ilog2())?;
+        io::copy(&mut decoder, &mut File::create(to)?)
+    };
+    unpacked().map(drop).map_err(ReleaseError::io("unpack", from))
+}
+
+/// Whether the file at `path` is the target that is signed.
+pub(super) fn check(path: &Path, target: &Target) -> Result<(), ReleaseError> {
+    let (length, sha256) = file::measure(path)?;
+    let said = |length, digest: &[u8]| {
+        format!("{length} bytes with SHA-256 {}", digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    };
+    if length == target.length && sha256.0[..] == target.hashes.sha256[..] {
+        return Ok(());
+    }
+    let (wanted, found) = (said(target.length, &target.hashes.sha256), said(length, &sha256.0));
+    Err(ReleaseError::Target { path: path.to_owned(), wanted, found })
+}
