@@ -162,7 +162,7 @@ fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
     let is_here = arguments.connect.is_none();
-    let client = || connect(arguments.connect);
+    let client = || connect(arguments.connect.clone());
     match arguments.verb {
         Verb::Status { json } => slots::status(&mut client()?, is_here, json),
         Verb::Slots { json } if is_here => slots::here(json),
@@ -173,7 +173,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             if is_here {
                 slots::rollback(version.as_ref())?;
             } else {
-                slots::rollback_there(&mut connect(arguments.connect.clone())?, version.as_ref())?;
+                slots::rollback_there(&mut client()?, version.as_ref())?;
             }
             if reboot { Ok(client()?.reboot()?) } else { Ok(()) }
         }
