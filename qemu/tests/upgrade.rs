@@ -5,8 +5,6 @@
 #[path = "upgrade/clock.rs"]
 mod clock;
 mod common;
-#[path = "upgrade/delta.rs"]
-mod delta;
 #[path = "upgrade/engine.rs"]
 mod engine;
 #[path = "upgrade/host.rs"]
@@ -21,6 +19,8 @@ mod rollback;
 mod server;
 #[path = "upgrade/space.rs"]
 mod space;
+#[path = "upgrade/stick.rs"]
+mod stick;
 #[path = "upgrade/trust.rs"]
 mod trust;
 #[path = "upgrade/workshop.rs"]

@@ -109,14 +109,19 @@ pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
     }
 }
 
-/// Copies one partition of `image` into a file of its own.
-pub(crate) fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
+/// First and last sector, of 512 bytes, of a partition of `image`.
+pub(crate) fn sectors(image: &Path, number: u32) -> Result<(u64, u64)> {
     let info = judge("sgdisk", &["-i", &number.to_string(), image.to_str().context("path")?])?;
     let sector = |what: &str| -> Result<u64> {
         let line = info.lines().find(|line| line.starts_with(what)).with_context(|| format!("{what} in {info}"))?;
         Ok(line.split_whitespace().nth(2).context("number")?.parse()?)
     };
-    let (first, last) = (sector("First sector:")?, sector("Last sector:")?);
+    Ok((sector("First sector:")?, sector("Last sector:")?))
+}
+
+/// Copies one partition of `image` into a file of its own.
+pub(crate) fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
+    let (first, last) = sectors(image, number)?;
     let (skip, count) = (first * 512 / (1 << 20), (last + 1 - first) * 512 / (1 << 20));
     let (from, to) = (format!("if={}", image.display()), format!("of={}", into.display()));
     judge("dd", &[&from, &to, "bs=1M", "conv=sparse", &format!("skip={skip}"), &format!("count={count}")]).map(drop)

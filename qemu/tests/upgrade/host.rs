@@ -68,13 +68,13 @@ impl Host {
 
 fn hostctl_on(vm: &Machine, arguments: &[&str], patience: Duration) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
-    let arguments = arguments.iter().map(|&word| word.to_owned()).collect();
+    let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
     let take = |line: LogLine| {
         lines.push(line.text);
         Ok::<_, ClientError>(())
     };
     let mut client = vm.control(patience).map_err(|error| error.to_string())?;
-    match client.run(arguments, take) {
+    match client.run(&arguments, take) {
         Ok(()) => Ok(lines),
         Err(error) => Err(format!("{error} {}", error.hint().unwrap_or_default())),
     }

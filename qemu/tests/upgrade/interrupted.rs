@@ -4,12 +4,12 @@ use crate::{
     common::machine,
     host::Host,
     server::{Manners, Server},
-    workshop::{Version, Workshop, disk},
+    workshop::{Version, Workshop, disk, noise},
 };
 use berth_contract::update::{EntryState, UpgradeEvent, Way};
 use std::{thread, time::Duration};
 
-fn done(lines: &[String]) -> (Way, u64, u64) {
+pub(crate) fn done(lines: &[String]) -> (Way, u64, u64) {
     let events = lines.iter().filter_map(|line| serde_json::from_str::<UpgradeEvent>(line).ok());
     let mut ends = events.filter_map(|event| match event {
         UpgradeEvent::Done { way, fetched, written, .. } => Some((way, fetched, written)),
@@ -21,17 +21,12 @@ fn done(lines: &[String]) -> (Way, u64, u64) {
 #[test]
 fn a_server_that_dies_and_comes_back_costs_no_byte_twice() {
     let shop = Workshop::open("server-dies");
-    // Another half of the image.
-    let noise = |seed: u64| {
-        let mut state = seed;
-        let next = move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            state.to_le_bytes()
-        };
-        std::iter::repeat_with(next).take(4 << 20).flatten().collect::<Vec<u8>>()
+    // The larger part of the image is another.
+    let version = |number, seed| Version {
+        number,
+        files: vec![("usr/share/noise", 0o644, noise(seed, 32 << 20))],
+        ..Version::default()
     };
-    let version =
-        |number, seed| Version { number, files: vec![("usr/share/noise", 0o644, noise(seed))], ..Version::default() };
     let (old, new) = (shop.build(&version("1", 1)), shop.build(&version("2", 2)));
     let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
     let mut description = machine("server-dies", Some(disk(&old)));

@@ -19,7 +19,7 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Releases 1, which works, and 2, which does not; a machine that runs 1.
-fn with_bad(name: &str, bad: &Version<'_>) -> (Workshop, Server, Description) {
+pub(crate) fn with_bad(name: &str, bad: &Version<'_>) -> (Workshop, Server, Description) {
     let shop = Workshop::open(name);
     let good = shop.build(&Version { number: "1", recipe: bad.recipe, lines: bad.lines, ..Version::default() });
     let bad = shop.build(bad);
@@ -31,7 +31,7 @@ fn with_bad(name: &str, bad: &Version<'_>) -> (Workshop, Server, Description) {
 }
 
 /// Upgrades from 1 to 2, waits until 1 is back, and lets it say why.
-fn rolls_back(mut host: Host, server: &Server) -> String {
+pub(crate) fn rolls_back(mut host: Host, server: &Server) -> String {
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     assert_eq!(host.slots().1.version.unwrap().as_str(), "2");
     host.reboot();
@@ -84,7 +84,7 @@ fn a_version_whose_root_hash_does_not_match() {
 fn flip(layer: &Path, raw: &Path) -> PathBuf {
     let (from, to) = (layer.to_str().unwrap(), raw.to_str().unwrap());
     crate::common::judge("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
-    let start = crate::common::first_byte(raw, 4).unwrap();
+    let start = crate::common::sectors(raw, 4).unwrap().0 * 512;
     let file = OpenOptions::new().read(true).write(true).open(raw).unwrap();
     let mut byte = [0];
     file.read_exact_at(&mut byte, start + 1024).unwrap();

@@ -76,7 +76,7 @@ impl Server {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_dead(&self) -> bool {
+    pub(crate) fn is_dead(&self) -> bool {
         let state = self.state();
         state.manners.dies_after.is_some_and(|limit| state.sent >= limit)
     }

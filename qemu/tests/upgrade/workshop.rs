@@ -119,3 +119,14 @@ impl Workshop {
 pub(crate) fn disk(build: &Path) -> PathBuf {
     output(build, ".raw")
 }
+
+/// Bytes that are as many in every form.
+pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The low bits of such a generator are poor.
+        state.to_le_bytes()[4..].to_vec()
+    };
+    std::iter::repeat_with(next).flatten().take(size).collect()
+}
