@@ -240,9 +240,12 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
     assert!(host.is_well() && host.places.baseline.exists());
 }
 
+/// Makes a host ill.
+type Change = &'static dyn Fn(&mut State);
+
 #[test]
 fn each_illness_has_its_name() {
-    let changes: [(&dyn Fn(&mut State), &str, &str); 8] = [
+    let changes: [(Change, &str, &str); 8] = [
         (&|state| state.status.var.persistent = false, "phase var", "/var is in memory"),
         (&|state| state.status.state = HostState::Stopping, "init", "the host is going down"),
         (
