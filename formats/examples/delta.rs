@@ -1,12 +1,13 @@
 //! Deltas by hand, for ci/bench.
 
 use berth_formats::{
-    delta::{chunks, cuts, index::Index},
+    delta::{chunks, cuts, index::Index, patch},
     erofs::read::Image,
 };
 use std::{env, error::Error, fs, fs::File, io::Write, os::unix::fs::FileExt};
 
-const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX | unchunk CHUNKS INDEX IMAGE";
+const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX | unchunk CHUNKS INDEX IMAGE | \
+                     make OLD NEW OLD_UKI NEW_UKI DELTA | apply DELTA OLD OLD_UKI NEW NEW_UKI";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -33,6 +34,15 @@ fn main() -> Result<(), Box<dyn Error>> {
                 image.write_all(&out)?;
             }
             Ok(())
+        }
+        ["make", old, new, old_uki, new_uki, delta] => {
+            let (old, new, out) = (File::open(old)?, File::open(new)?, File::create(delta)?);
+            Ok(patch::make(&old, &new, &fs::read(old_uki)?, &fs::read(new_uki)?, out)?)
+        }
+        ["apply", delta, old, old_uki, new, new_uki] => {
+            let delta = patch::Delta::open(File::open(delta)?)?;
+            let kernel = delta.root(&File::open(old)?, &mut File::create(new)?)?;
+            Ok(kernel.uki(&File::open(old_uki)?, &mut File::create(new_uki)?)?)
         }
         _ => Err(USAGE.into()),
     }

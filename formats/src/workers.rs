@@ -1,9 +1,13 @@
 //! Numbered pieces of work, done on several threads, with a result that does not depend on how many.
 
 use std::{
+    collections::BTreeMap,
     num::NonZeroUsize,
     panic,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -45,6 +49,29 @@ pub(crate) fn each<S, E: Send>(
     first.map_or(Ok(()), |(_, error)| Err(error))
 }
 
+/// The same for work that has a result: `take` is given the results in the order of their numbers, on whichever thread. What
+/// waits for its turn is held.
+pub(crate) fn in_order<S, T: Send, E: Send>(
+    count: usize,
+    threads: NonZeroUsize,
+    state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, usize) -> Result<T, E> + Sync,
+    take: impl FnMut(T) -> Result<(), E> + Send,
+) -> Result<(), E> {
+    let queue = Mutex::new((BTreeMap::new(), 0, take));
+    each(count, threads, state, |state, number| {
+        let made = work(state, number)?;
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let (waiting, next, take) = &mut *queue;
+        waiting.insert(number, made);
+        while let Some(made) = waiting.remove(next) {
+            *next += 1;
+            take(made)?;
+        }
+        Ok(())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,5 +91,17 @@ mod tests {
             assert_eq!(each(1000, threads, || (), fail), Err(37));
             assert_eq!(each(0, threads, || (), fail), Ok(()));
         }
+    }
+
+    #[test]
+    fn results_come_in_order() {
+        let (threads, mut seen) = (NonZeroUsize::new(4).unwrap(), Vec::new());
+        let square = |(): &mut (), number: usize| Ok::<_, ()>(number * number);
+        let take = |square| {
+            seen.push(square);
+            if seen.len() < 90 { Ok(()) } else { Err(()) }
+        };
+        assert_eq!(in_order(100, threads, || (), square, take), Err(()));
+        assert!(seen.iter().take(90).copied().eq((0..90).map(|number| number * number)));
     }
 }

@@ -4,19 +4,17 @@
 //! of the image as raw prefix (`zstd --patch-from`): whoever makes the image from its first to its last block has them.
 
 use super::{
-    BLOCK, BLOCK_LEN,
+    BLOCK,
     index::{Index, MAX_CHUNK_BLOCKS, MAX_PREFIX_BLOCKS, Mark},
 };
 use crate::{verity, workers};
 use berth_contract::digest::Sha256;
 use sha2::Digest;
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, Write},
     ops::Range,
     os::unix::fs::FileExt,
-    sync::{Mutex, PoisonError},
 };
 use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, get_error_name};
 
@@ -115,14 +113,18 @@ pub fn write(
         ..settings
     };
     let pieces = pieces(image_len / BLOCK, cuts, settings.chunk_blocks.into());
-    let queue = Mutex::new(Queue { out, waiting: BTreeMap::new(), chunks: Vec::new(), marks: Vec::new() });
-    workers::each(pieces.len(), workers::per_cpu(), Vec::new, |buffer, number| {
-        let made = chunk(image, &pieces[number], settings, buffer)?;
-        queue.lock().unwrap_or_else(PoisonError::into_inner).put(number, made).map_err(ChunkError::Output)
+    let (mut chunks, mut marks) = (Vec::new(), Vec::new());
+    let make = |buffer: &mut Vec<u8>, number: usize| chunk(image, &pieces[number], settings, buffer);
+    workers::in_order(pieces.len(), workers::per_cpu(), Vec::new, make, |made: Made| {
+        out.write_all(&made.compressed).map_err(ChunkError::Output)?;
+        let number = |len| u32::try_from(len).map_err(|error| ChunkError::Output(io::Error::other(error)));
+        let digest = Sha256(sha2::Sha256::digest(&made.compressed).into());
+        chunks.push((number(made.compressed.len())?, digest, number(made.marks.len())?));
+        marks.extend(made.marks);
+        Ok(())
     })?;
-    let queue = queue.into_inner().unwrap_or_else(PoisonError::into_inner);
-    queue.out.flush().map_err(ChunkError::Output)?;
-    Ok(Index::new(settings.prefix_blocks, queue.chunks, queue.marks))
+    out.flush().map_err(ChunkError::Output)?;
+    Ok(Index::new(settings.prefix_blocks, chunks, marks))
 }
 
 /// Ranges of blocks, none longer than `most`. A run between two cuts is divided only if it is longer than that.
@@ -152,37 +154,13 @@ struct Made {
     marks: Vec<Mark>,
 }
 
-/// Chunks come as they are ready, and go out in order.
-struct Queue<'a, W> {
-    out: &'a mut W,
-    waiting: BTreeMap<usize, Made>,
-    chunks: Vec<(u32, Sha256, u32)>,
-    marks: Vec<Mark>,
-}
-
-impl<W: Write> Queue<'_, W> {
-    fn put(&mut self, number: usize, made: Made) -> io::Result<()> {
-        self.waiting.insert(number, made);
-        while let Some(Made { compressed, marks }) = self.waiting.remove(&self.chunks.len()) {
-            self.out.write_all(&compressed)?;
-            let number = |len| u32::try_from(len).map_err(io::Error::other);
-            let digest = Sha256(sha2::Sha256::digest(&compressed).into());
-            self.chunks.push((number(compressed.len())?, digest, number(marks.len())?));
-            self.marks.extend(marks);
-        }
-        Ok(())
-    }
-}
-
 fn chunk(image: &File, piece: &Range<u64>, settings: Settings, buffer: &mut Vec<u8>) -> Result<Made, ChunkError> {
     let from = piece.start.saturating_sub(settings.prefix_blocks.into());
     let (offset, len) = (from * BLOCK, usize::try_from((piece.end - from) * BLOCK).unwrap_or(usize::MAX));
     buffer.resize(len, 0);
     image.read_exact_at(buffer, offset).map_err(|cause| ChunkError::Image { offset, len, cause })?;
     let (prefix, content) = buffer.split_at(usize::try_from((piece.start - from) * BLOCK).unwrap_or(len));
-    let mut digests = vec![0; content.len() / BLOCK_LEN * 32];
-    verity::digests(content, &mut digests);
-    let marks = digests.as_chunks().0.iter().map(Mark::of).collect();
+    let marks = verity::block_digests(content).iter().map(Mark::of).collect();
     let compressed = compress(prefix, content, settings.level);
     let failed = |code| ChunkError::Zstd { len: content.len(), what: get_error_name(code) };
     Ok(Made { compressed: compressed.map_err(failed)?, marks })

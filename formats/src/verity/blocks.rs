@@ -4,8 +4,8 @@
 use super::{BLOCK_LEN, DIGEST};
 use sha2::Digest;
 
-/// The SHA-256 of each block of 4096 bytes in `blocks`, into `digests`, 32 bytes each: leaves of a tree without salt.
-pub fn digests(blocks: &[u8], digests: &mut [u8]) {
+/// The SHA-256 of each block of 4096 bytes in `blocks`, into `digests`, 32 bytes each.
+pub(super) fn digests(blocks: &[u8], digests: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     let done = vectors(blocks, digests);
     #[cfg(not(target_arch = "x86_64"))]

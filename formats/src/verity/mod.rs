@@ -15,7 +15,6 @@ mod table;
 mod tree;
 mod verify;
 
-pub use blocks::digests;
 pub use file_digest::file_digest;
 pub use stream::{TreeWriter, block_digests};
 pub use superblock::{BadSuperblock, Level, Superblock};
