@@ -1,0 +1,114 @@
+//! What a release puts into a repository.
+
+use crate::{
+    assemble_kit::tool,
+    build_kit::done,
+    site::{NAME, Site},
+};
+use std::{fs, process::Command};
+
+#[test]
+fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
+    let site = Site::new();
+    assert_eq!(site.good(&site.release("out", &[])), "small 1 x86_64\n");
+    let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    let built = |ending: &str| path(&format!("out/{NAME}.{ending}"));
+    let got = |ending: &str| {
+        let said = site.gets("repo", "state", &format!("{NAME}.{ending}"));
+        let kept = format!("{ending}.got");
+        fs::rename(site.path("target"), site.path(&kept)).unwrap();
+        (said, path(&kept))
+    };
+    let (_, uki) = got("efi");
+    tool("cmp", &[&uki, &built("efi")]);
+    let (_, tree) = got("root.verity");
+    let (_, stream) = got("root.zst");
+    // 32 MiB is what a host has for it.
+    done(Command::new("zstd").args(["-q", "-d", "--memory=32MB", &stream, "-o", &path("root.got")]));
+    tool("cmp", &[&path("root.got"), &built("root.erofs")]);
+    let root_hash = tool("jq", &["-j", ".root_hash", &built("manifest.json")]);
+    tool("veritysetup", &["verify", &path("root.got"), &tree, &root_hash]);
+    got("root.index");
+    got("root.chunks");
+
+    let (said, record) = got("release.json");
+    let custom = serde_json::json!({"id": "small", "version": "1", "arch": "x86_64", "channel": "stable"});
+    assert_eq!(said["custom"], custom);
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
+    let size = |path: &str| fs::metadata(path).unwrap().len();
+    assert_eq!(record["root"]["root_hash"], *root_hash);
+    assert_eq!(record["root"]["size"], size(&built("root.erofs")));
+    assert_eq!(record["root"]["verity_size"], size(&tree));
+    assert!(tool("veritysetup", &["dump", &tree]).contains(record["root"]["verity_uuid"].as_str().unwrap()));
+    assert_eq!(
+        record["engine"],
+        serde_json::json!({"kind": "docker", "version": "1.0", "store": "docker-graphdriver"})
+    );
+    assert_eq!(record["packages"]["docker.io"], "1.0");
+    // The parts of the kernel image, each by its digest, make the whole.
+    let bytes = fs::read(&uki).unwrap();
+    let mut at = 0;
+    for part in record["uki"]["parts"].as_array().unwrap() {
+        let (offset, size) = (part["offset"].as_u64().unwrap(), part["size"].as_u64().unwrap());
+        assert_eq!(offset, at);
+        at += size;
+        let part_bytes = &bytes[usize::try_from(offset).unwrap()..usize::try_from(at).unwrap()];
+        fs::write(site.path("part"), part_bytes).unwrap();
+        assert_eq!(tool("sha256sum", &[&path("part")])[..64], *part["sha256"].as_str().unwrap());
+    }
+    assert_eq!(at, bytes.len() as u64);
+}
+
+#[test]
+fn the_same_release_again_changes_nothing_and_another_of_that_version_is_refused() {
+    let site = Site::new();
+    site.released("out");
+    let before = site.state("repo");
+    assert_eq!(site.good(&site.release("out", &[])), "small 1 x86_64\n");
+    assert_eq!(site.state("repo"), before);
+    done(site.small.build("other", "cache").env("SOURCE_DATE_EPOCH", "1"));
+    let talk = site.bad(&site.release("other", &[]));
+    assert!(talk.starts_with("error: small 1 x86_64 is released already with another root hash: "), "{talk}");
+    assert!(talk.contains("hint: give the build a version of its own"), "{talk}");
+    let talk = site.bad(&site.release("out", &["--channel", "beta"]));
+    assert!(
+        talk.starts_with("error: small 1 x86_64 is released already with another channel: stable, not beta"),
+        "{talk}"
+    );
+    assert_eq!(site.state("repo"), before);
+}
+
+#[test]
+fn a_bundle_is_a_repository_in_a_tar_with_its_metadata_first() {
+    let site = Site::new();
+    site.released("out");
+    site.build("2", "out2");
+    for bundle in ["a.tar", "b.tar"] {
+        site.good(&site.release("out2", &["--bundle", bundle]));
+    }
+    let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    tool("cmp", &[&path("a.tar"), &path("b.tar")]);
+    let listed = tool("tar", &["-tf", &path("a.tar")]);
+    let names: Vec<_> = listed.lines().map(|name| name.split_once('/').unwrap()).collect();
+    let metadata = names.iter().take_while(|(folder, _)| *folder == "metadata").map(|(_, name)| *name);
+    assert_eq!(metadata.collect::<Vec<_>>(), ["1.root.json", "2.targets.json", "2.snapshot.json", "timestamp.json"]);
+    let targets: Vec<_> =
+        names.iter().filter(|(folder, _)| *folder == "targets").map(|(_, name)| &name[65..]).collect();
+    let wanted = ["release.json", "efi", "root.verity", "root.zst"].map(|ending| format!("small_2_x86_64.{ending}"));
+    assert_eq!(targets, wanted);
+    fs::create_dir(site.path("unpacked")).unwrap();
+    tool("tar", &["-xf", &path("a.tar"), "-C", &path("unpacked")]);
+    site.gets("unpacked", "state", "small_2_x86_64.root.zst");
+}
+
+#[test]
+fn several_builds_become_releases_in_one_step() {
+    let site = Site::new();
+    site.build("1.5", "out15");
+    let listed = site.good(&site.release("out15", &["out", "--channel", "beta"]));
+    assert_eq!(listed, "small 1 x86_64\nsmall 1.5 x86_64\n");
+    let listed = site.good(&["repo", "list", "--repo", "repo", "--keys", "keys"]);
+    let lines: Vec<_> = listed.lines().map(|line| line.rsplit_once(' ').unwrap().0).collect();
+    assert_eq!(lines, ["small 1 x86_64 beta", "small 1.5 x86_64 beta"]);
+    assert_eq!(fs::read_dir(site.path("repo/metadata")).unwrap().count(), 4, "one version of each role");
+}

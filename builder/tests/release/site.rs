@@ -1,0 +1,115 @@
+//! A place where builds are released: keys, a repository, and the reference client of TUF that judges it.
+use crate::{
+    assemble_kit::tool,
+    build_kit::{Small, done, talk},
+};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// A small build's folder, keys in `keys`, and nothing in `repo` yet.
+pub(crate) struct Site {
+    pub(crate) small: Small,
+    python: String,
+}
+
+pub(crate) const NAME: &str = "small_1_x86_64";
+
+impl Site {
+    /// Two root keys, both of which must sign; one key for each other role. Version 1 is built in `out`.
+    pub(crate) fn new() -> Self {
+        let small = Small::new();
+        let judge = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
+        let python = tool(judge.to_str().unwrap(), &[]).trim().to_owned();
+        let site = Self { small, python };
+        site.build("1", "out");
+        site.good(&["keys", "new", "keys", "--root-keys", "2", "--threshold", "2"]);
+        site.copy("keys/root.json", "first.json");
+        site
+    }
+
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.small.path(path)
+    }
+
+    pub(crate) fn build(&self, version: &str, output: &str) {
+        done(self.small.build(output, "cache").args(["--version", version]));
+    }
+
+    pub(crate) fn berth(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path("bin/berth"));
+        command.env_clear().args(arguments).current_dir(self.small.dir.path());
+        command
+    }
+
+    /// What `berth` prints, which has to succeed.
+    pub(crate) fn good(&self, arguments: &[&str]) -> String {
+        String::from_utf8(done(&mut self.berth(arguments)).stdout).unwrap()
+    }
+
+    /// What `berth` says, which has to fail.
+    pub(crate) fn bad(&self, arguments: &[&str]) -> String {
+        let output = self.berth(arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", talk(&output));
+        talk(&output)
+    }
+
+    /// `berth release` of the build `out` with more arguments.
+    pub(crate) fn release<'a>(&self, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+        [&["release", out, "--repo", "repo", "--keys", "keys", "--level", "1"], more].concat()
+    }
+
+    /// A release that has to succeed.
+    pub(crate) fn released(&self, out: &str) {
+        self.good(&self.release(out, &[]));
+    }
+
+    /// The reference client asks for `target`; it trusts `keys/root.json` as it was first, and has the folder `state`.
+    pub(crate) fn client(&self, repo: &str, state: &str, target: &str) -> Output {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/client.py");
+        let mut command = Command::new(&self.python);
+        command.env_clear().arg(script).args(["first.json", repo, state, target, "target"]);
+        command.current_dir(self.small.dir.path()).output().unwrap()
+    }
+
+    /// It gets `target`, and prints what is said of it.
+    pub(crate) fn gets(&self, repo: &str, state: &str, target: &str) -> serde_json::Value {
+        let output = self.client(repo, state, target);
+        assert!(output.status.success(), "{}", talk(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// It does not, and says this among other things.
+    pub(crate) fn refuses(&self, repo: &str, state: &str, target: &str, why: &str) {
+        let output = self.client(repo, state, target);
+        assert!(!output.status.success() && talk(&output).contains(why), "{}", talk(&output));
+    }
+
+    /// The one file below `folder` whose name ends so.
+    pub(crate) fn file(&self, folder: &str, ending: &str) -> PathBuf {
+        let names = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let found: Vec<_> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
+        assert_eq!(found.len(), 1, "{folder} *{ending}: {found:?}");
+        found[0].clone()
+    }
+
+    /// Name and digest of every file below `folder`.
+    pub(crate) fn state(&self, folder: &str) -> String {
+        tool("sh", &["-c", &format!("cd {} && find . -type f | sort | xargs sha256sum", self.path(folder).display())])
+    }
+
+    pub(crate) fn copy(&self, from: &str, to: &str) {
+        let path = |name: &str| self.path(name).to_str().unwrap().to_owned();
+        tool("rm", &["-rf", &path(to)]);
+        tool("cp", &["-a", &path(from), &path(to)]);
+    }
+}
+
+/// Flips the lowest bit in the middle of a file.
+pub(crate) fn flip(path: &Path) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}

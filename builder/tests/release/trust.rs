@@ -1,0 +1,53 @@
+//! What `[update]` and `[health]` of a recipe put into the image.
+
+use crate::{
+    assemble_kit::tool,
+    build_kit::done,
+    site::{NAME, Site},
+};
+use std::{fs, path::Path};
+
+fn judge(program: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    format!("{}/bin/{program}", tool(root.join("ci/judges").to_str().unwrap(), &[]).trim())
+}
+
+#[test]
+fn the_image_carries_what_the_recipe_says_about_updates() {
+    let site = Site::new();
+    let recipe = site.path("recipe/small.toml");
+    let plain = fs::read_to_string(&recipe).unwrap();
+    let with = |more: &str| fs::write(&recipe, format!("{plain}{more}")).unwrap();
+    fs::copy(site.path("keys/root.json"), site.path("recipe/root.json")).unwrap();
+    with("[update]\ntrust = 'root.json'\nsource = 'https://example.org/os'\nchannel = 'beta'\n[health]\nlimit = 120\n");
+    // The lock is about packages only: it is as good as before.
+    done(&mut site.small.build("out", "cache"));
+    let image = site.path(&format!("out/{NAME}.root.erofs"));
+    let cat = |path: &str| tool(&judge("dump.erofs"), &["--cat", &format!("--path={path}"), image.to_str().unwrap()]);
+    assert_eq!(cat("/usr/lib/berth/root.json"), fs::read_to_string(site.path("keys/root.json")).unwrap());
+    let spec: serde_json::Value = serde_json::from_str(&cat("/usr/lib/berth/image.json")).unwrap();
+    assert_eq!(spec["update"], serde_json::json!({"source": "https://example.org/os", "channel": "beta"}));
+    assert_eq!(spec["health"], serde_json::json!({"limit": 120}));
+    assert_eq!(spec["packages"]["docker.io"], "1.0");
+
+    let faults = [
+        ("[update]\ntrust = 'no.json'\n", "cannot be trusted: No such file"),
+        ("[update]\ntrust = 'small.toml'\n", "cannot be trusted: expected metadata of TUF"),
+        ("[update]\ntrust = 'damaged.json'\n", "cannot be trusted: expected to be signed: "),
+        ("[update]\nsource = 'https://example.org'\n", "no host would believe what comes from there"),
+        ("[update]\ntrust = 'root.json'\nsource = 'releases'\n", "source is not valid"),
+        ("[update]\ntrust = 'root.json'\nchannel = 'A'\n", "name of a channel is not valid"),
+        ("[update]\ntrust = 'root.json'\nca = 'x'\n", "ca is not valid"),
+        ("[health]\nlimit = 5\n", "limit is not valid"),
+        ("[update]\nlimit = 300\n", "`limit` is a key of [health]"),
+    ];
+    let text = fs::read_to_string(site.path("keys/root.json")).unwrap();
+    fs::write(site.path("recipe/damaged.json"), text.replace("\"threshold\": 2", "\"threshold\": 1")).unwrap();
+    for (more, wanted) in faults {
+        with(more);
+        let output = site.small.build("out", "cache").output().unwrap();
+        let talk = crate::build_kit::talk(&output);
+        assert!(!output.status.success() && talk.contains(wanted), "{more}: {talk}");
+        assert!(talk.starts_with("error: recipe/small.toml:"), "{talk}");
+    }
+}
