@@ -114,7 +114,7 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     // 3. Whether there is room, and what the ways cost.
     let slots = Slots::find(&machine.report, Path::new("/sys"), Path::new("/dev"))?;
     let remote = Signed(&repository);
-    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &current_uki };
     let survey = if order.until == Until::DryRun { Survey::EachWay } else { Survey::Cheapest };
     let ways = upgrade.ways(survey)?;
     Entries::open(&esp)?.check_room(&running, record.uki.size)?;
@@ -173,8 +173,11 @@ fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -
     say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: 0, total: record.uki.size });
     if !staged {
         let target = Target::Uki.name(&record.id, &record.version, &record.arch);
-        let made = uki::assemble(&record.uki, &target, current_uki, upgrade.remote)?;
-        Entries::open(esp)?.stage(&record.id, &record.version, &made.bytes)?;
+        let made = match brought.uki {
+            Some(made) => made,
+            None => uki::assemble(&record.uki, &target, current_uki, upgrade.remote)?.bytes,
+        };
+        Entries::open(esp)?.stage(&record.id, &record.version, &made)?;
     }
     say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: record.uki.size, total: record.uki.size });
 

@@ -156,7 +156,7 @@ fn an_image_of_any_size_takes_little_memory() {
     for (way, hidden) in [(Way::Blocks, ".zst"), (Way::Full, ".index")] {
         let slots = slots(folder.path(), record.root.verity_size);
         let remote = Folder { path: folder.path(), hidden };
-        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
         forget_peak();
         let ways = upgrade.ways(Survey::Cheapest).unwrap();
         let surveyed = peak();

@@ -6,7 +6,8 @@ use std::io::{self, BufReader, Read};
 use zstd::stream::read::Decoder;
 
 /// Unpacks `target` into the slot.
-pub(super) fn write(target: &str, size: u64, remote: &Meter<'_>, sink: &mut Sink<'_>) -> Result<(), SlotError> {
+pub(super) fn write(target: &str, remote: &Meter<'_>, sink: &mut Sink<'_>) -> Result<(), SlotError> {
+    let size = sink.size();
     let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
     let wire = BufReader::with_capacity(128 << 10, remote.open(target, 0, None)?);
     let mut decoder = Decoder::with_buffer(wire).map_err(broken)?.single_frame();

@@ -15,6 +15,7 @@ mod content;
 mod device;
 mod error;
 mod full;
+mod patch;
 mod remote;
 mod sink;
 pub mod uki;

@@ -59,6 +59,11 @@ impl<'a> Sink<'a> {
         Ok(Self { slot, wanted, tree, position: 0, written, old, pending, fault: None, progress })
     }
 
+    /// Bytes there are to be.
+    pub(super) fn size(&self) -> u64 {
+        self.wanted.size
+    }
+
     /// Bytes there are.
     pub(super) fn position(&self) -> u64 {
         self.position + self.pending.len() as u64

@@ -5,15 +5,19 @@ use super::{
     device::Slots,
     error::{SlotError, told},
     full,
+    patch::{self, Kernel},
     remote::{Meter, Remote},
     sink::{Sink, Wanted, read_back},
+    uki,
 };
 use berth_contract::{
+    digest::Sha256,
     disk::BLOCK,
     release::{DeltaRecord, ReleaseRecord, Target},
     update::{UpgradeEvent, Way},
 };
 use berth_formats::verity::Superblock;
+use sha2::Digest;
 use std::cell::Cell;
 
 /// A release and where it is to go.
@@ -26,6 +30,8 @@ pub struct Upgrade<'a> {
     pub slots: &'a Slots,
     /// Where it comes from.
     pub remote: &'a dyn Remote,
+    /// The unified kernel image that runs: a static delta makes the new one of it. Empty where that is not wanted.
+    pub running_uki: &'a [u8],
 }
 
 /// How much is found out about the ways.
@@ -49,7 +55,7 @@ pub struct Ways {
 }
 
 /// What [`Upgrade::bring`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Brought {
     /// The way that led there.
     pub way: Way,
@@ -57,6 +63,8 @@ pub struct Brought {
     pub fetched: u64,
     /// Bytes written to the data partition.
     pub written: u64,
+    /// The new unified kernel image, where the way has brought it: verified.
+    pub uki: Option<Vec<u8>>,
 }
 
 impl Upgrade<'_> {
@@ -98,6 +106,13 @@ impl Upgrade<'_> {
         self.record.deltas.iter().find(|delta| delta.from_root_hash == runs)
     }
 
+    /// The kernel image that the static delta can make.
+    fn kernel(&self) -> Option<Kernel<'_>> {
+        let kernel = Kernel { running: self.running_uki, record: &self.record.uki };
+        let from = &self.delta()?.from_uki;
+        (kernel.fits() && Sha256(sha2::Sha256::digest(self.running_uki).into()) == *from).then_some(kernel)
+    }
+
     /// Bytes of the block index, where there is one that can be used.
     fn index_len(&self) -> Option<u64> {
         let index = self.remote.len(&self.name(Target::Index));
@@ -124,7 +139,12 @@ impl Upgrade<'_> {
         // Without an index there are the other ways; what is wrong with it is told when it is their turn.
         let blocks = self.index_len().filter(|index| useful(*index)).and_then(|_| self.plan_blocks(&remote).ok());
         costs.extend(blocks.as_ref().map(|plan| (Way::Blocks, plan.cost())));
-        costs.sort_by_key(|(way, cost)| (*cost, *way));
+        // What is to be fetched for the kernel image counts as well, where the way does not bring it.
+        let uki = if self.kernel().is_some() { uki::cost(&self.record.uki, self.running_uki) } else { 0 };
+        costs.sort_by_key(|(way, cost)| match way {
+            Way::Present | Way::Static => (*cost, *way),
+            Way::Blocks | Way::Full => (cost.saturating_add(uki), *way),
+        });
         let blocks = blocks.filter(|_| costs.first().is_some_and(|(way, _)| *way == Way::Blocks));
         Ok(Ways { costs, surveyed: remote.fetched(), blocks })
     }
@@ -154,7 +174,7 @@ impl Upgrade<'_> {
                 say(UpgradeEvent::FellBack { way: *way, why: why.clone() });
             }
             match self.go(way, blocks.take(), &remote, &written, say) {
-                Ok(()) => return Ok(Brought { way, fetched: remote.fetched(), written: written.get() }),
+                Ok(uki) => return Ok(Brought { way, fetched: remote.fetched(), written: written.get(), uki }),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => reasons.push((way, told(&error))),
             }
@@ -169,9 +189,10 @@ impl Upgrade<'_> {
         remote: &Meter<'_>,
         written: &Cell<u64>,
         say: &mut dyn FnMut(UpgradeEvent),
-    ) -> Result<(), SlotError> {
+    ) -> Result<Option<Vec<u8>>, SlotError> {
         let (root, idle) = (&self.record.root, &self.slots.idle);
         let wanted = Wanted { root_hash: root.root_hash, size: root.size, uuid: root.verity_uuid.into_bytes() };
+        let mut uki = None;
         if way != Way::Present {
             // What the slots hold is looked up before anything is written.
             let plan = match (way, plan) {
@@ -186,9 +207,13 @@ impl Upgrade<'_> {
                 }
             };
             let mut sink = Sink::begin(idle, wanted, written, &mut progress)?;
-            match plan {
-                Some(plan) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
-                None => full::write(&self.name(Target::Root), root.size, remote, &mut sink)?,
+            match (self.delta().filter(|_| way == Way::Static), plan) {
+                (Some(delta), _) => {
+                    let running = &self.slots.running.data;
+                    uki = patch::write(&delta.target, running, self.kernel().as_ref(), remote, &mut sink)?;
+                }
+                (None, Some(plan)) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
+                (None, None) => full::write(&self.name(Target::Root), remote, &mut sink)?,
             }
             sink.finish()?;
         }
@@ -199,6 +224,6 @@ impl Upgrade<'_> {
             idle.verity.erase_superblock()?;
         }
         verified(root.size);
-        read_back
+        read_back.map(|()| uki)
     }
 }

@@ -19,7 +19,8 @@ fn a_slot_that_is_too_small_is_told_before_anything_is_fetched() {
     disk.fill(&old_image());
     let tell = |record: &_| {
         let slots = disk.slots();
-        let error = Upgrade { record, slots: &slots, remote: &remote }.ways(Survey::EachWay).unwrap_err();
+        let error =
+            Upgrade { record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap_err();
         (error.to_string().replace(&disk.folder.path().display().to_string(), ""), error.hint())
     };
     let room = fs::metadata(disk.path("b")).unwrap().len();

@@ -147,7 +147,7 @@ fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
         let (disk, before) = old_disk(&new);
         let remote = Folder::new(other.path());
         let slots = disk.slots();
-        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
         let mut told = Vec::new();
         let brought =
             upgrade.bring(upgrade.ways(Survey::EachWay).unwrap(), &mut |event| told.push(format!("{event:?}")));
@@ -190,7 +190,7 @@ fn trees_that_cannot_be_read_are_no_hindrance() {
         (file, size)
     });
     let remote = Folder { hidden: vec![".zst"], ..Folder::new(folder.path()) };
-    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
     let ways = upgrade.ways(Survey::Cheapest).unwrap();
     sizes.iter().for_each(|(file, size)| file.set_len(*size).unwrap());
     assert_eq!(upgrade.bring(ways, &mut |_| ()).unwrap().way, Way::Blocks);

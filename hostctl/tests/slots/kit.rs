@@ -262,7 +262,7 @@ impl Disk {
         remote: &Folder,
     ) -> (Result<Brought, SlotError>, Vec<(Way, String)>) {
         let slots = self.slots();
-        let upgrade = Upgrade { record, slots: &slots, remote };
+        let upgrade = Upgrade { record, slots: &slots, remote, running_uki: &[] };
         let ways = upgrade.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
         let brought = upgrade.bring(ways, &mut |event| {

@@ -4,5 +4,6 @@
 mod devices;
 mod faults;
 mod kit;
+mod patches;
 mod uki;
 mod ways;

@@ -13,28 +13,29 @@ use tempfile::TempDir;
 
 const NO_FULL: &str = ".zst";
 
-type Prepare = fn(&Disk);
+/// Fills slot B of a disk, knowing the version that runs and the one to come.
+type Prepare = fn(&Disk, &[u8], &[u8]);
 
 /// What slot B holds before.
-fn states() -> [(&'static str, Prepare); 7] {
+pub(crate) fn states() -> [(&'static str, Prepare); 7] {
     [
-        ("empty", |_| {}),
-        ("an older version", |disk| disk.fill(&old_image()[..600 * BLOCK])),
-        ("the version that runs", |disk| disk.fill(&old_image())),
-        ("half of the new one, the rest old", |disk| {
-            disk.overwrite("b", 0, &old_image());
-            disk.overwrite("b", 0, &new_image()[..520 * BLOCK]);
+        ("empty", |_, _, _| {}),
+        ("an older version", |disk, old, _| disk.fill(&old[..old.len() / BLOCK / 2 * BLOCK])),
+        ("the version that runs", |disk, old, _| disk.fill(old)),
+        ("half of the new one, the rest old", |disk, old, new| {
+            disk.overwrite("b", 0, old);
+            disk.overwrite("b", 0, &new[..new.len() / BLOCK / 2 * BLOCK]);
         }),
-        ("garbage", |disk| {
-            disk.overwrite("b", 0, &Chance(99).blocks(1200));
-            disk.overwrite("b-verity", 0, &Chance(98).blocks(9));
+        ("garbage", |disk, _, new| {
+            disk.overwrite("b", 0, &Chance(99).blocks(new.len() / BLOCK));
+            disk.overwrite("b-verity", 0, &Chance(98).blocks(2));
         }),
-        ("a tree that lies", |disk| {
-            disk.fill(&new_image()[BLOCK..]);
+        ("a tree that lies", |disk, _, new| {
+            disk.fill(&new[BLOCK..]);
             disk.overwrite("b", 3 * BLOCK, &Chance(97).blocks(200));
         }),
-        ("a superblock that promises more than fits", |disk| {
-            disk.fill(&old_image());
+        ("a superblock that promises more than fits", |disk, old, _| {
+            disk.fill(old);
             disk.overwrite("b-verity", 72, &[0xff; 7]);
         }),
     ]
@@ -48,7 +49,7 @@ fn each_way_leads_there_from_each_state_and_writes_what_differs() {
     for (way, hidden) in [(Way::Blocks, NO_FULL), (Way::Full, ".index")] {
         for (state, prepare) in states() {
             let disk = Disk::new(&old, new.len());
-            prepare(&disk);
+            prepare(&disk, &old, &new);
             let (before, differing) = (fs::read(disk.path("b")).unwrap(), disk.differing(&new));
             let remote = Folder { hidden: vec![hidden], ..Folder::new(folder.path()) };
             let (brought, fell_back) = disk.bring(&record, &remote);
@@ -73,7 +74,8 @@ fn blocks_fetches_what_neither_slot_has() {
     let disk = Disk::new(&old, new.len());
     let remote = Folder::new(folder.path());
     let slots = disk.slots();
-    let ways = Upgrade { record: &record, slots: &slots, remote: &remote }.ways(Survey::EachWay).unwrap();
+    let ways =
+        Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap();
     let [(Way::Blocks, blocks), (Way::Full, full)] = ways.costs[..] else { panic!("{:?}", ways.costs) };
     assert_eq!(full, fs::metadata(folder.path().join(name(&record, Target::Root))).unwrap().len());
     // 55 of 1120 blocks are new, in chunks of 16.
@@ -99,7 +101,11 @@ fn an_interrupted_run_is_taken_up_where_it_was_left() {
         let whole = {
             let slots = disk.slots();
             let remote = Folder { hidden: hidden.clone(), ..Folder::new(folder.path()) };
-            Upgrade { record: &record, slots: &slots, remote: &remote }.ways(Survey::EachWay).unwrap().costs[0].1
+            Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] }
+                .ways(Survey::EachWay)
+                .unwrap()
+                .costs[0]
+                .1
         };
         let mut fetched = 0;
         for _ in 0..3 {
@@ -115,7 +121,7 @@ fn an_interrupted_run_is_taken_up_where_it_was_left() {
         let remote = Folder { hidden, ..Folder::new(folder.path()) };
         let stopped = catch_unwind(AssertUnwindSafe(|| {
             let slots = disk.slots();
-            let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote };
+            let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
             let mut left = if first == Way::Full { 8 } else { 20 };
             upgrade.bring(upgrade.ways(Survey::Cheapest).unwrap(), &mut |_| {
                 left -= 1;
