@@ -23,7 +23,7 @@ const CHECKSUMS: &str = "SHA256SUMS";
 const MAX_CHECKSUMS: u64 = 1 << 20;
 const MAX_MANIFEST: u64 = 256 << 20;
 /// Firmware reads no larger one in a time that anybody would wait.
-const MAX_UKI: u64 = 1 << 30;
+pub(super) const MAX_UKI: u64 = 1 << 30;
 
 /// A build that is whole: its digests, its tree and its command line agree.
 #[derive(Debug)]

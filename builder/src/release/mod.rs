@@ -5,6 +5,7 @@
 
 mod build;
 mod bundle;
+mod delta;
 mod error;
 mod file;
 mod keys;

@@ -2,7 +2,7 @@
 
 use super::{
     build::Build,
-    bundle,
+    bundle, delta,
     error::ReleaseError,
     keys::KeyRing,
     listing::{self, Listed, name_of},
@@ -93,7 +93,7 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
                 same(&released, &plain)?;
                 report.step("known", format_args!("{} {} is released already", custom.id, custom.version));
             }
-            None => add(build, plain, wanted, &workshop, &mut all)?,
+            None => add(build, plain, wanted, &repository, &workshop, &mut all)?,
         }
         customs.push(custom);
     }
@@ -136,8 +136,9 @@ fn same(released: &ReleaseRecord, given: &ReleaseRecord) -> Result<(), ReleaseEr
 /// Makes the targets of a release, the record last, and adds them to `all`.
 fn add(
     build: &Build,
-    record: ReleaseRecord,
+    mut record: ReleaseRecord,
     wanted: &Wanted,
+    repository: &Repository,
     workshop: &Workshop<'_>,
     all: &mut Targets,
 ) -> Result<()> {
@@ -153,6 +154,11 @@ fn add(
     let (chunks, index) =
         workshop.make(&name(Kind::Chunks), |to| Ok(chunks::write(&open()?, record.root.size, &cuts, settings, to)?))?;
     made.extend([chunks, workshop.put(&name(Kind::Index), &index.to_bytes())?]);
+    for from in delta::older(repository, all, &custom, wanted.deltas)? {
+        let (said, target) = delta::make(build, &from, repository, all, workshop)?;
+        record.deltas.push(said);
+        made.push(target);
+    }
     let text = format!("{:#}\n", serde_json::to_value(&record)?);
     let (record_name, mut target) = workshop.put(&name(Kind::Record), text.as_bytes())?;
     if let serde_json::Value::Object(fields) = serde_json::to_value(&custom)? {

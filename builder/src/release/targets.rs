@@ -105,6 +105,16 @@ pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), R
 /// Of zstd: each takes some hundred MB at level 19.
 const MOST_THREADS: usize = 8;
 
+/// Unpacks the zstd stream at `from` into the file `to`.
+pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ReleaseError> {
+    let unpacked = || {
+        let mut decoder = zstd::Decoder::new(File::open(from)?)?;
+        decoder.window_log_max(MAX_WINDOW.ilog2())?;
+        io::copy(&mut decoder, &mut File::create(to)?)
+    };
+    unpacked().map(drop).map_err(ReleaseError::io("unpack", from))
+}
+
 /// Whether the file at `path` is the target that is signed.
 pub(super) fn check(path: &Path, target: &Target) -> Result<(), ReleaseError> {
     let (length, sha256) = file::measure(path)?;

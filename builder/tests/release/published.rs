@@ -5,6 +5,7 @@ use crate::{
     build_kit::done,
     site::{NAME, Site},
 };
+use berth_formats::delta::patch::Delta;
 use std::{fs, process::Command};
 
 #[test]
@@ -94,11 +95,48 @@ fn a_bundle_is_a_repository_in_a_tar_with_its_metadata_first() {
     assert_eq!(metadata.collect::<Vec<_>>(), ["1.root.json", "2.targets.json", "2.snapshot.json", "timestamp.json"]);
     let targets: Vec<_> =
         names.iter().filter(|(folder, _)| *folder == "targets").map(|(_, name)| &name[65..]).collect();
-    let wanted = ["release.json", "efi", "root.verity", "root.zst"].map(|ending| format!("small_2_x86_64.{ending}"));
+    let wanted = ["release.json", "efi", "from_1.delta", "root.verity", "root.zst"]
+        .map(|ending| format!("small_2_x86_64.{ending}"));
     assert_eq!(targets, wanted);
     fs::create_dir(site.path("unpacked")).unwrap();
     tool("tar", &["-xf", &path("a.tar"), "-C", &path("unpacked")]);
     site.gets("unpacked", "state", "small_2_x86_64.root.zst");
+}
+
+#[test]
+fn deltas_lead_from_the_last_releases_of_the_same_channel() {
+    let site = Site::new();
+    for version in ["0.9", "0.8", "2"] {
+        site.build(version, &format!("out{version}"));
+    }
+    site.good(&site.release("out0.8", &["out0.9", "out"]));
+    site.build("1.1", "out1.1");
+    site.good(&site.release("out1.1", &["--channel", "beta"]));
+    site.good(&site.release("out2", &["--deltas", "2"]));
+    site.gets("repo", "state", "small_2_x86_64.release.json");
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(site.path("target")).unwrap()).unwrap();
+    let deltas = record["deltas"].as_array().unwrap();
+    let from: Vec<_> = deltas.iter().map(|delta| delta["from"].as_str().unwrap()).collect();
+    assert_eq!(from, ["1", "0.9"]);
+    let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    for (delta, (folder, version)) in deltas.iter().zip([("out", "1"), ("out0.9", "0.9")]) {
+        let old = |ending: &str| format!("{folder}/small_{version}_x86_64.{ending}");
+        let name = format!("small_2_x86_64.from_{version}.delta");
+        assert_eq!(delta["target"], *name);
+        assert_eq!(delta["from_root_hash"], *tool("jq", &["-j", ".root_hash", &path(&old("manifest.json"))]));
+        assert_eq!(*delta["from_uki"], tool("sha256sum", &[&path(&old("efi"))])[..64]);
+        site.gets("repo", "state", &name);
+        let (root, uki) =
+            (fs::File::open(path(&old("root.erofs"))).unwrap(), fs::File::open(path(&old("efi"))).unwrap());
+        let delta = Delta::open(fs::File::open(site.path("target")).unwrap()).unwrap();
+        let kernel = delta.root(&root, &mut fs::File::create(site.path("root.made")).unwrap()).unwrap();
+        kernel.uki(&uki, &mut fs::File::create(site.path("uki.made")).unwrap()).unwrap();
+        tool("cmp", &[&path("root.made"), &path("out2/small_2_x86_64.root.erofs")]);
+        tool("cmp", &[&path("uki.made"), &path("out2/small_2_x86_64.efi")]);
+    }
+    // A version that is taken back takes no delta from it along: some hosts have it.
+    site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
+    site.gets("repo", "state", "small_2_x86_64.from_1.delta");
 }
 
 #[test]
