@@ -1,0 +1,218 @@
+//! What systemd-boot really does with our boot entries: which it takes, how it counts, and that what it and the firmware write
+//! to the ESP is read and changed by us. The entries' programs say their version and halt; the firmware does the rest.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod common;
+#[path = "../../hostctl/tests/tiny_efi/mod.rs"]
+mod tiny_efi;
+
+use berth_contract::{
+    digest::{RootHash, Sha256},
+    disk::{PartitionRole, SECTOR},
+};
+use berth_formats::{
+    data::Data,
+    fat::{self, Editor, Volume},
+    gpt,
+    range::Range,
+};
+use berth_qemu::machine::Machine;
+use common::{LIMIT, build, judge, machine, output, partition};
+use hostctl::entries::{Blessing, Entries, Other, Quarantine, Running, Target, next};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+
+const ID: &str = "berth-docker";
+const ENTRIES: &str = "EFI/Linux";
+const MIB: u64 = 1 << 20;
+const ESP: (u64, u64) = (MIB, 64 * MIB);
+/// What systemd-boot does when it finds nothing to start is not of interest: the machine is reset before.
+const MEMORY: u32 = 512;
+
+fn hash(version: &str) -> RootHash {
+    RootHash(Sha256([version.bytes().fold(7, |sum, byte| sum.wrapping_mul(31) ^ byte); 32]))
+}
+
+fn uki(version: &str) -> Vec<u8> {
+    tiny_efi::version(ID, version, &hash(version).to_string())
+}
+
+fn running(version: &str) -> Running {
+    Running { id: ID.parse().unwrap(), version: version.parse().unwrap(), root_hash: hash(version) }
+}
+
+/// A disk with an ESP, and a machine that boots it again and again. Between two boots it stands still.
+struct Host {
+    disk: PathBuf,
+    /// The ESP in a file of its own: what hostctl works on.
+    esp: PathBuf,
+    machine: Option<Machine>,
+    scratch: tempfile::TempDir,
+}
+
+impl Host {
+    fn new(systemd_boot: &[u8]) -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let (disk, esp) = (scratch.path().join("disk.raw"), scratch.path().join("esp"));
+        let mut file = File::options().read(true).write(true).create_new(true).open(&disk).unwrap();
+        file.set_len(ESP.0 + ESP.1 + MIB).unwrap();
+        let role = PartitionRole::Esp;
+        let partition = gpt::Partition {
+            number: 1,
+            type_guid: role.type_guid_bytes(),
+            guid: [1; 16],
+            start: ESP.0,
+            size: ESP.1,
+            attributes: 0,
+            label: role.label().to_owned(),
+        };
+        gpt::write(&mut file, [2; 16], &[partition]).unwrap();
+        let files = BTreeMap::from([
+            ("EFI/BOOT/BOOTX64.EFI".to_owned(), Data::from(systemd_boot.to_vec())),
+            ("loader/loader.conf".to_owned(), Data::from(b"timeout 0\neditor no\nauto-firmware no\n".to_vec())),
+            (format!("{ENTRIES}/README.txt"), Data::empty()),
+        ]);
+        fat::write(&Range::new(&file, ESP.0, ESP.1), "ESP", 1, 0, &files).unwrap();
+        assert_eq!(ESP.0 % SECTOR, 0);
+        Self { disk, esp, machine: None, scratch }
+    }
+
+    /// Lets hostctl work on the ESP.
+    fn change<T>(&self, change: impl FnOnce(&Path) -> T) -> T {
+        let copy = |from: &Path, at: u64, to: &Path, to_at: u64| {
+            let mut bytes = vec![0; usize::try_from(ESP.1).unwrap()];
+            File::open(from).unwrap().read_exact_at(&mut bytes, at).unwrap();
+            let to = File::options().write(true).create(true).truncate(false).open(to).unwrap();
+            to.write_all_at(&bytes, to_at).unwrap();
+        };
+        copy(&self.disk, ESP.0, &self.esp, 0);
+        // Whatever the firmware has written.
+        judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
+        let out = change(&self.esp);
+        judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
+        copy(&self.esp, 0, &self.disk, ESP.0);
+        out
+    }
+
+    /// Exactly these entries.
+    fn put(&self, entries: &[&str]) {
+        self.change(|esp| {
+            let mut editor = Editor::open(File::options().read(true).write(true).open(esp).unwrap()).unwrap();
+            for item in editor.list(ENTRIES).unwrap() {
+                editor.remove(ENTRIES, &item.name).unwrap();
+            }
+            for name in entries {
+                let stem = name.strip_suffix(".efi").unwrap();
+                let bytes = uki(stem.split_once('+').map_or(stem, |(version, _)| version));
+                editor.add(ENTRIES, &format!("{ID}_{name}"), bytes.len() as u64, &mut &bytes[..]).unwrap();
+            }
+        });
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.change(|esp| {
+            let names = Volume::open(File::open(esp).unwrap()).unwrap().list(ENTRIES).unwrap();
+            let mut names: Vec<_> =
+                names.iter().map(|item| item.name.strip_prefix("berth-docker_").unwrap().to_owned()).collect();
+            names.sort();
+            names
+        })
+    }
+
+    /// Boots once; our model has to know beforehand what is taken. Returns the entries afterwards.
+    fn boot(&mut self, version: &str) -> Vec<String> {
+        let expected = self.change(|esp| next(&Entries::look(esp).unwrap()).unwrap().file.clone());
+        let model = expected.strip_prefix("berth-docker_").unwrap().split(['+']).next().unwrap();
+        assert_eq!(model.trim_end_matches(".efi"), version, "the model's choice");
+        let from = match &mut self.machine {
+            Some(machine) => {
+                let from = machine.console().text().len();
+                machine.monitor().unwrap().reset().unwrap();
+                from
+            }
+            none => {
+                let mut description = machine("boot-entries", None);
+                (description.memory, description.cpus) = (MEMORY, 1);
+                description.disks = vec![self.disk.clone()];
+                *none = Some(description.start().unwrap());
+                0
+            }
+        };
+        let machine = self.machine.as_mut().unwrap();
+        machine.wait_for_text("started ", from, LIMIT).unwrap();
+        machine.wait_for_text(".\r", from, LIMIT).unwrap();
+        let said = machine.console().text();
+        let said = said[from..].split_once("started ").unwrap().1.split_once(".\r").unwrap().0.to_owned();
+        assert_eq!(said, format!("{ID} {version}"), "systemd-boot's choice");
+        self.names()
+    }
+}
+
+/// The systemd-boot of the built image: what hosts have.
+fn systemd_boot(scratch: &Path) -> Vec<u8> {
+    let esp = scratch.join("image.esp");
+    partition(&output(&build(), ".raw"), PartitionRole::Esp.number(), &esp).unwrap();
+    let loader = scratch.join("loader.efi");
+    let paths = [esp.to_str().unwrap(), loader.to_str().unwrap()];
+    judge("mcopy", &["-n", "-i", paths[0], "::EFI/BOOT/BOOTX64.EFI", paths[1]]).unwrap();
+    fs::read(loader).unwrap()
+}
+
+#[test]
+fn systemd_boot_takes_and_counts_entries_as_we_expect() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut host = Host::new(&systemd_boot(scratch.path()));
+
+    // An upgrade, by our own code: a new version comes first, and each boot takes a try.
+    host.put(&["2026.9.0.efi"]);
+    let upgrade = |esp: &Path, from: &str, to: &str| {
+        let (running, version) = (running(from), to.parse().unwrap());
+        let mut entries = Entries::open(esp).unwrap();
+        entries.clear_idle(&running, None).unwrap();
+        entries.stage(&running.id, &version, &uki(to)).unwrap();
+        entries.commit(&running.id, &version, &running).unwrap();
+    };
+    host.change(|esp| upgrade(esp, "2026.9.0", "2026.10.0"));
+    assert_eq!(host.names(), ["2026.10.0+3.efi", "2026.9.0.efi"]);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0+2-1.efi", "2026.9.0.efi"]);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0+1-2.efi", "2026.9.0.efi"]);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0+0-3.efi", "2026.9.0.efi"]);
+    assert_eq!(host.boot("2026.9.0"), ["2026.10.0+0-3.efi", "2026.9.0.efi"], "it has failed: the old one is back");
+
+    // Blessed, the newer one stays first.
+    host.put(&["2026.10.0+2-1.efi", "2026.9.0.efi"]);
+    let bless = |esp: &Path, version: &str| Entries::open(esp).unwrap().bless(&running(version)).unwrap();
+    assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0.efi", "2026.9.0.efi"]);
+
+    // Rolled back, the older one gets tries, and the newer one waits for it to fail.
+    let failed = Quarantine::load(&scratch.path().join("quarantine.json")).unwrap();
+    let rollback = |esp: &Path, from: &str, to: &str| {
+        let other = Other { root_hash: Some(hash(to)), ..Other::default() };
+        Entries::open(esp).unwrap().rollback(&running(from), Target::Other, &other, &failed).unwrap();
+    };
+    host.change(|esp| rollback(esp, "2026.10.0", "2026.9.0"));
+    assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.0+3.efi"]);
+    assert_eq!(host.boot("2026.9.0"), ["2026.10.0+0.efi", "2026.9.0+2-1.efi"]);
+    host.change(|esp| bless(esp, "2026.9.0"));
+    // Forward again.
+    host.change(|esp| rollback(esp, "2026.9.0", "2026.10.0"));
+    assert_eq!(host.names(), ["2026.10.0+3.efi", "2026.9.0.efi"]);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0+2-1.efi", "2026.9.0.efi"]);
+
+    // The older one failed all its tries: of two without any, the newer one comes back, and can be blessed.
+    host.put(&["2026.10.0+0.efi", "2026.9.0+0-3.efi"]);
+    assert_eq!(host.boot("2026.10.0"), ["2026.10.0+0-1.efi", "2026.9.0+0-3.efi"]);
+    assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
+
+    // A downgrade that is allowed.
+    host.change(|esp| upgrade(esp, "2026.10.0", "2026.9.1"));
+    assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.1+3.efi"]);
+    assert_eq!(host.boot("2026.9.1"), ["2026.10.0+0.efi", "2026.9.1+2-1.efi"]);
+    drop(host.machine.take());
+    host.scratch.close().unwrap();
+}
