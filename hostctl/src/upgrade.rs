@@ -129,19 +129,7 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     if order.until == Until::DryRun {
         return Ok(());
     }
-    bring(
-        &Journey {
-            order,
-            running: &running,
-            esp: &esp,
-            record: &record,
-            upgrade,
-            current_uki: &current_uki,
-            source: &source,
-        },
-        ways,
-        say,
-    )
+    bring(&Journey { order, running: &running, esp: &esp, record: &record, upgrade, source: &source }, ways, say)
 }
 
 /// Everything that is known when nothing has been written yet.
@@ -151,13 +139,12 @@ struct Journey<'a> {
     esp: &'a Path,
     record: &'a ReleaseRecord,
     upgrade: Upgrade<'a>,
-    current_uki: &'a [u8],
     source: &'a Source,
 }
 
 /// From here on things are written.
 fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
-    let Journey { order, running, esp, record, upgrade, current_uki, source } = journey;
+    let Journey { order, running, esp, record, upgrade, source } = journey;
     // 4. What boots the idle slot goes before the slot does; an image that was staged for this very version may stay.
     let present = ways.costs.first().is_some_and(|(way, _)| *way == Way::Present);
     let staged = {
@@ -172,10 +159,12 @@ fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -
     // 6. The unified kernel image, beside the entries.
     say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: 0, total: record.uki.size });
     if !staged {
-        let target = Target::Uki.name(&record.id, &record.version, &record.arch);
         let made = match brought.uki {
             Some(made) => made,
-            None => uki::assemble(&record.uki, &target, current_uki, upgrade.remote)?.bytes,
+            None => {
+                let target = Target::Uki.name(&record.id, &record.version, &record.arch);
+                uki::assemble(&record.uki, &target, upgrade.running_uki, upgrade.remote)?.bytes
+            }
         };
         Entries::open(esp)?.stage(&record.id, &record.version, &made)?;
     }
