@@ -89,7 +89,7 @@ impl Versions {
 
 #[test]
 fn a_static_delta_leads_there_from_each_state_and_brings_the_kernel() {
-    let versions = versions();
+    let mut versions = versions();
     for (state, prepare) in states() {
         let disk = Disk::new(&versions.old, versions.new.len());
         prepare(&disk, &versions.old, &versions.new);
@@ -103,6 +103,17 @@ fn a_static_delta_leads_there_from_each_state_and_brings_the_kernel() {
     // Another kernel runs than the one that the delta begins with: the root file system alone.
     let disk = Disk::new(&versions.old, versions.new.len());
     let (brought, _) = versions.bring(&disk, &versions.remote(), b"another");
+    assert_eq!((brought.way, brought.uki), (Way::Static, None));
+    // The kernel's part of the delta is damaged: likewise.
+    let size = versions.remote().path.join(&versions.record.deltas[0].target).metadata().unwrap().len();
+    let remote = Folder { flipped: Some((".delta", size - 64, Lie::Always)), ..versions.remote() };
+    let disk = Disk::new(&versions.old, versions.new.len());
+    let (brought, _) = versions.bring(&disk, &remote, &versions.old_uki);
+    assert_eq!((brought.way, brought.uki), (Way::Static, None));
+    // And a kernel that is not the signed one.
+    versions.record.uki.sha256.0[0] ^= 1;
+    let disk = Disk::new(&versions.old, versions.new.len());
+    let (brought, _) = versions.bring(&disk, &versions.remote(), &versions.old_uki);
     assert_eq!((brought.way, brought.uki), (Way::Static, None));
 }
 
