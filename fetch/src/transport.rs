@@ -105,11 +105,7 @@ impl Transport {
                     } else {
                         limit > Some(last)
                     };
-                    status == StatusCode::PARTIAL_CONTENT
-                        && first == start
-                        && last >= first
-                        && reaches
-                        && length.is_none_or(|length| length.checked_sub(1) == Some(last - first))
+                    status == StatusCode::PARTIAL_CONTENT && first == start && last >= first && reaches
                 });
                 let Some((first, last, whole)) = fits else {
                     let named = response.headers().get(header::CONTENT_RANGE);

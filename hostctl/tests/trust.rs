@@ -15,6 +15,9 @@ use std::{fs, io::Read as _, path::Path, process::Command};
 const SIGNED_OFTEN: [&str; 3] = ["targets", "snapshot", "timestamp"];
 const STRANGER: Key = Key(99);
 
+/// Makes a record wrong.
+type Spoil = fn(&mut serde_json::Value);
+
 fn refused(repo: &Repo) -> TrustError {
     let host = Host::of(repo);
     let error = host.open_folder(repo.dir.path()).unwrap_err();
@@ -402,7 +405,7 @@ fn damaged_memory_does_not_cut_a_host_off() {
 
 #[test]
 fn records_that_contradict_themselves_or_the_metadata_are_refused() {
-    let spoil: [(&str, fn(&mut serde_json::Value)); 12] = [
+    let spoil: [(&str, Spoil); 12] = [
         ("format", |record| record["format"] = json!(2)),
         ("id: expected host", |record| record["id"] = json!("other")),
         ("version: expected 2", |record| record["version"] = json!("3")),

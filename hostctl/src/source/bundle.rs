@@ -33,7 +33,10 @@ impl Bundle {
         let (mut files, mut at, mut long_name) = (BTreeMap::new(), 0, None);
         let bad = |at: u64, fault: &str| SourceError::Bundle { path: path.to_owned(), at, fault: fault.to_owned() };
         // Two blocks of zeros end the archive; that one is enough is what every reader takes for granted.
-        while at + BLOCK <= len {
+        while at < len {
+            if len - at < BLOCK {
+                return Err(bad(at, "a header ends in the middle: the bundle is cut short"));
+            }
             let mut bytes = [0; 512];
             file.read_exact_at(&mut bytes, at).map_err(failed)?;
             if bytes.iter().all(|&byte| byte == 0) {
@@ -47,7 +50,7 @@ impl Bundle {
             let data = at + BLOCK;
             let next = data.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK));
             let Some(next) = next.filter(|_| size <= len - data) else {
-                return Err(bad(at, "the file ends in the middle: it is cut short"));
+                return Err(bad(at, "a file ends in the middle: the bundle is cut short"));
             };
             match header.entry_type() {
                 EntryType::Regular | EntryType::Continuous => {
