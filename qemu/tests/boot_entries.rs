@@ -144,9 +144,9 @@ impl Host {
         };
         let machine = self.machine.as_mut().unwrap();
         machine.wait_for_text("started ", from, LIMIT).unwrap();
-        machine.wait_for_text(".\r", from, LIMIT).unwrap();
+        machine.wait_for_text(".\n", from, LIMIT).unwrap();
         let said = machine.console().text();
-        let said = said[from..].split_once("started ").unwrap().1.split_once(".\r").unwrap().0.to_owned();
+        let said = said[from..].split_once("started ").unwrap().1.split_once(".\n").unwrap().0.to_owned();
         assert_eq!(said, format!("{ID} {version}"), "systemd-boot's choice");
         self.names()
     }
