@@ -1,12 +1,25 @@
 //! Deltas by hand, for ci/bench.
 
 use berth_formats::{
-    delta::{chunks, cuts, index::Index, patch},
+    delta::{
+        chunks, cuts,
+        index::{Chunk, Index, Mark},
+        patch,
+    },
     erofs::read::Image,
+    verity,
 };
-use std::{env, error::Error, fs, fs::File, io::Write, os::unix::fs::FileExt};
+use std::{
+    collections::BTreeSet,
+    env,
+    error::Error,
+    fs,
+    fs::File,
+    io::{self, Write},
+    os::unix::fs::FileExt,
+};
 
-const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX | unchunk CHUNKS INDEX IMAGE | \
+const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX | unchunk CHUNKS INDEX IMAGE | missing INDEX OLD | \
                      make OLD NEW OLD_UKI NEW_UKI DELTA | apply DELTA OLD OLD_UKI NEW NEW_UKI";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -34,6 +47,17 @@ fn main() -> Result<(), Box<dyn Error>> {
                 image.write_all(&out)?;
             }
             Ok(())
+        }
+        ["missing", index, old] => {
+            let (index, old) = (Index::parse(&fs::read(index)?)?, fs::read(old)?);
+            let have: BTreeSet<Mark> = verity::block_digests(&old).iter().map(Mark::of).collect();
+            let lacks = |chunk: &&Chunk| {
+                chunk
+                    .range()
+                    .any(|block| usize::try_from(block).is_ok_and(|block| !have.contains(&index.marks()[block])))
+            };
+            let fetched: u64 = index.chunks().iter().filter(lacks).map(|chunk| u64::from(chunk.compressed)).sum();
+            Ok(writeln!(io::stdout(), "{fetched}")?)
         }
         ["make", old, new, old_uki, new_uki, delta] => {
             let (old, new, out) = (File::open(old)?, File::open(new)?, File::create(delta)?);
