@@ -37,7 +37,8 @@ fn program(seed: u32, len: usize) -> Vec<u8> {
 /// A file system of files at paths of one folder and a name, as a file.
 fn image(folder: &Path, name: &str, files: &[(&str, &str, Vec<u8>)]) -> File {
     let inode = |body, mode| Inode { mode, uid: 0, gid: 0, xattrs: BTreeMap::default(), body };
-    let (mut inodes, mut folders): (Vec<Inode>, BTreeMap<&str, BTreeMap<Vec<u8>, InodeIndex>>) = Default::default();
+    let mut inodes = Vec::new();
+    let mut folders: BTreeMap<&str, BTreeMap<Vec<u8>, InodeIndex>> = BTreeMap::new();
     for (folder, file, content) in files {
         folders.entry(folder).or_default().insert(file.as_bytes().to_vec(), InodeIndex(inodes.len()));
         inodes.push(inode(Body::File(Data::from(content.clone())), 0o644));
