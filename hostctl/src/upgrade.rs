@@ -25,6 +25,8 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// What is asked for.
@@ -187,18 +189,41 @@ fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -
     Ok(())
 }
 
-/// One upgrade or rollback at a time.
+/// How long another upgrade, rollback or blessing is waited for: the last is done in a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// One upgrade, rollback or blessing at a time.
 ///
 /// # Errors
-/// When another one is under way.
+/// When another one is under way, and does not end soon.
 pub fn alone() -> Result<File> {
-    let path = PathBuf::from(RUN).join("upgrade.lock");
+    let (path, end) = (lock_path(), Instant::now() + PATIENCE);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => bail!("another upgrade or rollback is under way"),
-        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(100)),
+            Err(TryLockError::WouldBlock) => bail!("another upgrade or rollback is under way"),
+            Err(TryLockError::Error(error)) => {
+                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
+            }
+        }
     }
+}
+
+/// The same, after however long another takes.
+///
+/// # Errors
+/// When the lock cannot be had at all.
+pub fn alone_at_last() -> Result<File> {
+    let path = lock_path();
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+fn lock_path() -> PathBuf {
+    Path::new(RUN).join("upgrade.lock")
 }
 
 /// Most memory that this process has held, in bytes.

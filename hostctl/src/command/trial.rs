@@ -6,6 +6,7 @@ use berth_contract::update::Verdict;
 use hostctl::{
     entries::{Blessing, Host},
     health,
+    upgrade::alone_at_last,
     why::{self, records},
 };
 use std::{path::Path, time::Duration};
@@ -32,6 +33,7 @@ pub(crate) fn bless(until: Option<u32>) -> Result<()> {
 
 /// The running version's entry loses its counter; what became of others is settled.
 fn give_blessing() -> Result<()> {
+    let _alone = alone_at_last()?;
     let host = Host::find(Path::new("/"))?;
     let mut entries = host.entries()?;
     let running = host.running();
