@@ -48,7 +48,6 @@ fn is_back(host: &mut Host, server: &Server) -> String {
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(refused.contains("quarantine") && refused.contains('2'), "{refused}");
     let why = host.hostctl(&["why"]).unwrap().join("\n");
-    println!("{why}");
     assert!(why.contains('2'), "{why}");
     why
 }

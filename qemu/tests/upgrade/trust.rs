@@ -60,7 +60,6 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
     let refused = |name: &str, folder: &Path, words: &[&str]| {
         server.hand_out(folder);
         let error = host.hostctl(&["upgrade", &server.url()]).expect_err(name);
-        println!("{name}: {error}");
         assert!(words.iter().any(|word| error.to_lowercase().contains(word)), "{name}: {error}");
         let after = host.slots();
         assert_eq!((&after.0, after.1.state), (&before.0, EntryState::None), "{name}");
