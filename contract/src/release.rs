@@ -154,8 +154,10 @@ pub enum Target {
     Record,
     /// The unified kernel image as it is.
     Uki,
-    /// The root file system as one zstd stream, its window at most [`MAX_WINDOW`] bytes.
+    /// The root file system as one zstd stream, its window at most [`MAX_WINDOW`] bytes: for any program.
     Root,
+    /// The same as one xz stream, its dictionary at most [`MAX_WINDOW`] bytes: smaller, and so what a host fetches.
+    Packed,
     /// The hash tree with its superblock, as veritysetup writes it.
     Verity,
     /// The block index: what the blocks are, and where in [`Target::Chunks`] they can be had.
@@ -164,12 +166,13 @@ pub enum Target {
     Chunks,
 }
 
-/// Largest window of a zstd stream that a host will decode, in bytes: it must fit hostctl's memory.
+/// Largest window of a stream that a host will decode, in bytes: it must fit hostctl's memory.
 pub const MAX_WINDOW: u64 = 32 << 20;
 
 impl Target {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Record, Self::Uki, Self::Root, Self::Verity, Self::Index, Self::Chunks];
+    pub const ALL: [Self; 7] =
+        [Self::Record, Self::Uki, Self::Root, Self::Packed, Self::Verity, Self::Index, Self::Chunks];
 
     /// The name of a release's target.
     #[must_use]
@@ -178,6 +181,7 @@ impl Target {
             Self::Record => "release.json",
             Self::Uki => "efi",
             Self::Root => "root.zst",
+            Self::Packed => "root.xz",
             Self::Verity => "root.verity",
             Self::Index => "root.index",
             Self::Chunks => "root.chunks",
@@ -208,10 +212,10 @@ mod tests {
         let mut names: Vec<_> = Target::ALL.iter().map(|target| target.name(&id, &version, "x86_64")).collect();
         names.push(delta_name(&id, &"2026.10.0".parse().unwrap(), &version, "x86_64"));
         assert_eq!(names[0], "berth-docker_2026.11.0_x86_64.release.json");
-        assert_eq!(names[6], "berth-docker_2026.11.0_x86_64.from_2026.10.0.delta");
+        assert_eq!(names[7], "berth-docker_2026.11.0_x86_64.from_2026.10.0.delta");
         names.sort();
         names.dedup();
-        assert_eq!(names.len(), 7);
+        assert_eq!(names.len(), 8);
     }
 
     #[test]

@@ -41,7 +41,7 @@ fn members(repository: &Repository, releases: &[Listed]) -> Vec<(String, PathBuf
     let mut all: Vec<_> = metadata.map(|path| (format!("{METADATA}/{}", file_name(&path)), path)).collect();
     let targets = repository.targets();
     for Listed { custom, .. } in releases {
-        let left_out = [Kind::Chunks, Kind::Index].map(|kind| name_of(custom, kind));
+        let left_out = [Kind::Chunks, Kind::Index, Kind::Root].map(|kind| name_of(custom, kind));
         let mut own: Vec<_> = targets.iter().filter(|(name, _)| owns(custom, name.raw())).collect();
         own.retain(|(name, _)| !left_out.iter().any(|out| out == name.raw()));
         // The record first: it says what the others are.

@@ -148,6 +148,7 @@ fn add(
     made.push(workshop.put(&name(Kind::Uki), &build.uki)?);
     made.push(workshop.copy(&name(Kind::Verity), &build.verity)?);
     made.push(workshop.make(&name(Kind::Root), |to| Ok(targets::compress(&build.root, wanted.level, to)?))?.0);
+    made.push(workshop.make(&name(Kind::Packed), |to| Ok(targets::pack(&build.root, wanted.level, to)?))?.0);
     let open = || File::open(&build.root).map_err(ReleaseError::io("read", &build.root));
     let cuts = cuts::of(&Image::open(open()?, 0)?).with_context(|| build.root.display().to_string())?;
     let settings = chunks::Settings { level: wanted.level, ..Default::default() };

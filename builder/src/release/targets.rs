@@ -10,6 +10,10 @@ use crate::{
     scratch::Scratch,
 };
 use berth_contract::release::MAX_WINDOW;
+use liblzma::{
+    stream::{Check, Filters, LzmaOptions, MtStreamBuilder},
+    write::XzEncoder,
+};
 use std::{
     collections::HashMap,
     fs::{self, File},
@@ -102,8 +106,34 @@ pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), R
     compressed().map_err(ReleaseError::io("compress", image))
 }
 
-/// Of zstd: each takes some hundred MB at level 19.
+/// Each takes some hundred MB at the highest level.
 const MOST_THREADS: usize = 8;
+
+/// `image` as one xz stream (format 1.2) that a host can unpack: see [`MAX_WINDOW`]. Jumps of x86 programs are made absolute first.
+pub(super) fn pack(image: &Path, level: i32, to: impl Write) -> Result<(), ReleaseError> {
+    let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
+    // Of zstd's levels the upper half are xz's.
+    let preset = u32::try_from(level.saturating_sub(10)).unwrap_or(0).min(9);
+    let stream = || {
+        let mut options = LzmaOptions::new_preset(preset)?;
+        options.dict_size(u32::try_from(MAX_WINDOW).unwrap_or(u32::MAX));
+        let mut filters = Filters::new();
+        filters.x86().lzma2(&options);
+        let mut builder = MtStreamBuilder::new();
+        // The number of threads decides nothing but the time: the blocks that they take are equal.
+        builder.filters(filters).check(Check::Crc32).block_size(XZ_BLOCK);
+        builder.threads(u32::try_from(threads).unwrap_or(1)).encoder()
+    };
+    let packed = || {
+        let mut encoder = XzEncoder::new_stream(to, stream()?);
+        io::copy(&mut File::open(image)?, &mut encoder)?;
+        encoder.finish()?.flush()
+    };
+    packed().map_err(ReleaseError::io("compress", image))
+}
+
+/// Bytes that a thread takes: many, since each block begins without a past.
+const XZ_BLOCK: u64 = 192 << 20;
 
 /// Unpacks the zstd stream at `from` into the file `to`.
 pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ReleaseError> {

@@ -100,6 +100,11 @@ impl Upgrade<'_> {
         Ok(())
     }
 
+    /// The stream with all of it, the smaller kind first.
+    fn full(&self) -> Option<Target> {
+        [Target::Packed, Target::Root].into_iter().find(|target| self.remote.len(&self.name(*target)).is_some())
+    }
+
     /// The static delta from what runs.
     fn delta(&self) -> Option<&DeltaRecord> {
         let runs = self.slots.running_content.root_hash;
@@ -134,7 +139,7 @@ impl Upgrade<'_> {
             costs.push((Way::Present, 0));
         }
         costs.extend(self.delta().and_then(|delta| size_of(&delta.target)).map(|size| (Way::Static, size)));
-        costs.extend(size_of(&self.name(Target::Root)).map(|size| (Way::Full, size)));
+        costs.extend(self.full().and_then(|target| size_of(&self.name(target))).map(|size| (Way::Full, size)));
         let useful = |index| survey == Survey::EachWay || costs.iter().all(|(_, cost)| *cost > index);
         // Without an index there are the other ways; what is wrong with it is told when it is their turn.
         let blocks = self.index_len().filter(|index| useful(*index)).and_then(|_| self.plan_blocks(&remote).ok());
@@ -213,7 +218,10 @@ impl Upgrade<'_> {
                     uki = patch::write(&delta.target, running, self.kernel().as_ref(), remote, &mut sink)?;
                 }
                 (None, Some(plan)) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
-                (None, None) => full::write(&self.name(Target::Root), remote, &mut sink)?,
+                (None, None) => match self.full() {
+                    Some(Target::Packed) => full::write_xz(&self.name(Target::Packed), remote, &mut sink)?,
+                    _ => full::write_zstd(&self.name(Target::Root), remote, &mut sink)?,
+                },
             }
             sink.finish()?;
         }

@@ -65,7 +65,7 @@ fn check(record: &ReleaseRecord, custom: &RecordCustom, repository: &Repository)
     expect(target.length == uki.size, "uki.size", &target.length, &uki.size)?;
     expect(target.sha256 == uki.sha256, "uki.sha256", &target.sha256, &uki.sha256)?;
     let blocks = [Target::Index, Target::Chunks].into_iter().all(|target| repository.target(&named(target)).is_some());
-    if !blocks && repository.target(&named(Target::Root)).is_none() {
+    if !blocks && [Target::Root, Target::Packed].iter().all(|one| repository.target(&named(*one)).is_none()) {
         return Err(format!("neither target {} nor index and chunks are there", named(Target::Root)));
     }
     for delta in &record.deltas {
