@@ -95,12 +95,12 @@ fn a_bundle_is_a_repository_in_a_tar_with_its_metadata_first() {
     assert_eq!(metadata.collect::<Vec<_>>(), ["1.root.json", "2.targets.json", "2.snapshot.json", "timestamp.json"]);
     let targets: Vec<_> =
         names.iter().filter(|(folder, _)| *folder == "targets").map(|(_, name)| &name[65..]).collect();
-    let wanted = ["release.json", "efi", "from_1.delta", "root.verity", "root.zst"]
+    let wanted = ["release.json", "efi", "from_1.delta", "root.verity", "root.xz"]
         .map(|ending| format!("small_2_x86_64.{ending}"));
     assert_eq!(targets, wanted);
     fs::create_dir(site.path("unpacked")).unwrap();
     tool("tar", &["-xf", &path("a.tar"), "-C", &path("unpacked")]);
-    site.gets("unpacked", "state", "small_2_x86_64.root.zst");
+    site.gets("unpacked", "state", "small_2_x86_64.root.xz");
 }
 
 #[test]
