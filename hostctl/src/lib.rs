@@ -5,6 +5,7 @@ pub mod client;
 pub mod entries;
 pub mod health;
 pub mod machine;
+pub mod settle;
 pub mod show;
 pub mod slots;
 pub mod source;

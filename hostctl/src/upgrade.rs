@@ -4,9 +4,10 @@
 //! slot does; the new entry comes when the slot has been read back, and is the commit.
 
 use crate::{
-    entries::{Entries, Quarantine, Running},
+    entries::{Entries, Host, Quarantine, Running},
     health,
     machine::Machine,
+    settle::settle,
     slots::{Remote, RemoteError, Slots, Survey, Upgrade, Ways, partition, uki},
     source::{Manners, Source},
     trust::{Choice, Clock, Repository, Trust, Wish, check_store, choose, plan},
@@ -77,8 +78,11 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
         root_hash: machine.report.root_hash,
     };
     let esp = partition(&machine.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
+    let mut quarantine = Quarantine::load(Path::new(QUARANTINE))?;
     let current_uki = {
-        let entries = Entries::open(&esp)?;
+        let mut entries = Entries::open(&esp)?;
+        // At a boot's beginning nobody has looked yet.
+        settle(&Host::find(Path::new("/"))?, &mut entries, &mut quarantine, order.now)?;
         if order.until > Until::DryRun {
             entries.blessed(&running)?;
         }
@@ -91,7 +95,6 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     })?;
     let clock = Clock { host: order.now, epoch: machine.epoch };
     let repository = Trust { root: &root, keep: Path::new(TRUSTED_METADATA), clock }.open(&source)?;
-    let quarantine = Quarantine::load(Path::new(QUARANTINE))?;
     let wish = Wish {
         running: &machine.image,
         channel: update.channel.as_deref().unwrap_or(STABLE),

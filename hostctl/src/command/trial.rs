@@ -6,6 +6,7 @@ use berth_contract::update::Verdict;
 use hostctl::{
     entries::{Blessing, Host},
     health,
+    settle::settle,
     upgrade::alone_at_last,
     why::{self, records},
 };
@@ -42,9 +43,7 @@ fn give_blessing() -> Result<()> {
         // It may have failed before, and have been tried again by name.
         quarantine.remove(&running.id, &running.version, running.root_hash)?;
     }
-    let records = records::Records::read(&records::Places::default())?;
-    let settled = entries.settle(running, host.slots(), &mut quarantine, now(), |entry| why::cause(entry, &records))?;
-    for failed in settled.failed {
+    for failed in settle(&host, &mut entries, &mut quarantine, now())? {
         write_out(&format!("version {} is not tried again: {}\n", failed.version, failed.cause))?;
     }
     Ok(())

@@ -7,6 +7,7 @@ pub mod tail;
 use crate::fault::PathError;
 use berth_contract::{
     boot_report::InitrdReport,
+    entry::TRIES,
     image_spec::ImageSpec,
     paths,
     update::{BootRecord, Verdict},
@@ -54,10 +55,11 @@ impl Boot {
         store.write(&self.record)
     }
 
-    /// Whether a bad verdict brings the machine back to the version before.
+    /// Whether a bad verdict brings the machine back to the version before. One that is booted more often than it has tries
+    /// is all that the boot loader has left: an ill host is better than one that starts anew for ever.
     #[must_use]
     pub fn on_trial(&self) -> bool {
-        self.record.counter.is_some()
+        self.record.counter.is_some_and(|counter| counter.done <= TRIES)
     }
 }
 
@@ -67,6 +69,7 @@ pub(crate) mod tests {
     use berth_contract::{
         digest::{RootHash, Sha256},
         disk::Slot,
+        entry::BootCounter,
     };
 
     /// Any boot.
@@ -83,5 +86,13 @@ pub(crate) mod tests {
             end: None,
             tail: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_is_booted_without_tries_again_and_again_is_not_rebooted_for_ever() {
+        let on_trial = |counter| Boot { record: BootRecord { counter, ..record() }, store: None }.on_trial();
+        let counted = |left, done| on_trial(Some(BootCounter { left, done }));
+        assert!(counted(2, 1) && counted(0, 3) && counted(0, 1));
+        assert!(!counted(0, 4) && !on_trial(None));
     }
 }

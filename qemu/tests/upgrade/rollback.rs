@@ -47,7 +47,7 @@ fn is_back(host: &mut Host, server: &Server) -> String {
     assert_eq!(other.state, EntryState::Failed);
     // Not by itself again.
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
-    assert!(refused.contains("quarantine") && refused.contains('2'), "{refused}");
+    assert!(refused.contains("version 2 has failed on this host"), "{refused}");
     let why = host.hostctl(&["why"]).unwrap().join("\n");
     assert!(why.contains('2'), "{why}");
     why
@@ -59,7 +59,8 @@ fn a_version_whose_init_panics_at_once() {
     let bad = Version { number: "2", init: Some(&hello), ..Version::default() };
     let (_shop, server, description) = with_bad("init-panics", &bad);
     let why = rolls_back(Host::start(&description), &server);
-    assert!(why.contains("Attempted to kill init"), "the kernel's panic is told: {why}");
+    // It was not even there to load what keeps a kernel's last words.
+    assert!(why.contains("no boot reached /var"), "{why}");
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_version_that_hangs_without_a_word() {
     };
     let (_shop, server, description) = with_bad("hangs", &bad);
     let why = rolls_back(Host::start(&description), &server);
-    assert!(why.contains("watchdog"), "{why}");
+    assert!(why.to_lowercase().contains("watchdog"), "{why}");
 }
 
 #[test]

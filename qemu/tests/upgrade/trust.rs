@@ -101,7 +101,10 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
     }
     // A repository of another image, signed by the right keys.
     let other = shop.build(&Version { number: "9", lines: "id = \"berth-other\"", ..Version::default() });
-    refused("other id", &shop.release("other", &[&other], &[]), &["berth-other"]);
+    let other = shop.release("other", &[&other], &[]);
+    // As new as what the host has seen.
+    (0..3).for_each(|_| drop(shop.berth(&["repo", "refresh", "--repo", "other", "--keys", "keys"])));
+    refused("other id", &other, &["berth-other"]);
     // Targets: the record, the kernel image, and every way to the root file system at once.
     for ending in ["release.json", "efi"] {
         refused(
