@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_record_of_an_extended_header_counts_its_own_length() {
-        assert_eq!(pax_record("path", "a"), "10 path=a\n");
+        assert_eq!(pax_record("path", "a"), "9 path=a\n");
         assert_eq!(pax_record("path", ""), "8 path=\n");
         let long = pax_record("path", &"x".repeat(200));
         assert_eq!(long.split_once(' ').unwrap().0, long.len().to_string());
