@@ -137,8 +137,12 @@ impl Machine {
     pub fn wait_ready(&mut self, limit: Duration) -> Result<(), VmError> {
         let end = Instant::now() + limit;
         // What is sent before the guest has opened its port is lost: ask until somebody answers, then wait for the answer.
+        // More patient each time: on a busy machine an answer may take longer than that.
+        let mut patience = Duration::from_secs(2);
         self.wait_until("an answer on the control port", limit, |machine| {
-            machine.control(Duration::from_secs(2)).is_ok_and(|mut client| client.status().is_ok())
+            let answered = machine.control(patience).is_ok_and(|mut client| client.status().is_ok());
+            patience = (patience * 3 / 2).min(Duration::from_secs(20));
+            answered
         })?;
         let left = end.saturating_duration_since(Instant::now()).max(POLL);
         match self.control(left)?.wait_ready() {

@@ -28,7 +28,11 @@ mod workshop;
 #[path = "upgrade/write_log.rs"]
 mod write_log;
 
-use berth_contract::{control::HostState, host_config::HostConfig, update::EntryState};
+use berth_contract::{
+    control::HostState,
+    host_config::HostConfig,
+    update::{EntryState, Way},
+};
 use common::{LIMIT, docker, get, machine, pki};
 use host::Host;
 use server::Server;
@@ -86,7 +90,10 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
         assert!(running.contains("by-hand") && running.contains("web"), "{running}");
         assert!(docker(&host.vm, &certificates, &["images"]).unwrap().contains("hello"));
     };
-    host.hostctl(&["upgrade", &server.url()]).unwrap();
+    let lines = host.hostctl(&["upgrade", "--json", &server.url()]).unwrap();
+    let (way, fetched, written) = interrupted::done(&lines);
+    assert_eq!(way, Way::Static);
+    assert!(fetched < 200_000 && written < 400_000_000, "{fetched} fetched, {written} written");
     // It is there, and the old one still runs.
     let (running, other) = host.slots();
     assert_eq!((running.state, other.version.unwrap().as_str()), (EntryState::Blessed, "2"));

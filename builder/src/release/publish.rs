@@ -144,11 +144,12 @@ fn add(
 ) -> Result<()> {
     let custom = record::custom(&record);
     let name = |kind| name_of(&custom, kind);
-    let mut made = Vec::new();
-    made.push(workshop.put(&name(Kind::Uki), &build.uki)?);
-    made.push(workshop.copy(&name(Kind::Verity), &build.verity)?);
-    made.push(workshop.make(&name(Kind::Root), |to| Ok(targets::compress(&build.root, wanted.level, to)?))?.0);
-    made.push(workshop.make(&name(Kind::Packed), |to| Ok(targets::pack(&build.root, wanted.level, to)?))?.0);
+    let mut made = vec![
+        workshop.put(&name(Kind::Uki), &build.uki)?,
+        workshop.copy(&name(Kind::Verity), &build.verity)?,
+        workshop.make(&name(Kind::Root), |to| Ok(targets::compress(&build.root, wanted.level, to)?))?.0,
+        workshop.make(&name(Kind::Packed), |to| Ok(targets::pack(&build.root, wanted.level, to)?))?.0,
+    ];
     let open = || File::open(&build.root).map_err(ReleaseError::io("read", &build.root));
     let cuts = cuts::of(&Image::open(open()?, 0)?).with_context(|| build.root.display().to_string())?;
     let settings = chunks::Settings { level: wanted.level, ..Default::default() };

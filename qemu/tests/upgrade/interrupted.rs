@@ -9,10 +9,17 @@ use crate::{
 use berth_contract::update::{EntryState, UpgradeEvent, Way};
 use std::{thread, time::Duration};
 
+/// hostctl's memory, whatever the image's size.
+const MOST_MEMORY: u64 = 64 << 20;
+
+/// The end of `hostctl upgrade --json`: the way, bytes fetched, bytes written.
 pub(crate) fn done(lines: &[String]) -> (Way, u64, u64) {
     let events = lines.iter().filter_map(|line| serde_json::from_str::<UpgradeEvent>(line).ok());
     let mut ends = events.filter_map(|event| match event {
-        UpgradeEvent::Done { way, fetched, written, .. } => Some((way, fetched, written)),
+        UpgradeEvent::Done { way, fetched, written, peak_memory, .. } => {
+            assert!((1..=MOST_MEMORY).contains(&peak_memory), "{way}: {peak_memory} bytes of memory");
+            Some((way, fetched, written))
+        }
         _ => None,
     });
     ends.next().unwrap_or_else(|| panic!("no end: {lines:?}"))
