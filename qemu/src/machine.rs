@@ -130,22 +130,35 @@ impl Machine {
         Ok(client)
     }
 
+    /// A connection to the host's control protocol that has been answered: a serial port has no connections, so what a client says
+    /// is lost while the host has not opened the port, or still takes it for the client before. What is said next will be heard;
+    /// an answer to it may take `timeout`.
+    ///
+    /// # Errors
+    /// When nobody answers within `limit`, or the machine ends.
+    pub fn answering(&mut self, limit: Duration, timeout: Duration) -> Result<Client, VmError> {
+        // More patient each time: on a busy machine an answer may take longer than that.
+        let (mut patience, mut answering) = (Duration::from_secs(2), None);
+        self.wait_until("an answer on the control port", limit, |machine| {
+            let client = machine.control(patience).ok();
+            answering = client.and_then(|mut client| client.status().is_ok().then_some(client));
+            patience = (patience * 3 / 2).min(Duration::from_secs(20));
+            answering.is_some()
+        })?;
+        let client = answering.ok_or_else(|| self.not_in_time("an answer on the control port", limit))?;
+        client.set_timeout(Some(timeout))?;
+        Ok(client)
+    }
+
     /// Waits until the host says that it is running.
     ///
     /// # Errors
     /// When it is degraded, or not running in time, or the machine ends.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<(), VmError> {
         let end = Instant::now() + limit;
-        // What is sent before the guest has opened its port is lost: ask until somebody answers, then wait for the answer.
-        // More patient each time: on a busy machine an answer may take longer than that.
-        let mut patience = Duration::from_secs(2);
-        self.wait_until("an answer on the control port", limit, |machine| {
-            let answered = machine.control(patience).is_ok_and(|mut client| client.status().is_ok());
-            patience = (patience * 3 / 2).min(Duration::from_secs(20));
-            answered
-        })?;
-        let left = end.saturating_duration_since(Instant::now()).max(POLL);
-        match self.control(left)?.wait_ready() {
+        let mut client = self.answering(limit, limit)?;
+        client.set_timeout(Some(end.saturating_duration_since(Instant::now()).max(POLL)))?;
+        match client.wait_ready() {
             Ok(()) => Ok(()),
             Err(hostctl::client::ClientError::Lost { .. }) => Err(self.not_in_time("the host's readiness", limit)),
             Err(error) => Err(error.into()),

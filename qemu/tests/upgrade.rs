@@ -82,7 +82,7 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
 
     // A to B: 2 differs from 1 in a file or two.
     shop.release("repo", &[&b], &[]);
-    let check = |host: &Host, version: &str| {
+    let check = |host: &mut Host, version: &str| {
         let status = host.status();
         assert_eq!((status.version.as_str(), status.state), (version, HostState::Running), "{:?}", status.problems);
         assert!(get(&host.vm, 8080, "/").unwrap().contains("kept"), "the volume is there, and the container runs");
@@ -98,20 +98,20 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
     let (running, other) = host.slots();
     assert_eq!((running.state, other.version.unwrap().as_str()), (EntryState::Blessed, "2"));
     assert!(matches!(other.state, EntryState::Trial(counter) if counter.left == 3 && counter.done == 0));
-    check(&host, "1");
+    check(&mut host, "1");
     host.reboot();
     host.wait_for("2", LIMIT * 2);
-    check(&host, "2");
+    check(&mut host, "2");
 
     // B to A, by rollback; A to B, by rollback of that.
     host.hostctl(&["rollback"]).unwrap();
     host.reboot();
     host.wait_for("1", LIMIT * 2);
-    check(&host, "1");
+    check(&mut host, "1");
     host.hostctl(&["rollback"]).unwrap();
     host.reboot();
     host.wait_for("2", LIMIT * 2);
-    check(&host, "2");
+    check(&mut host, "2");
     let (running, other) = host.slots();
     assert_eq!((running.state, other.state), (EntryState::Blessed, EntryState::Blessed));
 }

@@ -9,7 +9,7 @@ use berth_qemu::{
     error::VmError,
     machine::{Description, Machine},
 };
-use hostctl::client::ClientError;
+use hostctl::client::{Client, ClientError};
 use std::time::Duration;
 
 pub(crate) struct Host {
@@ -28,16 +28,20 @@ impl Host {
     }
 
     /// Runs hostctl on the host: the lines that it printed, or what it said when it failed.
-    pub(crate) fn hostctl(&self, arguments: &[&str]) -> Result<Vec<String>, String> {
-        hostctl_on(&self.vm, arguments, Duration::from_secs(600))
+    pub(crate) fn hostctl(&mut self, arguments: &[&str]) -> Result<Vec<String>, String> {
+        hostctl_on(&mut self.vm, arguments, Duration::from_secs(600))
     }
 
-    pub(crate) fn status(&self) -> StatusReport {
-        self.vm.control(Duration::from_secs(30)).unwrap().status().unwrap()
+    pub(crate) fn status(&mut self) -> StatusReport {
+        self.client().status().unwrap()
+    }
+
+    fn client(&mut self) -> Client {
+        self.vm.answering(LIMIT, Duration::from_secs(30)).unwrap()
     }
 
     /// The slot that runs, and the other.
-    pub(crate) fn slots(&self) -> (SlotReport, SlotReport) {
+    pub(crate) fn slots(&mut self) -> (SlotReport, SlotReport) {
         let text = self.hostctl(&["slots", "--json"]).unwrap().concat();
         let report: SlotsReport = serde_json::from_str(&text).unwrap();
         let (running, other): (Vec<_>, Vec<_>) = report.slots.into_iter().partition(|slot| slot.running);
@@ -57,8 +61,13 @@ impl Host {
         self.vm.wait_until(&format!("version {version}, found healthy"), limit, healthy).unwrap();
     }
 
-    pub(crate) fn reboot(&self) {
-        self.vm.control(Duration::from_secs(30)).unwrap().reboot().unwrap();
+    pub(crate) fn reboot(&mut self) {
+        self.client().reboot().unwrap();
+    }
+
+    pub(crate) fn poweroff(&mut self) {
+        self.client().poweroff().unwrap();
+        self.vm.wait_for_end(LIMIT).unwrap();
     }
 
     pub(crate) fn cut_power(self) {
@@ -66,14 +75,14 @@ impl Host {
     }
 }
 
-fn hostctl_on(vm: &Machine, arguments: &[&str], patience: Duration) -> Result<Vec<String>, String> {
+fn hostctl_on(vm: &mut Machine, arguments: &[&str], patience: Duration) -> Result<Vec<String>, String> {
     let mut lines = Vec::new();
     let arguments: Vec<String> = arguments.iter().map(|&word| word.to_owned()).collect();
     let take = |line: LogLine| {
         lines.push(line.text);
         Ok::<_, ClientError>(())
     };
-    let mut client = vm.control(patience).map_err(|error| error.to_string())?;
+    let mut client = vm.answering(LIMIT, patience).map_err(|error| error.to_string())?;
     match client.run(&arguments, take) {
         Ok(()) => Ok(lines),
         Err(error) => Err(format!("{error} {}", error.hint().unwrap_or_default())),

@@ -38,7 +38,7 @@ fn a_server_that_dies_and_comes_back_costs_no_byte_twice() {
     let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
     let mut description = machine("server-dies", Some(disk(&old)));
     description.reach_out = true;
-    let host = Host::start(&description);
+    let mut host = Host::start(&description);
 
     // It goes away after 20 MB for half a minute: hostctl waits, and goes on.
     server.behave(Manners { dies_after: Some(20_000_000), ..Manners::default() });
@@ -83,7 +83,7 @@ fn what_a_server_cannot_or_will_not_do_right_is_done_in_another_way() {
         ("no ranges", Manners { no_ranges: true, ..Manners::default() }, &[Way::Static, Way::Full, Way::Blocks]),
     ] {
         server.behave(manners);
-        let host = Host::start(&description);
+        let mut host = Host::start(&description);
         let lines =
             host.hostctl(&["upgrade", "--json", &server.url()]).unwrap_or_else(|error| panic!("{fault}: {error}"));
         let (way, ..) = done(&lines);

@@ -36,7 +36,7 @@ fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
     let mut description = machine("power-cut", Some(disk(&old)));
     description.reach_out = true;
     description.write_log = Some(log.clone());
-    let host = Host::start(&description);
+    let mut host = Host::start(&description);
     let before = WriteLog::read(&log).unwrap().len();
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     let after = WriteLog::read(&log).unwrap().len();
@@ -73,7 +73,7 @@ fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
                 state
             };
             log.apply(&file, cut, &mut random).unwrap();
-            let host = Host::try_start(&machine(&format!("power-cut-{cut}"), Some(image.clone())), LIMIT)
+            let mut host = Host::try_start(&machine(&format!("power-cut-{cut}"), Some(image.clone())), LIMIT)
                 .unwrap_or_else(|error| panic!("after {cut} of {after} writes (seed {seed:x}): {error}"));
             let status = host.status();
             booted.lock().unwrap().push((cut, status.version));

@@ -66,11 +66,9 @@ fn a_version_whose_init_panics_at_once() {
 #[test]
 fn a_version_whose_root_hash_does_not_match() {
     let (shop, server, description) = with_bad("root-hash", &Version { number: "2", ..Version::default() });
-    let host = Host::start(&description);
+    let mut host = Host::start(&description);
     host.hostctl(&["upgrade", &server.url()]).unwrap();
-    host.vm.control(Duration::from_secs(30)).unwrap().poweroff().unwrap();
-    let mut host = host;
-    host.vm.wait_for_end(Duration::from_secs(120)).unwrap();
+    host.poweroff();
     drop(host);
     // A disk that loses a bit while it is switched off.
     let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"));

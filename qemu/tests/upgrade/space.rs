@@ -63,7 +63,7 @@ fn a_full_var_is_told_and_harms_nothing() {
     let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
     let mut description = machine("full-var", Some(disk(&old)));
     description.reach_out = true;
-    let host = Host::start(&description);
+    let mut host = Host::start(&description);
     assert!(host.status().var.available < 1 << 20, "{:?}", host.status().var);
     let before = host.slots();
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();

@@ -26,7 +26,7 @@ fn a_stick_serves_as_folder_and_as_bundle() {
     let mut description = machine("stick", Some(disk(&one)));
     description.disks = vec![stick];
     for source in ["disk:STICK/repo", "disk:stick/two.bundle"] {
-        let host = Host::start(&description);
+        let mut host = Host::start(&description);
         host.hostctl(&["upgrade", source]).unwrap_or_else(|error| panic!("{source}: {error}"));
         let other = host.slots().1;
         assert_eq!(other.version.unwrap().as_str(), "2", "{source}");

@@ -52,12 +52,12 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
     let server = Server::start(&repo);
     let mut description = machine("trust", Some(disk(&one)));
     description.reach_out = true;
-    let host = Host::start(&description);
+    let mut host = Host::start(&description);
     let before = host.slots();
     // The host has seen the newest state.
     host.hostctl(&["upgrade", "--check", &server.url()]).unwrap();
 
-    let refused = |name: &str, folder: &Path, words: &[&str]| {
+    let mut refused = |name: &str, folder: &Path, words: &[&str]| {
         server.hand_out(folder);
         let error = host.hostctl(&["upgrade", &server.url()]).expect_err(name);
         assert!(words.iter().any(|word| error.to_lowercase().contains(word)), "{name}: {error}");
@@ -101,9 +101,12 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
     }
     // A repository of another image, signed by the right keys.
     let other = shop.build(&Version { number: "9", lines: "id = \"berth-other\"", ..Version::default() });
-    let other = shop.release("other", &[&other], &[]);
-    // As new as what the host has seen.
-    (0..3).for_each(|_| drop(shop.berth(&["repo", "refresh", "--repo", "other", "--keys", "keys"])));
+    // As new as what the host has seen, and nothing of its own image is left in it.
+    shop.copy(&repo, "other");
+    let other = shop.release("other", &[&other], &["--deltas", "0"]);
+    for version in ["1", "2", "3"] {
+        shop.berth(&["repo", "revoke", version, "--id", "berth-small", "--repo", "other", "--keys", "keys"]);
+    }
     refused("other id", &other, &["berth-other"]);
     // Targets: the record, the kernel image, and every way to the root file system at once.
     for ending in ["release.json", "efi"] {
