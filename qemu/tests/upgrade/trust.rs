@@ -33,6 +33,10 @@ fn flip_a_bit(path: &Path) {
     fs::write(path, bytes).unwrap();
 }
 
+fn invert(path: &Path) {
+    fs::write(path, fs::read(path).unwrap().iter().map(|byte| !byte).collect::<Vec<u8>>()).unwrap();
+}
+
 fn truncate(path: &Path) {
     let file = fs::OpenOptions::new().write(true).open(path).unwrap();
     file.set_len(file.metadata().unwrap().len() / 2).unwrap();
@@ -100,19 +104,21 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
         );
     }
     // Targets: the record, the kernel image, and every way to the root file system at once.
-    for ending in ["release.json", "efi"] {
-        refused(
-            &format!("a bit of {ending}"),
-            &spoilt(&format!("bit-{ending}"), &|copy| flip_a_bit(&target(copy, ending))),
-            &[ending],
-        );
-    }
+    refused(
+        "a bit of the record",
+        &spoilt("bit-record", &|copy| flip_a_bit(&target(copy, "release.json"))),
+        &["release.json"],
+    );
+    // Every byte: of a kernel image only those parts are fetched that the running one does not have.
+    refused("the kernel image", &spoilt("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
     let everything = spoilt("bit-root", &|copy| {
-        ["root.zst", "root.chunks", "root.index"].iter().for_each(|ending| flip_a_bit(&target(copy, ending)));
+        ["root.zst", "root.xz", "root.chunks", "root.index"]
+            .iter()
+            .for_each(|ending| flip_a_bit(&target(copy, ending)));
     });
     refused("a bit of every way", &everything, &["root"]);
     let halves = spoilt("half-root", &|copy| {
-        ["root.zst", "root.chunks", "root.index"].iter().for_each(|ending| truncate(&target(copy, ending)));
+        ["root.zst", "root.xz", "root.chunks", "root.index"].iter().for_each(|ending| truncate(&target(copy, ending)));
     });
     refused("half of every way", &halves, &["root"]);
 
