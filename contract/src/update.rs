@@ -228,7 +228,7 @@ pub enum UpgradeEvent {
     },
     /// How far it is.
     Progress {
-        /// What is going on: `fetch`, `verify`, `boot-entry`.
+        /// What is going on: `fetch`, `verify`, `kernel-image`.
         step: String,
         /// Bytes done of this step.
         done: u64,

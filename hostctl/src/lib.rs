@@ -3,12 +3,16 @@
 
 pub mod client;
 pub mod entries;
+pub mod file;
 pub mod health;
 pub mod machine;
 pub mod settle;
 pub mod show;
 pub mod slots;
 pub mod source;
+mod told;
 pub mod trust;
 pub mod upgrade;
 pub mod why;
+
+pub use told::told;

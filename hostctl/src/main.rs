@@ -8,7 +8,7 @@ use command::{on_host, pass_on, print, slots, trial, upgrade::Upgrade, write_out
 use hostctl::{
     client::{Client, ClientError},
     entries::EntriesError,
-    machine::MachineError,
+    file::FileError,
     show,
     slots::SlotError,
     source::SourceError,
@@ -146,8 +146,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let trust = || owned(cause.downcast_ref::<TrustError>().and_then(TrustError::hint));
         let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
-        let machine = || owned(cause.downcast_ref::<MachineError>().and_then(MachineError::hint));
-        client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(machine)
+        let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
+        client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
 

@@ -2,9 +2,10 @@
 
 use crate::{
     entries::{Entries, EntriesError, Host, Quarantine},
+    file::FileError,
     why::{
         self,
-        records::{Places, Records, RecordsError},
+        records::{Places, Records},
     },
 };
 use berth_contract::update::Quarantined;
@@ -17,7 +18,7 @@ pub enum SettleError {
     Entries(#[from] EntriesError),
     /// Records of boots.
     #[error(transparent)]
-    Records(#[from] RecordsError),
+    Records(#[from] FileError),
 }
 
 /// Notes what has failed since it was last looked at, and tells what is new. `now` is in seconds since 1970.

@@ -18,7 +18,7 @@ use berth_contract::{
     engine::StoreFormat,
     paths::{QUARANTINE, RUN, TRUST_ROOT, TRUSTED_METADATA},
     release::{ReleaseRecord, STABLE, Target},
-    update::{UpgradeEvent, Way},
+    update::UpgradeEvent,
     version::OsVersion,
 };
 use std::{
@@ -134,7 +134,11 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     if order.until == Until::DryRun {
         return Ok(());
     }
-    bring(&Journey { order, running: &running, esp: &esp, record: &record, upgrade, source: &source }, ways, say)
+    bring(
+        Journey { order, running: &running, esp: &esp, record: &record, slots: &slots, remote: &remote, current_uki },
+        ways,
+        say,
+    )
 }
 
 /// Everything that is known when nothing has been written yet.
@@ -143,48 +147,66 @@ struct Journey<'a> {
     running: &'a Running,
     esp: &'a Path,
     record: &'a ReleaseRecord,
-    upgrade: Upgrade<'a>,
-    source: &'a Source,
+    slots: &'a Slots,
+    remote: &'a Signed<'a>,
+    current_uki: Vec<u8>,
 }
 
 /// From here on things are written.
-fn bring(journey: &Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
-    let Journey { order, running, esp, record, upgrade, source } = journey;
-    // 4. What boots the idle slot goes before the slot does; an image that was staged for this very version may stay.
-    let present = ways.costs.first().is_some_and(|(way, _)| *way == Way::Present);
-    let staged = {
-        let mut entries = Entries::open(esp)?;
-        entries.clear_idle(running, present.then_some((&record.id, &record.version)))?;
-        present && entries.staged_digest(&record.id, &record.version)? == Some(record.uki.sha256)
+fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
+    let Journey { order, running, esp, record, slots, remote, mut current_uki } = journey;
+    let uki_target = Target::Uki.name(&record.id, &record.version, &record.arch);
+    let uki_done = |done| UpgradeEvent::Progress { step: "kernel-image".to_owned(), done, total: record.uki.size };
+
+    // 4. The unified kernel image, where the way to the slot does not bring it: one that is not what was signed costs nothing yet.
+    let mut staged = Entries::open(esp)?.staged_digest(&record.id, &record.version)? == Some(record.uki.sha256);
+    let upgrade = Upgrade { record, slots, remote, running_uki: &current_uki };
+    let made = match staged || upgrade.brings_uki(&ways) {
+        true => None,
+        false => {
+            say(uki_done(0));
+            Some(uki::assemble(&record.uki, &uki_target, &current_uki, remote)?.bytes)
+        }
     };
 
-    // 5. The slot, made durable and read back.
-    let brought = upgrade.bring(ways, say)?;
+    // 5. What boots the idle slot goes before the slot does; an image that was staged for this very version may stay.
+    {
+        let mut entries = Entries::open(esp)?;
+        entries.clear_idle(running, staged.then_some((&record.id, &record.version)))?;
+        if let Some(made) = made {
+            entries.stage(&record.id, &record.version, &made)?;
+            say(uki_done(record.uki.size));
+            staged = true;
+        }
+    }
+    if staged {
+        // The memory is the slot's from here on.
+        current_uki = Vec::new();
+    }
 
-    // 6. The unified kernel image, beside the entries.
-    say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: 0, total: record.uki.size });
+    // 6. The slot, made durable and read back.
+    let upgrade = Upgrade { record, slots, remote, running_uki: &current_uki };
+    let brought = upgrade.bring(ways, say)?;
     if !staged {
+        say(uki_done(0));
         let made = match brought.uki {
             Some(made) => made,
-            None => {
-                let target = Target::Uki.name(&record.id, &record.version, &record.arch);
-                uki::assemble(&record.uki, &target, upgrade.running_uki, upgrade.remote)?.bytes
-            }
+            None => uki::assemble(&record.uki, &uki_target, &current_uki, remote)?.bytes,
         };
         Entries::open(esp)?.stage(&record.id, &record.version, &made)?;
+        say(uki_done(record.uki.size));
     }
-    say(UpgradeEvent::Progress { step: "boot-entry".to_owned(), done: record.uki.size, total: record.uki.size });
 
     // 7. The commit. What works now is to work then.
     if order.until == Until::Entry {
-        health::baseline::take(&running.version, &record.version, source.host())?;
+        health::baseline::take(&running.version, &record.version, remote.0.source().host())?;
         Entries::open(esp)?.commit(&record.id, &record.version, running)?;
     }
     say(UpgradeEvent::Done {
         version: record.version.clone(),
-        slot: upgrade.slots.idle.slot,
+        slot: slots.idle.slot,
         way: brought.way,
-        fetched: source.received(),
+        fetched: remote.0.source().received(),
         written: brought.written,
         peak_memory: peak_memory(),
         entry: order.until == Until::Entry,

@@ -12,7 +12,10 @@ use berth_contract::{
     image_spec::{ImageEngine, ImageSpec},
     update::{Baseline, Verdict},
 };
-use hostctl::health::{Deadline, Places, baseline, judge};
+use hostctl::{
+    file,
+    health::{Deadline, Places, baseline, judge},
+};
 use std::{
     collections::BTreeMap,
     fs,
@@ -230,13 +233,13 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
             containers: vec!["web".into()],
         }
     );
-    baseline::keep(&host.places, &baseline).unwrap();
+    file::replace_json(&host.places.baseline, &baseline).unwrap();
     assert_eq!(host.judge(1), (Verdict::Good, 1, Vec::new()));
     assert!(!host.places.baseline.exists());
     // One of another update is not this version's to forget, nor to be measured by.
     fs::write(&host.places.routes[0], "").unwrap();
     let other = Baseline { to: Some("3".parse().unwrap()), ..baseline };
-    baseline::keep(&host.places, &other).unwrap();
+    file::replace_json(&host.places.baseline, &other).unwrap();
     assert!(host.is_well() && host.places.baseline.exists());
 }
 
@@ -318,7 +321,7 @@ fn what_worked_before_the_update_must_work_again() {
         resolved: Some("updates.example.org".into()),
         containers: vec!["web".into(), "old".into()],
     };
-    baseline::keep(&host.places, &baseline).unwrap();
+    file::replace_json(&host.places.baseline, &baseline).unwrap();
     let why = |words: &str| {
         let (what, why) = host.ill();
         assert!(what == "baseline" && why.contains(words), "{what}: {why}");

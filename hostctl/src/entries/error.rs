@@ -1,6 +1,6 @@
 //! What goes wrong with boot entries.
 
-use crate::slots::SlotError;
+use crate::{file::FileError, slots::SlotError};
 use berth_contract::{
     engine::StoreFormat,
     update::{EntryState, Quarantined},
@@ -36,17 +36,9 @@ pub enum EntriesError {
         #[source]
         source: VolumeError,
     },
-    /// A file with our own state that cannot be understood.
-    #[error("{}: expected JSON of {wanted}", path.display())]
-    Json {
-        /// The file.
-        path: PathBuf,
-        /// What it should hold.
-        wanted: &'static str,
-        /// What is wrong.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// A file of the host, or of what it remembers.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The version that runs was not booted by an entry of this ESP.
     #[error("no boot entry of {id} {version} has the root hash that runs")]
     NoRunning {
@@ -125,7 +117,7 @@ impl EntriesError {
             Self::Volume { source: VolumeError::Damaged { .. }, .. } => {
                 "another program has damaged the ESP: repair it with `fsck.fat -a` from another system"
             }
-            Self::Json { path, .. } => return Some(format!("remove {} if nothing else helps", path.display())),
+            Self::File(error) => return error.hint(),
             Self::Unblessed { state: EntryState::SetAside, .. } => "a rollback is under way: run `hostctl reboot`",
             Self::Unblessed { .. } => {
                 "wait for the health verdict: `hostctl status` shows it, `hostctl logs bless` its reasons"

@@ -1,7 +1,10 @@
 //! The host's own slots and entries: where everything is on a running system.
 
-use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, io_failed, report};
-use crate::slots::{Access, Device, SlotDevices, partition};
+use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, report};
+use crate::{
+    file,
+    slots::{Access, Device, SlotDevices, partition},
+};
 use berth_contract::{
     boot_report::InitrdReport,
     disk::{PartitionRole, Slot},
@@ -12,9 +15,8 @@ use berth_contract::{
     update::SlotsReport,
 };
 use berth_formats::erofs::read::Image;
-use serde::de::DeserializeOwned;
 use std::{
-    fs::{self, File},
+    fs::File,
     path::{Path, PathBuf},
 };
 
@@ -37,8 +39,8 @@ impl Host {
     /// # Errors
     /// When one of its files or partitions is missing or cannot be read.
     pub fn find(root: &Path) -> Result<Self, EntriesError> {
-        let report: InitrdReport = json(&below(root, INITRD_REPORT), "what the initrd stage has found")?;
-        let spec: ImageSpec = json(&below(root, IMAGE_SPEC), "the image")?;
+        let report: InitrdReport = file::json(&below(root, INITRD_REPORT))?;
+        let spec: ImageSpec = file::json(&below(root, IMAGE_SPEC))?;
         let running = Running { id: spec.id.clone(), version: spec.version.clone(), root_hash: report.root_hash };
         let mut host = Self { root: root.to_owned(), report, spec, running, slots: Vec::new() };
         for slot in [Slot::A, Slot::B] {
@@ -135,9 +137,4 @@ fn image_spec(device: &Path) -> Option<ImageSpec> {
 
 fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
-}
-
-fn json<T: DeserializeOwned>(path: &Path, wanted: &'static str) -> Result<T, EntriesError> {
-    let bytes = fs::read(path).map_err(io_failed("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| EntriesError::Json { path: path.to_owned(), wanted, source })
 }

@@ -36,7 +36,6 @@ use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::{
     fs::File,
-    io,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -270,9 +269,4 @@ fn is_idle(found: &Found, running: &Running) -> bool {
 
 fn failed(path: &Path, source: VolumeError) -> EntriesError {
     EntriesError::Volume { path: path.to_owned(), source }
-}
-
-/// A file or device that cannot be dealt with.
-fn io_failed<'a>(verb: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> EntriesError + 'a {
-    move |source| EntriesError::Io { verb, path: path.to_owned(), source }
 }

@@ -1,22 +1,16 @@
 //! Versions that have failed on this host.
 
 use super::EntriesError;
+use crate::file;
 use berth_contract::{
     digest::RootHash,
     update::Quarantined,
     version::{ImageId, OsVersion},
 };
-use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, Read, Write},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 /// Versions that are remembered; the oldest go first.
 const MAX: usize = 64;
-/// Largest file that is read.
-const MAX_SIZE: u64 = 1 << 20;
 
 /// The list as it is in its file ([`berth_contract::paths::QUARANTINE`]).
 #[derive(Debug)]
@@ -32,14 +26,7 @@ impl Quarantine {
     /// # Errors
     /// When the file cannot be read or understood.
     pub fn load(path: &Path) -> Result<Self, EntriesError> {
-        let mut bytes = Vec::new();
-        match File::open(path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut bytes)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => bytes.extend(b"[]"),
-            Err(source) => return Err(EntriesError::Io { verb: "read", path: path.to_owned(), source }),
-        }
-        let json = |source| EntriesError::Json { path: path.to_owned(), wanted: "the versions that failed", source };
-        Ok(Self { path: path.to_owned(), list: serde_json::from_slice(&bytes).map_err(json)? })
+        Ok(Self { path: path.to_owned(), list: file::json_if_there(path)?.unwrap_or_default() })
     }
 
     /// All, oldest first.
@@ -76,20 +63,8 @@ impl Quarantine {
         if self.list.len() == before { Ok(()) } else { self.store() }
     }
 
-    /// The old file or the new one, whenever the power fails.
     fn store(&self) -> Result<(), EntriesError> {
-        let write = || {
-            let folder = self.path.parent().unwrap_or(Path::new("/"));
-            fs::create_dir_all(folder)?;
-            let mut beside = OsString::from(&self.path);
-            beside.push(".new");
-            let mut file = File::create(&beside)?;
-            file.write_all(&serde_json::to_vec_pretty(&self.list)?)?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.path)?;
-            File::open(folder)?.sync_all()
-        };
-        write().map_err(|source| EntriesError::Io { verb: "write", path: self.path.clone(), source })
+        Ok(file::replace_json(&self.path, &self.list)?)
     }
 }
 
@@ -97,6 +72,7 @@ impl Quarantine {
 mod tests {
     use super::*;
     use berth_contract::digest::Sha256;
+    use std::fs;
 
     #[test]
     fn failures_are_remembered_once_and_forgotten_when_they_heal() {
@@ -124,8 +100,7 @@ mod tests {
         assert_eq!(quarantine.find(&ten.id, &ten.version, RootHash(Sha256([8; 32]))), None);
         quarantine.remove(&ten.id, &ten.version, ten.root_hash).unwrap();
         assert_eq!(Quarantine::load(&path).unwrap().list().len(), MAX - 1);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
         fs::write(&path, "[{").unwrap();
-        assert!(Quarantine::load(&path).unwrap_err().hint().unwrap().contains("remove"));
+        assert!(matches!(Quarantine::load(&path), Err(EntriesError::File(_))));
     }
 }

@@ -1,72 +1,26 @@
 //! What worked before an update, and has to work after it.
 
 use super::{Places, dns, engine::Docker};
+use crate::file::{self, FileError};
 use berth_contract::{control::StatusReport, image_spec::ImageSpec, update::Baseline, version::OsVersion};
-use serde::de::DeserializeOwned;
 use std::{
-    fs::{self, File},
-    io::{self, Read, Write},
+    fs,
     net::{IpAddr, Ipv6Addr},
-    path::{Path, PathBuf},
 };
 
-/// Longest file of ours that is read, in bytes.
-const LONGEST: u64 = 4 << 20;
 /// Containers that are looked at.
 const MOST_CONTAINERS: usize = 1000;
-
-/// A file that is not what it should be.
-#[derive(Debug, thiserror::Error)]
-pub enum BaselineError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It holds something else.
-    #[error("{}: {source}", path.display())]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
-    /// It cannot be written or removed.
-    #[error("cannot {doing} {}: {source}", path.display())]
-    Write {
-        /// The verb.
-        doing: &'static str,
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Reads a file of JSON.
-///
-/// # Errors
-/// When it is not there, or is something else.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, BaselineError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
-    read.map_err(|source| BaselineError::Read { path: path.to_owned(), source })?;
-    serde_json::from_slice(&bytes).map_err(|source| BaselineError::Content { path: path.to_owned(), source })
-}
 
 /// Notes what works on this host now, before the boot entry of version `to` is added, and keeps it for the next boot. `name` is one
 /// that should resolve: the update source's. What cannot be found out is not noted, and will not be asked for.
 ///
 /// # Errors
 /// When it cannot be kept.
-pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), BaselineError> {
+pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), FileError> {
     let places = Places::default();
     let status = super::ask_init(&places).ok().map(|(status, _)| status);
     let servers = status.as_ref().map(name_servers).unwrap_or_default();
-    keep(&places, &note(&places, &servers, (from, to), name))
+    file::replace_json(&places.baseline, &note(&places, &servers, (from, to), name))
 }
 
 /// What works now. See [`take`].
@@ -87,36 +41,14 @@ pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVer
     }
 }
 
-/// Keeps it for the next boot: after a cut there is the old one or the new one.
-///
-/// # Errors
-/// The step that failed.
-pub fn keep(places: &Places, baseline: &Baseline) -> Result<(), BaselineError> {
-    let path = &places.baseline;
-    let failed = |doing| move |source| BaselineError::Write { doing, path: path.clone(), source };
-    let bytes =
-        serde_json::to_vec_pretty(baseline).map_err(|source| BaselineError::Content { path: path.clone(), source })?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).map_err(failed("make the folder of"))?;
-    let beside = path.with_extension("new");
-    let written = File::create(&beside).and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
-    written.map_err(failed("write"))?;
-    fs::rename(&beside, path).map_err(failed("replace"))?;
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("sync the folder of"))
-}
-
 /// Removes it once the version that it is for has been blessed.
 ///
 /// # Errors
 /// When it is there and stays.
-pub fn forget(places: &Places) -> Result<(), BaselineError> {
-    let Ok(baseline) = read_json::<Baseline>(&places.baseline) else { return Ok(()) };
-    let runs = read_json::<ImageSpec>(&places.image_spec)?.version;
-    if baseline.to.as_ref() != Some(&runs) {
-        return Ok(());
-    }
-    let failed = |source| BaselineError::Write { doing: "remove", path: places.baseline.clone(), source };
-    fs::remove_file(&places.baseline).map_err(failed)
+pub fn forget(places: &Places) -> Result<(), FileError> {
+    let Ok(baseline) = file::json::<Baseline>(&places.baseline) else { return Ok(()) };
+    let runs = file::json::<ImageSpec>(&places.image_spec)?.version;
+    if baseline.to.as_ref() == Some(&runs) { file::remove(&places.baseline) } else { Ok(()) }
 }
 
 /// Whether all of it works again.

@@ -8,8 +8,10 @@ pub mod dns;
 pub mod engine;
 pub mod program;
 
-use crate::client::{Client, ClientError};
-use baseline::{BaselineError, read_json};
+use crate::{
+    client::{Client, ClientError},
+    file, told,
+};
 use berth_contract::{
     control::{HostState, ServiceState, ServiceStatus, StatusReport},
     engine::EngineKind,
@@ -156,7 +158,7 @@ pub fn judge(
 /// # Errors
 /// The first thing that is not well.
 pub fn examine(places: &Places, deadline: Deadline) -> Result<(), Fault> {
-    let image: ImageSpec = read_json(&places.image_spec).map_err(|error| Fault::new("image", error))?;
+    let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new("image", told(&error)))?;
     let (status, services) = ask_init(places).map_err(|error| Fault::new("init", error))?;
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
@@ -177,11 +179,8 @@ pub fn examine(places: &Places, deadline: Deadline) -> Result<(), Fault> {
         // podman has no daemon that could answer.
         Some(EngineKind::Podman) | None => {}
     }
-    let baseline: Option<Baseline> = match read_json(&places.baseline) {
-        Ok(baseline) => Some(baseline),
-        Err(BaselineError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(Fault::new("baseline", error)),
-    };
+    let baseline: Option<Baseline> =
+        file::json_if_there(&places.baseline).map_err(|error| Fault::new("baseline", told(&error)))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
         baseline::still_holds(&baseline, places, &status, &docker).map_err(|why| Fault::new("baseline", why))?;
     }
@@ -242,11 +241,8 @@ fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
         timeout: check_timeout(),
     };
     let mut all: Vec<HealthCheck> = programs.into_iter().map(of_image).collect();
-    match read_json::<HostConfig>(&places.host_config) {
-        Ok(config) => all.extend(config.health),
-        Err(BaselineError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(Fault::new("checks", error)),
-    }
+    let config = file::json_if_there::<HostConfig>(&places.host_config);
+    all.extend(config.map_err(|error| Fault::new("checks", told(&error)))?.unwrap_or_default().health);
     Ok(all)
 }
 

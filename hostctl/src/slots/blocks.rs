@@ -4,10 +4,11 @@ use super::{
     block_map::{BlockMap, Matcher, Source},
     content::each_digest,
     device::Slots,
-    error::{SlotError, told},
+    error::SlotError,
     remote::{Meter, Metered},
     sink::Sink,
 };
+use crate::told;
 use berth_contract::{digest::Sha256, disk::BLOCK};
 use berth_formats::{
     delta::{

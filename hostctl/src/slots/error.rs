@@ -157,21 +157,6 @@ impl SlotError {
     }
 }
 
-/// An error with all its causes on one line.
-pub(super) fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // Transparent wrappers say the same twice.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 fn list(reasons: &[(Way, String)]) -> String {
     reasons.iter().map(|(way, why)| format!("{way}: {why}")).collect::<Vec<_>>().join("; ")
 }

@@ -3,13 +3,14 @@
 use super::{
     blocks::{BlockPlan, MAX_IMAGE},
     device::Slots,
-    error::{SlotError, told},
+    error::SlotError,
     full,
     patch::{self, Kernel},
     remote::{Meter, Remote},
     sink::{Sink, Wanted, read_back},
     uki,
 };
+use crate::told;
 use berth_contract::{
     digest::Sha256,
     disk::BLOCK,
@@ -100,9 +101,9 @@ impl Upgrade<'_> {
         Ok(())
     }
 
-    /// The stream with all of it, the smaller kind first.
-    fn full(&self) -> Option<Target> {
-        [Target::Packed, Target::Root].into_iter().find(|target| self.remote.len(&self.name(*target)).is_some())
+    /// The streams with all of it, the smaller kind first.
+    fn streams(&self) -> impl Iterator<Item = Target> {
+        [Target::Packed, Target::Root].into_iter().filter(|target| self.remote.len(&self.name(*target)).is_some())
     }
 
     /// The static delta from what runs.
@@ -116,6 +117,12 @@ impl Upgrade<'_> {
         let kernel = Kernel { running: self.running_uki, record: &self.record.uki };
         let from = &self.delta()?.from_uki;
         (kernel.fits() && Sha256(sha2::Sha256::digest(self.running_uki).into()) == *from).then_some(kernel)
+    }
+
+    /// Whether the way that is gone first brings the kernel image as well.
+    #[must_use]
+    pub fn brings_uki(&self, ways: &Ways) -> bool {
+        ways.costs.first().is_some_and(|(way, _)| *way == Way::Static) && self.kernel().is_some()
     }
 
     /// Bytes of the block index, where there is one that can be used.
@@ -139,7 +146,8 @@ impl Upgrade<'_> {
             costs.push((Way::Present, 0));
         }
         costs.extend(self.delta().and_then(|delta| size_of(&delta.target)).map(|size| (Way::Static, size)));
-        costs.extend(self.full().and_then(|target| size_of(&self.name(target))).map(|size| (Way::Full, size)));
+        costs
+            .extend(self.streams().next().and_then(|target| size_of(&self.name(target))).map(|size| (Way::Full, size)));
         let useful = |index| survey == Survey::EachWay || costs.iter().all(|(_, cost)| *cost > index);
         // Without an index there are the other ways; what is wrong with it is told when it is their turn.
         let blocks = self.index_len().filter(|index| useful(*index)).and_then(|_| self.plan_blocks(&remote).ok());
@@ -173,12 +181,17 @@ impl Upgrade<'_> {
             let before_full = order.iter().position(|way| *way == Way::Full).unwrap_or(order.len());
             order.insert(before_full, Way::Blocks);
         }
+        // A stream that is damaged is no reason to do without the other one.
+        if let Some(full) = order.iter().position(|way| *way == Way::Full) {
+            order.splice(full..=full, self.streams().map(|_| Way::Full));
+        }
+        let mut streams = self.streams();
         let mut reasons: Vec<(Way, String)> = Vec::new();
         for way in order {
             if let Some((way, why)) = reasons.last() {
                 say(UpgradeEvent::FellBack { way: *way, why: why.clone() });
             }
-            match self.go(way, blocks.take(), &remote, &written, say) {
+            match self.go(way, blocks.take(), &mut streams, &remote, &written, say) {
                 Ok(uki) => return Ok(Brought { way, fetched: remote.fetched(), written: written.get(), uki }),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => reasons.push((way, told(&error))),
@@ -191,6 +204,7 @@ impl Upgrade<'_> {
         &self,
         way: Way,
         plan: Option<BlockPlan>,
+        streams: &mut dyn Iterator<Item = Target>,
         remote: &Meter<'_>,
         written: &Cell<u64>,
         say: &mut dyn FnMut(UpgradeEvent),
@@ -218,7 +232,7 @@ impl Upgrade<'_> {
                     uki = patch::write(&delta.target, running, self.kernel().as_ref(), remote, &mut sink)?;
                 }
                 (None, Some(plan)) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
-                (None, None) => match self.full() {
+                (None, None) => match streams.next() {
                     Some(Target::Packed) => full::write_xz(&self.name(Target::Packed), remote, &mut sink)?,
                     _ => full::write_zstd(&self.name(Target::Root), remote, &mut sink)?,
                 },

@@ -1,10 +1,13 @@
 //! Why something is not believed.
 
 use super::Clock;
-use crate::source::{Source, SourceError};
+use crate::{
+    file::FileError,
+    source::{Source, SourceError},
+};
 use berth_contract::digest::Sha256;
 use jiff::Timestamp;
-use std::{error::Error as _, io, path::PathBuf};
+use std::{error::Error as _, io};
 use tough::{error::Error as Tough, schema};
 
 /// Why something is not believed.
@@ -92,13 +95,8 @@ pub enum TrustError {
         fault: String,
     },
     /// What was trusted cannot be kept, hence could be rolled back later.
-    #[error("cannot write {}: {source}", path.display())]
-    Keep {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Keep(FileError),
     /// No folder for temporary files.
     #[error("cannot write to a temporary folder: {source}")]
     Scratch {
@@ -236,7 +234,7 @@ impl TrustError {
             Self::Mixed { .. } | Self::Malformed { .. } => {
                 "the copy is damaged, or was taken while a release was written: try again, or copy the repository again"
             }
-            Self::Keep { .. } => "free some space on /var",
+            Self::Keep(_) => "free some space on /var",
             Self::Scratch { .. } => "/tmp must be writable",
             Self::Length { .. } | Self::Digest { .. } => {
                 "the source, or a proxy, serves something else than was signed: try again, or another source"

@@ -1,21 +1,18 @@
 //! What was trusted last, in one file that is replaced as a whole: a power cut leaves the old or the new, and a damaged one
 //! counts as none, so that no host is cut off from updates by its own memory.
 
+use crate::file::{self, FileError};
 use berth_contract::digest::Sha256;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::Digest as _;
 use std::{
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 use tough::schema::{Root, Signed};
 
 const NAME: &str = "trusted.json";
-/// More than it can ever have.
-const MAX_SIZE: u64 = 3 * berth_contract::release::MAX_METADATA;
 
 /// The three files that tough compares new metadata with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,11 +38,7 @@ impl Keep {
     /// Reads what is there, if it can be read.
     pub(super) fn read(folder: &Path, image_root: &[u8]) -> Self {
         let origin = Sha256(sha2::Sha256::digest(image_root).into());
-        let mut bytes = Vec::new();
-        let kept = File::open(folder.join(NAME))
-            .and_then(|file| file.take(MAX_SIZE).read_to_end(&mut bytes))
-            .ok()
-            .and_then(|_| serde_json::from_slice(&bytes).ok());
+        let kept = file::json(&folder.join(NAME)).ok();
         Self { folder: folder.to_owned(), origin, kept }
     }
 
@@ -66,31 +59,14 @@ impl Keep {
     }
 
     /// Keeps what tough has left in `folder`.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), (PathBuf, io::Error)> {
-        let read = |name: &str| {
-            let path = folder.join(name);
-            fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)).map_err(|error| (path, error))
-        };
+    pub(super) fn write(&self, folder: &Path) -> Result<(), FileError> {
+        let read = |name: &str| file::json(&folder.join(name));
         let new = Kept {
             origin: self.origin,
             root: read("root.json")?,
             timestamp: read("timestamp.json")?,
             snapshot: read("snapshot.json")?,
         };
-        if self.kept.as_ref() == Some(&new) {
-            return Ok(());
-        }
-        let path = self.folder.join(NAME);
-        self.replace(&path, &new).map_err(|error| (path, error))
-    }
-
-    fn replace(&self, path: &Path, new: &Kept) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
-        let draft = path.with_extension("new");
-        let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(&serde_json::to_vec(new)?)?;
-        file.sync_all()?;
-        fs::rename(&draft, path)?;
-        File::open(&self.folder)?.sync_all()
+        if self.kept.as_ref() == Some(&new) { Ok(()) } else { file::replace_json(&self.folder.join(NAME), &new) }
     }
 }

@@ -102,7 +102,7 @@ impl Trust<'_> {
                 fault: "expected consistent_snapshot, found none".to_owned(),
             });
         }
-        keep.write(scratch.path()).map_err(|(path, source)| TrustError::Keep { path, source })?;
+        keep.write(scratch.path()).map_err(TrustError::Keep)?;
         Ok(Repository::new(Arc::clone(source), &loaded.targets().signed))
     }
 

@@ -1,18 +1,16 @@
 //! What earlier boots have left on the disk: their records, and the last words of kernels.
 
+use crate::file::{self, FileError};
 use berth_contract::{
     digest::RootHash,
     paths,
     update::{BootRecord, Quarantined},
 };
 use std::{
-    fs::{self, File},
-    io::{self, Read},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-/// Longest file that is read, in bytes: init writes none that is longer.
-const LONGEST: u64 = 1 << 20;
 /// Files that are read in one folder, the newest by name or time.
 const MOST: usize = 64;
 
@@ -38,27 +36,6 @@ impl Default for Places {
             boot_id: "/proc/sys/kernel/random/boot_id".into(),
         }
     }
-}
-
-/// A file that is there and cannot be understood, or a folder that cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum RecordsError {
-    /// It cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// It is no JSON of its kind.
-    #[error("{}: {source}", path.display())]
-    Content {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        source: serde_json::Error,
-    },
 }
 
 /// The last words of a kernel.
@@ -90,8 +67,8 @@ impl Records {
     ///
     /// # Errors
     /// A folder or file that is there and cannot be read.
-    pub fn read(places: &Places) -> Result<Self, RecordsError> {
-        let parse = |path: PathBuf| Ok(serde_json::from_slice::<BootRecord>(&bytes(&path)?).ok());
+    pub fn read(places: &Places) -> Result<Self, FileError> {
+        let parse = |path: PathBuf| Ok(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
         let mut boots = Vec::new();
         for path in files(&places.boots, "json")? {
             boots.extend(parse(path)?);
@@ -102,15 +79,10 @@ impl Records {
         let running = index.map(|index| boots.remove(index));
         let mut dumps = Vec::new();
         for path in files(&places.pstore, "txt")? {
-            dumps.push(dump(&path, &String::from_utf8_lossy(&bytes(&path)?)));
+            dumps.push(dump(&path, &String::from_utf8_lossy(&file::read(&path)?)));
         }
         dumps.sort_by_key(|dump| dump.at);
-        let quarantine = match bytes(&places.quarantine) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
-                .map_err(|source| RecordsError::Content { path: places.quarantine.clone(), source })?,
-            Err(RecordsError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let quarantine = file::json_if_there(&places.quarantine)?.unwrap_or_default();
         Ok(Self { boots, running, dumps, quarantine })
     }
 
@@ -162,11 +134,11 @@ fn printable(line: &str) -> String {
 }
 
 /// Files of a folder with this ending, the last [`MOST`] by name; none when there is no folder.
-fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, RecordsError> {
+fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, FileError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(RecordsError::Read { path: folder.to_owned(), source }),
+        Err(source) => return Err(FileError::Read { path: folder.to_owned(), source }),
     };
     let mut paths: Vec<PathBuf> = entries
         .flatten()
@@ -175,11 +147,4 @@ fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, RecordsError> {
         .collect();
     paths.sort();
     Ok(paths.split_off(paths.len().saturating_sub(MOST)))
-}
-
-fn bytes(path: &Path) -> Result<Vec<u8>, RecordsError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes));
-    read.map_err(|source| RecordsError::Read { path: path.to_owned(), source })?;
-    Ok(bytes)
 }

@@ -1,0 +1,167 @@
+//! Small files: read up to a limit, and replaced as a whole.
+
+use berth_contract::{paths::UPDATE_STATE, release::MAX_METADATA};
+use serde::{Serialize, de::DeserializeOwned};
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+/// Longest file that is read, in bytes: three of TUF's, and room.
+const LONGEST: u64 = 4 * MAX_METADATA;
+
+/// A file that is not what it should be.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It is not there, or cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It holds something else.
+    #[error("{}: not understood", path.display())]
+    Content {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong, and where.
+        source: serde_json::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It cannot be removed.
+    #[error("cannot remove {}", path.display())]
+    Remove {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl FileError {
+    /// What can be done about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { source, .. } => match source.kind() {
+                io::ErrorKind::NotFound => {
+                    Some("this runs on a Berth host; from outside of a virtual machine: --connect unix:PATH".to_owned())
+                }
+                io::ErrorKind::PermissionDenied => Some("run it as root".to_owned()),
+                _ => None,
+            },
+            Self::Content { path, .. } if path.starts_with(UPDATE_STATE) => {
+                Some(format!("remove {} if nothing else helps", path.display()))
+            }
+            Self::Content { .. } | Self::Write { .. } | Self::Remove { .. } => None,
+        }
+    }
+
+    /// Whether there is no such file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+/// All of a file, but no more than 16 MiB.
+///
+/// # Errors
+/// When it cannot be read, or is longer.
+pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| match file.take(LONGEST + 1).read_to_end(&mut bytes)? as u64 {
+        ..=LONGEST => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {LONGEST} bytes"))),
+    });
+    read.map_err(|source| FileError::Read { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+/// What a file of JSON says.
+///
+/// # Errors
+/// When it cannot be read, or says something else.
+pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
+    let bytes = read(path)?;
+    serde_json::from_slice(&bytes).map_err(|source| FileError::Content { path: path.to_owned(), source })
+}
+
+/// The same, where there may be no such file.
+///
+/// # Errors
+/// When it is there, and cannot be read or says something else.
+pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
+    match json(path) {
+        Err(error) if error.is_missing() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+/// Makes the file, or puts this content in its place: whenever the power fails there is the old one or the new one.
+///
+/// # Errors
+/// When it cannot be written: the old one is still there.
+pub fn replace_json(path: &Path, content: &impl Serialize) -> Result<(), FileError> {
+    let write = || {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder)?;
+        let mut beside = OsString::from(path);
+        beside.push(".new");
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec(content)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, path)?;
+        File::open(folder)?.sync_all()
+    };
+    write().map_err(|source| FileError::Write { path: path.to_owned(), source })
+}
+
+/// Removes it, if it is there.
+///
+/// # Errors
+/// When it stays.
+pub fn remove(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(|source| FileError::Remove { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_too_long_or_no_json_is_told_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder/file.json");
+        assert_eq!(json_if_there::<u8>(&path).unwrap(), None);
+        assert!(json::<u8>(&path).unwrap_err().is_missing());
+        replace_json(&path, &7).unwrap();
+        replace_json(&path, &8).unwrap();
+        assert_eq!(json_if_there::<u8>(&path).unwrap(), Some(8));
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+        fs::write(&path, "[").unwrap();
+        let Err(FileError::Content { source, .. }) = json_if_there::<u8>(&path) else { panic!("that is no JSON") };
+        let kept = FileError::Content { path: Path::new(UPDATE_STATE).join("x.json"), source };
+        assert!(kept.hint().unwrap().starts_with("remove "));
+        File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("cannot read"));
+        fs::create_dir(path.with_extension("json.new")).unwrap();
+        assert!(matches!(replace_json(&path, &9), Err(FileError::Write { .. })));
+        remove(&path).unwrap();
+        remove(&path).unwrap();
+    }
+}
