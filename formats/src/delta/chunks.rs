@@ -5,11 +5,9 @@
 
 use super::{
     BLOCK,
-    index::{Index, MAX_CHUNK_BLOCKS, MAX_PREFIX_BLOCKS, Mark},
+    index::{ChunkDigest, Index, MAX_CHUNK_BLOCKS, MAX_PREFIX_BLOCKS, Mark},
 };
 use crate::{verity, workers};
-use berth_contract::digest::Sha256;
-use sha2::Digest;
 use std::{
     fs::File,
     io::{self, Write},
@@ -121,13 +119,12 @@ pub fn write(
     workers::in_order(pieces.len(), workers::per_cpu(), Vec::new, make, |made: Made| {
         out.write_all(&made.compressed).map_err(ChunkError::Output)?;
         let number = |len| u32::try_from(len).map_err(|error| ChunkError::Output(io::Error::other(error)));
-        let digest = Sha256(sha2::Sha256::digest(&made.compressed).into());
-        chunks.push((number(made.compressed.len())?, digest, number(made.marks.len())?));
+        chunks.push((number(made.compressed.len())?, ChunkDigest::of(&made.compressed), number(made.marks.len())?));
         marks.extend(made.marks);
         Ok(())
     })?;
     out.flush().map_err(ChunkError::Output)?;
-    Ok(Index::new(settings.prefix_blocks, chunks, marks))
+    Ok(Index::new(settings.prefix_blocks, chunks.into_iter(), marks))
 }
 
 /// Ranges of blocks, none longer than `most`. A run between two cuts is divided only if it is longer than that.

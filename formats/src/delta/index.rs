@@ -10,19 +10,19 @@
 //! | 8 | number of blocks |
 //! | 4 | blocks of the prefix: how far back a chunk may refer |
 //! | 4 | 0 |
-//! | 40 each | chunk: compressed length (4), number of blocks (4), SHA-256 of the compressed bytes (32) |
+//! | 20 each | chunk: compressed length (3), number of blocks less one (1), the first 16 bytes of the compressed bytes' SHA-256 |
 //! | 8 each | block: the first 8 bytes of its SHA-256, which without a salt is its leaf in the hash tree |
 //!
 //! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order.
 
 use super::{BLOCK, MAX_IMAGE};
-use berth_contract::digest::Sha256;
-use std::ops::Range;
+use sha2::Digest;
+use std::{fmt, ops::Range};
 
 const MAGIC: [u8; 8] = *b"berthidx";
 const VERSION: u32 = 1;
 const HEADER: usize = 32;
-const CHUNK: usize = 40;
+const CHUNK: usize = 20;
 const MARK: usize = 8;
 
 /// Most blocks that a chunk may have: 1 MiB.
@@ -47,6 +47,27 @@ impl Mark {
     }
 }
 
+/// The first 16 bytes of a chunk's SHA-256. Who knows the signed index cannot make other bytes with this digest, and a full
+/// one would be a tenth of what a small update fetches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkDigest(pub [u8; 16]);
+
+impl ChunkDigest {
+    /// Of a chunk's compressed bytes.
+    #[must_use]
+    pub fn of(compressed: &[u8]) -> Self {
+        let mut digest = [0; 16];
+        digest.copy_from_slice(&sha2::Sha256::digest(compressed)[..16]);
+        Self(digest)
+    }
+}
+
+impl fmt::Display for ChunkDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 /// A piece of the image as it lies in the chunks file: one zstd frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
@@ -55,7 +76,7 @@ pub struct Chunk {
     /// Bytes there.
     pub compressed: u32,
     /// Their digest.
-    pub sha256: Sha256,
+    pub digest: ChunkDigest,
     /// First block of the image.
     pub first: u64,
     /// How many blocks.
@@ -112,14 +133,12 @@ pub enum IndexError {
         /// What stands there.
         found: u64,
     },
-    /// A chunk that cannot be.
-    #[error("block index: chunk {number}: {field}: expected 1 to {most}, found {found}")]
+    /// A chunk of a length that cannot be.
+    #[error("block index: chunk {number}: expected 1 to {most} bytes, found {found}")]
     Chunk {
         /// Which, counted from 0.
         number: usize,
-        /// What of it.
-        field: &'static str,
-        /// The largest value.
+        /// The largest length.
         most: u32,
         /// What stands there.
         found: u32,
@@ -128,15 +147,19 @@ pub enum IndexError {
 
 impl Index {
     /// Chunks in order: compressed length, digest of the compressed bytes, blocks; and the mark of each block.
-    pub(super) fn new(prefix_blocks: u32, chunks: Vec<(u32, Sha256, u32)>, marks: Vec<Mark>) -> Self {
+    pub(super) fn new(
+        prefix_blocks: u32,
+        chunks: impl Iterator<Item = (u32, ChunkDigest, u32)>,
+        marks: Vec<Mark>,
+    ) -> Self {
         let (mut offset, mut first) = (0, 0);
-        let place = |(compressed, sha256, blocks)| {
-            let chunk = Chunk { offset, compressed, sha256, first, blocks };
+        let place = |(compressed, digest, blocks)| {
+            let chunk = Chunk { offset, compressed, digest, first, blocks };
             offset += u64::from(compressed);
             first += u64::from(blocks);
             chunk
         };
-        let chunks = chunks.into_iter().map(place).collect();
+        let chunks = chunks.map(place).collect();
         Self { prefix_blocks, chunks, marks }
     }
 
@@ -195,15 +218,15 @@ impl Index {
         out.extend(self.prefix_blocks.to_le_bytes());
         out.extend([0; 4]);
         for chunk in &self.chunks {
-            out.extend(chunk.compressed.to_le_bytes());
-            out.extend(chunk.blocks.to_le_bytes());
-            out.extend(chunk.sha256.0);
+            // Neither can be larger than this, or zero.
+            out.extend((chunk.compressed | (chunk.blocks - 1) << 24).to_le_bytes());
+            out.extend(chunk.digest.0);
         }
         out.extend(self.marks.iter().flat_map(|mark| mark.0));
         out
     }
 
-    /// Reads what [`Self::to_bytes`] writes. Takes no more memory than twice the file's length.
+    /// Reads what [`Self::to_bytes`] writes. Takes no more memory than twice the file's length beside it.
     ///
     /// # Errors
     /// When the file is anything else, byte for byte.
@@ -241,25 +264,28 @@ impl Index {
         }
         // As long as the file, so it fits.
         let (table, marks) = rest.split_at(usize::try_from(table).unwrap_or(rest.len()));
-        let mut chunks = Vec::with_capacity(table.len() / CHUNK);
-        for (number, row) in table.chunks_exact(CHUNK).enumerate() {
-            let (compressed, blocks) = (u32_at(row, 0), u32_at(row, 4));
-            let fields = [("length", MAX_CHUNK_COMPRESSED, compressed), ("blocks", MAX_CHUNK_BLOCKS, blocks)];
-            if let Some((field, most, found)) = fields.into_iter().find(|(_, most, found)| !(1..=*most).contains(found))
-            {
-                return Err(IndexError::Chunk { number, field, most, found });
+        let mut covered = 0;
+        for (number, (compressed, _, blocks)) in rows(table).enumerate() {
+            if !(1..=MAX_CHUNK_COMPRESSED).contains(&compressed) {
+                return Err(IndexError::Chunk { number, most: MAX_CHUNK_COMPRESSED, found: compressed });
             }
-            let mut sha256 = [0; 32];
-            sha256.copy_from_slice(&row[8..]);
-            chunks.push((compressed, Sha256(sha256), blocks));
+            covered += u64::from(blocks);
         }
-        let covered = chunks.iter().map(|(_, _, blocks)| u64::from(*blocks)).sum();
         if covered != blocks {
             return Err(field("blocks of all chunks", &blocks, covered));
         }
         let marks = marks.as_chunks::<MARK>().0.iter().map(|mark| Mark(*mark)).collect();
-        Ok(Self::new(prefix_blocks, chunks, marks))
+        Ok(Self::new(prefix_blocks, rows(table), marks))
     }
+}
+
+/// Compressed length, digest and blocks of each chunk.
+fn rows(table: &[u8]) -> impl Iterator<Item = (u32, ChunkDigest, u32)> {
+    table.as_chunks::<CHUNK>().0.iter().map(|row| {
+        let (numbers, mut digest) = (u32_at(row, 0), [0; 16]);
+        digest.copy_from_slice(&row[4..]);
+        (numbers & 0x00ff_ffff, ChunkDigest(digest), (numbers >> 24) + 1)
+    })
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -9,7 +9,7 @@ use super::{
     sink::Sink,
 };
 use crate::told;
-use berth_contract::{digest::Sha256, disk::BLOCK};
+use berth_contract::disk::BLOCK;
 use berth_formats::{
     delta::{
         chunks::decode,
@@ -17,7 +17,6 @@ use berth_formats::{
     },
     verity::block_digests,
 };
-use sha2::Digest;
 use std::{io::Read, os::unix::fs::FileExt};
 
 /// Largest image that is planned block by block, in bytes: what is noted about it must fit hostctl's memory.
@@ -40,8 +39,8 @@ impl BlockPlan {
     /// Fetches the index `target` of an image of `size` bytes, at most [`MAX_IMAGE`], and looks up its blocks in both slots.
     pub(super) fn make(target: &str, size: u64, slots: &Slots, remote: &Meter<'_>) -> Result<Self, SlotError> {
         let refused = |wanted: String, found: String| SlotError::Target { target: target.to_owned(), wanted, found };
-        // Eight bytes a block, and forty for each chunk; chunks of less than 16 blocks on the average make no sense.
-        let limit = size / BLOCK * 8 + (size / BLOCK / 16 + 1024) * 40;
+        // Eight bytes a block, and twenty for each chunk; chunks of less than 8 blocks on the average make no sense.
+        let limit = size / BLOCK * 8 + (size / BLOCK / 8 + 1024) * 20;
         let bytes = remote.read_whole(target, limit)?;
         let index = Index::parse(&bytes).map_err(|error| refused("a block index".to_owned(), told(&error)))?;
         let index_len = bytes.len() as u64;
@@ -169,7 +168,7 @@ impl<'a> Wire<'a> {
             };
             if reader.read_exact(compressed).is_ok() {
                 self.run = Some((number + 1, reader));
-                if digest(compressed) == chunk.sha256 {
+                if ChunkDigest::of(compressed) == chunk.digest {
                     return Ok(());
                 }
                 self.run = None;
@@ -177,14 +176,13 @@ impl<'a> Wire<'a> {
         }
         let broken = |cause| SlotError::Stream { target: self.target.to_owned(), cause };
         self.open(chunk, chunk.compressed.into())?.read_exact(compressed).map_err(broken)?;
-        match digest(compressed) {
-            found if found == chunk.sha256 => Ok(()),
-            found => Err(SlotError::Digest {
-                target: self.target.to_owned(),
-                part: format!("chunk {number}"),
-                wanted: chunk.sha256,
-                found,
-            }),
+        match ChunkDigest::of(compressed) {
+            found if found == chunk.digest => Ok(()),
+            found => Err(self.refused(
+                number,
+                &format!("bytes whose SHA-256 begins with {}", chunk.digest),
+                found.to_string(),
+            )),
         }
     }
 
@@ -201,10 +199,6 @@ impl<'a> Wire<'a> {
     fn refused(&self, number: usize, wanted: &str, found: String) -> SlotError {
         SlotError::Target { target: self.target.to_owned(), wanted: format!("{wanted} at chunk {number}"), found }
     }
-}
-
-fn digest(bytes: &[u8]) -> Sha256 {
-    Sha256(sha2::Sha256::digest(bytes).into())
 }
 
 /// Bytes that are kept beyond what is needed, so that they are not moved for each chunk.

@@ -3,7 +3,11 @@
 use super::kit::{BLOCK, Chance, Disk, Folder, Lie, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
 use hostctl::slots::{SlotError, Survey, Upgrade};
-use std::fs::{self, File};
+use std::{
+    fs::{self, File},
+    io::Write,
+    process::Command,
+};
 use tempfile::TempDir;
 
 /// A disk whose old version runs, and the bytes of its slot B.
@@ -45,7 +49,7 @@ fn a_lying_server_is_asked_again_and_then_left() {
         (
             Folder { flipped: Some((".chunks", 100, Lie::Always)), ..Folder::new(folder.path()) },
             Way::Full,
-            &[(Way::Blocks, "chunk 0: expected ")],
+            &[(Way::Blocks, " at chunk 0, found ")],
         ),
         (
             Folder { broken: Some((".chunks", 100)), ..Folder::new(folder.path()) },
@@ -127,6 +131,50 @@ fn where_no_way_leads_there_the_slot_is_no_version_and_all_reasons_are_told() {
         // And from there a good server makes it whole.
         assert!(disk.bring(&record, &Folder::new(folder.path())).0.is_ok());
         disk.judge(&new, &record, &before);
+    }
+}
+
+/// The stream that `xz` makes of an image.
+fn xz(image: &[u8], options: &[&str]) -> Vec<u8> {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(image).unwrap();
+    let packed = Command::new("xz").args(["--stdout", "--keep"]).args(options).arg(file.path()).output();
+    let packed = packed.expect("xz: run ci/setup");
+    assert!(packed.status.success(), "{}", String::from_utf8_lossy(&packed.stderr));
+    packed.stdout
+}
+
+#[test]
+fn the_xz_stream_comes_first_and_the_other_one_where_it_is_damaged() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let remote = Folder { hidden: vec![".index"], ..Folder::new(folder.path()) };
+    let good = xz(&new, &["--x86", "--lzma2=preset=1,dict=32MiB"]);
+    let else_image = xz(&[&[1; BLOCK], &new[BLOCK..]].concat(), &["-1"]);
+    let cases: [(Vec<u8>, &str); 6] = [
+        (good.clone(), ""),
+        (good[..good.len() - 1000].to_vec(), "cannot read it to its end"),
+        (Chance(5).blocks(100), "cannot read it to its end"),
+        (else_image, "expected root hash"),
+        (xz(&new[BLOCK..], &["-1"]), "found "),
+        // More memory than a host gives.
+        (xz(&new, &["--lzma2=preset=1,dict=64MiB"]), "cannot read it to its end"),
+    ];
+    for (packed, why) in cases {
+        let size = packed.len() as u64;
+        fs::write(folder.path().join(name(&record, Target::Packed)), packed).unwrap();
+        let (disk, before) = old_disk(&new);
+        let (brought, fell_back) = disk.bring(&record, &remote);
+        let brought = brought.unwrap();
+        assert_eq!(brought.way, Way::Full);
+        disk.judge(&new, &record, &before);
+        if why.is_empty() {
+            assert!(fell_back.is_empty() && brought.fetched == size, "{fell_back:?}, {}", brought.fetched);
+        } else {
+            let [(Way::Full, told)] = &fell_back[..] else { panic!("{why}: {fell_back:?}") };
+            assert!(told.contains(why), "{why}: {told}");
+        }
     }
 }
 
