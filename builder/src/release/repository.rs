@@ -231,9 +231,10 @@ impl Repository {
                 signers.targets.iter().copied(),
             )?,
         };
+        let count = |targets: &Document<Targets>| targets.role.signed.targets.len();
         // One that shrinks is on its way to where hosts read it.
         let targets = match before {
-            Some(before) if targets.bytes.len() < before.targets.bytes.len() => targets,
+            Some(before) if count(&targets) < count(&before.targets) => targets,
             _ => targets.within(MAX_METADATA, REVOKE)?,
         };
         let snapshot = match before {
