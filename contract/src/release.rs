@@ -23,6 +23,12 @@ pub const MAX_SIZE: u64 = 1 << 20;
 /// which a host can verify in 46 MiB of memory. Who publishes must not go beyond it.
 pub const MAX_METADATA: u64 = 4 << 20;
 
+/// Largest `N.root.json` and `timestamp.json` that a host reads, in bytes.
+pub const MAX_SMALL_METADATA: u64 = 256 << 10;
+
+/// Largest unified kernel image, in bytes: a host makes it in memory, beside the running one.
+pub const MAX_UKI: u64 = 24 << 20;
+
 /// Channel of a release that names none.
 pub const STABLE: &str = "stable";
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSpec {
-    /// URL (https or http), or a folder or bundle on the host.
+    /// URL (https or http), a folder or bundle on the host, or `disk:LABEL[/PATH]`: a folder or bundle on the disk whose file
+    /// system has that label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Channel; [`crate::release::STABLE`] when absent.

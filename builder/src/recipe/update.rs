@@ -40,11 +40,12 @@ pub(super) fn health(limit: Option<Located<u32>>) -> Checked<HealthSpec> {
 
 fn place_of_releases(text: Located<String>) -> Checked<String> {
     let remote = ["https://", "http://"].iter().any(|scheme| text.value.starts_with(scheme));
-    if text.value.starts_with('/') || (remote && text.value.parse::<Url>().is_ok()) {
+    let disk = text.value.strip_prefix("disk:").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if text.value.starts_with('/') || disk || (remote && text.value.parse::<Url>().is_ok()) {
         return Ok(text.value);
     }
     Err(Diagnostic::new(&text.place, "source is not valid")
-        .wanted("a URL (https, http), or the absolute path of a folder or bundle on the host")
+        .wanted("a URL (https, http), the absolute path of a folder or bundle on the host, or disk:LABEL/PATH")
         .found(format!("{:?}", text.value)))
 }
 

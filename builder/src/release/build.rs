@@ -6,6 +6,7 @@ use berth_contract::{
     cmdline,
     digest::{RootHash, Sha256},
     engine::EngineKind,
+    release::MAX_UKI,
     version::{ImageId, OsVersion},
 };
 use berth_formats::{
@@ -22,8 +23,6 @@ use std::{
 const CHECKSUMS: &str = "SHA256SUMS";
 const MAX_CHECKSUMS: u64 = 1 << 20;
 const MAX_MANIFEST: u64 = 256 << 20;
-/// Firmware reads no larger one in a time that anybody would wait.
-pub(super) const MAX_UKI: u64 = 1 << 30;
 
 /// A build that is whole: its digests, its tree and its command line agree.
 #[derive(Debug)]
@@ -116,6 +115,11 @@ impl Build {
         let (root, _) = whole("root.erofs")?;
         let (tree, _) = whole("root.verity")?;
         let (uki_path, uki_sha256) = whole("efi")?;
+        let found = uki_path.metadata().map_err(ReleaseError::io("read", &uki_path))?.len();
+        if found > MAX_UKI {
+            let (what, hint) = (uki_path.display().to_string(), "leave out of kernel and initrd what no host needs");
+            return Err(ReleaseError::Large { what, most: MAX_UKI, found, hint });
+        }
         let superblock = hash_tree(&root, &tree, manifest.root_hash)?;
         let uki = file::read(&uki_path, MAX_UKI)?;
         check_uki(&uki, &uki_path, &manifest)?;

@@ -5,17 +5,39 @@
 
 use super::{
     error::ReleaseError,
-    listing::{Listed, name_of, owns},
+    file,
+    listing::{self, Listed, name_of, owns},
     repository::{Repository, target_file},
 };
 use crate::scratch::Scratch;
-use berth_contract::release::{METADATA, TARGETS, Target as Kind};
+use berth_contract::release::{METADATA, RecordCustom, TARGETS, Target as Kind};
 use std::{
+    collections::HashMap,
     ffi::OsString,
     fs::{self, File},
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
+use tough::{TargetName, schema::Target};
+
+/// Whether hosts could use a bundle with the releases `own`, made where `before` is listed already.
+///
+/// # Errors
+/// A newer release is listed: hosts would look for that one.
+pub(super) fn check(before: &HashMap<TargetName, Target>, own: &[RecordCustom]) -> Result<(), ReleaseError> {
+    let alike = |a: &RecordCustom, b: &RecordCustom| a.id == b.id && a.arch == b.arch && a.channel == b.channel;
+    for listed in listing::releases(before) {
+        let newest = own.iter().filter(|one| alike(one, &listed.custom)).max_by_key(|one| &one.version);
+        if let Some(one) = newest.filter(|one| one.version < listed.custom.version) {
+            return Err(ReleaseError::NotNewest {
+                release: format!("{} {} {}", one.id, one.version, one.arch),
+                channel: one.channel.clone(),
+                newest: listed.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
 
 /// Writes the bundle `to` with `releases` of the repository.
 pub(super) fn write(repository: &Repository, releases: &[Listed], to: &Path) -> Result<(), ReleaseError> {
@@ -31,7 +53,8 @@ pub(super) fn write(repository: &Repository, releases: &[Listed], to: &Path) -> 
     // Two blocks of zeros are the end (POSIX, pax Interchange Format).
     let finished = tar.write_all(&[0; 1024]).and_then(|()| tar.into_inner().map_err(io::IntoInnerError::into_error));
     finished.and_then(|file| file.sync_all()).map_err(ReleaseError::io("write", partial.path()))?;
-    fs::rename(partial.path(), to).map_err(ReleaseError::io("write", to))
+    fs::rename(partial.path(), to).map_err(ReleaseError::io("write", to))?;
+    file::sync_parent(to)
 }
 
 /// Name in the bundle and path of each file, in order.

@@ -1,7 +1,7 @@
 //! Static deltas, from the releases that came last before.
 
 use super::{
-    build::{Build, MAX_UKI},
+    build::Build,
     error::ReleaseError,
     file,
     listing::{self, name_of},
@@ -55,7 +55,7 @@ pub(super) fn make(
     };
     let old = workshop.scratch("old");
     targets::unpack(&path_of(Kind::Root)?, &old)?;
-    let old_uki = file::read(&path_of(Kind::Uki)?, MAX_UKI)?;
+    let old_uki = file::read(&path_of(Kind::Uki)?, patch::MAX_UKI)?;
     let open = |path: &Path| File::open(path).map_err(ReleaseError::io("read", path));
     let name = delta_name(&from.id, &from.version, &build.manifest.version, &from.arch);
     let (made, ()) =

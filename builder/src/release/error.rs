@@ -1,10 +1,12 @@
 //! What can go wrong with keys, repositories and releases.
 
 use berth_formats::{pe::PeError, verity::VerifyError};
+use jiff::Timestamp;
 use std::{
     io,
     path::{Path, PathBuf},
 };
+use tough::schema::RoleType;
 
 /// Why something was not signed, or not found good. What was there before is as it was.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +74,38 @@ pub enum ReleaseError {
         /// Expected and found.
         fault: String,
     },
+    /// A role whose time is over.
+    #[error("{}: the time of role {role} has ended at {end}", path.display())]
+    Ended {
+        /// The metadata.
+        path: PathBuf,
+        /// The role.
+        role: RoleType,
+        /// Its end.
+        end: Timestamp,
+    },
+    /// More than a host reads.
+    #[error("{what}: expected at most {most} bytes, which hosts read, found {found}")]
+    Large {
+        /// The file.
+        what: String,
+        /// The limit.
+        most: u64,
+        /// Its bytes.
+        found: u64,
+        /// What makes it smaller.
+        hint: &'static str,
+    },
+    /// A bundle in which hosts would not find what its metadata lists as the newest.
+    #[error("a bundle with {release}: expected the newest release of channel {channel}, which is {newest}")]
+    NotNewest {
+        /// What was to be in it.
+        release: String,
+        /// Its channel.
+        channel: String,
+        /// What is newer.
+        newest: String,
+    },
     /// The keys are those of another repository.
     #[error("{} is signed with other keys than those of {}", repo.display(), folders(keys))]
     Foreign {
@@ -83,6 +117,9 @@ pub enum ReleaseError {
     /// No repository yet, where one is needed.
     #[error("{} is no release repository: it has no metadata/timestamp.json", .0.display())]
     NotARepository(PathBuf),
+    /// New keys are trusted in a repository, and their signatures are missing still.
+    #[error("a change of keys in {} was not finished", .0.display())]
+    Unfinished(PathBuf),
     /// Another process writes to the repository.
     #[error("another berth is writing to {}", .0.display())]
     Busy(PathBuf),
@@ -164,6 +201,12 @@ impl ReleaseError {
             Self::Metadata { .. } => "restore the repository from a backup, or from the server that it is published on",
             Self::Foreign { .. } => "name the keys of this repository, or another --repo",
             Self::NotARepository(_) => "name the folder that `berth release --repo` made",
+            Self::Ended { role, .. } => super::outlook::renewal(*role),
+            Self::Large { hint, .. } => hint,
+            Self::NotNewest { .. } => "name the build of the newest as well: what is released already stays as it is",
+            Self::Unfinished(_) => {
+                "give the same `berth keys rotate` once more; hosts refuse the repository until then"
+            }
             Self::Busy(_) => "wait until it has ended",
             Self::Build { .. } | Self::Tree { .. } | Self::Uki { .. } => "build it again with `berth build`",
             Self::Differs { .. } => {

@@ -48,7 +48,13 @@ pub(super) fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReleaseErr
         fs::rename(partial.path(), path)
     };
     written().map_err(ReleaseError::io("write", path))?;
-    path.parent().map_or(Ok(()), sync)
+    sync_parent(path)
+}
+
+/// Makes the name `path` outlive a power cut.
+pub(super) fn sync_parent(path: &Path) -> Result<(), ReleaseError> {
+    // Of a plain name the parent is empty, and that is no folder's name.
+    sync(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
 /// Makes the names in a folder outlive a power cut.

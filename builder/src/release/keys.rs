@@ -101,6 +101,8 @@ pub struct KeyRing {
     folders: Vec<PathBuf>,
     keys: Vec<SigningKey>,
     pub(super) anchor: Document<Root>,
+    /// Those before, the oldest first, as far back as they are there.
+    pub(super) earlier: Vec<Document<Root>>,
     /// Where it lies.
     pub(super) anchor_path: PathBuf,
     /// Files that others than their owner may read.
@@ -116,6 +118,7 @@ impl KeyRing {
         let anchor_path = folders.iter().map(|folder| folder.join(ROOT)).find(|path| path.exists());
         let anchor_path = anchor_path.ok_or_else(|| ReleaseError::NoRoot(folders.to_owned()))?;
         let anchor = root::trusted(file::read(&anchor_path, super::metadata::MAX_SIZE)?, &anchor_path)?;
+        let earlier = root::earlier(anchor_path.parent().unwrap_or(&anchor_path), &anchor)?;
         let (mut keys, mut exposed) = (Vec::new(), Vec::new());
         for folder in folders {
             let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
@@ -131,7 +134,7 @@ impl KeyRing {
                 }
             }
         }
-        Ok(Self { folders: folders.to_owned(), keys, anchor, anchor_path, exposed })
+        Ok(Self { folders: folders.to_owned(), keys, anchor, earlier, anchor_path, exposed })
     }
 
     /// The keys of `role` by `root`, whether they are enough or not.

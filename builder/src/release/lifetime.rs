@@ -40,11 +40,13 @@ impl Lifetime {
     /// The end of a life that begins at `now`, in seconds since 1970.
     #[must_use]
     pub fn from(self, now: u64) -> Timestamp {
-        i64::try_from(now.saturating_add(self.0))
-            .ok()
-            .and_then(|second| Timestamp::from_second(second).ok())
-            .unwrap_or(Timestamp::MAX)
+        instant(now.saturating_add(self.0))
     }
+}
+
+/// A time in seconds since 1970.
+pub(super) fn instant(seconds: u64) -> Timestamp {
+    i64::try_from(seconds).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

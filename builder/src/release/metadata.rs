@@ -40,6 +40,12 @@ impl<T: Role> Document<T> {
         Ok(Self { bytes: format!("{value:#}\n").into_bytes(), role: Signed { signed: role, signatures } })
     }
 
+    /// The same, if it has at most `most` bytes; `hint` says what to do otherwise.
+    pub(super) fn within(self, most: u64, hint: &'static str) -> Result<Self, ReleaseError> {
+        let (what, found) = (self.role.signed.filename(true), self.bytes.len() as u64);
+        if found > most { Err(ReleaseError::Large { what, most, found, hint }) } else { Ok(self) }
+    }
+
     /// What another document says about this one.
     pub(super) fn metafile(&self) -> Metafile {
         Metafile {

@@ -5,6 +5,7 @@
 
 mod build;
 mod bundle;
+mod current;
 mod delta;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod lifetime;
 mod listing;
 mod lock;
 mod metadata;
+mod outlook;
 mod publish;
 mod record;
 mod repository;

@@ -17,7 +17,7 @@ use berth_formats::{
     delta::{chunks, cuts},
     erofs::read::Image,
 };
-use std::{collections::HashMap, fmt, fs::File, path::PathBuf, str::FromStr};
+use std::{collections::HashMap, fmt, fs::File, num::NonZeroU64, path::PathBuf, str::FromStr};
 use tough::{TargetName, schema::Target};
 
 /// Who a release is for: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
@@ -77,30 +77,43 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
     super::upkeep::warn_of_exposed(keys, report);
     let _lock = Repository::lock(&wanted.repo)?;
     let mut repository = Repository::open(&wanted.repo, keys)?;
+    repository.in_time(wanted.terms.now)?;
+    if repository.current.is_none() && keys.anchor.role.signed.version != NonZeroU64::MIN {
+        report.warning(format_args!(
+            "{} is new, and its keys are not: hosts that have seen another repository of theirs refuse this one until its \
+             versions are higher\nhint: put back metadata/ from a backup, or from the server that it is published on",
+            wanted.repo.display()
+        ));
+    }
     // Before the long work.
     let signers = Signers::new(keys, repository.root())?;
 
     let before = repository.targets();
     let mut all = before.clone();
     let workshop = Workshop::new(repository.targets_folder(), report)?;
-    let mut customs = Vec::new();
-    for build in &builds {
-        let plain = record::record(build, &wanted.channel.0, Vec::new())
-            .map_err(|source| ReleaseError::Uki { path: build.root.clone(), source })?;
-        let custom = record::custom(&plain);
-        match repository.record(&all, &custom)? {
+    let plain = |build| {
+        record::record(build, &wanted.channel.0, Vec::new())
+            .map_err(|source| ReleaseError::Uki { path: build.root.clone(), source })
+    };
+    let records = builds.iter().map(plain).collect::<Result<Vec<_>, _>>()?;
+    let customs: Vec<_> = records.iter().map(record::custom).collect();
+    if wanted.bundle.is_some() {
+        bundle::check(&before, &customs)?;
+    }
+    for ((build, plain), custom) in builds.iter().zip(records).zip(&customs) {
+        match repository.record(&all, custom)? {
             Some(released) => {
                 same(&released, &plain)?;
                 report.step("known", format_args!("{} {} is released already", custom.id, custom.version));
             }
             None => add(build, plain, wanted, &repository, &workshop, &mut all)?,
         }
-        customs.push(custom);
     }
     if all != before || repository.current.is_none() {
         let next = repository.next(Some(all), &signers, wanted.terms)?;
         repository.publish(next)?;
     }
+    super::outlook::warn(&repository, wanted.terms, report);
     let listed = listing::releases(&repository.targets());
     let made: Vec<_> = listed.into_iter().filter(|listed| customs.contains(&listed.custom)).collect();
     for listed in &made {
@@ -143,6 +156,8 @@ fn add(
     all: &mut Targets,
 ) -> Result<()> {
     let custom = record::custom(&record);
+    // It only grows: what is too large is that before the long work.
+    record::text(&record)?;
     let name = |kind| name_of(&custom, kind);
     let mut made = vec![
         workshop.put(&name(Kind::Uki), &build.uki)?,
@@ -161,8 +176,7 @@ fn add(
         record.deltas.push(said);
         made.push(target);
     }
-    let text = format!("{:#}\n", serde_json::to_value(&record)?);
-    let (record_name, mut target) = workshop.put(&name(Kind::Record), text.as_bytes())?;
+    let (record_name, mut target) = workshop.put(&name(Kind::Record), record::text(&record)?.as_bytes())?;
     if let serde_json::Value::Object(fields) = serde_json::to_value(&custom)? {
         target.custom = fields.into_iter().collect();
     }

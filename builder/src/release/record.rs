@@ -1,12 +1,13 @@
 //! The record of a release, made of a build.
 
-use super::build::Build;
+use super::{build::Build, error::ReleaseError};
 use berth_contract::{
     container::ByteSize,
     digest::Sha256,
     engine::StoreFormat,
     release::{
-        DeltaRecord, EngineRecord, FORMAT, MinSlot, RecordCustom, ReleaseRecord, RootRecord, UkiPart, UkiRecord,
+        DeltaRecord, EngineRecord, FORMAT, MAX_SIZE, MinSlot, RecordCustom, ReleaseRecord, RootRecord, Target, UkiPart,
+        UkiRecord,
     },
 };
 use berth_formats::pe::{self, PeError};
@@ -38,6 +39,20 @@ pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> 
         packages: manifest.packages(),
         deltas,
     })
+}
+
+/// Its file.
+///
+/// # Errors
+/// One that is larger than hosts read.
+pub(super) fn text(record: &ReleaseRecord) -> anyhow::Result<String> {
+    let text = format!("{:#}\n", serde_json::to_value(record)?);
+    let (found, hint) = (text.len() as u64, "build it with fewer packages");
+    if found > MAX_SIZE {
+        let what = Target::Record.name(&record.id, &record.version, &record.arch);
+        return Err(ReleaseError::Large { what, most: MAX_SIZE, found, hint }.into());
+    }
+    Ok(text)
 }
 
 /// What the targets metadata says of a record.

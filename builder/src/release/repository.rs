@@ -1,14 +1,17 @@
 //! A repository on disk: its chain of signed metadata, read as a client reads it but for the clock, and its next version.
 
 use super::{
+    current::{Current, SNAPSHOT_META, TARGETS_META, TIMESTAMP, name},
     error::ReleaseError,
     file,
-    keys::{KeyRing, SigningKey},
+    keys::{KeyRing, ROOT, SigningKey},
     lifetime::Lifetime,
     lock::Lock,
-    metadata::{Document, MAX_SIZE, SPEC_VERSION, fault, next},
+    metadata::{Document, MAX_SIZE, SPEC_VERSION, next},
+    outlook::REVOKE,
+    root,
 };
-use berth_contract::release::{METADATA, TARGETS};
+use berth_contract::release::{MAX_METADATA, METADATA, TARGETS};
 use std::{
     collections::HashMap,
     fs,
@@ -17,13 +20,8 @@ use std::{
 };
 use tough::{
     TargetName,
-    schema::{Metafile, RoleType, Root, Snapshot, Target, Targets, Timestamp},
+    schema::{RoleType, Root, Snapshot, Target, Targets, Timestamp},
 };
-
-const TIMESTAMP: &str = "timestamp.json";
-/// The name under which a snapshot lists the top-level targets.
-const TARGETS_META: &str = "targets.json";
-const SNAPSHOT_META: &str = "snapshot.json";
 
 /// For how long the next signatures are good, from `now` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,26 +38,32 @@ pub struct Terms {
 #[derive(Debug)]
 pub(super) struct Repository {
     folder: PathBuf,
+    /// Those before, as the keys' folder has them.
+    earlier: Vec<Document<Root>>,
     /// From that of the keys' folder to the newest.
     pub(super) roots: Vec<Document<Root>>,
     /// Nothing before the first release.
     pub(super) current: Option<Current>,
 }
 
-/// What a repository's timestamp stands for.
-#[derive(Clone, Debug)]
-pub(super) struct Current {
-    pub(super) timestamp: Document<Timestamp>,
-    pub(super) snapshot: Document<Snapshot>,
-    pub(super) targets: Document<Targets>,
-}
-
-/// Keys for all that is signed with each change.
+/// Keys for all that is signed with each change. What has none stays as it is.
 #[derive(Debug)]
 pub(super) struct Signers<'a> {
     pub(super) targets: Vec<&'a SigningKey>,
     pub(super) snapshot: Vec<&'a SigningKey>,
     pub(super) timestamp: Vec<&'a SigningKey>,
+}
+
+/// What is done about a change of keys that was killed after the new root metadata was there, and before the old keys' last
+/// signature was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unfinished {
+    /// Nothing but to say so.
+    Refuse,
+    /// What the last root metadata but one accepts is taken for now, for a change of keys that signs all of it anew. Only ever
+    /// up to the root metadata in the folder of keys: a change that came to its end is in there, and what its retired keys
+    /// signed is not believed again.
+    Resume,
 }
 
 impl<'a> Signers<'a> {
@@ -84,9 +88,13 @@ impl Repository {
     /// # Errors
     /// Metadata that is missing, damaged or signed with other keys: it must not be signed once more.
     pub(super) fn open(folder: &Path, keys: &KeyRing) -> Result<Self, ReleaseError> {
+        Self::read(folder, keys, Unfinished::Refuse)
+    }
+
+    fn read(folder: &Path, keys: &KeyRing, unfinished: Unfinished) -> Result<Self, ReleaseError> {
         let metadata = folder.join(METADATA);
         let mut roots = vec![keys.anchor.clone()];
-        let first = metadata.join(name("root.json", keys.anchor.role.signed.version));
+        let first = metadata.join(name(ROOT, keys.anchor.role.signed.version));
         match file::read_if_there(&first, MAX_SIZE)? {
             Some(bytes) if Document::<Root>::parse(bytes.clone(), &first)?.role.signed != keys.anchor.role.signed => {
                 return Err(ReleaseError::Foreign { repo: folder.to_owned(), keys: keys.folders().to_owned() });
@@ -98,19 +106,22 @@ impl Repository {
         }
         loop {
             let last = &roots[roots.len() - 1].role.signed;
-            let path = metadata.join(name("root.json", next(Some(last.version))));
+            let path = metadata.join(name(ROOT, next(Some(last.version))));
             let Some(bytes) = file::read_if_there(&path, MAX_SIZE)? else { break };
-            let successor = super::root::trusted(bytes, &path)?;
+            let successor = root::trusted_version(bytes, &path, next(Some(last.version)))?;
             successor.verify(last, &path)?;
-            if successor.role.signed.version != next(Some(last.version)) {
-                let (wanted, found) = (next(Some(last.version)), successor.role.signed.version);
-                return Err(fault(&path, format!("expected version {wanted}, found {found}")));
-            }
             roots.push(successor);
         }
-        let root = &roots[roots.len() - 1].role.signed;
-        let current = Current::load(&metadata, root)?;
-        Ok(Self { folder: folder.to_owned(), roots, current })
+        let accepted = |root: &Document<Root>| Current::load(&metadata, &root.role.signed);
+        let current = match (accepted(&roots[roots.len() - 1]), roots.len().checked_sub(2)) {
+            (Err(fault), Some(before)) => match (accepted(&roots[before]), unfinished) {
+                (Err(_), _) => return Err(fault),
+                (Ok(_), Unfinished::Refuse) => return Err(ReleaseError::Unfinished(folder.to_owned())),
+                (Ok(current), Unfinished::Resume) => current,
+            },
+            (current, _) => current?,
+        };
+        Ok(Self { folder: folder.to_owned(), earlier: keys.earlier.clone(), roots, current })
     }
 
     /// The same, where there has to be one.
@@ -118,10 +129,14 @@ impl Repository {
     /// # Errors
     /// Those of [`Repository::open`], and an empty repository.
     pub(super) fn existing(folder: &Path, keys: &KeyRing) -> Result<(Self, Current), ReleaseError> {
+        Self::read_existing(folder, keys, Unfinished::Refuse)
+    }
+
+    fn read_existing(folder: &Path, keys: &KeyRing, unfinished: Unfinished) -> Result<(Self, Current), ReleaseError> {
         if !folder.join(METADATA).join(TIMESTAMP).exists() {
             return Err(ReleaseError::NotARepository(folder.to_owned()));
         }
-        let repository = Self::open(folder, keys)?;
+        let repository = Self::read(folder, keys, unfinished)?;
         let current = repository.current.clone().ok_or_else(|| ReleaseError::NotARepository(folder.to_owned()))?;
         Ok((repository, current))
     }
@@ -130,11 +145,15 @@ impl Repository {
     ///
     /// # Errors
     /// Those of [`Repository::existing`], and another writer.
-    pub(super) fn own(folder: &Path, keys: &KeyRing) -> Result<(Lock, Self, Current), ReleaseError> {
+    pub(super) fn own(
+        folder: &Path,
+        keys: &KeyRing,
+        unfinished: Unfinished,
+    ) -> Result<(Lock, Self, Current), ReleaseError> {
         // Before anything is made there.
-        Self::existing(folder, keys)?;
+        Self::read_existing(folder, keys, unfinished)?;
         let lock = Self::lock(folder)?;
-        let (repository, current) = Self::existing(folder, keys)?;
+        let (repository, current) = Self::read_existing(folder, keys, unfinished)?;
         Ok((lock, repository, current))
     }
 
@@ -188,6 +207,9 @@ impl Repository {
     }
 
     /// The next version: the targets as they are now, or `targets`. Nothing is written.
+    ///
+    /// # Errors
+    /// More targets than hosts read.
     pub(super) fn next(
         &self,
         targets: Option<HashMap<TargetName, Target>>,
@@ -209,13 +231,24 @@ impl Repository {
                 signers.targets.iter().copied(),
             )?,
         };
-        let mut snapshot = Snapshot::new(
-            SPEC_VERSION.to_owned(),
-            next(before.map(|before| before.snapshot.role.signed.version)),
-            terms.online.from(terms.now),
-        );
-        snapshot.meta.insert(TARGETS_META.to_owned(), targets.metafile());
-        let snapshot = Document::sign(snapshot, signers.snapshot.iter().copied())?;
+        let count = |targets: &Document<Targets>| targets.role.signed.targets.len();
+        // One that shrinks is on its way to where hosts read it.
+        let targets = match before {
+            Some(before) if count(&targets) < count(&before.targets) => targets,
+            _ => targets.within(MAX_METADATA, REVOKE)?,
+        };
+        let snapshot = match before {
+            Some(before) if signers.snapshot.is_empty() => before.snapshot.clone(),
+            before => {
+                let mut snapshot = Snapshot::new(
+                    SPEC_VERSION.to_owned(),
+                    next(before.map(|before| before.snapshot.role.signed.version)),
+                    terms.online.from(terms.now),
+                );
+                snapshot.meta.insert(TARGETS_META.to_owned(), targets.metafile());
+                Document::sign(snapshot, signers.snapshot.iter().copied())?
+            }
+        };
         let mut timestamp = Timestamp::new(
             SPEC_VERSION.to_owned(),
             next(before.map(|before| before.timestamp.role.signed.version)),
@@ -228,24 +261,36 @@ impl Repository {
 
     /// Writes `next`: first what nothing names yet, the timestamp last of all. Then what nothing names any more is removed.
     pub(super) fn publish(&mut self, next: Current) -> Result<(), ReleaseError> {
+        self.stage(&next)?;
+        self.commit(next)
+    }
+
+    /// The first half of [`Repository::publish`]: nobody sees it.
+    pub(super) fn stage(&self, next: &Current) -> Result<(), ReleaseError> {
         let folder = self.metadata();
-        let first = folder.join(name("root.json", self.roots[0].role.signed.version));
-        if !first.exists() {
-            file::put(&first, &self.roots[0].bytes, 0o644)?;
+        for root in self.earlier.iter().chain(&self.roots) {
+            let path = folder.join(name(ROOT, root.role.signed.version));
+            if !path.exists() {
+                file::put(&path, &root.bytes, 0o644)?;
+            }
         }
         // The targets' own names are on the disk before anything is signed that needs them.
         file::sync(&self.targets_folder())?;
-        let Current { timestamp, snapshot, targets } = &next;
+        let Current { snapshot, targets, .. } = next;
         file::put(&folder.join(name(TARGETS_META, targets.role.signed.version)), &targets.bytes, 0o644)?;
-        file::put(&folder.join(name(SNAPSHOT_META, snapshot.role.signed.version)), &snapshot.bytes, 0o644)?;
-        file::put(&folder.join(TIMESTAMP), &timestamp.bytes, 0o644)?;
+        file::put(&folder.join(name(SNAPSHOT_META, snapshot.role.signed.version)), &snapshot.bytes, 0o644)
+    }
+
+    /// The second half.
+    pub(super) fn commit(&mut self, next: Current) -> Result<(), ReleaseError> {
+        file::put(&self.metadata().join(TIMESTAMP), &next.timestamp.bytes, 0o644)?;
         self.current = Some(next);
         self.sweep()
     }
 
     /// Writes `root`, the successor of the newest.
     pub(super) fn publish_root(&mut self, root: Document<Root>) -> Result<(), ReleaseError> {
-        file::put(&self.metadata().join(name("root.json", root.role.signed.version)), &root.bytes, 0o644)?;
+        file::put(&self.metadata().join(name(ROOT, root.role.signed.version)), &root.bytes, 0o644)?;
         self.roots.push(root);
         Ok(())
     }
@@ -257,12 +302,7 @@ impl Repository {
         let Some(current) = &self.current else { return Ok(()) };
         let targets = &current.targets.role.signed;
         let listed: Vec<_> = targets.targets.iter().map(|(name, target)| target_file(name.raw(), target)).collect();
-        let old_target = |name: &str| {
-            let ours = name
-                .split_once('.')
-                .is_some_and(|(digest, _)| digest.parse::<berth_contract::digest::Sha256>().is_ok());
-            ours && !listed.iter().any(|one| one == name)
-        };
+        let old_target = |name: &str| named_by_digest(name) && !listed.iter().any(|one| one == name);
         remove_where(&self.targets_folder(), old_target)?;
         let snapshot = current.snapshot.role.signed.version.get();
         let old_metadata = |name: &str| {
@@ -276,59 +316,23 @@ impl Repository {
     }
 }
 
-impl Current {
-    /// Reads what the timestamp in `folder` stands for, and checks it against `root`; nothing where there is no timestamp.
-    fn load(folder: &Path, root: &Root) -> Result<Option<Self>, ReleaseError> {
-        let path = folder.join(TIMESTAMP);
-        let Some(bytes) = file::read_if_there(&path, MAX_SIZE)? else { return Ok(None) };
-        let timestamp = Document::<Timestamp>::parse(bytes, &path)?;
-        timestamp.verify(root, &path)?;
-        let said = listed(&timestamp.role.signed.meta, SNAPSHOT_META, &path)?;
-        let path = folder.join(name(SNAPSHOT_META, said.version));
-        let snapshot = Document::<Snapshot>::load(&path)?;
-        snapshot.matches(said, &path)?;
-        snapshot.verify(root, &path)?;
-        let said = listed(&snapshot.role.signed.meta, TARGETS_META, &path)?;
-        let path = folder.join(name(TARGETS_META, said.version));
-        let targets = Document::<Targets>::load(&path)?;
-        targets.matches(said, &path)?;
-        targets.verify(root, &path)?;
-        Ok(Some(Self { timestamp, snapshot, targets }))
-    }
-
-    /// What has ended at `now`, or ends before `until`: role and its end.
-    pub(super) fn ending(&self, until: jiff::Timestamp) -> Vec<(RoleType, jiff::Timestamp)> {
-        let Self { timestamp, snapshot, targets } = self;
-        let ends = [
-            (RoleType::Timestamp, timestamp.role.signed.expires),
-            (RoleType::Snapshot, snapshot.role.signed.expires),
-            (RoleType::Targets, targets.role.signed.expires),
-        ];
-        ends.into_iter().filter(|(_, end)| *end <= until).collect()
-    }
-
-    /// Whether all of it is signed as `root` wants it.
-    pub(super) fn accepted_by(&self, root: &Root) -> bool {
-        root.verify_role(&self.timestamp.role).is_ok()
-            && root.verify_role(&self.snapshot.role).is_ok()
-            && root.verify_role(&self.targets.role).is_ok()
-    }
-}
-
-fn listed<'a>(meta: &'a HashMap<String, Metafile>, name: &str, path: &Path) -> Result<&'a Metafile, ReleaseError> {
-    meta.get(name).ok_or_else(|| fault(path, format!("expected it to list {name}, but it does not")))
-}
-
-/// The file of a role's version, `N.NAME`.
-fn name(role: &str, version: NonZeroU64) -> String {
-    format!("{version}.{role}")
-}
-
 /// The file of a target, `SHA256.NAME`.
 pub(super) fn target_file(name: &str, target: &Target) -> String {
     let digest: String = target.hashes.sha256.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("{digest}.{name}")
 }
+
+fn named_by_digest(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(digest, _)| digest.parse::<berth_contract::digest::Sha256>().is_ok())
+}
+
+/// Whether what is called so among the targets, and is none, is removed with the next release.
+pub(super) fn swept(name: &str) -> bool {
+    named_by_digest(name) || name == WORKSHOP
+}
+
+/// The folder among the targets in which they are made.
+pub(super) const WORKSHOP: &str = ".partial";
 
 fn remove_where(folder: &Path, old: impl Fn(&str) -> bool) -> Result<(), ReleaseError> {
     for entry in fs::read_dir(folder).map_err(ReleaseError::io("list", folder))? {

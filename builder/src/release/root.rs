@@ -1,13 +1,16 @@
 //! Root metadata: which keys are trusted for what. Made once, replaced by a signed successor.
 
 use super::{
+    current::name,
     error::ReleaseError,
     file,
-    keys::{ROOT, SigningKey},
-    metadata::{Document, SPEC_VERSION, fault, next},
+    keys::{ROOT, SigningKey, short},
+    metadata::{Document, MAX_SIZE, SPEC_VERSION, fault, next},
 };
 use crate::scratch::Scratch;
+use berth_contract::release::MAX_SMALL_METADATA;
 use jiff::Timestamp;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::{
     collections::{BTreeSet, HashMap},
     ffi::OsString,
@@ -17,6 +20,8 @@ use std::{
     path::{Path, PathBuf},
 };
 use tough::schema::{RoleKeys, RoleType, Root};
+
+const FEWER: &str = "make do with fewer keys";
 
 /// The roles that a repository has to have, and has.
 pub(super) const ROLES: [RoleType; 4] = [RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
@@ -69,17 +74,13 @@ impl Quorum {
 /// all files. `root` and `targets` are the quorums of those roles; the others have one key each.
 ///
 /// # Errors
-/// A folder that is there and not empty, a threshold that cannot be, and files that cannot be written; no folder is made then.
+/// A folder that is there, a threshold that cannot be, and files that cannot be written; no folder is made then.
 pub fn new_keys(
     folder: &Path,
     root: Quorum,
     targets: Quorum,
     expires: Timestamp,
 ) -> Result<Vec<PathBuf>, ReleaseError> {
-    let mut name = OsString::from(".");
-    name.push(folder.file_name().unwrap_or_default());
-    name.push(".partial");
-    let work = Scratch::new(folder.with_file_name(name));
     let mut made = Vec::new();
     let mut all = Root {
         spec_version: SPEC_VERSION.to_owned(),
@@ -102,22 +103,28 @@ pub fn new_keys(
         made.extend(keys.into_iter().map(|key| (role, key)));
     }
     let signers = made.iter().filter(|(role, _)| *role == RoleType::Root).map(|(_, key)| key);
-    let document = Document::sign(all, signers)?;
+    let document = Document::sign(all, signers)?.within(MAX_SMALL_METADATA, FEWER)?;
 
-    // What an earlier, killed run left has never been anybody's keys.
-    _ = fs::remove_dir_all(work.path());
+    // A name that nobody else has: others may make keys here at this moment.
+    let mut partial = OsString::from(".");
+    partial.push(folder.file_name().unwrap_or_default());
+    partial.push(made.first().map_or_else(String::new, |(_, key)| format!(".{}.partial", short(key.id()))));
+    let work = Scratch::new(folder.with_file_name(partial));
     fs::DirBuilder::new().mode(0o700).create(work.path()).map_err(ReleaseError::io("make folder", work.path()))?;
-    file::put(&work.path().join(ROOT), &document.bytes, 0o644)?;
+    let roots = [ROOT.to_owned(), name(ROOT, NonZeroU64::MIN)];
+    for name in &roots {
+        file::put(&work.path().join(name), &document.bytes, 0o644)?;
+    }
     let stored = made.iter().map(|(role, key)| key.store(work.path(), *role)).collect::<Result<Vec<_>, _>>()?;
-    // Takes the place of an empty folder, and of nothing else.
-    fs::rename(work.path(), folder).map_err(|error| match error.kind() {
-        io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
-            ReleaseError::Exists(folder.to_owned())
+    renameat_with(CWD, work.path(), CWD, folder, RenameFlags::NOREPLACE).map_err(|error| {
+        match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::AlreadyExists => ReleaseError::Exists(folder.to_owned()),
+            error => ReleaseError::io("make folder", folder)(error),
         }
-        _ => ReleaseError::io("make folder", folder)(error),
     })?;
+    file::sync_parent(folder)?;
     let names = stored.into_iter().filter_map(|path| path.file_name().map(|name| folder.join(name)));
-    Ok([folder.join(ROOT)].into_iter().chain(names).collect())
+    Ok(roots.iter().map(|name| folder.join(name)).chain(names).collect())
 }
 
 /// Reads root metadata that is trusted because of where it comes from: of a folder of keys, or of a recipe.
@@ -144,6 +151,39 @@ pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, Rel
     }
     document.verify(root, path)?;
     Ok(document)
+}
+
+/// The same, and of this version.
+pub(super) fn trusted_version(bytes: Vec<u8>, path: &Path, wanted: NonZeroU64) -> Result<Document<Root>, ReleaseError> {
+    let document = trusted(bytes, path)?;
+    match document.role.signed.version {
+        found if found == wanted => Ok(document),
+        found => Err(fault(path, format!("expected version {wanted}, found {found}"))),
+    }
+}
+
+/// The root metadata before `newest`, the oldest first: those in `folder`, as far back as none is missing.
+///
+/// # Errors
+/// One that is not signed by itself and by the one before.
+pub(super) fn earlier(folder: &Path, newest: &Document<Root>) -> Result<Vec<Document<Root>>, ReleaseError> {
+    let path = |version| folder.join(name(ROOT, version));
+    let versions = (1..newest.role.signed.version.get()).rev().filter_map(NonZeroU64::new);
+    let mut versions: Vec<_> = versions.take_while(|version| path(*version).exists()).collect();
+    versions.reverse();
+    let mut all: Vec<Document<Root>> = Vec::new();
+    for version in versions {
+        let path = path(version);
+        let document = trusted_version(file::read(&path, MAX_SIZE)?, &path, version)?;
+        if let Some(before) = all.last() {
+            document.verify(&before.role.signed, &path)?;
+        }
+        all.push(document);
+    }
+    if let Some(before) = all.last() {
+        newest.verify(&before.role.signed, &path(newest.role.signed.version))?;
+    }
+    Ok(all)
 }
 
 /// Whether `bytes`, of the file at `path`, can be the root of trust of an image.
@@ -173,6 +213,6 @@ impl Document<Root> {
         // Keys that no role has any more are not trusted for anything: they go.
         let used: BTreeSet<_> = root.roles.values().flat_map(|role| role.keyids.clone()).collect();
         root.keys.retain(|id, _| used.contains(id));
-        Self::sign(root, signers)
+        Self::sign(root, signers)?.within(MAX_SMALL_METADATA, FEWER)
     }
 }

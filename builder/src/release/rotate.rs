@@ -1,11 +1,13 @@
 //! New keys for a role, or a new term for those there are: the next root metadata.
 
 use super::{
+    current::{Current, name},
     error::ReleaseError,
     file,
-    keys::{KeyRing, SigningKey, short},
-    repository::{Repository, Signers, Terms},
-    root::{Quorum, ROLES},
+    keys::{KeyRing, ROOT, SigningKey, short},
+    outlook,
+    repository::{Repository, Signers, Terms, Unfinished},
+    root::{self, Quorum},
     upkeep::warn_of_exposed,
 };
 use crate::report::Report;
@@ -37,15 +39,21 @@ pub fn rotate(
     (expires, terms): (Timestamp, Terms),
     report: &Report,
 ) -> Result<Vec<PathBuf>, ReleaseError> {
-    let (_lock, mut repository, _) = Repository::own(repo, &keys)?;
+    let (_lock, mut repository, before) = Repository::own(repo, &keys, Unfinished::Resume)?;
     warn_of_exposed(&keys, report);
     let old = repository.root().clone();
     keys.enough(&old, RoleType::Root)?;
+    if !before.accepted_by(&old) {
+        report.warning("the last change of keys was not finished, and hosts refuse the repository: this one mends it");
+    }
+    // All of the chain is kept with the keys: a new repository needs it.
+    let earlier = root::earlier(&repository.metadata(), &repository.roots[0])?;
+    let resigned = resigned(&before, &old, change);
 
     let (new, stored) = match change {
         Change::Role(role, quorum) => {
             let new = quorum.unwrap_or_else(|| Quorum::of(&old, role)).generate(role)?;
-            for other in ROLES.into_iter().filter(|other| resigned(role, *other) && *other != role) {
+            for other in resigned.iter().copied().filter(|other| *other != role) {
                 keys.enough(&old, other)?;
             }
             // On the disk before anything is signed with them.
@@ -77,45 +85,57 @@ pub fn rotate(
         };
         last.successor(expires, change, keys.some(&old, RoleType::Root).into_iter().chain(added))?
     };
-    let role = new.as_ref().map(|(role, _)| *role);
     keys.add(new.map(|(_, new)| new).unwrap_or_default());
 
     let root = next.role.signed.clone();
-    match role {
-        Some(role) if role != RoleType::Root => {
-            let both = |role| -> Result<Vec<&SigningKey>, ReleaseError> {
-                Ok(keys.enough(&root, role)?.into_iter().chain(keys.some(&old, role)).collect())
-            };
-            let targets = (role == RoleType::Targets).then(|| repository.targets());
-            let signers = Signers {
-                targets: if targets.is_some() { both(RoleType::Targets)? } else { Vec::new() },
-                snapshot: both(RoleType::Snapshot)?,
-                timestamp: both(RoleType::Timestamp)?,
-            };
-            let current = repository.next(targets, &signers, terms)?;
-            if current.accepted_by(&old) {
-                repository.publish(current)?;
-                repository.publish_root(next.clone())?;
-            } else {
-                // The old keys are lost: hosts refuse the old signatures from here on, until the new ones are there.
-                repository.publish_root(next.clone())?;
-                repository.publish(current)?;
-            }
+    // The old keys' signatures stand beside the new ones for once.
+    let both = |role| -> Result<Vec<&SigningKey>, ReleaseError> {
+        if !resigned.contains(&role) {
+            return Ok(Vec::new());
         }
-        _ => repository.publish_root(next.clone())?,
+        Ok(keys.enough(&root, role)?.into_iter().chain(keys.some(&old, role)).collect())
+    };
+    let signers = Signers {
+        targets: both(RoleType::Targets)?,
+        snapshot: both(RoleType::Snapshot)?,
+        timestamp: both(RoleType::Timestamp)?,
+    };
+    if resigned.is_empty() {
+        repository.publish_root(next.clone())?;
+    } else {
+        let targets = (!signers.targets.is_empty()).then(|| repository.targets());
+        let current = repository.next(targets, &signers, terms)?;
+        if current.accepted_by(&old) {
+            repository.publish(current)?;
+            repository.publish_root(next.clone())?;
+        } else {
+            // The old keys are lost: hosts refuse the old signatures from the new root on, until the new ones are there.
+            repository.stage(&current)?;
+            repository.publish_root(next.clone())?;
+            repository.commit(current)?;
+        }
+    }
+    for root in earlier.iter().chain(&repository.roots) {
+        let path = keys.anchor_path.with_file_name(name(ROOT, root.role.signed.version));
+        file::put(&path, &root.bytes, 0o644)?;
     }
     file::put(&keys.anchor_path, &next.bytes, 0o644)?;
     for id in old.keys.keys().filter(|id| !root.keys.contains_key(id)) {
         report.step("retired", format_args!("the key {}: nothing that it signs is trusted any more", short(id)));
     }
+    outlook::warn(&repository, terms, report);
     Ok(stored)
 }
 
-/// Whether new keys of `role` call for new signatures of `other`.
-fn resigned(role: RoleType, other: RoleType) -> bool {
-    match role {
-        RoleType::Root => false,
-        RoleType::Targets => other != RoleType::Root,
-        _ => matches!(other, RoleType::Snapshot | RoleType::Timestamp),
-    }
+/// What is to be signed anew: what the changed keys have signed or `old` does not accept, and whatever names that.
+fn resigned(before: &Current, old: &Root, change: Change) -> &'static [RoleType] {
+    const ORDER: [RoleType; 3] = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
+    let good = [
+        old.verify_role(&before.targets.role).is_ok(),
+        old.verify_role(&before.snapshot.role).is_ok(),
+        old.verify_role(&before.timestamp.role).is_ok(),
+    ];
+    let changed = |role| matches!(change, Change::Role(changed, _) if changed == role);
+    let first = ORDER.iter().zip(good).position(|(role, good)| !good || changed(*role));
+    &ORDER[first.unwrap_or(ORDER.len())..]
 }

@@ -3,7 +3,7 @@
 use super::{
     error::ReleaseError,
     file::{self, Measured},
-    repository::target_file,
+    repository::{WORKSHOP, target_file},
 };
 use crate::{
     report::{Report, Size},
@@ -37,7 +37,7 @@ pub(super) struct Workshop<'a> {
 impl<'a> Workshop<'a> {
     /// In the folder `targets` of a repository that is locked.
     pub(super) fn new(targets: PathBuf, report: &'a Report) -> Result<Self, ReleaseError> {
-        let partial = Scratch::new(targets.join(".partial"));
+        let partial = Scratch::new(targets.join(WORKSHOP));
         // Of a run that was killed.
         match fs::remove_dir_all(partial.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -1,13 +1,16 @@
 //! What a repository needs between releases: fresh signatures, a look at what is in it, a release taken back.
 
 use super::{
+    current::name,
     error::ReleaseError,
-    keys::KeyRing,
+    keys::{KeyRing, ROOT},
+    lifetime::instant,
     listing::{self, Listed, name_of, owns},
     metadata::fault,
+    outlook::{self, remark, soon},
     record,
-    repository::{Current, Repository, Signers, Terms},
-    targets,
+    repository::{Repository, Signers, Terms, Unfinished, swept},
+    root, targets,
 };
 use crate::report::Report;
 use berth_contract::{
@@ -15,36 +18,38 @@ use berth_contract::{
     version::{ImageId, OsVersion},
 };
 use jiff::Timestamp;
-use std::{fs, path::Path};
-use tough::schema::RoleType;
+use std::{
+    collections::HashMap,
+    fs,
+    num::NonZeroU64,
+    path::{Path, PathBuf},
+};
+use tough::{
+    TargetName,
+    schema::{RoleType, Target},
+};
 
-/// How near the end of a signature's time is worth a warning, in seconds.
-const SOON: u64 = 7 * 86_400;
-
-/// Signs timestamp and snapshot anew, and targets where their time ends before that of the timestamp. Returns when the
-/// timestamp ends.
+/// Signs timestamp and snapshot anew, and targets where their time ends soon or before that of the timestamp. Returns until
+/// when hosts take the repository as it is now: the first end of all roles.
 ///
 /// # Errors
-/// Keys that are missing, a repository that does not verify.
+/// Keys that are missing, a repository that does not verify, a root whose time has ended.
 pub fn refresh(repo: &Path, keys: &KeyRing, terms: Terms, report: &Report) -> Result<Timestamp, ReleaseError> {
-    let (_lock, mut repository, current) = Repository::own(repo, keys)?;
+    let (_lock, mut repository, current) = Repository::own(repo, keys, Unfinished::Refuse)?;
+    repository.in_time(terms.now)?;
     warn_of_exposed(keys, report);
     let root = repository.root().clone();
-    let until = terms.online.from(terms.now);
-    let targets_end = current.ending(until).into_iter().find(|(role, _)| *role == RoleType::Targets);
+    let until = terms.online.from(terms.now).max(soon(RoleType::Targets, terms.now));
     let online = Signers::online(keys, &root)?;
-    let next = match (targets_end, keys.enough(&root, RoleType::Targets)) {
-        (None, _) => repository.next(None, &online, terms)?,
-        (Some(_), Ok(targets)) => repository.next(Some(repository.targets()), &Signers { targets, ..online }, terms)?,
-        (Some((_, end)), Err(missing)) => {
-            report.warning(format_args!(
-                "hosts will refuse this repository from {end} on: the targets are not signed anew\n{missing}"
-            ));
-            repository.next(None, &online, terms)?
+    let next = match keys.enough(&root, RoleType::Targets) {
+        Ok(targets) if current.targets.role.signed.expires <= until => {
+            repository.next(Some(repository.targets()), &Signers { targets, ..online }, terms)?
         }
+        _ => repository.next(None, &online, terms)?,
     };
     repository.publish(next)?;
-    Ok(until)
+    outlook::warn(&repository, terms, report);
+    Ok(repository.ends().into_iter().map(|(_, end)| end).min().unwrap_or(until))
 }
 
 /// All releases, by id and architecture, the newest last.
@@ -67,7 +72,8 @@ pub fn revoke(
     terms: Terms,
     report: &Report,
 ) -> Result<Listed, ReleaseError> {
-    let (_lock, mut repository, _) = Repository::own(repo, keys)?;
+    let (_lock, mut repository, _) = Repository::own(repo, keys, Unfinished::Refuse)?;
+    repository.in_time(terms.now)?;
     warn_of_exposed(keys, report);
     let mut targets = repository.targets();
     let gone = listing::find(&targets, version, id, arch)?;
@@ -75,6 +81,7 @@ pub fn revoke(
     targets.retain(|name, _| !owns(&gone.custom, name.raw()));
     let next = repository.next(Some(targets), &signers, terms)?;
     repository.publish(next)?;
+    outlook::warn(&repository, terms, report);
     Ok(gone)
 }
 
@@ -84,17 +91,15 @@ pub fn revoke(
 /// # Errors
 /// The first fault, and metadata whose time has ended at `now`.
 pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<Vec<Listed>, ReleaseError> {
-    let (repository, current) = Repository::existing(repo, keys)?;
-    let time = |seconds: u64| i64::try_from(seconds).ok().and_then(|second| Timestamp::from_second(second).ok());
-    let (now, soon) = (time(now).unwrap_or(Timestamp::MAX), time(now.saturating_add(SOON)).unwrap_or(Timestamp::MAX));
-    for (role, end) in ends(&repository, &current, soon) {
-        if end <= now {
-            return Err(fault(
-                &repository.metadata(),
-                format!("the time of role {role} has ended at {end}: {}", renewal(role)),
-            ));
+    let (repository, _) = Repository::existing(repo, keys)?;
+    whole_chain(&repository)?;
+    for (role, end) in repository.ends() {
+        if end <= instant(now) {
+            return Err(repository.ended(role, end));
         }
-        report.warning(format_args!("the time of role {role} ends at {end}: {}", renewal(role)));
+        if end <= soon(role, now) {
+            report.warning(remark(role, end));
+        }
     }
     let all = repository.targets();
     for (name, target) in &all {
@@ -104,7 +109,7 @@ pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<V
     let releases = listing::releases(&all);
     for listed in &releases {
         if let Some(record) = repository.record(&all, &listed.custom)? {
-            coherent(&record, listed, &repository)?;
+            coherent(&record, listed, &record_path(&repository, &all, listed))?;
         }
     }
     let owned = |name: &str| releases.iter().any(|listed| owns(&listed.custom, name));
@@ -116,28 +121,37 @@ pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<V
     for entry in fs::read_dir(&folder).map_err(ReleaseError::io("list", &folder))? {
         let path = entry.map_err(ReleaseError::io("list", &folder))?.path();
         if !known.contains(&path) {
-            report.warning(format_args!("{} is no target: the next release removes it", path.display()));
+            let removed = path.file_name().and_then(|name| name.to_str()).is_some_and(swept);
+            let then = if removed { ": the next release removes it" } else { "" };
+            report.warning(format_args!("{} is no target{then}", path.display()));
         }
     }
     Ok(releases)
 }
 
-fn ends(repository: &Repository, current: &Current, until: Timestamp) -> Vec<(RoleType, Timestamp)> {
-    let root = (RoleType::Root, repository.root().expires);
-    current.ending(until).into_iter().chain([root].into_iter().filter(|(_, end)| *end <= until)).collect()
-}
-
-fn renewal(role: RoleType) -> &'static str {
-    match role {
-        RoleType::Root => "see berth keys renew",
-        _ => "see berth repo refresh",
+/// Whether a host with any root metadata from the first on can follow to the newest.
+fn whole_chain(repository: &Repository) -> Result<(), ReleaseError> {
+    let oldest = &repository.roots[0];
+    let known = root::earlier(&repository.metadata(), oldest)?;
+    let first = known.first().unwrap_or(oldest).role.signed.version.get();
+    match NonZeroU64::new(first - 1) {
+        None => Ok(()),
+        Some(missing) => {
+            let path = repository.metadata().join(name(ROOT, missing));
+            Err(fault(&path, "expected the root metadata that older hosts follow from, found none".to_owned()))
+        }
     }
 }
 
+fn record_path(repository: &Repository, targets: &HashMap<TargetName, Target>, listed: &Listed) -> PathBuf {
+    let name = name_of(&listed.custom, Kind::Record);
+    let target = targets.iter().find(|(one, _)| one.raw() == name);
+    target.map_or_else(|| repository.targets_folder(), |(_, target)| repository.target_path(&name, target))
+}
+
 /// Whether a record says what the metadata says, and names what there is.
-fn coherent(record: &ReleaseRecord, listed: &Listed, repository: &Repository) -> Result<(), ReleaseError> {
-    let path = repository.targets_folder().join(name_of(&listed.custom, Kind::Record));
-    let wrong = |what: String| Err(fault(&path, what));
+fn coherent(record: &ReleaseRecord, listed: &Listed, path: &Path) -> Result<(), ReleaseError> {
+    let wrong = |what: String| Err(fault(path, what));
     if record::custom(record) != listed.custom {
         return wrong(format!("expected a record of {listed}, found one of {} {}", record.id, record.version));
     }

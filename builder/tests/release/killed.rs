@@ -4,13 +4,16 @@ use crate::{
     build_kit::talk,
     site::{NAME, Site},
 };
-use std::{os::unix::process::ExitStatusExt, process::Command};
+use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
-/// Runs `berth`, killed at its `number`th call of those that change names or make them last; whether it came to its end.
-fn killed(site: &Site, number: usize, arguments: &[&str]) -> bool {
-    let inject = format!("--inject=rename,unlink,mkdir,rmdir,fsync:signal=SIGKILL:when={number}");
+/// The calls that change what others see. A kill takes nothing back that was written, so fsync is not among them.
+const CALLS: [&str; 6] = ["rename", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir"];
+
+/// Runs `berth`, killed at its `number`th `call`: strace counts each call by itself. Whether it came to its end.
+fn killed(site: &Site, (call, number): (&str, usize), arguments: &[&str]) -> bool {
+    let inject = format!("--inject={call}:signal=SIGKILL:when={number}");
     let mut command = Command::new("strace");
-    command.args(["-f", "-o", "/dev/null", "--trace=rename,unlink,mkdir,rmdir,fsync", &inject]);
+    command.args(["-f", "-o", "/dev/null", &format!("--trace={call}"), &inject]);
     command.arg(site.path("bin/berth")).args(arguments).current_dir(site.small.dir.path());
     let output = command.env("RUST_BACKTRACE", "0").output().expect("strace is missing: run ci/setup");
     assert!(
@@ -21,29 +24,47 @@ fn killed(site: &Site, number: usize, arguments: &[&str]) -> bool {
     output.status.success()
 }
 
+/// Which of the keys that sign there are.
+#[derive(Clone, Copy, PartialEq)]
+enum Keys {
+    All,
+    /// Those of the role that gets new ones are lost.
+    Lost,
+}
+
 /// Kills `arguments` at every such call, in copies of repository and keys. A host takes the release from before each time, and
-/// the same command does its work afterwards.
-fn at_every_call(site: &Site, arguments: &[&str], new: &str) {
+/// the same command does its work afterwards. With lost keys there is one moment at which hosts refuse what they see.
+fn at_every_call(site: &Site, arguments: &[&str], new: &str, keys: Keys) {
     site.copy("repo", "repo-before");
     site.copy("keys", "keys-before");
-    let mut number = 1;
-    loop {
-        site.copy("repo-before", "repo");
-        site.copy("keys-before", "keys");
-        site.copy("state-before", "state");
-        let ended = killed(site, number, arguments);
-        site.gets("repo", "state", &format!("{NAME}.efi"));
-        site.good(&["repo", "check", "--repo", "repo", "--keys", "keys"]);
-        if ended {
-            break;
+    let (mut kills, mut refused) = (0, 0);
+    for call in CALLS {
+        for number in 1.. {
+            site.copy("repo-before", "repo");
+            site.copy("keys-before", "keys");
+            site.copy("state-before", "state");
+            if killed(site, (call, number), arguments) {
+                break;
+            }
+            kills += 1;
+            let seen = site.client("repo", "state", &format!("{NAME}.efi"));
+            let check = ["repo", "check", "--repo", "repo", "--keys", "keys"];
+            if seen.status.success() {
+                site.good(&check);
+            } else {
+                assert!(keys == Keys::Lost && talk(&seen).contains("UnsignedMetadataError"), "{}", talk(&seen));
+                let talk = site.bad(&check);
+                assert!(talk.starts_with("error: a change of keys in repo was not finished\nhint: "), "{talk}");
+                refused += 1;
+            }
+            site.good(arguments);
+            site.gets("repo", "state", new);
+            let targets = site.state("repo/targets");
+            assert!(!targets.contains("partial"), "{targets}");
         }
-        site.good(arguments);
-        site.gets("repo", "state", new);
-        let targets = site.state("repo/targets");
-        assert!(!targets.contains("partial"), "{targets}");
-        number += 1;
     }
-    assert!(number > 5, "only {number} calls");
+    assert!(kills > 5, "only {kills} calls");
+    assert!((keys == Keys::Lost) == (refused > 0), "{refused} of {kills} times hosts refuse it");
 }
 
 #[test]
@@ -52,7 +73,7 @@ fn a_release_killed_at_any_point_leaves_a_valid_repository() {
     site.released("out");
     site.gets("repo", "state-before", &format!("{NAME}.efi"));
     site.build("2", "out2");
-    at_every_call(&site, &site.release("out2", &[]), "small_2_x86_64.efi");
+    at_every_call(&site, &site.release("out2", &[]), "small_2_x86_64.efi", Keys::All);
 }
 
 #[test]
@@ -61,7 +82,22 @@ fn new_keys_killed_at_any_point_leave_a_valid_repository() {
     site.released("out");
     site.gets("repo", "state-before", &format!("{NAME}.efi"));
     for role in ["timestamp", "targets", "root"] {
-        at_every_call(&site, &["keys", "rotate", "keys", role, "--repo", "repo"], &format!("{NAME}.efi"));
+        at_every_call(&site, &["keys", "rotate", "keys", role, "--repo", "repo"], &format!("{NAME}.efi"), Keys::All);
+    }
+}
+
+#[test]
+fn new_keys_for_lost_ones_killed_at_any_point_are_made_by_the_next_run() {
+    let site = Site::new();
+    site.released("out");
+    site.gets("repo", "state-before", &format!("{NAME}.efi"));
+    site.copy("keys", "keys-whole");
+    site.copy("repo", "repo-whole");
+    for role in ["timestamp", "targets"] {
+        site.copy("repo-whole", "repo");
+        site.copy("keys-whole", "keys");
+        site.lose("keys", role);
+        at_every_call(&site, &["keys", "rotate", "keys", role, "--repo", "repo"], &format!("{NAME}.efi"), Keys::Lost);
     }
 }
 
@@ -73,5 +109,23 @@ fn a_refresh_killed_at_any_point_leaves_a_valid_repository() {
     site.build("2", "out2");
     site.released("out2");
     let refresh = ["repo", "refresh", "--repo", "repo", "--keys", "keys"];
-    at_every_call(&site, &refresh, &format!("{NAME}.efi"));
+    at_every_call(&site, &refresh, &format!("{NAME}.efi"), Keys::All);
+}
+
+#[test]
+fn names_that_are_made_last_outlive_a_power_cut() {
+    let site = Site::new();
+    let release = site.release("out", &["--bundle", "a.tar"]);
+    for (arguments, name) in [(&["keys", "new", "more"][..], "\"more\""), (&release, "\"a.tar\"")] {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-y", "-o", "calls", "--trace=rename,renameat2,fsync"]);
+        command.arg(site.path("bin/berth")).args(arguments).current_dir(site.small.dir.path());
+        let output = command.output().expect("strace is missing: run ci/setup");
+        assert!(output.status.success(), "{}", talk(&output));
+        let calls = fs::read_to_string(site.path("calls")).unwrap();
+        let after: Vec<_> =
+            calls.lines().skip_while(|line| !(line.contains("rename") && line.contains(name))).collect();
+        let parent = format!("<{}>", site.small.dir.path().canonicalize().unwrap().display());
+        assert!(after.iter().any(|line| line.contains("fsync") && line.contains(&parent)), "{calls}");
+    }
 }

@@ -6,6 +6,7 @@ mod assemble_kit;
 #[path = "../build_kit/mod.rs"]
 mod build_kit;
 mod killed;
+mod limits;
 mod published;
 mod refused;
 mod site;

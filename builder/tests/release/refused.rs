@@ -4,7 +4,7 @@ use crate::{
     build_kit::talk,
     site::{NAME, Site, flip},
 };
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 
 #[test]
 fn keys_are_made_once_for_their_owner_alone() {
@@ -12,7 +12,7 @@ fn keys_are_made_once_for_their_owner_alone() {
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&site.path("keys")), 0o700);
     let before = site.state("keys");
-    assert_eq!(before.lines().count(), 6);
+    assert_eq!(before.lines().count(), 7);
     for entry in fs::read_dir(site.path("keys")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().unwrap() == "pem" {
@@ -25,9 +25,33 @@ fn keys_are_made_once_for_their_owner_alone() {
     let talk = site.bad(&["keys", "new", "keys"]);
     assert!(talk.starts_with("error: keys is there already, and keys are never overwritten\nhint: "), "{talk}");
     assert_eq!(site.state("keys"), before);
+    fs::create_dir(site.path("empty")).unwrap();
+    assert!(site.bad(&["keys", "new", "empty"]).starts_with("error: empty is there already"));
     let talk = site.bad(&["keys", "new", "new", "--root-keys", "2", "--threshold", "3"]);
     assert!(talk.starts_with("error: root: expected a threshold of 1 to 2, found 3"), "{talk}");
     assert!(!site.path("new").exists());
+}
+
+#[test]
+fn of_two_who_make_the_same_keys_one_has_all_of_them_and_the_other_an_error() {
+    let site = Site::new();
+    // The first waits before its last step, until the second is in the middle of its work.
+    let slow = |call: &str, time: &str| {
+        let mut command = Command::new("strace");
+        let delay = format!("--inject={call}:delay_enter={time}");
+        command.args(["-f", "-o", "/dev/null", &format!("--trace={call}"), &delay]).arg(site.path("bin/berth"));
+        command.args(["keys", "new", "both"]).current_dir(site.small.dir.path());
+        command
+    };
+    let mut first = slow("renameat2", "1500ms").spawn().expect("strace is missing: run ci/setup");
+    thread::sleep(Duration::from_millis(700));
+    let second = slow("rename", "400ms").output().unwrap();
+    let first = first.wait().unwrap();
+    assert!(first.success() != second.status.success(), "{first}, {}", talk(&second));
+    assert_eq!(site.state("both").lines().count(), 6);
+    site.good(&["release", "out", "--repo", "repo", "--keys", "both", "--level", "1"]);
+    let left = fs::read_dir(site.small.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(left.filter(|name| name.to_str().unwrap().contains("partial")).count(), 0);
 }
 
 #[test]
@@ -135,7 +159,7 @@ fn a_build_that_is_not_whole_is_not_released() {
 }
 
 /// Puts the digest of a damaged file where the old one is written.
-fn mend(site: &Site, ending: &str) {
+pub(crate) fn mend(site: &Site, ending: &str) {
     let sum = |name: &str| {
         let path = site.path(&format!("bad/{NAME}.{name}"));
         crate::assemble_kit::tool("sha256sum", &[path.to_str().unwrap()])[..64].to_owned()

@@ -48,6 +48,11 @@ impl Site {
         String::from_utf8(done(&mut self.berth(arguments)).stdout).unwrap()
     }
 
+    /// What `berth` says, which has to succeed.
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
+        talk(&done(&mut self.berth(arguments)))
+    }
+
     /// What `berth` says, which has to fail.
     pub(crate) fn bad(&self, arguments: &[&str]) -> String {
         let output = self.berth(arguments).output().unwrap();
@@ -73,6 +78,14 @@ impl Site {
         command.current_dir(self.small.dir.path()).output().unwrap()
     }
 
+    /// python-tuf fills the list of releases up to about so many bytes, less some targets, and signs it.
+    pub(crate) fn publishes(&self, bytes_and_less: &[&str]) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/publisher.py");
+        let mut command = Command::new(&self.python);
+        command.env_clear().arg(script).args(["repo", "keys"]).args(bytes_and_less);
+        done(command.current_dir(self.small.dir.path()));
+    }
+
     /// It gets `target`, and prints what is said of it.
     pub(crate) fn gets(&self, repo: &str, state: &str, target: &str) -> serde_json::Value {
         let output = self.client(repo, state, target);
@@ -92,6 +105,13 @@ impl Site {
         let found: Vec<_> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
         assert_eq!(found.len(), 1, "{folder} *{ending}: {found:?}");
         found[0].clone()
+    }
+
+    /// The key of `role` in `folder` is gone.
+    pub(crate) fn lose(&self, folder: &str, role: &str) {
+        let paths = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let lost = |path: &PathBuf| path.to_str().unwrap().contains(&format!("/{role}-"));
+        std::fs::remove_file(paths.into_iter().find(lost).unwrap()).unwrap();
     }
 
     /// Name and digest of every file below `folder`.

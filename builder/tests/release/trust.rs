@@ -30,12 +30,21 @@ fn the_image_carries_what_the_recipe_says_about_updates() {
     assert_eq!(spec["health"], serde_json::json!({"limit": 120}));
     assert_eq!(spec["packages"]["docker.io"], "1.0");
 
+    for source in ["disk:STICK/os/repo", "disk:STICK", "/data/os.tar"] {
+        with(&format!("[update]\ntrust = 'root.json'\nsource = '{source}'\n"));
+        done(&mut site.small.build("out", "cache"));
+        let spec: serde_json::Value = serde_json::from_str(&cat("/usr/lib/berth/image.json")).unwrap();
+        assert_eq!(spec["update"]["source"], source);
+    }
+
     let faults = [
         ("[update]\ntrust = 'no.json'\n", "cannot be trusted: No such file"),
         ("[update]\ntrust = 'small.toml'\n", "cannot be trusted: expected metadata of TUF"),
         ("[update]\ntrust = 'damaged.json'\n", "cannot be trusted: expected to be signed: "),
         ("[update]\nsource = 'https://example.org'\n", "no host would believe what comes from there"),
         ("[update]\ntrust = 'root.json'\nsource = 'releases'\n", "source is not valid"),
+        ("[update]\ntrust = 'root.json'\nsource = 'disk:/os'\n", "source is not valid"),
+        ("[update]\ntrust = 'root.json'\nsource = 'disk:'\n", "source is not valid"),
         ("[update]\ntrust = 'root.json'\nchannel = 'A'\n", "name of a channel is not valid"),
         ("[update]\ntrust = 'root.json'\nca = 'x'\n", "ca is not valid"),
         ("[health]\nlimit = 5\n", "limit is not valid"),

@@ -1,6 +1,9 @@
 //! What happens to a repository after a release: time goes by, keys change, a release is taken back.
 
-use crate::site::{NAME, Site};
+use crate::{
+    assemble_kit::tool,
+    site::{NAME, Site},
+};
 use std::{fs, thread, time::Duration};
 
 const REPO: [&str; 4] = ["--repo", "repo", "--keys", "keys"];
@@ -68,14 +71,127 @@ fn new_keys_are_believed_only_when_enough_root_keys_say_so() {
 }
 
 #[test]
-fn lost_keys_are_replaced_as_well() {
+fn lost_keys_are_replaced_one_role_after_the_other() {
     let site = Site::new();
     site.released("out");
-    let lost = fs::read_dir(site.path("keys")).unwrap().map(|entry| entry.unwrap().path());
-    let lost = lost.into_iter().find(|path| path.to_str().unwrap().contains("/targets-")).unwrap();
-    fs::remove_file(lost).unwrap();
+    let target = format!("{NAME}.efi");
+    site.copy("repo", "before");
+    site.copy("keys", "keys-before");
+    let rotate = |role| ["keys", "rotate", "keys", role, "--repo", "repo"];
+    for lost in [&["targets"][..], &["timestamp", "snapshot"], &["timestamp", "snapshot", "targets"]] {
+        site.copy("before", "repo");
+        site.copy("keys-before", "keys");
+        lost.iter().for_each(|role| site.lose("keys", role));
+        if let [.., last] = lost[1..] {
+            let talk = site.bad(&rotate(last));
+            assert!(talk.starts_with("error: ") && talk.contains(", found 0 in keys\nhint: give --keys"), "{talk}");
+        }
+        let state = format!("state-{}", lost.len());
+        for (number, role) in lost.iter().enumerate() {
+            site.good(&rotate(role));
+            assert_eq!(site.gets("repo", &state, &target)["root"], number + 2, "{lost:?}");
+        }
+        site.good(&[&["repo", "check"], &REPO[..]].concat());
+        site.good(&[&["repo", "refresh"], &REPO[..]].concat());
+        site.gets("repo", &state, &target);
+    }
+}
+
+#[test]
+fn any_change_of_keys_finishes_one_that_was_not() {
+    let site = Site::new();
+    site.released("out");
+    site.copy("keys/root.json", "root-before");
+    site.copy("repo/metadata/timestamp.json", "timestamp-before");
+    site.lose("keys", "timestamp");
+    site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo"]);
+    // As if it had been killed between the new root and the new timestamp.
+    site.copy("root-before", "keys/root.json");
+    site.copy("timestamp-before", "repo/metadata/timestamp.json");
+    site.refuses("repo", "state", &format!("{NAME}.efi"), "UnsignedMetadataError");
+    let talk = site.bad(&site.release("out", &[]));
+    assert!(talk.contains("error: a change of keys in repo was not finished\nhint: give the same"), "{talk}");
+    let talk = site.says(&["keys", "renew", "keys", "--repo", "repo"]);
+    assert!(talk.contains("warning: the last change of keys was not finished"), "{talk}");
+    site.gets("repo", "state", &format!("{NAME}.efi"));
+    site.good(&[&["repo", "check"], &REPO[..]].concat());
+}
+
+#[test]
+fn what_retired_keys_signed_is_not_taken_up_by_the_next_change() {
+    let site = Site::new();
+    site.released("out");
+    let timestamp = site.path("repo/metadata/timestamp.json");
+    fs::copy(&timestamp, site.path("old")).unwrap();
+    site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo"]);
+    fs::copy(site.path("old"), &timestamp).unwrap();
+    let talk = site.bad(&["keys", "rotate", "keys", "snapshot", "--repo", "repo"]);
+    assert!(talk.starts_with("error: repo/metadata/timestamp.json: expected to be signed: "), "{talk}");
+}
+
+#[test]
+fn the_chain_of_roots_is_kept_with_the_keys_and_put_into_a_new_repository() {
+    let site = Site::new();
+    site.released("out");
     site.good(&["keys", "rotate", "keys", "targets", "--repo", "repo"]);
-    assert_eq!(site.gets("repo", "state", &format!("{NAME}.efi"))["root"], 2);
+    site.good(&["keys", "rotate", "keys", "root", "--repo", "repo"]);
+    let check = [&["repo", "check"], &REPO[..]].concat();
+    site.good(&check);
+    site.copy("repo", "whole");
+    for name in ["1.root.json", "2.root.json"] {
+        site.copy("whole", "repo");
+        fs::remove_file(site.path("repo/metadata").join(name)).unwrap();
+        let talk = site.bad(&check);
+        assert!(talk.starts_with(&format!("error: repo/metadata/{name}: expected the root metadata ")), "{talk}");
+        fs::copy(site.path("repo/metadata/3.root.json"), site.path("repo/metadata").join(name)).unwrap();
+        let talk = site.bad(&check);
+        assert!(talk.starts_with(&format!("error: repo/metadata/{name}: expected version ")), "{talk}");
+    }
+    fs::remove_dir_all(site.path("repo")).unwrap();
+    let talk = site.says(&site.release("out", &[]));
+    assert!(talk.contains("repo is new, and its keys are not: hosts that have seen another"), "{talk}");
+    assert_eq!(site.gets("repo", "state", &format!("{NAME}.efi"))["root"], 3);
+    site.good(&check);
+    assert!(!site.says(&site.release("out", &[])).contains("is new"));
+}
+
+#[test]
+fn the_end_of_root_and_targets_is_told_before_it_comes() {
+    let site = Site::new();
+    site.released("out");
+    let refresh = [&["repo", "refresh"], &REPO[..]].concat();
+    let talk = site.says(&refresh);
+    assert!(!talk.contains("warning"), "{talk}");
+    let renew = ["keys", "renew", "keys", "--repo", "repo", "--root-expires"];
+    let ends = "warning: the time of role root ends at ";
+    let talk = site.says(&[&renew[..], &["20d"]].concat());
+    assert!(talk.contains(ends) && talk.contains("berth keys renew"), "{talk}");
+    let root = tool("jq", &["-j", ".signed.expires", site.path("keys/root.json").to_str().unwrap()]);
+    for verb in [&refresh, &site.release("out", &[])] {
+        assert!(site.says(verb).contains(&format!("{ends}{root}")));
+    }
+    // Hosts go by whatever ends first.
+    assert!(site.says(&refresh).contains(&format!("good until {root}")));
+    site.good(&[&renew[..], &["365d"]].concat());
+    site.build("2", "out2");
+    site.good(&site.release("out2", &["--targets-expires", "40d"]));
+    site.copy("keys", "online");
+    site.lose("online", "targets");
+    let talk = site.says(&["repo", "refresh", "--repo", "repo", "--keys", "online"]);
+    assert!(talk.contains("warning: the time of role targets ends at ") && talk.contains("targets keys"), "{talk}");
+    assert!(!site.says(&refresh).contains("warning"));
+
+    site.good(&[&renew[..], &["1s"]].concat());
+    thread::sleep(Duration::from_millis(1100));
+    let ended = "error: repo/metadata: the time of role root has ended at ";
+    let revoke = [&["repo", "revoke", "1"], &REPO[..]].concat();
+    for verb in [&refresh, &site.release("out", &[]), &revoke, &[&["repo", "check"], &REPO[..]].concat()] {
+        let talk = site.bad(verb);
+        let hint = "\nhint: sign it anew with the root keys: berth keys renew";
+        assert!(talk.starts_with(ended) && talk.contains(hint), "{talk}");
+    }
+    site.good(&[&renew[..], &["365d"]].concat());
+    site.good(&refresh);
 }
 
 #[test]
@@ -126,4 +242,24 @@ fn a_release_that_is_taken_back_is_gone_and_may_come_again() {
     site.released("out2");
     site.gets("repo", "state", "small_2_x86_64.efi");
     site.good(&[&["repo", "check"], &REPO[..]].concat());
+}
+
+#[test]
+fn a_check_names_files_that_are_there_and_says_which_of_them_go() {
+    let site = Site::new();
+    site.released("out");
+    let check = [&["repo", "check"], &REPO[..]].concat();
+    let old = format!("repo/targets/{}.old", "0".repeat(64));
+    for path in [&old, "repo/targets/notes.txt", "repo/targets/.partial"] {
+        fs::write(site.path(path), "").unwrap();
+        let talk = site.says(&check);
+        let line = talk.lines().find(|line| line.contains(path)).unwrap();
+        assert_eq!(line.ends_with(": the next release removes it"), !path.ends_with("notes.txt"), "{talk}");
+        fs::remove_file(site.path(path)).unwrap();
+    }
+    site.publishes(&["0", &format!("{NAME}.root.zst")]);
+    let talk = site.bad(&check);
+    let (path, fault) = talk.strip_prefix("error: ").unwrap().split_once(": ").unwrap();
+    assert!(fault.starts_with(&format!("expected a target {NAME}.root.zst, found none")), "{talk}");
+    assert!(site.path(path).is_file(), "{talk}");
 }

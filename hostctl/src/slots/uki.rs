@@ -4,13 +4,13 @@ use super::{
     error::SlotError,
     remote::{Meter, Remote, RemoteError},
 };
-use berth_contract::{digest::Sha256, release::UkiRecord};
+use berth_contract::{
+    digest::Sha256,
+    release::{MAX_UKI, UkiRecord},
+};
 use berth_formats::pe;
 use sha2::Digest;
 use std::{collections::BTreeSet, io::Read, ops::Range};
-
-/// Largest unified kernel image that is made, in bytes: it is held in memory beside the running one.
-pub const MAX_SIZE: u64 = 24 << 20;
 
 /// A unified kernel image, and what it took.
 #[derive(Debug)]
@@ -37,17 +37,17 @@ pub fn cost(record: &UkiRecord, running: &[u8]) -> u64 {
 /// knows them, else all of it is fetched.
 ///
 /// # Errors
-/// When the record's parts do not cover it, it is larger than [`MAX_SIZE`], cannot be fetched, or is not what was signed.
+/// When the record's parts do not cover it, it is larger than [`MAX_UKI`], cannot be fetched, or is not what was signed.
 pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn Remote) -> Result<Uki, SlotError> {
     let meter = Meter::new(remote);
-    if record.size > MAX_SIZE {
-        let (wanted, found) = (format!("at most {MAX_SIZE} bytes"), record.size.to_string());
+    if record.size > MAX_UKI {
+        let (wanted, found) = (format!("at most {MAX_UKI} bytes"), record.size.to_string());
         return Err(SlotError::Record { field: "uki.size", wanted, found });
     }
     let bytes = match parts(record, target, running, &meter) {
         // Whatever is wrong with the parts need not be wrong with the whole.
         Err(SlotError::Remote(RemoteError::NoRanges { .. }) | SlotError::Digest { .. } | SlotError::Stream { .. }) => {
-            meter.read_whole(target, MAX_SIZE)?
+            meter.read_whole(target, MAX_UKI)?
         }
         other => other?,
     };

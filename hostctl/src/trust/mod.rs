@@ -16,7 +16,7 @@ pub use repository::{Release, Releases, Repository, TargetInfo};
 pub use verified::VerifiedReader;
 
 use crate::source::Source;
-use berth_contract::release::MAX_METADATA;
+use berth_contract::release::{MAX_METADATA, MAX_SMALL_METADATA};
 use jiff::Timestamp;
 use keep::Keep;
 use std::{path::Path, sync::Arc};
@@ -24,8 +24,6 @@ use tough::{ExpirationEnforcement, Limits, RepositoryLoader};
 use transport::SourceTransport;
 use url::Url;
 
-/// Largest `N.root.json` and `timestamp.json`.
-const MAX_SMALL: u64 = 256 << 10;
 /// Generations of root keys that are followed in one go.
 const MAX_ROOTS: u64 = 256;
 
@@ -73,9 +71,9 @@ impl Trust<'_> {
             Url::parse(&format!("{}:/{folder}/", transport::SCHEME)).map_err(|_| TrustError::Other("no URL".to_owned()))
         };
         let limits = Limits {
-            max_root_size: MAX_SMALL,
+            max_root_size: MAX_SMALL_METADATA,
             max_targets_size: MAX_METADATA,
-            max_timestamp_size: MAX_SMALL,
+            max_timestamp_size: MAX_SMALL_METADATA,
             max_snapshot_size: MAX_METADATA,
             max_root_updates: MAX_ROOTS,
         };

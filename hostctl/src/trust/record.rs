@@ -1,15 +1,13 @@
 //! Reading a release's record.
 
 use super::{Release, Repository, TrustError};
-use berth_contract::release::{FORMAT, RecordCustom, ReleaseRecord, Target, delta_name};
+use berth_contract::release::{FORMAT, MAX_UKI, RecordCustom, ReleaseRecord, Target, delta_name};
 use serde::Deserialize;
 
 /// Unit of root file system and hash tree.
 const BLOCK: u64 = 4096;
 /// Largest root file system, in bytes.
 const MAX_ROOT: u64 = 64 << 30;
-/// Largest unified kernel image, in bytes: an ESP of the usual size holds two.
-const MAX_UKI: u64 = 128 << 20;
 /// Parts of a unified kernel image.
 const MAX_PARTS: usize = 1024;
 

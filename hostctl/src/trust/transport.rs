@@ -1,8 +1,7 @@
 //! tough's door to a source.
 
-use super::MAX_SMALL;
 use crate::source::{Source, SourceError};
-use berth_contract::release::MAX_METADATA;
+use berth_contract::release::{MAX_METADATA, MAX_SMALL_METADATA};
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, PoisonError};
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream};
@@ -33,7 +32,7 @@ impl Transport for SourceTransport {
     async fn fetch(&self, url: Url) -> Result<TransportStream, TransportError> {
         let path = url.path().trim_start_matches('/');
         let root = path.ends_with(".root.json");
-        let limit = if root || path.ends_with("/timestamp.json") { MAX_SMALL } else { MAX_METADATA };
+        let limit = if root || path.ends_with("/timestamp.json") { MAX_SMALL_METADATA } else { MAX_METADATA };
         let result = match self.source.read_small(path, limit) {
             Ok(bytes) => Ok(Bytes::from(bytes)),
             // There is no newer root: this is how that is found out.
