@@ -7,13 +7,14 @@ use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
     engine::StoreFormat,
-    entry::BootCounter,
+    entry::{BootCounter, BootEntry},
     update::{EntryState, Quarantined},
     version::OsVersion,
 };
 use berth_formats::{data::Data, fat, range::Range};
 use hostctl::entries::{
-    Blessing, Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, next, report, show,
+    Blessing, Cause, Entries, EntriesError, Other, Quarantine, Running, Settled, SlotContent, Target, next, report,
+    show,
 };
 use std::{
     collections::BTreeMap,
@@ -163,6 +164,9 @@ fn a_rollback_can_be_rolled_back() {
     assert_eq!(esp.names(), ["a_1.efi", "a_2+0.efi"]);
     assert_eq!(esp.boot(), "a_1.efi");
     rollback(&esp, "1", "2").unwrap();
+    let to =
+        esp.open().may_roll_back(&running("1"), Target::Other, &other("2"), &quarantine(Path::new("/nonexistent")));
+    assert_eq!(to.unwrap().as_str(), "2");
     assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi"]);
     assert_eq!(esp.boot(), "a_2+2-1.efi");
     bless(&esp, "2");
@@ -220,23 +224,93 @@ fn failures_are_noted_and_leftovers_go_at_boot() {
         SlotContent { slot: Slot::A, root_hash: Some(hash("2")) },
         SlotContent { slot: Slot::B, root_hash: Some(hash("4")) },
     ];
-    let settle = || {
-        let mut failed = quarantine(dir.path());
-        esp.open().settle(&running("2"), &slots, &mut failed, 7, |entry| format!("why {}", entry.version)).unwrap()
+    let settle = |word: &'static str, anew: bool| {
+        let cause = |entry: &BootEntry, known: Option<&Quarantined>| {
+            (known.is_none() || anew).then(|| Cause::Version(format!("{word} {}", entry.version)))
+        };
+        esp.open().settle(&running("2"), &mut quarantine(dir.path()), 7, cause).unwrap()
     };
-    let settled = settle();
-    assert_eq!(settled.removed, ["a_5.staged"]);
+    let settled = settle("why", false);
+    assert_eq!(esp.names().len(), 5, "an upgrade that was broken off may go on with what is staged");
+    assert_eq!(esp.open().sweep(&slots).unwrap(), ["a_5.staged"]);
     assert_eq!(settled.failed.len(), 1);
     let failed = &quarantine(dir.path());
     let noted = failed.find(&"a".parse().unwrap(), &"3".parse().unwrap(), hash("3")).unwrap();
     assert_eq!((noted.cause.as_str(), noted.tries, noted.at), ("why 3", 3, 7));
-    assert_eq!(settle(), hostctl::entries::Settled::default(), "once");
+    assert_eq!(settle("why", false), Settled::default(), "once");
+    assert_eq!(settle("again", true).failed.len(), 1);
+    let causes: Vec<_> = quarantine(dir.path()).list().iter().map(|it| it.cause.clone()).collect();
+    assert_eq!(causes, ["again 3"], "in place of the old one");
     assert_eq!(esp.names(), ["a_2.efi", "a_3+0-3.efi", "a_4.staged", "x.efi"]);
     // What runs is on its last try; the one that waits was put aside.
     let esp = Esp::new(&["a_1+0-3.efi", "a_2+0.efi"]);
     let mut failed = quarantine(&dir.path().join("other"));
-    let settled = esp.open().settle(&running("1"), &slots, &mut failed, 7, |_| String::new()).unwrap();
-    assert_eq!(settled, hostctl::entries::Settled::default());
+    let settled = esp.open().settle(&running("1"), &mut failed, 7, |_, _| Some(Cause::Version(String::new()))).unwrap();
+    assert_eq!(settled, Settled::default());
+    // Nobody's fault: it may be taken again.
+    let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi"]);
+    let settled =
+        esp.open().settle(&running("2"), &mut failed, 7, |_, _| Some(Cause::Place("no route".into()))).unwrap();
+    assert_eq!((settled.spared.len(), settled.failed.len(), failed.list().len()), (1, 0, 0));
+    assert_eq!((esp.names(), esp.next()), (vec!["a_2.efi".into(), "a_3+0.efi".into()], "a_2.efi".into()));
+    rollback(&esp, "2", "3").unwrap();
+}
+
+#[test]
+fn the_last_resort_can_be_left() {
+    // It was blessed, was set aside, came back when the other had failed, and is ill now.
+    let esp = Esp::new(&["a_1+0-3.efi", "a_2+0-3.efi"]);
+    let upgrade_refused = |esp: &Esp| esp.open().clear_idle(&running("2"), None).unwrap_err();
+    assert!(matches!(upgrade_refused(&esp), EntriesError::Unblessed { .. }), "on its last try");
+    assert_eq!(esp.boot(), "a_2+0-4.efi");
+    let named = |esp: &Esp| {
+        let (one, dir) = ("1".parse().unwrap(), tempfile::tempdir().unwrap());
+        esp.open().rollback(&running("2"), Target::Named(&one), &other("1"), &quarantine(dir.path())).unwrap();
+    };
+    named(&esp);
+    assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0-4.efi"]);
+    let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
+    assert_eq!(tries, ["a_1+2-1.efi", "a_1+1-2.efi", "a_1+0-3.efi", "a_2+0-5.efi"]);
+    // Another version, newer or older, takes the place of the failed one.
+    upgrade(&esp, "2", "3");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_2+0-5.efi".into(), "a_3+3.efi".into()], "a_3+3.efi".into()));
+    let esp = Esp::new(&["a_2+0-4.efi"]);
+    upgrade(&esp, "2", "1");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_1+3.efi".into(), "a_2+0-4.efi".into()], "a_1+3.efi".into()));
+    // Chosen by hand at the boot loader, with something better beside it that an upgrade would remove.
+    for better in ["a_1.efi", "a_1+1-2.efi"] {
+        let esp = Esp::new(&[better, "a_2+0-4.efi"]);
+        assert!(upgrade_refused(&esp).hint().unwrap().contains("hostctl rollback"));
+        named(&esp);
+        assert_eq!(esp.next(), "a_1+3.efi");
+    }
+}
+
+#[test]
+fn what_is_to_boot_next_can_be_called_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let stay = |esp: &Esp, version: &str| {
+        let (running, none) = (running(version), quarantine(dir.path()));
+        let target = Target::Named(&running.version);
+        esp.open().rollback(&running, target, &Other::default(), &none).map(|entry| entry.to_string())
+    };
+    let esp = Esp::new(&["a_1.efi"]);
+    upgrade(&esp, "1", "2");
+    assert_eq!(esp.next(), "a_2+3.efi");
+    assert_eq!(stay(&esp, "1").unwrap(), "a_1.efi");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_1.efi".into(), "a_2+0.efi".into()], "a_1.efi".into()));
+    // And called for once more.
+    rollback(&esp, "1", "2").unwrap();
+    assert_eq!(esp.boot(), "a_2+2-1.efi");
+    assert!(matches!(stay(&esp, "2"), Err(EntriesError::Unblessed { .. })));
+    bless(&esp, "2");
+    rollback(&esp, "2", "1").unwrap();
+    assert_eq!(esp.next(), "a_1+3.efi");
+    for _ in 0..2 {
+        assert_eq!(stay(&esp, "2").unwrap(), "a_2.efi");
+        assert_eq!((esp.names(), esp.next()), (vec!["a_1+0.efi".into(), "a_2.efi".into()], "a_2.efi".into()));
+    }
+    esp.open().clear_idle(&running("2"), None).unwrap();
 }
 
 #[test]

@@ -92,6 +92,21 @@ pub fn still_holds(
     Ok(running)
 }
 
+/// What worked before `version` came, and does not work now, in one sentence.
+#[must_use]
+pub fn missing(places: &Places, version: &OsVersion) -> Option<String> {
+    let baseline = file::json::<Baseline>(&places.baseline).ok()?;
+    let (status, _) = super::ask_init(places).ok().filter(|_| baseline.to.as_ref() == Some(version))?;
+    still_holds(&baseline, places, &status, &Docker::new(&places.docker)).err()
+}
+
+/// Whether two of these sentences are about the same thing; the reasons may be told in other words.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    let thing = |why: &str| why.split([',', ':']).next().map(str::to_owned);
+    thing(one) == thing(other)
+}
+
 fn name_servers(status: &StatusReport) -> Vec<IpAddr> {
     status.network.as_ref().map(|network| network.dns.clone()).unwrap_or_default()
 }
