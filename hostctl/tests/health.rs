@@ -11,6 +11,7 @@ use berth_contract::{
     engine::EngineKind,
     image_spec::{ImageEngine, ImageSpec},
     update::{Baseline, Verdict},
+    version::OsVersion,
 };
 use hostctl::{
     file,
@@ -321,6 +322,31 @@ fn where_the_time_is_short_what_is_left_must_do() {
     let begin = Instant::now();
     assert_eq!(host.judge_steady(2500, 3_600_000), (Verdict::Good, 1, Vec::new()));
     assert!(begin.elapsed() >= Duration::from_secs(1), "more than one look");
+}
+
+#[test]
+fn one_look_is_not_enough_however_long_it_takes() {
+    let host = Host::new();
+    host.check("slow", "echo x >> ${0%health.d/slow}ran; sleep 1", 0o755);
+    assert!(matches!(host.judge_steady(600_000, 500), (Verdict::Good, 1, _)));
+    assert_eq!(fs::read_to_string(host.folder.path().join("ran")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn what_is_missing_is_told_by_a_host_that_is_up() {
+    let host = Host::new();
+    let (two, three): (OsVersion, OsVersion) = ("2".parse().unwrap(), "3".parse().unwrap());
+    let missing = |version: &OsVersion| baseline::missing(&host.places, version);
+    assert_eq!(missing(&three), None, "nothing was noted");
+    let noted = Baseline { to: Some(three.clone()), default_route: true, ..Baseline::default() };
+    file::replace_json(&host.places.baseline, &noted).unwrap();
+    assert_eq!(missing(&three), None);
+    fs::write(&host.places.routes[0], "").unwrap();
+    let why = missing(&three).unwrap();
+    assert!(baseline::is_same(&why, "there is no default route, or so") && !baseline::is_same(&why, "container x"));
+    assert_eq!(missing(&two), None, "that is another's");
+    host.change(|state| state.status.state = HostState::Booting);
+    assert_eq!(missing(&three), None, "it may be late");
 }
 
 #[test]

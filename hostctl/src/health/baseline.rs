@@ -6,7 +6,12 @@ use super::{
     engine::{Container, Docker},
 };
 use crate::file::{self, FileError};
-use berth_contract::{control::StatusReport, image_spec::ImageSpec, update::Baseline, version::OsVersion};
+use berth_contract::{
+    control::{HostState, StatusReport},
+    image_spec::ImageSpec,
+    update::Baseline,
+    version::OsVersion,
+};
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr},
@@ -92,11 +97,15 @@ pub fn still_holds(
     Ok(running)
 }
 
-/// What worked before `version` came, and does not work now, in one sentence.
+/// What worked before `version` came, and does not work now, in one sentence. Nothing as long as this host is still coming up: then it
+/// may just be late.
 #[must_use]
 pub fn missing(places: &Places, version: &OsVersion) -> Option<String> {
     let baseline = file::json::<Baseline>(&places.baseline).ok()?;
-    let (status, _) = super::ask_init(places).ok().filter(|_| baseline.to.as_ref() == Some(version))?;
+    let (status, _) = super::ask_init(places).ok()?;
+    if baseline.to.as_ref() != Some(version) || status.state == HostState::Booting {
+        return None;
+    }
     still_holds(&baseline, places, &status, &Docker::new(&places.docker)).err()
 }
 

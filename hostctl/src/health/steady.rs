@@ -63,13 +63,14 @@ impl Steady {
             self.unsteady = Some(fault.clone());
             return Err(fault);
         }
-        let (now, left) = (now(), deadline.left());
-        if now.saturating_sub(*self.since.get_or_insert(began)) >= self.needed {
+        // From look to look: however long one takes, it is one.
+        if began.saturating_sub(*self.since.get_or_insert(began)) >= self.needed {
             return Ok(true);
         }
+        let left = deadline.left();
         // The next look may take longer than this one.
         match &self.unsteady {
-            None => Ok(left <= PAUSE + 2 * now.saturating_sub(began)),
+            None => Ok(left <= PAUSE + 2 * now().saturating_sub(began)),
             Some(fault) if left <= PAUSE => Err(fault.clone()),
             Some(_) => Ok(false),
         }
