@@ -285,7 +285,8 @@ fn what_ends_and_is_started_again_is_not_well() {
     });
     assert_eq!(host.ill(), ("container web".to_owned(), "is restarting, with status 7".to_owned()));
     // Each look finds it between two ends; dockerd is worse, for its pid only tells.
-    let changes: [(&str, fn(&mut State, u32)); 2] = [
+    type Again = fn(&mut State, u32);
+    let changes: [(&str, Again); 2] = [
         ("container web", |state, turn| {
             let starts = (turn.into(), 100 + u64::from(turn));
             state.docker.insert("/containers/web/json".into(), inspected("running", "always", starts, OURS));
