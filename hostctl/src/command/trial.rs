@@ -56,7 +56,6 @@ fn give_blessing(patience: Duration) -> Result<()> {
 
 fn keep_house(host: &Host, entries: &mut Entries, blessing: Blessing) -> Result<()> {
     let running = host.running();
-    entries.sweep(host.slots())?;
     let mut quarantine = host.quarantine()?;
     if blessing == Blessing::Given {
         // It may have failed before, and have been tried again by name.
@@ -69,6 +68,7 @@ fn keep_house(host: &Host, entries: &mut Entries, blessing: Blessing) -> Result<
     for (entry, why) in settled.spared {
         write_out(&format!("version {} failed for what does not work here either: {why}\n", entry.version))?;
     }
+    entries.sweep(host.slots())?;
     Ok(())
 }
 
