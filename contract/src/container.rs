@@ -3,6 +3,9 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+/// Label in the engine of the containers that the host has made from such a declaration.
+pub const LABEL: &str = "dev.berth.spec";
+
 /// One declared container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

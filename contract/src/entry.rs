@@ -27,7 +27,7 @@ pub struct BootEntry {
 /// How many boots a new version gets.
 pub const TRIES: u32 = 3;
 
-/// The counter of an entry that a rollback has put behind the other: systemd-boot takes entries without tries last. One that
+/// The counter of an entry that has been put behind the other: systemd-boot takes entries without tries last. One that
 /// failed has used its tries, so the two can be told apart.
 pub const SET_ASIDE: BootCounter = BootCounter { left: 0, done: 0 };
 

@@ -68,7 +68,7 @@ pub struct Baseline {
     pub default_route: bool,
     /// A name that could be resolved, and is to be resolved again.
     pub resolved: Option<String>,
-    /// Names of containers that ran and that the engine starts by itself.
+    /// Names of containers that ran, that the engine starts at each boot, and that are not declared.
     pub containers: Vec<String>,
 }
 
@@ -173,7 +173,7 @@ pub enum EntryState {
     Trial(BootCounter),
     /// All tries are used up.
     Failed,
-    /// Put behind the other by a rollback: no tries left, none used.
+    /// Put behind the other: no tries left, none used.
     SetAside,
 }
 

@@ -40,6 +40,12 @@ impl Machine {
         })
     }
 
+    /// Host name of the source that is used where none is named; nothing where it has none.
+    #[must_use]
+    pub fn source_host(&self) -> Option<String> {
+        Some(url::Url::parse(&self.update().source?).ok()?.host_str()?.to_owned())
+    }
+
     /// `[update]`: the machine's words before the image's.
     #[must_use]
     pub fn update(&self) -> UpdateSpec {

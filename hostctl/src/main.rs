@@ -63,7 +63,7 @@ enum Verb {
     /// Returns when the host is running, fails when it is degraded
     Wait,
     Upgrade(Upgrade),
-    /// Boots the other version next: the older one, or a newer one that was left
+    /// Boots the other version next: the older one, or a newer one that was left; or, named, the running one again
     Rollback {
         /// Its version: needed if it has failed before, or its engine may not understand the data in /var
         version: Option<OsVersion>,
@@ -170,12 +170,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
         Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
-            if is_here {
-                slots::rollback(version.as_ref())?;
-            } else {
-                slots::rollback_there(&mut client()?, version.as_ref())?;
+            let reboot = || if reboot { Ok(client()?.reboot()?) } else { Ok(()) };
+            match is_here {
+                true => slots::rollback(version.as_ref(), reboot),
+                false => slots::rollback_there(client()?, version.as_ref(), reboot),
             }
-            if reboot { Ok(client()?.reboot()?) } else { Ok(()) }
         }
         Verb::Why { json } if is_here => trial::why(json),
         Verb::Why { json } => on_host(&mut client()?, ["why"].into_iter().chain(json.then_some("--json")), pass_on),

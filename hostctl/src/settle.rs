@@ -1,14 +1,15 @@
 //! What became of the versions that were tried: those that used up their tries are noted, with their cause, and not taken again.
 
 use crate::{
-    entries::{Entries, EntriesError, Host, Quarantine},
+    entries::{Cause, Entries, EntriesError, Quarantine, Running, Settled},
     file::FileError,
+    health::{self, baseline},
     why::{
         self,
         records::{Places, Records},
     },
 };
-use berth_contract::update::Quarantined;
+use berth_contract::{entry::BootEntry, update::Quarantined};
 
 /// Why it cannot be found out.
 #[derive(Debug, thiserror::Error)]
@@ -26,12 +27,36 @@ pub enum SettleError {
 /// # Errors
 /// When ESP, quarantine or boot records cannot be read or written.
 pub fn settle(
-    host: &Host,
+    running: &Running,
     entries: &mut Entries,
     quarantine: &mut Quarantine,
     now: u64,
-) -> Result<Vec<Quarantined>, SettleError> {
+) -> Result<Settled, SettleError> {
     let records = Records::read(&Places::default())?;
-    let settled = entries.settle(host.running(), host.slots(), quarantine, now, |entry| why::cause(entry, &records))?;
-    Ok(settled.failed)
+    let missing = |entry: &BootEntry| baseline::missing(&health::Places::default(), &entry.version);
+    Ok(entries.settle(running, quarantine, now, |entry, known| judge(entry, known, &records, missing))?)
 }
+
+/// Why a version has failed; nothing when it has not since it was noted. `missing` tells what worked before it came and does not now.
+fn judge(
+    entry: &BootEntry,
+    known: Option<&Quarantined>,
+    records: &Records,
+    missing: impl Fn(&BootEntry) -> Option<String>,
+) -> Option<Cause> {
+    // It may have been tried again by name. Boots that left no record tell nothing new either.
+    let anew = |known: &Quarantined| why::last_boot(entry, records).is_some_and(|boot| boot.started > known.at);
+    if known.is_some_and(|known| !anew(known)) {
+        return None;
+    }
+    let same = |now: &String| why::failed_by_baseline(entry, records, |then| baseline::is_same(then, now));
+    // What this version has not got either is no fault of the other's.
+    Some(match missing(entry).filter(same) {
+        Some(why) => Cause::Place(why),
+        None => Cause::Version(why::cause(entry, records)),
+    })
+}
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;

@@ -4,7 +4,7 @@
 //! slot does; the new entry comes when the slot has been read back, and is the commit.
 
 use crate::{
-    entries::{Entries, Host, Quarantine, Running},
+    entries::{Entries, Quarantine, Running},
     health,
     machine::Machine,
     settle::settle,
@@ -24,7 +24,7 @@ use berth_contract::{
 use std::{
     fs::{self, File, TryLockError},
     io::Read,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -64,7 +64,7 @@ pub enum Until {
 /// When there is nothing that may be taken, no way to it, or no room for it. The running version boots as before.
 pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let machine = Machine::read()?;
-    let _alone = alone()?;
+    let alone = alone()?;
     let update = machine.update();
     let text =
         order.source.clone().or(update.source).context("no source: name one, or set `[update] source` in host.toml")?;
@@ -82,12 +82,14 @@ pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let current_uki = {
         let mut entries = Entries::open(&esp)?;
         // At a boot's beginning nobody has looked yet.
-        settle(&Host::find(Path::new("/"))?, &mut entries, &mut quarantine, order.now)?;
+        settle(&running, &mut entries, &mut quarantine, order.now)?;
         if order.until > Until::DryRun {
             entries.blessed(&running)?;
         }
         entries.running_uki(&running)?
     };
+    // Who only wants to know keeps nobody from a blessing, however long a server takes.
+    let _alone = (order.until > Until::DryRun).then_some(alone);
 
     // 2. Who says so, and which version.
     let root = fs::read(TRUST_ROOT).with_context(|| {
@@ -222,7 +224,15 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// # Errors
 /// When another one is under way, and does not end soon.
 pub fn alone() -> Result<File> {
-    let (path, end) = (lock_path(), Instant::now() + PATIENCE);
+    alone_within(PATIENCE)
+}
+
+/// The same, when another one is waited for as long as this.
+///
+/// # Errors
+/// When another one is still under way then.
+pub fn alone_within(patience: Duration) -> Result<File> {
+    let (path, end) = (Path::new(RUN).join("upgrade.lock"), Instant::now() + patience);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     loop {
         match file.try_lock() {
@@ -234,21 +244,6 @@ pub fn alone() -> Result<File> {
             }
         }
     }
-}
-
-/// The same, after however long another takes.
-///
-/// # Errors
-/// When the lock cannot be had at all.
-pub fn alone_at_last() -> Result<File> {
-    let path = lock_path();
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
-    Ok(file)
-}
-
-fn lock_path() -> PathBuf {
-    Path::new(RUN).join("upgrade.lock")
 }
 
 /// Most memory that this process has held, in bytes.

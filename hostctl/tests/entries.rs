@@ -7,17 +7,20 @@ use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
     engine::StoreFormat,
-    entry::BootCounter,
+    entry::{BootCounter, BootEntry},
     update::{EntryState, Quarantined},
     version::OsVersion,
 };
-use berth_formats::{data::Data, fat, range::Range};
+use berth_formats::{data::Data, fat, range::Range, verity};
 use hostctl::entries::{
-    Blessing, Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, next, report, show,
+    Blessing, Cause, Entries, EntriesError, Host, Other, Quarantine, Running, Settled, SlotContent, Target, next,
+    report, show,
 };
+use hostctl::file::FileError;
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -40,16 +43,19 @@ struct Esp {
 
 impl Esp {
     fn new(files: &[&str]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("esp");
-        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
-        file.set_len(SIZE).unwrap();
         let of = |name: &&str| match name.strip_prefix("a_") {
             Some(rest) => (format!("EFI/Linux/{name}"), Data::from(uki(&rest[..1]))),
             None => (format!("EFI/Linux/{name}"), Data::from(b"not a program".to_vec())),
         };
-        fat::write(&Range::new(&file, 0, SIZE), "ESP", 1, 0, &files.iter().map(of).collect::<BTreeMap<_, _>>())
-            .unwrap();
+        Self::with(&files.iter().map(of).collect())
+    }
+
+    fn with(files: &BTreeMap<String, Data>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("esp");
+        let file = File::options().read(true).write(true).create_new(true).open(&path).unwrap();
+        file.set_len(SIZE).unwrap();
+        fat::write(&Range::new(&file, 0, SIZE), "ESP", 1, 0, files).unwrap();
         Self { _dir: dir, path }
     }
 
@@ -163,6 +169,9 @@ fn a_rollback_can_be_rolled_back() {
     assert_eq!(esp.names(), ["a_1.efi", "a_2+0.efi"]);
     assert_eq!(esp.boot(), "a_1.efi");
     rollback(&esp, "1", "2").unwrap();
+    let to =
+        esp.open().may_roll_back(&running("1"), Target::Other, &other("2"), &quarantine(Path::new("/nonexistent")));
+    assert_eq!(to.unwrap().as_str(), "2");
     assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi"]);
     assert_eq!(esp.boot(), "a_2+2-1.efi");
     bless(&esp, "2");
@@ -220,23 +229,93 @@ fn failures_are_noted_and_leftovers_go_at_boot() {
         SlotContent { slot: Slot::A, root_hash: Some(hash("2")) },
         SlotContent { slot: Slot::B, root_hash: Some(hash("4")) },
     ];
-    let settle = || {
-        let mut failed = quarantine(dir.path());
-        esp.open().settle(&running("2"), &slots, &mut failed, 7, |entry| format!("why {}", entry.version)).unwrap()
+    let settle = |word: &'static str, anew: bool| {
+        let cause = |entry: &BootEntry, known: Option<&Quarantined>| {
+            (known.is_none() || anew).then(|| Cause::Version(format!("{word} {}", entry.version)))
+        };
+        esp.open().settle(&running("2"), &mut quarantine(dir.path()), 7, cause).unwrap()
     };
-    let settled = settle();
-    assert_eq!(settled.removed, ["a_5.staged"]);
+    let settled = settle("why", false);
+    assert_eq!(esp.names().len(), 5, "an upgrade that was broken off may go on with what is staged");
+    assert_eq!(esp.open().sweep(&slots).unwrap(), ["a_5.staged"]);
     assert_eq!(settled.failed.len(), 1);
     let failed = &quarantine(dir.path());
     let noted = failed.find(&"a".parse().unwrap(), &"3".parse().unwrap(), hash("3")).unwrap();
     assert_eq!((noted.cause.as_str(), noted.tries, noted.at), ("why 3", 3, 7));
-    assert_eq!(settle(), hostctl::entries::Settled::default(), "once");
+    assert_eq!(settle("why", false), Settled::default(), "once");
+    assert_eq!(settle("again", true).failed.len(), 1);
+    let causes: Vec<_> = quarantine(dir.path()).list().iter().map(|it| it.cause.clone()).collect();
+    assert_eq!(causes, ["again 3"], "in place of the old one");
     assert_eq!(esp.names(), ["a_2.efi", "a_3+0-3.efi", "a_4.staged", "x.efi"]);
     // What runs is on its last try; the one that waits was put aside.
     let esp = Esp::new(&["a_1+0-3.efi", "a_2+0.efi"]);
     let mut failed = quarantine(&dir.path().join("other"));
-    let settled = esp.open().settle(&running("1"), &slots, &mut failed, 7, |_| String::new()).unwrap();
-    assert_eq!(settled, hostctl::entries::Settled::default());
+    let settled = esp.open().settle(&running("1"), &mut failed, 7, |_, _| Some(Cause::Version(String::new()))).unwrap();
+    assert_eq!(settled, Settled::default());
+    // Nobody's fault: it may be taken again.
+    let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi"]);
+    let settled =
+        esp.open().settle(&running("2"), &mut failed, 7, |_, _| Some(Cause::Place("no route".into()))).unwrap();
+    assert_eq!((settled.spared.len(), settled.failed.len(), failed.list().len()), (1, 0, 0));
+    assert_eq!((esp.names(), esp.next()), (vec!["a_2.efi".into(), "a_3+0.efi".into()], "a_2.efi".into()));
+    rollback(&esp, "2", "3").unwrap();
+}
+
+#[test]
+fn the_last_resort_can_be_left() {
+    // It was blessed, was set aside, came back when the other had failed, and is ill now.
+    let esp = Esp::new(&["a_1+0-3.efi", "a_2+0-3.efi"]);
+    let upgrade_refused = |esp: &Esp| esp.open().clear_idle(&running("2"), None).unwrap_err();
+    assert!(matches!(upgrade_refused(&esp), EntriesError::Unblessed { .. }), "on its last try");
+    assert_eq!(esp.boot(), "a_2+0-4.efi");
+    let named = |esp: &Esp| {
+        let (one, dir) = ("1".parse().unwrap(), tempfile::tempdir().unwrap());
+        esp.open().rollback(&running("2"), Target::Named(&one), &other("1"), &quarantine(dir.path())).unwrap();
+    };
+    named(&esp);
+    assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0-4.efi"]);
+    let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
+    assert_eq!(tries, ["a_1+2-1.efi", "a_1+1-2.efi", "a_1+0-3.efi", "a_2+0-5.efi"]);
+    // Another version, newer or older, takes the place of the failed one.
+    upgrade(&esp, "2", "3");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_2+0-5.efi".into(), "a_3+3.efi".into()], "a_3+3.efi".into()));
+    let esp = Esp::new(&["a_2+0-4.efi"]);
+    upgrade(&esp, "2", "1");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_1+3.efi".into(), "a_2+0-4.efi".into()], "a_1+3.efi".into()));
+    // Chosen by hand at the boot loader, with something better beside it that an upgrade would remove.
+    for better in ["a_1.efi", "a_1+1-2.efi"] {
+        let esp = Esp::new(&[better, "a_2+0-4.efi"]);
+        assert!(upgrade_refused(&esp).hint().unwrap().contains("hostctl rollback"));
+        named(&esp);
+        assert_eq!(esp.next(), "a_1+3.efi");
+    }
+}
+
+#[test]
+fn what_is_to_boot_next_can_be_called_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let stay = |esp: &Esp, version: &str| {
+        let (running, none) = (running(version), quarantine(dir.path()));
+        let target = Target::Named(&running.version);
+        esp.open().rollback(&running, target, &Other::default(), &none).map(|entry| entry.to_string())
+    };
+    let esp = Esp::new(&["a_1.efi"]);
+    upgrade(&esp, "1", "2");
+    assert_eq!(esp.next(), "a_2+3.efi");
+    assert_eq!(stay(&esp, "1").unwrap(), "a_1.efi");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_1.efi".into(), "a_2+0.efi".into()], "a_1.efi".into()));
+    // And called for once more.
+    rollback(&esp, "1", "2").unwrap();
+    assert_eq!(esp.boot(), "a_2+2-1.efi");
+    assert!(matches!(stay(&esp, "2"), Err(EntriesError::Unblessed { .. })));
+    bless(&esp, "2");
+    rollback(&esp, "2", "1").unwrap();
+    assert_eq!(esp.next(), "a_1+3.efi");
+    for _ in 0..2 {
+        assert_eq!(stay(&esp, "2").unwrap(), "a_2.efi");
+        assert_eq!((esp.names(), esp.next()), (vec!["a_1+0.efi".into(), "a_2.efi".into()], "a_2.efi".into()));
+    }
+    esp.open().clear_idle(&running("2"), None).unwrap();
 }
 
 #[test]
@@ -325,4 +404,85 @@ fn what_runs_must_have_an_entry() {
     let same = entries.commit(&running("2").id, &running("2").version, &running("2"));
     assert!(matches!(same, Err(EntriesError::SameVersion { .. })));
     assert!(Entries::open(Path::new("/dev/null")).is_err());
+}
+
+/// A host's files: version 2 runs from slot A, the partitions are these.
+fn host(root: &Path, partitions: &[(&str, &Path)]) -> Host {
+    let put = |path: &str, text: &str| {
+        let path = root.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let report = format!(r#"{{"phases":[],"root_hash":"{}","slot":"a","disk":"/dev/sda"}}"#, hash("2"));
+    put("run/berth/initrd.json", &report);
+    put(
+        "usr/lib/berth/image.json",
+        r#"{"id":"a","version":"2","arch":"x86_64","kernel":"6","modules":[],"images":[],"containers":[],"packages":{}}"#,
+    );
+    fs::create_dir_all(root.join("dev")).unwrap();
+    for (number, (label, path)) in (1..).zip(partitions) {
+        put(&format!("sys/block/sda/sda{number}/uevent"), &format!("PARTNAME={label}\n"));
+        symlink(path, root.join(format!("dev/sda{number}"))).unwrap();
+    }
+    Host::find(root).unwrap()
+}
+
+#[test]
+fn a_slot_that_cannot_be_read_keeps_nobody_from_a_blessing() {
+    // On a disk: in a tmpfs, folders have no end.
+    let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let esp = Esp::new(&["a_2+2-1.efi"]);
+    let empty = root.path().join("empty");
+    fs::write(&empty, "").unwrap();
+    // A folder can be opened, and every read fails.
+    let bad = root.path();
+    let partitions = [
+        ("esp", &*esp.path),
+        ("root-a", &empty),
+        ("root-a-verity", &empty),
+        ("root-b", &empty),
+        ("root-b-verity", bad),
+    ];
+    let host = host(root.path(), &partitions);
+    assert!(host.slots().iter().all(|slot| slot.root_hash.is_none()) && !host.is_blessed().unwrap());
+    assert_eq!(host.entries().unwrap().bless(host.running()).unwrap(), Blessing::Given);
+    assert!(host.is_blessed().unwrap());
+}
+
+#[test]
+fn a_rollback_is_prepared_before_anything_changes_and_only_if_it_may_be() {
+    let root = tempfile::tempdir().unwrap();
+    let path = |name: &str| root.path().join(name);
+    fs::write(path("b"), [0; 8192]).unwrap();
+    let tree = File::options().read(true).write(true).create_new(true).open(path("b-verity")).unwrap();
+    let tree = verity::build(&File::open(path("b")).unwrap(), 8192, [0; 16], &tree).unwrap();
+    fs::write(path("empty"), "").unwrap();
+    let one = Data::from(tiny_efi::version("a", "1", &tree.root_hash.to_string()));
+    let file = |name: &str| format!("EFI/Linux/{name}");
+    let esp = Esp::with(&BTreeMap::from([(file("a_1.efi"), one), (file("a_2.efi"), Data::from(uki("2")))]));
+    let (b, b_verity, empty) = (path("b"), path("b-verity"), path("empty"));
+    let partitions = [
+        ("esp", &*esp.path),
+        ("root-a", &empty),
+        ("root-a-verity", &empty),
+        ("root-b", &b),
+        ("root-b-verity", &b_verity),
+    ];
+    let host = host(root.path(), &partitions);
+    let seven = "7".parse().unwrap();
+    host.rollback(Target::Named(&seven), |_| panic!("it may not be")).unwrap_err();
+    let cannot = FileError::Write { path: empty.clone(), source: std::io::ErrorKind::StorageFull.into() };
+    host.rollback(Target::Other, |_| Err(cannot)).unwrap_err();
+    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi"]);
+    let mut told = None;
+    host.rollback(Target::Other, |to| {
+        told = Some((to.to_string(), esp.names()));
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(told, Some(("1".to_owned(), vec!["a_1.efi".to_owned(), "a_2.efi".to_owned()])));
+    assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0.efi"]);
+    let two = "2".parse().unwrap();
+    host.rollback(Target::Named(&two), |_| panic!("nothing is left")).unwrap();
+    assert_eq!(esp.names(), ["a_1+0.efi", "a_2.efi"]);
 }

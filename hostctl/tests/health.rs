@@ -11,6 +11,7 @@ use berth_contract::{
     engine::EngineKind,
     image_spec::{ImageEngine, ImageSpec},
     update::{Baseline, Verdict},
+    version::OsVersion,
 };
 use hostctl::{
     file,
@@ -51,11 +52,28 @@ const ROUTES: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tM
                       eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0\n";
 
 fn container(running: bool, policy: &str) -> (u16, String) {
-    let status = if running { "running" } else { "exited" };
+    inspected(if running { "running" } else { "exited" }, policy, (0, 100), "{}")
+}
+
+/// docker's answer about a container; `starts` are its restarts and its process.
+fn inspected(status: &str, policy: &str, starts: (u64, u64), labels: &str) -> (u16, String) {
+    // As moby has it: one that waits to be started again is Running as well.
+    let running = matches!(status, "running" | "restarting");
+    let (restarts, pid) = starts;
     let text = format!(
-        r#"{{"State":{{"Running":{running},"Status":"{status}","ExitCode":7}},"HostConfig":{{"RestartPolicy":{{"Name":"{policy}"}}}}}}"#
+        r#"{{"State":{{"Running":{running},"Status":"{status}","Pid":{pid},"ExitCode":7,"Error":""}},"RestartCount":{restarts},
+        "HostConfig":{{"RestartPolicy":{{"Name":"{policy}"}}}},"Config":{{"Labels":{labels}}}}}"#
     );
     (200, text)
+}
+
+/// Labels of a container that the host has made.
+const OURS: &str = r#"{"dev.berth.spec":"1"}"#;
+
+/// docker's list; the host has made `web`.
+fn listed(names: &[&str]) -> String {
+    let one = |name: &&str| format!(r#"{{"Names":["/{name}"],"Labels":{}}}"#, if *name == "web" { OURS } else { "{}" });
+    format!("[{}]", names.iter().map(one).collect::<Vec<_>>().join(","))
 }
 
 fn service(name: &str, state: ServiceState, last_exit: Option<&str>) -> ServiceStatus {
@@ -94,9 +112,13 @@ impl Host {
         };
         let docker = BTreeMap::from([
             ("/_ping".to_owned(), (200, "OK".to_owned())),
-            ("/containers/web/json".to_owned(), container(true, "always")),
+            ("/containers/web/json".to_owned(), inspected("running", "always", (0, 100), OURS)),
+            ("/containers/db/json".to_owned(), container(true, "unless-stopped")),
             ("/containers/job/json".to_owned(), container(true, "no")),
-            ("/containers/json".to_owned(), (200, r#"[{"Names":["/web"]},{"Names":["/job"]}]"#.to_owned())),
+            ("/containers/retried/json".to_owned(), container(true, "on-failure")),
+            ("/containers/loop/json".to_owned(), inspected("restarting", "always", (9, 0), "{}")),
+            ("/containers/json".to_owned(), (200, listed(&["web", "db", "job", "retried", "loop"]))),
+            ("/containers/json?all=1".to_owned(), (200, listed(&["web", "job"]))),
         ]);
         let services = vec![service("dockerd", ServiceState::Ready, None)];
         let state = Arc::new(Mutex::new(State { status, services, docker, dns: (0, 1) }));
@@ -141,9 +163,14 @@ impl Host {
 
     /// The verdict within so many milliseconds, how often the entry was blessed, and what was said.
     fn judge(&self, milliseconds: u64) -> (Verdict, usize, Vec<String>) {
+        self.judge_steady(milliseconds, 0)
+    }
+
+    /// The same, when it has to be well for so many milliseconds.
+    fn judge_steady(&self, milliseconds: u64, steady: u64) -> (Verdict, usize, Vec<String>) {
         let (mut blessed, mut said) = (0, Vec::new());
-        let deadline = Deadline::after(Duration::from_millis(milliseconds));
-        let verdict = judge(&self.places, deadline, &mut |line| said.push(line.to_owned()), &mut || {
+        let (deadline, steady) = (Deadline::after(Duration::from_millis(milliseconds)), Duration::from_millis(steady));
+        let verdict = judge(&self.places, deadline, steady, &mut |line| said.push(line.to_owned()), &mut || {
             blessed += 1;
             Ok(())
         });
@@ -163,6 +190,13 @@ impl Host {
 
     fn is_well(&self) -> bool {
         matches!(self.judge(1), (Verdict::Good, 1, _))
+    }
+
+    /// The same, by a baseline that is forgotten then.
+    fn is_well_by(&self, baseline: &Baseline) -> bool {
+        let is_well = self.is_well();
+        file::replace_json(&self.places.baseline, baseline).unwrap();
+        is_well
     }
 
     /// A check of the image's.
@@ -230,7 +264,7 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
             to: Some(versions.1.clone()),
             default_route: true,
             resolved: Some("updates.example.org".into()),
-            containers: vec!["web".into()],
+            containers: vec!["db".into()],
         }
     );
     file::replace_json(&host.places.baseline, &baseline).unwrap();
@@ -241,6 +275,88 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
     let other = Baseline { to: Some("3".parse().unwrap()), ..baseline };
     file::replace_json(&host.places.baseline, &other).unwrap();
     assert!(host.is_well() && host.places.baseline.exists());
+}
+
+#[test]
+fn what_ends_and_is_started_again_is_not_well() {
+    let host = Host::new();
+    host.change(|state| {
+        state.docker.insert("/containers/web/json".into(), inspected("restarting", "always", (3, 0), OURS));
+    });
+    assert_eq!(host.ill(), ("container web".to_owned(), "is restarting, with status 7".to_owned()));
+    // Each look finds it between two ends; dockerd is worse, for its pid only tells.
+    type Again = fn(&mut State, u32);
+    let changes: [(&str, Again); 2] = [
+        ("container web", |state, turn| {
+            let starts = (turn.into(), 100 + u64::from(turn));
+            state.docker.insert("/containers/web/json".into(), inspected("running", "always", starts, OURS));
+        }),
+        ("service dockerd", |state, turn| state.services[0].pid = Some(turn)),
+    ];
+    for (what, change) in changes {
+        let host = Host::new();
+        let (state, over) = (host.state.clone(), Arc::new(Mutex::new(false)));
+        let stop = over.clone();
+        let restarts = thread::spawn(move || {
+            for turn in 1.. {
+                if *stop.lock().unwrap() {
+                    return;
+                }
+                change(&mut state.lock().unwrap(), turn);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let (verdict, blessed, said) = host.judge_steady(3500, 1500);
+        let why = "has ended, and was started again";
+        assert_eq!((verdict, blessed), (Verdict::Bad { what: what.into(), why: why.into() }, 0));
+        assert_eq!(said, [format!("{what}: {why}")]);
+        *over.lock().unwrap() = true;
+        restarts.join().unwrap();
+        // It has come to rest.
+        assert!(matches!(host.judge_steady(600_000, 1500), (Verdict::Good, 1, _)));
+    }
+}
+
+#[test]
+fn where_the_time_is_short_what_is_left_must_do() {
+    let host = Host::new();
+    let begin = Instant::now();
+    assert_eq!(host.judge_steady(2500, 3_600_000), (Verdict::Good, 1, Vec::new()));
+    assert!(begin.elapsed() >= Duration::from_secs(1), "more than one look");
+}
+
+#[test]
+fn one_look_is_not_enough_however_long_it_takes() {
+    let host = Host::new();
+    host.check("slow", "echo x >> ${0%health.d/slow}ran; sleep 1", 0o755);
+    assert!(matches!(host.judge_steady(600_000, 500), (Verdict::Good, 1, _)));
+    assert_eq!(fs::read_to_string(host.folder.path().join("ran")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn what_is_missing_is_told_by_a_host_that_is_up() {
+    let host = Host::new();
+    let (two, three): (OsVersion, OsVersion) = ("2".parse().unwrap(), "3".parse().unwrap());
+    let missing = |version: &OsVersion| baseline::missing(&host.places, version);
+    assert_eq!(missing(&three), None, "nothing was noted");
+    let noted = Baseline { to: Some(three.clone()), default_route: true, ..Baseline::default() };
+    file::replace_json(&host.places.baseline, &noted).unwrap();
+    assert_eq!(missing(&three), None);
+    fs::write(&host.places.routes[0], "").unwrap();
+    let why = missing(&three).unwrap();
+    assert!(baseline::is_same(&why, "there is no default route, or so") && !baseline::is_same(&why, "container x"));
+    assert_eq!(missing(&two), None, "that is another's");
+    host.change(|state| state.status.state = HostState::Booting);
+    assert_eq!(missing(&three), None, "it may be late");
+}
+
+#[test]
+fn a_fault_is_one_line_that_is_not_too_long() {
+    let host = Host::new();
+    let long = format!("first\nsecond {}", "\u{e4}".repeat(5000));
+    host.change(|state| state.services.push(service("x", ServiceState::Backoff, Some(&long))));
+    let (_, why) = host.ill();
+    assert!(why.starts_with("first second \u{e4}") && why.len() <= 500, "{why}");
 }
 
 /// Makes a host ill.
@@ -326,11 +442,27 @@ fn what_worked_before_the_update_must_work_again() {
         let (what, why) = host.ill();
         assert!(what == "baseline" && why.contains(words), "{what}: {why}");
     };
-    why("container old is not there, and it ran before the update");
-    host.change(|state| drop(state.docker.insert("/containers/old/json".into(), container(false, "always"))));
+    // Of what others have made, only `job` is left.
+    assert!(host.is_well_by(&baseline), "somebody has removed it");
+    host.change(|state| drop(state.docker.insert("/containers/json?all=1".into(), (200, listed(&["web"])))));
+    why("container old is not there, nor any other that ran before the update");
+    let put = |answer: (u16, String)| {
+        host.change(|state| drop(state.docker.insert("/containers/old/json".into(), answer)));
+    };
+    put(container(false, "always"));
+    why("container old is exited, and it ran before the update");
+    put(inspected("restarting", "always", (3, 0), "{}"));
+    why("container old is restarting");
+    put(container(false, "unless-stopped"));
+    assert!(host.is_well_by(&baseline), "somebody has stopped it");
+    let (status, body) = container(false, "unless-stopped");
+    put((status, body.replace("Error\":\"", "Error\":\"no such runtime")));
     why("container old is exited");
-    host.change(|state| state.dns = (3, 0));
-    why("updates.example.org was resolved before the update: name server 127.0.0.1");
+    host.change(|state| state.dns = (2, 0));
+    why("container old is exited");
+    host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::new(127, 0, 0, 2).into()]);
+    why("updates.example.org was resolved before the update: name server 127.0.0.2");
+    host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::LOCALHOST.into()]);
     fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
     why("no default route");
     // IPv6's will do.
@@ -367,7 +499,8 @@ fn what_heals_in_time_is_well_and_what_cannot_heal_is_not_waited_for() {
     // An entry that cannot be blessed is no success.
     let host = Host::new();
     let mut refuse = || Err("the ESP is in use".to_owned());
-    let verdict = judge(&host.places, Deadline::after(Duration::from_millis(1)), &mut |_| (), &mut refuse);
+    let verdict =
+        judge(&host.places, Deadline::after(Duration::from_millis(1)), Duration::ZERO, &mut |_| (), &mut refuse);
     assert_eq!(verdict, Verdict::Bad { what: "boot entry".into(), why: "the ESP is in use".into() });
     drop(host.folder);
 }

@@ -1,11 +1,14 @@
 //! `hostctl status`, `slots` and `rollback`: what is on the disk, and which of it boots next.
 
-use super::{on_host, pass_on, print, write_out};
+use super::{on_host, print, write_out};
 use anyhow::{Context, Result};
-use berth_contract::{control::StatusReport, update::SlotsReport, version::OsVersion};
+use berth_contract::{control::StatusReport, paths::BASELINE, update::SlotsReport, version::OsVersion};
 use hostctl::{
     client::Client,
     entries::{self, Host, Target},
+    file,
+    health::baseline,
+    machine::Machine,
     show,
     upgrade::alone,
 };
@@ -62,14 +65,36 @@ fn text(slots: &SlotsReport) -> String {
     entries::show(slots).iter().map(|(name, text)| format!("{name:<12}  {text}\n")).collect()
 }
 
-/// Makes the other version of this host the one that boots next.
-pub(crate) fn rollback(version: Option<&OsVersion>) -> Result<()> {
-    let _alone = alone()?;
-    let entry = Host::find(Path::new("/"))?.rollback(version.map_or(Target::Other, Target::Named))?;
+/// Makes the other version of this host the one that boots next, and calls `reboot`.
+pub(crate) fn rollback(version: Option<&OsVersion>, reboot: impl FnOnce() -> Result<()>) -> Result<()> {
+    let alone = alone()?;
+    let host = Host::find(Path::new("/"))?;
+    let source = Machine::read().ok().and_then(|machine| machine.source_host());
+    // A full /var must keep nobody from going back; but what was noted for another journey must not judge this one.
+    let take = |to: &OsVersion| {
+        let taken = baseline::take(&host.running().version, to, source.as_deref());
+        taken.or_else(|_| file::remove(Path::new(BASELINE)))
+    };
+    let entry = host.rollback(version.map_or(Target::Other, Target::Named), take)?;
+    drop(alone);
+    // Also when nobody listens.
+    reboot()?;
     write_out(&format!("version {} boots next\n", entry.version))
 }
 
 /// The same on the host behind `client`.
-pub(crate) fn rollback_there(client: &mut Client, version: Option<&OsVersion>) -> Result<()> {
-    on_host(client, ["rollback"].into_iter().chain(version.map(OsVersion::as_str)), pass_on)
+pub(crate) fn rollback_there(
+    mut client: Client,
+    version: Option<&OsVersion>,
+    reboot: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let mut said = String::new();
+    on_host(&mut client, ["rollback"].into_iter().chain(version.map(OsVersion::as_str)), |line| {
+        said += &format!("{}\n", line.text);
+        Ok(())
+    })?;
+    // A serial port serves one after the other.
+    drop(client);
+    reboot()?;
+    write_out(&said)
 }

@@ -64,9 +64,12 @@ impl Upgrade {
             now: now(),
         };
         let done = upgrade(&order, &mut |event| teller.tell(&event));
-        teller.end()?;
+        // What became of the upgrade comes before whether anybody has listened.
         done?;
-        if self.reboot && teller.entry { reboot() } else { Ok(()) }
+        if self.reboot && teller.entry {
+            reboot()?;
+        }
+        teller.end()
     }
 
     /// On the host behind `client`.
@@ -80,8 +83,8 @@ impl Upgrade {
             }
             Ok::<_, anyhow::Error>(())
         });
-        teller.end()?;
-        done
+        done?;
+        teller.end()
     }
 
     /// The same, for a host's own hostctl.
@@ -165,8 +168,7 @@ impl Teller {
         }
     }
 
-    fn end(&mut self) -> Result<()> {
-        self.bar = None;
-        std::mem::replace(&mut self.failed, Ok(())).context("cannot write to stdout")
+    fn end(self) -> Result<()> {
+        self.failed.context("cannot write to stdout")
     }
 }

@@ -3,6 +3,7 @@
 use crate::{file::FileError, slots::SlotError};
 use berth_contract::{
     engine::StoreFormat,
+    entry::{BootCounter, TRIES},
     update::{EntryState, Quarantined},
     version::{ImageId, OsVersion},
 };
@@ -118,7 +119,14 @@ impl EntriesError {
                 "another program has damaged the ESP: repair it with `fsck.fat -a` from another system"
             }
             Self::File(error) => return error.hint(),
-            Self::Unblessed { state: EntryState::SetAside, .. } => "a rollback is under way: run `hostctl reboot`",
+            Self::Unblessed { state: EntryState::SetAside, version } => {
+                return Some(format!(
+                    "a rollback is under way: run `hostctl reboot`, or `hostctl rollback {version}` to stay"
+                ));
+            }
+            Self::Unblessed { state: EntryState::Trial(BootCounter { left: 0, done }), .. } if *done > TRIES => {
+                "it has failed all its tries, the version in the other slot has not: `hostctl rollback` goes there"
+            }
             Self::Unblessed { .. } => {
                 "wait for the health verdict: `hostctl status` shows it, `hostctl logs bless` its reasons"
             }

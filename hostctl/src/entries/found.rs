@@ -4,7 +4,7 @@ use super::{EntriesError, running::Running};
 use berth_contract::{
     cmdline,
     digest::RootHash,
-    entry::{BootCounter, BootEntry, SET_ASIDE},
+    entry::{BootCounter, BootEntry, SET_ASIDE, TRIES},
     paths::{ESP_LINUX, STAGED_ENDING},
     update::EntryState,
     version::{ImageId, OsVersion},
@@ -117,6 +117,13 @@ impl Found {
             (EntryState::Failed, Some(counter)) => EntryState::Trial(counter),
             (state, _) => state,
         }
+    }
+
+    /// Whether it has been booted more often than it has tries: the boot loader has nothing else that it could take.
+    #[must_use]
+    pub fn is_last_resort(&self) -> bool {
+        let counter = self.entry().and_then(|entry| entry.counter);
+        counter.is_some_and(|BootCounter { left, done }| left == 0 && done > TRIES)
     }
 
     /// What the name says about it.

@@ -2,7 +2,7 @@
 
 use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, report};
 use crate::{
-    file,
+    file::{self, FileError},
     slots::{Access, Device, SlotDevices, partition},
 };
 use berth_contract::{
@@ -12,7 +12,8 @@ use berth_contract::{
     entry::BootEntry,
     image_spec::ImageSpec,
     paths::{IMAGE_SPEC, INITRD_REPORT, QUARANTINE},
-    update::SlotsReport,
+    update::{EntryState, SlotsReport},
+    version::OsVersion,
 };
 use berth_formats::erofs::read::Image;
 use std::{
@@ -44,7 +45,8 @@ impl Host {
         let running = Running { id: spec.id.clone(), version: spec.version.clone(), root_hash: report.root_hash };
         let mut host = Self { root: root.to_owned(), report, spec, running, slots: Vec::new() };
         for slot in [Slot::A, Slot::B] {
-            let content = host.devices(slot)?.content()?;
+            // A slot that cannot be read holds nothing that boots, and must not keep the other one from its blessing.
+            let content = host.devices(slot)?.content().ok().flatten();
             host.slots.push(SlotContent { slot, root_hash: content.map(|content| content.root_hash) });
         }
         Ok(host)
@@ -95,11 +97,24 @@ impl Host {
         Ok(report(&all, &self.slots, &self.running, self.quarantine()?.list()))
     }
 
-    /// Makes the other version the one that boots next.
+    /// Whether the running version is blessed, also while somebody changes the ESP.
     ///
     /// # Errors
-    /// See [`Entries::rollback`].
-    pub fn rollback(&self, target: Target<'_>) -> Result<BootEntry, EntriesError> {
+    /// When the ESP cannot be read.
+    pub fn is_blessed(&self) -> Result<bool, EntriesError> {
+        let all = Entries::look(&self.esp()?)?;
+        Ok(all.iter().any(|found| found.is(&self.running) && found.state() == EntryState::Blessed))
+    }
+
+    /// Makes the other version the one that boots next. `prepare` is told which before anything is changed, and can still refuse.
+    ///
+    /// # Errors
+    /// See [`Entries::rollback`]; and what `prepare` says.
+    pub fn rollback(
+        &self,
+        target: Target<'_>,
+        prepare: impl FnOnce(&OsVersion) -> Result<(), FileError>,
+    ) -> Result<BootEntry, EntriesError> {
         let other = self.slots.iter().find(|slot| slot.slot != self.report.slot);
         let store = |spec: &ImageSpec| spec.engine.as_ref().map(|engine| StoreFormat::of(engine.kind, &engine.version));
         let spec = match other {
@@ -108,7 +123,11 @@ impl Host {
         };
         let stores = (store(&self.spec), spec.as_ref().and_then(store));
         let other = Other { root_hash: other.and_then(|other| other.root_hash), stores };
-        self.entries()?.rollback(&self.running, target, &other, &self.quarantine()?)
+        let (mut entries, quarantine) = (self.entries()?, self.quarantine()?);
+        if target != Target::Named(&self.running.version) {
+            prepare(&entries.may_roll_back(&self.running, target, &other, &quarantine)?)?;
+        }
+        entries.rollback(&self.running, target, &other, &quarantine)
     }
 
     fn partition(&self, role: PartitionRole) -> Result<PathBuf, EntriesError> {

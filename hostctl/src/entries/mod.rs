@@ -22,7 +22,7 @@ pub use quarantine::Quarantine;
 pub use report::{SlotContent, report, show};
 pub use rollback::{Other, Target};
 pub use running::Running;
-pub use settle::Settled;
+pub use settle::{Cause, Settled};
 
 use berth_contract::{
     digest::Sha256 as Digest256,
@@ -105,14 +105,21 @@ impl Entries {
         next(&ours).cloned().ok_or_else(none)
     }
 
-    /// The entry that has booted what runs, if that is blessed: before, nothing that could be needed to go back may change.
+    /// The entry that has booted what runs, if that is blessed: before, nothing that could be needed to go back may change. One that is
+    /// the boot loader's last resort will do as well, when there is nothing better to lose: else an ill host could never be mended.
     ///
     /// # Errors
     /// When there is none, or it is not blessed.
     pub fn blessed(&self, running: &Running) -> Result<Found, EntriesError> {
         let found = self.running(running)?;
+        let is_better = |other: &Found| matches!(other.state(), EntryState::Blessed | EntryState::Trial(_));
+        let last_resort = || {
+            let others = self.list()?.into_iter().filter(|other| is_idle(other, running));
+            Ok::<_, EntriesError>(found.is_last_resort() && !others.into_iter().any(|other| is_better(&other)))
+        };
         match found.running_state() {
             EntryState::Blessed => Ok(found),
+            _ if last_resort()? => Ok(found),
             state => Err(EntriesError::Unblessed { version: running.version.clone(), state }),
         }
     }
@@ -204,7 +211,7 @@ impl Entries {
         let entry = BootEntry { id: id.clone(), version: version.clone(), counter: Some(NEW) };
         self.rename(&staged_name(id, version), &entry.to_string())?;
         // Not before: a cut between the two leaves the running version first.
-        if *version < running.version {
+        if *version < running.version && current.state() == EntryState::Blessed {
             self.count(&current, Some(SET_ASIDE))?;
         }
         Ok(entry)

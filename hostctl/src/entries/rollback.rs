@@ -1,6 +1,6 @@
 //! Going to the other version, by the same machinery as an upgrade: it gets tries, and the one that is left waits.
 
-use super::{Entries, EntriesError, Found, NEW, Quarantine, Running};
+use super::{Entries, EntriesError, Found, NEW, Quarantine, Running, is_idle};
 use berth_contract::{
     digest::RootHash,
     engine::StoreFormat,
@@ -14,7 +14,8 @@ use berth_contract::{
 pub enum Target<'a> {
     /// The other one, if nothing speaks against it.
     Other,
-    /// The other one, of this name: also one that has failed, or whose engine may not understand what is in /var.
+    /// The other one, of this name: also one that has failed, or whose engine may not understand what is in /var. Or the running one:
+    /// then the other does not boot next any more.
     Named(&'a OsVersion),
 }
 
@@ -32,8 +33,7 @@ impl Entries {
     /// the running one boots again.
     ///
     /// # Errors
-    /// When the running version is not blessed, the other slot has no bootable version, or that has failed or has another
-    /// store format and was not named: then nothing is changed.
+    /// See [`Self::may_roll_back`]: then nothing is changed.
     pub fn rollback(
         &mut self,
         running: &Running,
@@ -41,12 +41,66 @@ impl Entries {
         other: &Other,
         quarantine: &Quarantine,
     ) -> Result<BootEntry, EntriesError> {
+        if target == Target::Named(&running.version) {
+            return self.stay(running);
+        }
+        let (current, to) = self.ends(running, target, other, quarantine)?;
+        let Some(entry) = to.entry() else { return Err(no_other("it has no boot entry")) };
+        // An older version comes behind a newer one with tries, so the newer one must have none. In this order a cut
+        // between the two changes nothing: what runs is still first.
+        self.count(&to, Some(NEW))?;
+        if entry.version < running.version && current.state() == EntryState::Blessed {
+            self.count(&current, Some(SET_ASIDE))?;
+        }
+        Ok(BootEntry { counter: Some(NEW), ..entry.clone() })
+    }
+
+    /// The version that [`Self::rollback`] would go to.
+    ///
+    /// # Errors
+    /// When the running version is not blessed, the other slot has no bootable version, or that has failed or has another
+    /// store format and was not named.
+    pub fn may_roll_back(
+        &self,
+        running: &Running,
+        target: Target<'_>,
+        other: &Other,
+        quarantine: &Quarantine,
+    ) -> Result<OsVersion, EntriesError> {
+        let (_, to) = self.ends(running, target, other, quarantine)?;
+        to.entry().map(|entry| entry.version.clone()).ok_or_else(|| no_other("it has no boot entry"))
+    }
+
+    /// The running version boots next again: what an upgrade or rollback has put before it waits behind.
+    fn stay(&mut self, running: &Running) -> Result<BootEntry, EntriesError> {
+        let current = self.running(running)?;
+        if !matches!(current.state(), EntryState::Blessed | EntryState::SetAside) {
+            let (version, state) = (running.version.clone(), current.running_state());
+            return Err(EntriesError::Unblessed { version, state });
+        }
+        self.count(&current, None)?;
+        for found in self.list()?.into_iter().filter(|found| is_idle(found, running)) {
+            if matches!(found.state(), EntryState::Trial(_)) {
+                self.count(&found, Some(SET_ASIDE))?;
+            }
+        }
+        Ok(BootEntry { id: running.id.clone(), version: running.version.clone(), counter: None })
+    }
+
+    /// The entries of what runs and of what a rollback goes to.
+    fn ends(
+        &self,
+        running: &Running,
+        target: Target<'_>,
+        other: &Other,
+        quarantine: &Quarantine,
+    ) -> Result<(Found, Found), EntriesError> {
         let current = self.running(running)?;
         let to = self.other(running, other)?;
         let Some(entry) = to.entry() else { return Err(no_other("it has no boot entry")) };
         // Called for twice: it is under way.
         let again = current.state() == EntryState::SetAside && matches!(to.state(), EntryState::Trial(_));
-        if current.state() != EntryState::Blessed && !again {
+        if current.state() != EntryState::Blessed && !again && !current.is_last_resort() {
             let (version, state) = (running.version.clone(), current.running_state());
             return Err(EntriesError::Unblessed { version, state });
         }
@@ -58,13 +112,7 @@ impl Entries {
             Target::Named(_) => {}
             Target::Other => unless_named(entry, &to, other, quarantine)?,
         }
-        // An older version comes behind a newer one with tries, so the newer one must have none. In this order a cut
-        // between the two changes nothing: what runs is still first.
-        self.count(&to, Some(NEW))?;
-        if entry.version < running.version {
-            self.count(&current, Some(SET_ASIDE))?;
-        }
-        Ok(BootEntry { counter: Some(NEW), ..entry.clone() })
+        Ok((current, to))
     }
 
     fn other(&self, running: &Running, other: &Other) -> Result<Found, EntriesError> {

@@ -1,8 +1,17 @@
 //! What worked before an update, and has to work after it.
 
-use super::{Places, dns, engine::Docker};
+use super::{
+    Places,
+    dns::{self, DnsError},
+    engine::{Container, Docker},
+};
 use crate::file::{self, FileError};
-use berth_contract::{control::StatusReport, image_spec::ImageSpec, update::Baseline, version::OsVersion};
+use berth_contract::{
+    control::{HostState, StatusReport},
+    image_spec::ImageSpec,
+    update::Baseline,
+    version::OsVersion,
+};
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr},
@@ -31,13 +40,15 @@ pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVer
     let docker = Docker::new(&places.docker);
     // Without docker, or with one that does not answer, there are no containers to be asked for.
     let names = docker.running().unwrap_or_default();
-    let restarts = |name: &String| docker.container(name).ok().flatten().is_some_and(|found| found.restarts);
+    // What is declared is required or not, and may change with the version.
+    let stays = |found: Container| found.runs() && found.is_kept_up() && !found.is_declared;
+    let stays = |name: &String| docker.container(name).ok().flatten().is_some_and(stays);
     Baseline {
         from: Some(from.clone()),
         to: Some(to.clone()),
         default_route: has_default_route(places),
         resolved: name.filter(resolves).map(str::to_owned),
-        containers: names.into_iter().take(MOST_CONTAINERS).filter(restarts).collect(),
+        containers: names.into_iter().take(MOST_CONTAINERS).filter(stays).collect(),
     }
 }
 
@@ -51,26 +62,58 @@ pub fn forget(places: &Places) -> Result<(), FileError> {
     if baseline.to.as_ref() == Some(&runs) { file::remove(&places.baseline) } else { Ok(()) }
 }
 
-/// Whether all of it works again.
+/// Whether all of it works again. Returns the containers that run.
 ///
 /// # Errors
 /// One sentence about what does not.
-pub fn still_holds(baseline: &Baseline, places: &Places, status: &StatusReport, docker: &Docker) -> Result<(), String> {
+pub fn still_holds(
+    baseline: &Baseline,
+    places: &Places,
+    status: &StatusReport,
+    docker: &Docker,
+) -> Result<Vec<(String, Container)>, String> {
     if baseline.default_route && !has_default_route(places) {
         return Err("there is no default route, and there was one before the update".to_owned());
     }
     if let Some(name) = &baseline.resolved {
-        dns::resolves(name, &name_servers(status), places.dns_port)
-            .map_err(|error| format!("{name} was resolved before the update: {error}"))?;
-    }
-    for name in &baseline.containers {
-        let found = docker.container(name).map_err(|error| format!("container {name}: {error}"))?;
-        if !found.as_ref().is_some_and(|found| found.running) {
-            let state = found.map_or_else(|| "is not there".to_owned(), |found| format!("is {}", found.status));
-            return Err(format!("container {name} {state}, and it ran before the update"));
+        match dns::resolves(name, &name_servers(status), places.dns_port) {
+            // A server that has answered was reached. What it knows is no fault of this host.
+            Ok(()) | Err(DnsError::NoAddress { .. }) => {}
+            Err(error) => return Err(format!("{name} was resolved before the update: {error}")),
         }
     }
-    Ok(())
+    let mut running = Vec::new();
+    for name in &baseline.containers {
+        let unknown = |error| format!("container {name}: {error}");
+        match docker.container(name).map_err(unknown)? {
+            Some(found) if found.runs() => running.push((name.clone(), found)),
+            Some(found) if found.is_declared || found.is_stopped_on_purpose() => {}
+            Some(found) => return Err(format!("container {name} is {}, and it ran before the update", found.status)),
+            // Somebody has removed it, unless the engine has lost them all.
+            None if docker.has_any_undeclared().map_err(unknown)? => {}
+            None => return Err(format!("container {name} is not there, nor any other that ran before the update")),
+        }
+    }
+    Ok(running)
+}
+
+/// What worked before `version` came, and does not work now, in one sentence. Nothing as long as this host is still coming up: then it
+/// may just be late.
+#[must_use]
+pub fn missing(places: &Places, version: &OsVersion) -> Option<String> {
+    let baseline = file::json::<Baseline>(&places.baseline).ok()?;
+    let (status, _) = super::ask_init(places).ok()?;
+    if baseline.to.as_ref() != Some(version) || status.state == HostState::Booting {
+        return None;
+    }
+    still_holds(&baseline, places, &status, &Docker::new(&places.docker)).err()
+}
+
+/// Whether two of these sentences are about the same thing; the reasons may be told in other words.
+#[must_use]
+pub fn is_same(one: &str, other: &str) -> bool {
+    let thing = |why: &str| why.split([',', ':']).next().map(str::to_owned);
+    thing(one) == thing(other)
 }
 
 fn name_servers(status: &StatusReport) -> Vec<IpAddr> {

@@ -47,7 +47,7 @@ pub enum DnsError {
 /// Asks one server after the other for an address of `name`, as resolvers do: the first that knows is enough.
 ///
 /// # Errors
-/// What the last one said, when none knows.
+/// When none knows: what the last one said that has answered, or else why the last one has not.
 pub fn resolves(name: &str, servers: &[IpAddr], port: u16) -> Result<(), DnsError> {
     let question = question(name).ok_or_else(|| DnsError::Name(name.to_owned()))?;
     let mut last = DnsError::NoServers;
@@ -55,6 +55,7 @@ pub fn resolves(name: &str, servers: &[IpAddr], port: u16) -> Result<(), DnsErro
         match ask(SocketAddr::new(server, port), &question) {
             Ok(Answer { code: 0, addresses: true }) => return Ok(()),
             Ok(Answer { code, .. }) => last = DnsError::NoAddress { server, code },
+            Err(_) if matches!(last, DnsError::NoAddress { .. }) => {}
             Err(source) => last = DnsError::Server { server, source },
         }
     }
@@ -164,5 +165,10 @@ mod tests {
         // Nobody listens on the second address.
         let servers = [IpAddr::from(Ipv4Addr::new(127, 0, 0, 2)), Ipv4Addr::LOCALHOST.into()];
         assert!(resolves("a.example.org", &servers, server(|query| answer(query, 0, 2))).is_ok());
+        // An answer says more than silence, in whichever order they come.
+        for servers in [servers, [servers[1], servers[0]]] {
+            let error = resolves("a.example.org", &servers, server(|query| answer(query, 2, 0))).unwrap_err();
+            assert!(matches!(error, DnsError::NoAddress { code: 2, .. }), "{error}");
+        }
     }
 }

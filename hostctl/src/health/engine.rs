@@ -2,6 +2,7 @@
 //!
 //! Requests are HTTP/1.0, so that an answer ends with its connection and comes in one piece.
 
+use berth_contract::container::LABEL;
 use serde_json::Value;
 use std::{
     io::{self, Read, Write},
@@ -49,16 +50,43 @@ pub enum DockerError {
 }
 
 /// A container as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Container {
-    /// Whether it runs.
-    pub running: bool,
-    /// docker's word: `running`, `exited`, ...
+    /// docker's word: `running`, `restarting`, `exited`, ...
     pub status: String,
     /// How it last ended.
     pub exit_code: i64,
-    /// Whether docker starts it by itself.
-    pub restarts: bool,
+    /// Why it could not be started; empty where it could.
+    pub error: String,
+    /// Name of its restart policy.
+    pub policy: String,
+    /// Whether the host has made it, from a declaration.
+    pub is_declared: bool,
+    /// How often docker has started it again.
+    pub restarts: u64,
+    /// Its process; 0 where there is none.
+    pub pid: u64,
+}
+
+impl Container {
+    /// Whether it runs. docker's `Running` is no answer: it is true as well of one that has ended and waits to be started again.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.status == "running"
+    }
+
+    /// Whether docker starts it at each boot. `on-failure` is for jobs, which may end.
+    #[must_use]
+    pub fn is_kept_up(&self) -> bool {
+        matches!(self.policy.as_str(), "always" | "unless-stopped")
+    }
+
+    /// Whether it is down because somebody has stopped it. docker has tried to start every other one of this policy by the time it
+    /// answers, and says of those that it could not why.
+    #[must_use]
+    pub fn is_stopped_on_purpose(&self) -> bool {
+        self.policy == "unless-stopped" && self.status == "exited" && self.error.is_empty()
+    }
 }
 
 /// dockerd behind its socket.
@@ -93,13 +121,26 @@ impl Docker {
             answer => json(&target, &answer?)?,
         };
         let state = &found["State"];
-        let policy = found["HostConfig"]["RestartPolicy"]["Name"].as_str().unwrap_or_default();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         Ok(Some(Container {
-            running: state["Running"].as_bool().unwrap_or(false),
-            status: state["Status"].as_str().unwrap_or_default().to_owned(),
+            status: text(&state["Status"]),
             exit_code: state["ExitCode"].as_i64().unwrap_or(0),
-            restarts: !matches!(policy, "" | "no"),
+            error: text(&state["Error"]),
+            policy: text(&found["HostConfig"]["RestartPolicy"]["Name"]),
+            is_declared: found["Config"]["Labels"][LABEL].is_string(),
+            restarts: found["RestartCount"].as_u64().unwrap_or(0),
+            pid: state["Pid"].as_u64().unwrap_or(0),
         }))
+    }
+
+    /// Whether there is any container, running or not, that the host has not made itself.
+    ///
+    /// # Errors
+    /// When docker does not say.
+    pub fn has_any_undeclared(&self) -> Result<bool, DockerError> {
+        let target = "/containers/json?all=1";
+        let list = json(target, &self.get(target)?)?;
+        Ok(list.as_array().into_iter().flatten().any(|one| !one["Labels"][LABEL].is_string()))
     }
 
     /// Names of all containers that run.

@@ -1,12 +1,13 @@
 //! Is this version of the OS healthy? What `hostctl bless` finds out before it blesses the boot entry.
 //!
-//! Everything is looked at again and again until all of it is well at once, or the time is up; only a service that init has given up
-//! is waited for no longer. The order is the one in which things come up.
+//! Everything is looked at again and again until all of it has been well for a while, or the time is up; only a service that init has
+//! given up is waited for no longer. The order is the one in which things come up.
 
 pub mod baseline;
 pub mod dns;
 pub mod engine;
 pub mod program;
+mod steady;
 
 use crate::{
     client::{Client, ClientError},
@@ -27,13 +28,22 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use steady::{Starts, Steady};
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
+/// What is wrong when what worked before an update does not any more, as in [`Verdict::Bad`].
+pub(crate) const BASELINE: &str = "baseline";
 /// How long init may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What is left to init of its limit, so that a verdict comes before it.
 const MARGIN: Duration = Duration::from_secs(5);
+
+/// For how long a host must be well: what ends soon after its start does so within this time.
+pub const STEADY: Duration = Duration::from_secs(10);
+
+/// Bytes of what is said of a fault.
+const LONGEST_WORD: usize = 500;
 
 /// What a check gets even when the time is up: it may be the one that was wrong a moment ago.
 const LEAST: Duration = Duration::from_secs(2);
@@ -89,9 +99,16 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// Texts of others may be of any length and shape; init takes the verdict from one of the last lines, of at most 8 KiB.
     fn new(what: impl Into<String>, why: impl ToString) -> Self {
-        Self { what: what.into(), why: why.to_string(), is_final: false }
+        Self { what: one_line(&what.into()), why: one_line(&why.to_string()), is_final: false }
     }
+}
+
+fn one_line(text: &str) -> String {
+    let mut line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    line.truncate(line.floor_char_boundary(LONGEST_WORD));
+    line
 }
 
 /// The time by which there must be a verdict, on the monotonic clock, which starts with the kernel.
@@ -124,22 +141,34 @@ fn now() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Finds out how the host is, and when it is well calls `bless`, which makes the running version's boot entry a good one. `say` is
-/// told what is not well yet, each time it changes. A host that is not well in time is `Bad` with what was wrong last.
+/// Finds out how the host is, and when it has been well for `steady`, or all that is left until the deadline, calls `bless`, which makes
+/// the running version's boot entry a good one. `say` is told what is not well yet, each time it changes. A host that is not well in
+/// time is `Bad` with what was wrong last.
 pub fn judge(
     places: &Places,
     deadline: Deadline,
+    steady: Duration,
     say: &mut dyn FnMut(&str),
     bless: &mut dyn FnMut() -> Result<(), String>,
 ) -> Verdict {
-    let mut last = None;
+    let (mut last, mut steady) = (None, Steady::new(steady));
     loop {
-        let found = examine(places, deadline).and_then(|()| bless().map_err(|error| Fault::new("boot entry", error)));
-        let Err(fault) = found else {
-            if let Err(error) = baseline::forget(places) {
-                say(&error.to_string());
+        let began = now();
+        let found = steady.add(examine(places, deadline), began, deadline).and_then(|enough| {
+            if enough { bless().map_err(|error| Fault::new("boot entry", error)).map(|()| true) } else { Ok(false) }
+        });
+        let fault = match found {
+            Ok(true) => {
+                if let Err(error) = baseline::forget(places) {
+                    say(&error.to_string());
+                }
+                return Verdict::Good;
             }
-            return Verdict::Good;
+            Ok(false) => {
+                std::thread::sleep(PAUSE);
+                continue;
+            }
+            Err(fault) => fault,
         };
         let over = fault.is_final || deadline.left() <= PAUSE;
         if last.as_ref() != Some(&fault) {
@@ -154,21 +183,19 @@ pub fn judge(
 }
 
 /// One look at everything, in the order in which it comes up.
-///
-/// # Errors
-/// The first thing that is not well.
-pub fn examine(places: &Places, deadline: Deadline) -> Result<(), Fault> {
+fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
     let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new("image", told(&error)))?;
     let (status, services) = ask_init(places).map_err(|error| Fault::new("init", error))?;
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
     }
     services_are_ready(&status, &services)?;
+    let mut starts = Starts::of(&services);
     let docker = engine::Docker::new(&places.docker);
     match image.engine.as_ref().map(|engine| engine.kind) {
         Some(EngineKind::Docker) => {
             docker.ping().map_err(|error| Fault::new("engine docker", error))?;
-            required_containers_run(&status, &docker)?;
+            starts.add(required_containers_run(&status, &docker)?);
         }
         Some(EngineKind::Containerd) => {
             let connected = std::os::unix::net::UnixStream::connect(&places.containerd);
@@ -180,15 +207,16 @@ pub fn examine(places: &Places, deadline: Deadline) -> Result<(), Fault> {
         Some(EngineKind::Podman) | None => {}
     }
     let baseline: Option<Baseline> =
-        file::json_if_there(&places.baseline).map_err(|error| Fault::new("baseline", told(&error)))?;
+        file::json_if_there(&places.baseline).map_err(|error| Fault::new(BASELINE, told(&error)))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
-        baseline::still_holds(&baseline, places, &status, &docker).map_err(|why| Fault::new("baseline", why))?;
+        let running = baseline::still_holds(&baseline, places, &status, &docker);
+        starts.add(running.map_err(|why| Fault::new(BASELINE, why))?);
     }
     for check in checks(places)? {
         program::run(&check, deadline.left().max(LEAST))
             .map_err(|why| Fault::new(format!("check {}", check.name), why))?;
     }
-    Ok(())
+    Ok(starts)
 }
 
 fn ask_init(places: &Places) -> Result<(StatusReport, Vec<ServiceStatus>), ClientError> {
@@ -214,16 +242,20 @@ fn services_are_ready(status: &StatusReport, services: &[ServiceStatus]) -> Resu
 }
 
 /// What init knows of containers is from their start; the engine knows of now.
-fn required_containers_run(status: &StatusReport, docker: &engine::Docker) -> Result<(), Fault> {
+fn required_containers_run(
+    status: &StatusReport,
+    docker: &engine::Docker,
+) -> Result<Vec<(String, engine::Container)>, Fault> {
+    let mut running = Vec::new();
     for container in status.containers.iter().filter(|container| container.required && container.state == "running") {
         let fault = |why: String| Fault::new(format!("container {}", container.name), why);
         match docker.container(&container.name).map_err(|error| fault(error.to_string()))? {
-            Some(found) if found.running => {}
+            Some(found) if found.runs() => running.push((container.name.clone(), found)),
             Some(found) => return Err(fault(format!("is {}, with status {}", found.status, found.exit_code))),
             None => return Err(fault("is not there any more".to_owned())),
         }
     }
-    Ok(())
+    Ok(running)
 }
 
 /// The image's checks, then host.toml's.

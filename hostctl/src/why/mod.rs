@@ -2,6 +2,7 @@
 
 pub mod records;
 
+use crate::health::BASELINE;
 use berth_contract::{
     entry::BootEntry,
     update::{BootRecord, Quarantined, Verdict},
@@ -67,6 +68,24 @@ pub fn cause(entry: &BootEntry, records: &Records) -> String {
         }
     };
     text[..text.floor_char_boundary(LONGEST_CAUSE)].to_owned()
+}
+
+/// The last boot before the running one, if it was of this entry's version.
+#[must_use]
+pub fn last_boot<'a>(entry: &BootEntry, records: &'a Records) -> Option<&'a BootRecord> {
+    records.boots.last().filter(|boot| boot.id == entry.id && boot.version == entry.version)
+}
+
+/// Whether every try of this entry is on record, and failed because something did not work that had worked before: of each
+/// `is_it` is asked whether it is this.
+#[must_use]
+pub fn failed_by_baseline(entry: &BootEntry, records: &Records, is_it: impl Fn(&str) -> bool) -> bool {
+    let is_its = |boot: &&BootRecord| boot.id == entry.id && boot.version == entry.version;
+    let tries = entry.counter.map_or(0, |counter| counter.done);
+    let last = records.boots.iter().rev().take_while(is_its).take(usize::try_from(tries).unwrap_or(usize::MAX));
+    let failed =
+        last.filter(|boot| matches!(&boot.verdict, Verdict::Bad { what, why } if what == BASELINE && is_it(why)));
+    tries > 0 && u32::try_from(failed.count()) == Ok(tries)
 }
 
 /// None of a boot that has not failed.

@@ -4,8 +4,8 @@ use super::http::HttpError;
 use berth_contract::container::ContainerSpec;
 use std::path::{Path, PathBuf};
 
-/// Label of the containers that are ours; its value says what they were made from.
-pub const LABEL: &str = "dev.berth.spec";
+/// Its value says what they were made from.
+pub use berth_contract::container::LABEL;
 
 /// A container that the engine knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,66 @@
+//! Nobody reads what hostctl says: what is asked for is done all the same, and what failed has failed.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, Request};
+use std::{
+    io::{BufRead, BufReader, Write},
+    os::unix::net::UnixListener,
+    path::Path,
+    process::{Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+};
+
+/// A host that runs hostctl with this outcome, and what it was asked for. As a serial port it serves one after the other.
+fn host(path: &Path, error: Option<&str>) -> Arc<Mutex<Vec<Request>>> {
+    let listener = UnixListener::bind(path).unwrap();
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (all, error) = (asked.clone(), error.map(str::to_owned));
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            for line in BufReader::new(&stream).lines() {
+                let Ok(Ok(call)) = line.map(|line| serde_json::from_str::<Call>(&line)) else { continue };
+                let end = match &error {
+                    Some(message) => Body::Error(ControlError { message: message.clone(), hint: None }),
+                    None => Body::End,
+                };
+                let text = r#"{"event":"current","version":"1"}"#.to_owned();
+                let said = matches!(call.request, Request::Run { .. }).then(|| Body::Line(LogLine { at_us: 0, text }));
+                all.lock().unwrap().push(call.request);
+                for body in said.into_iter().chain([end]) {
+                    let frame = serde_json::to_string(&Frame { id: call.id, body }).unwrap();
+                    let _ = writeln!(&stream, "{frame}");
+                }
+            }
+        }
+    });
+    asked
+}
+
+/// hostctl's status and complaints when its output goes nowhere.
+fn hostctl(path: &Path, words: &[&str]) -> (bool, String) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hostctl"));
+    command.args(["--connect", &format!("unix:{}", path.display())]).args(words);
+    let output = command.stdin(Stdio::null()).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    (output.status.success(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn an_upgrade_that_failed_has_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control");
+    host(&path, Some("the slot is too small"));
+    let (success, said) = hostctl(&path, &["upgrade"]);
+    assert!(!success && said.contains("the slot is too small"), "{said}");
+}
+
+#[test]
+fn a_rollback_reboots() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control");
+    let asked = host(&path, None);
+    hostctl(&path, &["rollback", "--reboot"]);
+    assert_eq!(asked.lock().unwrap().last(), Some(&Request::Reboot));
+}
