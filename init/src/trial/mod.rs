@@ -2,6 +2,7 @@
 
 pub mod counter;
 pub mod esp;
+pub mod one_shot;
 pub mod store;
 pub mod tail;
 
