@@ -14,7 +14,10 @@ use crate::{
     fault::{At, Failure, Failures},
     initrd,
     modules::Loader,
-    power::{self, PowerButton, Watchdogs, button, watchdog::Across},
+    power::{
+        self, PowerButton, Watchdogs, button,
+        watchdog::{Across, Feeder},
+    },
     sequence::Job,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
@@ -32,6 +35,7 @@ use berth_contract::{
     entry::{BootCounter, BootEntry},
     image_spec::ImageSpec,
     paths,
+    update::HealthSpec,
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -64,6 +68,8 @@ pub struct Host {
     pub buttons: Vec<PowerButton>,
     /// To be fed.
     pub watchdogs: Watchdogs,
+    /// Feeds them until the supervisor does.
+    feeder: Option<Feeder>,
     /// What the firmware's variables, or else the ESP, say of the boot entry, once they have been asked.
     counter: Arc<OnceLock<Option<BootCounter>>>,
     /// This boot, as it is judged.
@@ -87,7 +93,10 @@ impl Host {
         let cmdline = cmdline::parse(&fs::read_to_string("/proc/cmdline").at("read", "/proc/cmdline")?);
         console::set_debug(cmdline.flag(cmdline::DEBUG));
         let image = read_json(paths::IMAGE_SPEC)?;
+        let watchdogs = Watchdogs::inherited();
         Ok(Self {
+            feeder: feeder(&watchdogs, &image),
+            watchdogs,
             timeline: Timeline::continued(initrd.phases.clone()),
             boot: Boot::begin(&image, &initrd),
             image,
@@ -99,14 +108,13 @@ impl Host {
             machine_id: String::new(),
             config: config::Outcome::default(),
             buttons: Vec::new(),
-            watchdogs: Watchdogs::inherited(),
             counter: Arc::default(),
         })
     }
 }
 
 impl Host {
-    /// What the supervisor needs of it.
+    /// What the supervisor needs of it. From here on it is the one who feeds the watchdogs.
     #[must_use]
     pub fn hand_over(self, signals: SignalFd) -> Handover {
         Handover {
@@ -122,6 +130,12 @@ impl Host {
             boot: self.boot,
         }
     }
+}
+
+/// The image's limit is for versions on trial, and may be short: a blessed one that comes up late is not to be reset for ever.
+fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
+    let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
+    fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
 }
 
 fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
@@ -285,6 +299,7 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     // Those whose drivers the initrd did not have.
     failures.keep(host.watchdogs.open_all(Across::Nothing).at("start", "watchdog"));
     host.watchdogs.feed();
+    host.feeder = feeder(&host.watchdogs, &host.image);
     if let Some(period) = host.watchdogs.period() {
         console::info(format_args!("watchdogs, fed every {} s: {}", period.as_secs(), host.watchdogs.describe()));
     }
