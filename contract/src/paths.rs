@@ -47,6 +47,12 @@ pub const HOST_CONFIG: &str = "/run/berth/host-config.json";
 /// The EFI variable by which systemd-boot tells which counted entry it took (UAPI.1, "boot counting").
 pub const LOADER_BOOT_COUNT_PATH: &str =
     "/sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The EFI variable by which systemd-boot tells which entry it took (Boot Loader Interface).
+pub const LOADER_ENTRY_SELECTED: &str =
+    "/sys/firmware/efi/efivars/LoaderEntrySelected-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The EFI variable that names the entry which systemd-boot takes at the next boot, and at that one only.
+pub const LOADER_ENTRY_ONE_SHOT: &str =
+    "/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// Runtime state of init.
 pub const RUN: &str = "/run/berth";
 /// What the initrd stage hands to the host stage: a [`crate::boot_report::InitrdReport`] as JSON.

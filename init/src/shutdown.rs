@@ -4,6 +4,7 @@ use crate::{
     console,
     host::identity,
     mount_table::{self, Mount},
+    trial::one_shot,
 };
 use rustix::{
     io::Errno,
@@ -68,9 +69,10 @@ pub fn finish(ending: Ending) -> ! {
     go(ending)
 }
 
-/// A boot that cannot go on: what is wrong has been said; leave it readable, then try again, so that the boot loader's counter
-/// falls and another version gets its turn.
+/// A boot that cannot go on: what is wrong has been said; leave it readable, then try again, so that another version gets its
+/// turn: one on trial by its counter, which falls, a blessed one by what the boot loader is asked for here.
 pub fn give_up() -> ! {
+    one_shot::take_another();
     console::error(format_args!("rebooting in {} s", READING_TIME.as_secs()));
     rustix::fs::sync();
     thread::sleep(READING_TIME);

@@ -51,6 +51,8 @@ const STORAGE: &[&str] = &[
     "softdog",
     "efi_pstore",
     "ramoops",
+    // which disk and entry the boot loader took, and which it is to take next
+    "efivarfs",
     // root file system; the SHA-256 and CRC-32C of this very processor
     "dm_verity",
     "erofs",

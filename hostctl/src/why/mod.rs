@@ -94,11 +94,19 @@ fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
         (Verdict::Good, _) => None,
         (Verdict::Bad { what, why }, _) => Some(format!("{what}: {why}")),
         (Verdict::Pending, Some(end)) => Some(format!("it was ended before its verdict ({end})")),
-        (Verdict::Pending, None) => Some(match dumps.iter().find(|dump| dump.at >= boot.started) {
+        (Verdict::Pending, None) => Some(match dump_of(boot, dumps) {
             Some(dump) => dump.headline().to_owned(),
             None => "ended without a verdict (power cut or watchdog)".to_owned(),
         }),
     }
+}
+
+/// The dump that a boot has left: the first after its begin, or else the last that names its root hash. A clock that was put right
+/// in between dates a boot after its own end.
+fn dump_of<'a>(boot: &BootRecord, dumps: &[&'a Dump]) -> Option<&'a Dump> {
+    let its = boot.root_hash.to_string();
+    let names_it = |dump: &&&Dump| dump.root_hash() == Some(its.as_str());
+    dumps.iter().find(|dump| dump.at >= boot.started).or_else(|| dumps.iter().rfind(names_it)).copied()
 }
 
 /// What there is to tell. A boot in order that ended before its verdict was somebody's will, no failure.

@@ -86,15 +86,20 @@ impl Records {
         Ok(Self { boots, running, dumps, quarantine })
     }
 
-    /// Dumps of one version: those whose log names its root hash (any but the running one's where it is
-    /// not known), and those that name none and are not older than `since`, in seconds since 1970.
+    /// Dumps of one version: those whose log names its root hash (where it is not known: one that no version on record has, or
+    /// any but the running one's not older than `since`), and those that name none and are not older than `since`, in seconds
+    /// since 1970.
     #[must_use]
     pub fn dumps_of(&self, root_hash: Option<&RootHash>, since: u64) -> Vec<&Dump> {
         let (its, running) =
             (root_hash.map(ToString::to_string), self.running.as_ref().map(|boot| boot.root_hash.to_string()));
+        let failed = self.quarantine.iter().map(|failed| &failed.root_hash);
+        let known: Vec<String> =
+            self.boots.iter().map(|boot| &boot.root_hash).chain(failed).map(ToString::to_string).collect();
+        let on_record = |named: &str| known.iter().any(|known| known == named);
         let of = |dump: &&Dump| match (dump.root_hash(), &its) {
             (Some(named), Some(its)) => named == its,
-            (Some(named), None) => running.as_deref() != Some(named) && dump.at >= since,
+            (Some(named), None) => running.as_deref() != Some(named) && (dump.at >= since || !on_record(named)),
             (None, _) => dump.at >= since,
         };
         self.dumps.iter().filter(of).collect()

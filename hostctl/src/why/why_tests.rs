@@ -105,6 +105,21 @@ fn dumps_of_other_versions_and_earlier_times_are_not_its_cause() {
     assert_eq!(cause_with(&[earlier], &[]), nothing);
 }
 
+/// A clock that runs in local time until it is put right dates a boot after its own panic.
+#[test]
+fn a_dump_that_names_the_version_is_its_own_whatever_its_time() {
+    let named = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("2"));
+    let cut = || boot("2", 9000, Verdict::Pending, None);
+    assert!(cause_with(&[cut()], &[dump(5400, &[&named, PANIC])]).contains("Kernel panic"));
+    assert!(cause_with(&[cut()], &[dump(5400, &[PANIC])]).contains("ended without a verdict"), "anybody's");
+    // No boot of it has left a record: a root hash that is no other version's is its own.
+    assert!(cause_with(&[], &[dump(900, &[&named, PANIC])]).contains("Kernel panic"));
+    let of_one = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
+    assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a word"));
+    let records = Records { boots: vec![cut()], dumps: vec![dump(5400, &[&named, PANIC])], ..Records::default() };
+    assert!(report(&records).failed.unwrap().cause.contains("Kernel panic"));
+}
+
 fn places(folder: &std::path::Path) -> Places {
     Places {
         boots: folder.join("boots"),

@@ -13,6 +13,7 @@ use crate::{
 use std::{
     fs::{self, File},
     io::Read,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -54,6 +55,8 @@ pub fn keep(folder: &Path) -> Result<(), Failure> {
 struct Part {
     path: PathBuf,
     id: u64,
+    /// When it was written, in seconds since 1970.
+    at: u64,
     number: u32,
     text: String,
 }
@@ -81,13 +84,20 @@ fn collect(from: &Path, to: &Path) -> Result<(), Failure> {
 /// None when it is no part of a dump.
 fn part(path: &Path) -> Result<Option<Part>, PathError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let id = name.strip_prefix("dmesg-").and_then(|rest| rest.rsplit('-').next()?.parse().ok());
+    let id: Option<u64> = name.strip_prefix("dmesg-").and_then(|rest| rest.rsplit('-').next()?.parse().ok());
     let mut bytes = Vec::new();
     let limit = u64::try_from(LONGEST).unwrap_or(u64::MAX);
-    File::open(path).and_then(|file| file.take(limit).read_to_end(&mut bytes)).at("read", path)?;
+    let file = File::open(path).at("open", path)?;
+    let modified = file.metadata().at("look at", path)?.mtime();
+    file.take(limit).read_to_end(&mut bytes).at("read", path)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let number = text.lines().next().and_then(|line| line.rsplit_once(" Part")?.1.parse().ok());
-    Ok(id.zip(number).map(|(id, number)| Part { path: path.to_owned(), id, number, text }))
+    Ok(id.zip(number).map(|(id, number)| {
+        // An EFI id is (time * 100 + part) * 1000 + count, see generic_id() in efi-pstore.c. That of ramoops is the place in its
+        // memory; there as everywhere the file's time is that of the crash.
+        let at = if name.starts_with("dmesg-efi") { id / 100_000 } else { u64::try_from(modified).unwrap_or(0) };
+        Part { path: path.to_owned(), id, at, number, text }
+    }))
 }
 
 /// Parts of one dump, the newest text first.
@@ -104,8 +114,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let start = text.ceil_char_boundary(text.len().saturating_sub(LONGEST));
     let text = format!("{reason}\n{}", &text[start..]);
     fs::create_dir_all(folder).at("create", folder)?;
-    // An id is (time * 100 + part) * 1000 + count, time in seconds since 1970; see generic_id() in efi-pstore.c.
-    let path = folder.join(format!("{:010}-{}.txt", first.id / 100_000, first.id % 100_000));
+    let path = folder.join(format!("{:010}-{}.txt", first.at, first.id % 100_000));
     identity::store(&path, text.as_bytes(), 0o600)?;
     console::warning(format_args!("the kernel's last words of an earlier boot ({reason}): {}", path.display()));
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
@@ -122,6 +131,7 @@ fn forget_oldest(folder: &Path) -> Result<(), PathError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     fn names(folder: &Path) -> Vec<String> {
         let mut names: Vec<String> =
@@ -157,6 +167,21 @@ mod tests {
         );
         assert_eq!(names(from.path()), [] as [&str; 0]);
         collect(from.path(), &to).unwrap();
+    }
+
+    #[test]
+    fn dumps_of_ramoops_have_the_time_of_their_files() {
+        let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // Its places are used in turn: the second may hold the older one.
+        for (id, time) in [(0, 1_795_150_000), (1, 1_795_140_670)] {
+            let path = from.path().join(format!("dmesg-ramoops-{id}"));
+            fs::write(&path, "Panic#1 Part1\n<0>[ 9.0] Kernel panic - not syncing\n").unwrap();
+            let time = UNIX_EPOCH + Duration::from_secs(time);
+            File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        }
+        collect(from.path(), to.path()).unwrap();
+        assert_eq!(names(to.path()), ["1795140670-1.txt", "1795150000-0.txt"]);
+        assert_eq!(names(from.path()), [] as [&str; 0]);
     }
 
     #[test]

@@ -10,24 +10,32 @@ pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    config, console,
+    block, config, console,
     fault::{At, Failure, Failures},
     initrd,
     modules::Loader,
-    power::{self, PowerButton, Watchdogs, button, watchdog::Across},
+    power::{
+        self, PowerButton, Watchdogs, button,
+        watchdog::{Across, Feeder},
+    },
     sequence::Job,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
     timeline::{Timeline, now_us},
-    trial::{Boot, counter},
+    trial::{
+        Boot,
+        counter::{self, CounterError},
+        esp,
+    },
     uevent::{UeventSocket, listener},
 };
 use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
-    entry::BootCounter,
+    entry::{BootCounter, BootEntry},
     image_spec::ImageSpec,
     paths,
+    update::HealthSpec,
 };
 use serde::de::DeserializeOwned;
 use std::{
@@ -60,7 +68,9 @@ pub struct Host {
     pub buttons: Vec<PowerButton>,
     /// To be fed.
     pub watchdogs: Watchdogs,
-    /// What the firmware's variables say of the boot entry, once they have been asked.
+    /// Feeds them until the supervisor does.
+    feeder: Option<Feeder>,
+    /// What the firmware's variables, or else the ESP, say of the boot entry, once they have been asked.
     counter: Arc<OnceLock<Option<BootCounter>>>,
     /// This boot, as it is judged.
     pub boot: Boot,
@@ -83,7 +93,10 @@ impl Host {
         let cmdline = cmdline::parse(&fs::read_to_string("/proc/cmdline").at("read", "/proc/cmdline")?);
         console::set_debug(cmdline.flag(cmdline::DEBUG));
         let image = read_json(paths::IMAGE_SPEC)?;
+        let watchdogs = Watchdogs::inherited();
         Ok(Self {
+            feeder: feeder(&watchdogs, &image),
+            watchdogs,
             timeline: Timeline::continued(initrd.phases.clone()),
             boot: Boot::begin(&image, &initrd),
             image,
@@ -95,14 +108,13 @@ impl Host {
             machine_id: String::new(),
             config: config::Outcome::default(),
             buttons: Vec::new(),
-            watchdogs: Watchdogs::inherited(),
             counter: Arc::default(),
         })
     }
 }
 
 impl Host {
-    /// What the supervisor needs of it.
+    /// What the supervisor needs of it. From here on it is the one who feeds the watchdogs.
     #[must_use]
     pub fn hand_over(self, signals: SignalFd) -> Handover {
         Handover {
@@ -118,6 +130,12 @@ impl Host {
             boot: self.boot,
         }
     }
+}
+
+/// The image's limit is for versions on trial, and may be short: a blessed one that comes up late is not to be reset for ever.
+fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
+    let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
+    fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
 }
 
 fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
@@ -189,6 +207,8 @@ pub fn grow_var(host: &Host) -> Job {
 /// Asks the firmware's variables whether this boot is counted. Most of the time is spent on mounting them.
 pub fn ask_firmware(host: &Host) -> Job {
     let (loader, told) = (Arc::clone(&host.loader), Arc::clone(&host.counter));
+    let record = &host.boot.record;
+    let (disk, id, version) = (host.initrd.disk.clone(), record.id.clone(), record.version.clone());
     Box::new(move || {
         if !Path::new("/sys/firmware/efi").exists() {
             return Ok(());
@@ -197,14 +217,27 @@ pub fn ask_firmware(host: &Host) -> Job {
         if let Err(error) = loader.load("efivarfs") {
             console::debug(format_args!("{error}"));
         }
-        // A firmware without variables at run time counts nothing either.
-        if let Err(error) = mounts::mount_api(&mounts::EFIVARS) {
-            console::warning(format_args!("{error}: whether this boot is a trial is not known"));
-            return Ok(());
-        }
-        let _ = told.set(counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))?);
+        let mounted = mounts::mount_api(&mounts::EFIVARS).map_err(CounterError::from);
+        let counter = match mounted.and_then(|()| counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))) {
+            Ok(counter) => counter,
+            Err(error @ CounterError::NotOurs(_)) => return Err(error.into()),
+            // A firmware may keep its variables to itself, once the kernel runs. The boot loader has counted all the same.
+            Err(error) => {
+                console::warning(format_args!("{error}: the entry's name tells whether this boot is a trial"));
+                counter::by_name(&boot_entries(&disk)?, &id, &version)
+            }
+        };
+        let _ = told.set(counter);
         Ok(())
     })
+}
+
+/// Those on the ESP of a disk like `/dev/vda`.
+fn boot_entries(disk: &str) -> Result<Vec<BootEntry>, Failure> {
+    let disks = block::disks(Path::new("/sys"))?;
+    let found = disks.iter().find(|found| block::node(&found.name) == Path::new(disk));
+    let found = found.ok_or_else(|| format!("disk {disk}: not found; there are {}", block::describe(&disks)))?;
+    Ok(esp::entries(&esp::device(Path::new("/dev"), found)?)?)
 }
 
 /// This boot gets its record, so that it is known to have been even if it never says another word.
@@ -266,6 +299,7 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     // Those whose drivers the initrd did not have.
     failures.keep(host.watchdogs.open_all(Across::Nothing).at("start", "watchdog"));
     host.watchdogs.feed();
+    host.feeder = feeder(&host.watchdogs, &host.image);
     if let Some(period) = host.watchdogs.period() {
         console::info(format_args!("watchdogs, fed every {} s: {}", period.as_secs(), host.watchdogs.describe()));
     }

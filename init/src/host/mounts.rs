@@ -4,7 +4,7 @@ use crate::{
     console,
     fault::{At, Failure, Failures, PathError},
 };
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_remount};
 use std::{ffi::CStr, fs, path::Path};
 
 /// One mount.
@@ -20,6 +20,14 @@ const SUID: MountFlags = MountFlags::NOSUID;
 const SUID_DEV: MountFlags = SUID.union(MountFlags::NODEV);
 const SUID_EXEC: MountFlags = SUID.union(MountFlags::NOEXEC);
 const SUID_DEV_EXEC: MountFlags = SUID_DEV.union(MountFlags::NOEXEC);
+
+impl Api {
+    /// Where it is mounted.
+    #[must_use]
+    pub fn target(&self) -> &'static str {
+        self.target
+    }
+}
 
 const fn api(kind: &'static str, target: &'static str, flags: MountFlags, data: &'static CStr) -> Api {
     Api { kind, target, flags, data }
@@ -56,7 +64,7 @@ const OFFERED: [Api; 8] = [
 
 /// What a crashed kernel left in the firmware's memory.
 pub const PSTORE: Api = api("pstore", "/sys/fs/pstore", SUID_DEV_EXEC, c"");
-/// The firmware's variables. Read-only: nothing on this host writes them.
+/// The firmware's variables. Read-only: nothing on this host writes them, but for [`open_efivars`].
 pub const EFIVARS: Api = api("efivarfs", "/sys/firmware/efi/efivars", SUID_DEV_EXEC.union(MountFlags::RDONLY), c"");
 
 /// Mounts one.
@@ -70,6 +78,16 @@ pub fn mount_api(api: &Api) -> Result<(), PathError> {
     }
     mount(api.kind, api.target, api.kind, api.flags, Some(api.data).filter(|data| !data.is_empty()))
         .at("mount", api.target)
+}
+
+/// The firmware's variables, mounted and to be written: by a boot that cannot go on.
+///
+/// # Errors
+/// When there are none.
+pub fn open_efivars() -> Result<(), PathError> {
+    // There already, or not to be had: the next call tells.
+    let _ = mount_api(&EFIVARS);
+    mount_remount(EFIVARS.target, EFIVARS.flags.difference(MountFlags::RDONLY), "").at("make writable", EFIVARS.target)
 }
 
 /// Mounts what the initrd has not and everything needs.

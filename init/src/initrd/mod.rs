@@ -19,6 +19,7 @@ use berth_contract::{
     cmdline::{self, Cmdline},
     digest::RootHash,
     paths,
+    update::HealthSpec,
 };
 use rustix::mount::{MountFlags, mount};
 use std::{
@@ -136,10 +137,13 @@ pub fn set_guards(initrd: &Initrd) -> Job {
             // A kernel may have been built without one.
             let _ = fs::write(parameter, value);
         }
+        // The image's own limit is in the image.
+        let fed = watchdogs.feed_beside(HealthSpec::default().limit).at("feed", "watchdogs").map(std::mem::forget);
         // They stay open, for the host stage to find.
         std::mem::forget(watchdogs);
         crash_records::load_backends(&loader);
-        Ok(opened.at("start", "watchdog")?)
+        opened.at("start", "watchdog")?;
+        Ok(fed?)
     })
 }
 

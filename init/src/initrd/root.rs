@@ -22,8 +22,8 @@ const NAME: &str = "root";
 const NODE: &str = "/dev/mapper/root";
 /// Where the root is mounted until it is the root.
 pub const SYSROOT: &str = "/sysroot";
-/// What the kernel does with a block that is not what it should be: stop, so that the boot loader's counter falls. Kernels
-/// before 5.9 know only the second word.
+/// What the kernel does with a block that is not what it should be: stop, so that the boot loader's counter falls, if the version is
+/// on trial. Kernels before 5.9 know only the second word.
 const ON_CORRUPTION: [&str; 2] = ["panic_on_corruption", "restart_on_corruption"];
 
 /// Opens the slot as /dev/mapper/root.

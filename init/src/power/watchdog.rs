@@ -1,14 +1,18 @@
 //! Watchdogs, Documentation/watchdog/watchdog-api.rst: once open, each resets the machine unless it is fed.
 //!
 //! The initrd stage opens those it has drivers for, so that the machine is watched from its first second on; they stay open across
-//! the switch to the host stage. After that only the supervisor's loop feeds them.
+//! the switch to the host stage. A thread feeds them beside the phases of both, for as long as a boot may take
+//! ([`Watchdogs::feed_beside`]). After that only the supervisor's loop does.
 
-use crate::{console, modules::Loader, sys};
+use crate::{console, modules::Loader, sys, timeline::now_us};
 use rustix::fs::{Mode, OFlags, open};
 use std::{
+    convert::Infallible,
     fs, io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::mpsc::{self, RecvTimeoutError, Sender},
+    thread,
     time::Duration,
 };
 
@@ -35,6 +39,11 @@ struct Watchdog {
     device: OwnedFd,
     timeout: Duration,
 }
+
+/// A thread that feeds. It ends when this is dropped.
+#[derive(Debug)]
+#[must_use = "dropped, it feeds no more"]
+pub struct Feeder(#[expect(dead_code, reason = "its end is what the thread sees")] Sender<Infallible>);
 
 /// Whether a program that replaces this one gets them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +134,29 @@ impl Watchdogs {
         }
     }
 
+    /// Feeds them in a thread of its own: a phase of the boot may rightly take longer than they wait, such as a disk that is slow to
+    /// appear or a file system with a long journal. At most until `limit` seconds after the kernel's start, so that a boot that
+    /// hangs is reset all the same.
+    ///
+    /// # Errors
+    /// When there is no thread or no descriptor for it.
+    pub fn feed_beside(&self, limit: u32) -> io::Result<Feeder> {
+        // Descriptors of its own, which go with it; the watchdogs stay open by these here.
+        let twins = Self(self.0.iter().map(Watchdog::twin).collect::<io::Result<_>>()?);
+        let (feeder, dropped) = mpsc::channel();
+        let feed = move || {
+            let Some(period) = twins.period() else { return };
+            while now_us() < u64::from(limit) * 1_000_000 {
+                twins.feed();
+                if dropped.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("watchdogs".to_owned()).spawn(feed)?;
+        Ok(Feeder(feeder))
+    }
+
     /// Stops them, where the drivers allow that.
     pub fn disarm(self) {
         for watchdog in &self.0 {
@@ -154,6 +186,10 @@ impl Watchdogs {
 }
 
 impl Watchdog {
+    fn twin(&self) -> io::Result<Self> {
+        Ok(Self { node: self.node.clone(), device: self.device.try_clone()?, timeout: self.timeout })
+    }
+
     fn write(&self, byte: &[u8]) {
         if let Err(error) = rustix::io::write(&self.device, byte) {
             console::warning(format_args!("{}: {error}", self.node.display()));
@@ -165,7 +201,7 @@ impl Watchdog {
 mod tests {
     use super::*;
     use rustix::pipe::{PipeFlags, pipe_with};
-    use std::{fs::File, io::Read, os::fd::IntoRawFd};
+    use std::{fs::File, io::Read, os::fd::IntoRawFd, time::Instant};
 
     fn watchdog(seconds: u64) -> (File, Watchdog) {
         let (reader, device) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
@@ -188,6 +224,41 @@ mod tests {
         watchdogs.disarm();
         assert_eq!((got(&mut one), got(&mut two)), (b"V".to_vec(), b"V".to_vec()));
         assert_eq!(Watchdogs::default().period(), None);
+    }
+
+    /// What has been fed until nobody can feed any more.
+    fn fed_until_the_end(mut reader: File) -> usize {
+        let (mut fed, begin) = (0, Instant::now());
+        while begin.elapsed() < Duration::from_secs(30) {
+            match reader.read(&mut [0; 16]) {
+                Ok(0) => return fed,
+                Ok(count) => fed += count,
+                Err(_) => thread::sleep(Duration::from_millis(1)),
+            }
+        }
+        panic!("it is fed for ever")
+    }
+
+    #[test]
+    fn a_boot_is_fed_until_it_is_up_or_has_taken_too_long() {
+        let ((mut reader, mut dog), (late_reader, late)) = (watchdog(1), watchdog(1));
+        dog.timeout = Duration::from_millis(10);
+        let dogs = Watchdogs(vec![dog]);
+        let feeder = dogs.feed_beside(u32::MAX).unwrap();
+        let begin = Instant::now();
+        let mut fed = 0;
+        while fed < 3 {
+            fed += got(&mut reader).len();
+            assert!(begin.elapsed() < Duration::from_secs(30));
+        }
+        drop((feeder, dogs));
+        fed_until_the_end(reader);
+
+        let late = Watchdogs(vec![late]);
+        let feeder = late.feed_beside(0).unwrap();
+        drop(late);
+        assert_eq!(fed_until_the_end(late_reader), 0);
+        drop(feeder);
     }
 
     #[test]

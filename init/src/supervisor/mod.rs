@@ -24,7 +24,7 @@ use crate::{
     power::{PowerButton, Watchdogs},
     sys::signal::SignalFd,
     timeline::Timeline,
-    trial::Boot,
+    trial::{Boot, one_shot},
 };
 use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
 use event_loop::EventLoop;
@@ -117,6 +117,7 @@ pub fn run_in(handover: Handover, places: Places) -> Outcome {
         Ok(event_loop) => event_loop.run(),
         Err(error) => {
             console::error(format_args!("no service can be started: {error}"));
+            one_shot::take_another();
             Outcome::Reboot
         }
     }

@@ -1,6 +1,8 @@
 //! Is this version on trial, and how does it do? What the supervisor judges by, and what is kept of each boot.
 
 pub mod counter;
+pub mod esp;
+pub mod one_shot;
 pub mod store;
 pub mod tail;
 

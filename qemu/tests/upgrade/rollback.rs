@@ -71,7 +71,8 @@ fn a_version_whose_root_hash_does_not_match() {
     host.poweroff();
     drop(host);
     // A disk that loses a bit while it is switched off.
-    let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"));
+    // The superblock of slot B's file system.
+    let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"), 4, 1024);
     let mut description = Description { image: Some(raw), kept: None, ..description };
     description.serial = berth_qemu::machine::Serial::File(root().join("target/vm-logs/root-hash-2.log"));
     let mut host = Host { vm: description.start().unwrap() };
@@ -79,16 +80,35 @@ fn a_version_whose_root_hash_does_not_match() {
     assert!(why.contains("verity") || why.contains("corrupt"), "{why}");
 }
 
-/// The disk with one bit of the superblock of slot B's file system changed.
-fn flip(layer: &Path, raw: &Path) -> PathBuf {
+/// The disk with one bit changed: that of a byte of a partition.
+fn flip(layer: &Path, raw: &Path, partition: u32, at: u64) -> PathBuf {
     let (from, to) = (layer.to_str().unwrap(), raw.to_str().unwrap());
     crate::common::judge("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
-    let start = crate::common::sectors(raw, 4).unwrap().0 * 512;
+    let at = crate::common::sectors(raw, partition).unwrap().0 * 512 + at;
     let file = OpenOptions::new().read(true).write(true).open(raw).unwrap();
     let mut byte = [0];
-    file.read_exact_at(&mut byte, start + 1024).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], start + 1024).unwrap();
+    file.read_exact_at(&mut byte, at).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], at).unwrap();
     raw.to_owned()
+}
+
+#[test]
+fn a_blessed_version_whose_slot_is_lost() {
+    let (shop, server, description) = with_bad("lost-slot", &Version { number: "2", ..Version::default() });
+    let mut host = Host::start(&description);
+    host.hostctl(&["upgrade", &server.url()]).unwrap();
+    host.reboot();
+    host.wait_for("2", PATIENCE);
+    host.poweroff();
+    drop(host);
+    // The top of slot B's hash tree: its root hash is another one now.
+    let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"), 5, 4096);
+    let mut description = Description { image: Some(raw), kept: None, ..description };
+    description.serial = berth_qemu::machine::Serial::File(root().join("target/vm-logs/lost-slot-2.log"));
+    let mut host = Host { vm: description.start().unwrap() };
+    host.wait_for("1", PATIENCE);
+    let said = host.vm.console().text();
+    assert!(said.contains("the boot loader is asked to take berth-small_1.efi next"), "{said}");
 }
 
 #[test]

@@ -1,0 +1,87 @@
+//! Boot entries on the ESP, by their names. Read from the device as it is: no mount, and no driver, which the initrd has not.
+
+use crate::{
+    block::Disk,
+    fault::{At, PathError},
+};
+use berth_contract::{disk::PartitionRole, entry::BootEntry, paths::ESP_LINUX};
+use berth_formats::fat::{Volume, VolumeError};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+/// Why the entries are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum EspError {
+    /// There is no ESP, or it cannot be opened.
+    #[error(transparent)]
+    Open(#[from] PathError),
+    /// The disk has no such partition.
+    #[error("partition esp: not found on {disk}")]
+    NoPartition {
+        /// The disk.
+        disk: String,
+    },
+    /// It cannot be read.
+    #[error("{}: {source}", device.display())]
+    Read {
+        /// Its node.
+        device: PathBuf,
+        /// Why not.
+        source: VolumeError,
+    },
+}
+
+/// The node of a disk's ESP.
+///
+/// # Errors
+/// When the disk has none.
+pub fn device(dev: &Path, disk: &Disk) -> Result<PathBuf, EspError> {
+    let partition = disk.partition(PartitionRole::Esp.label());
+    let partition = partition.ok_or_else(|| EspError::NoPartition { disk: disk.name.clone() })?;
+    Ok(dev.join(&partition.name))
+}
+
+/// The entries that are ours.
+///
+/// # Errors
+/// When the device cannot be read, or holds no FAT32 with the folder of the entries.
+pub fn entries(device: &Path) -> Result<Vec<BootEntry>, EspError> {
+    let read = |source| EspError::Read { device: device.to_owned(), source };
+    let volume = Volume::open(File::open(device).at("open", device)?).map_err(read)?;
+    let items = volume.list(ESP_LINUX).map_err(read)?;
+    Ok(items.iter().filter(|item| !item.is_directory).filter_map(|item| item.name.parse().ok()).collect())
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// An ESP with such files, made by dosfstools and mtools.
+    pub(crate) fn esp(path: &Path, names: &[&str]) {
+        let run = |program: &str, arguments: &[&str]| {
+            let output = Command::new(program).args(arguments).output().expect("run ci/setup");
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        };
+        let image = path.to_str().unwrap();
+        File::create(path).unwrap().set_len(34 << 20).unwrap();
+        run("mkfs.fat", &["-F", "32", "-s", "1", image]);
+        run("mmd", &["-i", image, "::EFI", "::EFI/Linux", "::EFI/Linux/a_9.efi"]);
+        for name in names {
+            run("mcopy", &["-i", image, "/dev/null", &format!("::EFI/Linux/{name}")]);
+        }
+    }
+
+    #[test]
+    fn entries_are_read_as_others_write_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let device = dir.path().join("esp");
+        esp(&device, &["berth-docker_2026.11.0+2-1.efi", "a_1.efi", "memtest.efi", "a_2.staged"]);
+        let mut found: Vec<_> = entries(&device).unwrap().iter().map(ToString::to_string).collect();
+        found.sort();
+        assert_eq!(found, ["a_1.efi", "berth-docker_2026.11.0+2-1.efi"]);
+        assert!(entries(&dir.path().join("none")).is_err());
+    }
+}
