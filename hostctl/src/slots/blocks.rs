@@ -13,7 +13,7 @@ use berth_contract::disk::BLOCK;
 use berth_formats::{
     delta::{
         chunks::decode,
-        index::{Chunk, Index, MAX_CHUNK_BLOCKS, Mark},
+        index::{Chunk, ChunkDigest, Index, MAX_CHUNK_BLOCKS, Mark},
     },
     verity::block_digests,
 };
