@@ -93,7 +93,7 @@ fn size(len: u64) -> usize {
     usize::try_from(len).unwrap()
 }
 
-const SETTINGS: Settings = Settings { level: 3, chunk_blocks: 16, prefix_blocks: 32 };
+const SETTINGS: Settings = Settings { level: 3, chunk_blocks: 16, prefix_blocks: 32, group_blocks: 40 };
 
 fn chunked(folder: &Path) -> (Vec<u8>, Index, Vec<u8>) {
     let (_, file) = versions(folder);
@@ -141,9 +141,9 @@ fn zstd_decodes_chunks_and_sha256sum_knows_them() {
         fs::write(path("prefix"), &image[size(prefix.start)..size(prefix.end)]).unwrap();
         fs::write(path("chunk.zst"), &file[size(chunk.offset)..][..size(chunk.compressed.into())]).unwrap();
         let patch_from = format!("--patch-from={}", path("prefix"));
-        let from: &[&str] = if chunk.first == 0 { &[] } else { &[&patch_from] };
+        let from: &[&str] = if prefix.is_empty() { &[] } else { &[&patch_from] };
         judge("zstd", &[&["-d", "-f", "-q", &path("chunk.zst"), "-o", &path("chunk")], from].concat());
-        assert!(bytes(folder.path(), "chunk") == image[size(prefix.end)..][..size(chunk.len())]);
+        assert!(bytes(folder.path(), "chunk") == image[size(chunk.first * 4096)..][..size(chunk.len())]);
         assert!(judge("sha256sum", &[&path("chunk.zst")]).starts_with(&chunk.digest.to_string()));
     }
 }
@@ -187,8 +187,8 @@ fn damaged_chunks_and_indices_are_found() {
         let mut damaged = good.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let parsed = Index::parse(&damaged);
-        // Another prefix is an index too, of chunks that do not decode.
-        let prefix = (24..28).contains(&(bit / 8));
+        // Another prefix or group is an index too, of chunks that do not decode.
+        let prefix = (24..32).contains(&(bit / 8));
         assert!(parsed.is_err() || prefix, "bit {bit}");
     }
     for length in [[0; 3], [0xff; 3]] {

@@ -8,12 +8,14 @@
 //! | 4 | version, 1 |
 //! | 4 | number of chunks |
 //! | 8 | number of blocks |
-//! | 4 | blocks of the prefix: how far back a chunk may refer |
-//! | 4 | 0 |
+//! | 4 | blocks of the prefix |
+//! | 4 | blocks of a group |
 //! | 20 each | chunk: compressed length (3), number of blocks less one (1), the first 16 bytes of the compressed bytes' SHA-256 |
 //! | 8 each | block: the first 8 bytes of its SHA-256, which without a salt is its leaf in the hash tree |
 //!
-//! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order.
+//! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order. Those that
+//! begin in the same group of blocks (block number divided by the group's size) may refer to the same prefix: the blocks in front
+//! of the first of them.
 
 use super::{BLOCK, MAX_IMAGE};
 use sha2::Digest;
@@ -29,6 +31,8 @@ const MARK: usize = 8;
 pub const MAX_CHUNK_BLOCKS: u32 = 256;
 /// Most blocks that the prefix may have: 8 MiB.
 pub const MAX_PREFIX_BLOCKS: u32 = 2048;
+/// Most blocks that a group may have: 4 MiB.
+pub const MAX_GROUP_BLOCKS: u32 = 1024;
 /// What zstd may make of a chunk that cannot be compressed, in bytes.
 pub const MAX_CHUNK_COMPRESSED: u32 = (MAX_CHUNK_BLOCKS * 4096) + (1 << 16);
 
@@ -107,6 +111,7 @@ impl Chunk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Index {
     prefix_blocks: u32,
+    group_blocks: u32,
     chunks: Vec<Chunk>,
     marks: Vec<Mark>,
 }
@@ -148,7 +153,7 @@ pub enum IndexError {
 impl Index {
     /// Chunks in order: compressed length, digest of the compressed bytes, blocks; and the mark of each block.
     pub(super) fn new(
-        prefix_blocks: u32,
+        (prefix_blocks, group_blocks): (u32, u32),
         chunks: impl Iterator<Item = (u32, ChunkDigest, u32)>,
         marks: Vec<Mark>,
     ) -> Self {
@@ -160,7 +165,7 @@ impl Index {
             chunk
         };
         let chunks = chunks.map(place).collect();
-        Self { prefix_blocks, chunks, marks }
+        Self { prefix_blocks, group_blocks, chunks, marks }
     }
 
     /// Bytes of the image.
@@ -175,17 +180,19 @@ impl Index {
         self.chunks.last().map_or(0, |chunk| chunk.offset + u64::from(chunk.compressed))
     }
 
-    /// How many bytes of the image in front of a chunk must be there to decode it (fewer at the image's beginning).
+    /// How many bytes of the image in front of a chunk must be there to decode it, at most.
     #[must_use]
-    pub fn prefix_len(&self) -> u64 {
-        u64::from(self.prefix_blocks) * BLOCK
+    pub fn history_len(&self) -> u64 {
+        (u64::from(self.prefix_blocks) + u64::from(self.group_blocks)) * BLOCK
     }
 
     /// The bytes of the image that a chunk is to be decoded with.
     #[must_use]
     pub fn prefix_of(&self, chunk: &Chunk) -> Range<u64> {
-        let start = chunk.first * BLOCK;
-        start.saturating_sub(self.prefix_len())..start
+        let group = u64::from(self.group_blocks);
+        let first = self.chunks.partition_point(|other| other.first / group < chunk.first / group);
+        let end = self.chunks.get(first).map_or(chunk.first, |chunk| chunk.first);
+        end.saturating_sub(self.prefix_blocks.into()) * BLOCK..end * BLOCK
     }
 
     /// All chunks, in the order of the image.
@@ -216,7 +223,7 @@ impl Index {
         out.extend(u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
         out.extend((self.marks.len() as u64).to_le_bytes());
         out.extend(self.prefix_blocks.to_le_bytes());
-        out.extend([0; 4]);
+        out.extend(self.group_blocks.to_le_bytes());
         for chunk in &self.chunks {
             // Neither can be larger than this, or zero.
             out.extend((chunk.compressed | (chunk.blocks - 1) << 24).to_le_bytes());
@@ -238,7 +245,7 @@ impl Index {
         };
         let (magic, version) = (u64_at(header, 0), u32_at(header, 8));
         let (chunk_count, blocks) = (u32_at(header, 12), u64_at(header, 16));
-        let (prefix_blocks, reserved) = (u32_at(header, 24), u32_at(header, 28));
+        let (prefix_blocks, group_blocks) = (u32_at(header, 24), u32_at(header, 28));
         if magic != u64::from_le_bytes(MAGIC) {
             return Err(field("magic", &"`berthidx`", magic));
         }
@@ -254,8 +261,8 @@ impl Index {
         if prefix_blocks > MAX_PREFIX_BLOCKS {
             return Err(field("prefix", &format!("at most {MAX_PREFIX_BLOCKS} blocks"), prefix_blocks.into()));
         }
-        if reserved != 0 {
-            return Err(field("reserved", &0, reserved.into()));
+        if !(1..=MAX_GROUP_BLOCKS).contains(&group_blocks) {
+            return Err(field("group", &format!("1 to {MAX_GROUP_BLOCKS} blocks"), group_blocks.into()));
         }
         let table = u64::from(chunk_count) * CHUNK as u64;
         let wanted = HEADER as u64 + table + blocks * MARK as u64;
@@ -275,7 +282,7 @@ impl Index {
             return Err(field("blocks of all chunks", &blocks, covered));
         }
         let marks = marks.as_chunks::<MARK>().0.iter().map(|mark| Mark(*mark)).collect();
-        Ok(Self::new(prefix_blocks, rows(table), marks))
+        Ok(Self::new((prefix_blocks, group_blocks), rows(table), marks))
     }
 }
 

@@ -17,7 +17,7 @@ use berth_formats::{
     },
     verity::block_digests,
 };
-use std::{io::Read, os::unix::fs::FileExt};
+use std::{io::Read, ops::Range, os::unix::fs::FileExt};
 
 /// Largest image that is planned block by block, in bytes: what is noted about it must fit hostctl's memory.
 pub const MAX_IMAGE: u64 = 8 << 30;
@@ -79,7 +79,7 @@ impl BlockPlan {
         sink: &mut Sink<'_>,
     ) -> Result<(), SlotError> {
         let mut wire = Wire { plan: self, target, remote, run: None };
-        let mut history = History::new(self.index.prefix_len());
+        let mut history = History::new(self.index.history_len());
         let (mut content, mut compressed) = (Vec::new(), Vec::new());
         for (number, chunk) in self.index.chunks().iter().enumerate() {
             content.resize(usize::try_from(chunk.len()).unwrap_or(usize::MAX), 0);
@@ -88,7 +88,7 @@ impl BlockPlan {
             // A sector that went bad, or a tree that lies: what is fetched instead is one chunk.
             if !self.is_right(chunk, &digests) {
                 wire.read(number, chunk, &mut compressed)?;
-                let decoded = decode(history.last(), &compressed, &mut content);
+                let decoded = decode(history.get(&self.index.prefix_of(chunk)), &compressed, &mut content);
                 decoded.map_err(|error| wire.refused(number, "a chunk", told(&error)))?;
                 digests = block_digests(&content);
                 if !self.is_right(chunk, &digests) {
@@ -210,17 +210,21 @@ const MAX_CHUNK: usize = MAX_CHUNK_BLOCKS as usize * BLOCK_LEN;
 struct History {
     bytes: Vec<u8>,
     kept: usize,
+    /// Where the image so far ends.
+    end: u64,
 }
 
 impl History {
     fn new(kept: u64) -> Self {
-        // An index says at most 8 MiB.
+        // An index says at most 12 MiB.
         let kept = usize::try_from(kept).unwrap_or(usize::MAX);
-        Self { bytes: Vec::with_capacity(kept + SLACK + MAX_CHUNK), kept }
+        Self { bytes: Vec::with_capacity(kept + SLACK + MAX_CHUNK), kept, end: 0 }
     }
 
-    fn last(&self) -> &[u8] {
-        &self.bytes[self.bytes.len().saturating_sub(self.kept)..]
+    /// A range of the image, which lies within what is kept.
+    fn get(&self, range: &Range<u64>) -> &[u8] {
+        let back = |at: u64| self.bytes.len().saturating_sub(usize::try_from(self.end - at).unwrap_or(usize::MAX));
+        &self.bytes[back(range.start)..back(range.end)]
     }
 
     fn push(&mut self, content: &[u8]) {
@@ -228,5 +232,6 @@ impl History {
             self.bytes.drain(..self.bytes.len().saturating_sub(self.kept));
         }
         self.bytes.extend_from_slice(content);
+        self.end += content.len() as u64;
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn release_version(image: &[u8], folder: &Path, version: &str) -> Rel
     let path = |target: Target| folder.join(name(&record, target));
     fs::write(path(Target::Root), zstd::encode_all(image, 3).unwrap()).unwrap();
     let mut chunks = File::create(path(Target::Chunks)).unwrap();
-    let settings = Settings { level: 3, chunk_blocks: 16, prefix_blocks: 64 };
+    let settings = Settings { level: 3, chunk_blocks: 16, prefix_blocks: 64, group_blocks: 48 };
     let index = write(&File::open(&data).unwrap(), size, &[], settings, &mut chunks).unwrap();
     fs::write(path(Target::Index), index.to_bytes()).unwrap();
     record
