@@ -104,6 +104,12 @@ impl Source {
         &self.name
     }
 
+    /// What tells it from other sources: its name, however many slashes end it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.name.trim_end_matches('/')
+    }
+
     /// The host that is asked, where it is a server.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
@@ -168,7 +174,7 @@ impl Source {
     /// How a file of it is called in messages.
     #[must_use]
     pub fn in_messages(&self, path: &str) -> String {
-        format!("{}/{path}", self.name.trim_end_matches('/'))
+        format!("{}/{path}", self.address())
     }
 }
 
