@@ -58,6 +58,12 @@ impl Remote for Folder<'_> {
         (!target.ends_with(self.hidden)).then_some(found)
     }
 
+    fn sha256(&self, target: &str) -> Option<Sha256> {
+        let (mut file, mut hasher) = (File::open(self.path.join(target)).ok()?, sha2::Sha256::new());
+        io::copy(&mut file, &mut hasher).unwrap();
+        Some(Sha256(hasher.finalize().into()))
+    }
+
     fn read_whole(&self, target: &str, _: u64) -> Result<Vec<u8>, RemoteError> {
         Ok(fs::read(self.path.join(target)).unwrap())
     }

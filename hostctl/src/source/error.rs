@@ -91,10 +91,10 @@ impl SourceError {
         )
     }
 
-    /// The server only sends whole files.
+    /// The server only sends whole files, or other parts than it is asked for.
     #[must_use]
     pub fn is_no_ranges(&self) -> bool {
-        matches!(self, Self::Fetch(FetchError::NoRanges { .. }))
+        matches!(self, Self::Fetch(FetchError::NoRanges { .. } | FetchError::WrongRange { .. }))
     }
 
     /// What is inside an error of a reader.

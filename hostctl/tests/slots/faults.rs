@@ -179,6 +179,33 @@ fn the_xz_stream_comes_first_and_the_other_one_where_it_is_damaged() {
 }
 
 #[test]
+fn a_stream_that_came_whole_and_wrong_is_told_by_its_digest() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let path = folder.path().join(name(&record, Target::Root));
+    let sound = fs::read(&path).unwrap();
+    // Behind the frame nothing is unpacked.
+    fs::write(&path, [&sound[..], b"more"].concat()).unwrap();
+    let xz = liblzma::encode_all(&new[..], 0).unwrap();
+    fs::write(folder.path().join(name(&record, Target::Packed)), &xz).unwrap();
+    let flipped = |ending, at: usize| Some((ending, at as u64, Lie::Always));
+    for (hidden, flipped, why) in [
+        (vec![".xz"], flipped(".zst", sound.len() / 2), "root.zst: the file: expected "),
+        (vec![".xz"], flipped(".zst", sound.len()), "root.zst: the file: expected "),
+        // All that is wrong is the check at its end.
+        (vec![".zst"], flipped(".xz", xz.len() - 1), "root.xz: the file: expected "),
+    ] {
+        let hidden = [&hidden[..], &[".index"]].concat();
+        let (disk, _) = old_disk(&new);
+        let (brought, _) = disk.bring(&record, &Folder { hidden, flipped, ..Folder::new(folder.path()) });
+        let error = brought.unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+        assert!(disk.is_no_version());
+    }
+}
+
+#[test]
 fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
     let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let new = new_image();
