@@ -250,6 +250,23 @@ fn a_slot_that_does_not_keep_what_it_has_is_no_version() {
 }
 
 #[test]
+fn a_tree_of_another_size_is_another_version() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let (disk, before) = old_disk(&new);
+    disk.fill(&new);
+    // One block less: as many levels, and the same root hash.
+    let blocks = u64::try_from(new.len() / BLOCK).unwrap() - 1;
+    disk.overwrite("b-verity", 72, &blocks.to_le_bytes());
+    assert_eq!(disk.slots().idle.content().unwrap().unwrap().root_hash, record.root.root_hash);
+    let (brought, fell_back) = disk.bring(&record, &Folder::new(folder.path()));
+    let brought = brought.unwrap();
+    assert_eq!((brought.way, brought.written, fell_back), (Way::Blocks, 0, vec![]));
+    disk.judge(&new, &record, &before);
+}
+
+#[test]
 fn trees_that_cannot_be_read_are_no_hindrance() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
