@@ -125,6 +125,8 @@ fn what_is_no_source_is_told_from_what_is_broken() {
     let said = |name: &str| Source::parse(name, &manners()).map(|_| ()).unwrap_err().to_string();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     assert!(said("ftp://example.org/x").contains("expected http:, https: or file:"));
+    assert!(said("https://example.org/x?token=1").contains("without `?`"));
+    assert!(said("https://example.org/x#1").contains("fragment"));
     assert!(said("https://me:secret@example.org/").contains("no user name"));
     assert!(said(&at("nothing")).contains("expected a folder or a bundle file, found nothing"));
     assert!(said(&at("")).contains("found no metadata/ in it"));
@@ -139,6 +141,13 @@ fn what_is_no_source_is_told_from_what_is_broken() {
     for (len, word) in [(1100, "cut short"), (bytes.len() / 2, "cut short"), (0, "found no metadata/")] {
         fs::write(at("cut"), &bytes[..len]).unwrap();
         assert!(said(&at("cut")).contains(word), "{len}: {}", said(&at("cut")));
+    }
+    let long = format!("metadata/{}", "folder-name/".repeat(86));
+    fs::create_dir_all(repo.path(&long)).unwrap();
+    fs::write(repo.path(&long).join("file"), "").unwrap();
+    for format in ["pax", "gnu"] {
+        tar(repo.dir.path(), format, Path::new(&at("long")));
+        assert!(said(&at("long")).contains("a file name of more than 1024 bytes"), "{}", said(&at("long")));
     }
     // Damage in any header must not be the end of the program.
     for at_byte in (0..bytes.len().min(20_000)).step_by(29) {

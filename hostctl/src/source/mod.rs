@@ -12,7 +12,7 @@ use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
     settings::{Network, Pace, Patience, Settings},
-    url::{Scheme, Url},
+    url::{BadUrl, Scheme, Url},
 };
 use bundle::Bundle;
 use folder::Folder;
@@ -77,6 +77,10 @@ impl Source {
             let base: Url = text.parse()?;
             if base.scheme() == Scheme::File {
                 return Self::local(&base.file_path()).and_then(named);
+            }
+            if text.contains('?') {
+                // Paths are joined to it.
+                return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
             }
             let mut settings = Settings::new(Network::Online, manners.ca_bundle.clone());
             settings.extra_ca.clone_from(&manners.extra_ca);
