@@ -183,7 +183,7 @@ pub enum EntryState {
 pub enum Way {
     /// It is in the slot already.
     Present,
-    /// A static delta from a version that is in a slot.
+    /// A static delta from the version that runs.
     Static,
     /// The pieces whose blocks neither slot has.
     Blocks,

@@ -89,9 +89,12 @@ impl Part {
     pub(crate) fn publish(self) -> Result<Blob, FetchError> {
         debug_assert!(self.len == self.want.size && self.digest() == self.want.sha256);
         // Bytes first, then the name, then the folder: a crash leaves a whole blob or none.
-        self.file.set_permissions(Permissions::from_mode(0o444)).map_err(io_error("change the mode of", &self.path))?;
         self.file.sync_all().map_err(io_error("write", &self.path))?;
         fs::rename(&self.path, &self.target).map_err(io_error("rename", &self.path))?;
+        // Not before: a part file that nobody may write to would be in the way of every later try.
+        self.file
+            .set_permissions(Permissions::from_mode(0o444))
+            .map_err(io_error("change the mode of", &self.target))?;
         if let Some(folder) = self.target.parent() {
             File::open(folder).and_then(|dir| dir.sync_all()).map_err(io_error("write", folder))?;
         }
@@ -106,5 +109,31 @@ impl Drop for Part {
             // Failing to tidy up does no harm: the next claim takes the empty file as it is.
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_can_be_written_to_until_it_has_its_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("blob");
+        let want = Want { size: 4, sha256: Sha256(sha2::Sha256::digest(b"blob").into()) };
+        let part = || {
+            let mut part = Part::lock(target.clone(), want).unwrap().unwrap();
+            part.restart().unwrap();
+            part.append(b"blob").unwrap();
+            part
+        };
+        // It cannot be renamed: there is a folder.
+        fs::create_dir(&target).unwrap();
+        assert!(matches!(part().publish(), Err(FetchError::Io { action: "rename", .. })));
+        let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_ne!(mode(&target.with_added_extension("part")) & 0o200, 0);
+        fs::remove_dir(&target).unwrap();
+        part().publish().unwrap();
+        assert_eq!(mode(&target), 0o444);
     }
 }

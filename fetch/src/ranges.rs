@@ -174,7 +174,11 @@ impl RangeReader<'_> {
 
     /// Asks for what is still wanted. `again`: bytes have come already, hence a server without ranges may send them anew.
     fn connect(&mut self, again: bool) -> Result<(), FetchError> {
-        let part = self.ranges.ask(&self.url, self.position, self.end.map(|end| end - self.position))?;
+        let part = match self.ranges.ask(&self.url, self.position, self.end.map(|end| end - self.position)) {
+            // Ranges that are broken are none, where all of the file will do.
+            Err(FetchError::WrongRange { .. }) if again || self.position == 0 => self.ranges.ask(&self.url, 0, None)?,
+            answer => answer?,
+        };
         if part.start != self.position && !again {
             return Err(FetchError::NoRanges { url: self.url.clone() });
         }

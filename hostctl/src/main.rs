@@ -143,7 +143,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let client = cause.downcast_ref::<ClientError>().and_then(ClientError::hint);
         let entries = || cause.downcast_ref::<EntriesError>().and_then(EntriesError::hint);
         let refusal = || cause.downcast_ref::<Refusal>().map(Refusal::hint);
-        let trust = || owned(cause.downcast_ref::<TrustError>().and_then(TrustError::hint));
+        let trust = || cause.downcast_ref::<TrustError>().and_then(TrustError::hint);
         let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);

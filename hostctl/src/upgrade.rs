@@ -14,6 +14,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail};
 use berth_contract::{
+    digest::Sha256,
     disk::PartitionRole,
     engine::StoreFormat,
     paths::{QUARANTINE, RUN, TRUST_ROOT, TRUSTED_METADATA},
@@ -271,6 +272,10 @@ impl Signed<'_> {
 impl Remote for Signed<'_> {
     fn len(&self, target: &str) -> Option<u64> {
         self.0.target(target).map(|info| info.length)
+    }
+
+    fn sha256(&self, target: &str) -> Option<Sha256> {
+        self.0.target(target).map(|info| info.sha256)
     }
 
     fn read_whole(&self, target: &str, limit: u64) -> Result<Vec<u8>, RemoteError> {

@@ -6,11 +6,15 @@ use berth_contract::{
     container::ByteSize,
     digest::{RootHash, Sha256},
     disk::Slot,
-    release::{FORMAT, MAX_WINDOW, MinSlot, ReleaseRecord, RootRecord, Target, UkiRecord},
+    release::{DeltaRecord, FORMAT, MAX_WINDOW, MinSlot, ReleaseRecord, RootRecord, Target, UkiRecord},
     update::Way,
 };
 use berth_formats::verity;
 use hostctl::slots::{Access, Device, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey, Upgrade};
+use liblzma::{
+    stream::{Check, Filters, LzmaOptions, Stream},
+    write::XzEncoder,
+};
 use sha2::Digest;
 use std::{
     collections::BTreeMap,
@@ -22,13 +26,15 @@ use std::{
 use tempfile::TempDir;
 
 /// The largest image takes minutes; what it takes more is known.
-const IMAGE: u64 = 1 << 30;
+const IMAGE: u64 = 512 << 20;
 /// Bytes that the block plan takes for each further block of the image, at most.
 const PER_BLOCK: u64 = 16;
 const PIECE: usize = 256 << 10;
 /// Bytes at the image's beginning that are no zeros: more than any window.
 const FULL_OF_CHANCE: u64 = 64 << 20;
 const LIMIT: u64 = 64 << 20;
+/// Bytes of the kernel images, as large as they usually are.
+const UKI: usize = 14 << 20;
 
 /// Highest memory of this process since it was last forgotten, in bytes.
 fn peak() -> u64 {
@@ -49,13 +55,22 @@ fn create(path: PathBuf, size: u64) -> File {
 
 struct Folder<'a> {
     path: &'a Path,
-    hidden: &'static str,
+    hidden: &'static [&'static str],
 }
 
 impl Remote for Folder<'_> {
     fn len(&self, target: &str) -> Option<u64> {
         let found = fs::metadata(self.path.join(target)).ok()?.len();
-        (!target.ends_with(self.hidden)).then_some(found)
+        (!self.hidden.iter().any(|ending| target.ends_with(ending))).then_some(found)
+    }
+
+    fn sha256(&self, target: &str) -> Option<Sha256> {
+        let (mut file, mut hasher) = (File::open(self.path.join(target)).ok()?, sha2::Sha256::new());
+        let mut piece = vec![0; PIECE];
+        while let read @ 1.. = file.read(&mut piece).unwrap() {
+            hasher.update(&piece[..read]);
+        }
+        Some(Sha256(hasher.finalize().into()))
     }
 
     fn read_whole(&self, target: &str, _: u64) -> Result<Vec<u8>, RemoteError> {
@@ -86,9 +101,9 @@ fn release(folder: &Path) -> ReleaseRecord {
             piece.fill(0);
         }
         let frame = zstd::bulk::compress(&piece, 1).unwrap();
-        table.extend(u32::try_from(frame.len()).unwrap().to_le_bytes());
-        table.extend(u32::try_from(PIECE / 4096).unwrap().to_le_bytes());
-        table.extend(sha2::Sha256::digest(&frame));
+        table.extend(&u32::try_from(frame.len()).unwrap().to_le_bytes()[..3]);
+        table.push(u8::try_from(PIECE / 4096 - 1).unwrap());
+        table.extend(&sha2::Sha256::digest(&frame)[..16]);
         marks.extend(verity::block_digests(&piece).iter().flat_map(|digest| digest[..8].to_vec()));
         chunks.extend(frame);
     }
@@ -106,7 +121,67 @@ fn release(folder: &Path) -> ReleaseRecord {
     full.window_log(MAX_WINDOW.ilog2()).unwrap();
     io::copy(&mut File::open(folder.join("image")).unwrap(), &mut full).unwrap();
     full.finish().unwrap();
+    let image = File::open(folder.join("image")).unwrap();
+    pack(image, MAX_WINDOW, File::create(path(Target::Packed)).unwrap());
     record
+}
+
+/// An .xz stream with this dictionary.
+fn pack(mut bytes: impl Read, dictionary: u64, out: File) {
+    let mut options = LzmaOptions::new_preset(0).unwrap();
+    options.dict_size(u32::try_from(dictionary).unwrap());
+    let stream = Stream::new_stream_encoder(Filters::new().lzma2(&options), Check::None).unwrap();
+    let mut packed = XzEncoder::new_stream(out, stream);
+    io::copy(&mut bytes, &mut packed).unwrap();
+    packed.finish().unwrap();
+}
+
+/// A delta to the image from itself, of which `new` bytes are sent all the same; and from one kernel image to that with its
+/// first byte at its end. See `berth_formats::delta::patch` for the format.
+fn delta(folder: &Path, new: u64, out: &Path) {
+    let leb128 = |mut number: u64| {
+        let mut bytes = Vec::new();
+        while number > 0x7f {
+            bytes.push(number.to_le_bytes()[0] | 0x80);
+            number >>= 7;
+        }
+        bytes.push(number.to_le_bytes()[0]);
+        bytes
+    };
+    let section = |[seek, copy, add, put]: [u64; 4], bytes: &[u8]| {
+        let steps = [leb128(seek), leb128(copy), leb128(add), leb128(put)].concat();
+        let lens = [steps.len(), 0, bytes.len()].map(|len| u32::try_from(len).unwrap().to_le_bytes());
+        [&lens.concat(), &steps, bytes].concat()
+    };
+    let (image, mut plain, piece) = (File::open(folder.join("image")).unwrap(), Vec::new(), 1 << 19);
+    for at in (0..new).step_by(piece) {
+        let mut bytes = vec![0; piece];
+        image.read_exact_at(&mut bytes, at).unwrap();
+        plain.extend(section([0, 0, 0, piece as u64], &bytes));
+    }
+    plain.extend(section([new * 2, FULL_OF_CHANCE - new, 0, 0], &[]));
+    // As many zeros as the dictionary holds, or it would not all be in use.
+    (0..32).for_each(|_| plain.extend(section([0, 0, 0, piece as u64], &vec![0; piece])));
+    plain.extend(section([32 << 20, IMAGE - FULL_OF_CHANCE - (16 << 20), 0, 0], &[]));
+    plain.extend(section([2, UKI as u64 - 1, 0, 1], &uki()[..1]));
+    let mut packed = tempfile::tempfile().unwrap();
+    pack(&plain[..], 16 << 20, packed.try_clone().unwrap());
+    packed.rewind().unwrap();
+    let mut out = File::create(out).unwrap();
+    out.write_all(b"berthdlt\x01\0\0\0\0\0\0\0").unwrap();
+    for len in [IMAGE, IMAGE, UKI as u64, UKI as u64] {
+        out.write_all(&len.to_le_bytes()).unwrap();
+    }
+    io::copy(&mut packed, &mut out).unwrap();
+}
+
+/// The kernel image that runs.
+fn uki() -> Vec<u8> {
+    (0..UKI / 4).flat_map(|at| u32::try_from(at).unwrap().wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+}
+
+fn digest(bytes: &[u8]) -> Sha256 {
+    Sha256(sha2::Sha256::digest(bytes).into())
 }
 
 fn record(tree: verity::Tree) -> ReleaseRecord {
@@ -132,38 +207,64 @@ fn record(tree: verity::Tree) -> ReleaseRecord {
     }
 }
 
-/// Slot A with a small version that runs, slot B for a large one.
-fn slots(folder: &Path, verity_size: u64) -> Slots {
-    let old = create(folder.join("a"), 1 << 20);
-    old.write_all_at(b"old", 4096).unwrap();
-    let root_hash: RootHash =
-        verity::build(&old, 1 << 20, [0; 16], &create(folder.join("a-verity"), 0)).unwrap().root_hash;
+/// Slot A with a version that runs, slot B for a large one.
+fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u64) -> Slots {
     create(folder.join("b"), IMAGE);
     create(folder.join("b-verity"), verity_size);
-    let slot = |slot, name: &str, access| SlotDevices {
+    let slot = |slot, [data, verity]: [&str; 2], access| SlotDevices {
         slot,
-        data: Device::open(folder.join(name), access).unwrap(),
-        verity: Device::open(folder.join(format!("{name}-verity")), access).unwrap(),
+        data: Device::open(folder.join(data), access).unwrap(),
+        verity: Device::open(folder.join(verity), access).unwrap(),
     };
     let report = InitrdReport { phases: vec![], root_hash, slot: Slot::A, disk: String::new() };
-    Slots::new(slot(Slot::A, "a", Access::Read), slot(Slot::B, "b", Access::Exclusive), &report).unwrap()
+    let idle = slot(Slot::B, ["b", "b-verity"], Access::Exclusive);
+    Slots::new(slot(Slot::A, running, Access::Read), idle, &report).unwrap()
+}
+
+/// Brings the release by this way, with the running kernel image in memory; the most that was in use.
+fn bring(record: &ReleaseRecord, slots: &Slots, remote: &Folder, way: Way) -> u64 {
+    let running_uki = uki();
+    forget_peak();
+    let upgrade = Upgrade { record, slots, remote, running_uki: &running_uki };
+    let ways = upgrade.ways(Survey::Cheapest).unwrap();
+    let brought = upgrade.bring(ways, &mut |_| ()).unwrap();
+    let peak = peak();
+    assert_eq!((brought.way, brought.written, brought.uki.is_some()), (way, FULL_OF_CHANCE, way == Way::Static));
+    peak
 }
 
 #[test]
 fn an_image_of_any_size_takes_little_memory() {
     let folder = TempDir::new().unwrap();
-    let record = release(folder.path());
-    for (way, hidden) in [(Way::Blocks, ".zst"), (Way::Full, ".index")] {
-        let slots = slots(folder.path(), record.root.verity_size);
-        let remote = Folder { path: folder.path(), hidden };
-        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
-        forget_peak();
-        let ways = upgrade.ways(Survey::Cheapest).unwrap();
-        let surveyed = peak();
-        let brought = upgrade.bring(ways, &mut |_| ()).unwrap();
-        println!("{way}: {} MiB, {} of them for the survey", peak() >> 20, surveyed >> 20);
-        assert_eq!((brought.way, brought.written), (way, FULL_OF_CHANCE));
+    let path = folder.path();
+    let mut record = release(path);
+    let old = create(path.join("a"), 1 << 20);
+    old.write_all_at(b"old", 4096).unwrap();
+    let small = verity::build(&old, 1 << 20, [0; 16], &create(path.join("a-verity"), 0)).unwrap().root_hash;
+    for (way, hidden) in
+        [(Way::Blocks, &[".zst", ".xz"][..]), (Way::Full, &[".index", ".xz"]), (Way::Full, &[".index", ".zst"])]
+    {
+        let slots = slots(path, ["a", "a-verity"], small, record.root.verity_size);
+        let peak = bring(&record, &slots, &Folder { path, hidden }, way);
+        println!("{way}, without {}: {} MiB", hidden.join(" "), peak >> 20);
         let larger = if way == Way::Blocks { (MAX_IMAGE - IMAGE) / 4096 * PER_BLOCK } else { 0 };
-        assert!(peak() + larger < LIMIT, "{way}: {} bytes", peak());
+        assert!(peak + larger < LIMIT, "{way}: {peak} bytes");
+    }
+    // Deltas that are held whole, and longer ones. Their new kernel image is in memory, too.
+    let mut new_uki = uki();
+    new_uki.rotate_left(1);
+    record.uki = UkiRecord { size: UKI as u64, sha256: digest(&new_uki), parts: Vec::new() };
+    drop(new_uki);
+    let (from, target) = ("1".parse().unwrap(), "1.delta".to_owned());
+    let from_root_hash = record.root.root_hash;
+    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&uki()), target }];
+    for (new, held) in [(15 << 19, true), (9 << 20, false)] {
+        delta(path, new, &path.join("1.delta"));
+        let len = fs::metadata(path.join("1.delta")).unwrap().len();
+        assert_eq!((7 << 20..=8 << 20).contains(&len), held, "{len}");
+        let slots = slots(path, ["image", "tree"], from_root_hash, record.root.verity_size);
+        let peak = bring(&record, &slots, &Folder { path, hidden: &[".index"] }, Way::Static);
+        println!("{}, {len} bytes: {} MiB", Way::Static, peak >> 20);
+        assert!(peak < LIMIT, "{peak} bytes");
     }
 }

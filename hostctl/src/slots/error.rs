@@ -141,7 +141,7 @@ impl SlotError {
                 Some("the disk does not keep what is written to it: look at `hostctl logs kernel`")
             }
             Self::AllFailed { .. } => Some(
-                "the running version is untouched; run `hostctl upgrade` again, what was fetched is not fetched again",
+                "the running version is untouched; run `hostctl upgrade` again: of a server with range requests, what is in the slot already is not fetched again",
             ),
             _ => None,
         }

@@ -4,10 +4,13 @@ use super::{device::Device, error::SlotError, remote::Meter, sink::Sink};
 use berth_contract::{digest::Sha256, release::UkiRecord};
 use berth_formats::delta::patch::{ApplyError, Delta};
 use sha2::Digest;
-use std::io::{self, BufReader};
+use std::io::{self, BufRead, BufReader};
 
 /// Unified kernel images larger than this, old and new together, are not made by a delta: both are in memory with it.
 pub(super) const MAX_UKIS: u64 = 32 << 20;
+
+/// Deltas up to this many bytes are fetched whole, and compared with what was signed before they are unpacked.
+const WHOLE: u64 = 8 << 20;
 
 /// The unified kernel image that runs, and what is to become of it.
 pub(super) struct Kernel<'a> {
@@ -31,10 +34,24 @@ pub(super) fn write(
     remote: &Meter<'_>,
     sink: &mut Sink<'_>,
 ) -> Result<Option<Vec<u8>>, SlotError> {
+    if remote.len(target)? <= WHOLE {
+        return apply(target, &remote.read_whole(target, WHOLE)?[..], running, kernel, sink);
+    }
+    let mut wire = remote.open_whole(target)?;
+    let made = apply(target, BufReader::with_capacity(128 << 10, &mut wire), running, kernel, sink);
+    wire.judge(made)
+}
+
+fn apply(
+    target: &str,
+    wire: impl BufRead,
+    running: &Device,
+    kernel: Option<&Kernel<'_>>,
+    sink: &mut Sink<'_>,
+) -> Result<Option<Vec<u8>>, SlotError> {
     let broken = |error: ApplyError, sink: &mut Sink<'_>| {
         sink.fault(io::Error::other(error), |cause| SlotError::Stream { target: target.to_owned(), cause })
     };
-    let wire = BufReader::with_capacity(128 << 10, remote.open(target, 0, None)?);
     let delta = Delta::open(wire).map_err(|error| broken(error, sink))?;
     let size = sink.size();
     if delta.lengths().new_root != size {

@@ -1,5 +1,8 @@
 //! The other side: a release's targets, wherever they lie.
 
+use super::error::SlotError;
+use berth_contract::digest::Sha256;
+use sha2::Digest as _;
 use std::{
     cell::Cell,
     io::{self, Read},
@@ -9,6 +12,9 @@ use std::{
 pub trait Remote {
     /// Bytes of a target as signed; nothing when there is no such target.
     fn len(&self, target: &str) -> Option<u64>;
+
+    /// Digest of a target as signed; nothing when there is no such target.
+    fn sha256(&self, target: &str) -> Option<Sha256>;
 
     /// All of a target of at most `limit` bytes, its digest verified.
     ///
@@ -28,8 +34,8 @@ pub trait Remote {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RemoteError {
-    /// The server answers with whole targets only.
-    #[error("{target}: the server does not send parts of files")]
+    /// The server answers with whole targets only, or with other parts.
+    #[error("{target}: the server does not send parts of files as it is asked to")]
     NoRanges {
         /// The target.
         target: String,
@@ -102,6 +108,54 @@ impl<'a> Meter<'a> {
         let rest = self.len(target)?.saturating_sub(start);
         let inner = self.remote.open(target, start, len)?.take(len.map_or(rest, |len| len.min(rest)));
         Ok(Metered { inner, meter: self })
+    }
+
+    /// All of a target, hashed while it is read: see [`Hashed::judge`].
+    pub(super) fn open_whole(&self, target: &str) -> Result<Hashed<'_>, RemoteError> {
+        let missing = || RemoteError::Missing { target: target.to_owned() };
+        let wanted = self.remote.sha256(target).ok_or_else(missing)?;
+        let inner = self.open(target, 0, None)?;
+        Ok(Hashed { inner, target: target.to_owned(), wanted, hasher: sha2::Sha256::new() })
+    }
+}
+
+/// Reader of [`Meter::open_whole`].
+pub(super) struct Hashed<'a> {
+    inner: Metered<'a>,
+    target: String,
+    wanted: Sha256,
+    hasher: sha2::Sha256,
+}
+
+impl Hashed<'_> {
+    /// Reads what is left, and compares the digest of all with the one that was signed.
+    fn check(mut self) -> Result<(), SlotError> {
+        let target = self.target.clone();
+        io::copy(&mut self, &mut io::sink()).map_err(|cause| SlotError::Stream { target, cause })?;
+        match Sha256(self.hasher.finalize().into()) {
+            found if found == self.wanted => Ok(()),
+            found => {
+                let (target, part) = (self.target, "the file".to_owned());
+                Err(SlotError::Digest { target, part, wanted: self.wanted, found })
+            }
+        }
+    }
+
+    /// What came of the bytes, if they are those that were signed. Where all of them have come and are not, that is the reason
+    /// of whatever else is wrong; those that have not come are not fetched to know.
+    pub(super) fn judge<T>(self, result: Result<T, SlotError>) -> Result<T, SlotError> {
+        match result {
+            Err(error) if error.is_final() || self.inner.inner.limit() > 0 => Err(error),
+            result => self.check().and(result),
+        }
+    }
+}
+
+impl Read for Hashed<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let got = self.inner.read(buf)?;
+        self.hasher.update(&buf[..got]);
+        Ok(got)
     }
 }
 

@@ -142,7 +142,9 @@ impl Upgrade<'_> {
         let mut costs = Vec::new();
         // What cannot be read can be written, and is told then if it cannot.
         let held = self.slots.idle.content().ok().flatten();
-        if held.is_some_and(|content| content.root_hash == self.record.root.root_hash) {
+        // The size is no part of the root hash, but what boots goes by it.
+        let root = &self.record.root;
+        if held.is_some_and(|content| (content.root_hash, content.size) == (root.root_hash, root.size)) {
             costs.push((Way::Present, 0));
         }
         costs.extend(self.delta().and_then(|delta| size_of(&delta.target)).map(|size| (Way::Static, size)));

@@ -14,6 +14,8 @@ use tar::{EntryType, Header};
 const BLOCK: u64 = 512;
 /// Files in a bundle: more than a repository ever has.
 const MAX_FILES: usize = 1 << 16;
+/// Bytes of a file's name in it.
+const MAX_NAME: usize = 1 << 10;
 /// Bytes of a pax header.
 const MAX_PAX: u64 = 1 << 16;
 
@@ -56,6 +58,9 @@ impl Bundle {
                 EntryType::Regular | EntryType::Continuous => {
                     let plain = String::from_utf8_lossy(&header.path_bytes()).into_owned();
                     let name = long_name.take().unwrap_or(plain);
+                    if name.len() > MAX_NAME {
+                        return Err(bad(at, "a file name of more than 1024 bytes"));
+                    }
                     // What is appended later replaces what stands before, as in every tar.
                     files.insert(name.strip_prefix("./").unwrap_or(&name).to_owned(), (data, size));
                     if files.len() > MAX_FILES {

@@ -91,10 +91,10 @@ impl SourceError {
         )
     }
 
-    /// The server only sends whole files.
+    /// The server only sends whole files, or other parts than it is asked for.
     #[must_use]
     pub fn is_no_ranges(&self) -> bool {
-        matches!(self, Self::Fetch(FetchError::NoRanges { .. }))
+        matches!(self, Self::Fetch(FetchError::NoRanges { .. } | FetchError::WrongRange { .. }))
     }
 
     /// What is inside an error of a reader.
@@ -109,9 +109,11 @@ impl SourceError {
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Address(_) => "name an http or https URL, a folder or a bundle file",
+            Self::Address(_) => "name an http or https URL, a folder, a bundle file, or a stick as disk:LABEL/PATH",
             Self::Labels { .. } => "is the stick plugged in? Labels of FAT and ISO 9660 file systems are looked at",
-            Self::NoSource { .. } => "is the stick mounted, and the name right?",
+            Self::NoSource { .. } => {
+                "is the name right? What is on a stick is named disk:LABEL/PATH: the host mounts it itself"
+            }
             Self::NoRepository { .. } => {
                 "name the folder that `berth release --repo` wrote, or the file of `berth release --bundle`"
             }

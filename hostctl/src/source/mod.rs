@@ -12,7 +12,7 @@ use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
     settings::{Network, Pace, Patience, Settings},
-    url::{Scheme, Url},
+    url::{BadUrl, Scheme, Url},
 };
 use bundle::Bundle;
 use folder::Folder;
@@ -78,6 +78,10 @@ impl Source {
             if base.scheme() == Scheme::File {
                 return Self::local(&base.file_path()).and_then(named);
             }
+            if text.contains('?') {
+                // Paths are joined to it.
+                return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
+            }
             let mut settings = Settings::new(Network::Online, manners.ca_bundle.clone());
             settings.extra_ca.clone_from(&manners.extra_ca);
             settings.pace = manners.pace;
@@ -102,6 +106,12 @@ impl Source {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What tells it from other sources: its name, however many slashes end it.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.name.trim_end_matches('/')
     }
 
     /// The host that is asked, where it is a server.
@@ -168,7 +178,7 @@ impl Source {
     /// How a file of it is called in messages.
     #[must_use]
     pub fn in_messages(&self, path: &str) -> String {
-        format!("{}/{path}", self.name.trim_end_matches('/'))
+        format!("{}/{path}", self.address())
     }
 }
 

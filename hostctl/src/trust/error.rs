@@ -7,7 +7,11 @@ use crate::{
 };
 use berth_contract::digest::Sha256;
 use jiff::Timestamp;
-use std::{error::Error as _, io};
+use std::{
+    error::Error as _,
+    io,
+    path::{Path, PathBuf},
+};
 use tough::{error::Error as Tough, schema};
 
 /// Why something is not believed.
@@ -61,6 +65,8 @@ pub enum TrustError {
     RolledBack {
         /// Where.
         source_name: String,
+        /// The file that remembers what was seen there.
+        kept: PathBuf,
         /// root, timestamp, snapshot or targets.
         role: String,
         /// What was seen.
@@ -97,8 +103,8 @@ pub enum TrustError {
     /// What was trusted cannot be kept, hence could be rolled back later.
     #[error(transparent)]
     Keep(FileError),
-    /// No folder for temporary files.
-    #[error("cannot write to a temporary folder: {source}")]
+    /// No folder for temporary files, or one that does not keep them.
+    #[error("cannot use a temporary folder: {source}")]
     Scratch {
         /// Why not.
         source: io::Error,
@@ -163,9 +169,10 @@ pub enum TrustError {
 }
 
 impl TrustError {
-    /// Says in our words what tough found. `failure` is what the transport reported last.
-    pub(super) fn of_tough(error: Tough, failure: Option<SourceError>, source: &Source) -> Self {
-        let source_name = source.name().to_owned();
+    /// Says in our words what tough found. `failure` is what the transport reported last, `kept` the file
+    /// that remembers the source.
+    pub(super) fn of_tough(error: Tough, failure: Option<SourceError>, source: &Source, kept: &Path) -> Self {
+        let (source_name, kept) = (source.name().to_owned(), kept.to_owned());
         let mixed = |fault| Self::Mixed { source_name: source.name().to_owned(), fault };
         match error {
             Tough::ParseTrustedMetadata { source, .. } => Self::Root { fault: source.to_string() },
@@ -182,15 +189,23 @@ impl TrustError {
             Tough::OlderMetadata { role: schema::RoleType::Root, current_version, new_version, .. } => {
                 Self::Rotation { source_name, wanted: current_version.saturating_add(1), found: new_version }
             }
-            Tough::OlderMetadata { role, current_version, new_version, .. } => {
-                Self::RolledBack { source_name, role: role.to_string(), wanted: current_version, found: new_version }
-            }
-            Tough::OlderSnapshotInTimestamp { snapshot_new, snapshot_old, .. } => {
-                Self::RolledBack { source_name, role: "snapshot".to_owned(), wanted: snapshot_old, found: snapshot_new }
-            }
+            Tough::OlderMetadata { role, current_version, new_version, .. } => Self::RolledBack {
+                source_name,
+                kept,
+                role: role.to_string(),
+                wanted: current_version,
+                found: new_version,
+            },
+            Tough::OlderSnapshotInTimestamp { snapshot_new, snapshot_old, .. } => Self::RolledBack {
+                source_name,
+                kept,
+                role: "snapshot".to_owned(),
+                wanted: snapshot_old,
+                found: snapshot_new,
+            },
             Tough::SnapshotRoleRollback { role, old_role_version, new_role_version, .. } => {
                 let role = role.trim_end_matches(".json").to_owned();
-                Self::RolledBack { source_name, role, wanted: old_role_version, found: new_role_version }
+                Self::RolledBack { source_name, kept, role, wanted: old_role_version, found: new_role_version }
             }
             Tough::VersionMismatch { role, fetched, expected, .. } => {
                 mixed(format!("{role}: expected version {expected}, found {fetched}"))
@@ -207,7 +222,7 @@ impl TrustError {
         }
     }
 
-    /// The server only sends whole files.
+    /// The server only sends whole files, or other parts than it is asked for.
     #[must_use]
     pub fn is_no_ranges(&self) -> bool {
         matches!(self, Self::Source(error) if error.is_no_ranges())
@@ -215,9 +230,9 @@ impl TrustError {
 
     /// What to do about it, where that is known.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
-        Some(match self {
-            Self::Source(error) => return error.hint(),
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Source(error) => return error.hint().map(str::to_owned),
             Self::Root { .. } => "the recipe's `[update] trust` must name a root.json of `berth keys new`",
             Self::Signature { .. } => {
                 "was this repository signed with the keys whose root.json is in the image? If keys were changed, every \
@@ -227,15 +242,19 @@ impl TrustError {
                 "if the clock is wrong, set it right (`hostctl status` shows the network, NTP sets the clock) and try again; \
                  if it is right, the publisher must run `berth repo refresh`"
             }
-            Self::RolledBack { .. } => {
-                "somebody offers an old copy of the repository: copy or bundle it anew, or use the source this host used before"
+            Self::RolledBack { kept, .. } => {
+                return Some(format!(
+                    "somebody offers an old copy of the repository: copy or bundle it anew; if it was made anew on purpose, \
+                     remove {} on the host",
+                    kept.display()
+                ));
             }
             Self::Rotation { .. } => "the N.root.json in metadata/ must be a chain without a gap",
             Self::Mixed { .. } | Self::Malformed { .. } => {
                 "the copy is damaged, or was taken while a release was written: try again, or copy the repository again"
             }
-            Self::Keep(_) => "free some space on /var",
-            Self::Scratch { .. } => "/tmp must be writable",
+            Self::Keep(_) => "/var must be writable: free some space on it",
+            Self::Scratch { .. } => "/tmp must be writable, with some space left",
             Self::Length { .. } | Self::Digest { .. } => {
                 "the source, or a proxy, serves something else than was signed: try again, or another source"
             }
@@ -244,6 +263,7 @@ impl TrustError {
                 "the release is at fault: tell its publisher"
             }
             Self::Other(_) => return None,
-        })
+        };
+        Some(hint.to_owned())
     }
 }

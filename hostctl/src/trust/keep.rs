@@ -1,26 +1,40 @@
-//! What was trusted last, in one file that is replaced as a whole: a power cut leaves the old or the new, and a damaged one
-//! counts as none, so that no host is cut off from updates by its own memory.
+//! What was trusted last: the newest root keys, which hold for every source, and for each source the newest metadata seen in it.
+//! Files are replaced as a whole: a power cut leaves the old or the new, and a damaged one counts as none, so that no host
+//! is cut off from updates by its own memory.
 
-use crate::file::{self, FileError};
+use super::TrustError;
+use crate::file;
 use berth_contract::digest::Sha256;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use sha2::Digest as _;
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
 };
 use tough::schema::{Root, Signed};
 
-const NAME: &str = "trusted.json";
-
-/// The three files that tough compares new metadata with.
+/// The newest root keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Kept {
-    /// Digest of the image's root.json. Roots that follow another are none of ours.
-    origin: Sha256,
+struct Keys {
+    /// Digests of the root.json that these follow, their own among them. An image may carry any.
+    origin: Origin,
     /// `root.json`
     root: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Origin {
+    Chain(BTreeSet<Sha256>),
+    /// Of a file from before there were chains: the image's.
+    Image(Sha256),
+}
+
+/// What tough compares the metadata of one source with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
     /// `timestamp.json`
     timestamp: Value,
     /// `snapshot.json`
@@ -29,44 +43,90 @@ struct Kept {
 
 #[derive(Debug)]
 pub(super) struct Keep {
-    folder: PathBuf,
-    origin: Sha256,
-    kept: Option<Kept>,
+    keys_file: PathBuf,
+    seen_file: PathBuf,
+    /// The newest root metadata of the image's chain.
+    root: Vec<u8>,
+    chain: BTreeSet<Sha256>,
+    seen: Option<Seen>,
 }
 
 impl Keep {
-    /// Reads what is there, if it can be read.
-    pub(super) fn read(folder: &Path, image_root: &[u8]) -> Self {
-        let origin = Sha256(sha2::Sha256::digest(image_root).into());
-        let kept = file::json(&folder.join(NAME)).ok();
-        Self { folder: folder.to_owned(), origin, kept }
+    /// Reads what is there of the source with this address, if it can be read.
+    pub(super) fn read(folder: &Path, image_root: &[u8], address: &str) -> Self {
+        let (keys_file, own) = (folder.join("trusted.json"), digest(image_root));
+        // Of another repository signed by the same keys nothing follows for this one.
+        let seen_file = folder.join(format!("seen-{}.json", digest(address.as_bytes())));
+        let seen = file::json(&seen_file).ok();
+        let (mut root, mut chain) = (image_root.to_owned(), BTreeSet::new());
+        if let Some((kept, known)) = file::json(&keys_file).ok().and_then(|keys| related(&keys, image_root)) {
+            root = kept.unwrap_or(root);
+            chain = known;
+        }
+        chain.insert(own);
+        Self { keys_file, seen_file, root, chain, seen }
     }
 
-    /// The newest root metadata that follows the image's own.
-    pub(super) fn root(&self) -> Option<Vec<u8>> {
-        let kept = self.kept.as_ref().filter(|kept| kept.origin == self.origin)?;
-        let bytes = serde_json::to_vec(&kept.root).ok()?;
-        let root: Signed<Root> = serde_json::from_slice(&bytes).ok()?;
-        root.signed.verify_role(&root).ok()?;
-        Some(bytes)
+    /// The newest root metadata that is the image's own or follows it: keys that were replaced stay so, whichever version of
+    /// the image runs.
+    pub(super) fn root(&self) -> &[u8] {
+        &self.root
+    }
+
+    /// The file with what was seen in this source.
+    pub(super) fn seen_file(&self) -> &Path {
+        &self.seen_file
     }
 
     /// Lays out what tough wants to find. It takes none of it that the keys of today have not signed.
     pub(super) fn seed(&self, folder: &Path) -> io::Result<()> {
-        let Some(kept) = &self.kept else { return Ok(()) };
-        fs::write(folder.join("timestamp.json"), kept.timestamp.to_string())?;
-        fs::write(folder.join("snapshot.json"), kept.snapshot.to_string())
+        let Some(seen) = &self.seen else { return Ok(()) };
+        fs::write(folder.join("timestamp.json"), seen.timestamp.to_string())?;
+        fs::write(folder.join("snapshot.json"), seen.snapshot.to_string())
     }
 
-    /// Keeps what tough has left in `folder`.
-    pub(super) fn write(&self, folder: &Path) -> Result<(), FileError> {
-        let read = |name: &str| file::json(&folder.join(name));
-        let new = Kept {
-            origin: self.origin,
-            root: read("root.json")?,
-            timestamp: read("timestamp.json")?,
-            snapshot: read("snapshot.json")?,
+    /// Keeps what tough has left in `folder`; `followed` are the digests of the root.json that it has followed.
+    pub(super) fn write(&self, folder: &Path, followed: Vec<Sha256>) -> Result<(), TrustError> {
+        let read = |name: &str| {
+            let parsed = fs::read(folder.join(name)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+            parsed.map_err(|source| TrustError::Scratch { source })
         };
-        if self.kept.as_ref() == Some(&new) { Ok(()) } else { file::replace_json(&self.folder.join(NAME), &new) }
+        let origin = Origin::Chain(self.chain.iter().copied().chain(followed).collect());
+        // Keys first: what they have not signed counts for nothing.
+        put(&self.keys_file, &Keys { origin, root: read("root.json")? })?;
+        put(&self.seen_file, &Seen { timestamp: read("timestamp.json")?, snapshot: read("snapshot.json")? })
     }
+}
+
+fn digest(bytes: &[u8]) -> Sha256 {
+    Sha256(sha2::Sha256::digest(bytes).into())
+}
+
+/// Where the kept keys and the image's are of one chain: the kept root if it is the newer one, and what is known of the chain.
+fn related(keys: &Keys, image_root: &[u8]) -> Option<(Option<Vec<u8>>, BTreeSet<Sha256>)> {
+    let parse = |bytes: &[u8]| {
+        let root: Signed<Root> = serde_json::from_slice(bytes).ok()?;
+        root.signed.verify_role(&root).ok()?;
+        Some(root)
+    };
+    let bytes = serde_json::to_vec(&keys.root).ok()?;
+    let (kept, image) = (parse(&bytes)?, parse(image_root)?);
+    let chain = match &keys.origin {
+        Origin::Chain(chain) => chain.clone(),
+        Origin::Image(image) => BTreeSet::from([*image]),
+    };
+    // An image that is older than all that this host has run, or newer: the older keys have signed the newer ones.
+    let follows = |new: &Signed<Root>, old: &Signed<Root>| {
+        new.signed.version > old.signed.version && old.signed.verify_role(new).is_ok()
+    };
+    let one = chain.contains(&digest(image_root)) || follows(&kept, &image) || follows(&image, &kept);
+    one.then(|| ((kept.signed.version >= image.signed.version).then_some(bytes), chain))
+}
+
+/// Replaces the file, if it says something else.
+fn put<T: DeserializeOwned + PartialEq + Serialize>(path: &Path, new: &T) -> Result<(), TrustError> {
+    if file::json(path).is_ok_and(|old: T| old == *new) {
+        return Ok(());
+    }
+    file::replace_json(path, new).map_err(TrustError::Keep)
 }

@@ -8,12 +8,10 @@ pub mod plan;
 mod record;
 mod repository;
 mod transport;
-mod verified;
 
 pub use choice::{Choice, Refusal, Wish, check_store, choose};
 pub use error::TrustError;
 pub use repository::{Release, Releases, Repository, TargetInfo};
-pub use verified::VerifiedReader;
 
 use crate::source::Source;
 use berth_contract::release::{MAX_METADATA, MAX_SMALL_METADATA};
@@ -56,17 +54,17 @@ pub struct Trust<'a> {
 }
 
 impl Trust<'_> {
-    /// Reads and verifies the metadata of `source`, and keeps them as the oldest that will be taken from now on. Nothing is
-    /// kept of metadata that is refused for any reason: a wrong clock today does no harm tomorrow.
+    /// Reads and verifies the metadata of `source`, and keeps them as the oldest that will be taken of it from now on; the keys
+    /// that they lead to are from now on those of every source. Nothing is kept of metadata that is refused for any reason:
+    /// a wrong clock today does no harm tomorrow.
     ///
     /// # Errors
     /// See [`TrustError`].
     pub fn open(&self, source: &Arc<Source>) -> Result<Repository, TrustError> {
-        let keep = Keep::read(self.keep, self.root);
+        let keep = Keep::read(self.keep, self.root, source.address());
         let transport = SourceTransport::new(Arc::clone(source));
         let scratch = tempfile::tempdir().map_err(|source| TrustError::Scratch { source })?;
         keep.seed(scratch.path()).map_err(|source| TrustError::Scratch { source })?;
-        let root = keep.root().unwrap_or_else(|| self.root.to_owned());
         let base = |folder| {
             Url::parse(&format!("{}:/{folder}/", transport::SCHEME)).map_err(|_| TrustError::Other("no URL".to_owned()))
         };
@@ -77,6 +75,7 @@ impl Trust<'_> {
             max_snapshot_size: MAX_METADATA,
             max_root_updates: MAX_ROOTS,
         };
+        let root = keep.root();
         let loader = RepositoryLoader::new(
             &root,
             base(berth_contract::release::METADATA)?,
@@ -92,7 +91,7 @@ impl Trust<'_> {
             .map_err(|error| TrustError::Other(error.to_string()))?;
         let loaded = runtime
             .block_on(loader.load())
-            .map_err(|error| TrustError::of_tough(error, transport.failure(), source))?;
+            .map_err(|error| TrustError::of_tough(error, transport.failure(), source, keep.seen_file()))?;
         self.check_fresh(&loaded)?;
         if !loaded.root().signed.consistent_snapshot {
             return Err(TrustError::Malformed {
@@ -100,7 +99,7 @@ impl Trust<'_> {
                 fault: "expected consistent_snapshot, found none".to_owned(),
             });
         }
-        keep.write(scratch.path()).map_err(TrustError::Keep)?;
+        keep.write(scratch.path(), transport.roots())?;
         Ok(Repository::new(Arc::clone(source), &loaded.targets().signed))
     }
 

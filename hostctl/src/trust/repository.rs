@@ -1,6 +1,6 @@
 //! A repository whose metadata are believed, and its targets.
 
-use super::{TrustError, VerifiedReader, record};
+use super::{TrustError, record};
 use crate::source::{Opened, Source, SourceError};
 use berth_contract::{
     digest::Sha256,
@@ -141,15 +141,5 @@ impl Repository {
             Some(found) => Err(TrustError::Length { name: name.to_owned(), wanted: wanted.length, found }),
             None => Ok(opened),
         }
-    }
-
-    /// A whole target as a stream that is checked at its end.
-    ///
-    /// # Errors
-    /// See [`TrustError`].
-    pub fn open_verified(&self, name: &str) -> Result<VerifiedReader<'_>, TrustError> {
-        let wanted = self.wanted(name)?.sha256;
-        let opened = self.open(name, 0, None)?;
-        Ok(VerifiedReader { opened, name: name.to_owned(), wanted, hasher: sha2::Sha256::new() })
     }
 }

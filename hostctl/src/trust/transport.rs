@@ -1,8 +1,12 @@
 //! tough's door to a source.
 
 use crate::source::{Source, SourceError};
-use berth_contract::release::{MAX_METADATA, MAX_SMALL_METADATA};
+use berth_contract::{
+    digest::Sha256,
+    release::{MAX_METADATA, MAX_SMALL_METADATA},
+};
 use bytes::Bytes;
+use sha2::Digest as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream};
 use url::Url;
@@ -14,16 +18,22 @@ pub(super) const SCHEME: &str = "repository";
 pub(super) struct SourceTransport {
     source: Arc<Source>,
     failure: Arc<Mutex<Option<SourceError>>>,
+    roots: Arc<Mutex<Vec<Sha256>>>,
 }
 
 impl SourceTransport {
     pub(super) fn new(source: Arc<Source>) -> Self {
-        Self { source, failure: Arc::default() }
+        Self { source, failure: Arc::default(), roots: Arc::default() }
     }
 
     /// The failure that ended it, in our own words.
     pub(super) fn failure(&self) -> Option<SourceError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Digests of the root.json that the source had: where tough has refused nothing, it has followed them all.
+    pub(super) fn roots(&self) -> Vec<Sha256> {
+        std::mem::take(&mut self.roots.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -34,7 +44,13 @@ impl Transport for SourceTransport {
         let root = path.ends_with(".root.json");
         let limit = if root || path.ends_with("/timestamp.json") { MAX_SMALL_METADATA } else { MAX_METADATA };
         let result = match self.source.read_small(path, limit) {
-            Ok(bytes) => Ok(Bytes::from(bytes)),
+            Ok(bytes) => {
+                if root {
+                    let digest = Sha256(sha2::Sha256::digest(&bytes).into());
+                    self.roots.lock().unwrap_or_else(PoisonError::into_inner).push(digest);
+                }
+                Ok(Bytes::from(bytes))
+            }
             // There is no newer root: this is how that is found out.
             Err(error) if root && error.is_not_found() => {
                 return Err(TransportError::new(TransportErrorKind::FileNotFound, &url));

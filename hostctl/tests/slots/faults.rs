@@ -179,6 +179,33 @@ fn the_xz_stream_comes_first_and_the_other_one_where_it_is_damaged() {
 }
 
 #[test]
+fn a_stream_that_came_whole_and_wrong_is_told_by_its_digest() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let path = folder.path().join(name(&record, Target::Root));
+    let sound = fs::read(&path).unwrap();
+    // Behind the frame nothing is unpacked.
+    fs::write(&path, [&sound[..], b"more"].concat()).unwrap();
+    let xz = liblzma::encode_all(&new[..], 0).unwrap();
+    fs::write(folder.path().join(name(&record, Target::Packed)), &xz).unwrap();
+    let flipped = |ending, at: usize| Some((ending, at as u64, Lie::Always));
+    for (hidden, flipped, why) in [
+        (vec![".xz"], flipped(".zst", sound.len() / 2), "root.zst: the file: expected "),
+        (vec![".xz"], flipped(".zst", sound.len()), "root.zst: the file: expected "),
+        // All that is wrong is the check at its end.
+        (vec![".zst"], flipped(".xz", xz.len() - 1), "root.xz: the file: expected "),
+    ] {
+        let hidden = [&hidden[..], &[".index"]].concat();
+        let (disk, _) = old_disk(&new);
+        let (brought, _) = disk.bring(&record, &Folder { hidden, flipped, ..Folder::new(folder.path()) });
+        let error = brought.unwrap_err().to_string();
+        assert!(error.contains(why), "{why}: {error}");
+        assert!(disk.is_no_version());
+    }
+}
+
+#[test]
 fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
     let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let new = new_image();
@@ -219,6 +246,23 @@ fn a_slot_that_does_not_keep_what_it_has_is_no_version() {
     assert_eq!((brought.way, brought.written), (Way::Blocks, BLOCK as u64));
     assert_eq!(fell_back[0].0, Way::Present);
     assert!(fell_back[0].1.contains("block 77 at byte 315392"), "{}", fell_back[0].1);
+    disk.judge(&new, &record, &before);
+}
+
+#[test]
+fn a_tree_of_another_size_is_another_version() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let (disk, before) = old_disk(&new);
+    disk.fill(&new);
+    // One block less: as many levels, and the same root hash.
+    let blocks = u64::try_from(new.len() / BLOCK).unwrap() - 1;
+    disk.overwrite("b-verity", 72, &blocks.to_le_bytes());
+    assert_eq!(disk.slots().idle.content().unwrap().unwrap().root_hash, record.root.root_hash);
+    let (brought, fell_back) = disk.bring(&record, &Folder::new(folder.path()));
+    let brought = brought.unwrap();
+    assert_eq!((brought.way, brought.written, fell_back), (Way::Blocks, 0, vec![]));
     disk.judge(&new, &record, &before);
 }
 

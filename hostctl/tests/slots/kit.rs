@@ -13,6 +13,7 @@ use berth_formats::{
     verity,
 };
 use hostctl::slots::{Access, Brought, Device, Remote, RemoteError, SlotDevices, SlotError, Slots, Survey, Upgrade};
+use sha2::Digest as _;
 use std::{
     cell::Cell,
     collections::BTreeMap,
@@ -182,6 +183,11 @@ impl Remote for Folder {
     fn len(&self, target: &str) -> Option<u64> {
         let hidden = self.hidden.iter().any(|ending| target.ends_with(ending));
         fs::metadata(self.path.join(target)).ok().map(|metadata| metadata.len()).filter(|_| !hidden)
+    }
+
+    fn sha256(&self, target: &str) -> Option<Sha256> {
+        let bytes = fs::read(self.path.join(target)).ok()?;
+        Some(Sha256(sha2::Sha256::digest(bytes).into()))
     }
 
     fn read_whole(&self, target: &str, limit: u64) -> Result<Vec<u8>, RemoteError> {

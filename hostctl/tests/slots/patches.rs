@@ -14,7 +14,7 @@ use hostctl::slots::{Brought, Survey, Upgrade};
 use sha2::Digest;
 use std::{
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
 };
 use tempfile::TempDir;
@@ -73,6 +73,10 @@ impl Versions {
         Folder::new(&self.folder.path().join("repo"))
     }
 
+    fn delta(&self) -> PathBuf {
+        self.remote().path.join(&self.record.deltas[0].target)
+    }
+
     fn bring(&self, disk: &Disk, remote: &Folder, running_uki: &[u8]) -> (Brought, Vec<(Way, String)>) {
         let slots = disk.slots();
         let upgrade = Upgrade { record: &self.record, slots: &slots, remote, running_uki };
@@ -104,12 +108,17 @@ fn a_static_delta_leads_there_from_each_state_and_brings_the_kernel() {
     let disk = Disk::new(&versions.old, versions.new.len());
     let (brought, _) = versions.bring(&disk, &versions.remote(), b"another");
     assert_eq!((brought.way, brought.uki), (Way::Static, None));
-    // The kernel's part of the delta is damaged: likewise.
-    let size = versions.remote().path.join(&versions.record.deltas[0].target).metadata().unwrap().len();
-    let remote = Folder { flipped: Some((".delta", size - 64, Lie::Always)), ..versions.remote() };
+    // The kernel's part of the delta was made wrong: likewise.
+    let delta = versions.delta();
+    let mut bytes = fs::read(&delta).unwrap();
+    let size = bytes.len();
+    bytes[size - 64] ^= 1;
+    fs::write(&delta, &bytes).unwrap();
     let disk = Disk::new(&versions.old, versions.new.len());
-    let (brought, _) = versions.bring(&disk, &remote, &versions.old_uki);
+    let (brought, _) = versions.bring(&disk, &versions.remote(), &versions.old_uki);
     assert_eq!((brought.way, brought.uki), (Way::Static, None));
+    bytes[size - 64] ^= 1;
+    fs::write(&delta, &bytes).unwrap();
     // And a kernel that is not the signed one.
     versions.record.uki.sha256.0[0] ^= 1;
     let disk = Disk::new(&versions.old, versions.new.len());
@@ -120,30 +129,45 @@ fn a_static_delta_leads_there_from_each_state_and_brings_the_kernel() {
 #[test]
 fn a_static_delta_that_does_not_lead_there_is_left() {
     let versions = versions();
-    let size = versions.remote().path.join(&versions.record.deltas[0].target).metadata().unwrap().len();
-    let broken = |at| Folder { broken: Some((".delta", at)), ..versions.remote() };
-    let flipped = |at| Folder { flipped: Some((".delta", at, Lie::Always)), ..versions.remote() };
-    let disk = || Disk::new(&versions.old, versions.new.len());
-    let rotten = disk();
-    let mut old = versions.old.clone();
-    old[200 * BLOCK + 99] ^= 8;
-    rotten.overwrite("a", 0, &old);
-    for (disk, remote, part) in [
-        (disk(), broken(0), "cannot read it to its end"),
-        (disk(), broken(size / 2), "cannot read it to its end"),
-        (disk(), flipped(0), "expected `berthdlt`"),
-        (disk(), flipped(24), "expected a delta to an image of"),
-        (disk(), flipped(size / 2), ""),
-        // What runs is not what it was: the delta makes something else of it.
-        (rotten, versions.remote(), "expected root hash"),
-    ] {
+    let (delta, disk) = (versions.delta(), || Disk::new(&versions.old, versions.new.len()));
+    let sound = fs::read(&delta).unwrap();
+    let left = |disk: Disk, remote: Folder, part: &str| {
         let before = fs::read(disk.path("b")).unwrap();
         let (brought, fell_back) = versions.bring(&disk, &remote, &versions.old_uki);
         assert_eq!((brought.way, brought.uki), (Way::Blocks, None), "{fell_back:?}");
         assert_eq!((fell_back.len(), fell_back[0].0), (1, Way::Static));
         assert!(fell_back[0].1.contains(part), "{part}: {}", fell_back[0].1);
         disk.judge(&versions.new, &versions.record, &before);
+    };
+    let flipped = |at: usize| {
+        let mut bytes = sound.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    // Signed as they are.
+    for (bytes, part) in [
+        (vec![], "cannot read it to its end"),
+        (sound[..sound.len() / 2].to_vec(), "cannot read it to its end"),
+        (flipped(0), "expected `berthdlt`"),
+        (flipped(24), "expected a delta to an image of"),
+        (flipped(sound.len() / 2), ""),
+    ] {
+        fs::write(&delta, bytes).unwrap();
+        left(disk(), versions.remote(), part);
     }
+    fs::write(&delta, &sound).unwrap();
+    // Signed otherwise: never unpacked.
+    let last = sound.len() as u64 - 1;
+    left(disk(), Folder { broken: Some((".delta", last)), ..versions.remote() }, "digest");
+    for at in [0, last] {
+        left(disk(), Folder { flipped: Some((".delta", at, Lie::Always)), ..versions.remote() }, "digest");
+    }
+    // What runs is not what it was: the delta makes something else of it.
+    let rotten = disk();
+    let mut old = versions.old.clone();
+    old[200 * BLOCK + 99] ^= 8;
+    rotten.overwrite("a", 0, &old);
+    left(rotten, versions.remote(), "expected root hash");
 }
 
 #[test]
