@@ -28,8 +28,9 @@ use tempfile::TempDir;
 /// The largest image takes minutes; what it takes more is known.
 const IMAGE: u64 = 512 << 20;
 /// Bytes that the block plan takes for each further block of the image, at most.
-const PER_BLOCK: u64 = 16;
-const PIECE: usize = 256 << 10;
+const PER_BLOCK: u64 = 24;
+/// As large as those of a release.
+const PIECE: usize = 32 << 10;
 /// Bytes at the image's beginning that are no zeros: more than any window.
 const FULL_OF_CHANCE: u64 = 64 << 20;
 const LIMIT: u64 = 64 << 20;
@@ -114,7 +115,7 @@ fn release(folder: &Path) -> ReleaseRecord {
     index.write_all(b"berthidx\x01\0\0\0").unwrap();
     index.write_all(&u32::try_from(IMAGE / PIECE as u64).unwrap().to_le_bytes()).unwrap();
     index.write_all(&(IMAGE / 4096).to_le_bytes()).unwrap();
-    index.write_all(&[0, 8, 0, 0, 0, 0, 0, 0]).unwrap();
+    index.write_all(&[0, 2, 0, 0, 32, 0, 0, 0]).unwrap();
     index.write_all(&[table, marks].concat()).unwrap();
     fs::write(path(Target::Chunks), chunks).unwrap();
     let mut full = zstd::Encoder::new(File::create(path(Target::Root)).unwrap(), 1).unwrap();

@@ -20,7 +20,7 @@ use berth_formats::{
 use std::{io::Read, ops::Range, os::unix::fs::FileExt};
 
 /// Largest image that is planned block by block, in bytes: what is noted about it must fit hostctl's memory.
-pub const MAX_IMAGE: u64 = 8 << 30;
+pub const MAX_IMAGE: u64 = 4 << 30;
 
 const BLOCK_LEN: usize = 4096;
 
