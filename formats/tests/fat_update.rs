@@ -258,7 +258,8 @@ fn damage_of_others_is_refused_and_never_followed() {
         let file = open(&path);
         file.write_all_at(&good[..1 << 20], 0).unwrap();
         file.write_all_at(bytes, at as u64).unwrap();
-        Editor::open(file).map(drop).map_err(|error| error.to_string())
+        let added = Editor::open(file).and_then(|mut editor| editor.add("EFI/Linux", "x", 1, &mut &b"x"[..]));
+        added.map_err(|error| error.to_string())
     };
     assert!(judged(0, &[]).is_ok());
     for (at, bytes, field) in [
@@ -291,12 +292,31 @@ fn damage_of_others_is_refused_and_never_followed() {
     let ((at, _), (_, other)) = (first(b"BOOTX64 EFI"), first(b"LOADER~1CON"));
     let error = judged(at, &u16::try_from(other).unwrap().to_le_bytes()).unwrap_err();
     assert!(error.contains("something else as well"), "{error}");
+    // Nothing is taken or freed then, but an entry of another folder still gets its name: a version can be blessed.
+    let mut editor = Editor::open(open(&path)).unwrap();
+    assert!(editor.remove(ENTRIES, "berth_1.efi").is_err());
+    editor.rename(ENTRIES, "berth_1.efi", "berth_1+3.efi").unwrap();
+    compare(&path, ENTRIES);
+    assert!(Editor::open(open(&path)).unwrap().check_sound().is_err());
     // A file that ends in the middle of nowhere is nobody's business until it is read.
     let (_, other) = first(b"BOOTX64 EFI");
     assert!(judged(table + 4 * (other + 3), &[0; 4]).is_ok());
     let mut editor = Editor::open(open(&path)).unwrap();
     assert!(editor.read("EFI/BOOT/BOOTX64.EFI", 1 << 20).unwrap_err().to_string().contains("fewer clusters"));
     editor.remove("EFI/BOOT", "BOOTX64.EFI").unwrap();
+    check(&path, ENTRIES);
+    // One whose clusters go in a circle keeps them.
+    fs::write(&path, &good).unwrap();
+    let (_, circle) = first(b"BOOTX64 EFI");
+    let back = u32::try_from(circle).unwrap().to_le_bytes();
+    open(&path).write_all_at(&back, (table + 4 * (circle + 1)) as u64).unwrap();
+    let mut editor = Editor::open(open(&path)).unwrap();
+    let all = editor.free() - 4096;
+    editor.add(ENTRIES, "new.efi", all, &mut std::io::repeat(7)).unwrap();
+    let mut editor = Editor::open(open(&path)).unwrap();
+    editor.check_sound().unwrap();
+    editor.remove("EFI/BOOT", "BOOTX64.EFI").unwrap();
+    assert_eq!(editor.read(&format!("{ENTRIES}/new.efi"), usize::MAX).unwrap().len() as u64, all);
     check(&path, ENTRIES);
     // Every byte of table and boot sector in turn: no panic, no endless loop.
     for at in (0..512).chain(table..table + 600) {

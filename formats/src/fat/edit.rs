@@ -20,36 +20,55 @@ const PIECE: usize = 1 << 20;
 
 /// A volume that may be changed. After an error it must be opened anew.
 #[derive(Debug)]
-pub struct Editor<D>(Volume<D>);
+pub struct Editor<D> {
+    volume: Volume<D>,
+    /// Path of what somebody else has damaged, and what is wrong with it. What is free is not known then.
+    damage: Option<(String, &'static str)>,
+}
 
 impl<D> Deref for Editor<D> {
     type Target = Volume<D>;
 
     fn deref(&self) -> &Volume<D> {
-        &self.0
+        &self.volume
     }
 }
 
 impl<D: Disk> Editor<D> {
     /// Opens the volume that begins with the disk, and puts right what an update left behind that was cut short. Nobody
-    /// else may write to it meanwhile.
+    /// else may write to it meanwhile. Where something else is damaged, files can still be renamed: that takes no cluster.
     ///
     /// # Errors
-    /// When it is no FAT32 volume, is damaged in other ways, or cannot be written.
+    /// When it is no FAT32 volume, or cannot be read or written.
     pub fn open(disk: D) -> Result<Self, VolumeError> {
         let mut volume = Volume::open(disk)?;
-        repair(&mut volume)?;
-        Ok(Self(volume))
+        match repair(&mut volume) {
+            Ok(()) => Ok(Self { volume, damage: None }),
+            Err(VolumeError::Damaged { path, why }) => Ok(Self { volume, damage: Some((path, why)) }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether clusters may be taken and given back.
+    ///
+    /// # Errors
+    /// What somebody else has damaged.
+    pub fn check_sound(&self) -> Result<(), VolumeError> {
+        match self.damage.clone() {
+            Some((path, why)) => Err(VolumeError::Damaged { path, why }),
+            None => Ok(()),
+        }
     }
 
     /// Adds a file of `len` bytes to a directory that is there.
     ///
     /// # Errors
-    /// When the name is taken or cannot be had, the volume is full, the content cannot be read or ends early (nothing is
-    /// changed then), or the disk cannot be written.
+    /// When the name is taken or cannot be had, the volume is full, the content cannot be read or ends early (there is no such
+    /// file then, though the directory may have grown), something is damaged, or the disk cannot be written.
     pub fn add(&mut self, folder: &str, name: &str, len: u64, content: &mut dyn Read) -> Result<(), VolumeError> {
         name::check(name)?;
-        let mut directory = self.0.directory(folder)?;
+        self.check_sound()?;
+        let mut directory = self.volume.directory(folder)?;
         if directory.find(name).is_some() {
             return Err(VolumeError::Exists { path: join(folder, name) });
         }
@@ -57,11 +76,11 @@ impl<D: Disk> Editor<D> {
         let short = new_short(&directory, folder, name)?;
         let count = directory::new_file(name, &short, 0, 0).len();
         let at = self.place(&mut directory, folder, count, 0)?;
-        let wanted = usize::try_from(len.div_ceil(self.0.geometry.cluster as u64)).map_err(|_| self.full(len))?;
-        let clusters = self.0.table.choose(wanted).ok_or_else(|| self.full(len))?;
+        let wanted = usize::try_from(len.div_ceil(self.volume.geometry.cluster as u64)).map_err(|_| self.full(len))?;
+        let clusters = self.volume.table.choose(wanted).ok_or_else(|| self.full(len))?;
         self.write_content(&join(folder, name), &clusters, len, content)?;
-        self.0.flush()?;
-        self.0.table.link(&clusters);
+        self.volume.flush()?;
+        self.volume.table.link(&clusters);
         self.store_table()?;
         let first = clusters.first().copied().unwrap_or(0);
         self.put(&mut directory, at, &directory::new_file(name, &short, first, size))
@@ -70,16 +89,17 @@ impl<D: Disk> Editor<D> {
     /// Removes a file.
     ///
     /// # Errors
-    /// When there is no such file, or the disk cannot be written.
+    /// When there is no such file, something is damaged, or the disk cannot be written.
     pub fn remove(&mut self, folder: &str, name: &str) -> Result<(), VolumeError> {
-        let mut directory = self.0.directory(folder)?;
+        self.check_sound()?;
+        let mut directory = self.volume.directory(folder)?;
         let entry = file(&directory, folder, name)?;
         self.delete(&mut directory, &entry)?;
         let clusters = match entry.first {
             0 => Vec::new(),
-            first => self.0.table.chain(first).unwrap_or_else(|broken| broken.clusters),
+            first => self.volume.table.chain(first).unwrap_or_else(|broken| broken.clusters),
         };
-        self.0.table.release(&clusters);
+        self.volume.table.release(&clusters);
         self.store_table()
     }
 
@@ -89,7 +109,7 @@ impl<D: Disk> Editor<D> {
     /// When there is no such file, the new name is taken or cannot be had, or the disk cannot be written.
     pub fn rename(&mut self, folder: &str, old: &str, new: &str) -> Result<(), VolumeError> {
         name::check(new)?;
-        let mut directory = self.0.directory(folder)?;
+        let mut directory = self.volume.directory(folder)?;
         let entry = file(&directory, folder, old)?;
         if directory.find(new).is_some_and(|other| other != entry) {
             return Err(VolumeError::Exists { path: join(folder, new) });
@@ -139,28 +159,29 @@ impl<D: Disk> Editor<D> {
         let sector = at / per_sector;
         if at > directory.end {
             // The sector lies behind the end mark, and may hold anything. Before the mark goes, it has to begin with one.
-            self.0.write_sector(directory, sector)?;
-            self.0.flush()?;
+            self.volume.write_sector(directory, sector)?;
+            self.volume.flush()?;
             let (end, next) = (directory.end, sector * per_sector);
             directory.delete(end..next);
             directory.end = next;
-            self.0.write_sector(directory, end / per_sector)?;
-            self.0.flush()?;
+            self.volume.write_sector(directory, end / per_sector)?;
+            self.volume.flush()?;
         }
         Ok(at)
     }
 
     /// Adds a cluster to a directory.
     fn grow(&mut self, directory: &mut Directory) -> Result<(), VolumeError> {
-        let cluster = self.0.geometry.cluster;
-        let chosen = self.0.table.choose(1).ok_or_else(|| self.full(cluster as u64))?;
-        let at = self.0.geometry.cluster_at(chosen[0]);
-        self.0.disk.write_at(&vec![0; cluster], at).map_err(VolumeError::io("write", at, cluster))?;
-        self.0.table.link(&chosen);
+        self.check_sound()?;
+        let cluster = self.volume.geometry.cluster;
+        let chosen = self.volume.table.choose(1).ok_or_else(|| self.full(cluster as u64))?;
+        let at = self.volume.geometry.cluster_at(chosen[0]);
+        self.volume.disk.write_at(&vec![0; cluster], at).map_err(VolumeError::io("write", at, cluster))?;
+        self.volume.table.link(&chosen);
         self.store_table()?;
         directory.clusters.extend(chosen);
         directory.bytes.resize(directory.clusters.len() * cluster, 0);
-        self.0.table.link(&directory.clusters);
+        self.volume.table.link(&directory.clusters);
         self.store_table()
     }
 
@@ -170,12 +191,12 @@ impl<D: Disk> Editor<D> {
         let end = at + slots.len();
         // The end mark moves to the next sector, which may hold anything.
         if end > directory.end && end.is_multiple_of(per_sector) && end * SLOT < directory.bytes.len() {
-            self.0.write_sector(directory, end / per_sector)?;
-            self.0.flush()?;
+            self.volume.write_sector(directory, end / per_sector)?;
+            self.volume.flush()?;
         }
         directory.put(at, slots);
-        self.0.write_sector(directory, at / per_sector)?;
-        self.0.flush()
+        self.volume.write_sector(directory, at / per_sector)?;
+        self.volume.flush()
     }
 
     /// Marks an entry's slots as deleted: the short one first, for without its long name it would be another file.
@@ -184,14 +205,14 @@ impl<D: Disk> Editor<D> {
         let slots: Vec<usize> = entry.slots.clone().collect();
         for slots in slots.chunk_by(|one, other| one / per_sector == other / per_sector).rev() {
             directory.delete(slots.iter().copied());
-            self.0.write_sector(directory, slots[0] / per_sector)?;
-            self.0.flush()?;
+            self.volume.write_sector(directory, slots[0] / per_sector)?;
+            self.volume.flush()?;
         }
         Ok(())
     }
 
     fn write_content(&self, path: &str, clusters: &[u32], len: u64, content: &mut dyn Read) -> Result<(), VolumeError> {
-        let cluster = self.0.geometry.cluster;
+        let cluster = self.volume.geometry.cluster;
         let most = (PIECE / cluster).max(1);
         let (mut left, mut buffer) = (len, vec![0; PIECE.max(cluster).min(clusters.len() * cluster)]);
         for run in clusters.chunk_by(|one, next| one + 1 == *next) {
@@ -201,8 +222,8 @@ impl<D: Disk> Editor<D> {
                 let unread = |source| VolumeError::Content { path: path.to_owned(), source };
                 content.read_exact(&mut bytes[..filled]).map_err(unread)?;
                 bytes[filled..].fill(0);
-                let at = self.0.geometry.cluster_at(piece[0]);
-                self.0.disk.write_at(bytes, at).map_err(VolumeError::io("write", at, bytes.len()))?;
+                let at = self.volume.geometry.cluster_at(piece[0]);
+                self.volume.disk.write_at(bytes, at).map_err(VolumeError::io("write", at, bytes.len()))?;
                 left -= filled as u64;
             }
         }
@@ -210,16 +231,16 @@ impl<D: Disk> Editor<D> {
     }
 
     fn store_table(&self) -> Result<(), VolumeError> {
-        self.0.table.store(&self.0.disk, &self.0.geometry)?;
-        self.0.flush()
+        self.volume.table.store(&self.volume.disk, &self.volume.geometry)?;
+        self.volume.flush()
     }
 
     fn per_sector(&self) -> usize {
-        self.0.geometry.sector / SLOT
+        self.volume.geometry.sector / SLOT
     }
 
     fn full(&self, len: u64) -> VolumeError {
-        VolumeError::Full { wanted: self.0.whole(len), free: self.0.free() }
+        VolumeError::Full { wanted: self.volume.whole(len), free: self.volume.free() }
     }
 }
 

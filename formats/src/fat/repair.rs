@@ -64,10 +64,11 @@ pub(super) fn repair<D: Disk>(volume: &mut Volume<D>) -> Result<(), VolumeError>
 }
 
 fn is_renamed(old: &Entry, new: &Entry) -> bool {
-    old.first != 0 && old.first == new.first && old.is_directory == new.is_directory
+    let of = |entry: &Entry| (entry.first, entry.size, entry.is_directory);
+    old.first != 0 && of(old) == of(new)
 }
 
-/// A file's clusters. One that ends in the middle of nowhere is somebody else's damage: what it has is kept from others.
+/// A file's clusters. One that ends in the middle of nowhere, or nowhere at all, is somebody else's damage: what it has is kept from others.
 fn file_chain<D: Disk>(volume: &mut Volume<D>, first: u32) -> Vec<u32> {
     match volume.table.chain(first) {
         _ if first == 0 => Vec::new(),

@@ -73,7 +73,9 @@ impl Table {
                 return Err(Broken { clusters, why: "its chain leads to a cluster that there is not" });
             }
             if clusters.len() >= self.bytes.len() / 4 {
-                return Err(Broken { clusters: Vec::new(), why: "its chain has no end" });
+                clusters.sort_unstable();
+                clusters.dedup();
+                return Err(Broken { clusters, why: "its chain has no end" });
             }
             clusters.push(at);
             match self.raw(at) & NUMBER {

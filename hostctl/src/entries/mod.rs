@@ -137,8 +137,9 @@ impl Entries {
     /// Whether a unified kernel image of `size` bytes will fit once [`Self::clear_idle`] has made room.
     ///
     /// # Errors
-    /// When it will not, with both numbers.
+    /// When it will not, with both numbers, or the ESP is damaged.
     pub fn check_room(&self, running: &Running, size: u64) -> Result<(), EntriesError> {
+        self.volume.check_sound().map_err(|source| failed(&self.path, source))?;
         let going = self.list()?.into_iter().filter(|found| is_idle(found, running));
         let free = self.volume.free() + going.map(|found| self.volume.whole(found.size)).sum::<u64>();
         // A directory that is full grows by a cluster.
