@@ -28,6 +28,7 @@ use berth_contract::{
     digest::Sha256 as Digest256,
     entry::{BootCounter, BootEntry, SET_ASIDE, TRIES},
     paths::ESP_LINUX,
+    release::MAX_UKI,
     update::EntryState,
     version::{ImageId, OsVersion},
 };
@@ -124,13 +125,18 @@ impl Entries {
         }
     }
 
-    /// Bytes of the unified kernel image that runs, for what another has in common with it.
+    /// Bytes of the unified kernel image that runs, for what another has in common with it; none where it is larger than
+    /// [`MAX_UKI`].
     ///
     /// # Errors
     /// See [`Self::running`].
     pub fn running_uki(&self, running: &Running) -> Result<Vec<u8>, EntriesError> {
         let found = self.running(running)?;
-        let limit = usize::try_from(found.size).unwrap_or(usize::MAX);
+        // It would take the memory that the update needs, and no release has one like it.
+        if found.size > MAX_UKI {
+            return Ok(Vec::new());
+        }
+        let limit = usize::try_from(MAX_UKI).unwrap_or(usize::MAX);
         self.volume.read(&format!("{ESP_LINUX}/{}", found.file), limit).map_err(|source| failed(&self.path, source))
     }
 
