@@ -277,13 +277,6 @@ fn retired_keys_stay_retired_whichever_image_of_the_chain_runs() {
         host = image(host, version);
         refused(&host, &format!("image with {version}.root.json"));
     }
-    // By the file as it was before there were chains.
-    let path = host.keep.path().join("trusted.json");
-    let mut kept: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
-    kept["origin"] = json!(kit::repo::digest(&own(&repo, 1)));
-    kept["timestamp"] = json!({});
-    fs::write(&path, kept.to_string()).unwrap();
-    refused(&host, "an old file");
 }
 
 #[test]

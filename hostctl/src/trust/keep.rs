@@ -19,17 +19,9 @@ use tough::schema::{Root, Signed};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Keys {
     /// Digests of the root.json that these follow, their own among them. An image may carry any.
-    origin: Origin,
+    chain: BTreeSet<Sha256>,
     /// `root.json`
     root: Value,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-enum Origin {
-    Chain(BTreeSet<Sha256>),
-    /// Of a file from before there were chains: the image's.
-    Image(Sha256),
 }
 
 /// What tough compares the metadata of one source with.
@@ -91,9 +83,9 @@ impl Keep {
             let parsed = fs::read(folder.join(name)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
             parsed.map_err(|source| TrustError::Scratch { source })
         };
-        let origin = Origin::Chain(self.chain.iter().copied().chain(followed).collect());
+        let chain = self.chain.iter().copied().chain(followed).collect();
         // Keys first: what they have not signed counts for nothing.
-        put(&self.keys_file, &Keys { origin, root: read("root.json")? })?;
+        put(&self.keys_file, &Keys { chain, root: read("root.json")? })?;
         put(&self.seen_file, &Seen { timestamp: read("timestamp.json")?, snapshot: read("snapshot.json")? })
     }
 }
@@ -111,16 +103,12 @@ fn related(keys: &Keys, image_root: &[u8]) -> Option<(Option<Vec<u8>>, BTreeSet<
     };
     let bytes = serde_json::to_vec(&keys.root).ok()?;
     let (kept, image) = (parse(&bytes)?, parse(image_root)?);
-    let chain = match &keys.origin {
-        Origin::Chain(chain) => chain.clone(),
-        Origin::Image(image) => BTreeSet::from([*image]),
-    };
     // An image that is older than all that this host has run, or newer: the older keys have signed the newer ones.
     let follows = |new: &Signed<Root>, old: &Signed<Root>| {
         new.signed.version > old.signed.version && old.signed.verify_role(new).is_ok()
     };
-    let one = chain.contains(&digest(image_root)) || follows(&kept, &image) || follows(&image, &kept);
-    one.then(|| ((kept.signed.version >= image.signed.version).then_some(bytes), chain))
+    let one = keys.chain.contains(&digest(image_root)) || follows(&kept, &image) || follows(&image, &kept);
+    one.then(|| ((kept.signed.version >= image.signed.version).then_some(bytes), keys.chain.clone()))
 }
 
 /// Replaces the file, if it says something else.

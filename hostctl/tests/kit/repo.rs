@@ -29,7 +29,7 @@ pub(crate) const NOW: u64 = 1_795_219_200;
 pub(crate) const EPOCH: u64 = NOW - 30 * 86_400;
 pub(crate) const LATER: &str = "2027-01-01T00:00:00Z";
 
-pub(crate) fn digest(bytes: &[u8]) -> Sha256 {
+fn digest(bytes: &[u8]) -> Sha256 {
     Sha256(sha2::Sha256::digest(bytes).into())
 }
 
