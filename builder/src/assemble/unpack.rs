@@ -107,33 +107,39 @@ pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpa
 
 fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError> {
     let path = |ending: &str| folder.join(format!("{}.{ending}", package.sha256));
-    let (data, index, part) = (path("data"), path("index"), path("part"));
+    // The index's working name is the lock as well: it goes in the moment in which the package is whole.
+    let (data, index, part, claim) = (path("data"), path("index"), path("part"), path("index.part"));
+    let open = |path: &Path| {
+        let mut options = OpenOptions::new();
+        // Not truncated: another process may be writing to it.
+        options.read(true).write(true).create(true).truncate(false).open(path).map_err(io_error("make", path))
+    };
     loop {
         if let Some(found) = published(&data, &index) {
             return Ok(found);
         }
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&part)
-            .map_err(io_error("make", &part))?;
-        file.lock().map_err(io_error("lock", &part))?;
+        let mut lock = open(&claim)?;
+        lock.lock().map_err(io_error("lock", &claim))?;
         // Whoever had the lock before may have published this very file, or removed it.
         let same = |there: fs::Metadata| {
-            file.metadata().is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
+            lock.metadata().is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
         };
-        if !fs::metadata(&part).is_ok_and(same) {
+        if !fs::metadata(&claim).is_ok_and(same) {
             continue;
         }
         // What is half written is of no use to anybody.
-        let part = Scratch::new(part);
+        let (claim, part) = (Scratch::new(claim), Scratch::new(part));
         if let Some(found) = published(&data, &index) {
             return Ok(found);
         }
+        let mut file = open(part.path())?;
         let found = write(&mut file, package, part.path())?;
-        publish(&file, &found, (&data, &index, part.path()))?;
+        file.sync_data().map_err(io_error("flush", part.path()))?;
+        fs::rename(part.path(), &data).map_err(io_error("move into place", &data))?;
+        let text = serde_json::to_vec(&found).map_err(|error| io_error("write", claim.path())(error.into()))?;
+        let write = lock.set_len(0).and_then(|()| lock.write_all(&text)).and_then(|()| lock.sync_data());
+        write.map_err(io_error("write", claim.path()))?;
+        fs::rename(claim.path(), &index).map_err(io_error("move into place", &index))?;
         return Ok(Unpacked { index: found, data: Arc::from(data.as_path()) });
     }
 }
@@ -146,23 +152,6 @@ fn published(data: &Path, index: &Path) -> Option<Unpacked> {
     whole.then(|| Unpacked { index, data: Arc::from(data) })
 }
 
-fn publish(file: &File, found: &PackageIndex, (data, index, part): (&Path, &Path, &Path)) -> Result<(), AssembleError> {
-    file.sync_data().map_err(io_error("flush", part))?;
-    fs::rename(part, data).map_err(io_error("move into place", data))?;
-    // The lock is still held: nobody else writes this name.
-    let new = Scratch::new(index.with_extension("index.part"));
-    let new = new.path();
-    let text = serde_json::to_vec(found).map_err(|error| io_error("write", new)(error.into()))?;
-    let write = || {
-        let mut file = File::create(new)?;
-        file.write_all(&text)?;
-        file.sync_data()
-    };
-    write().map_err(io_error("write", new))?;
-    fs::rename(new, index).map_err(io_error("move into place", index))
-}
-
-/// Writes the data file and returns its index.
 fn write(file: &mut File, package: &PackageInput, part: &Path) -> Result<PackageIndex, AssembleError> {
     let broken = |source| AssembleError::Deb { package: package.name.clone(), source };
     file.set_len(0).map_err(io_error("empty", part))?;

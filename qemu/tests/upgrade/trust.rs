@@ -109,6 +109,9 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
         &spoilt("bit-record", &|copy| flip_a_bit(&target(copy, "release.json"))),
         &["release.json"],
     );
+    // Every byte: of a kernel image only those parts are fetched that the running one does not have. Before the ways to the
+    // slot: it comes first, and one that is right stays for the next try.
+    refused("the kernel image", &spoilt("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
     let everything = spoilt("bit-root", &|copy| {
         ["root.zst", "root.xz", "root.chunks", "root.index"]
             .iter()
@@ -119,9 +122,6 @@ fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
         ["root.zst", "root.xz", "root.chunks", "root.index"].iter().for_each(|ending| truncate(&target(copy, ending)));
     });
     refused("half of every way", &halves, &["root"]);
-
-    // Every byte: of a kernel image only those parts are fetched that the running one does not have.
-    refused("the kernel image", &spoilt("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
 
     // The honest repository: it serves, after all that.
     server.hand_out(&repo);
