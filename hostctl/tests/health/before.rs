@@ -1,0 +1,106 @@
+//! The baseline: what worked before the update must work after it.
+
+use super::kit::{Host, ROUTES, container, inspected, listed};
+use berth_contract::{
+    control::HostState,
+    update::{Baseline, Verdict},
+    version::OsVersion,
+};
+use hostctl::{file, health::baseline};
+use std::{fs, net::Ipv4Addr};
+
+#[test]
+fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
+    let host = Host::new();
+    host.check("disk", "exit 0", 0o755);
+    let versions = ("1".parse().unwrap(), "2".parse().unwrap());
+    let (servers, name) = ([Ipv4Addr::LOCALHOST.into()], Some("updates.example.org"));
+    let baseline = baseline::note(&host.places, &servers, (&versions.0, &versions.1), name);
+    assert_eq!(
+        baseline,
+        Baseline {
+            from: Some(versions.0.clone()),
+            to: Some(versions.1.clone()),
+            default_route: true,
+            resolved: Some("updates.example.org".into()),
+            containers: vec!["db".into()],
+        }
+    );
+    file::replace_json(&host.places.baseline, &baseline).unwrap();
+    assert_eq!(host.judge(1), (Verdict::Good, 1, Vec::new()));
+    assert!(!host.places.baseline.exists());
+    // One of another update is not this version's to forget, nor to be measured by.
+    fs::write(&host.places.routes[0], "").unwrap();
+    let other = Baseline { to: Some("3".parse().unwrap()), ..baseline };
+    file::replace_json(&host.places.baseline, &other).unwrap();
+    assert!(host.is_well() && host.places.baseline.exists());
+}
+
+#[test]
+fn what_is_missing_is_told_by_a_host_that_is_up() {
+    let host = Host::new();
+    let (two, three): (OsVersion, OsVersion) = ("2".parse().unwrap(), "3".parse().unwrap());
+    let missing = |version: &OsVersion| baseline::missing(&host.places, version);
+    assert_eq!(missing(&three), None, "nothing was noted");
+    let noted = Baseline { to: Some(three.clone()), default_route: true, ..Baseline::default() };
+    file::replace_json(&host.places.baseline, &noted).unwrap();
+    assert_eq!(missing(&three), None);
+    fs::write(&host.places.routes[0], "").unwrap();
+    let why = missing(&three).unwrap();
+    assert!(baseline::is_same(&why, "there is no default route, or so") && !baseline::is_same(&why, "container x"));
+    assert_eq!(missing(&two), None, "that is another's");
+    host.change(|state| state.status.state = HostState::Booting);
+    assert_eq!(missing(&three), None, "it may be late");
+}
+
+#[test]
+fn what_worked_before_the_update_must_work_again() {
+    let host = Host::new();
+    let baseline = Baseline {
+        from: Some("1".parse().unwrap()),
+        to: Some("2".parse().unwrap()),
+        default_route: true,
+        resolved: Some("updates.example.org".into()),
+        containers: vec!["web".into(), "old".into()],
+    };
+    file::replace_json(&host.places.baseline, &baseline).unwrap();
+    let why = |words: &str| {
+        let (what, why) = host.ill();
+        assert!(what == "baseline" && why.contains(words), "{what}: {why}");
+    };
+    // Of what others have made, only `job` is left.
+    assert!(host.is_well_by(&baseline), "somebody has removed it");
+    host.change(|state| drop(state.docker.insert("/containers/json?all=1".into(), (200, listed(&["web"])))));
+    why("container old is not there, nor any other that ran before the update");
+    let put = |answer: (u16, String)| {
+        host.change(|state| drop(state.docker.insert("/containers/old/json".into(), answer)));
+    };
+    put(container(false, "always"));
+    why("container old is exited, and it ran before the update");
+    put(inspected("restarting", "always", (3, 0), "{}"));
+    why("container old is restarting");
+    put(container(false, "unless-stopped"));
+    assert!(host.is_well_by(&baseline), "somebody has stopped it");
+    let (status, body) = container(false, "unless-stopped");
+    put((status, body.replace("Error\":\"", "Error\":\"no such runtime")));
+    why("container old is exited");
+    host.change(|state| state.dns = (2, 0));
+    why("container old is exited");
+    host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::new(127, 0, 0, 2).into()]);
+    why("updates.example.org was resolved before the update: name server 127.0.0.2");
+    host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::LOCALHOST.into()]);
+    fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
+    why("no default route");
+    // IPv6's will do.
+    let zero = "0".repeat(32);
+    let six =
+        format!("{zero} 00 {zero} 00 fe800000000000000000000000000002 00000400 00000001 00000000 00000003     eth0\n");
+    fs::write(&host.places.routes[1], six).unwrap();
+    host.change(|state| {
+        state.dns = (0, 1);
+        state.docker.insert("/containers/old/json".into(), container(true, "always"));
+    });
+    assert!(host.is_well());
+    fs::write(&host.places.baseline, "?").unwrap();
+    why("baseline.json");
+}

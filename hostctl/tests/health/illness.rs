@@ -1,0 +1,82 @@
+//! Each illness and its name, those that the checks find included.
+
+use super::kit::{Host, State, container, service};
+use berth_contract::control::{HostState, ServiceState};
+use std::fs;
+
+#[test]
+fn a_fault_is_one_line_that_is_not_too_long() {
+    let host = Host::new();
+    let long = format!("first\nsecond {}", "\u{e4}".repeat(5000));
+    host.change(|state| state.services.push(service("x", ServiceState::Backoff, Some(&long))));
+    let (_, why) = host.ill();
+    assert!(why.starts_with("first second \u{e4}") && why.len() <= 500, "{why}");
+}
+
+/// Makes a host ill.
+type Change = &'static dyn Fn(&mut State);
+
+#[test]
+fn each_illness_has_its_name() {
+    let changes: [(Change, &str, &str); 8] = [
+        (&|state| state.status.var.persistent = false, "phase var", "/var is in memory"),
+        (&|state| state.status.state = HostState::Stopping, "init", "the host is going down"),
+        (
+            &|state| state.status.problems.push("services/x.toml: unknown field".into()),
+            "init",
+            "services/x.toml: unknown field",
+        ),
+        (
+            &|state| state.services.push(service("containerd", ServiceState::Backoff, Some("status 1"))),
+            "service containerd",
+            "status 1",
+        ),
+        (&|state| state.services.push(service("netd", ServiceState::Starting, None)), "service netd", "not ready yet"),
+        (
+            &|state| drop(state.docker.insert("/_ping".into(), (500, "no".into()))),
+            "engine docker",
+            "GET /_ping: status 500: no",
+        ),
+        (
+            &|state| drop(state.docker.insert("/containers/web/json".into(), container(false, "always"))),
+            "container web",
+            "is exited, with status 7",
+        ),
+        (&|state| drop(state.docker.remove("/containers/web/json")), "container web", "is not there any more"),
+    ];
+    for (change, what, why) in changes {
+        let host = Host::new();
+        assert!(host.is_well());
+        host.change(change);
+        assert_eq!(host.ill(), (what.to_owned(), why.to_owned()));
+    }
+    let host = Host::new();
+    fs::remove_file(&host.places.docker).unwrap();
+    assert_eq!(host.ill().0, "engine docker");
+    fs::remove_file(&host.places.control).unwrap();
+    assert_eq!(host.ill().0, "init");
+    // A service that nobody needs may be down.
+    let host = Host::new();
+    host.change(|state| {
+        let mut other = service("extra", ServiceState::Failed, None);
+        other.required = false;
+        state.services.push(other);
+    });
+    assert!(host.is_well());
+}
+
+#[test]
+fn checks_of_image_and_machine_decide() {
+    let host = Host::new();
+    host.check("10-notes.txt", "exit 1", 0o644);
+    host.check("20-first", "echo first >> $0.ran", 0o755);
+    host.check("30-second", "test -e ${0%30-second}20-first.ran || exit 9; echo disk is full; exit 3", 0o755);
+    assert_eq!(host.ill(), ("check 30-second".to_owned(), "status 3: disk is full".to_owned()));
+    host.check("30-second", "exit 0", 0o755);
+    assert!(host.is_well());
+    let config = r#"{"health":[{"name":"raid","exec":["/bin/sh","-c","echo degraded; exit 1"]}]}"#;
+    fs::write(&host.places.host_config, config).unwrap();
+    assert_eq!(host.ill(), ("check raid".to_owned(), "status 1: degraded".to_owned()));
+    fs::write(&host.places.host_config, "{").unwrap();
+    assert_eq!(host.ill().0, "checks");
+}

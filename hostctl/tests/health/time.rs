@@ -1,0 +1,93 @@
+//! How long a host must be well, and how long it may take to become so.
+
+use super::kit::{Host, OURS, State, inspected, service};
+use berth_contract::{control::ServiceState, update::Verdict};
+use hostctl::health::{Deadline, judge};
+use std::{
+    fs,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn what_ends_and_is_started_again_is_not_well() {
+    let host = Host::new();
+    host.change(|state| {
+        state.docker.insert("/containers/web/json".into(), inspected("restarting", "always", (3, 0), OURS));
+    });
+    assert_eq!(host.ill(), ("container web".to_owned(), "is restarting, with status 7".to_owned()));
+    // Each look finds it between two ends; dockerd is worse, for its pid only tells.
+    type Again = fn(&mut State, u32);
+    let changes: [(&str, Again); 2] = [
+        ("container web", |state, turn| {
+            let starts = (turn.into(), 100 + u64::from(turn));
+            state.docker.insert("/containers/web/json".into(), inspected("running", "always", starts, OURS));
+        }),
+        ("service dockerd", |state, turn| state.services[0].pid = Some(turn)),
+    ];
+    for (what, change) in changes {
+        let host = Host::new();
+        let (state, over) = (host.state.clone(), Arc::new(Mutex::new(false)));
+        let stop = over.clone();
+        let restarts = thread::spawn(move || {
+            for turn in 1.. {
+                if *stop.lock().unwrap() {
+                    return;
+                }
+                change(&mut state.lock().unwrap(), turn);
+                thread::sleep(Duration::from_millis(100));
+            }
+        });
+        let (verdict, blessed, said) = host.judge_steady(3500, 1500);
+        let why = "has ended, and was started again";
+        assert_eq!((verdict, blessed), (Verdict::Bad { what: what.into(), why: why.into() }, 0));
+        assert_eq!(said, [format!("{what}: {why}")]);
+        *over.lock().unwrap() = true;
+        restarts.join().unwrap();
+        // It has come to rest.
+        assert!(matches!(host.judge_steady(600_000, 1500), (Verdict::Good, 1, _)));
+    }
+}
+
+#[test]
+fn where_the_time_is_short_what_is_left_must_do() {
+    let host = Host::new();
+    let begin = Instant::now();
+    assert_eq!(host.judge_steady(2500, 3_600_000), (Verdict::Good, 1, Vec::new()));
+    assert!(begin.elapsed() >= Duration::from_secs(1), "more than one look");
+}
+
+#[test]
+fn one_look_is_not_enough_however_long_it_takes() {
+    let host = Host::new();
+    host.check("slow", "echo x >> ${0%health.d/slow}ran; sleep 1", 0o755);
+    assert!(matches!(host.judge_steady(600_000, 500), (Verdict::Good, 1, _)));
+    assert_eq!(fs::read_to_string(host.folder.path().join("ran")).unwrap(), "x\nx\n");
+}
+
+#[test]
+fn what_heals_in_time_is_well_and_what_cannot_heal_is_not_waited_for() {
+    let host = Host::new();
+    host.change(|state| state.services.push(service("late", ServiceState::Starting, None)));
+    let state = host.state.clone();
+    let heals = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1500));
+        state.lock().unwrap().services.pop();
+    });
+    let (verdict, blessed, said) = host.judge(60_000);
+    heals.join().unwrap();
+    assert_eq!((verdict, blessed, said), (Verdict::Good, 1, vec!["service late: not ready yet".to_owned()]));
+    host.change(|state| state.services.push(service("dead", ServiceState::Failed, Some("status 127"))));
+    let begin = Instant::now();
+    let (verdict, blessed, _) = host.judge(600_000);
+    assert_eq!(verdict, Verdict::Bad { what: "service dead".into(), why: "status 127".into() });
+    assert!(blessed == 0 && begin.elapsed() < Duration::from_secs(60));
+    // An entry that cannot be blessed is no success.
+    let host = Host::new();
+    let mut refuse = || Err("the ESP is in use".to_owned());
+    let verdict =
+        judge(&host.places, Deadline::after(Duration::from_millis(1)), Duration::ZERO, &mut |_| (), &mut refuse);
+    assert_eq!(verdict, Verdict::Bad { what: "boot entry".into(), why: "the ESP is in use".into() });
+    drop(host.folder);
+}

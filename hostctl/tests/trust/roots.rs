@@ -1,0 +1,152 @@
+//! Root keys: new ones are followed, retired ones stay so, wrong ones are refused.
+
+use super::{
+    kit::{
+        keys::Key,
+        repo::{Host, Repo},
+    },
+    metadata::refused,
+};
+use hostctl::trust::TrustError;
+use std::fs;
+
+#[test]
+fn new_root_keys_are_followed_and_remembered() {
+    let mut repo = Repo::with_release();
+    let host = Host::of(&repo);
+    host.open_folder(repo.dir.path()).unwrap();
+    let old = repo.keys["root"].clone();
+    let old_timestamp = repo.keys["timestamp"].clone();
+    repo.keys.insert("root", vec![Key(31)]);
+    repo.keys.insert("timestamp", vec![Key(32)]);
+    repo.write_root(2, &old);
+    repo.publish();
+    host.open_folder(repo.dir.path()).unwrap();
+    // Hidden from this host, the old keys are of no use any more.
+    fs::remove_file(repo.path("metadata/2.root.json")).unwrap();
+    repo.signers.insert("timestamp", old_timestamp);
+    repo.publish();
+    let error = host.open_folder(repo.dir.path()).unwrap_err();
+    assert!(matches!(&error, TrustError::Signature { role, found: 0, .. } if role == "timestamp"), "{error}");
+    // With a new image whose root.json is another's, it starts anew.
+    let mut other = Repo::with_keys_from(51);
+    other.publish();
+    let host = Host { root: other.root(), ..host };
+    host.open_folder(other.dir.path()).unwrap();
+}
+
+/// New root keys and timestamp keys of the repository; the old timestamp keys.
+fn rotate(repo: &mut Repo, version: u64, root: Key, timestamp: Key) -> Vec<Key> {
+    let old = repo.keys.insert("root", vec![root]).unwrap();
+    let retired = repo.keys.insert("timestamp", vec![timestamp]).unwrap();
+    repo.write_root(version, &old);
+    retired
+}
+
+#[test]
+fn retired_keys_stay_retired_whichever_image_of_the_chain_runs() {
+    let mut repo = Repo::with_release();
+    let own = |repo: &Repo, version: u64| fs::read(repo.path(&format!("metadata/{version}.root.json"))).unwrap();
+    rotate(&mut repo, 2, Key(31), Key(32));
+    let stolen = rotate(&mut repo, 3, Key(41), Key(42));
+    repo.publish();
+    // A man in the middle has the stolen key, and hides the root.json that says so.
+    let mut spoilt = Repo::new();
+    fs::copy(repo.path("metadata/2.root.json"), spoilt.path("metadata/2.root.json")).unwrap();
+    spoilt.keys.insert("timestamp", stolen);
+    (1..5).for_each(|_| spoilt.publish());
+    let refused = |host: &Host, name: &str| {
+        let error = host.open_folder(spoilt.dir.path()).map(|_| ()).expect_err(name);
+        assert!(matches!(&error, TrustError::Signature { role, .. } if role == "timestamp"), "{name}: {error}");
+        host.open_folder(repo.dir.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    };
+    let image = |host: Host, version| Host { root: own(&repo, version), ..host };
+    // Installed with the first generation; then an image with the second, one with the third, and back to the first.
+    let mut host = Host::of(&repo);
+    assert!(host.open_folder(spoilt.dir.path()).is_ok(), "nobody can know yet");
+    host.keep = tempfile::tempdir().unwrap();
+    host.open_folder(repo.dir.path()).unwrap();
+    for version in [1, 2, 3, 1] {
+        host = image(host, version);
+        refused(&host, &format!("image with {version}.root.json"));
+    }
+}
+
+#[test]
+fn keys_that_came_with_an_image_are_known_to_one_that_was_built_before() {
+    let mut repo = Repo::with_release();
+    let (updated, installed) = (Host::of(&repo), Host::of(&repo));
+    updated.open_folder(repo.dir.path()).unwrap();
+    let stolen = rotate(&mut repo, 2, Key(31), Key(32));
+    let newer = fs::read(repo.path("metadata/2.root.json")).unwrap();
+    repo.publish();
+    for (host, further) in [(installed, false), (updated, true)] {
+        let host = Host { root: newer.clone(), ..host };
+        host.open_folder(repo.dir.path()).unwrap();
+        if further {
+            // Keys that the first have not signed themselves.
+            rotate(&mut repo, 3, Key(41), Key(42));
+            repo.publish();
+            host.open_folder(repo.dir.path()).unwrap();
+            fs::remove_file(repo.path("metadata/3.root.json")).unwrap();
+        }
+        // The image before it, and the newer root.json hidden.
+        let host = Host { root: repo.root(), ..host };
+        fs::remove_file(repo.path("metadata/2.root.json")).unwrap();
+        host.open_folder(repo.dir.path()).unwrap();
+        repo.signers.insert("timestamp", stolen.clone());
+        repo.publish();
+        let error = host.open_folder(repo.dir.path()).unwrap_err();
+        assert!(matches!(error, TrustError::Signature { .. }), "{error}");
+        repo.signers.clear();
+        repo.publish();
+        fs::write(repo.path("metadata/2.root.json"), &newer).unwrap();
+    }
+}
+
+#[test]
+fn a_host_that_saw_versions_run_away_recovers_with_new_keys() {
+    let mut repo = Repo::with_release();
+    let host = Host::of(&repo);
+    repo.version = 1_000_000;
+    repo.publish();
+    host.open_folder(repo.dir.path()).unwrap();
+    repo.keys.insert("timestamp", vec![Key(41)]);
+    repo.keys.insert("snapshot", vec![Key(42)]);
+    repo.version = 3;
+    repo.publish();
+    host.open_folder(repo.dir.path()).unwrap_err();
+    repo.write_root(2, &[]);
+    host.open_folder(repo.dir.path()).unwrap();
+}
+
+#[test]
+fn wrong_root_keys_are_not_followed() {
+    // Signed by the new keys only.
+    let mut repo = Repo::with_release();
+    repo.keys.insert("root", vec![Key(31)]);
+    repo.write_root(2, &[]);
+    let error = refused(&repo);
+    assert!(matches!(&error, TrustError::Signature { role, .. } if role == "root"), "{error}");
+    // By the old keys only.
+    let mut repo = Repo::with_release();
+    let old = repo.keys.insert("root", vec![Key(31)]).unwrap();
+    repo.signers.insert("root", old.clone());
+    repo.write_root(2, &[]);
+    let error = refused(&repo);
+    assert!(matches!(&error, TrustError::Signature { role, .. } if role == "root"), "{error}");
+    // A generation is left out.
+    repo.signers.clear();
+    repo.write_root(3, &old);
+    fs::rename(repo.path("metadata/3.root.json"), repo.path("metadata/2.root.json")).unwrap();
+    let error = refused(&repo);
+    assert!(matches!(error, TrustError::Rotation { wanted: 2, found: 3, .. }), "{error}");
+    // The image's own is damaged.
+    let repo = Repo::with_release();
+    let mut host = Host::of(&repo);
+    host.root.truncate(100);
+    assert!(matches!(host.open_folder(repo.dir.path()), Err(TrustError::Root { .. })));
+    let text = String::from_utf8(repo.root()).unwrap().replace("\"version\": 1", "\"version\": 2");
+    host.root = text.into_bytes();
+    assert!(matches!(host.open_folder(repo.dir.path()), Err(TrustError::Root { .. })));
+}

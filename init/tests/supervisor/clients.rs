@@ -1,0 +1,74 @@
+//! What clients read and run.
+
+use super::kit::{Enough, Host, SLEEPS};
+use berth_contract::control::LogLine;
+use hostctl::client::ClientError;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+pub(crate) fn logs_are_kept_and_followed() {
+    let script =
+        "echo first; echo second >&2; while [ ! -e go ]; do sleep 0.05; done; echo third; printf open; exec sleep 1000";
+    let host = Host::start(&[("talks", script, ""), ("floods", "exec yes", "required = false")]);
+    host.client().wait_ready().unwrap();
+    let texts = |follow: bool, until: &str| {
+        let mut texts = Vec::new();
+        let end = host.client().logs("talks", follow, |line: LogLine| {
+            texts.push(line.text);
+            if texts.last().is_some_and(|text| text == until) { Err(Enough(None)) } else { Ok(()) }
+        });
+        assert!(matches!(end, Ok(()) | Err(Enough(None))), "{end:?}");
+        texts
+    };
+    host.wait_for("first lines", |_| texts(false, "").len() == 2);
+    fs::write(host.path("go"), "").unwrap();
+    assert_eq!(texts(true, "third"), ["first", "second", "third"]);
+    // A service that never stops talking neither fills the memory nor keeps the others waiting.
+    let begin = Instant::now();
+    let mut lines = 0;
+    host.client()
+        .logs("floods", false, |_| {
+            lines += 1;
+            Ok::<_, ClientError>(())
+        })
+        .unwrap();
+    assert!(lines > 1000 && begin.elapsed() < Duration::from_secs(10), "{lines} {:?}", begin.elapsed());
+    let memory = fs::read_to_string(format!("/proc/{}/status", host.process.id())).unwrap();
+    let line = memory.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(kib < 32 * 1024, "{kib} KiB");
+    let error = host.client().logs("nobody", false, |_| Ok::<_, ClientError>(())).unwrap_err();
+    assert_eq!(error.hint().as_deref(), Some("there are init, kernel, floods, talks, bless"));
+}
+
+pub(crate) fn hostctl_runs_for_clients() {
+    let script = r#"case "$1" in
+        bless) exec sleep 1000 ;;
+        talk) for i in 1 2 3; do echo "line $i"; done; printf open ;;
+        fail) echo before; echo "error: it is so" >&2; echo "hint: do that" >&2; exit 3 ;;
+        flood) i=0; while [ $i -lt 3000 ]; do echo "$i 0123456789012345678901234567890123456789"; i=$((i+1)); done ;;
+        stay) echo $$ > stays; trap 'echo ended > ended; exit 0' TERM; echo begun; while :; do sleep 0.05; done ;;
+    esac"#;
+    let host = Host::start_with(&[SLEEPS], script, |_| {});
+    let run = |words: &[&str], until: &str| {
+        let (mut lines, arguments) = (Vec::new(), words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+        let end = host.client().run(&arguments, |line: LogLine| {
+            lines.push(line.text);
+            if lines.last().is_some_and(|line| line == until) { Err(Enough(None)) } else { Ok(()) }
+        });
+        (lines, end)
+    };
+    let (lines, end) = run(&["talk"], "");
+    assert!(end.is_ok(), "{end:?}");
+    assert_eq!(lines, ["line 1", "line 2", "line 3", "open"]);
+    let (lines, end) = run(&["fail"], "");
+    assert_eq!(lines, ["before"]);
+    let Err(Enough(Some(error))) = end else { panic!("{end:?}") };
+    assert_eq!((error.to_string().as_str(), error.hint().as_deref()), ("the host says: it is so", Some("do that")));
+    assert_eq!(run(&["flood"], "").0.len(), 3000);
+    // Its client goes; it is told to end.
+    assert_eq!(run(&["stay"], "begun").0, ["begun"]);
+    host.wait_for("SIGTERM", |host| host.path("ended").exists());
+}

@@ -1,0 +1,89 @@
+//! The host: init with its places in a folder.
+
+use berth_contract::{
+    boot_report::InitrdReport,
+    container::ContainerSpec,
+    digest::{RootHash, Sha256},
+    disk::Slot,
+    engine::EngineKind,
+    image_spec::{ImageEngine, ImageSpec},
+    update::HealthSpec,
+};
+use berth_init::{
+    config, control,
+    power::Watchdogs,
+    supervisor::{self, Handover, Outcome, Places},
+    sys::signal::SignalFd,
+    timeline::Timeline,
+    trial::{Boot, counter, store::Store},
+};
+use rustix::process::{getpid, set_child_subreaper};
+use std::{fs, path::Path};
+
+/// Exit statuses of the host.
+pub(crate) const REBOOT: i32 = 40;
+pub(crate) const POWEROFF: i32 = 41;
+
+pub(crate) fn supervise(folder: &Path) -> i32 {
+    let signals = SignalFd::block(&supervisor::SIGNALS).unwrap();
+    set_child_subreaper(Some(getpid())).unwrap();
+    let path = |name: &str| folder.join(name);
+    let places = Places {
+        services: path("services"),
+        cgroup: None,
+        notify: path("notify"),
+        doors: control::server::Doors {
+            socket: path("control"),
+            ports: path("ports"),
+            dev: folder.to_owned(),
+            kernel_log: path("kmsg"),
+        },
+        containers_status: path("containers.json"),
+        network_status: path("network.json"),
+        var: folder.to_owned(),
+        hostctl: path("hostctl"),
+    };
+    let container: ContainerSpec = toml::from_str("name = 'hello'\nimage = 'hello'").unwrap();
+    let image = ImageSpec {
+        id: "berth-test".parse().unwrap(),
+        version: "1".parse().unwrap(),
+        arch: "x86_64".into(),
+        kernel: "6".into(),
+        engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
+        modules: Vec::new(),
+        images: Vec::new(),
+        containers: vec![container],
+        packages: std::collections::BTreeMap::new(),
+        update: berth_contract::update::UpdateSpec::default(),
+        health: HealthSpec {
+            limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
+        },
+    };
+    let initrd = InitrdReport {
+        phases: Vec::new(),
+        root_hash: RootHash(Sha256([7; 32])),
+        slot: Slot::B,
+        disk: "/dev/vda".into(),
+    };
+    let mut boot = Boot::begin(&image, &initrd);
+    boot.record.counter = counter::read(&path("LoaderBootCountPath")).unwrap();
+    if !path("var-in-memory").exists() {
+        boot.store = Some(Store::new(&path("boots")));
+    }
+    let handover = Handover {
+        image,
+        initrd,
+        boot,
+        timeline: Timeline::default(),
+        config: config::Outcome::default(),
+        machine_id: "0".repeat(32),
+        var_persistent: true,
+        signals,
+        buttons: Vec::new(),
+        watchdogs: Watchdogs::default(),
+    };
+    match supervisor::run_in(handover, places) {
+        Outcome::Reboot => REBOOT,
+        Outcome::Poweroff => POWEROFF,
+    }
+}

@@ -1,0 +1,108 @@
+//! Versions on trial, and verdicts on them.
+
+use super::{
+    init::{POWEROFF, REBOOT},
+    kit::{Host, SLEEPS},
+};
+use berth_contract::update::{BootRecord, Verdict};
+use hostctl::client::ClientError;
+use std::{fs, path::Path, time::Duration};
+
+/// What systemd-boot leaves of an entry with a counter.
+pub(crate) fn count(folder: &Path) {
+    let units = "\\EFI\\Linux\\berth-test_1+2-1.efi\0".encode_utf16().flat_map(u16::to_le_bytes);
+    let bytes: Vec<u8> = [6, 0, 0, 0].into_iter().chain(units).collect();
+    fs::write(folder.join("LoaderBootCountPath"), bytes).unwrap();
+}
+
+fn record(host: &Host) -> Option<BootRecord> {
+    let entry = fs::read_dir(host.path("boots"))
+        .ok()?
+        .flatten()
+        .find(|entry| entry.path().extension().is_some_and(|end| end == "json"))?;
+    serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()
+}
+
+fn bad(what: &str, why: &str) -> Verdict {
+    Verdict::Bad { what: what.to_owned(), why: why.to_owned() }
+}
+
+pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
+    // Healthy: the host stays, and what hostctl was told is in its log.
+    let mut host = Host::start_with(&[SLEEPS], "echo \"$@\"; echo '\"good\"'", count);
+    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == Verdict::Good));
+    assert_eq!(record(&host).unwrap().counter.map(|counter| (counter.left, counter.done)), Some((2, 1)));
+    let mut said = Vec::new();
+    host.client()
+        .logs("bless", false, |line| {
+            said.push(line.text);
+            Ok::<_, ClientError>(())
+        })
+        .unwrap();
+    assert_eq!(said, ["bless --until 10000000", "\"good\""]);
+    host.client().poweroff().unwrap();
+    assert_eq!(host.status_of_end(), POWEROFF);
+    let found = record(&host).unwrap();
+    assert_eq!((found.verdict, found.end.as_deref()), (Verdict::Good, Some("poweroff")));
+
+    // Not healthy: its word, and the logs of what failed, are kept; then the host goes down.
+    let word = r#"echo checking; echo '{"bad":{"what":"service sleeps","why":"status 3"}}'; exit 1"#;
+    let mut host = Host::start_with(&[SLEEPS], &format!("sleep 0.5; {word}"), count);
+    assert_eq!(host.status_of_end(), REBOOT);
+    let found = record(&host).unwrap();
+    assert_eq!((&found.verdict, found.end.as_deref()), (&bad("service sleeps", "status 3"), Some("verdict")));
+    for words in ["sleeps: something to say", "bless: checking"] {
+        assert!(found.tail.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
+    }
+
+    // Not a word in time, or none that can be understood.
+    let mut host = Host::start_with(&[SLEEPS], "echo still waiting; sleep 1000", |folder| {
+        count(folder);
+        let now = berth_init::timeline::now_us() / 1_000_000;
+        fs::write(folder.join("limit"), (now + 2).to_string()).unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    let verdict = record(&host).unwrap().verdict;
+    let Verdict::Bad { what, why } = verdict else { panic!("{verdict:?}") };
+    assert!(what == "time" && why.ends_with("s: still waiting"), "{what}: {why}");
+    let mut host = Host::start_with(&[SLEEPS], "echo oh; kill -SEGV $$", count);
+    assert_eq!(host.status_of_end(), REBOOT);
+    let why = "hostctl bless ended with signal 11 (SIGSEGV); it said: oh";
+    assert_eq!(record(&host).unwrap().verdict, bad("bless", why));
+}
+
+pub(crate) fn a_version_that_is_not_on_trial_is_never_rebooted() {
+    let word = r#"echo '{"bad":{"what":"check disk","why":"full"}}'; exit 1"#;
+    let mut host = Host::start_with(&[SLEEPS], word, |folder| fs::write(folder.join("limit"), "1").unwrap());
+    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == bad("check disk", "full")));
+    assert!(host.process.try_wait().unwrap().is_none());
+    assert_eq!(record(&host).unwrap().end, None);
+    // Over its limit without a word: neither.
+    let mut host = Host::start_with(&[SLEEPS], "sleep 1000", |folder| fs::write(folder.join("limit"), "1").unwrap());
+    host.client().wait_ready().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(host.process.try_wait().unwrap().is_none() && record(&host).is_none());
+}
+
+pub(crate) fn a_trial_without_hostctl_or_without_var_has_failed() {
+    let mut host = Host::start_with(&[SLEEPS], "", |folder| {
+        count(folder);
+        fs::remove_file(folder.join("hostctl")).unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    let verdict = record(&host).unwrap().verdict;
+    assert!(
+        matches!(&verdict, Verdict::Bad { what, why } if what == "bless" && why.contains("cannot start")),
+        "{verdict:?}"
+    );
+    let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| {
+        count(folder);
+        fs::write(folder.join("var-in-memory"), "").unwrap();
+    });
+    assert_eq!(host.status_of_end(), REBOOT);
+    assert_eq!(record(&host), None);
+    // Without a trial that is no reason.
+    let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| fs::write(folder.join("var-in-memory"), "").unwrap());
+    host.client().wait_ready().unwrap();
+    assert!(host.process.try_wait().unwrap().is_none());
+}
