@@ -17,9 +17,9 @@ use hostctl::{
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 #[derive(Debug, Parser)]
@@ -152,12 +152,30 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
-    let path = path.unwrap_or_else(|| CONTROL_SOCKET.into());
     // Unlike the ids of every other client that a serial port may still answer.
-    let seed = RandomState::new().build_hasher().finish();
-    let client = Client::connect(&path, seed)?;
+    let seed = || RandomState::new().build_hasher().finish();
+    let client = match path {
+        None => Client::connect(CONTROL_SOCKET.as_ref(), seed())?,
+        Some(path) => answering(&path, seed)?,
+    };
     client.set_timeout(Some(PATIENCE))?;
     Ok(client)
+}
+
+/// A serial port knows no connections: what comes while the host still answers the client before is lost with that. So only a client that
+/// has been answered is asked for more.
+fn answering(path: &Path, seed: impl Fn() -> u64) -> Result<Client, ClientError> {
+    let (end, mut patience) = (Instant::now() + PATIENCE, Duration::from_secs(2));
+    loop {
+        let mut client = Client::connect(path, seed())?;
+        client.set_timeout(Some(patience))?;
+        match client.status() {
+            Err(ClientError::Lost { .. }) if Instant::now() < end => patience = patience * 3 / 2,
+            Err(error @ ClientError::Lost { .. }) => return Err(error),
+            // Whatever it says, it hears.
+            _ => return Ok(client),
+        }
+    }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
-//! Nobody reads what hostctl says: what is asked for is done all the same, and what failed has failed.
+//! Nobody reads what hostctl says: what is asked for is done all the same, and what failed has failed. Nobody hears what it asks:
+//! it asks again.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, Request};
@@ -11,8 +12,9 @@ use std::{
     thread,
 };
 
-/// A host that runs hostctl with this outcome, and what it was asked for. As a serial port it serves one after the other.
-fn host(path: &Path, error: Option<&str>) -> Arc<Mutex<Vec<Request>>> {
+/// A host that runs hostctl with this outcome, and what it was asked for. As a serial port it serves one after the other, and loses
+/// the first calls.
+fn host(path: &Path, mut lost: usize, error: Option<&str>) -> Arc<Mutex<Vec<Request>>> {
     let listener = UnixListener::bind(path).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
     let (all, error) = (asked.clone(), error.map(str::to_owned));
@@ -20,6 +22,10 @@ fn host(path: &Path, error: Option<&str>) -> Arc<Mutex<Vec<Request>>> {
         for stream in listener.incoming().flatten() {
             for line in BufReader::new(&stream).lines() {
                 let Ok(Ok(call)) = line.map(|line| serde_json::from_str::<Call>(&line)) else { continue };
+                if lost > 0 {
+                    lost -= 1;
+                    continue;
+                }
                 let end = match &error {
                     Some(message) => Body::Error(ControlError { message: message.clone(), hint: None }),
                     None => Body::End,
@@ -51,7 +57,7 @@ fn hostctl(path: &Path, words: &[&str]) -> (bool, String) {
 fn an_upgrade_that_failed_has_failed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
-    host(&path, Some("the slot is too small"));
+    host(&path, 0, Some("the slot is too small"));
     let (success, said) = hostctl(&path, &["upgrade"]);
     assert!(!success && said.contains("the slot is too small"), "{said}");
 }
@@ -60,7 +66,16 @@ fn an_upgrade_that_failed_has_failed() {
 fn a_rollback_reboots() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
-    let asked = host(&path, None);
+    let asked = host(&path, 0, None);
     hostctl(&path, &["rollback", "--reboot"]);
     assert_eq!(asked.lock().unwrap().last(), Some(&Request::Reboot));
+}
+
+#[test]
+fn a_call_that_a_serial_port_loses_is_none_that_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("control");
+    let asked = host(&path, 1, None);
+    hostctl(&path, &["reboot"]);
+    assert_eq!(*asked.lock().unwrap(), [Request::Status, Request::Reboot]);
 }
