@@ -14,11 +14,13 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
+/// Where the archive has the package that a build unpacks.
+const LARGE: &str = "debian/pool/large.deb";
 const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
 
 /// A desk with an output, and a recipe that takes long enough to be interrupted: 100 MiB.
@@ -73,22 +75,38 @@ fn outputs(desk: &Desk) -> BTreeSet<(OsString, u64, u64, SystemTime)> {
     all
 }
 
+/// Builds, and sends `signal` when it calls one of `calls` for the file `path` the first time: a clock would miss it.
+fn interrupted_at(desk: &Desk, path: &str, calls: &str, signal: &str) -> Said {
+    let command = desk.command(&desk.archive.url(), &["build", "r.toml"]);
+    let mut strace = Command::new("strace");
+    strace.env_clear().args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(desk.path("trace"));
+    strace.args(["-e", &format!("inject={calls}:signal={signal}:when=1")]);
+    // As it is named in calls, and what descriptors lead to.
+    for path in [path.into(), format!("./{path}").into(), fs::canonicalize(desk.dir.path()).unwrap().join(path)] {
+        strace.arg("-P").arg(path);
+    }
+    strace.arg(command.get_program()).args(command.get_args()).current_dir(desk.dir.path()).stdin(Stdio::null());
+    desk.said(&strace.output().unwrap())
+}
+
 #[test]
 fn a_build_is_interrupted_wherever_it_is() {
     let desk = desk();
     let before = outputs(&desk);
-    let unpacking = || half_made(&desk.path("cache/unpacked")).len() == 1;
-    let writing = || desk.path(".out.partial").exists();
-    let root = || fs::read_dir(desk.path(".out.partial")).is_ok_and(|names| names.count() >= 2);
-    let stages: [(&dyn Fn() -> bool, Signal, i32); 4] = [
-        (&unpacking, Signal::INT, 130),
-        (&unpacking, Signal::TERM, 143),
-        (&writing, Signal::INT, 130),
-        (&root, Signal::INT, 130),
-    ];
-    for (number, (reached, signal, code)) in stages.into_iter().enumerate() {
-        let said = interrupted(&desk, &desk.archive.url(), signal, reached);
-        assert_eq!((said.code, said.text.as_str()), (Some(code), WORDS), "{number}");
+    let part = format!("cache/unpacked/{}.part", hex(&fs::read(desk.archive.path().join(LARGE)).unwrap()));
+    for (number, (path, calls, signal, code)) in [
+        (part.as_str(), "write,pwrite64,copy_file_range", "INT", 130),
+        (&part, "write,pwrite64,copy_file_range", "TERM", 143),
+        (&part, "rename,renameat,renameat2", "INT", 130),
+        (".out.partial", "mkdir,mkdirat", "INT", 130),
+        (".out.partial/small_1_x86_64.root.erofs", "write,pwrite64,copy_file_range", "INT", 130),
+        (".out.partial/small_1_x86_64.raw", "write,pwrite64,copy_file_range", "TERM", 143),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let said = interrupted_at(&desk, path, calls, signal);
+        assert_eq!((said.code, said.text.as_str()), (Some(code), WORDS), "{number}: {}", desk.text("trace"));
         assert_eq!(half_made(desk.dir.path()), Vec::<PathBuf>::new(), "{number}");
         assert_eq!(before, outputs(&desk), "{number}");
     }
