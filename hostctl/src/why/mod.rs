@@ -95,7 +95,7 @@ fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
         (Verdict::Bad { what, why }, _) => Some(format!("{what}: {why}")),
         (Verdict::Pending, Some(end)) => Some(format!("it was ended before its verdict ({end})")),
         (Verdict::Pending, None) => Some(match dump_of(boot, dumps) {
-            Some(dump) => dump.headline().to_owned(),
+            Some(dump) => dump.headline(),
             None => "ended without a verdict (power cut or watchdog)".to_owned(),
         }),
     }

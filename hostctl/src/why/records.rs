@@ -116,12 +116,17 @@ impl Dump {
         })
     }
 
-    /// The line that says why: that of the panic, or else the last one.
+    /// The line that says why: that of the panic, or else the last one. A machine that is reset while it writes keeps the end alone.
     #[must_use]
-    pub fn headline(&self) -> &str {
-        let panic = self.lines.iter().rev().find(|line| line.contains("Kernel panic"));
-        let line = panic.or(self.lines.last()).map_or("", String::as_str);
-        line.rsplit_once("] ").map_or(line, |(_, text)| text).trim()
+    pub fn headline(&self) -> String {
+        let text = |line: &String| line.rsplit_once("] ").map_or(line.as_str(), |(_, text)| text).trim().to_owned();
+        match (self.lines.iter().rev().find(|line| line.contains("Kernel panic")), self.lines.last()) {
+            (Some(panic), _) => text(panic),
+            (None, Some(last)) if self.reason == "Panic" => {
+                format!("Kernel panic (the line that says why was not kept; the last one: {})", text(last))
+            }
+            (None, last) => last.map(text).unwrap_or_default(),
+        }
     }
 }
 

@@ -78,6 +78,11 @@ fn causes_are_told_from_what_boots_have_left() {
         ),
         (
             vec![],
+            vec![dump(2100, &["<4>[    2.6]  </TASK>", "<0>[    2.7] Kernel Offset: 0x3b200000"])],
+            "no boot reached /var: Kernel panic (the line that says why was not kept; the last one: Kernel Offset: 0x3b200000)",
+        ),
+        (
+            vec![],
             vec![],
             "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)",
         ),

@@ -22,8 +22,12 @@ const DRIVERS: [&str; 4] = ["i6300esb", "wdat_wdt", "xen_wdt", SOFTDOG];
 const SOFTDOG: &str = "softdog";
 /// The kernel's timer panics instead of a plain reset, so that the kernel's last words are kept.
 const SOFTDOG_OPTIONS: &str = "soft_panic=1";
+/// What the kernel calls its timer.
+const SOFTDOG_IDENTITY: &str = "Software Watchdog";
 /// How long a machine may stand still.
 const TIMEOUT: u32 = 60;
+/// Until the others strike. They reset at once, so the kernel's timer comes first and has time to keep its last words.
+const RESET_TIMEOUT: u32 = 75;
 /// Where a driver does not take that, nor says what it takes.
 const USUAL_TIMEOUT: u32 = 30;
 /// How their nodes in /dev begin. `watchdog` itself is the first once more.
@@ -38,6 +42,8 @@ struct Watchdog {
     node: PathBuf,
     device: OwnedFd,
     timeout: Duration,
+    /// The kernel's timer.
+    soft: bool,
 }
 
 /// A thread that feeds. It ends when this is dropped.
@@ -82,6 +88,7 @@ impl Watchdogs {
             Ok(found) => found.into_iter().for_each(|(node, device)| watchdogs.add(node, device)),
             Err(error) => console::warning(format_args!("watchdogs of the initrd: {error}")),
         }
+        watchdogs.stagger();
         watchdogs
     }
 
@@ -108,17 +115,26 @@ impl Watchdogs {
                 }
             }
         }
+        self.stagger();
         result
     }
 
     fn add(&mut self, node: PathBuf, device: OwnedFd) {
-        let taken = sys::watchdog::set_timeout(device.as_fd(), TIMEOUT).ok();
-        let said = || {
-            let name = node.file_name()?.to_str()?;
-            fs::read_to_string(format!("/sys/class/watchdog/{name}/timeout")).ok()?.trim_end().parse().ok()
-        };
+        let soft = attribute(&node, "identity").as_deref() == Some(SOFTDOG_IDENTITY);
+        let taken = sys::watchdog::set_timeout(device.as_fd(), RESET_TIMEOUT).ok();
+        let said = || attribute(&node, "timeout")?.parse().ok();
         let timeout = Duration::from_secs(taken.or_else(said).unwrap_or(USUAL_TIMEOUT).max(1).into());
-        self.0.push(Watchdog { node, device, timeout });
+        self.0.push(Watchdog { node, device, timeout, soft });
+    }
+
+    /// The kernel's timer strikes before the others do.
+    fn stagger(&mut self) {
+        let others = self.0.iter().filter(|watchdog| !watchdog.soft).map(|watchdog| watchdog.timeout).min();
+        for watchdog in self.0.iter_mut().filter(|watchdog| watchdog.soft) {
+            if let Ok(taken) = sys::watchdog::set_timeout(watchdog.device.as_fd(), soft_timeout(others)) {
+                watchdog.timeout = Duration::from_secs(taken.max(1).into());
+            }
+        }
     }
 
     /// How often to feed: twice in the shortest time, so that one late feeding does no harm. None when there is none.
@@ -178,16 +194,30 @@ impl Watchdogs {
     pub fn describe(&self) -> String {
         let one = |watchdog: &Watchdog| {
             let name = watchdog.node.file_name().unwrap_or_default().to_string_lossy();
-            let identity = fs::read_to_string(format!("/sys/class/watchdog/{name}/identity")).unwrap_or_default();
-            format!("{name} ({}, {} s)", identity.trim_end(), watchdog.timeout.as_secs())
+            let identity = attribute(&watchdog.node, "identity").unwrap_or_default();
+            format!("{name} ({identity}, {} s)", watchdog.timeout.as_secs())
         };
         self.0.iter().map(one).collect::<Vec<_>>().join(", ")
     }
 }
 
+/// What the kernel says about a watchdog.
+fn attribute(node: &Path, name: &str) -> Option<String> {
+    let text = fs::read_to_string(Path::new("/sys/class/watchdog").join(node.file_name()?).join(name)).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// Seconds until the kernel's timer strikes, beside others of which the first strikes after `others`: a panic, its way to pstore
+/// and the reboot after it take a while.
+fn soft_timeout(others: Option<Duration>) -> u32 {
+    let before = others.and_then(|others| u32::try_from(others.as_secs() * 3 / 4).ok());
+    before.map_or(TIMEOUT, |before| before.clamp(1, TIMEOUT))
+}
+
 impl Watchdog {
     fn twin(&self) -> io::Result<Self> {
-        Ok(Self { node: self.node.clone(), device: self.device.try_clone()?, timeout: self.timeout })
+        let Self { node, timeout, soft, .. } = self;
+        Ok(Self { node: node.clone(), device: self.device.try_clone()?, timeout: *timeout, soft: *soft })
     }
 
     fn write(&self, byte: &[u8]) {
@@ -205,7 +235,8 @@ mod tests {
 
     fn watchdog(seconds: u64) -> (File, Watchdog) {
         let (reader, device) = pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
-        (reader.into(), Watchdog { node: "/dev/watchdog7".into(), device, timeout: Duration::from_secs(seconds) })
+        let (node, timeout) = ("/dev/watchdog7".into(), Duration::from_secs(seconds));
+        (reader.into(), Watchdog { node, device, timeout, soft: false })
     }
 
     fn got(reader: &mut File) -> Vec<u8> {
@@ -269,6 +300,14 @@ mod tests {
         // Still open: nobody has closed the writing end.
         let mut byte = [0];
         assert_eq!(long.read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_kernels_timer_strikes_first() {
+        let seconds = |others| soft_timeout(Some(Duration::from_secs(others)));
+        assert_eq!(soft_timeout(None), TIMEOUT);
+        assert_eq!(seconds(RESET_TIMEOUT.into()), 56);
+        assert_eq!((seconds(30), seconds(1), seconds(600)), (22, 1, 60));
     }
 
     #[test]

@@ -138,7 +138,8 @@ fn a_version_that_hangs_without_a_word() {
     };
     let (_shop, server, description) = with_bad("hangs", &bad);
     let why = rolls_back(Host::start(&description), &server);
-    assert!(why.to_lowercase().contains("watchdog"), "{why}");
+    // The kernel's timer strikes before the machine's, and what it says is kept.
+    assert!(why.contains("failed      Kernel panic - not syncing: Software Watchdog Timer expired"), "{why}");
 }
 
 #[test]
