@@ -3,7 +3,8 @@
 use berth_formats::{
     delta::{
         chunks, cuts,
-        index::{Chunk, Index, Mark},
+        index::{Chunk, Index},
+        marks::{Mark, RUN_BLOCKS, Window, requests},
         patch,
     },
     erofs::read::Image,
@@ -16,10 +17,11 @@ use std::{
     fs,
     fs::File,
     io::{self, Write},
+    ops::Range,
     os::unix::fs::FileExt,
 };
 
-const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX GROUP | unchunk CHUNKS INDEX IMAGE | missing INDEX OLD | \
+const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX GROUP | unchunk CHUNKS INDEX IMAGE | missing CHUNKS INDEX OLD | \
                      make OLD NEW OLD_UKI NEW_UKI DELTA | apply DELTA OLD OLD_UKI NEW NEW_UKI";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -49,16 +51,22 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
             Ok(())
         }
-        ["missing", index, old] => {
-            let (index, old) = (Index::parse(&fs::read(index)?)?, fs::read(old)?);
-            let have: BTreeSet<Mark> = verity::block_digests(&old).iter().map(Mark::of).collect();
-            let lacks = |chunk: &&Chunk| {
-                chunk
-                    .range()
-                    .any(|block| usize::try_from(block).is_ok_and(|block| !have.contains(&index.marks()[block])))
-            };
+        ["missing", chunks, index, old] => {
+            let (chunks, index, old) = (fs::read(chunks)?, Index::parse(&fs::read(index)?)?, fs::read(old)?);
+            let old: Vec<Mark> = verity::block_digests(&old).iter().map(Mark::of).collect();
+            let Range { start, end } = index.marks_of(&index.blocks_of(&(0..index.runs().len())));
+            let marks = &chunks[usize::try_from(start)?..usize::try_from(end)?];
+            let marks: Vec<Mark> = marks.as_chunks().0.iter().map(|mark| Mark(*mark)).collect();
+            let (mut window, mut keys) = (Window::default(), BTreeSet::new());
+            keys.extend(old.iter().filter_map(|mark| window.push(*mark)));
+            let runs = index.runs().iter().zip(marks.chunks(RUN_BLOCKS));
+            let known: Vec<bool> = runs.map(|(run, its)| its.len() == RUN_BLOCKS && keys.contains(&run.key)).collect();
+            let asked = requests(&known).into_iter().map(|runs| index.marks_of(&index.blocks_of(&runs)));
+            let have: BTreeSet<Mark> = old.into_iter().collect();
+            let block = |block| usize::try_from(block).map(|block| marks[block]);
+            let lacks = |chunk: &&Chunk| chunk.range().any(|at| block(at).is_ok_and(|mark| !have.contains(&mark)));
             let fetched: u64 = index.chunks().iter().filter(lacks).map(|chunk| u64::from(chunk.compressed)).sum();
-            Ok(writeln!(io::stdout(), "{fetched}")?)
+            Ok(writeln!(io::stdout(), "{fetched} {}", asked.map(|range| range.end - range.start).sum::<u64>())?)
         }
         ["make", old, new, old_uki, new_uki, delta] => {
             let (old, new, out) = (File::open(old)?, File::open(new)?, File::create(delta)?);

@@ -9,6 +9,7 @@ use berth_formats::{
         chunks::{self, Settings},
         cuts,
         index::Index,
+        marks::{Mark, RUN_BLOCKS, Run},
         patch::{self, Delta},
     },
     erofs::{self, Body, FileSystem, Inode, InodeIndex, read::Image},
@@ -122,7 +123,13 @@ fn chunks_make_the_image_and_begin_with_files() {
     assert!(made == image);
     assert_eq!(index.chunk_of(image.len() as u64 / 4096), None);
     let digests = verity::block_digests(&image);
-    assert!(index.marks().iter().zip(&digests).all(|(mark, digest)| mark.0 == digest[..8]));
+    let runs = 0..index.runs().len();
+    assert_eq!(index.blocks_of(&runs), 0..digests.len() as u64);
+    let marks = index.marks_of(&index.blocks_of(&runs));
+    assert_eq!(marks.end, file.len() as u64);
+    let marks: Vec<Mark> = file[size(marks.start)..].as_chunks().0.iter().map(|mark| Mark(*mark)).collect();
+    assert!(marks.len() == digests.len() && marks.iter().zip(&digests).all(|(mark, digest)| mark.0 == digest[..8]));
+    assert!(index.runs().iter().zip(marks.chunks(RUN_BLOCKS)).all(|(run, marks)| *run == Run::of(marks)));
     // The library has a chunk that begins with it.
     let library = Image::open(File::open(folder.path().join("new")).unwrap(), 0).unwrap();
     let (_, node) = library.walk().unwrap().into_iter().find(|(path, _)| path.ends_with(b"libx.so.1.3")).unwrap();
@@ -146,6 +153,11 @@ fn zstd_decodes_chunks_and_sha256sum_knows_them() {
         assert!(bytes(folder.path(), "chunk") == image[size(chunk.first * 4096)..][..size(chunk.len())]);
         assert!(judge("sha256sum", &[&path("chunk.zst")]).starts_with(&chunk.digest.to_string()));
     }
+    // So it does runs of marks.
+    let marks = index.marks_of(&index.blocks_of(&(1..2)));
+    fs::write(path("marks"), &file[size(marks.start)..size(marks.end)]).unwrap();
+    let digest: String = index.runs()[1].digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(judge("sha256sum", &[&path("marks")]).starts_with(&digest));
 }
 
 #[test]

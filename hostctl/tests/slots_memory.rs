@@ -9,7 +9,10 @@ use berth_contract::{
     release::{DeltaRecord, FORMAT, MAX_WINDOW, MinSlot, ReleaseRecord, RootRecord, Target, UkiRecord},
     update::Way,
 };
-use berth_formats::verity;
+use berth_formats::{
+    delta::marks::{Mark, RUN_BLOCKS, Run},
+    verity,
+};
 use hostctl::slots::{Access, Device, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey, Upgrade};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
@@ -90,7 +93,7 @@ impl Remote for Folder<'_> {
 fn release(folder: &Path) -> ReleaseRecord {
     let image = create(folder.join("image"), IMAGE);
     let (mut state, mut piece) = (1_u64, vec![0; PIECE]);
-    let (mut table, mut marks, mut chunks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut table, mut marks, mut chunks) = (Vec::new(), Vec::<Mark>::new(), Vec::new());
     for at in (0..IMAGE).step_by(PIECE) {
         if at < FULL_OF_CHANCE {
             for word in piece.chunks_exact_mut(8) {
@@ -105,18 +108,22 @@ fn release(folder: &Path) -> ReleaseRecord {
         table.extend(&u32::try_from(frame.len()).unwrap().to_le_bytes()[..3]);
         table.push(u8::try_from(PIECE / 4096 - 1).unwrap());
         table.extend(&sha2::Sha256::digest(&frame)[..16]);
-        marks.extend(verity::block_digests(&piece).iter().flat_map(|digest| digest[..8].to_vec()));
+        marks.extend(verity::block_digests(&piece).iter().map(Mark::of));
         chunks.extend(frame);
     }
     let tree = verity::build(&image, IMAGE, [1; 16], &create(folder.join("tree"), 0)).unwrap();
     let record = record(tree);
     let path = |target: Target| folder.join(target.name(&record.id, &record.version, &record.arch));
     let mut index = File::create(path(Target::Index)).unwrap();
-    index.write_all(b"berthidx\x01\0\0\0").unwrap();
+    index.write_all(b"berthidx\x02\0\0\0").unwrap();
     index.write_all(&u32::try_from(IMAGE / PIECE as u64).unwrap().to_le_bytes()).unwrap();
     index.write_all(&(IMAGE / 4096).to_le_bytes()).unwrap();
     index.write_all(&[0, 2, 0, 0, 32, 0, 0, 0]).unwrap();
-    index.write_all(&[table, marks].concat()).unwrap();
+    index.write_all(&table).unwrap();
+    for run in marks.chunks(RUN_BLOCKS).map(Run::of) {
+        index.write_all(&[&run.key.to_le_bytes()[..], &run.digest].concat()).unwrap();
+    }
+    chunks.extend(marks.iter().flat_map(|mark| mark.0));
     fs::write(path(Target::Chunks), chunks).unwrap();
     let mut full = zstd::Encoder::new(File::create(path(Target::Root)).unwrap(), 1).unwrap();
     full.window_log(MAX_WINDOW.ilog2()).unwrap();

@@ -6,7 +6,8 @@
 
 use super::{
     BLOCK,
-    index::{ChunkDigest, Index, MAX_CHUNK_BLOCKS, MAX_GROUP_BLOCKS, MAX_PREFIX_BLOCKS, Mark},
+    index::{ChunkDigest, Index, MAX_CHUNK_BLOCKS, MAX_GROUP_BLOCKS, MAX_PREFIX_BLOCKS},
+    marks::{Mark, RUN_BLOCKS, Run},
 };
 use crate::{verity, workers};
 use std::{
@@ -98,7 +99,7 @@ pub fn decode(prefix: &[u8], compressed: &[u8], out: &mut [u8]) -> Result<(), Ch
 }
 
 /// Cuts the first `image_len` bytes of `image` at `cuts` (blocks at which files begin, ascending: `cuts::of`) and where a
-/// chunk would get too long, and writes the chunks file. With a thread for each CPU, at level 19 of some 20 MB each; the
+/// chunk would get too long, and writes the chunks file, the marks at its end. With a thread for each CPU, at level 19 of some 20 MB each; the
 /// result does not depend on their number.
 ///
 /// # Errors
@@ -133,8 +134,10 @@ pub fn write(
         }
         Ok(())
     })?;
-    out.flush().map_err(ChunkError::Output)?;
-    Ok(Index::new((settings.prefix_blocks, settings.group_blocks), chunks.into_iter(), marks))
+    let bytes: Vec<u8> = marks.iter().flat_map(|mark: &Mark| mark.0).collect();
+    out.write_all(&bytes).and_then(|()| out.flush()).map_err(ChunkError::Output)?;
+    let runs = marks.chunks(RUN_BLOCKS).map(Run::of).collect();
+    Ok(Index::new((settings.prefix_blocks, settings.group_blocks), chunks.into_iter(), runs))
 }
 
 /// Ranges of blocks, none longer than `most`. A run between two cuts is divided only if it is longer than that.

@@ -1,31 +1,36 @@
-//! The block index of an image: what each of its 4 KiB blocks is, and in which piece of the chunks file it can be had.
+//! The block index of an image: in which piece of the chunks file each of its 4 KiB blocks can be had, and what is needed to know
+//! which of them are here already.
 //!
 //! All numbers little endian. There is no checksum: a release's targets are signed with length and digest.
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `berthidx` |
-//! | 4 | version, 1 |
+//! | 4 | version, 2 |
 //! | 4 | number of chunks |
 //! | 8 | number of blocks |
 //! | 4 | blocks of the prefix |
 //! | 4 | blocks of a group |
 //! | 20 each | chunk: compressed length (3), number of blocks less one (1), the first 16 bytes of the compressed bytes' SHA-256 |
-//! | 8 each | block: the first 8 bytes of its SHA-256, which without a salt is its leaf in the hash tree |
+//! | 20 each | run of 32 blocks, the last one with what is left: key (4) and digest (16) of its marks, see [`Run`] |
 //!
 //! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order. Those that
 //! begin in the same group of blocks (block number divided by the group's size) may refer to the same prefix: the blocks in front
-//! of the first of them.
+//! of the first of them. Behind the chunks, that file has the mark of each block: the first 8 bytes of its SHA-256, which without
+//! a salt is its leaf in the hash tree.
 
-use super::{BLOCK, MAX_IMAGE};
+use super::{
+    BLOCK, MAX_IMAGE,
+    marks::{MARK, RUN_BLOCKS, Run},
+};
 use sha2::Digest;
 use std::{fmt, ops::Range};
 
 const MAGIC: [u8; 8] = *b"berthidx";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 32;
 const CHUNK: usize = 20;
-const MARK: usize = 8;
+const RUN: usize = 20;
 
 /// Most blocks that a chunk may have: 1 MiB.
 pub const MAX_CHUNK_BLOCKS: u32 = 256;
@@ -35,21 +40,6 @@ pub const MAX_PREFIX_BLOCKS: u32 = 2048;
 pub const MAX_GROUP_BLOCKS: u32 = 1024;
 /// What zstd may make of a chunk that cannot be compressed, in bytes.
 pub const MAX_CHUNK_COMPRESSED: u32 = (MAX_CHUNK_BLOCKS * 4096) + (1 << 16);
-
-/// The first 8 bytes of a block's SHA-256. Two blocks with the same mark are nearly always the same: whoever believes it
-/// compares the root of the hash tree afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark(pub [u8; MARK]);
-
-impl Mark {
-    /// Of the block with this digest.
-    #[must_use]
-    pub fn of(digest: &[u8; 32]) -> Self {
-        let mut mark = [0; MARK];
-        mark.copy_from_slice(&digest[..MARK]);
-        Self(mark)
-    }
-}
 
 /// The first 16 bytes of a chunk's SHA-256. Who knows the signed index cannot make other bytes with this digest, and a full
 /// one would be a tenth of what a small update fetches.
@@ -113,7 +103,8 @@ pub struct Index {
     prefix_blocks: u32,
     group_blocks: u32,
     chunks: Vec<Chunk>,
-    marks: Vec<Mark>,
+    blocks: u64,
+    runs: Vec<Run>,
 }
 
 /// Why bytes are no index.
@@ -151,11 +142,11 @@ pub enum IndexError {
 }
 
 impl Index {
-    /// Chunks in order: compressed length, digest of the compressed bytes, blocks; and the mark of each block.
+    /// Chunks in order: compressed length, digest of the compressed bytes, blocks; and the runs of their marks.
     pub(super) fn new(
         (prefix_blocks, group_blocks): (u32, u32),
         chunks: impl Iterator<Item = (u32, ChunkDigest, u32)>,
-        marks: Vec<Mark>,
+        runs: Vec<Run>,
     ) -> Self {
         let (mut offset, mut first) = (0, 0);
         let place = |(compressed, digest, blocks)| {
@@ -165,19 +156,44 @@ impl Index {
             chunk
         };
         let chunks = chunks.map(place).collect();
-        Self { prefix_blocks, group_blocks, chunks, marks }
+        Self { prefix_blocks, group_blocks, chunks, blocks: first, runs }
     }
 
     /// Bytes of the image.
     #[must_use]
     pub fn image_len(&self) -> u64 {
-        self.marks.len() as u64 * BLOCK
+        self.blocks * BLOCK
     }
 
     /// Bytes of the chunks file.
     #[must_use]
     pub fn chunks_len(&self) -> u64 {
+        self.marks_offset() + self.blocks * MARK as u64
+    }
+
+    /// Where in the chunks file the marks begin.
+    fn marks_offset(&self) -> u64 {
         self.chunks.last().map_or(0, |chunk| chunk.offset + u64::from(chunk.compressed))
+    }
+
+    /// The runs of marks, in the order of the image.
+    #[must_use]
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
+    }
+
+    /// The blocks of runs that follow each other.
+    #[must_use]
+    pub fn blocks_of(&self, runs: &Range<usize>) -> Range<u64> {
+        let block = |run: usize| (run as u64 * RUN_BLOCKS as u64).min(self.blocks);
+        block(runs.start)..block(runs.end)
+    }
+
+    /// Where in the chunks file the marks of these blocks are.
+    #[must_use]
+    pub fn marks_of(&self, blocks: &Range<u64>) -> Range<u64> {
+        let at = |block: u64| self.marks_offset() + block * MARK as u64;
+        at(blocks.start)..at(blocks.end)
     }
 
     /// How many bytes of the image in front of a chunk must be there to decode it, at most.
@@ -201,12 +217,6 @@ impl Index {
         &self.chunks
     }
 
-    /// The mark of each block, in the order of the image.
-    #[must_use]
-    pub fn marks(&self) -> &[Mark] {
-        &self.marks
-    }
-
     /// The number of the chunk that has a block.
     #[must_use]
     pub fn chunk_of(&self, block: u64) -> Option<usize> {
@@ -217,11 +227,11 @@ impl Index {
     /// The file.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(HEADER + self.chunks.len() * CHUNK + self.marks.len() * MARK);
+        let mut out = Vec::with_capacity(HEADER + self.chunks.len() * CHUNK + self.runs.len() * RUN);
         out.extend(MAGIC);
         out.extend(VERSION.to_le_bytes());
         out.extend(u32::try_from(self.chunks.len()).unwrap_or(u32::MAX).to_le_bytes());
-        out.extend((self.marks.len() as u64).to_le_bytes());
+        out.extend(self.blocks.to_le_bytes());
         out.extend(self.prefix_blocks.to_le_bytes());
         out.extend(self.group_blocks.to_le_bytes());
         for chunk in &self.chunks {
@@ -229,7 +239,10 @@ impl Index {
             out.extend((chunk.compressed | (chunk.blocks - 1) << 24).to_le_bytes());
             out.extend(chunk.digest.0);
         }
-        out.extend(self.marks.iter().flat_map(|mark| mark.0));
+        for run in &self.runs {
+            out.extend(run.key.to_le_bytes());
+            out.extend(run.digest);
+        }
         out
     }
 
@@ -265,12 +278,12 @@ impl Index {
             return Err(field("group", &format!("1 to {MAX_GROUP_BLOCKS} blocks"), group_blocks.into()));
         }
         let table = u64::from(chunk_count) * CHUNK as u64;
-        let wanted = HEADER as u64 + table + blocks * MARK as u64;
+        let wanted = HEADER as u64 + table + blocks.div_ceil(RUN_BLOCKS as u64) * RUN as u64;
         if bytes.len() as u64 != wanted {
             return Err(IndexError::Length { wanted, found: bytes.len() as u64 });
         }
         // As long as the file, so it fits.
-        let (table, marks) = rest.split_at(usize::try_from(table).unwrap_or(rest.len()));
+        let (table, runs) = rest.split_at(usize::try_from(table).unwrap_or(rest.len()));
         let mut covered = 0;
         for (number, (compressed, _, blocks)) in rows(table).enumerate() {
             if !(1..=MAX_CHUNK_COMPRESSED).contains(&compressed) {
@@ -281,18 +294,24 @@ impl Index {
         if covered != blocks {
             return Err(field("blocks of all chunks", &blocks, covered));
         }
-        let marks = marks.as_chunks::<MARK>().0.iter().map(|mark| Mark(*mark)).collect();
-        Ok(Self::new((prefix_blocks, group_blocks), rows(table), marks))
+        let run = |row: &[u8; RUN]| Run { key: u32_at(row, 0), digest: digest_at(row, 4) };
+        let runs = runs.as_chunks().0.iter().map(run).collect();
+        Ok(Self::new((prefix_blocks, group_blocks), rows(table), runs))
     }
 }
 
 /// Compressed length, digest and blocks of each chunk.
 fn rows(table: &[u8]) -> impl Iterator<Item = (u32, ChunkDigest, u32)> {
     table.as_chunks::<CHUNK>().0.iter().map(|row| {
-        let (numbers, mut digest) = (u32_at(row, 0), [0; 16]);
-        digest.copy_from_slice(&row[4..]);
-        (numbers & 0x00ff_ffff, ChunkDigest(digest), (numbers >> 24) + 1)
+        let numbers = u32_at(row, 0);
+        (numbers & 0x00ff_ffff, ChunkDigest(digest_at(row, 4)), (numbers >> 24) + 1)
     })
+}
+
+fn digest_at(bytes: &[u8], at: usize) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&bytes[at..at + 16]);
+    digest
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -6,6 +6,7 @@
 pub mod chunks;
 pub mod cuts;
 pub mod index;
+pub mod marks;
 pub mod patch;
 
 /// Bytes of a block: what a hash tree digests, and what is compared.

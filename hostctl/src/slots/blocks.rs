@@ -5,6 +5,7 @@ use super::{
     content::each_digest,
     device::Slots,
     error::SlotError,
+    marks,
     remote::{Meter, Metered},
     sink::Sink,
 };
@@ -13,7 +14,8 @@ use berth_contract::disk::BLOCK;
 use berth_formats::{
     delta::{
         chunks::decode,
-        index::{Chunk, ChunkDigest, Index, MAX_CHUNK_BLOCKS, Mark},
+        index::{Chunk, ChunkDigest, Index, MAX_CHUNK_BLOCKS},
+        marks::Mark,
     },
     verity::block_digests,
 };
@@ -24,33 +26,43 @@ pub const MAX_IMAGE: u64 = 4 << 30;
 
 const BLOCK_LEN: usize = 4096;
 
-/// What is to be fetched and what is here. Holds 12 bytes for each block of the new image.
+/// What is to be fetched and what is here. Holds 12 bytes for each block of the new image, and 40 for each chunk.
 #[derive(Debug)]
 pub(super) struct BlockPlan {
     index: Index,
+    /// Of each block of the new image.
+    marks: Vec<Mark>,
     map: BlockMap,
     /// For each chunk whether it is fetched.
     fetched: Vec<bool>,
-    /// Bytes of the index.
-    index_len: u64,
+    /// Bytes that have come to know all this.
+    surveyed: u64,
 }
 
 impl BlockPlan {
-    /// Fetches the index `target` of an image of `size` bytes, at most [`MAX_IMAGE`], and looks up its blocks in both slots.
-    pub(super) fn make(target: &str, size: u64, slots: &Slots, remote: &Meter<'_>) -> Result<Self, SlotError> {
+    /// Fetches the index `target` of an image of `size` bytes, at most [`MAX_IMAGE`], and those marks out of `chunks` that no slot
+    /// tells, and looks up its blocks in both slots.
+    pub(super) fn make(
+        target: &str,
+        chunks: &str,
+        size: u64,
+        slots: &Slots,
+        remote: &Meter<'_>,
+    ) -> Result<Self, SlotError> {
         let refused = |wanted: String, found: String| SlotError::Target { target: target.to_owned(), wanted, found };
-        // Eight bytes a block, and twenty for each chunk; chunks of less than 8 blocks on the average make no sense.
-        let limit = size / BLOCK * 8 + (size / BLOCK / 8 + 1024) * 20;
+        let before = remote.fetched();
+        // Twenty bytes a run, and for each chunk; chunks of less than 8 blocks on the average make no sense.
+        let limit = (size / BLOCK / 32 + size / BLOCK / 8 + 1024) * 20;
         let bytes = remote.read_whole(target, limit)?;
         let index = Index::parse(&bytes).map_err(|error| refused("a block index".to_owned(), told(&error)))?;
-        let index_len = bytes.len() as u64;
         drop(bytes);
         if index.image_len() != size {
             return Err(refused(format!("the index of {size} bytes"), format!("that of {}", index.image_len())));
         }
-        let blocks = index.marks().len() as u64;
+        let marks = marks::gather(&index, chunks, slots, remote)?;
+        let surveyed = remote.fetched() - before;
+        let blocks = marks.len() as u64;
         let map = {
-            let marks = index.marks();
             let count = u32::try_from(blocks).unwrap_or(0);
             let zeros = block_digests(&[0; BLOCK_LEN]);
             let mut matcher = Matcher::new(count, |block| marks[block as usize].0, &zeros[0]);
@@ -60,13 +72,13 @@ impl BlockPlan {
         };
         let missing = |chunk: &Chunk| chunk.range().any(|block| map.source(block) == Source::Missing);
         let fetched = index.chunks().iter().map(missing).collect();
-        Ok(Self { index, map, fetched, index_len })
+        Ok(Self { index, marks, map, fetched, surveyed })
     }
 
-    /// Bytes to fetch, those of the index included.
+    /// Bytes to fetch, those of the survey included.
     pub(super) fn cost(&self) -> u64 {
         let chunks = self.index.chunks().iter().zip(&self.fetched);
-        self.index_len
+        self.surveyed
             + chunks.filter(|(_, fetched)| **fetched).map(|(chunk, _)| u64::from(chunk.compressed)).sum::<u64>()
     }
 
@@ -104,7 +116,7 @@ impl BlockPlan {
     /// Whether digests are those of the chunk's blocks.
     fn is_right(&self, chunk: &Chunk, digests: &[[u8; 32]]) -> bool {
         let from = usize::try_from(chunk.first).unwrap_or(usize::MAX);
-        let marks = self.index.marks().iter().skip(from).take(chunk.blocks as usize).copied();
+        let marks = self.marks.iter().skip(from).take(chunk.blocks as usize).copied();
         marks.eq(digests.iter().map(Mark::of))
     }
 

@@ -16,6 +16,7 @@ mod content;
 mod device;
 mod error;
 mod full;
+mod marks;
 mod patch;
 mod remote;
 mod sink;

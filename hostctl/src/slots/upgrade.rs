@@ -165,7 +165,8 @@ impl Upgrade<'_> {
     }
 
     fn plan_blocks(&self, remote: &Meter<'_>) -> Result<BlockPlan, SlotError> {
-        BlockPlan::make(&self.name(Target::Index), self.record.root.size, self.slots, remote)
+        let (index, chunks) = (self.name(Target::Index), self.name(Target::Chunks));
+        BlockPlan::make(&index, &chunks, self.record.root.size, self.slots, remote)
     }
 
     /// Brings the root file system into the idle slot by the first of the ways that leads there, and reads it back from the

@@ -44,7 +44,16 @@ fn a_lying_server_is_asked_again_and_then_left() {
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     type Reasons<'a> = &'a [(Way, &'a str)];
-    let cases: [(Folder, Way, Reasons); 6] = [
+    // The marks of the first blocks, which are new.
+    let chunks = fs::metadata(folder.path().join(name(&record, Target::Chunks))).unwrap().len();
+    let marks = chunks - (new.len() / BLOCK * 8) as u64;
+    let cases: [(Folder, Way, Reasons); 8] = [
+        (Folder { flipped: Some((".chunks", marks, Lie::Once)), ..Folder::new(folder.path()) }, Way::Blocks, &[]),
+        (
+            Folder { flipped: Some((".chunks", marks + 9, Lie::Always)), ..Folder::new(folder.path()) },
+            Way::Full,
+            &[(Way::Blocks, "root.chunks: expected the digests of blocks 0 to ")],
+        ),
         (Folder { flipped: Some((".chunks", 100, Lie::Once)), ..Folder::new(folder.path()) }, Way::Blocks, &[]),
         (
             Folder { flipped: Some((".chunks", 100, Lie::Always)), ..Folder::new(folder.path()) },

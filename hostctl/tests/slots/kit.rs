@@ -128,6 +128,8 @@ pub(crate) struct Folder {
     /// The server dies for good after so many bytes.
     pub(crate) dies_after: Cell<u64>,
     pub(crate) requests: Cell<u32>,
+    /// Whether the one lie has been told.
+    pub(crate) lied: Cell<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,9 +140,9 @@ pub(crate) enum Lie {
 
 impl Folder {
     pub(crate) fn new(path: &Path) -> Self {
-        let (dies_after, requests) = (Cell::new(u64::MAX), Cell::new(0));
+        let (dies_after, requests, lied) = (Cell::new(u64::MAX), Cell::new(0), Cell::new(false));
         let path = path.to_owned();
-        Self { path, no_ranges: false, hidden: vec![], flipped: None, broken: None, dies_after, requests }
+        Self { path, no_ranges: false, hidden: vec![], flipped: None, broken: None, dies_after, requests, lied }
     }
 
     fn stream(&self, target: &str, start: u64, len: u64) -> io::Result<Stream<'_>> {
@@ -148,9 +150,7 @@ impl Folder {
         let mut file = File::open(self.path.join(target))?;
         file.seek(SeekFrom::Start(start))?;
         let end = self.broken.filter(|(ending, _)| target.ends_with(ending)).map_or(u64::MAX, |(_, end)| end);
-        let first = self.requests.get();
-        let flipped = self.flipped.filter(|(ending, _, _)| target.ends_with(ending));
-        let flipped = flipped.filter(|(_, _, lie)| *lie == Lie::Always || first <= 2).map(|(_, at, _)| at);
+        let flipped = self.flipped.filter(|(ending, _, _)| target.ends_with(ending)).map(|(_, at, lie)| (at, lie));
         Ok(Stream { file: file.take(len.min(end.saturating_sub(start))), at: start, flipped, server: self })
     }
 }
@@ -158,7 +158,7 @@ impl Folder {
 struct Stream<'a> {
     file: io::Take<File>,
     at: u64,
-    flipped: Option<u64>,
+    flipped: Option<(u64, Lie)>,
     server: &'a Folder,
 }
 
@@ -171,7 +171,10 @@ impl Read for Stream<'_> {
         let most = buf.len().min(5000).min(usize::try_from(left).unwrap_or(usize::MAX));
         let got = self.file.read(&mut buf[..most])?;
         self.server.dies_after.set(left - got as u64);
-        if let Some(at) = self.flipped.filter(|at| (self.at..self.at + got as u64).contains(at)) {
+        let flipped = self.flipped.filter(|(at, _)| (self.at..self.at + got as u64).contains(at));
+        if let Some((at, lie)) = flipped
+            && (!self.server.lied.replace(true) || lie == Lie::Always)
+        {
             buf[usize::try_from(at - self.at).unwrap()] ^= 1;
         }
         self.at += got as u64;
