@@ -167,6 +167,23 @@ fn threads_and_time_do_not_change_chunks() {
     assert!(index == again && file == same);
 }
 
+/// What stands in front of a chunk may look like a dictionary of zstd's own.
+#[test]
+fn blocks_that_begin_as_dictionaries_do_no_harm() {
+    let folder = TempDir::new().unwrap();
+    let mut image = program(30, 100 * 4096);
+    image.chunks_mut(4096).for_each(|block| block[..4].copy_from_slice(&[0x37, 0xa4, 0x30, 0xec]));
+    fs::write(folder.path().join("image"), &image).unwrap();
+    let (source, mut file) = (File::open(folder.path().join("image")).unwrap(), Vec::new());
+    let index = chunks::write(&source, image.len() as u64, &[], SETTINGS, &mut file).unwrap();
+    for chunk in index.chunks() {
+        let (prefix, mut out) = (index.prefix_of(chunk), vec![0; size(chunk.len())]);
+        let compressed = &file[size(chunk.offset)..][..size(chunk.compressed.into())];
+        chunks::decode(&image[size(prefix.start)..size(prefix.end)], compressed, &mut out).unwrap();
+        assert!(out == image[size(chunk.first * 4096)..][..out.len()]);
+    }
+}
+
 #[test]
 fn damaged_chunks_and_indices_are_found() {
     let folder = TempDir::new().unwrap();
