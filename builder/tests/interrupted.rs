@@ -94,6 +94,8 @@ impl Bench {
     /// Kills builds, each with `kill`, which is told how long it may take, and tells what it did.
     fn kills(mut self, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
         let mut killed = 0;
+        // Builds take more or less time as the test goes on: about one in ten is to end before it is killed.
+        let mut pace = [1.0; 2];
         for number in 0..KILLS {
             // The second of two kills meets what the first one left of the same image.
             let epoch = EPOCHS[number / 2 % 2];
@@ -109,9 +111,12 @@ impl Bench {
             let command = self.build(epoch);
             // The others find a cache that is somewhere between.
             let time = if number % 2 == 0 { self.times[0] } else { (self.times[0] + self.times[1]) / 2 };
-            let how = kill(&self.small, &mut self.rng, (command, time));
+            let pace = &mut pace[number % 2];
+            let how = kill(&self.small, &mut self.rng, (command, time.mul_f64(*pace)));
             let context = format!("kill {number} of BERTH_SEED={}: {how}", self.seed);
-            killed += usize::from(self.judge(&before, epoch, &context));
+            let in_time = self.judge(&before, epoch, &context);
+            killed += usize::from(in_time);
+            *pace *= if in_time { 1.03 } else { 0.8 };
             // Every second time: a build has to cope with more than one that was killed.
             if number % 2 == 1 {
                 self.next(epoch, &context);
