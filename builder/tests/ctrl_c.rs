@@ -86,7 +86,7 @@ fn interrupted_at(desk: &Desk, path: &str, calls: &str, signal: &str) -> Said {
         strace.arg("-P").arg(path);
     }
     strace.arg(command.get_program()).args(command.get_args()).current_dir(desk.dir.path()).stdin(Stdio::null());
-    desk.said(&strace.output().unwrap())
+    desk.said(&strace.output().expect("strace: run ci/setup"))
 }
 
 #[test]

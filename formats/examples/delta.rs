@@ -21,18 +21,16 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX LEVEL BLOCKS PREFIX GROUP | unchunk CHUNKS INDEX IMAGE | missing CHUNKS INDEX OLD | \
+const USAGE: &str = "usage: delta chunks IMAGE CHUNKS INDEX | unchunk CHUNKS INDEX IMAGE | missing CHUNKS INDEX OLD | \
                      make OLD NEW OLD_UKI NEW_UKI DELTA | apply DELTA OLD OLD_UKI NEW NEW_UKI";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["chunks", image, chunks, index, level, blocks, prefix, group] => {
+        ["chunks", image, chunks, index] => {
             let file = File::open(image)?;
             let cuts = cuts::of(&Image::open(file.try_clone()?, 0)?)?;
-            let (level, chunk_blocks) = (level.parse()?, blocks.parse()?);
-            let (prefix_blocks, group_blocks) = (prefix.parse()?, group.parse()?);
-            let settings = chunks::Settings { level, chunk_blocks, prefix_blocks, group_blocks };
+            let settings = chunks::Settings::default();
             let made = chunks::write(&file, file.metadata()?.len(), &cuts, settings, &mut File::create(chunks)?)?;
             Ok(fs::write(index, made.to_bytes())?)
         }

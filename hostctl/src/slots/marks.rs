@@ -6,6 +6,7 @@ use super::{
     error::SlotError,
     remote::Meter,
 };
+use berth_contract::disk::BLOCK;
 use berth_formats::delta::{
     index::Index,
     marks::{Mark, RUN_BLOCKS, Run, Window, requests},
@@ -14,7 +15,7 @@ use std::{io::Read, ops::Range};
 
 /// Of an image of less than 2^31 blocks; `chunks` is the target that has them.
 pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<'_>) -> Result<Vec<Mark>, SlotError> {
-    let blocks = index.image_len() / 4096;
+    let blocks = index.image_len() / BLOCK;
     let mut here = Here::new(index.runs(), blocks);
     here.look(&slots.running, blocks);
     // Without a tree all of it would have to be read, and once more for its blocks: what the marks cost is less.
