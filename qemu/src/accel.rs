@@ -36,6 +36,17 @@ impl Accel {
         }
     }
 
+    /// Words for the guest kernel's command line, beside the image's own. An emulated machine has a periodic tick: now and then QEMU
+    /// loses a timer interrupt of one processor (one boot of some hundred hung by it, with "rcu_preempt kthread timer wakeup didn't
+    /// happen"), and where each interrupt is what programs the next, that processor's timers are dead from then on.
+    #[must_use]
+    pub fn kernel_words(self) -> Option<&'static str> {
+        match self {
+            Self::Kvm => None,
+            Self::TcgMulti | Self::TcgSingle => Some("nohz=off highres=off"),
+        }
+    }
+
     /// How much longer things take than on a processor.
     #[must_use]
     pub fn patience(self) -> u32 {

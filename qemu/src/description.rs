@@ -124,12 +124,17 @@ impl Description {
         match &self.kernel {
             Some(Kernel { image, initrd, cmdline }) => {
                 let (image, initrd) = (image.to_string_lossy(), initrd.to_string_lossy());
-                add(&["-kernel", &image, "-initrd", &initrd, "-append", cmdline, "-no-reboot"]);
+                let words = self.accel.kernel_words().unwrap_or_default();
+                add(&["-kernel", &image, "-initrd", &initrd, "-append", &format!("{words} {cmdline}"), "-no-reboot"]);
             }
             None => {
                 let vars = self.firmware.own_vars(state)?;
                 add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
                 add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
+                if let Some(words) = self.accel.kernel_words() {
+                    // Read by systemd-stub, unless Secure Boot is on.
+                    add(&["-smbios", &format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}")]);
+                }
             }
         }
         let log = option(log);
