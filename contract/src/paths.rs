@@ -61,8 +61,7 @@ pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
 /// Name of the virtio-serial port that speaks the same protocol.
 pub const CONTROL_PORT: &str = "berth.control";
-/// The declared containers that the workload program is to start: a list of
-/// [`crate::container::ContainerSpec`] as JSON, written by init from recipe and machine configuration.
+/// The declared containers that the workload program is to start, as JSON; written by init from recipe and machine configuration.
 pub const CONTAINERS: &str = "/run/berth/containers.json";
 /// What the workload program reports: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";

@@ -1,6 +1,6 @@
 //! What a configuration changes on the host: files that services read when they start.
 
-use super::{ConfigError, docker};
+use super::{ConfigError, Outcome, docker};
 use crate::{
     fault::{Failure, Failures},
     host::identity,
@@ -8,13 +8,24 @@ use crate::{
 use berth_contract::{
     container::ContainerSpec, engine::EngineKind, host_config::HostConfig, image_spec::ImageSpec, paths,
 };
+use serde::{Deserialize, Serialize};
 use std::path::Path;
+
+/// What [`paths::CONTAINERS`] holds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Declared {
+    /// Those of recipe and host.toml.
+    pub containers: Vec<ContainerSpec>,
+    /// There is a host.toml, and what it declares is not known: what was made of it before stays as it is.
+    pub is_partial: bool,
+}
 
 /// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
 ///
 /// # Errors
 /// What cannot be written; the rest is.
-pub fn apply(config: &HostConfig, image: &ImageSpec) -> Result<(), Failure> {
+pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
+    let config = &outcome.config;
     let mut failures = Failures::none();
     if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
         let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
@@ -25,7 +36,8 @@ pub fn apply(config: &HostConfig, image: &ImageSpec) -> Result<(), Failure> {
             Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
         });
     }
-    let list = serde_json::to_vec(&containers(config, image)).map_err(Failure::from);
+    let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
+    let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
     failures.keep(list.and_then(|list| Ok(identity::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
     // For hostctl: health checks, and where updates come from.

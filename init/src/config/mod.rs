@@ -5,7 +5,7 @@ pub mod docker;
 pub mod error;
 pub mod sources;
 
-pub use apply::{apply, containers};
+pub use apply::{Declared, apply, containers};
 pub use error::ConfigError;
 
 use crate::{console, fault::PathError, host::identity, modules::Loader};
@@ -23,6 +23,14 @@ pub struct Outcome {
     pub config: HostConfig,
     /// Where it came from, and what was wrong with the one that was found first.
     pub status: ConfigStatus,
+}
+
+impl Outcome {
+    /// Whether there is a host.toml, and nothing of it is in force.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        self.status.error.is_some() && self.status.source.is_none()
+    }
 }
 
 /// A host.toml that was found.

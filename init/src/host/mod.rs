@@ -309,7 +309,7 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
 /// host.toml: found, checked, applied. A wrong one is named on the console, and the last good one serves.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
     host.config = config::load(&host.initrd.disk, &host.loader);
-    config::apply(&host.config.config, &host.image)
+    config::apply(&host.config, &host.image)
 }
 
 /// The host name: host.toml's, or one made from the machine id until DHCP has a better one.

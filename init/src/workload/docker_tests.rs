@@ -1,4 +1,5 @@
 use super::{super::reconcile::reconcile, *};
+use crate::config::Declared;
 use berth_contract::{control::ContainerStatus, image_spec::PreloadedImage};
 use std::{
     collections::BTreeMap,
@@ -139,6 +140,10 @@ fn spec(text: &str) -> ContainerSpec {
     toml::from_str(text).unwrap()
 }
 
+fn all(containers: &[ContainerSpec]) -> Declared {
+    Declared { containers: containers.to_vec(), is_partial: false }
+}
+
 fn image(archive: &Path) -> PreloadedImage {
     PreloadedImage { name: "hello:latest".into(), archive: archive.display().to_string(), image_id: ID.into() }
 }
@@ -163,7 +168,7 @@ fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
         spec(&format!("name = 'web'\nimage = 'hello'\nvolumes = ['{}:/data']", source.display())),
     ];
     let images = [image(&archive)];
-    let report = reconcile(&docker, &images, &declared, dir.path());
+    let report = reconcile(&docker, &images, &all(&declared), dir.path());
     assert_eq!(report.faults, [""; 0]);
     assert_eq!(states(&report.containers), [("web", "running"), ("sidecar", "running")]);
     assert_eq!(
@@ -178,11 +183,16 @@ fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
         ]
     );
     assert!(source.is_dir());
-    reconcile(&docker, &images, &declared, dir.path());
+    reconcile(&docker, &images, &all(&declared), dir.path());
     assert_eq!(changes(&shared), ["POST /containers/web/start", "POST /containers/sidecar/start"]);
+    // Where nobody knows what host.toml declares, nothing is touched, and what is declared is started.
+    let partial =
+        Declared { containers: vec![spec("name = 'web'\nimage = 'hello'\nmemory = '1MiB'")], is_partial: true };
+    assert!(reconcile(&docker, &[], &partial, dir.path()).faults.is_empty());
+    assert_eq!(changes(&shared), ["POST /containers/web/start"]);
     // Another declaration of one: it is made anew, and so is the one that uses its network.
     let changed = [declared[0].clone(), spec("name = 'web'\nimage = 'hello'\nmemory = '64MiB'")];
-    assert!(reconcile(&docker, &images, &changed, dir.path()).faults.is_empty());
+    assert!(reconcile(&docker, &images, &all(&changed), dir.path()).faults.is_empty());
     let expected = |name: &str| {
         [
             format!("POST /containers/{name}/stop?t=10"),
@@ -194,7 +204,7 @@ fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
     assert_eq!(changes(&shared), [expected("web"), expected("sidecar")].concat());
     // Another image of the same name, too; and one that is no longer declared goes.
     shared.lock().unwrap().images.insert("hello".into(), "sha256:bbbb".into());
-    assert!(reconcile(&docker, &[], &changed[1..], dir.path()).faults.is_empty());
+    assert!(reconcile(&docker, &[], &all(&changed[1..]), dir.path()).faults.is_empty());
     assert_eq!(changes(&shared), [&expected("sidecar")[..2], &expected("web")[..]].concat());
 }
 
@@ -236,7 +246,7 @@ fn what_cannot_run_is_named_and_the_others_run() {
     ];
     let missing = PreloadedImage { name: "m".into(), archive: "/no/such.tar".into(), image_id: "sha256:m".into() };
     let wrong = PreloadedImage { archive: broken.display().to_string(), ..missing.clone() };
-    let report = reconcile(&docker, &[missing, wrong], &declared, dir.path());
+    let report = reconcile(&docker, &[missing, wrong], &all(&declared), dir.path());
     let state = |name: &str| report.containers.iter().find(|one| one.name == name).unwrap().state.clone();
     for name in ["crash", "loop", "taken", "beside", "theirs", "a", "b", "missing", "again", "spare"] {
         assert_eq!(state(name), "failed", "{name}");
@@ -263,7 +273,7 @@ fn what_cannot_run_is_named_and_the_others_run() {
 #[test]
 fn an_engine_that_is_not_there_is_named() {
     let docker = Docker::new(Path::new("/no/docker.sock"));
-    let report = reconcile(&docker, &[], &[spec("name = 'x'\nimage = 'y'")], Path::new("/var"));
+    let report = reconcile(&docker, &[], &all(&[spec("name = 'x'\nimage = 'y'")]), Path::new("/var"));
     let words = "container x: GET /images/y/json: cannot connect to /no/docker.sock";
     assert!(report.faults.iter().any(|fault| fault.starts_with(words)), "{:?}", report.faults);
 }

@@ -13,10 +13,11 @@ pub use engine::{Engine, EngineError};
 pub use reconcile::{Report, reconcile};
 
 use crate::{
+    config::Declared,
     fault::{At, Failure},
     host::identity,
 };
-use berth_contract::{container::ContainerSpec, engine::EngineKind, image_spec::ImageSpec, paths};
+use berth_contract::{engine::EngineKind, image_spec::ImageSpec, paths};
 use docker::Docker;
 use serde::de::DeserializeOwned;
 use std::{fs, path::Path};
@@ -27,13 +28,13 @@ use std::{fs, path::Path};
 /// When what is declared cannot be read, or what has been done cannot be reported.
 pub fn run() -> Result<Vec<String>, Failure> {
     let image: ImageSpec = read_json(paths::IMAGE_SPEC)?;
-    let containers: Vec<ContainerSpec> = read_json(paths::CONTAINERS)?;
+    let declared: Declared = read_json(paths::CONTAINERS)?;
     let report = match image.engine.as_ref().map(|engine| engine.kind) {
         Some(EngineKind::Docker) => {
-            reconcile(&Docker::new(Path::new(paths::DOCKER_SOCKET)), &image.images, &containers, Path::new(paths::VAR))
+            reconcile(&Docker::new(Path::new(paths::DOCKER_SOCKET)), &image.images, &declared, Path::new(paths::VAR))
         }
         found => {
-            if containers.is_empty() && image.images.is_empty() {
+            if declared.containers.is_empty() && image.images.is_empty() {
                 Report::default()
             } else {
                 let found = found.map_or("none".to_owned(), |kind| kind.to_string());

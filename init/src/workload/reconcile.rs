@@ -4,6 +4,7 @@ use super::{
     engine::{Engine, EngineError, Existing},
     order::{in_order, network_of},
 };
+use crate::config::Declared;
 use berth_contract::{
     container::{ContainerRestart, ContainerSpec},
     control::ContainerStatus,
@@ -54,23 +55,27 @@ enum Fault {
     NotRunning(String),
 }
 
-/// Imports what is missing, makes what is new or has changed, removes what is no longer declared, and starts the rest. Host
-/// directories of volumes are made below `var`. One container's failure does not keep the others from running.
-pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], declared: &[ContainerSpec], var: &Path) -> Report {
+/// Imports what is missing, makes what is new or has changed, removes what is no longer declared, and starts the rest. Where not all
+/// that is declared is known, what there is stays as it was made. Host directories of volumes are made below `var`. One container's
+/// failure does not keep the others from running.
+pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
+    let declared = &all.containers[..];
     let mut report = Report::default();
     for image in images {
         if let Err(error) = import(engine, image) {
             report.faults.push(format!("image {}: {error}", image.name));
         }
     }
-    if let Err(error) = remove_undeclared(engine, declared) {
+    if !all.is_partial
+        && let Err(error) = remove_undeclared(engine, declared)
+    {
         report.faults.push(format!("containers that are no longer declared: {error}"));
     }
     let (ordered, circle) = in_order(declared);
     let mut labels: BTreeMap<&str, String> = BTreeMap::new();
     let mut outcomes: Vec<(&ContainerSpec, Result<(), Fault>)> = Vec::new();
     for spec in ordered {
-        let outcome = bring_up(engine, spec, declared, &labels, var);
+        let outcome = bring_up(engine, spec, all, &labels, var);
         let started = outcome.map(|label| drop(labels.insert(&spec.name, label)));
         outcomes.push((spec, started));
     }
@@ -126,18 +131,18 @@ fn remove_undeclared(engine: &dyn Engine, declared: &[ContainerSpec]) -> Result<
 fn bring_up(
     engine: &dyn Engine,
     spec: &ContainerSpec,
-    declared: &[ContainerSpec],
+    all: &Declared,
     labels: &BTreeMap<&str, String>,
     var: &Path,
 ) -> Result<String, Fault> {
-    let network = match network_of(spec).filter(|name| declared.iter().any(|other| other.name == *name)) {
+    let network = match network_of(spec).filter(|name| all.containers.iter().any(|other| other.name == *name)) {
         None => "",
         Some(name) => labels.get(name).ok_or_else(|| Fault::NoNetwork(name.to_owned()))?,
     };
     let image_id = engine.image_id(&spec.image)?.ok_or_else(|| Fault::NoImage(spec.image.clone()))?;
     let label = label(spec, &image_id, network);
     match engine.inspect(&spec.name)? {
-        Some(Existing { label: Some(found), .. }) if found == label => {}
+        Some(Existing { label: Some(found), .. }) if found == label || all.is_partial => {}
         Some(Existing { label: None, .. }) => return Err(Fault::Foreign),
         existing => {
             if existing.is_some() {
