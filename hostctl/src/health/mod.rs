@@ -63,6 +63,8 @@ pub struct Places {
     pub image_spec: PathBuf,
     /// [`HostConfig`].
     pub host_config: PathBuf,
+    /// The last host.toml that a version could read.
+    pub last_good_config: PathBuf,
     /// [`Baseline`].
     pub baseline: PathBuf,
     /// The kernel's routes: `/proc/net/route` (IPv4) and `/proc/net/ipv6_route`.
@@ -80,6 +82,7 @@ impl Default for Places {
             checks: paths::HEALTH_CHECKS.into(),
             image_spec: paths::IMAGE_SPEC.into(),
             host_config: paths::HOST_CONFIG.into(),
+            last_good_config: paths::LAST_GOOD_CONFIG.into(),
             baseline: paths::BASELINE.into(),
             routes: ["/proc/net/route".into(), "/proc/net/ipv6_route".into()],
             dns_port: dns::PORT,
@@ -188,6 +191,11 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
     let (status, services) = ask_init(places).map_err(|error| Fault::new("init", error))?;
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
+    }
+    // An older version could read it: without it this is another machine, with none of its checks.
+    let was_good = places.last_good_config.exists();
+    if let (Some(error), None, true) = (&status.config.error, &status.config.source, was_good) {
+        return Err(Fault { is_final: true, ..Fault::new("host.toml", error) });
     }
     services_are_ready(&status, &services)?;
     let mut starts = Starts::of(&services);

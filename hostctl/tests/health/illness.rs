@@ -55,6 +55,14 @@ fn each_illness_has_its_name() {
     assert_eq!(host.ill().0, "engine docker");
     fs::remove_file(&host.places.control).unwrap();
     assert_eq!(host.ill().0, "init");
+    // A configuration that nobody could ever read is no fault of this version's.
+    let host = Host::new();
+    host.change(|state| state.status.config.error = Some("line 1: unknown field".into()));
+    assert!(host.is_well());
+    fs::write(&host.places.last_good_config, "").unwrap();
+    assert_eq!(host.ill(), ("host.toml".to_owned(), "line 1: unknown field".to_owned()));
+    host.change(|state| state.status.config.source = Some("last good".into()));
+    assert!(host.is_well());
     // A service that nobody needs may be down.
     let host = Host::new();
     host.change(|state| {

@@ -148,6 +148,7 @@ impl Host {
             checks: path("health.d"),
             image_spec: path("image.json"),
             host_config: path("host-config.json"),
+            last_good_config: path("host.toml.good"),
             baseline: path("update/baseline.json"),
             routes: [path("route"), path("ipv6_route")],
             dns_port,
