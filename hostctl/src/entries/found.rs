@@ -59,7 +59,8 @@ impl Found {
     /// All of `/EFI/Linux`, ordered by name.
     ///
     /// # Errors
-    /// When the ESP, at `path`, cannot be read. A file that is damaged is somebody else's for us.
+    /// When the ESP, at `path`, cannot be read. A file that is damaged or cannot be read is known by its name only: one bad sector in
+    /// it must keep no version from its blessing, and no host from the upgrade that removes it.
     pub fn all<D: Disk>(volume: &Volume<D>, path: &Path) -> Result<Vec<Self>, EntriesError> {
         let failed = |source| EntriesError::Volume { path: path.to_owned(), source };
         let mut all = Vec::new();
@@ -67,9 +68,10 @@ impl Found {
             if item.is_directory {
                 continue;
             }
-            let uki = match volume.file(&format!("{ESP_LINUX}/{}", item.name)) {
-                Ok(content) => Uki::read(&content).map_err(failed)?,
-                Err(VolumeError::Damaged { .. }) => None,
+            let content = volume.file(&format!("{ESP_LINUX}/{}", item.name));
+            let uki = match content.and_then(|content| Uki::read(&content)) {
+                Ok(uki) => uki,
+                Err(VolumeError::Damaged { .. } | VolumeError::Io { .. }) => None,
                 Err(error) => return Err(failed(error)),
             };
             all.push(Self { kind: Kind::of(&item.name), file: item.name, size: item.size, uki });

@@ -276,9 +276,10 @@ impl Entries {
 /// The counter of a new entry.
 const NEW: BootCounter = BootCounter { left: TRIES, done: 0 };
 
-/// Whether a file is ours, and boots or is to boot something else than what runs.
+/// Whether a file is of this host's image, and boots or is to boot something else than what runs. Others name theirs in the same way
+/// (`rescue_13.efi`); an update never changes the image's id.
 fn is_idle(found: &Found, running: &Running) -> bool {
-    found.version().is_some() && !found.is(running)
+    found.version().is_some_and(|(id, _)| *id == running.id) && !found.is(running)
 }
 
 fn failed(path: &Path, source: VolumeError) -> EntriesError {

@@ -6,26 +6,67 @@ use berth_contract::{
     entry::BootEntry,
     update::{EntryState, Quarantined},
 };
-use hostctl::entries::{Blessing, Cause, Entries, EntriesError, Running, Settled, SlotContent};
-use std::path::Path;
+use berth_formats::fat::{Disk, Volume};
+use hostctl::entries::{Blessing, Cause, Entries, EntriesError, Found, Running, Settled, SlotContent};
+use std::{
+    fs::{self, File},
+    io,
+    ops::Range,
+    os::unix::fs::FileExt,
+    path::Path,
+};
 
 #[test]
 fn upgrades_go_back_and_forth_between_the_slots() {
-    let esp = Esp::new(&["a_1.efi", "memtest.efi"]);
+    let esp = Esp::new(&["a_1.efi", "memtest.efi", "rescue_13.efi"]);
     upgrade(&esp, "1", "2");
-    assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi", "memtest.efi"]);
+    assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi", "memtest.efi", "rescue_13.efi"]);
     assert_eq!(esp.boot(), "a_2+2-1.efi");
     let refused = esp.open().clear_idle(&running("2"), None).unwrap_err();
     assert!(matches!(refused, EntriesError::Unblessed { state: EntryState::Trial(_), .. }) && refused.hint().is_some());
     assert_eq!((bless(&esp, "2"), bless(&esp, "2")), (Blessing::Given, Blessing::Before));
-    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi", "memtest.efi"]);
+    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi", "memtest.efi", "rescue_13.efi"]);
     upgrade(&esp, "2", "3");
-    assert_eq!(esp.names(), ["a_2.efi", "a_3+3.efi", "memtest.efi"]);
+    assert_eq!(esp.names(), ["a_2.efi", "a_3+3.efi", "memtest.efi", "rescue_13.efi"]);
     // It fails, and is not heard of again.
     let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
     assert_eq!(tries, ["a_3+2-1.efi", "a_3+1-2.efi", "a_3+0-3.efi", "a_2.efi"]);
     upgrade(&esp, "2", "4");
-    assert_eq!(esp.names(), ["a_2.efi", "a_4+3.efi", "memtest.efi"]);
+    assert_eq!(esp.names(), ["a_2.efi", "a_4+3.efi", "memtest.efi", "rescue_13.efi"]);
+}
+
+/// A disk with sectors that cannot be read.
+struct Rotten {
+    file: File,
+    bad: Range<u64>,
+}
+
+impl Disk for Rotten {
+    fn read_at(&self, bytes: &mut [u8], at: u64) -> io::Result<()> {
+        if at < self.bad.end && self.bad.start < at + bytes.len() as u64 {
+            return Err(io::Error::other("bad sector"));
+        }
+        self.file.read_exact_at(bytes, at)
+    }
+
+    fn write_at(&self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.file.write_all_at(bytes, at)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn an_image_that_cannot_be_read_is_known_by_its_name_and_hides_no_other() {
+    let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
+    let (bytes, image) = (fs::read(&esp.path).unwrap(), uki("2"));
+    let at = bytes.windows(image.len()).position(|window| window == image).unwrap() as u64;
+    let volume = Volume::open(Rotten { file: File::open(&esp.path).unwrap(), bad: at..at + 512 }).unwrap();
+    let all = Found::all(&volume, &esp.path).unwrap();
+    let known: Vec<_> = all.iter().map(|found| (found.file.as_str(), found.root_hash(), found.state())).collect();
+    assert_eq!(known, [("a_1.efi", Some(hash("1")), EntryState::Blessed), ("a_2.efi", None, EntryState::Blessed)]);
 }
 
 #[test]
