@@ -117,13 +117,16 @@ pub fn replace_json(path: &Path, content: &impl Serialize) -> Result<(), FileErr
     let write = || {
         let folder = path.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
+        // Two that write at once, an upgrade and somebody who only looks, would share what lies beside.
+        let folder = File::open(folder)?;
+        folder.lock()?;
         let mut beside = OsString::from(path);
         beside.push(".new");
         let mut file = File::create(&beside)?;
         file.write_all(&serde_json::to_vec(content)?)?;
         file.sync_all()?;
         fs::rename(&beside, path)?;
-        File::open(folder)?.sync_all()
+        folder.sync_all()
     };
     write().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }

@@ -172,7 +172,13 @@ fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) ->
         }
     };
 
-    // 5. What boots the idle slot goes before the slot does; an image that was staged for this very version may stay.
+    // 5. What boots the idle slot goes before the slot does, when all that can be known to be missing has been asked for; an image that
+    // was staged for this very version may stay.
+    upgrade.reach(&ways)?;
+    let note = || health::baseline::take(&running.version, &record.version, remote.0.source().host());
+    if order.until == Until::Entry {
+        note()?;
+    }
     {
         let mut entries = Entries::open(esp)?;
         entries.clear_idle(running, staged.then_some((&record.id, &record.version)))?;
@@ -202,7 +208,8 @@ fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) ->
 
     // 7. The commit. What works now is to work then.
     if order.until == Until::Entry {
-        health::baseline::take(&running.version, &record.version, remote.0.source().host())?;
+        // A /var that has become full meanwhile keeps what was noted before.
+        let _ = note();
         Entries::open(esp)?.commit(&record.id, &record.version, running)?;
     }
     say(UpgradeEvent::Done {

@@ -70,10 +70,12 @@ pub(crate) fn rollback(version: Option<&OsVersion>, reboot: impl FnOnce() -> Res
     let alone = alone()?;
     let host = Host::find(Path::new("/"))?;
     let source = Machine::read().ok().and_then(|machine| machine.source_host());
-    // A full /var must keep nobody from going back; but what was noted for another journey must not judge this one.
+    // A /var that is full, or cannot be written, must keep nobody from going back; but what was noted for another journey to the same
+    // version must not judge this one.
     let take = |to: &OsVersion| {
         let taken = baseline::take(&host.running().version, to, source.as_deref());
-        taken.or_else(|_| file::remove(Path::new(BASELINE)))
+        let removed = taken.or_else(|_| file::remove(Path::new(BASELINE)));
+        removed.or_else(|error| if baseline::is_for(Path::new(BASELINE), to) { Err(error) } else { Ok(()) })
     };
     let entry = host.rollback(version.map_or(Target::Other, Target::Named), take)?;
     drop(alone);

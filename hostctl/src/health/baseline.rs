@@ -15,6 +15,7 @@ use berth_contract::{
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr},
+    path::Path,
 };
 
 /// Containers that are looked at.
@@ -50,6 +51,12 @@ pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVer
         resolved: name.filter(resolves).map(str::to_owned),
         containers: names.into_iter().take(MOST_CONTAINERS).filter(stays).collect(),
     }
+}
+
+/// Whether there is one for version `to`.
+#[must_use]
+pub fn is_for(path: &Path, to: &OsVersion) -> bool {
+    file::json::<Baseline>(path).is_ok_and(|baseline| baseline.to.as_ref() == Some(to))
 }
 
 /// Removes it once the version that it is for has been blessed.

@@ -75,6 +75,11 @@ impl BlockPlan {
         Ok(Self { index, marks, map, fetched, surveyed })
     }
 
+    /// Whether anything of the chunks is to be fetched.
+    pub(super) fn needs_chunks(&self) -> bool {
+        self.fetched.contains(&true)
+    }
+
     /// Bytes to fetch, those of the survey included.
     pub(super) fn cost(&self) -> u64 {
         let chunks = self.index.chunks().iter().zip(&self.fetched);

@@ -67,6 +67,12 @@ pub enum RemoteError {
     },
 }
 
+/// Asks for the first byte of a target.
+pub(super) fn first_byte(remote: &dyn Remote, target: &str) -> Result<(), RemoteError> {
+    let read = remote.open(target, 0, Some(1))?.read_exact(&mut [0]);
+    read.map_err(|error| RemoteError::Failed { target: target.to_owned(), cause: error.into() })
+}
+
 /// A remote that counts what comes from it.
 pub(super) struct Meter<'a> {
     remote: &'a dyn Remote,

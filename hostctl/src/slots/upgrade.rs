@@ -6,7 +6,7 @@ use super::{
     error::SlotError,
     full,
     patch::{self, Kernel},
-    remote::{Meter, Remote},
+    remote::{Meter, Remote, RemoteError, first_byte},
     sink::{Sink, Wanted, read_back},
     uki,
 };
@@ -169,6 +169,44 @@ impl Upgrade<'_> {
         BlockPlan::make(&index, &chunks, self.record.root.size, self.slots, remote)
     }
 
+    /// The ways, in the order in which they are gone.
+    fn order(&self, ways: &Ways) -> Vec<Way> {
+        let mut order: Vec<Way> = ways.costs.iter().map(|(way, _)| *way).collect();
+        // What the survey has not looked at comes before the whole.
+        if self.index_len().is_some() && !order.contains(&Way::Blocks) {
+            let before_full = order.iter().position(|way| *way == Way::Full).unwrap_or(order.len());
+            order.insert(before_full, Way::Blocks);
+        }
+        order
+    }
+
+    /// Whether one of the ways has what it needs, by the first byte of it: a mirror that has the metadata already and not yet the rest
+    /// shall cost no host the version that it could go back to. Writes nothing.
+    ///
+    /// # Errors
+    /// When nothing that could be fetched is there.
+    pub fn reach(&self, ways: &Ways) -> Result<(), SlotError> {
+        let mut reasons = Vec::new();
+        for way in self.order(ways) {
+            let targets: Vec<String> = match way {
+                Way::Present => return Ok(()),
+                Way::Blocks if ways.blocks.as_ref().is_some_and(|plan| !plan.needs_chunks()) => return Ok(()),
+                Way::Blocks => vec![self.name(Target::Chunks)],
+                Way::Static => self.delta().map(|delta| delta.target.clone()).into_iter().collect(),
+                Way::Full => self.streams().map(|target| self.name(target)).collect(),
+            };
+            for target in targets {
+                match first_byte(self.remote, &target) {
+                    Ok(()) => return Ok(()),
+                    // It is there, as a whole.
+                    Err(RemoteError::NoRanges { .. }) if way != Way::Blocks => return Ok(()),
+                    Err(error) => reasons.push((way, told(&error))),
+                }
+            }
+        }
+        Err(SlotError::AllFailed { reasons })
+    }
+
     /// Brings the root file system into the idle slot by the first of the ways that leads there, and reads it back from the
     /// disk. The boot entry of what was in the slot must be gone. `say` is told of progress and of ways that failed.
     ///
@@ -177,13 +215,8 @@ impl Upgrade<'_> {
     pub fn bring(&self, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<Brought, SlotError> {
         self.check_room()?;
         let (remote, written) = (Meter::new(self.remote), Cell::new(0));
-        let Ways { costs, mut blocks, .. } = ways;
-        let mut order: Vec<Way> = costs.into_iter().map(|(way, _)| way).collect();
-        // What the survey has not looked at comes before the whole.
-        if self.index_len().is_some() && !order.contains(&Way::Blocks) {
-            let before_full = order.iter().position(|way| *way == Way::Full).unwrap_or(order.len());
-            order.insert(before_full, Way::Blocks);
-        }
+        let mut order = self.order(&ways);
+        let mut blocks = ways.blocks;
         // A stream that is damaged is no reason to do without the other one.
         if let Some(full) = order.iter().position(|way| *way == Way::Full) {
             order.splice(full..=full, self.streams().map(|_| Way::Full));

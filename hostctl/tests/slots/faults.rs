@@ -39,6 +39,33 @@ fn a_running_slot_with_a_flipped_bit_costs_a_chunk() {
 }
 
 #[test]
+fn what_is_not_there_is_noticed_before_anything_is_written() {
+    let folder = TempDir::new().unwrap();
+    let new = new_image();
+    let record = release_version(&new, folder.path(), "2");
+    let (disk, before) = old_disk(&new);
+    let slots = disk.slots();
+    let reach = |surveyed: &Folder, asked: &Folder| {
+        let of = |remote| Upgrade { record: &record, slots: &slots, remote, running_uki: &[] };
+        of(asked).reach(&of(surveyed).ways(Survey::Cheapest).unwrap())
+    };
+    let whole = Folder::new(folder.path());
+    let empty = Folder { broken: Some(("", 0)), ..Folder::new(folder.path()) };
+    let no_chunks = Folder { broken: Some((".chunks", 0)), ..Folder::new(folder.path()) };
+    let no_stream = Folder { broken: Some((".zst", 0)), ..Folder::new(folder.path()) };
+    let no_ranges = Folder { no_ranges: true, ..Folder::new(folder.path()) };
+    for server in [&whole, &no_chunks, &no_stream, &no_ranges] {
+        reach(&whole, server).unwrap();
+        reach(server, server).unwrap();
+    }
+    let Err(SlotError::AllFailed { reasons }) = reach(&whole, &empty) else { panic!("there is nothing") };
+    let ways: Vec<Way> = reasons.iter().map(|(way, _)| *way).collect();
+    assert_eq!(ways, [Way::Blocks, Way::Full]);
+    assert!(reasons.iter().all(|(_, why)| why.contains("cannot be fetched")), "{reasons:?}");
+    assert!(fs::read(disk.path("b")).unwrap() == before);
+}
+
+#[test]
 fn a_lying_server_is_asked_again_and_then_left() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
