@@ -154,7 +154,7 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     let (Some(events), Some(loader)) = (&initrd.events, &initrd.loader) else {
         return Err(InitrdError::Order("devices").into());
     };
-    let (begin, mut hinted) = (Instant::now(), false);
+    let (mut begin, mut hinted) = (Instant::now(), false);
     let mut found = look(wanted, loader)?;
     let mut present = coldplug::modaliases(Path::new("/sys")).into_iter();
     while found.is_none() {
@@ -162,6 +162,8 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
             if listener::load(loader, &alias) {
                 found = look(wanted, loader)?;
             }
+            // A driver may take its time over a disk that is dying, and what the others have found has not been looked at yet.
+            begin = Instant::now();
             continue;
         }
         let waited = begin.elapsed();
