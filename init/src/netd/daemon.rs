@@ -23,12 +23,15 @@ use std::{
     fmt::Display,
     fs::File,
     io::{Read, Write},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Those who need the network wait no longer than this for it: it may never come, and the machine is to come up all the same.
 const READY_WITHIN: Duration = Duration::from_secs(10);
+/// Time servers that did not answer are asked again after this.
+const TIME_AGAIN: Duration = Duration::from_secs(600);
 
 /// What netd may be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +100,9 @@ enum Time {
     /// No server is known.
     Unknown,
     Asked(Sntp),
-    /// It is set, or not to be had.
+    /// Nobody has answered: after a power cut of the whole site the way out comes up late. They are asked again then.
+    Later(Moment),
+    /// It is set, or cannot be.
     Done,
 }
 
@@ -115,7 +120,8 @@ impl Daemon<'_> {
         let sntp = if let Time::Asked(sntp) = &self.sntp { Some(sntp) } else { None };
         let ready = if let Ready::By(moment) = self.ready { Some(moment) } else { None };
         let interfaces = self.interfaces.values().filter_map(Interface::deadline);
-        let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(ready).min();
+        let later = if let Time::Later(moment) = self.sntp { Some(moment) } else { None };
+        let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(later).chain(ready).min();
         let limit = due.map(|due| Timespec::try_from(due.saturating_sub(now()))).transpose()?;
 
         let mut fds = vec![PollFd::new(changes, PollFlags::IN)];
@@ -202,11 +208,18 @@ impl Daemon<'_> {
                     self.say("clock", format_args!("cannot be set: {error}"));
                 }
                 Ok(None) if !goes_on => {
-                    self.sntp = Time::Done;
+                    self.sntp = Time::Later(now() + TIME_AGAIN);
                     self.say("clock", "no time server answers");
                 }
                 Ok(None) => {}
             }
+        }
+        if let Time::Later(moment) = self.sntp
+            && now() >= moment
+        {
+            let leases = self.interfaces.values().filter_map(Interface::lease);
+            let servers: Vec<_> = leases.flat_map(|lease| lease.ntp.iter().copied()).collect();
+            self.sntp = ask_time(&servers)?;
         }
         if let Ready::By(moment) = self.ready
             && now() >= moment
@@ -224,8 +237,7 @@ impl Daemon<'_> {
                     self.say(&name, describe(&lease));
                 }
                 if matches!(self.sntp, Time::Unknown) {
-                    self.sntp =
-                        Sntp::start(&lease.ntp, seed()?.to_ne_bytes(), now())?.map_or(Time::Unknown, Time::Asked);
+                    self.sntp = ask_time(&lease.ntp)?;
                 }
                 self.say_ready(&format!("{name} {}/{}", lease.address, lease.prefix));
             }
@@ -298,6 +310,10 @@ fn now() -> Moment {
 fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
     (!["", "(none)", "localhost"].contains(&name.as_str())).then_some(name)
+}
+
+fn ask_time(servers: &[Ipv4Addr]) -> Result<Time, Failure> {
+    Ok(Sntp::start(servers, seed()?.to_ne_bytes(), now())?.map_or(Time::Unknown, Time::Asked))
 }
 
 fn seed() -> Result<u64, Failure> {
