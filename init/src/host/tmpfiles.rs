@@ -66,7 +66,8 @@ fn parse(line: &str) -> Option<Item> {
     let mut words = Words(line);
     let kind = words.next()?;
     // `!`: at boot only, which is now; `-`: errors may be passed over; `=`, `~`, `^`, `$`: not needed here.
-    let (letter, modifiers) = (kind.chars().next()?, &kind[1..]);
+    let mut modifiers = kind.chars();
+    let (letter, modifiers) = (modifiers.next()?, modifiers.as_str());
     if !modifiers.chars().all(|c| "!-+".contains(c)) {
         return None;
     }
@@ -213,6 +214,7 @@ mod tests {
             "r! /var/lock",
             "f= /run/x",
             "d \"/run/open",
+            "\u{feff}d /run/x",
         ] {
             assert_eq!(parse(line), None, "{line}");
         }
