@@ -147,6 +147,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn two_that_write_at_once_do_not_meet() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file.json");
+        std::thread::scope(|scope| {
+            for text in ["a".repeat(50_000), "b".to_owned()] {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        replace_json(path, &text).unwrap();
+                        let read: String = json(path).unwrap();
+                        assert!(read == "b" || read.len() == 50_000);
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
     fn what_is_missing_too_long_or_no_json_is_told_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/file.json");
