@@ -172,8 +172,8 @@ fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) ->
         }
     };
 
-    // 5. What boots the idle slot goes before the slot does, when all that can be known to be missing has been asked for; an image that
-    // was staged for this very version may stay.
+    // 5. What boots the idle slot goes before the slot does, once the source has answered for one of the ways and what works now has been
+    // noted; an image that was staged for this very version may stay.
     upgrade.reach(&ways)?;
     let note = || health::baseline::take(&running.version, &record.version, remote.0.source().host());
     if order.until == Until::Entry {

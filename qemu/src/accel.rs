@@ -36,9 +36,9 @@ impl Accel {
         }
     }
 
-    /// Words for the guest kernel's command line, beside the image's own. An emulated machine has a periodic tick: now and then QEMU
-    /// loses a timer interrupt of one processor (one boot of some hundred hung by it, with "rcu_preempt kthread timer wakeup didn't
-    /// happen"), and where each interrupt is what programs the next, that processor's timers are dead from then on.
+    /// Words for the guest kernel's command line, beside the image's own. An emulated machine has a periodic tick: in one of about a
+    /// thousand boots under QEMU 10.0 one processor got no timer interrupt any more ("rcu_preempt kthread timer wakeup didn't happen"),
+    /// as if one had been lost. Where each is what programs the next, none comes after it. The cause has not been found.
     #[must_use]
     pub fn kernel_words(self) -> Option<&'static str> {
         match self {

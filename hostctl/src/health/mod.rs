@@ -192,7 +192,7 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
     }
-    // An older version could read it: without it this is another machine, with none of its checks.
+    // Another version could read it: without it this is another machine, with none of its checks.
     let was_good = places.last_good_config.exists();
     if let (Some(error), None, true) = (&status.config.error, &status.config.source, was_good) {
         return Err(Fault { is_final: true, ..Fault::new("host.toml", error) });
