@@ -9,6 +9,8 @@ use std::{collections::BTreeSet, sync::Arc};
 const TRUSTED: [&str; 4] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib", "usr/lib"];
 const CONF: &str = "etc/ld.so.conf";
 const CACHE: &str = "etc/ld.so.cache";
+/// `e_machine` of x86-64.
+const EM_X86_64: u16 = 62;
 
 /// Writes the cache, where there are libraries at all, and makes links that are missing.
 pub(super) fn apply(tree: &mut Tree, origin: &Arc<str>) -> Result<(), AssembleError> {
@@ -60,7 +62,7 @@ fn in_folder(tree: &mut Tree, folder: &[u8], origin: &Arc<str>) -> Result<Vec<Li
         let Some(data) = tree.data(&path) else { continue };
         let bytes = data.to_bytes().map_err(|source| content_error(tree, &path, source))?;
         // Without a soname it is a plugin, opened by its path, or no library at all.
-        let Some(soname) = elf_soname(&bytes).filter(|name| !name.contains('/')) else { continue };
+        let Some(soname) = elf_soname(&bytes, EM_X86_64).filter(|name| !name.contains('/')) else { continue };
         match best.iter_mut().find(|(name, _)| *name == soname) {
             // Paths come in the order of their bytes: the later is the newer version.
             Some((_, known)) => *known = path,

@@ -3,14 +3,16 @@
 use super::{
     Blob, OciImage,
     archive::{Tar, json},
-    elf::{self, NotAlone},
     error::OciError,
     layout::{io_error, sha256},
     reference::Reference,
     schema::{CONFIG_TYPES, Descriptor, Execution, ImageConfig, LAYER_TYPES, MANIFEST_TYPES, OciManifest, RootFs},
 };
 use crate::recipe::Arch;
-use berth_formats::data::Data;
+use berth_formats::{
+    data::Data,
+    elf::{Elf, ElfError},
+};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -20,6 +22,8 @@ use std::{
 
 /// Largest program, in bytes.
 const PROGRAM_LIMIT: u64 = 1 << 30;
+/// `e_machine` of x86-64.
+const EM_X86_64: u16 = 62;
 
 /// What is packed, and how.
 #[derive(Clone, Debug)]
@@ -41,13 +45,12 @@ pub struct Packing {
 pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     let Packing { program: path, name, cmd, epoch } = packing;
     let bytes = read(path).map_err(io_error("read", path))?;
-    elf::check(&bytes).map_err(|fault| {
-        let (found, dynamic) = match fault {
-            NotAlone::Other(found) => (found, false),
-            NotAlone::Dynamic => ("dynamically linked", true),
-        };
-        OciError::Program { path: path.clone(), found: found.to_owned(), dynamic }
-    })?;
+    let refused = |fault: ElfError| {
+        let dynamic = fault == ElfError::Dynamic;
+        OciError::Program { path: path.clone(), found: fault.to_string(), dynamic }
+    };
+    let elf = Elf::parse(&bytes).map_err(refused)?;
+    elf.check_machine(EM_X86_64).and_then(|()| elf.check_static_program()).map_err(refused)?;
     let mut tar = Tar::new(*epoch);
     tar.program(name.stem(), bytes.into())?;
     let mut layer = Vec::new();
