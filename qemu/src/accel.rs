@@ -3,10 +3,8 @@
 //! `/dev/kvm` may be there and useless: without the CPU's vmx or svm a guest hangs before its first line. So KVM is taken
 //! only with the CPU flag, and after QEMU has proven that it can start a machine with it.
 
-use crate::{
-    error::VmError,
-    tool::{self, QEMU},
-};
+use crate::{error::VmError, tool};
+use berth_contract::arch::Arch;
 use std::{
     fs::{self, File},
     process::{Command, Stdio},
@@ -58,12 +56,12 @@ impl Accel {
     }
 }
 
-/// Finds out what works here; `wish` (the environment's `BERTH_ACCEL`: `kvm` or `tcg`) decides where given.
+/// Finds out what works here for a machine of `arch`; `wish` (the environment's `BERTH_ACCEL`: `kvm` or `tcg`) decides where given.
 ///
 /// # Errors
 /// When QEMU cannot be asked, or the wish is another word.
-pub fn choose(wish: Option<&str>) -> Result<Accel, VmError> {
-    let emulated = || Ok(if tool::qemu_major()? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
+pub fn choose(arch: Arch, wish: Option<&str>) -> Result<Accel, VmError> {
+    let emulated = || Ok(if tool::qemu_major(arch)? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
     match wish {
         Some("kvm") => Ok(Accel::Kvm),
         Some("tcg") => emulated(),
@@ -71,26 +69,32 @@ pub fn choose(wish: Option<&str>) -> Result<Accel, VmError> {
             program: "BERTH_ACCEL".to_owned(),
             message: format!("expected kvm or tcg, found {other:?}"),
         }),
-        None if kvm_works() => Ok(Accel::Kvm),
+        None if kvm_works(arch) => Ok(Accel::Kvm),
         None => emulated(),
     }
 }
 
-fn kvm_works() -> bool {
+fn kvm_works(arch: Arch) -> bool {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    has_virtualisation(&cpu) && File::options().read(true).write(true).open("/dev/kvm").is_ok() && probe()
+    // KVM runs guests of this processor's own architecture only.
+    arch.name == std::env::consts::ARCH
+        && has_virtualisation(&cpu, arch.qemu.kvm_flags)
+        && File::options().read(true).write(true).open("/dev/kvm").is_ok()
+        && probe(arch)
 }
 
-fn has_virtualisation(cpuinfo: &str) -> bool {
+/// Whether the processor has one of `wanted`, or none is wanted.
+fn has_virtualisation(cpuinfo: &str, wanted: &[&str]) -> bool {
     let flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
-    flags.flat_map(str::split_whitespace).any(|flag| flag == "vmx" || flag == "svm")
+    wanted.is_empty() || flags.flat_map(str::split_whitespace).any(|flag| wanted.contains(&flag))
 }
 
 /// Whether QEMU starts a machine with KVM: one that is told to quit at once.
-fn probe() -> bool {
+fn probe(arch: Arch) -> bool {
+    let machine = arch.qemu.machine;
     let arguments =
-        ["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "64", "-display", "none", "-monitor", "stdio"];
-    let child = Command::new(QEMU)
+        ["-accel", "kvm", "-cpu", "host", "-machine", machine, "-m", "64", "-display", "none", "-monitor", "stdio"];
+    let child = Command::new(arch.qemu.program)
         .args(arguments)
         .args(["-nodefaults", "-S"])
         .stdin(Stdio::piped())
@@ -121,16 +125,18 @@ mod tests {
 
     #[test]
     fn only_the_flag_itself_counts() {
-        assert!(has_virtualisation("flags\t\t: fpu svm sse\n"));
-        assert!(has_virtualisation("flags\t\t: vmx\n"));
-        assert!(!has_virtualisation("flags\t\t: fpu vmxish svm_lock\nbugs: svm\n"));
+        let wanted = &["vmx", "svm"];
+        assert!(has_virtualisation("flags\t\t: fpu svm sse\n", wanted));
+        assert!(has_virtualisation("flags\t\t: vmx\n", wanted));
+        assert!(!has_virtualisation("flags\t\t: fpu vmxish svm_lock\nbugs: svm\n", wanted));
+        assert!(has_virtualisation("Features\t: fp asimd\n", &[]), "an architecture may need no flag");
     }
 
     #[test]
     fn a_wish_is_followed_or_refused() {
-        assert_eq!(choose(Some("kvm")).unwrap(), Accel::Kvm);
-        assert_ne!(choose(Some("tcg")).unwrap(), Accel::Kvm);
-        assert!(choose(Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));
-        choose(None).unwrap();
+        assert_eq!(choose(Arch::DEFAULT, Some("kvm")).unwrap(), Accel::Kvm);
+        assert_ne!(choose(Arch::DEFAULT, Some("tcg")).unwrap(), Accel::Kvm);
+        assert!(choose(Arch::DEFAULT, Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));
+        choose(Arch::DEFAULT, None).unwrap();
     }
 }

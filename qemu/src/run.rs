@@ -7,7 +7,10 @@ use crate::{
     machine::{Description, Machine, Serial},
     pki,
 };
-use berth_contract::host_config::{DOCKER_TLS_PORT, HostConfig};
+use berth_contract::{
+    arch::Arch,
+    host_config::{DOCKER_TLS_PORT, HostConfig},
+};
 use std::{
     ffi::OsString,
     fs,
@@ -26,6 +29,8 @@ const STOP: Duration = Duration::from_secs(30);
 pub struct Options {
     /// The disk image.
     pub image: PathBuf,
+    /// Architecture of the disk image.
+    pub arch: Arch,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
@@ -54,12 +59,14 @@ pub struct Session {
 /// # Errors
 /// When something that it needs is missing, or it does not start.
 pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
-    let accel = accel::choose(std::env::var("BERTH_ACCEL").ok().as_deref())?;
-    let firmware = firmware::find(std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
+    let accel = accel::choose(options.arch, std::env::var("BERTH_ACCEL").ok().as_deref())?;
+    let firmware =
+        firmware::find(options.arch, std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
     let pki = pki::make(options.now)?;
     let config = pki.serve(options.config.as_deref().map(read_config).transpose()?.unwrap_or_default());
     let text = toml::to_string(&config).map_err(|error| VmError::Certificates(error.to_string()))?;
     let mut description = Description::new(Some(options.image.clone()), accel, firmware, options.console.clone());
+    description.arch = options.arch;
     description.memory = options.memory;
     description.cpus = options.cpus;
     description.reach_out = options.reach_out;

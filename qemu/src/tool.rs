@@ -1,13 +1,12 @@
 //! The door to other programs: QEMU and its disk tool.
 
 use crate::error::VmError;
+use berth_contract::arch::Arch;
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-/// The emulator.
-pub const QEMU: &str = "qemu-system-x86_64";
 /// The disk tool.
 pub const QEMU_IMG: &str = "qemu-img";
 
@@ -34,14 +33,14 @@ pub(crate) fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// QEMU's major version.
+/// Major version of the QEMU that emulates `arch`.
 ///
 /// # Errors
 /// When QEMU cannot be started, or says something else.
-pub fn qemu_major() -> Result<u32, VmError> {
-    let text = run(QEMU, &["--version"])?;
+pub fn qemu_major(arch: Arch) -> Result<u32, VmError> {
+    let text = run(arch.qemu.program, &["--version"])?;
     parse_major(&text).ok_or_else(|| VmError::Failed {
-        program: QEMU.to_owned(),
+        program: arch.qemu.program.to_owned(),
         message: format!("--version: expected \"QEMU emulator version N\", found {text:?}"),
     })
 }
@@ -69,7 +68,12 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_named_with_its_package() {
         let error = run("qemu-system-nothing", &[]).unwrap_err();
-        assert!(error.to_string().contains("qemu-system-nothing") && error.hint().unwrap().contains("qemu-system-x86"));
+        assert!(
+            error.to_string().contains("qemu-system-nothing") && error.hint().unwrap().contains("qemu-system-nothing")
+        );
+        let VmError::Program { source, .. } = error else { panic!("{error}") };
+        let emulator = VmError::Program { program: Arch::DEFAULT.qemu.program.to_owned(), source };
+        assert!(emulator.hint().unwrap().contains("apt install qemu-system-x86)"));
         assert!(run(QEMU_IMG, &["info", "/nonexistent"]).unwrap_err().to_string().contains("nonexistent"));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::plan::{identity::uuid, layout::Layout};
 use berth_contract::{
+    arch::Arch,
     digest::RootHash,
     disk::{ATTRIBUTE_GROW_FS, ATTRIBUTE_NO_AUTO, ATTRIBUTE_READ_ONLY, PartitionRole},
 };
@@ -10,7 +11,7 @@ use berth_formats::gpt::Partition;
 /// The partition table's entries. Slot A's UUIDs are the halves of the root hash, so that foreign tools find and verify it;
 /// slot B is empty, and marked so that they leave it alone.
 #[must_use]
-pub fn partitions(layout: &Layout, root_hash: RootHash) -> Vec<Partition> {
+pub fn partitions(layout: &Layout, arch: Arch, root_hash: RootHash) -> Vec<Partition> {
     let (data, verity) = root_hash.partition_uuids();
     let seed = root_hash.0.0;
     PartitionRole::ALL
@@ -28,7 +29,7 @@ pub fn partitions(layout: &Layout, root_hash: RootHash) -> Vec<Partition> {
             };
             Partition {
                 number: role.number(),
-                type_guid: role.type_guid_bytes(),
+                type_guid: role.type_guid(arch),
                 guid,
                 start: extent.start,
                 size: extent.size,

@@ -2,7 +2,7 @@
 
 use super::compressed::compress;
 use crate::tree::{Kind, Tree};
-use berth_contract::paths::MODULES;
+use berth_contract::{arch::Arch, paths::MODULES};
 use berth_formats::{
     cpio::{self, Node},
     data::Data,
@@ -13,8 +13,9 @@ use std::{
     path::Path,
 };
 
-/// Modules for the disks that a host may boot from, for the root file system, and for what guards a boot from its first second on. Those that a kernel does not have (or has
-/// built in) are left out; [`NEEDED`] must be there.
+/// Modules for the disks that a host may boot from, for the root file system, and for what guards a boot from its first
+/// second on; the architecture's `hash_modules` come on top. A module that the kernel does not have, or has built in, is left
+/// out; [`NEEDED`] must be there.
 const STORAGE: &[&str] = &[
     // virtual machines
     "virtio_blk",
@@ -53,13 +54,10 @@ const STORAGE: &[&str] = &[
     "ramoops",
     // which disk and entry the boot loader took, and which it is to take next
     "efivarfs",
-    // root file system; the SHA-256 and CRC-32C of this very processor
+    // root file system
     "dm_verity",
     "erofs",
     "overlay",
-    "sha256_ssse3",
-    "sha256_x86",
-    "crc32c_intel",
 ];
 
 /// Without these there is no root file system.
@@ -108,22 +106,29 @@ impl InitrdError {
     }
 }
 
-/// The initrd as the kernel takes it: a newc archive, compressed with zstd. `cache` keeps it for the next build.
+/// The initrd as the kernel takes it: a newc archive, compressed with zstd. `kernel` is the kernel's release and its
+/// architecture. `cache` keeps the initrd for the next build.
 ///
 /// # Errors
 /// When the image's kernel lacks what the root file system needs, or something cannot be read.
-pub fn initrd(root: &Tree, kernel: &str, init: &Data, epoch: u64, cache: &Path) -> Result<Vec<u8>, InitrdError> {
+pub fn initrd(
+    root: &Tree,
+    kernel: (&str, Arch),
+    init: &Data,
+    epoch: u64,
+    cache: &Path,
+) -> Result<Vec<u8>, InitrdError> {
     let nodes = nodes(root, kernel, init)?;
     let mut archive = Vec::new();
     cpio::write(&mut archive, epoch, &nodes)?;
     compress(&archive, cache).map_err(InitrdError::Compress)
 }
 
-fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {
+fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {
     let base = format!("{}/{kernel}", MODULES.trim_start_matches('/'));
     let index = |name: &str| text(root, &format!("{base}/{name}"));
     let (dep, builtin) = (index("modules.dep")?, index("modules.builtin")?);
-    let names: BTreeSet<_> = STORAGE.iter().copied().collect();
+    let names: BTreeSet<_> = STORAGE.iter().chain(arch.hash_modules).copied().collect();
     let mut paths = BTreeSet::new();
     for (path, needs) in dep.lines().filter_map(|line| line.split_once(':')) {
         if names.contains(module_name(path).as_str()) {

@@ -1,11 +1,8 @@
 //! What a lock is made from.
 
 use super::Pin;
-use crate::{
-    recipe::{Arch, Place},
-    source::debian::mirrors::Mirrors,
-};
-use berth_contract::digest::Sha256;
+use crate::{recipe::Place, source::debian::mirrors::Mirrors};
+use berth_contract::{arch::Arch, digest::Sha256};
 use sha2::Digest as _;
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -69,7 +66,8 @@ impl LockInput {
                 hash.update(format!("{kind} {value}\n"));
             }
         };
-        add("arch", &mut [format!("{:?}", self.arch)].into_iter());
+        // Capital letters: the locks that exist were made so.
+        add("arch", &mut [self.arch.name.to_uppercase()].into_iter());
         let suite = |suite: &WantedSuite| match suite.priority {
             Some(priority) => format!("{} {priority}", suite.name),
             None => suite.name.clone(),
@@ -98,7 +96,7 @@ mod tests {
         let input = LockInput {
             suites: vec![suite("trixie", None), suite("trixie-security", None)],
             components: vec!["main".into()],
-            arch: Arch::X86_64,
+            arch: Arch::DEFAULT,
             packages: vec![Wish::own("b"), Wish::own("a")],
             pins: vec![],
             provided: vec!["d".into(), "c".into()],
