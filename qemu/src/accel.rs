@@ -1,7 +1,7 @@
-//! KVM where it works, else emulation.
+//! KVM if it works, else emulation.
 //!
-//! `/dev/kvm` may be there and useless: without the CPU's vmx or svm a guest hangs before its first line. So KVM is taken
-//! only with the CPU flag, and after QEMU has proven that it can start a machine with it.
+//! `/dev/kvm` may exist and be useless: if the processor has no virtualisation, a guest hangs before its first console line. So
+//! KVM is used only if the processor has the flag, and if QEMU has started a machine with KVM.
 
 use crate::{error::VmError, tool};
 use berth_contract::arch::Arch;
@@ -12,19 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How the guest's instructions are run.
+/// How QEMU executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
-    /// By the processor.
+    /// On the processor.
     Kvm,
     /// Emulated, one thread for each of the guest's processors.
     TcgMulti,
-    /// Emulated on one thread: QEMU before 8 emulates cmpxchg16b wrongly on several, and Linux panics.
+    /// Emulated on one thread. QEMU before version 8 emulates cmpxchg16b wrongly on several threads, and Linux panics.
     TcgSingle,
 }
 
 impl Accel {
-    /// Values of QEMU's `-accel` and `-cpu`.
+    /// The values of QEMU's options `-accel` and `-cpu`.
     #[must_use]
     pub fn arguments(self) -> (&'static str, &'static str) {
         match self {
@@ -34,9 +34,10 @@ impl Accel {
         }
     }
 
-    /// Words for the guest kernel's command line, beside the image's own. An emulated machine has a periodic tick: in one of about a
-    /// thousand boots under QEMU 10.0 one processor got no timer interrupt any more ("rcu_preempt kthread timer wakeup didn't happen"),
-    /// as if one had been lost. Where each is what programs the next, none comes after it. The cause has not been found.
+    /// Words that are added to the guest kernel's command line. They give an emulated machine a periodic timer tick. Without them, in
+    /// about one of a thousand boots under QEMU 10.0 one processor gets no timer interrupt any more ("rcu_preempt kthread timer wakeup
+    /// didn't happen"): an interrupt seems to be lost, and without a periodic tick each interrupt is what programs the next one. The
+    /// cause is not known.
     #[must_use]
     pub fn kernel_words(self) -> Option<&'static str> {
         match self {
@@ -45,7 +46,7 @@ impl Accel {
         }
     }
 
-    /// How much longer things take than on a processor.
+    /// Factor for time limits: how much slower the guest may be than on a processor.
     #[must_use]
     pub fn patience(self) -> u32 {
         match self {
@@ -56,10 +57,11 @@ impl Accel {
     }
 }
 
-/// Finds out what works here for a machine of `arch`; `wish` (the environment's `BERTH_ACCEL`: `kvm` or `tcg`) decides where given.
+/// Chooses what works on this computer for a machine of `arch`. `wish` is the environment's `BERTH_ACCEL` (`kvm` or `tcg`); if it is
+/// given, it decides.
 ///
 /// # Errors
-/// When QEMU cannot be asked, or the wish is another word.
+/// If QEMU cannot be started, or `wish` is another word.
 pub fn choose(arch: Arch, wish: Option<&str>) -> Result<Accel, VmError> {
     let emulated = || Ok(if tool::qemu_major(arch)? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
     match wish {
@@ -89,7 +91,7 @@ fn has_virtualisation(cpuinfo: &str, wanted: &[&str]) -> bool {
     wanted.is_empty() || flags.flat_map(str::split_whitespace).any(|flag| wanted.contains(&flag))
 }
 
-/// Whether QEMU starts a machine with KVM: one that is told to quit at once.
+/// Whether QEMU can start a machine with KVM. The machine is told to quit at once.
 fn probe(arch: Arch) -> bool {
     let machine = arch.qemu.machine;
     let arguments =
@@ -103,7 +105,7 @@ fn probe(arch: Arch) -> bool {
         .spawn();
     let Ok(mut child) = child else { return false };
     if let Some(mut monitor) = child.stdin.take() {
-        // A QEMU that has ended already does not read it; its status says so below.
+        // If QEMU has ended already, this write fails. The exit status below tells so.
         let _ = std::io::Write::write_all(&mut monitor, b"cont\nquit\n");
     }
     let end = Instant::now() + Duration::from_secs(3);

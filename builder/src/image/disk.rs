@@ -1,4 +1,4 @@
-//! The whole disk: the partition table and what lies in each partition.
+//! The partition table of the disk.
 
 use crate::plan::{identity::uuid, layout::Layout};
 use berth_contract::{
@@ -8,8 +8,8 @@ use berth_contract::{
 };
 use berth_formats::gpt::Partition;
 
-/// The partition table's entries. Slot A's UUIDs are the halves of the root hash, so that foreign tools find and verify it;
-/// slot B is empty, and marked so that they leave it alone.
+/// The entries of the partition table. The UUIDs of slot A are the halves of the root hash, so that other tools find and verify
+/// it. Slot B is empty; its attribute `no-auto` tells other tools not to mount it.
 #[must_use]
 pub fn partitions(layout: &Layout, arch: Arch, root_hash: RootHash) -> Vec<Partition> {
     let (data, verity) = root_hash.partition_uuids();

@@ -4,10 +4,10 @@ use berth_contract::{arch::Arch, entry::BootEntry, paths::ESP_LINUX};
 use berth_formats::data::Data;
 use std::collections::BTreeMap;
 
-/// No menu unless a key is held, no command line editing: whoever has the console still does not have the machine.
+/// No menu unless a key is held, and no editing of the command line: access to the console must not give control of the machine.
 const LOADER_CONF: &str = "timeout 0\neditor no\nauto-firmware no\n";
 
-/// Files of the ESP by path.
+/// The files of the ESP, by path.
 #[must_use]
 pub fn files(arch: Arch, systemd_boot: &Data, entry: &BootEntry, uki: Data) -> BTreeMap<String, Data> {
     // Where firmware looks for a boot loader on a disk that it has no entry for (UEFI 2.10, 3.5.1.1).

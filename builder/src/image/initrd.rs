@@ -1,4 +1,4 @@
-//! The initrd: the static init and the modules that find the disk. Small, since firmware reads it slowly.
+//! The initrd: the static init, and the kernel modules that the root disk needs. It is small because firmware reads it slowly.
 
 use super::compressed::compress;
 use crate::tree::{Kind, Tree};
@@ -13,9 +13,9 @@ use std::{
     path::Path,
 };
 
-/// Modules for the disks that a host may boot from, for the root file system, and for what guards a boot from its first
-/// second on; the architecture's `hash_modules` come on top. A module that the kernel does not have, or has built in, is left
-/// out; [`NEEDED`] must be there.
+/// Kernel modules: drivers of disks that a host may boot from, the root file system, watchdogs and crash records. The
+/// architecture's `hash_modules` are added. A module that the kernel lacks, or has built in, is left out; [`NEEDED`] must be
+/// there.
 const STORAGE: &[&str] = &[
     // virtual machines
     "virtio_blk",
@@ -45,14 +45,14 @@ const STORAGE: &[&str] = &[
     "mmc_block",
     "sdhci_pci",
     "sdhci_acpi",
-    // what resets a machine that stands still, and keeps the last words of a kernel that panics
+    // watchdogs, and storage for the last messages of a kernel that panics
     "i6300esb",
     "wdat_wdt",
     "xen_wdt",
     "softdog",
     "efi_pstore",
     "ramoops",
-    // which disk and entry the boot loader took, and which it is to take next
+    // EFI variables: the disk and entry that the boot loader took, and the entry for the next boot
     "efivarfs",
     // root file system
     "dm_verity",
@@ -60,10 +60,10 @@ const STORAGE: &[&str] = &[
     "overlay",
 ];
 
-/// Without these there is no root file system.
+/// Without these modules the root file system cannot be mounted.
 const NEEDED: &[&str] = &["dm_verity", "erofs"];
 
-/// What can go wrong in making the initrd.
+/// Why the initrd cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
     /// The image's kernel cannot mount the root file system.
@@ -74,7 +74,7 @@ pub enum InitrdError {
         /// The module.
         module: &'static str,
     },
-    /// An index or module that should be in the tree.
+    /// The tree lacks a module index or a module.
     #[error("{0} is missing in the image")]
     MissingFile(String),
     /// A module's content cannot be read.
@@ -94,7 +94,7 @@ pub enum InitrdError {
 }
 
 impl InitrdError {
-    /// What can be done about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -106,11 +106,11 @@ impl InitrdError {
     }
 }
 
-/// The initrd as the kernel takes it: a newc archive, compressed with zstd. `kernel` is the kernel's release and its
-/// architecture. `cache` keeps the initrd for the next build.
+/// The initrd for the kernel: a newc archive, compressed with zstd. `kernel` is the kernel's release and its architecture.
+/// `cache` keeps the compressed initrd for the next build.
 ///
 /// # Errors
-/// When the image's kernel lacks what the root file system needs, or something cannot be read.
+/// If the image's kernel lacks a module that the root file system needs, or if a file cannot be read.
 pub fn initrd(
     root: &Tree,
     kernel: (&str, Arch),
@@ -174,7 +174,7 @@ fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTree
     for parent in parents {
         nodes.entry(parent).or_insert_with(folder);
     }
-    // The kernel opens this before init can mount anything.
+    // The kernel opens the console before init can mount devtmpfs.
     let console = cpio::Kind::CharDevice { major: 5, minor: 1 };
     nodes.insert("dev/console".to_owned(), Node { mode: 0o600, uid: 0, gid: 0, kind: console });
     Ok(nodes)
