@@ -36,15 +36,13 @@ const HEADER: usize = 48;
 const ENTRY: usize = 24;
 /// `cache_file_new_flags_endian_little`.
 const LITTLE_ENDIAN: u8 = 2;
-/// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
-const X86_64: u32 = 0x0303;
 
-/// Makes a cache. If several libraries have one name, the loader finds the first of them: give them in the order of the
-/// search path.
+/// Makes a cache. `flags` are those of every library in it: kind of C library and architecture. If several libraries have
+/// one name, the loader finds the first of them: give them in the order of the search path.
 ///
 /// # Errors
 /// A name or path that the loader could not use, or a cache of more than 4 GiB.
-pub fn write(libraries: &[Library]) -> Result<Vec<u8>, LdCacheError> {
+pub fn write(libraries: &[Library], flags: u32) -> Result<Vec<u8>, LdCacheError> {
     let mut sorted: Vec<&Library> = libraries.iter().collect();
     // The loader searches a descending list by bisection.
     sorted.sort_by(|a, b| compare(b.soname.as_bytes(), a.soname.as_bytes()));
@@ -70,7 +68,7 @@ pub fn write(libraries: &[Library]) -> Result<Vec<u8>, LdCacheError> {
             }
         };
         // flags, key, value, osversion; hwcap.
-        for field in [X86_64, narrow(name_at)?, narrow(path_at)?, 0, 0, 0] {
+        for field in [flags, narrow(name_at)?, narrow(path_at)?, 0, 0, 0] {
             entries.extend_from_slice(&field.to_le_bytes());
         }
     }

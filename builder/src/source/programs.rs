@@ -1,6 +1,7 @@
 //! Our own programs, as cargo built them beside `berth`.
 
 use berth_contract::{
+    arch::Arch,
     digest::Sha256,
     paths::{HOSTCTL, INIT, NETD, WORKLOAD},
 };
@@ -39,8 +40,10 @@ pub enum ProgramError {
         source: io::Error,
     },
     /// It would not start on a host: there is no dynamic loader at that time.
-    #[error("{}: expected a static x86-64 program", .path.display())]
+    #[error("{}: expected a static {arch} program", .path.display())]
     Kind {
+        /// Architecture of the image.
+        arch: Arch,
         /// The file.
         path: PathBuf,
         /// What it is.
@@ -56,29 +59,26 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`.
+/// Finds them in `folder`, for an image of `arch`.
 ///
 /// # Errors
 /// When one is missing or is no static program.
-pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
+pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|source| ProgramError::Read { path: path.clone(), source })?;
-        check(&bytes).map_err(|source| ProgramError::Kind { path, source })?;
+        check(&bytes, arch).map_err(|source| ProgramError::Kind { arch, path, source })?;
         all.insert(inside, Data::from(bytes));
     }
     let init = all.get(INIT).cloned().unwrap_or_else(Data::empty);
     Ok(Programs { init, all })
 }
 
-/// `e_machine` of x86-64.
-const MACHINE: u16 = 62;
-
-/// Checks that a file is a static program for the hosts.
-fn check(bytes: &[u8]) -> Result<(), ElfError> {
+/// Checks that a file is a static program for `arch`.
+fn check(bytes: &[u8], arch: Arch) -> Result<(), ElfError> {
     let elf = Elf::parse(bytes)?;
-    elf.check_machine(MACHINE)?;
+    elf.check_machine(arch.elf_machine)?;
     elf.check_static_program()
 }
 
@@ -99,14 +99,19 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_contract::arch::ArchRow;
 
     #[test]
     fn only_static_programs_are_taken() {
         let this = std::env::current_exe().unwrap();
-        assert_eq!(check(&fs::read(&this).unwrap()), Ok(()), "tests are static, as all programs here are");
-        assert_eq!(check(&fs::read("/bin/true").unwrap()), Err(ElfError::Dynamic));
-        assert_eq!(check(b"#!/bin/sh\n"), Err(ElfError::NotElf { is_script: true }));
+        let own = fs::read(&this).unwrap();
+        assert_eq!(check(&own, Arch::DEFAULT), Ok(()), "tests are static, as all programs here are");
+        assert_eq!(check(&fs::read("/bin/true").unwrap(), Arch::DEFAULT), Err(ElfError::Dynamic));
+        assert_eq!(check(b"#!/bin/sh\n", Arch::DEFAULT), Err(ElfError::NotElf { is_script: true }));
+        static OTHER: ArchRow = ArchRow { elf_machine: 183, ..*Arch::DEFAULT.row() };
+        let other = ElfError::Machine { expected: 183, found: Arch::DEFAULT.elf_machine };
+        assert_eq!(check(&own, Arch::of(&OTHER)), Err(other), "the machine is the row's");
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(find(dir.path()), Err(ProgramError::Read { .. })));
+        assert!(matches!(find(dir.path(), Arch::DEFAULT), Err(ProgramError::Read { .. })));
     }
 }

@@ -8,7 +8,7 @@ use super::{
     reference::Reference,
     schema::{CONFIG_TYPES, Descriptor, Execution, ImageConfig, LAYER_TYPES, MANIFEST_TYPES, OciManifest, RootFs},
 };
-use crate::recipe::Arch;
+use berth_contract::arch::Arch;
 use berth_formats::{
     data::Data,
     elf::{Elf, ElfError},
@@ -22,8 +22,6 @@ use std::{
 
 /// Largest program, in bytes.
 const PROGRAM_LIMIT: u64 = 1 << 30;
-/// `e_machine` of x86-64.
-const EM_X86_64: u16 = 62;
 
 /// What is packed, and how.
 #[derive(Clone, Debug)]
@@ -50,7 +48,11 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
         OciError::Program { path: path.clone(), found: fault.to_string(), dynamic }
     };
     let elf = Elf::parse(&bytes).map_err(refused)?;
-    elf.check_machine(EM_X86_64).and_then(|()| elf.check_static_program()).map_err(refused)?;
+    let arch = Arch::all().find(|arch| arch.elf_machine == elf.machine()).ok_or_else(|| {
+        let found = format!("a program for another machine (e_machine {})", elf.machine());
+        OciError::Program { path: path.clone(), found, dynamic: false }
+    })?;
+    elf.check_static_program().map_err(refused)?;
     let mut tar = Tar::new(*epoch);
     tar.program(name.stem(), bytes.into())?;
     let mut layer = Vec::new();
@@ -59,10 +61,9 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     }
     // Not compressed: the image it goes into is compressed as a whole, and better.
     let layer = blob(LAYER_TYPES[0], layer.into())?;
-    let arch = Arch::X86_64;
     let config = ImageConfig {
         created: Some(timestamp(*epoch)),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         os: "linux".to_owned(),
         config: Execution {
             entrypoint: Some(vec![format!("/{}", name.stem())]),
@@ -79,7 +80,7 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     };
     Ok(OciImage {
         name: name.clone(),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         manifest: blob(MANIFEST_TYPES[0], json(&manifest)?)?,
         image_id: config.digest,
         config,
