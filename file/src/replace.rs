@@ -39,7 +39,7 @@ pub struct Replacement {
 /// [`FileError::Io`]: then the old file is in place (only the last step, the flush of the folder, can fail later).
 pub fn replace(path: &Path, bytes: &[u8], mode: u32, flush: Flush) -> Result<(), FileError> {
     let mut new = Replacement::new(path, mode)?;
-    new.file.write_all(bytes).map_err(FileError::io("write", &new.temporary))?;
+    new.file.write_all(bytes).map_err(FileError::io("write", path))?;
     new.commit(flush)
 }
 
@@ -70,9 +70,9 @@ impl Replacement {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    await_or_remove(&temporary).map_err(FileError::io("replace", &temporary))?;
+                    await_or_remove(&temporary).map_err(FileError::io("remove the unfinished file", &temporary))?;
                 }
-                Err(error) => return Err(FileError::io("create", &temporary)(error)),
+                Err(error) => return Err(FileError::io("write", path)(error)),
             }
         }
     }
@@ -83,7 +83,7 @@ impl Replacement {
     /// [`FileError::Io`].
     pub fn commit(mut self, flush: Flush) -> Result<(), FileError> {
         if flush != Flush::Nothing {
-            self.file.sync_all().map_err(FileError::io("flush", &self.temporary))?;
+            self.file.sync_all().map_err(FileError::io("write", &self.target))?;
         }
         fs::rename(&self.temporary, &self.target).map_err(FileError::io("replace", &self.target))?;
         self.is_committed = true;
@@ -197,7 +197,7 @@ mod tests {
         let error = replace(&path, b"new", 0o600, Flush::Content).unwrap_err();
         assert!(matches!(&error, FileError::Io { path: at, .. } if *at == temporary(&path)), "{error:?}");
         let error = replace(Path::new("/no/such/folder/x"), b"", 0o600, Flush::Content).unwrap_err();
-        assert_eq!(error.to_string(), "cannot create /no/such/folder/.x.partial");
+        assert_eq!(error.to_string(), "cannot write /no/such/folder/x");
     }
 
     #[test]

@@ -197,7 +197,11 @@ type = 'fifo'
     }
 
     fn shown(told: Result<Vec<String>>, fixture: &Fixture) -> String {
-        let text = told.map_or_else(|error| format!("error: {error}"), |lines| lines.join("\n"));
+        let failed = |error: anyhow::Error| {
+            let hint = error.downcast_ref().and_then(Advised::hint);
+            format!("error: {error}{}", hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())
+        };
+        let text = told.map_or_else(failed, |lines| lines.join("\n"));
         text.replace(fixture.path().to_str().unwrap(), "DIR")
     }
 

@@ -6,10 +6,7 @@
 use super::misfit::{Asked, Fault, Misfit};
 use serde::{
     Deserialize, Deserializer,
-    de::{
-        Error as _, IntoDeserializer, Unexpected, Visitor,
-        value::{MapDeserializer, SeqDeserializer},
-    },
+    de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
     forward_to_deserialize_any,
 };
 use serde_spanned::de::{SpannedDeserializer, is_spanned};
@@ -51,6 +48,11 @@ impl<'de> From<Spanned<DeValue<'de>>> for Value<'de> {
 }
 
 impl<'de> Value<'de> {
+    fn into_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Misfit> {
+        let span = self.span.clone();
+        seed.deserialize(self).map_err(|misfit| misfit.at(&span, Asked::Any))
+    }
+
     fn visit<V: Visitor<'de>>(self, asked: Asked, visitor: V) -> Result<V::Value, Misfit> {
         let Self { value, span } = self;
         let visited = match value {
@@ -68,13 +70,44 @@ impl<'de> Value<'de> {
             DeValue::Datetime(date) => {
                 Err(Misfit::invalid_type(Unexpected::Other(&format!("date `{date}`")), &visitor))
             }
-            DeValue::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Value::from))),
+            DeValue::Array(items) => visitor.visit_seq(Items(items.into_iter().map(Value::from))),
             DeValue::Table(table) => {
                 let pairs = table.into_iter().map(|(key, value)| (Key::from(key), Value::from(value)));
-                visitor.visit_map(MapDeserializer::new(pairs))
+                visitor.visit_map(Pairs { pairs, value: None })
             }
         };
         visited.map_err(|misfit| misfit.at(&span, asked))
+    }
+}
+
+/// The items of an array. A type may refuse an item after it has been read; then the place is that of the item.
+struct Items<I>(I);
+
+impl<'de, I: Iterator<Item = Value<'de>>> SeqAccess<'de> for Items<I> {
+    type Error = Misfit;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+        self.0.next().map(|value| value.into_seed(seed)).transpose()
+    }
+}
+
+/// The keys and values of a table.
+struct Pairs<'de, I> {
+    pairs: I,
+    value: Option<Value<'de>>,
+}
+
+impl<'de, I: Iterator<Item = (Key<'de>, Value<'de>)>> MapAccess<'de> for Pairs<'de, I> {
+    type Error = Misfit;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
+        let Some((key, value)) = self.pairs.next() else { return Ok(None) };
+        self.value = Some(value);
+        seed.deserialize(key).map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
+        self.value.take().ok_or_else(|| Misfit::custom("a value is asked for before its key"))?.into_seed(seed)
     }
 }
 
@@ -222,6 +255,7 @@ impl<'de> IntoDeserializer<'de, Misfit> for Key<'de> {
 #[cfg(test)]
 mod tests {
     use super::{super::misfit::Found, *};
+    use berth_contract::container::PortSpec;
     use std::collections::BTreeMap;
 
     #[derive(Debug, Deserialize)]
@@ -232,6 +266,7 @@ mod tests {
         part: Option<f64>,
         items: Option<Vec<Spanned<String>>>,
         word: Option<Word>,
+        ports: Option<Vec<PortSpec>>,
         table: Option<BTreeMap<Spanned<String>, bool>>,
     }
 
@@ -263,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_misfit_has_its_parts_and_its_place() {
-        let known = &["name", "small", "part", "items", "word", "table"][..];
+        let known = &["name", "small", "part", "items", "word", "ports", "table"][..];
         assert_eq!(keys_of::<Sample>(), known);
         assert_eq!(misfit("x = 1"), (Fault::UnknownKey { key: "x".to_owned(), known }, "x", Some(Asked::Text)));
         let (fault, at, asked) = misfit("name = []");
@@ -285,5 +320,9 @@ mod tests {
         assert_eq!(at, "'third'");
         assert!(matches!(misfit("word = 3").0, Fault::WrongType { .. }));
         assert!(matches!(misfit("x ="), (Fault::Syntax(_), _, None)));
+        // Refused by the type, not by serde.
+        let (fault, at, _) = misfit("ports = ['80:80', 'x']");
+        assert!(matches!(fault, Fault::BadValue { found: Found::Text(_), .. }), "{fault:?}");
+        assert_eq!(at, "'x'");
     }
 }

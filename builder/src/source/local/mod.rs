@@ -221,8 +221,9 @@ mod tests {
         let named = |name: &str| folder(&asked(&recipe, Overlay::Named(name.into())));
         assert_eq!(named("base").unwrap(), root.join("overlays/base"));
         assert_eq!(named("own").unwrap(), root.join("recipes/deep/overlays/own"));
-        let near = named("bse").unwrap_err().to_string();
-        assert!(near.contains("r.toml:1:13: overlay \"bse\" is not there") && near.ends_with("did you mean \"base\"?"));
+        let near = named("bse").unwrap_err();
+        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" is not there"), "{near}");
+        assert_eq!(near.hint().unwrap(), "did you mean \"base\"?");
         assert!(named("other").unwrap_err().to_string().ends_with("found: base, own there"));
         let missing = asked(&recipe, Overlay::Path(root.join("nowhere")));
         assert!(folder(&missing).unwrap_err().to_string().contains("wanted: a folder at"));
