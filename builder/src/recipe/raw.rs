@@ -306,5 +306,5 @@ fn table_of(key: &str) -> Option<&'static str> {
         ("[health]", keys_of::<RawHealth>()),
         ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
     ];
-    tables.iter().find(|(_, keys)| keys.iter().any(|known| *known == key)).map(|(table, _)| *table)
+    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table)
 }

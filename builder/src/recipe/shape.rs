@@ -284,13 +284,14 @@ mod tests {
 
     #[test]
     fn values_keep_their_places() {
-        let text = "name = 'x'\nsmall = 0xff\npart = 1\nitems = ['a', \"b\\n\"]\nword = 'first'\ntable.'a.b' = true\n";
+        let text = "name = 'x'\nsmall = 0xff\npart = 1\nitems = ['a', \"b\\n\"]\nword = 'first'\nports = ['1:2']\ntable.'a.b' = true\n";
         let sample: Sample = from_text(text).unwrap();
         assert_eq!(&text[sample.name.unwrap().span()], "'x'");
         assert_eq!((sample.small, sample.part), (Some(255), Some(1.0)));
         let items = sample.items.unwrap();
         assert_eq!((items[1].get_ref().as_str(), &text[items[1].span()]), ("b\n", "\"b\\n\""));
         assert!(matches!(sample.word, Some(Word::First)));
+        assert_eq!(sample.ports.unwrap()[0].container, 2);
         let table = sample.table.unwrap();
         let (key, value) = table.iter().next().unwrap();
         assert_eq!((key.get_ref().as_str(), &text[key.span()], *value), ("a.b", "'a.b'", true));
