@@ -11,6 +11,7 @@ pub mod digest;
 pub mod disk;
 pub mod engine;
 pub mod entry;
+pub mod fault;
 pub mod host_config;
 pub mod image_spec;
 pub mod paths;

@@ -5,13 +5,12 @@
 
 use crate::{
     console,
-    fault::Failure,
     host::{self, Host},
     initrd::{self, Initrd},
     shutdown,
     timeline::Timeline,
 };
-use berth_contract::boot_report::Stage;
+use berth_contract::{boot_report::Stage, fault::Failure};
 use std::thread::{self, JoinHandle};
 
 /// One row.
@@ -214,7 +213,8 @@ mod tests {
         #[error("inner")]
         struct Inner;
         assert_eq!(chain(&Outer(Inner)), "outer: inner");
-        let error = crate::fault::PathError { doing: "read", path: "/x".into(), source: std::io::Error::other("no") };
+        let error =
+            berth_contract::fault::PathError { doing: "read", path: "/x".into(), source: std::io::Error::other("no") };
         assert_eq!(chain(&error), "cannot read /x: no");
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{
     console,
-    host::identity,
     mount_table::{self, Mount},
+    random_seed,
     trial::one_shot,
 };
 use rustix::{
@@ -55,7 +55,7 @@ pub fn finish(ending: Ending) -> ! {
         console::warning(format_args!("shutdown without a time limit: {error}"));
     }
     end_processes();
-    if let Err(error) = identity::save_random_seed() {
+    if let Err(error) = random_seed::save() {
         console::debug(format_args!("{error}"));
     }
     rustix::fs::sync();

@@ -1,9 +1,8 @@
 //! One program, three faces: PID 1 in the initrd, PID 1 of the host, and the kernel's modprobe.
 
-use berth_contract::{boot_report::Stage, paths};
+use berth_contract::{boot_report::Stage, fault::Failure, paths};
 use berth_init::{
     console,
-    fault::Failure,
     host::Host,
     initrd::Initrd,
     modules::modprobe,

@@ -1,24 +1,16 @@
 //! What a configuration changes on the host: files that services read when they start.
 
 use super::{ConfigError, Outcome, docker};
-use crate::{
-    fault::{Failure, Failures},
-    host::identity,
-};
+use crate::file;
 use berth_contract::{
-    container::ContainerSpec, engine::EngineKind, host_config::HostConfig, image_spec::ImageSpec, paths,
+    container::{ContainerSpec, Declared},
+    engine::EngineKind,
+    fault::{Failure, Failures},
+    host_config::HostConfig,
+    image_spec::ImageSpec,
+    paths,
 };
-use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// What [`paths::CONTAINERS`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Declared {
-    /// Those of recipe and host.toml.
-    pub containers: Vec<ContainerSpec>,
-    /// There is a host.toml, and what it declares is not known: what was made of it before stays as it is.
-    pub is_partial: bool,
-}
 
 /// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
 ///
@@ -39,10 +31,10 @@ pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
     let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
-    failures.keep(list.and_then(|list| Ok(identity::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
+    failures.keep(list.and_then(|list| Ok(file::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
     // For hostctl: health checks, and where updates come from.
     let whole = serde_json::to_vec(config).map_err(Failure::from);
-    failures.keep(whole.and_then(|whole| Ok(identity::store(Path::new(paths::HOST_CONFIG), &whole, 0o600)?)));
+    failures.keep(whole.and_then(|whole| Ok(file::store(Path::new(paths::HOST_CONFIG), &whole, 0o600)?)));
     failures.end()
 }
 

@@ -5,12 +5,13 @@ pub mod docker;
 pub mod error;
 pub mod sources;
 
-pub use apply::{Declared, apply, containers};
+pub use apply::{apply, containers};
 pub use error::ConfigError;
 
-use crate::{console, fault::PathError, host::identity, modules::Loader};
+use crate::{console, file, modules::Loader};
 use berth_contract::{
     control::ConfigStatus,
+    fault::PathError,
     host_config::{HostConfig, MAX_SIZE},
 };
 use sources::Sources;
@@ -55,7 +56,7 @@ pub fn load(boot_disk: &str, loader: &Loader) -> Outcome {
     }
     if let Some(text) = new_good
         && !fs::read(last_good).is_ok_and(|old| old == text.as_bytes())
-        && let Err(error) = identity::store(last_good, text.as_bytes(), 0o600)
+        && let Err(error) = file::store(last_good, text.as_bytes(), 0o600)
     {
         console::warning(format_args!("{error}"));
     }

@@ -4,10 +4,14 @@ use super::Candidate;
 use crate::{
     block::{self, Disk},
     console,
-    fault::{At, PathError},
     modules::Loader,
 };
-use berth_contract::{disk::PartitionRole, host_config::MAX_SIZE, paths};
+use berth_contract::{
+    disk::PartitionRole,
+    fault::{At, PathError},
+    host_config::MAX_SIZE,
+    paths,
+};
 use berth_formats::label::{self, Labelled};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::{

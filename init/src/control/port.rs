@@ -1,8 +1,10 @@
 //! The virtio-serial port of the contract's name. It may be there at once, later (its driver is a module), go and come back.
 
 use super::channel::Channel;
-use crate::fault::{At, PathError};
-use berth_contract::paths::CONTROL_PORT;
+use berth_contract::{
+    fault::{At, PathError},
+    paths::CONTROL_PORT,
+};
 use rustix::{
     fs::{
         Mode, OFlags,

@@ -6,10 +6,8 @@ use super::{
     port::Port,
     session::Session,
 };
-use crate::{
-    console,
-    fault::{At, PathError},
-};
+use crate::console;
+use berth_contract::fault::{At, PathError};
 use rustix::{
     buffer::spare_capacity,
     event::{

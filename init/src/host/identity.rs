@@ -1,17 +1,15 @@
-//! Who this machine is: machine-id(5), host name, and the seed of its random numbers.
+//! The host's identity: machine-id(5) and host name.
 
-use crate::fault::{At, PathError};
-use berth_contract::paths;
+use crate::file;
+use berth_contract::{
+    fault::{At, PathError},
+    paths,
+};
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::{self, File},
+    io::Read,
     path::Path,
 };
-
-/// As random(4) recommends: the size of the kernel's pool.
-const SEED_BYTES: usize = 512;
-const SEED: &str = "/var/lib/berth/random-seed";
 
 /// Reads the machine's id, or makes it at the first boot, and shows it in /etc/machine-id.
 ///
@@ -23,7 +21,7 @@ pub fn machine_id() -> (String, Result<(), PathError>) {
         Some(id) => (id, Ok(())),
         None => match new_id() {
             Ok(id) => {
-                let kept = store(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444);
+                let kept = file::store(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444);
                 (id, kept)
             }
             Err(error) => return ("0".repeat(32), Err(error)),
@@ -51,47 +49,6 @@ fn new_id() -> Result<String, PathError> {
 /// /dev/random waits until the kernel has enough randomness, and never again after that.
 fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
-}
-
-/// Writes a file under another name, syncs it, and moves it in place: after a cut there is the old one or the new one.
-///
-/// # Errors
-/// Any step's; then the old one is in place.
-pub fn store(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let _ = fs::remove_file(beside);
-    let write = |mut file: File| file.write_all(bytes).and_then(|()| file.sync_all());
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(beside).and_then(write).at("write", beside)?;
-    fs::rename(beside, path).at("replace", path)
-}
-
-/// Stirs the last boot's seed into the kernel's pool, and replaces it at once, so that no seed serves twice. It is not
-/// credited as entropy: an image that was copied has its seed copied too.
-///
-/// # Errors
-/// When the new seed cannot be stored.
-pub fn load_random_seed() -> Result<(), PathError> {
-    if let Ok(seed) = fs::read(SEED) {
-        OpenOptions::new()
-            .write(true)
-            .open("/dev/urandom")
-            .and_then(|mut pool| pool.write_all(&seed))
-            .at("write", "/dev/urandom")?;
-    }
-    save_random_seed()
-}
-
-/// Stores a seed for the next boot.
-///
-/// # Errors
-/// When it cannot be stored.
-pub fn save_random_seed() -> Result<(), PathError> {
-    let mut seed = [0; SEED_BYTES];
-    // Never waits, unlike /dev/random: a poor seed is better than a boot that stands.
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).at("read", "/dev/urandom")?;
-    store(Path::new(SEED), &seed, 0o600)
 }
 
 /// The host name of a machine that was given none.
@@ -122,17 +79,5 @@ mod tests {
             assert!(!is_machine_id(bad), "{bad}");
         }
         assert_eq!(default_hostname("0123456789abcdef"), "berth-01234567");
-    }
-
-    #[test]
-    fn stored_files_replace_what_was_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("seed");
-        fs::write(dir.path().join("seed.new"), "left over").unwrap();
-        for text in ["one", "two"] {
-            store(&path, text.as_bytes(), 0o400).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        assert!(store(Path::new("/no/such/dir/x"), b"", 0o600).is_err());
     }
 }

@@ -1,23 +1,20 @@
 //! The host stage: from the root file system to the supervisor. Its order is [`crate::sequence::HOST`].
 
-pub mod crash_records;
-pub mod device_nodes;
 pub mod etc;
 pub mod identity;
-pub mod mounts;
 pub mod sysctl;
 pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    block, config, console,
-    fault::{At, Failure, Failures},
-    initrd,
+    block, config, console, crash_records, device_nodes, initrd,
     modules::Loader,
+    mounts,
     power::{
         self, PowerButton, Watchdogs, button,
         watchdog::{Across, Feeder},
     },
+    random_seed,
     sequence::Job,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
@@ -33,6 +30,7 @@ use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
     entry::{BootCounter, BootEntry},
+    fault::{At, Failure, Failures},
     image_spec::ImageSpec,
     paths,
     update::HealthSpec,
@@ -266,7 +264,7 @@ pub fn furnish(_: &mut Host) -> Result<(), Failure> {
 
 /// The last boot's seed for random numbers, and one for the next.
 pub fn seed_random(_: &Host) -> Job {
-    Box::new(|| Ok(identity::load_random_seed()?))
+    Box::new(|| Ok(random_seed::load()?))
 }
 
 /// Who this machine is.

@@ -3,10 +3,8 @@
 //! Obeyed are `d`, `D` (made, not emptied: /run and /tmp start empty), `f`, `f+`, `L`, `L+`, for paths below /run, /var
 //! and /tmp; ages, specifiers and all other types are passed over.
 
-use crate::{
-    drop_in,
-    fault::{At, Failure, Failures, PathError},
-};
+use crate::drop_in;
+use berth_contract::fault::{At, Failure, Failures, PathError};
 use std::{
     fs,
     io::ErrorKind,

@@ -4,10 +4,9 @@ pub mod root;
 pub mod switch;
 
 use crate::{
-    block, console,
-    fault::{At, Failure, PathError},
-    host::{crash_records, mounts},
+    block, console, crash_records,
     modules::Loader,
+    mounts,
     power::watchdog::{self, Across, Watchdogs},
     sequence::Job,
     slot::{self, Found, boot_disk},
@@ -18,6 +17,7 @@ use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
     digest::RootHash,
+    fault::{At, Failure, PathError},
     paths,
     update::HealthSpec,
 };

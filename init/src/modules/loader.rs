@@ -5,7 +5,8 @@ use super::{
     normalized,
     rules::Rules,
 };
-use crate::{drop_in, fault::PathError};
+use crate::drop_in;
+use berth_contract::fault::PathError;
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,

@@ -10,8 +10,10 @@ use super::{
     rtnetlink::{Changes, Rtnetlink},
     sntp::Sntp,
 };
-use crate::fault::{At, Failure};
-use berth_contract::paths;
+use berth_contract::{
+    fault::{At, Failure},
+    paths,
+};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,

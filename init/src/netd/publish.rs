@@ -1,9 +1,9 @@
 //! What netd tells the rest of the host: the resolver's configuration and a report.
 
 use super::{lease::Lease, rtnetlink::Address};
-use crate::fault::{At, PathError};
 use berth_contract::{
     control::{InterfaceStatus, NetworkStatus},
+    fault::{At, PathError},
     paths,
 };
 use std::{

@@ -4,12 +4,12 @@ use super::{Handover, Outcome, Places, running_host::RunningHost};
 use crate::{
     console,
     control::Server,
-    fault::{At, PathError},
     power::{PowerButton, Watchdogs},
     shutdown,
     sys::signal::SignalFd,
     timeline::now_us,
 };
+use berth_contract::fault::{At, PathError};
 use rustix::{
     buffer::spare_capacity,
     event::{

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     console,
-    fault::{At, PathError},
     timeline::{Running, Timeline, now_us},
 };
 use berth_contract::{
     boot_report::Stage,
     control::LogLine,
+    fault::{At, PathError},
     service::{Readiness, ServiceSpec},
 };
 use rustix::{

@@ -6,11 +6,11 @@ use super::{
     output::{LineCutter, Output},
     process::{self, Errors},
 };
-use crate::{
+use crate::timeline::now_us;
+use berth_contract::{
+    control::LogLine,
     fault::{At, PathError},
-    timeline::now_us,
 };
-use berth_contract::control::LogLine;
 use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     io::{Errno, read},

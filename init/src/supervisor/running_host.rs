@@ -4,7 +4,6 @@ use super::{Handover, Outcome, Places, Started, facts, fleet::Fleet, judge, judg
 use crate::{
     config, console,
     control::{Answers, LogName, Readiness},
-    fault::PathError,
     services::{self, ServiceError},
     timeline::{Timeline, now_us},
 };
@@ -14,6 +13,7 @@ use berth_contract::{
         BootReport, ConfigStatus, ContainerStatus, EngineStatus, HostState, LogLine, ServiceStatus, StatusReport,
     },
     engine::EngineKind,
+    fault::PathError,
     image_spec::ImageSpec,
 };
 use std::path::PathBuf;

@@ -1,11 +1,10 @@
 //! The last boots on the disk, `BOOT_ID.json` each.
 
-use crate::{
-    console,
+use crate::{console, file};
+use berth_contract::{
     fault::{At, PathError},
-    host::identity,
+    update::BootRecord,
 };
-use berth_contract::update::BootRecord;
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -41,7 +40,7 @@ impl Store {
         fs::create_dir_all(&self.folder).at("create", &self.folder)?;
         let path = self.folder.join(format!("{}.json", record.boot_id));
         let bytes = serde_json::to_vec_pretty(record).map_err(std::io::Error::from).at("write", &path)?;
-        identity::store(&path, &bytes, 0o600)?;
+        file::store(&path, &bytes, 0o600)?;
         self.forget_oldest(&path)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).at("sync", &self.folder)
     }

@@ -12,12 +12,14 @@ pub mod reconcile;
 pub use engine::{Engine, EngineError};
 pub use reconcile::{Report, reconcile};
 
-use crate::{
-    config::Declared,
+use crate::file;
+use berth_contract::{
+    container::Declared,
+    engine::EngineKind,
     fault::{At, Failure},
-    host::identity,
+    image_spec::ImageSpec,
+    paths,
 };
-use berth_contract::{engine::EngineKind, image_spec::ImageSpec, paths};
 use docker::Docker;
 use serde::de::DeserializeOwned;
 use std::{fs, path::Path};
@@ -43,7 +45,7 @@ pub fn run() -> Result<Vec<String>, Failure> {
         }
     };
     let status = serde_json::to_vec(&report.containers)?;
-    identity::store(Path::new(paths::CONTAINERS_STATUS), &status, 0o644)?;
+    file::store(Path::new(paths::CONTAINERS_STATUS), &status, 0o644)?;
     Ok(report.faults)
 }
 

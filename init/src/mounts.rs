@@ -1,9 +1,7 @@
 //! The file systems that are no disk, in one table, with the flags that systemd's `mount-setup.c` gives them.
 
-use crate::{
-    console,
-    fault::{At, Failure, Failures, PathError},
-};
+use crate::console;
+use berth_contract::fault::{At, Failure, Failures, PathError};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_remount};
 use std::{ffi::CStr, fs, path::Path};
 

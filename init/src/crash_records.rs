@@ -3,13 +3,12 @@
 //! A dump comes in parts, `dmesg-BACKEND-ID` each, the last part of the log first; each begins with a line `Panic#1 Part2`. On the
 //! disk a dump is one file in the log's order, named by the time of the crash.
 
-use super::mounts::{self, PSTORE};
 use crate::{
-    console,
-    fault::{At, Failure, Failures, PathError},
-    host::identity,
+    console, file,
     modules::Loader,
+    mounts::{self, PSTORE},
 };
+use berth_contract::fault::{At, Failure, Failures, PathError};
 use std::{
     fs::{self, File},
     io::Read,
@@ -115,7 +114,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let text = format!("{reason}\n{}", &text[start..]);
     fs::create_dir_all(folder).at("create", folder)?;
     let path = folder.join(format!("{:010}-{}.txt", first.at, first.id % 100_000));
-    identity::store(&path, text.as_bytes(), 0o600)?;
+    file::store(&path, text.as_bytes(), 0o600)?;
     console::warning(format_args!("the kernel's last words of an earlier boot ({reason}): {}", path.display()));
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }

@@ -1,4 +1,4 @@
-//! Failures as sentences: what was being done, to what, and why it did not work.
+//! Errors of the host's programs: what was being done, to which path, and why it failed.
 
 use std::{
     error::Error,
@@ -12,9 +12,9 @@ use std::{
 pub struct PathError {
     /// The verb, e.g. `mount`.
     pub doing: &'static str,
-    /// On what.
+    /// The path that the operation was for.
     pub path: PathBuf,
-    /// Why not.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -23,7 +23,7 @@ pub trait At<T> {
     /// Adds verb and path.
     ///
     /// # Errors
-    /// The error it was called on.
+    /// The error of the result that the method is called on.
     fn at(self, doing: &'static str, path: impl AsRef<Path>) -> Result<T, PathError>;
 }
 
@@ -33,29 +33,29 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     }
 }
 
-/// What a phase of the boot fails with: any room's error.
+/// Any module's error. A phase of the boot, and the host's other programs, only print it.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Several failures of one phase, each of which left the others possible.
+/// Several independent failures of one phase, reported as one.
 #[derive(Debug)]
 pub struct Failures(Vec<Failure>);
 
 impl Failures {
-    /// Runs on after an error: keeps it for the end.
+    /// No failure so far.
     #[must_use]
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// Keeps an error and goes on.
+    /// Takes the value of a result, or records its error and returns `None`.
     pub fn keep<T>(&mut self, result: Result<T, impl Into<Failure>>) -> Option<T> {
         result.map_err(|error| self.0.push(error.into())).ok()
     }
 
-    /// All that were kept, as one.
+    /// Success when no failure was recorded.
     ///
     /// # Errors
-    /// When there are any.
+    /// All recorded failures as one error.
     pub fn end(self) -> Result<(), Failure> {
         if self.0.is_empty() { Ok(()) } else { Err(Box::new(self)) }
     }

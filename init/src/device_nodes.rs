@@ -1,10 +1,8 @@
 //! What /dev needs beside the nodes that the kernel makes: the classic links, nodes that load their module when they are
 //! opened, and partitions by their GPT name.
 
-use crate::{
-    block,
-    fault::{At, Failure, Failures, PathError},
-};
+use crate::block;
+use berth_contract::fault::{At, Failure, Failures, PathError};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::{
     collections::BTreeMap,
