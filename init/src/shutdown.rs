@@ -2,6 +2,7 @@
 
 use crate::{
     console,
+    ending::Ending,
     mount_table::{self, Mount},
     random_seed,
     trial::one_shot,
@@ -32,17 +33,6 @@ const READING_TIME: Duration = Duration::from_secs(5);
 /// Not unmounted: without them there is no table of mounts, no console, and no root.
 const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
 
-/// How a machine goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Firmware, loader, kernel again.
-    Reboot,
-    /// Power off, where the machine can.
-    Poweroff,
-    /// Stand still.
-    Halt,
-}
-
 /// Ends everything. Services should have been stopped before: here the rest is.
 pub fn finish(ending: Ending) -> ! {
     // Unmounting and syncing can hang in the kernel, where no time limit of this thread reaches.
@@ -64,7 +54,6 @@ pub fn finish(ending: Ending) -> ! {
     console::announce(match ending {
         Ending::Reboot => "rebooting",
         Ending::Poweroff => "powering off",
-        Ending::Halt => "halted",
     });
     go(ending)
 }
@@ -84,7 +73,6 @@ pub fn go(ending: Ending) -> ! {
     let command = match ending {
         Ending::Reboot => RebootCommand::Restart,
         Ending::Poweroff => RebootCommand::PowerOff,
-        Ending::Halt => RebootCommand::Halt,
     };
     if let Err(error) = reboot(command) {
         console::error(format_args!("reboot(2) {ending:?}: {error}"));

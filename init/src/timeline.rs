@@ -19,7 +19,7 @@ pub struct Timeline(Arc<Mutex<Vec<PhaseStamp>>>);
 /// A phase that has begun.
 #[derive(Debug)]
 #[must_use = "a phase that never ends shows as running"]
-pub struct Running {
+pub struct RunningPhase {
     timeline: Timeline,
     index: usize,
 }
@@ -32,10 +32,10 @@ impl Timeline {
     }
 
     /// Stamps a begin.
-    pub fn begin(&self, stage: Stage, name: &str) -> Running {
+    pub fn begin(&self, stage: Stage, name: &str) -> RunningPhase {
         let mut phases = self.lock();
         phases.push(PhaseStamp { name: name.to_owned(), stage, start_us: now_us(), end_us: None, error: None });
-        Running { timeline: self.clone(), index: phases.len() - 1 }
+        RunningPhase { timeline: self.clone(), index: phases.len() - 1 }
     }
 
     /// All stamps so far, in the order of their begins.
@@ -49,7 +49,7 @@ impl Timeline {
     }
 }
 
-impl Running {
+impl RunningPhase {
     /// Stamps the end, and what went wrong. Returns the microseconds in between.
     pub fn end(self, error: Option<String>) -> u64 {
         let end = now_us();

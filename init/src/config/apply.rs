@@ -1,6 +1,6 @@
 //! What a configuration changes on the host: files that services read when they start.
 
-use super::{ConfigError, Outcome, docker};
+use super::{ConfigError, CurrentConfig, docker};
 use crate::file;
 use berth_contract::{
     container::{ContainerSpec, Declared},
@@ -16,8 +16,8 @@ use std::path::Path;
 ///
 /// # Errors
 /// What cannot be written; the rest is.
-pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
-    let config = &outcome.config;
+pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> {
+    let config = &current.config;
     let mut failures = Failures::none();
     if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
         let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
@@ -28,7 +28,7 @@ pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
             Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
         });
     }
-    let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
+    let declared = Declared { containers: containers(config, image), is_partial: current.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
     failures.keep(list.and_then(|list| Ok(file::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));

@@ -1,7 +1,8 @@
 //! What the protocol's server asks of the host.
 
-use crate::supervisor::{Outcome, Started};
+use crate::ending::Ending;
 use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
+use std::rc::Rc;
 
 /// What `wait-ready` waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,30 @@ pub enum LogName {
     Service(String),
     /// Of a program that was started, by its number.
     Program(u64),
+}
+
+/// A program that the host runs for a client. When the last clone is dropped, the program is told to end, and its output is deleted.
+#[derive(Clone, Debug)]
+pub struct Started(Rc<u64>);
+
+impl Started {
+    /// The program with this number. Every program has another number.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(Rc::new(number))
+    }
+
+    /// The program's number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        *self.0
+    }
+
+    /// Whether there is another clone.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
 }
 
 /// The host, as far as clients can see and change it. Nothing here may wait.
@@ -52,5 +77,5 @@ pub trait Answers {
     ///
     /// # Errors
     /// When it is going down already, in another way.
-    fn end(&mut self, outcome: Outcome) -> Result<(), String>;
+    fn end(&mut self, ending: Ending) -> Result<(), String>;
 }

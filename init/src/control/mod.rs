@@ -5,11 +5,10 @@
 
 pub mod answers;
 pub mod channel;
-pub mod kernel_log;
 mod line_buffer;
 pub mod port;
 pub mod server;
 pub mod session;
 
-pub use answers::{Answers, LogName, Readiness};
+pub use answers::{Answers, LogName, Readiness, Started};
 pub use server::Server;

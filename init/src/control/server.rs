@@ -40,9 +40,9 @@ const FIRST_CLIENT: u64 = 16;
 /// Tells once of each change.
 const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 
-/// Where the server finds its doors.
+/// Files that the server opens. Tests put them into a folder of their own.
 #[derive(Clone, Debug)]
-pub struct Doors {
+pub struct ControlPaths {
     /// The Unix socket, made with mode 0600.
     pub socket: PathBuf,
     /// Serial ports in sysfs.
@@ -53,7 +53,7 @@ pub struct Doors {
     pub kernel_log: PathBuf,
 }
 
-impl Default for Doors {
+impl Default for ControlPaths {
     fn default() -> Self {
         Self {
             socket: berth_contract::paths::CONTROL_SOCKET.into(),
@@ -77,22 +77,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the doors that there are. Without its Unix socket it serves the serial port alone, and says why.
+    /// Starts to listen. When the Unix socket cannot be made, the server prints the error and serves the serial port alone.
     ///
     /// # Errors
     /// When there is no epoll.
-    pub fn open(doors: &Doors) -> Result<Self, PathError> {
+    pub fn open(paths: &ControlPaths) -> Result<Self, PathError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
         let mut server = Self {
             epoll,
             listener: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
-            port: Port::new(&doors.ports, &doors.dev),
+            port: Port::new(&paths.ports, &paths.dev),
             console: console::watch().ok(),
-            kernel_log: doors.kernel_log.clone(),
+            kernel_log: paths.kernel_log.clone(),
         };
-        match listen_on(&doors.socket) {
+        match listen_on(&paths.socket) {
             Ok(listener) => server.listener = Some(listener),
             Err(error) => console::error(format_args!("control: {error}")),
         }

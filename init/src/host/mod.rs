@@ -7,15 +7,15 @@ pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    block, config, console, crash_records, device_nodes, initrd,
+    block, config, console, crash_records, device_nodes,
     modules::Loader,
     mounts,
+    phase::Job,
     power::{
         self, PowerButton, Watchdogs, button,
         watchdog::{Across, Feeder},
     },
     random_seed,
-    sequence::Job,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
     timeline::{Timeline, now_us},
@@ -61,7 +61,7 @@ pub struct Host {
     /// 32 hex digits.
     pub machine_id: String,
     /// The machine configuration in force.
-    pub config: config::Outcome,
+    pub config: config::CurrentConfig,
     /// To be polled.
     pub buttons: Vec<PowerButton>,
     /// To be fed.
@@ -82,7 +82,7 @@ impl Host {
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
-        console::continue_from(read_json(initrd::LOG).unwrap_or_default());
+        console::continue_from(read_json(paths::INITRD_LOG).unwrap_or_default());
         let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT)?;
         // The switch ends here; the stage that began it could not say so.
         for phase in initrd.phases.iter_mut().filter(|phase| phase.end_us.is_none()) {
@@ -104,7 +104,7 @@ impl Host {
             var_persistent: false,
             growth: None,
             machine_id: String::new(),
-            config: config::Outcome::default(),
+            config: config::CurrentConfig::default(),
             buttons: Vec::new(),
             counter: Arc::default(),
         })

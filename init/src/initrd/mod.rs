@@ -7,8 +7,8 @@ use crate::{
     block, console, crash_records,
     modules::Loader,
     mounts,
+    phase::Job,
     power::watchdog::{self, Across, Watchdogs},
-    sequence::Job,
     slot::{self, Found, boot_disk},
     timeline::Timeline,
     uevent::{UeventSocket, coldplug, listener, socket::Received},
@@ -39,9 +39,6 @@ const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
 
 /// A kernel that has lost its way shall panic, and so reboot, rather than go on. sysctl.d may say otherwise later.
 const PANICS: [(&str, &str); 2] = [("/proc/sys/kernel/panic_on_oops", "1"), ("/proc/sys/kernel/softlockup_panic", "1")];
-
-/// What this stage has said, a list of [`berth_contract::control::LogLine`] as JSON, for `hostctl logs init`.
-pub const LOG: &str = "/run/berth/initrd-log.json";
 
 /// What the phases of this stage learn.
 #[derive(Debug)]
@@ -264,6 +261,6 @@ pub fn switch_root(initrd: &mut Initrd) -> Result<(), Failure> {
     };
     fs::create_dir_all(paths::RUN).at("create", paths::RUN)?;
     fs::write(paths::INITRD_REPORT, serde_json::to_vec(&report)?).at("write", paths::INITRD_REPORT)?;
-    fs::write(LOG, serde_json::to_vec(&console::history(0).0)?).at("write", LOG)?;
+    fs::write(paths::INITRD_LOG, serde_json::to_vec(&console::history(0).0)?).at("write", paths::INITRD_LOG)?;
     Ok(switch::switch_root()?)
 }

@@ -1,9 +1,10 @@
 //! The loop that PID 1 spends its life in.
 
-use super::{Handover, Outcome, Places, running_host::RunningHost};
+use super::{Handover, SupervisorPaths, running_host::RunningHost};
 use crate::{
     console,
     control::Server,
+    ending::Ending,
     power::{PowerButton, Watchdogs},
     shutdown,
     sys::signal::SignalFd,
@@ -32,9 +33,9 @@ pub(super) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(super) fn new(handover: Handover, places: Places) -> Result<Self, PathError> {
-        let host = RunningHost::new(&handover, &places)?;
-        let server = Server::open(&places.doors)?;
+    pub(super) fn new(handover: Handover, paths: SupervisorPaths) -> Result<Self, PathError> {
+        let host = RunningHost::new(&handover, &paths)?;
+        let server = Server::open(&paths.control)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
         let Handover { signals, buttons, watchdogs, .. } = handover;
         let rooms = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
@@ -45,7 +46,7 @@ impl EventLoop {
     }
 
     /// Turns until all services have been stopped.
-    pub(super) fn run(mut self) -> Outcome {
+    pub(super) fn run(mut self) -> Ending {
         self.host.begin_to_judge();
         loop {
             self.take_signals();
@@ -55,13 +56,13 @@ impl EventLoop {
             self.host.notice_readiness();
             self.host.judge();
             self.server.work(&mut self.host, now_us());
-            if let Some(outcome) = self.host.ended() {
-                match outcome {
+            if let Some(ending) = self.host.ended() {
+                match ending {
                     // What comes now has a time limit of its own, so they need not be fed; a reboot that hangs ends by them.
-                    Outcome::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
-                    Outcome::Poweroff => self.watchdogs.disarm(),
+                    Ending::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
+                    Ending::Poweroff => self.watchdogs.disarm(),
                 }
-                return outcome;
+                return ending;
             }
             self.wait();
         }
@@ -90,9 +91,9 @@ impl EventLoop {
                 Err(error) => return console::error(format_args!("signals: {error}")),
             };
             match signal {
-                libc::SIGINT => self.host.begin_to_end(Outcome::Reboot, "Ctrl-Alt-Del (SIGINT)"),
-                libc::SIGTERM => self.host.begin_to_end(Outcome::Poweroff, "SIGTERM"),
-                libc::SIGPWR => self.host.begin_to_end(Outcome::Poweroff, "power failure (SIGPWR)"),
+                libc::SIGINT => self.host.begin_to_end(Ending::Reboot, "Ctrl-Alt-Del (SIGINT)"),
+                libc::SIGTERM => self.host.begin_to_end(Ending::Poweroff, "SIGTERM"),
+                libc::SIGPWR => self.host.begin_to_end(Ending::Poweroff, "power failure (SIGPWR)"),
                 // SIGCHLD: the fleet waits for its children in each turn.
                 _ => {}
             }
@@ -110,7 +111,7 @@ impl EventLoop {
             Err(_) => false,
         });
         if pressed {
-            self.host.begin_to_end(Outcome::Poweroff, "power button");
+            self.host.begin_to_end(Ending::Poweroff, "power button");
         }
     }
 

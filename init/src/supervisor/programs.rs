@@ -6,7 +6,7 @@ use super::{
     output::{LineCutter, Output},
     process::{self, Errors},
 };
-use crate::timeline::now_us;
+use crate::{control::Started, timeline::now_us};
 use berth_contract::{
     control::LogLine,
     fault::{At, PathError},
@@ -20,37 +20,12 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io::PipeReader,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
 };
 
 /// Bytes of one program that are read before others get their turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 /// Bytes that are kept of what a program says on stderr: its end.
 const LONGEST_ERRORS: usize = 16 * 1024;
-
-/// A program that was started. When nobody holds it any more, the program is told to end, and forgotten with its output.
-#[derive(Clone, Debug)]
-pub struct Started(Rc<u64>);
-
-impl Started {
-    /// Its number, unlike all others'.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        *self.0
-    }
-
-    /// Whether somebody beside this holds it.
-    #[must_use]
-    pub(crate) fn is_held(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
-    }
-
-    /// For tests of those who hold programs.
-    #[cfg(test)]
-    pub(crate) fn for_test(number: u64) -> Self {
-        Self(Rc::new(number))
-    }
-}
 
 /// All of them.
 #[derive(Debug)]
@@ -64,7 +39,7 @@ pub(super) struct Programs {
 struct Program {
     handle: Started,
     process: u32,
-    pipes: Vec<(PipeReader, Kind)>,
+    pipes: Vec<(PipeReader, Stream)>,
     output: Output,
     cutter: LineCutter,
     errors: VecDeque<u8>,
@@ -74,7 +49,7 @@ struct Program {
 
 /// What comes through a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Stream {
     Lines,
     Errors,
 }
@@ -94,10 +69,10 @@ impl Programs {
         cgroups: &Cgroups,
     ) -> Result<Started, PathError> {
         let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
-        let handle = Started(Rc::new(self.next));
+        let handle = Started::new(self.next);
         self.next += 1;
-        let mut pipes = vec![(output, Kind::Lines)];
-        pipes.extend(errors.map(|reader| (reader, Kind::Errors)));
+        let mut pipes = vec![(output, Stream::Lines)];
+        pipes.extend(errors.map(|reader| (reader, Stream::Errors)));
         for (reader, _) in &pipes {
             epoll::add(&self.epoll, reader, EventData::new_u64(0), EventFlags::IN).at("watch", "program")?;
         }
@@ -186,8 +161,8 @@ impl Program {
                     Ok(count) if count > 0 => {
                         taken += count;
                         match kind {
-                            Kind::Lines => cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text })),
-                            Kind::Errors => {
+                            Stream::Lines => cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text })),
+                            Stream::Errors => {
                                 errors.extend(&bytes[..count]);
                                 let surplus = errors.len().saturating_sub(LONGEST_ERRORS);
                                 errors.drain(..surplus);

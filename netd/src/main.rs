@@ -1,6 +1,7 @@
-//! `netd [--directory DIR] [--interface NAME]...`: see [`berth_init::netd`]. Without arguments it manages all Ethernet cards.
+//! `netd [--directory DIR] [--interface NAME]...`: the network process, see [`berth_netd`].
+//! Without arguments it manages all Ethernet cards.
 
-use berth_init::netd::{
+use berth_netd::{
     daemon::{Settings, run},
     link::Choice,
 };

@@ -1,6 +1,6 @@
 //! What netd tells the rest of the host: the resolver's configuration and a report.
 
-use super::{lease::Lease, rtnetlink::Address};
+use crate::{lease::Lease, rtnetlink::Address};
 use berth_contract::{
     control::{InterfaceStatus, NetworkStatus},
     fault::{At, PathError},
@@ -118,8 +118,8 @@ fn status(interfaces: &[Configured<'_>], addresses: &[Address]) -> NetworkStatus
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{BOOTREPLY, Message, MessageType, code};
     use super::*;
+    use crate::message::{BOOTREPLY, Message, MessageType, code};
 
     fn lease(dns: &[u8], domain: &str) -> Lease {
         let mut ack = Message::new(BOOTREPLY, MessageType::Ack, 1, [0; 6])

@@ -8,6 +8,7 @@
 //! - [`daemon`]: the loop.
 //!
 //! IPv6 is left to the kernel (SLAAC); its addresses are reported.
+#![deny(missing_docs)]
 
 pub mod client;
 pub mod daemon;
@@ -20,3 +21,4 @@ pub mod notify;
 pub mod publish;
 pub mod rtnetlink;
 pub mod sntp;
+pub mod sys;

@@ -1,7 +1,7 @@
 //! IPv4 and UDP headers (RFC 791, RFC 768) around DHCP messages, for the time when the interface has no address and the
 //! kernel therefore cannot write them.
 
-use super::message::{CLIENT_PORT, SERVER_PORT};
+use crate::message::{CLIENT_PORT, SERVER_PORT};
 use std::net::Ipv4Addr;
 
 const IP_HEADER: usize = 20;

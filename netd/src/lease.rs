@@ -1,6 +1,6 @@
 //! What a server grants, as the kernel and the resolver need it.
 
-use super::message::{Message, code};
+use crate::message::{Message, code};
 use std::{net::Ipv4Addr, time::Duration};
 
 /// A lease, as OFFER and ACK carry it.
@@ -176,8 +176,8 @@ fn domains(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::message::{BOOTREPLY, MessageType};
     use super::*;
+    use crate::message::{BOOTREPLY, MessageType};
 
     fn ack() -> Message {
         let mut ack = Message::new(BOOTREPLY, MessageType::Ack, 1, [2, 0, 0, 0, 0, 1])

@@ -1,6 +1,6 @@
 //! The kernel's network configuration over rtnetlink(7): links up, addresses, routes; and news of changes.
 
-use super::{lease::Lease, lease::Route};
+use crate::{lease::Lease, lease::Route};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };

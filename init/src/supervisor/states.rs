@@ -18,7 +18,7 @@ const KILL_LIMIT: u64 = 5;
 /// Something that the machine wants done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Start it, and tell [`Machine::started`] or [`Machine::not_started`] at once.
+    /// Start it, and tell [`ServiceStates::started`] or [`ServiceStates::not_started`] at once.
     Start(String),
     /// SIGTERM to its main process.
     Terminate {
@@ -75,14 +75,14 @@ pub(super) enum Change {
 
 /// All services.
 #[derive(Debug)]
-pub(super) struct Machine {
+pub(super) struct ServiceStates {
     units: BTreeMap<String, Unit>,
     actions: Vec<Action>,
     /// When a shutdown must be over.
     down_by_us: Option<u64>,
 }
 
-impl Machine {
+impl ServiceStates {
     /// Services whose needs are all among them ([`crate::services::load`]).
     pub(super) fn new(specs: BTreeMap<String, ServiceSpec>, now_us: u64) -> Self {
         let units = specs.into_iter().map(|(name, spec)| (name, Unit::new(spec, now_us))).collect();
@@ -299,5 +299,5 @@ fn again(unit: &mut Unit, how: String, now_us: u64) -> (State, Change) {
 }
 
 #[cfg(test)]
-#[path = "machine_tests.rs"]
+#[path = "states_tests.rs"]
 mod tests;

@@ -1,6 +1,6 @@
 //! The loop: one poll(2) over links, packets and time.
 
-use super::{
+use crate::{
     client::{Moment, Note},
     interface::{Event, Interface},
     lease::Lease,

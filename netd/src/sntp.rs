@@ -1,7 +1,7 @@
 //! Sets the clock once after the machine's start, by SNTP (RFC 4330). Machines without a battery clock begin in 1970 or at the
 //! image's date, and no certificate is valid there. Servers are those that DHCP names (option 42); there are no others.
 
-use super::client::Moment;
+use crate::client::Moment;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use std::{
     io,

@@ -1,7 +1,7 @@
 //! The DHCP client, RFC 2131 §4.4, as a machine that is told the time and what came, and says what to do.
 //! It does no I/O; clock and chance come in by hand.
 
-use super::{
+use crate::{
     lease::{Lease, Unusable},
     message::{BOOTREPLY, BOOTREQUEST, Message, MessageType, code},
 };

@@ -6,9 +6,9 @@ fn s(seconds: u64) -> u64 {
     seconds * SECOND
 }
 
-fn machine(services: &[(&str, &str)]) -> Machine {
+fn machine(services: &[(&str, &str)]) -> ServiceStates {
     let spec = |text: &str| toml::from_str(&format!("exec = ['/bin/x']\n{text}")).unwrap();
-    Machine::new(services.iter().map(|(name, text)| ((*name).to_owned(), spec(text))).collect(), 0)
+    ServiceStates::new(services.iter().map(|(name, text)| ((*name).to_owned(), spec(text))).collect(), 0)
 }
 
 fn start(name: &str) -> Action {
@@ -23,12 +23,12 @@ fn kill(name: &str, process: u32) -> Action {
     Action::Kill { name: name.to_owned(), process }
 }
 
-fn state(machine: &Machine, name: &str) -> ServiceState {
+fn state(machine: &ServiceStates, name: &str) -> ServiceState {
     machine.statuses().into_iter().find(|status| status.name == name).unwrap().state
 }
 
 /// What is due, without the reports and the clearing up.
-fn due(machine: &mut Machine, now_us: u64) -> Vec<Action> {
+fn due(machine: &mut ServiceStates, now_us: u64) -> Vec<Action> {
     let quiet = |action: &Action| !matches!(action, Action::Report { .. } | Action::KillRest { .. });
     machine.due(now_us).into_iter().filter(quiet).collect()
 }
@@ -40,7 +40,7 @@ const DOCKER: &[(&str, &str)] = &[
     ("workload", "ready = 'exit'\nneeds = ['dockerd']\nrestart = 'on-failure'"),
 ];
 
-fn docker_host() -> Machine {
+fn docker_host() -> ServiceStates {
     let mut machine = machine(DOCKER);
     assert_eq!(due(&mut machine, 0), [start("containerd"), start("netd")]);
     machine.started("containerd", 10, 0);

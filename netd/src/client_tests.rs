@@ -214,7 +214,7 @@ fn hostile_packets_do_no_harm() {
     let (mut parsed, mut leases) = (0, 0);
     for round in 0..200_000_usize {
         let reply = answer(&last, kinds[round % 3], 100).with(code::OVERLOAD, [u8::try_from(round % 5).unwrap()]);
-        let mut bytes = super::super::datagram::broadcast(SERVER, &reply.bytes()).unwrap();
+        let mut bytes = crate::datagram::broadcast(SERVER, &reply.bytes()).unwrap();
         bytes[20..24].copy_from_slice(&[0, 67, 0, 68]);
         // One in four packets stays whole, so that every state is visited.
         for _ in 0..chance.random() % 4 {
@@ -224,7 +224,7 @@ fn hostile_packets_do_no_harm() {
         if chance.random().is_multiple_of(8) {
             bytes.truncate(usize::try_from(chance.random()).unwrap() % bytes.len());
         }
-        let message = super::super::datagram::payload(&bytes).and_then(|payload| Message::parse(payload).ok());
+        let message = crate::datagram::payload(&bytes).and_then(|payload| Message::parse(payload).ok());
         let mut actions = message.iter().flat_map(|message| client.receive(now, message)).collect::<Vec<_>>();
         parsed += usize::from(message.is_some());
         now += Duration::from_millis(chance.random() % 4000);

@@ -1,6 +1,7 @@
 //! One managed interface: its link, its DHCP client, and what the kernel has been told.
 
-use super::{
+use crate::sys::packet::PacketSocket;
+use crate::{
     client::{Action, Client, Loss, Moment, Note},
     datagram,
     lease::Lease,
@@ -8,7 +9,6 @@ use super::{
     message::{CLIENT_PORT, Message, SERVER_PORT},
     rtnetlink::{Refused, Rtnetlink},
 };
-use crate::sys::packet::PacketSocket;
 use std::{
     fs, io,
     net::{IpAddr, Ipv4Addr, UdpSocket},
