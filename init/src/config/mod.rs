@@ -3,7 +3,7 @@
 pub mod apply;
 pub mod docker;
 pub mod error;
-pub mod sources;
+pub mod locations;
 
 pub use apply::{apply, containers};
 pub use error::ConfigError;
@@ -11,10 +11,9 @@ pub use error::ConfigError;
 use crate::{console, file, modules::Loader};
 use berth_contract::{
     control::ConfigStatus,
-    fault::PathError,
     host_config::{HostConfig, MAX_SIZE},
 };
-use sources::Sources;
+use locations::{Candidate, Locations};
 use std::{fs, path::Path};
 
 /// The configuration in force. None found is the default one.
@@ -34,21 +33,12 @@ impl CurrentConfig {
     }
 }
 
-/// A host.toml that was found.
-#[derive(Debug)]
-pub struct Candidate {
-    /// Where: `fw_cfg`, `disk LABEL`, `esp`, `last good`.
-    pub place: String,
-    /// What it holds, or why it cannot be read.
-    pub content: Result<Vec<u8>, PathError>,
-}
-
 /// Finds and checks host.toml. /var should be mounted (last good configuration), devices should be there. `boot_disk` is a node
 /// like `/dev/vda`. Never fails: a wrong file is named on the console, and the last good one is used, else none.
 #[must_use]
 pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
     let last_good = Path::new(berth_contract::paths::LAST_GOOD_CONFIG);
-    let found = Sources::new(boot_disk, loader).first();
+    let found = Locations::new(boot_disk, loader).first();
     let (current, new_good) = decide(found, || read_last_good(last_good));
     if let Some(error) = &current.status.error {
         let instead = current.status.source.as_deref().map_or("none is used", |_| "the last good one is used");
@@ -87,7 +77,7 @@ fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate
 const LAST_GOOD: &str = "last good";
 
 fn read_last_good(path: &Path) -> Option<Candidate> {
-    let content = sources::read_limited(path);
+    let content = locations::read_limited(path);
     let missing = content.as_ref().is_err_and(|error| error.source.kind() == std::io::ErrorKind::NotFound);
     (!missing).then(|| Candidate { place: LAST_GOOD.to_owned(), content })
 }

@@ -1,6 +1,5 @@
 //! Where a host.toml may be, in order of precedence.
 
-use super::Candidate;
 use crate::{
     block::{self, Disk},
     console,
@@ -34,8 +33,17 @@ const FAT_MODULES: [&str; 5] = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1
 /// Reads one file of a file system: (device, file system type, path in it). None when it is not in there.
 type ReadFrom<'a> = Box<dyn Fn(&Path, &str, &str) -> Result<Option<Vec<u8>>, PathError> + 'a>;
 
-/// The places of one machine.
-pub struct Sources<'a> {
+/// A host.toml that was found.
+#[derive(Debug)]
+pub struct Candidate {
+    /// The place: `fw_cfg`, `disk LABEL`, `esp`, `last good`.
+    pub place: String,
+    /// The content of the file, or why the file cannot be read.
+    pub content: Result<Vec<u8>, PathError>,
+}
+
+/// Where a host.toml may be. Tests put all of it into a folder.
+pub struct Locations<'a> {
     fw_cfg: PathBuf,
     sys: PathBuf,
     dev: PathBuf,
@@ -43,8 +51,8 @@ pub struct Sources<'a> {
     read_from: ReadFrom<'a>,
 }
 
-impl<'a> Sources<'a> {
-    /// This machine's. `boot_disk` is a node like `/dev/vda`.
+impl<'a> Locations<'a> {
+    /// The places of this host. `boot_disk` is a node like `/dev/vda`.
     #[must_use]
     pub fn new(boot_disk: &str, loader: &'a Loader) -> Self {
         load_quietly(loader, "qemu_fw_cfg");
@@ -101,9 +109,9 @@ impl<'a> Sources<'a> {
     }
 }
 
-impl std::fmt::Debug for Sources<'_> {
+impl std::fmt::Debug for Locations<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Sources").field("boot_disk", &self.boot_disk).finish_non_exhaustive()
+        f.debug_struct("Locations").field("boot_disk", &self.boot_disk).finish_non_exhaustive()
     }
 }
 
@@ -158,10 +166,10 @@ mod tests {
     use std::process::Command;
 
     /// A machine with a boot disk vda (its ESP is vda1), whose file systems are folders: `files/DEVICE/...`.
-    fn machine(dir: &Path) -> Sources<'_> {
+    fn machine(dir: &Path) -> Locations<'_> {
         add_disk(&dir.join("sys"), "vda", &[("esp", 2048), ("root-a", 2048)]);
         fs::create_dir_all(dir.join("dev")).unwrap();
-        Sources {
+        Locations {
             fw_cfg: dir.join("fw_cfg"),
             sys: dir.join("sys"),
             dev: dir.join("dev"),
