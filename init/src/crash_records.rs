@@ -1,7 +1,8 @@
-//! What the kernel's last words were, of boots that ended in a panic: pstore(5), copied to /var and freed.
+//! Crash records: the end of the kernel's log of a boot that ended in a panic. They are copied from pstore to /var and removed from
+//! pstore.
 //!
-//! A dump comes in parts, `dmesg-BACKEND-ID` each, the last part of the log first; each begins with a line `Panic#1 Part2`. On the
-//! disk a dump is one file in the log's order, named by the time of the crash.
+//! A crash record consists of parts, one file `dmesg-BACKEND-ID` each. The last part of the log comes first. A part starts with
+//! a line like `Panic#1 Part2`. On the disk a record is one file in the order of the log, named by the time of the crash.
 
 use crate::{
     console, file,
@@ -18,16 +19,16 @@ use std::{
 
 /// Where pstore is mounted.
 const MOUNTED: &str = "/sys/fs/pstore";
-/// Dumps that are kept on the disk.
+/// Number of records that are kept on the disk.
 const KEPT: usize = 10;
-/// Bytes that are kept of one: its end. Together they stay within 1 MiB.
+/// Bytes that are kept of a record: its end. All records together stay within 1 MiB.
 const LONGEST: usize = 100 * 1024;
-/// Parts that are read in one boot.
+/// Maximum number of parts that are read in one boot.
 const MOST_PARTS: usize = 256;
-/// Backends: EFI variables; memory that survives a reset (where the firmware or the command line names some).
+/// Backends of pstore: EFI variables, and memory that survives a reset (if the firmware or the command line defines such memory).
 const BACKENDS: [&str; 2] = ["efi_pstore", "ramoops"];
 
-/// Makes the kernel store its last words, where this machine has a place for them.
+/// Loads the backends of pstore, so that a kernel that panics stores its log where the host has a place for it.
 pub fn load_backends(loader: &Loader) {
     for name in BACKENDS.into_iter().filter(|name| loader.known(name)) {
         if let Err(error) = loader.load(name) {
@@ -36,12 +37,12 @@ pub fn load_backends(loader: &Loader) {
     }
 }
 
-/// Copies what there is to `folder`, and frees its place.
+/// Copies the records to `folder` and removes them from pstore.
 ///
 /// # Errors
-/// What could not be copied; it stays where it is.
+/// Everything that could not be copied. It stays in pstore.
 pub fn keep(folder: &Path) -> Result<(), Failure> {
-    // A kernel may have been built without it.
+    // A kernel without pstore.
     if !Path::new(MOUNTED).exists() {
         return Ok(());
     }
@@ -49,7 +50,7 @@ pub fn keep(folder: &Path) -> Result<(), Failure> {
     collect(Path::new(MOUNTED), folder)
 }
 
-/// One part of a dump.
+/// One part of a crash record.
 #[derive(Debug)]
 struct Part {
     path: PathBuf,
@@ -67,20 +68,20 @@ fn collect(from: &Path, to: &Path) -> Result<(), Failure> {
         let path = entry.path();
         match failures.keep(part(&path)) {
             Some(Some(part)) => parts.push(part),
-            // Nothing that a crash leaves: its place is wanted for the next one.
+            // Not a part of a crash record: remove it, the space is needed for the next record.
             Some(None) => drop(failures.keep(fs::remove_file(&path).at("remove", &path))),
             None => {}
         }
     }
     parts.sort_by_key(|part| part.id);
-    for dump in parts.chunk_by(|_, next| next.number != 1) {
-        failures.keep(store(dump, to));
+    for record in parts.chunk_by(|_, next| next.number != 1) {
+        failures.keep(store(record, to));
     }
     failures.keep(forget_oldest(to));
     failures.end()
 }
 
-/// None when it is no part of a dump.
+/// Reads a part. None when the file is not a part of a crash record.
 fn part(path: &Path) -> Result<Option<Part>, PathError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let id: Option<u64> = name.strip_prefix("dmesg-").and_then(|rest| rest.rsplit('-').next()?.parse().ok());
@@ -92,14 +93,14 @@ fn part(path: &Path) -> Result<Option<Part>, PathError> {
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let number = text.lines().next().and_then(|line| line.rsplit_once(" Part")?.1.parse().ok());
     Ok(id.zip(number).map(|(id, number)| {
-        // An EFI id is (time * 100 + part) * 1000 + count, see generic_id() in efi-pstore.c. That of ramoops is the place in its
-        // memory; there as everywhere the file's time is that of the crash.
+        // An EFI id is (time * 100 + part) * 1000 + count, see generic_id() in efi-pstore.c. The id of ramoops is a
+        // position in its memory. The modification time of the file is the time of the crash with every other backend.
         let at = if name.starts_with("dmesg-efi") { id / 100_000 } else { u64::try_from(modified).unwrap_or(0) };
         Part { path: path.to_owned(), id, at, number, text }
     }))
 }
 
-/// Parts of one dump, the newest text first.
+/// Writes the parts of one record, which come with the newest text first.
 fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let Some(first) = parts.first() else { return Ok(()) };
     let mut text = String::new();
@@ -115,7 +116,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     fs::create_dir_all(folder).at("create", folder)?;
     let path = folder.join(format!("{:010}-{}.txt", first.at, first.id % 100_000));
     file::store(&path, text.as_bytes(), 0o600)?;
-    console::warning(format_args!("the kernel's last words of an earlier boot ({reason}): {}", path.display()));
+    console::warning(format_args!("kernel crash record of an earlier boot ({reason}): {}", path.display()));
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }
 
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_become_dumps_in_the_logs_order_and_are_freed() {
+    fn parts_become_records_in_the_order_of_the_log_and_are_removed() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let to = to.path().join("pstore");
         let id = |time: u64, part: u64| (time * 100 + part) * 1000 + 1;
@@ -150,7 +151,7 @@ mod tests {
                 "Panic#1 Part1\n<0>[ 9.0] Kernel panic - not syncing\n",
             ),
             (format!("dmesg-efi_pstore-{}", id(1_795_140_670, 2)), "Panic#1 Part2\n<6>[ 8.0] before\nmore"),
-            // The clock went on between the parts.
+            // The clock advanced between the parts.
             (format!("dmesg-efi_pstore-{}", id(1_795_140_671, 3)), "Panic#1 Part3\n<6>[ 7.0] long before\n"),
             (format!("dmesg-efi_pstore-{}", id(1_795_150_000, 1)), "Oops#1 Part1\nsecond\u{fffd}"),
             ("console-ramoops-0".to_owned(), "not asked for"),
@@ -169,9 +170,9 @@ mod tests {
     }
 
     #[test]
-    fn dumps_of_ramoops_have_the_time_of_their_files() {
+    fn records_of_ramoops_have_the_time_of_their_files() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        // Its places are used in turn: the second may hold the older one.
+        // ramoops uses its positions in turn: the second one may hold the older record.
         for (id, time) in [(0, 1_795_150_000), (1, 1_795_140_670)] {
             let path = from.path().join(format!("dmesg-ramoops-{id}"));
             fs::write(&path, "Panic#1 Part1\n<0>[ 9.0] Kernel panic - not syncing\n").unwrap();
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_dumps_of_a_bounded_size_are_kept() {
+    fn ten_records_of_limited_size_are_kept() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         for time in 0..14_u64 {
             let name = format!("dmesg-efi_pstore-{}", ((1_000_000_000 + time) * 100 + 1) * 1000 + 1);
@@ -198,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_copied_stays() {
+    fn a_record_that_cannot_be_copied_stays() {
         let from = tempfile::tempdir().unwrap();
         let path = from.path().join("dmesg-efi_pstore-179514067001001");
         fs::write(&path, "Panic#1 Part1\nx").unwrap();

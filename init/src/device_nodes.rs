@@ -1,5 +1,5 @@
-//! What /dev needs beside the nodes that the kernel makes: the classic links, nodes that load their module when they are
-//! opened, and partitions by their GPT name.
+//! Entries of /dev that the kernel does not make: the standard links, nodes that load their module when they are opened, and links
+//! to partitions by their GPT name.
 
 use crate::block;
 use berth_contract::fault::{At, Failure, Failures, PathError};
@@ -11,21 +11,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Links that programs expect, as systemd's `dev-setup.c` makes them.
+/// Links that programs expect. systemd's `dev-setup.c` makes the same.
 const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
-/// Nodes that are safe for everybody, as udev's rules say; the kernel makes them for root.
+/// Nodes that every user may open, as in udev's rules. The kernel makes them for root only.
 const PUBLIC: [&str; 2] = ["/dev/fuse", "/dev/net/tun"];
 const BY_LABEL: &str = "/dev/disk/by-partlabel";
 
-/// Links and static nodes; `devname` is the text of modules.devname.
+/// Makes links and static nodes. `devname` is the text of modules.devname.
 ///
 /// # Errors
-/// What could not be made; the rest is made.
+/// Everything that could not be made. The rest is made.
 pub fn complete(devname: &str) -> Result<(), Failure> {
     let mut failures = Failures::none();
     for (link, target) in LINKS {
@@ -50,7 +50,7 @@ struct StaticNode {
     minor: u32,
 }
 
-/// Lines `MODULE NAME (c|b)MAJOR:MINOR`.
+/// Parses lines `MODULE NAME (c|b)MAJOR:MINOR`.
 fn static_nodes(devname: &str) -> Vec<StaticNode> {
     let line = |line: &str| {
         let mut words = line.split_ascii_whitespace().skip(1);
@@ -73,16 +73,16 @@ fn make(node: &StaticNode) -> Result<(), PathError> {
     }
     let mode = Mode::from_raw_mode(0o600);
     match mknodat(CWD, &node.path, node.kind, mode, makedev(node.major, node.minor)) {
-        // The module is loaded already, and has made it.
+        // The module is loaded already and has made the node.
         Err(rustix::io::Errno::EXIST) => Ok(()),
         result => result.at("make node", &node.path),
     }
 }
 
-/// Makes /dev/disk/by-partlabel what the disks are now. Of two partitions with one name, the first disk's is linked.
+/// Updates /dev/disk/by-partlabel. Of two partitions with the same name, the link points to that of the first disk.
 ///
 /// # Errors
-/// What cannot be listed or linked.
+/// When the disks cannot be listed, or a link cannot be made.
 pub fn link_partitions() -> Result<(), PathError> {
     let disks = block::disks(Path::new("/sys"))?;
     let mut wanted: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
@@ -100,14 +100,14 @@ pub fn link_partitions() -> Result<(), PathError> {
     wanted.iter().try_for_each(|(link, target)| point(link, target))
 }
 
-/// GPT names are free text of whoever wrote the disk.
+/// A GPT name is free text, so it may be no valid file name.
 fn is_file_name(label: &str) -> bool {
     label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.+".contains(&c))
         && !label.starts_with('.')
         && !label.is_empty()
 }
 
-/// Makes a link, or leaves it where it points there already.
+/// Makes a link. A link with the right target is left alone.
 fn point(link: &Path, target: &Path) -> Result<(), PathError> {
     if fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_that_would_leave_the_directory_are_not_linked() {
+    fn a_label_that_is_not_a_plain_file_name_is_not_linked() {
         assert!(is_file_name("root-a") && is_file_name("EFI.1"));
         for bad in ["", ".", "..", "a/b", "a b", "ä"] {
             assert!(!is_file_name(bad), "{bad}");

@@ -11,15 +11,15 @@ use std::{
     path::Path,
 };
 
-/// CONSOLE_EXT_LOG_MAX of the kernel: no record is longer.
+/// Maximum length of a record: CONSOLE_EXT_LOG_MAX of the kernel.
 const LONGEST_RECORD: usize = 8192;
 
-/// A place in the log. Non-blocking.
+/// A position in the kernel's log. Reading does not block.
 #[derive(Debug)]
 pub struct KernelLog(OwnedFd);
 
 impl KernelLog {
-    /// At the oldest record that the kernel still has.
+    /// Opens the log at the oldest record that the kernel still has.
     ///
     /// # Errors
     /// What open(2) says.
@@ -27,7 +27,7 @@ impl KernelLog {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
-    /// The next record; none when there is none now.
+    /// The next record, or none when there is no further record yet.
     ///
     /// # Errors
     /// What read(2) says.
@@ -41,7 +41,7 @@ impl KernelLog {
                         return Ok(Some(line));
                     }
                 }
-                // Records were overwritten before they were read: the next read goes on behind the gap.
+                // Records were overwritten before they were read: the next read continues after the gap.
                 Err(Errno::PIPE | Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -55,7 +55,7 @@ impl AsFd for KernelLog {
     }
 }
 
-/// `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a blank.
+/// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a blank.
 fn parse(record: &[u8]) -> Option<LogLine> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn records_as_the_kernels_page_shows_them() {
+    fn records_are_parsed_as_the_kernels_documentation_shows_them() {
         let line = parse(
             b"7,160,424069,-;pci_root PNP0A03:00: host bridge window; x\n SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n",
         );

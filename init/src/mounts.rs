@@ -1,4 +1,4 @@
-//! The file systems that are no disk, in one table, with the flags that systemd's `mount-setup.c` gives them.
+//! Mounts of the kernel's own file systems, in tables, with the flags of systemd's `mount-setup.c`.
 
 use crate::console;
 use berth_contract::fault::{At, Failure, Failures, PathError};
@@ -20,7 +20,7 @@ const SUID_EXEC: MountFlags = SUID.union(MountFlags::NOEXEC);
 const SUID_DEV_EXEC: MountFlags = SUID_DEV.union(MountFlags::NOEXEC);
 
 impl Api {
-    /// Where it is mounted.
+    /// The mount point.
     #[must_use]
     pub fn target(&self) -> &'static str {
         self.target
@@ -31,7 +31,7 @@ const fn api(kind: &'static str, target: &'static str, flags: MountFlags, data: 
     Api { kind, target, flags, data }
 }
 
-/// What the initrd mounts and hands over.
+/// Mounts of the initrd stage. They move to the root file system.
 pub const EARLY: [Api; 4] = [
     api("proc", "/proc", SUID_DEV_EXEC, c""),
     api("sysfs", "/sys", SUID_DEV_EXEC, c""),
@@ -39,7 +39,7 @@ pub const EARLY: [Api; 4] = [
     api("tmpfs", "/run", SUID_DEV, c"mode=0755"),
 ];
 
-/// What the host stage adds.
+/// Mounts that the host stage adds.
 const REQUIRED: [Api; 4] = [
     api("cgroup2", "/sys/fs/cgroup", SUID_DEV_EXEC, c"nsdelegate,memory_recursiveprot"),
     // gid 5 is Debian's group tty.
@@ -48,7 +48,7 @@ const REQUIRED: [Api; 4] = [
     api("tmpfs", "/tmp", SUID_DEV, c"mode=1777,size=50%"),
 ];
 
-/// What tools and some containers look for. bpf among them makes the kernel ask for a module of its own.
+/// Mounts that tools and some containers expect. Mounting bpf makes the kernel load a module.
 const OFFERED: [Api; 8] = [
     api("mqueue", "/dev/mqueue", SUID_DEV_EXEC, c""),
     api("hugetlbfs", "/dev/hugepages", SUID_DEV, c""),
@@ -60,17 +60,17 @@ const OFFERED: [Api; 8] = [
     api("configfs", "/sys/kernel/config", SUID_DEV_EXEC, c""),
 ];
 
-/// What a crashed kernel left in the firmware's memory.
+/// Crash records of earlier kernels, in the firmware's memory.
 pub const PSTORE: Api = api("pstore", "/sys/fs/pstore", SUID_DEV_EXEC, c"");
-/// The firmware's variables. Read-only: nothing on this host writes them, but for [`open_efivars`].
+/// The firmware's variables. Read-only: only [`open_efivars`] makes them writable.
 pub const EFIVARS: Api = api("efivarfs", "/sys/firmware/efi/efivars", SUID_DEV_EXEC.union(MountFlags::RDONLY), c"");
 
-/// Mounts one.
+/// Mounts one file system.
 ///
 /// # Errors
 /// When the directory cannot be made or the kernel refuses.
 pub fn mount_api(api: &Api) -> Result<(), PathError> {
-    // sysfs makes its own directories; where it has none, the mount says so.
+    // sysfs creates its own mount points. When one is missing there, the mount fails and says so.
     if !Path::new(api.target).is_dir() {
         fs::create_dir_all(api.target).at("create", api.target)?;
     }
@@ -78,23 +78,23 @@ pub fn mount_api(api: &Api) -> Result<(), PathError> {
         .at("mount", api.target)
 }
 
-/// The firmware's variables, mounted and to be written: by a boot that cannot go on.
+/// Mounts the firmware's variables writable, for a boot that has failed.
 ///
 /// # Errors
-/// When there are none.
+/// When the host has none.
 pub fn open_efivars() -> Result<(), PathError> {
-    // There already, or not to be had: the next call tells.
+    // An error here means that they are mounted already or do not exist; the next call tells which.
     let _ = mount_api(&EFIVARS);
     mount_remount(EFIVARS.target, EFIVARS.flags.difference(MountFlags::RDONLY), "").at("make writable", EFIVARS.target)
 }
 
-/// Mounts what the initrd has not and everything needs.
+/// Mounts the file systems that every host needs and the initrd has not mounted.
 ///
 /// # Errors
-/// What could not be mounted; the rest is mounted.
+/// Everything that could not be mounted. The rest is mounted.
 pub fn mount_required() -> Result<(), Failure> {
     let mut failures = Failures::none();
-    // Containers see later mounts of the host only if the root is shared; the kernel starts with it private.
+    // Containers see later mounts of the host only if the root is shared. The kernel's default is private.
     failures.keep(mount_change("/", MountPropagationFlags::SHARED | MountPropagationFlags::REC).at("share", "/"));
     for api in &REQUIRED {
         failures.keep(mount_api(api));
@@ -103,10 +103,10 @@ pub fn mount_required() -> Result<(), Failure> {
     failures.end()
 }
 
-/// Mounts those of the rest that the kernel has without loading a module for it. A refusal is only logged.
+/// Mounts the file systems of [`OFFERED`] that the running kernel has. A failure is only logged.
 ///
 /// # Errors
-/// When /proc is not there.
+/// When /proc/filesystems cannot be read.
 pub fn mount_offered() -> Result<(), PathError> {
     let offered = fs::read_to_string("/proc/filesystems").at("read", "/proc/filesystems")?;
     for api in OFFERED.iter().filter(|api| is_offered(&offered, api.kind)) {
@@ -117,19 +117,19 @@ pub fn mount_offered() -> Result<(), PathError> {
     Ok(())
 }
 
-/// /proc/filesystems: an optional `nodev`, a tab, the name.
+/// A line of /proc/filesystems is an optional `nodev`, a tab, and the name.
 fn is_offered(filesystems: &str, kind: &str) -> bool {
     filesystems.lines().any(|line| line.rsplit('\t').next() == Some(kind))
 }
 
-/// Gives every controller that the kernel has to the groups below.
+/// Enables every controller of the kernel for the child groups.
 fn delegate_controllers(root: &Path) -> Result<(), PathError> {
     let list = root.join("cgroup.controllers");
     let control = root.join("cgroup.subtree_control");
     let text = fs::read_to_string(&list).at("read", &list)?;
     let words: Vec<String> = text.split_ascii_whitespace().map(|controller| format!("+{controller}")).collect();
-    // All at once is one change for the kernel instead of eight. If it refuses one (a real-time scheduler's threads hold
-    // `cpu`, say), it takes none: then each by itself.
+    // One write is one change for the kernel instead of eight. The kernel enables all or none: if it refuses one of them (for
+    // example `cpu`, while real-time threads run), enable each by itself.
     if fs::write(&control, words.join(" ")).is_err() {
         for word in words {
             if let Err(error) = fs::write(&control, &word) {
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_users_write_to_can_hold_devices_or_setuid_programs() {
+    fn no_mount_allows_setuid_programs_and_only_dev_allows_devices() {
         for api in EARLY.iter().chain(&REQUIRED).chain(&OFFERED).chain([&PSTORE, &EFIVARS]) {
             assert!(api.flags.contains(MountFlags::NOSUID), "{}", api.target);
             let devices = ["/dev", "/dev/pts"].contains(&api.target);

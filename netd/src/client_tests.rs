@@ -44,7 +44,7 @@ fn bound() -> Client {
     client
 }
 
-/// Lets the time pass until something is sent.
+/// Advances the time until a message is sent.
 fn next(client: &mut Client) -> (Moment, Vec<Action>) {
     for _ in 0..3 {
         let now = client.deadline().unwrap();
@@ -57,7 +57,7 @@ fn next(client: &mut Client) -> (Moment, Vec<Action>) {
 }
 
 #[test]
-fn silence_is_asked_again_ever_more_slowly() {
+fn waits_grow_while_no_server_answers() {
     let mut client = Client::new(MAC, 7);
     let mut last = s(5);
     let first = sent(&client.carrier_up(last, None));
@@ -73,7 +73,7 @@ fn silence_is_asked_again_ever_more_slowly() {
 }
 
 #[test]
-fn a_server_that_offers_and_falls_silent_is_left() {
+fn a_server_that_offers_and_then_is_silent_is_given_up() {
     let mut client = Client::new(MAC, 1);
     let discover = sent(&client.carrier_up(s(0), None));
     client.receive(s(0), &answer(&discover, MessageType::Offer, 100));
@@ -84,7 +84,7 @@ fn a_server_that_offers_and_falls_silent_is_left() {
 }
 
 #[test]
-fn a_lease_is_renewed_at_t1_with_its_server_alone() {
+fn at_t1_a_lease_is_renewed_with_its_server_only() {
     let mut client = bound();
     let (now, actions) = next(&mut client);
     assert_eq!(now, s(510));
@@ -98,7 +98,7 @@ fn a_lease_is_renewed_at_t1_with_its_server_alone() {
 }
 
 #[test]
-fn without_an_answer_it_asks_anybody_at_t2_and_gives_up_at_the_end() {
+fn at_t2_every_server_is_asked_and_the_lease_ends_without_an_answer() {
     let mut client = bound();
     let mut seen = Vec::new();
     loop {
@@ -113,7 +113,7 @@ fn without_an_answer_it_asks_anybody_at_t2_and_gives_up_at_the_end() {
             other => panic!("{other:?}"),
         }
     }
-    // T2 is at 10 + 875; half of what is left each time, but no less than a minute.
+    // T2 is at 10 + 875. Each wait is half of the remaining time, but at least a minute.
     assert_eq!(
         seen,
         [
@@ -130,7 +130,7 @@ fn without_an_answer_it_asks_anybody_at_t2_and_gives_up_at_the_end() {
 }
 
 #[test]
-fn a_refusal_takes_the_address_away_at_once_and_refusals_make_no_storm() {
+fn a_refusal_removes_the_address_at_once_and_waits_grow_with_refusals() {
     let mut client = bound();
     let request = sent(&next(&mut client).1);
     let refusal = answer(&request, MessageType::Nak, 0).with(code::MESSAGE, *b"wrong network");
@@ -149,7 +149,7 @@ fn a_refusal_takes_the_address_away_at_once_and_refusals_make_no_storm() {
 }
 
 #[test]
-fn when_the_cable_comes_back_the_old_address_is_asked_for() {
+fn after_a_reconnect_the_old_address_is_requested() {
     let mut client = bound();
     client.carrier_down();
     assert_eq!(client.deadline(), Some(s(1010)), "the lease still ends");
@@ -157,7 +157,7 @@ fn when_the_cable_comes_back_the_old_address_is_asked_for() {
     assert_eq!((request.kind(), request.ciaddr), (Some(MessageType::Request), Ipv4Addr::UNSPECIFIED));
     assert_eq!(request.address(code::REQUESTED_ADDRESS), Some(ADDRESS));
     assert_eq!(request.address(code::SERVER_ID), None);
-    // Nobody answers: the address is kept, and asked for by DISCOVER.
+    // No answer: the address is kept, and DISCOVER asks for it.
     for _ in 1..REQUESTS {
         next(&mut client);
     }
@@ -173,7 +173,7 @@ fn when_the_cable_comes_back_the_old_address_is_asked_for() {
 }
 
 #[test]
-fn what_is_not_for_this_client_is_ignored() {
+fn messages_for_other_clients_are_ignored() {
     let mut client = Client::new(MAC, 1);
     let discover = sent(&client.carrier_up(s(0), None));
     let offer = answer(&discover, MessageType::Offer, 100);
@@ -195,7 +195,7 @@ fn what_is_not_for_this_client_is_ignored() {
 }
 
 #[test]
-fn a_lease_for_ever_needs_nothing_more() {
+fn a_lease_without_an_end_is_not_renewed() {
     let mut client = Client::new(MAC, 1);
     let discover = sent(&client.carrier_up(s(0), None));
     let request = sent(&client.receive(s(0), &answer(&discover, MessageType::Offer, u32::MAX)));
@@ -203,9 +203,9 @@ fn a_lease_for_ever_needs_nothing_more() {
     assert_eq!(client.deadline(), None);
 }
 
-/// Whatever bytes come, in whatever state: nothing panics, and time goes on.
+/// Random bytes in every state: no panic, and the deadlines advance.
 #[test]
-fn hostile_packets_do_no_harm() {
+fn hostile_packets_cause_no_panic() {
     let mut client = Client::new(MAC, 3);
     let mut chance = Client::new(MAC, 42);
     let mut now = s(0);
@@ -216,7 +216,7 @@ fn hostile_packets_do_no_harm() {
         let reply = answer(&last, kinds[round % 3], 100).with(code::OVERLOAD, [u8::try_from(round % 5).unwrap()]);
         let mut bytes = crate::datagram::broadcast(SERVER, &reply.bytes()).unwrap();
         bytes[20..24].copy_from_slice(&[0, 67, 0, 68]);
-        // One in four packets stays whole, so that every state is visited.
+        // One of four packets is unchanged, so that every state is reached.
         for _ in 0..chance.random() % 4 {
             let at = usize::try_from(chance.random()).unwrap() % bytes.len();
             bytes[at] = chance.random().to_be_bytes()[0];

@@ -30,43 +30,43 @@ use std::{
     time::Duration,
 };
 
-/// Those who need the network wait no longer than this for it: it may never come, and the machine is to come up all the same.
+/// After this time netd reports that it is ready without a lease: the services that need it must start even if there is no network.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// Time servers that did not answer are asked again after this.
+/// Wait before time servers that did not answer are asked again.
 const TIME_AGAIN: Duration = Duration::from_secs(600);
 
-/// What netd may be told.
+/// The options of netd's command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// Where its two files go.
+pub struct Options {
+    /// Directory of the files that netd writes.
     pub directory: PathBuf,
     /// Which interfaces it manages.
     pub choice: Choice,
 }
 
-impl Default for Settings {
+impl Default for Options {
     fn default() -> Self {
         let directory = Path::new(paths::NETWORK_STATUS).parent().map(Path::to_owned).unwrap_or_default();
         Self { directory, choice: Choice::Physical }
     }
 }
 
-/// Manages the interfaces until the process is killed. What it does goes to `log`, a line each.
+/// Manages the interfaces until the process is killed. Writes its actions to `log`, one line each.
 ///
 /// # Errors
-/// When something fails without which nothing can be managed; the supervisor starts it again.
-pub fn run(settings: &Settings, log: &mut dyn Write) -> Result<Infallible, Failure> {
+/// When no interface can be managed. The supervisor then starts netd again.
+pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure> {
     let mut daemon = Daemon {
-        choice: &settings.choice,
+        choice: &options.choice,
         kernel: Rtnetlink::open()?,
         interfaces: BTreeMap::new(),
-        publisher: Publisher::new(&settings.directory)?,
+        publisher: Publisher::new(&options.directory)?,
         notify: Notify::from_environment()?,
         ready: Ready::By(now() + READY_WITHIN),
-        sntp: Time::Unknown,
+        sntp: ClockSync::Unknown,
         log,
     };
-    // Before the first look, or what changes between would not be seen.
+    // Before the first look, so that no change between the two is missed.
     let changes = Changes::open()?;
     daemon.look()?;
     daemon.publish()?;
@@ -88,27 +88,28 @@ struct Daemon<'a> {
     publisher: Publisher,
     notify: Notify,
     ready: Ready,
-    sntp: Time,
+    sntp: ClockSync,
     log: &'a mut dyn Write,
 }
 
 enum Ready {
-    /// Not said yet; will be at this moment in any case.
+    /// Not reported yet. Will be reported at this time even without a lease.
     By(Moment),
     Said,
 }
 
-enum Time {
+enum ClockSync {
     /// No server is known.
     Unknown,
     Asked(Sntp),
-    /// Nobody has answered: after a power cut of the whole site the way out comes up late. They are asked again then.
+    /// No server has answered. After a power failure of a whole site its internet connection may come up later, so the servers are
+    /// asked again at this time.
     Later(Moment),
-    /// It is set, or cannot be.
+    /// The clock is set, or cannot be set.
     Done,
 }
 
-/// Where something came in.
+/// The sources of a wakeup.
 #[derive(Default)]
 struct Came {
     changes: bool,
@@ -117,12 +118,12 @@ struct Came {
 }
 
 impl Daemon<'_> {
-    /// Waits until something comes in or something is due.
+    /// Waits for input or for the next deadline.
     fn wait(&self, changes: &Changes) -> Result<Came, Failure> {
-        let sntp = if let Time::Asked(sntp) = &self.sntp { Some(sntp) } else { None };
+        let sntp = if let ClockSync::Asked(sntp) = &self.sntp { Some(sntp) } else { None };
         let ready = if let Ready::By(moment) = self.ready { Some(moment) } else { None };
         let interfaces = self.interfaces.values().filter_map(Interface::deadline);
-        let later = if let Time::Later(moment) = self.sntp { Some(moment) } else { None };
+        let later = if let ClockSync::Later(moment) = self.sntp { Some(moment) } else { None };
         let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(later).chain(ready).min();
         let limit = due.map(|due| Timespec::try_from(due.saturating_sub(now()))).transpose()?;
 
@@ -140,7 +141,7 @@ impl Daemon<'_> {
         Ok(Came { changes, packets, time: came.next().unwrap_or(false) })
     }
 
-    /// Looks at all links again.
+    /// Reads all links.
     fn look(&mut self) -> Result<(), Failure> {
         let mut links = link::scan(Path::new(link::SYS_CLASS_NET), self.choice).at("read", link::SYS_CLASS_NET)?;
         let still = |index: &u32, old: &mut Interface| {
@@ -183,7 +184,7 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// Takes what came in, and does what is due.
+    /// Handles the input, and does what is due.
     fn work(&mut self, came: &Came) -> Result<(), Failure> {
         let mut events = Vec::new();
         for (&index, interface) in &mut self.interfaces {
@@ -197,26 +198,26 @@ impl Daemon<'_> {
         for (index, event) in events {
             self.handle(index, event)?;
         }
-        if let Time::Asked(sntp) = &mut self.sntp {
+        if let ClockSync::Asked(sntp) = &mut self.sntp {
             let answer = if came.time { sntp.receive() } else { Ok(None) };
             let goes_on = sntp.tick(now());
             match answer {
                 Ok(Some(seconds)) => {
-                    self.sntp = Time::Done;
+                    self.sntp = ClockSync::Done;
                     self.say("clock", format_args!("was {seconds:.3} s off the network's time"));
                 }
                 Err(error) => {
-                    self.sntp = Time::Done;
+                    self.sntp = ClockSync::Done;
                     self.say("clock", format_args!("cannot be set: {error}"));
                 }
                 Ok(None) if !goes_on => {
-                    self.sntp = Time::Later(now() + TIME_AGAIN);
+                    self.sntp = ClockSync::Later(now() + TIME_AGAIN);
                     self.say("clock", "no time server answers");
                 }
                 Ok(None) => {}
             }
         }
-        if let Time::Later(moment) = self.sntp
+        if let ClockSync::Later(moment) = self.sntp
             && now() >= moment
         {
             let leases = self.interfaces.values().filter_map(Interface::lease);
@@ -238,7 +239,7 @@ impl Daemon<'_> {
                 if is_new {
                     self.say(&name, describe(&lease));
                 }
-                if matches!(self.sntp, Time::Unknown) {
+                if matches!(self.sntp, ClockSync::Unknown) {
                     self.sntp = ask_time(&lease.ntp)?;
                 }
                 self.say_ready(&format!("{name} {}/{}", lease.address, lease.prefix));
@@ -291,7 +292,7 @@ impl Daemon<'_> {
     }
 
     fn say(&mut self, what: &str, text: impl Display) {
-        // Without a log there is nobody to complain to.
+        // A log that cannot be written cannot be reported.
         let _ = writeln!(self.log, "{what}: {text}");
     }
 }
@@ -302,20 +303,20 @@ fn describe(lease: &Lease) -> String {
     format!("{}/{} for {time} from {}, {gateway}", lease.address, lease.prefix, lease.server)
 }
 
-/// Sleep counts, as it does for the server.
+/// Includes time in suspend, as the server's clock does.
 fn now() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The machine's name as the kernel knows it, unless it is none.
+/// The host name, if one is set.
 fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
     (!["", "(none)", "localhost"].contains(&name.as_str())).then_some(name)
 }
 
-fn ask_time(servers: &[Ipv4Addr]) -> Result<Time, Failure> {
-    Ok(Sntp::start(servers, seed()?.to_ne_bytes(), now())?.map_or(Time::Unknown, Time::Asked))
+fn ask_time(servers: &[Ipv4Addr]) -> Result<ClockSync, Failure> {
+    Ok(Sntp::start(servers, seed()?.to_ne_bytes(), now())?.map_or(ClockSync::Unknown, ClockSync::Asked))
 }
 
 fn seed() -> Result<u64, Failure> {

@@ -1,5 +1,5 @@
-//! IPv4 and UDP headers (RFC 791, RFC 768) around DHCP messages, for the time when the interface has no address and the
-//! kernel therefore cannot write them.
+//! IPv4 and UDP headers (RFC 791, RFC 768) around DHCP messages. They are needed while the interface has no address, because the
+//! kernel cannot write them then.
 
 use crate::message::{CLIENT_PORT, SERVER_PORT};
 use std::net::Ipv4Addr;
@@ -10,7 +10,7 @@ const UDP: u8 = 17;
 /// Fragment offset and "more fragments".
 const FRAGMENT: u16 = 0x3fff;
 
-/// Wraps a message from `source` to everybody. `None` when it is longer than a datagram can be.
+/// Wraps a message from `source` to the broadcast address. `None` when the message is too long for a datagram.
 #[must_use]
 pub fn broadcast(source: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
     let udp_length = u16::try_from(UDP_HEADER + message.len()).ok()?;
@@ -30,7 +30,7 @@ pub fn broadcast(source: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
     udp[..2].copy_from_slice(&CLIENT_PORT.to_be_bytes());
     udp[2..4].copy_from_slice(&SERVER_PORT.to_be_bytes());
     udp[4..6].copy_from_slice(&udp_length.to_be_bytes());
-    // Over the pseudo-header; a sum of 0 would mean that there is none.
+    // Over the pseudo-header. 0 is not allowed as a checksum: it means "no checksum".
     let sum = match checksum(&[&source, &target, &[0, UDP], &udp_length.to_be_bytes(), &udp, message]) {
         0 => u16::MAX,
         sum => sum,
@@ -41,7 +41,7 @@ pub fn broadcast(source: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
 
 /// The message in a datagram from a server to a client; `None` for anything else.
 ///
-/// UDP's sum is not looked at: a host on the same machine leaves it to a network card that never sees the packet.
+/// The UDP checksum is not verified: a virtual machine on the same host leaves it to a network card that never sees the packet.
 #[must_use]
 pub fn payload(packet: &[u8]) -> Option<&[u8]> {
     let first = *packet.first()?;
@@ -63,7 +63,7 @@ pub fn payload(packet: &[u8]) -> Option<&[u8]> {
 /// RFC 1071. All parts but the last have an even length.
 fn checksum(parts: &[&[u8]]) -> u16 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
-    // At most 2^16 words of 16 bits: the sum fits.
+    // At most 2^16 words of 16 bits: no overflow.
     let mut sum: u32 = parts.iter().flat_map(|part| part.chunks(2)).map(word).sum();
     while let high @ 1.. = sum >> 16 {
         sum = (sum & 0xffff) + high;
@@ -75,7 +75,7 @@ fn checksum(parts: &[&[u8]]) -> u16 {
 mod tests {
     use super::*;
 
-    /// As a server would send it: the ports change places, which changes no sum.
+    /// A server's datagram: the ports are exchanged, which does not change the checksum.
     fn reply(message: &[u8]) -> Vec<u8> {
         let mut packet = broadcast([10, 0, 0, 1].into(), message).unwrap();
         packet[20..24].copy_from_slice(&[0, 67, 0, 68]);
@@ -83,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn sums_are_right_by_an_example_of_another_hand() {
-        // The header that RFC 1071's readers usually check with.
+    fn checksums_agree_with_a_published_example() {
+        // The usual example for RFC 1071.
         let header: [u8; 20] =
             [0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 192, 168, 0, 1, 192, 168, 0, 199];
         assert_eq!(checksum(&[&header]), 0);
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_datagrams_from_servers_are_taken() {
+    fn only_complete_datagrams_from_servers_are_accepted() {
         assert_eq!(payload(&reply(b"hello")), Some(&b"hello"[..]));
         let padded = [reply(b"hello"), vec![0; 30]].concat();
         assert_eq!(payload(&padded), Some(&b"hello"[..]));

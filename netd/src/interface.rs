@@ -1,4 +1,4 @@
-//! One managed interface: its link, its DHCP client, and what the kernel has been told.
+//! One managed interface: its link, its DHCP client, and the lease that is applied in the kernel.
 
 use crate::sys::packet::PacketSocket;
 use crate::{
@@ -14,17 +14,17 @@ use std::{
     net::{IpAddr, Ipv4Addr, UdpSocket},
 };
 
-/// Above the metrics that people set by hand; the interface's index is added, so that the order is always the same.
+/// Larger than the metrics that people set by hand. The interface's index is added, so that the order is always the same.
 const METRIC: u32 = 1024;
-/// A message fits: the client says in option 57 that it takes 1472 bytes.
+/// Buffer for a packet. The client announces in option 57 that it accepts 1472 bytes.
 const PACKET: usize = 2048;
 
-/// What happened on an interface, for the log and for those who wait.
+/// An event of an interface, for the log and the supervisor.
 #[derive(Debug)]
 pub enum Event {
-    /// There is a lease; `true` when its address or routes are new.
+    /// A lease was granted; `true` when its address or routes have changed.
     Leased(Box<Lease>, bool),
-    /// The lease is gone.
+    /// The lease has ended.
     Lost(Loss),
     /// For the log.
     Note(Note),
@@ -37,24 +37,24 @@ pub enum Event {
 /// A managed interface.
 #[derive(Debug)]
 pub struct Interface {
-    /// As it was last seen.
+    /// The link as it was last read.
     pub link: Link,
     index: u32,
     client: Client,
     packets: PacketSocket,
-    /// The kernel's own socket for the lease's address: renewals leave through it, and answers to them find it.
+    /// A UDP socket with the address of the lease: sends renewals and receives their answers.
     unicast: Option<UdpSocket>,
     applied: Option<Lease>,
 }
 
 impl Interface {
-    /// Takes an interface over.
+    /// Starts to manage an interface.
     ///
     /// # Errors
-    /// When the packet socket cannot be had.
+    /// When the packet socket cannot be opened.
     pub fn adopt(index: u32, link: Link, seed: u64) -> io::Result<Self> {
-        // Container engines turn forwarding on, and the kernel then hears no router advertisements unless this is 2. Without
-        // IPv6 there is no such file.
+        // Container engines turn forwarding on, and the kernel then ignores router advertisements unless this is 2. Without IPv6
+        // the file does not exist.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{}/accept_ra", link.name), "2");
         let packets = PacketSocket::open(index, CLIENT_PORT)?;
         let client = Client::new(link.mac, seed);
@@ -67,19 +67,19 @@ impl Interface {
         self.client.lease()
     }
 
-    /// When [`Interface::tick`] is to be called.
+    /// When to call [`Interface::tick`].
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
         self.client.deadline()
     }
 
-    /// Where packets come in.
+    /// The socket that receives packets.
     #[must_use]
     pub fn packets(&self) -> &PacketSocket {
         &self.packets
     }
 
-    /// Takes note of how the link is now.
+    /// Takes the new state of the link.
     pub fn see(&mut self, link: Link, now: Moment, hostname: Option<String>, kernel: &mut Rtnetlink) -> Vec<Event> {
         let had_carrier = std::mem::replace(&mut self.link, link).carrier;
         match (had_carrier, self.link.carrier) {
@@ -95,17 +95,17 @@ impl Interface {
         }
     }
 
-    /// Does what is due.
+    /// Does what is due at this time.
     pub fn tick(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<Event> {
         let actions = self.client.tick(now);
         self.carry_out(actions, kernel)
     }
 
-    /// Takes what has come in.
+    /// Reads all waiting packets.
     pub fn receive(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<Event> {
         let mut events = Vec::new();
         let mut packet = [0; PACKET];
-        // Errors other than "nothing there" concern the link (it went down), whose news come another way.
+        // Errors other than "no packet" mean that the link went down, which rtnetlink reports as well.
         while let Ok(length) = self.packets.receive(&mut packet) {
             let message = datagram::payload(&packet[..length]).and_then(|payload| Message::parse(payload).ok());
             if let Some(message) = message {
@@ -160,7 +160,7 @@ impl Interface {
     fn configure(&mut self, lease: &Lease, kernel: &mut Rtnetlink, events: &mut Vec<Event>) {
         let (index, metric) = (self.index, METRIC + self.index);
         let mut keep = |result: Result<(), Refused>| events.extend(result.err().map(Event::Refused));
-        // What an earlier lease left, this process's or one's before it. Addresses that somebody set by hand have no end.
+        // Remove the addresses of earlier leases, also of an earlier process. Addresses that were set by hand are permanent.
         match kernel.addresses() {
             Ok(addresses) => {
                 for old in addresses.iter().filter(|a| a.index == index && !a.permanent) {
@@ -183,13 +183,13 @@ impl Interface {
                 keep(kernel.remove_route(index, old, route, metric));
             }
         }
-        // Those on the link itself first: others may lead through them.
+        // Routes on the link first: the gateways of others may be there.
         let (near, far): (Vec<_>, Vec<_>) = lease.routes.iter().partition(|route| route.gateway.is_none());
         for route in near.into_iter().chain(far) {
             keep(kernel.put_route(index, lease, route, metric));
         }
         if self.applied.as_ref().is_none_or(|old| old.address != lease.address) {
-            // Without the socket only the kernel's "port unreachable" to late answers is back.
+            // Without this socket the kernel answers late messages with "port unreachable", which does no harm.
             self.unicast = bind(lease.address).ok();
         }
     }
@@ -199,7 +199,7 @@ fn bind(address: Ipv4Addr) -> io::Result<UdpSocket> {
     UdpSocket::bind((address, CLIENT_PORT))
 }
 
-/// Whether a lease brings nothing but more time.
+/// Whether two leases differ in their lifetime only.
 fn same(old: &Lease, new: &Lease) -> bool {
     (old.address, old.prefix, &old.routes, &old.dns) == (new.address, new.prefix, &new.routes, &new.dns)
 }

@@ -1,24 +1,24 @@
-//! What a server grants, as the kernel and the resolver need it.
+//! A lease: what a server grants, in the form that the kernel and the resolver need.
 
 use crate::message::{Message, code};
 use std::{net::Ipv4Addr, time::Duration};
 
-/// A lease, as OFFER and ACK carry it.
+/// The lease of an OFFER or ACK.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lease {
     /// The address.
     pub address: Ipv4Addr,
-    /// Length of its network's prefix, 1 to 32.
+    /// Prefix length of its network, 1 to 32.
     pub prefix: u8,
-    /// Who granted it.
+    /// Address of the server that grants the lease.
     pub server: Ipv4Addr,
-    /// How long it lasts; `None` is for ever.
+    /// Lifetime; `None` means that it never expires.
     pub lifetime: Option<Duration>,
-    /// T1: when to ask the server for more.
+    /// T1: when to ask this server for more time.
     pub renew: Duration,
-    /// T2: when to ask anybody for more.
+    /// T2: when to ask every server for more time.
     pub rebind: Duration,
-    /// Routes, the default route among them. Without duplicates.
+    /// Routes, including the default route. Without duplicates.
     pub routes: Vec<Route>,
     /// Name servers.
     pub dns: Vec<Ipv4Addr>,
@@ -33,41 +33,41 @@ pub struct Lease {
 /// A route over the lease's interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Route {
-    /// Where to; the bits after the prefix are 0.
+    /// Destination; the bits after the prefix are 0.
     pub target: Ipv4Addr,
-    /// Length of the prefix, 0 to 32.
+    /// Prefix length, 0 to 32.
     pub prefix: u8,
-    /// Through whom; `None`: the target is on the link itself.
+    /// Gateway; `None` when the destination is on the link.
     pub gateway: Option<Ipv4Addr>,
 }
 
-/// Why an OFFER or ACK grants nothing usable.
+/// Why an OFFER or ACK has no usable lease.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unusable {
-    /// No host can have this address.
-    #[error("address {0} is not one for a host")]
+    /// A host cannot have this address.
+    #[error("invalid address {0}: not a host address")]
     Address(Ipv4Addr),
-    /// The mask has holes, or is all zero.
-    #[error("subnet mask {0} is none")]
+    /// The mask's one-bits are not contiguous, or there are none.
+    #[error("invalid subnet mask {0}: expected contiguous one-bits")]
     Mask(Ipv4Addr),
-    /// RFC 2131 table 3: MUST be there.
-    #[error("the server does not say who it is")]
+    /// RFC 2131 table 3: required.
+    #[error("no server identifier (option 54)")]
     Server,
-    /// RFC 2131 table 3: MUST be there. Or it is 0.
-    #[error("there is no lease time")]
+    /// RFC 2131 table 3: required. Or the time is 0.
+    #[error("no lease time (option 51)")]
     LeaseTime,
 }
 
-/// RFC 2132 §5.1 allows 68; below 576 hosts cannot talk (RFC 791), and DHCP's own messages would not fit.
+/// RFC 2132 §5.1 allows 68. But every host must accept 576 (RFC 791), and DHCP messages need as much.
 const MIN_MTU: u16 = 576;
 /// RFC 2131 §3.3.
 const FOREVER: u32 = u32::MAX;
 
 impl Lease {
-    /// What an OFFER or ACK grants.
+    /// Reads the lease of an OFFER or ACK.
     ///
     /// # Errors
-    /// When what makes a lease is missing or cannot be. Everything else is left out when it is wrong.
+    /// When address, mask, server or lease time is missing or invalid. Any other invalid option is ignored.
     pub fn read(message: &Message) -> Result<Self, Unusable> {
         let address = message.yiaddr;
         if address.is_unspecified() || address.is_loopback() || address.octets()[0] == 0 || address.octets()[0] >= 224 {
@@ -101,14 +101,14 @@ impl Lease {
         self.routes.iter().find(|route| route.prefix == 0).and_then(|route| route.gateway)
     }
 
-    /// Whether `other` is in the address's own network, which the kernel routes by itself.
+    /// Whether `other` is in the network of the address. The kernel makes the route to that network.
     #[must_use]
     pub fn is_neighbour(&self, other: Ipv4Addr) -> bool {
         mask(self.prefix) & self.address.to_bits() == mask(self.prefix) & other.to_bits()
     }
 }
 
-/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default half and seven eighths of the time; in this order in any case.
+/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default one half and seven eighths of the lifetime, and never in another order.
 fn timers(message: &Message, lease: u32) -> (u32, u32) {
     let rebind = message.seconds(code::REBINDING_TIME).filter(|&t2| 0 < t2 && t2 < lease);
     let rebind = rebind.unwrap_or(lease - lease / 8);
@@ -116,7 +116,7 @@ fn timers(message: &Message, lease: u32) -> (u32, u32) {
     (renew.unwrap_or((lease / 2).min(rebind)), rebind)
 }
 
-/// RFC 3442: with classless routes the router option is not looked at. Only the first router is used.
+/// RFC 3442: the router option is ignored when there are classless routes. Only the first router is used.
 fn routes(message: &Message) -> Vec<Route> {
     let classless = message.options.get(&code::CLASSLESS_ROUTES).and_then(|value| classless(value));
     let mut routes = classless.unwrap_or_else(|| {
@@ -127,7 +127,7 @@ fn routes(message: &Message) -> Vec<Route> {
             .collect()
     });
     routes.sort_unstable();
-    // The kernel has one route per target and metric.
+    // The kernel has one route per destination and metric.
     routes.dedup_by_key(|route| (route.target, route.prefix));
     routes
 }
@@ -136,7 +136,7 @@ fn routes(message: &Message) -> Vec<Route> {
 fn classless(mut value: &[u8]) -> Option<Vec<Route>> {
     let mut routes = Vec::new();
     while let Some((&prefix, rest)) = value.split_first() {
-        // "width of subnet mask" and then only the significant octets of the target.
+        // "width of subnet mask", then the significant octets of the destination.
         let (significant, rest) = rest.split_at_checked(usize::from(prefix.div_ceil(8)))?;
         let (gateway, rest) = rest.split_first_chunk::<4>()?;
         let mut target = [0; 4];
@@ -158,7 +158,7 @@ fn prefix_of(mask: Ipv4Addr) -> Option<u8> {
     (ones != 0 && ones == mask.to_bits().count_ones()).then(|| u8::try_from(ones).ok()).flatten()
 }
 
-/// RFC 2132 says nothing about a missing mask; the address's class is what there was before masks.
+/// The prefix by address class. RFC 2132 does not define what a missing mask means; classes are older than masks.
 fn class_of(address: Ipv4Addr) -> u8 {
     match address.octets()[0] {
         0..128 => 8,
@@ -167,7 +167,7 @@ fn class_of(address: Ipv4Addr) -> u8 {
     }
 }
 
-/// Names that may stand in resolv.conf; some servers give several, with blanks between.
+/// Domain names that are valid in resolv.conf. Some servers send several, separated by blanks.
 fn domains(text: &str) -> Vec<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name = |name: &&str| name.len() <= 253 && !name.starts_with('-') && name.chars().all(plain);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_lease_has_what_the_server_says_and_the_usual_timers() {
+    fn a_plain_lease_has_the_servers_values_and_the_default_timers() {
         let message = ack().with(code::DOMAIN_NAME, *b"example.org -x a;b").with(code::MTU, 1460_u16.to_be_bytes());
         let lease = Lease::read(&message).unwrap();
         assert_eq!((lease.address, lease.prefix), ([10, 0, 2, 15].into(), 24));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_timers_are_put_in_order() {
+    fn timers_in_a_wrong_order_are_corrected() {
         for (lease, t1, t2, wanted) in [
             (100, 200, 300, (50, 88)),
             (100, 60, 50, (50, 50)),
@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// The examples of RFC 3442, and what comes when a cloud gives /32 addresses.
+    /// The examples of RFC 3442, and a /32 address as cloud providers give it.
     #[test]
     fn classless_routes_replace_the_router() {
         let value = [0, 10, 0, 0, 1, 8, 10, 10, 0, 0, 2, 24, 10, 0, 0, 10, 0, 0, 3, 25, 10, 229, 0, 128, 0, 0, 0, 0];
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_lease_is_refused_by_name() {
+    fn each_fault_of_a_lease_has_its_own_error() {
         let without = |code: u8| {
             let mut message = ack();
             message.options.remove(&code);

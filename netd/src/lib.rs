@@ -1,13 +1,13 @@
-//! The network process: sets the machine's Ethernet interfaces up, asks DHCP for their addresses, and keeps the resolver's
-//! configuration. Its own process, so that a parser's crash is not the kernel's panic.
+//! The network process: sets the Ethernet interfaces up, gets their addresses by DHCP, and writes the resolver's configuration. It
+//! is a process and a crate of its own, because it parses bytes from the network: a crash of PID 1 would be a kernel panic.
 //!
-//! - [`message`], [`datagram`], [`lease`]: what is on the wire, and what it means. Pure.
-//! - [`client`]: the DHCP client as a machine without I/O.
-//! - [`link`], [`rtnetlink`]: the kernel's side. [`interface`] ties one link to one client.
-//! - [`publish`], [`notify`]: what the host is told. [`sntp`]: the clock.
+//! - [`message`], [`datagram`], [`lease`]: the messages and what they mean. Pure.
+//! - [`client`]: the DHCP client as a state machine without I/O.
+//! - [`link`], [`rtnetlink`]: the kernel's interfaces. [`interface`] connects one link with one client.
+//! - [`publish`], [`notify`]: files and messages for the rest of the host. [`sntp`]: the clock.
 //! - [`daemon`]: the loop.
 //!
-//! IPv6 is left to the kernel (SLAAC); its addresses are reported.
+//! The kernel configures IPv6 (SLAAC); netd only reports the addresses.
 #![deny(missing_docs)]
 
 pub mod client;

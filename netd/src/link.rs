@@ -1,7 +1,7 @@
-//! The interfaces that are netd's: those of the machine's own Ethernet cards, found in sysfs.
+//! The interfaces that netd manages: Ethernet cards, found in sysfs.
 //!
-//! The links are read from sysfs and not from netlink, whose events only say when to look: sysfs names what is hardware, and
-//! no new attribute of a newer kernel can keep a link from being understood.
+//! Links are read from sysfs; netlink events only tell when to read. sysfs shows which interfaces are hardware, and a new
+//! netlink attribute of a newer kernel cannot break the parsing.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 
@@ -17,25 +17,25 @@ pub struct Link {
     pub name: String,
     /// Hardware address.
     pub mac: [u8; 6],
-    /// Set up.
+    /// Whether it is set up.
     pub up: bool,
-    /// A cable with somebody at its other end. False while it is down.
+    /// Whether there is a carrier. False while the interface is down.
     pub carrier: bool,
-    /// Largest packet.
+    /// MTU in bytes.
     pub mtu: u32,
 }
 
 /// Which interfaces are managed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Those with a device behind them: no bridges, veth pairs, tunnels, loopback.
+    /// Interfaces with a device: no bridges, veth pairs, tunnels, loopback.
     Physical,
-    /// These, whatever they are.
+    /// Interfaces with these names, of any kind.
     Named(Vec<String>),
 }
 
-/// Reads the chosen interfaces, by index. Those that belong to a bridge or bond are left to it; one that vanishes meanwhile
-/// is left out.
+/// Reads the chosen interfaces, by index. Members of a bridge or bond are left out, and so is an interface that disappears
+/// meanwhile.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -65,7 +65,7 @@ fn read(path: &Path, name: &str) -> Option<(u32, Link)> {
         name: name.to_owned(),
         mac: parse_mac(&text("address")?)?,
         up: flags & 1 != 0,
-        // Reading it is an error while the interface is down.
+        // Reading this file is an error while the interface is down.
         carrier: text("carrier").is_some_and(|carrier| carrier == "1"),
         mtu: text("mtu")?.parse().ok()?,
     };
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn hardware_is_told_from_what_engines_make() {
+    fn interfaces_of_container_engines_are_not_hardware() {
         let root = tempfile::tempdir().unwrap();
         for (name, index, device) in [
             ("eth0", "2", true),

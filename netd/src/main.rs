@@ -2,7 +2,7 @@
 //! Without arguments it manages all Ethernet cards.
 
 use berth_netd::{
-    daemon::{Settings, run},
+    daemon::{Options, run},
     link::Choice,
 };
 use std::{
@@ -13,30 +13,30 @@ use std::{
 
 fn main() -> ExitCode {
     let mut log = stderr();
-    let error = match settings(env::args().skip(1)) {
-        Ok(settings) => match run(&settings, &mut log) {
+    let error = match options(env::args().skip(1)) {
+        Ok(options) => match run(&options, &mut log) {
             Ok(never) => match never {},
             Err(error) => error.to_string(),
         },
         Err(error) => error,
     };
-    // Without stderr there is nobody to tell.
+    // When stderr cannot be written, there is no other place for the error.
     let _ = writeln!(log, "netd: {error}");
     ExitCode::FAILURE
 }
 
-fn settings(mut arguments: impl Iterator<Item = String>) -> Result<Settings, String> {
-    let mut settings = Settings::default();
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options::default();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument}: expected a value after it"));
         match argument.as_str() {
-            "--directory" => settings.directory = value()?.into(),
-            "--interface" => match &mut settings.choice {
+            "--directory" => options.directory = value()?.into(),
+            "--interface" => match &mut options.choice {
                 Choice::Named(names) => names.push(value()?),
-                Choice::Physical => settings.choice = Choice::Named(vec![value()?]),
+                Choice::Physical => options.choice = Choice::Named(vec![value()?]),
             },
             other => return Err(format!("expected [--directory DIR] [--interface NAME]..., found {other:?}")),
         }
     }
-    Ok(settings)
+    Ok(options)
 }

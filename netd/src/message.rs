@@ -1,7 +1,7 @@
 //! DHCP messages, RFC 2131 §2 and RFC 2132; long options by RFC 3396.
 //!
-//! What comes from the network is hostile until proven otherwise: nothing here panics, and an option of a wrong length
-//! counts as absent.
+//! The bytes come from the network and may be hostile: nothing here panics, and an option of a wrong length is treated as
+//! absent.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -14,7 +14,7 @@ const FIXED: usize = 236;
 const SNAME: std::ops::Range<usize> = 44..108;
 const FILE: std::ops::Range<usize> = 108..236;
 const MAGIC: [u8; 4] = [99, 130, 83, 99];
-/// RFC 951 §3: some relays drop what is shorter.
+/// RFC 951 §3: some relays drop shorter messages.
 const MINIMUM: usize = 300;
 
 /// `op`: from the client.
@@ -42,23 +42,23 @@ pub mod code {
     pub const REQUESTED_ADDRESS: u8 = 50;
     /// Lease time in seconds.
     pub const LEASE_TIME: u8 = 51;
-    /// Where else there are options: 1 `file`, 2 `sname`, 3 both.
+    /// Fields that hold more options: 1 `file`, 2 `sname`, 3 both.
     pub const OVERLOAD: u8 = 52;
     /// Kind of the message.
     pub const MESSAGE_TYPE: u8 = 53;
     /// The server's address.
     pub const SERVER_ID: u8 = 54;
-    /// What the client wants to know.
+    /// Options that the client asks for.
     pub const PARAMETER_LIST: u8 = 55;
-    /// Why a server refuses.
+    /// A server's reason for a refusal.
     pub const MESSAGE: u8 = 56;
-    /// Longest message the client takes.
+    /// Longest message that the client accepts.
     pub const MAX_SIZE: u8 = 57;
     /// T1 in seconds.
     pub const RENEWAL_TIME: u8 = 58;
     /// T2 in seconds.
     pub const REBINDING_TIME: u8 = 59;
-    /// Who the client is.
+    /// Client identifier.
     pub const CLIENT_ID: u8 = 61;
     /// Classless static routes.
     pub const CLASSLESS_ROUTES: u8 = 121;
@@ -67,15 +67,15 @@ pub mod code {
 /// Kind of a message, RFC 2132 §9.6.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageType {
-    /// The client looks for servers.
+    /// A client looks for servers.
     Discover,
     /// A server offers an address.
     Offer,
-    /// The client asks for an address, or for more time.
+    /// A client asks for an address, or for more time.
     Request,
-    /// The server agrees.
+    /// A server grants it.
     Ack,
-    /// The server refuses.
+    /// A server refuses it.
     Nak,
 }
 
@@ -91,26 +91,26 @@ impl MessageType {
     }
 }
 
-/// A DHCP message over Ethernet. Fields that neither side of this program needs are zero when written and ignored when read.
+/// A DHCP message over Ethernet. Fields that are not listed here are written as zero and ignored when read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// [`BOOTREQUEST`] or [`BOOTREPLY`].
     pub op: u8,
-    /// Transaction.
+    /// Transaction id.
     pub xid: u32,
-    /// Seconds since the client began.
+    /// Seconds since the client's first message of this exchange.
     pub secs: u16,
-    /// The client's address, when it has one and uses it.
+    /// The address that the client has and uses.
     pub ciaddr: Ipv4Addr,
-    /// The client's address, when the server says it.
+    /// The address that the server gives to the client.
     pub yiaddr: Ipv4Addr,
     /// The client's hardware address.
     pub chaddr: [u8; 6],
-    /// Options, each code once.
+    /// Options by code.
     pub options: BTreeMap<u8, Vec<u8>>,
 }
 
-/// Bytes that are no DHCP message over Ethernet.
+/// Bytes that are not a DHCP message over Ethernet.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
     /// Too short.
@@ -119,23 +119,23 @@ pub enum Malformed {
     /// Hardware type or length.
     #[error("DHCP message: expected hardware type 1 with 6 bytes, found type {0} with {1}")]
     Hardware(u8, u8),
-    /// Not DHCP but something else on its port.
-    #[error("DHCP message: expected the magic cookie 63825363, found another")]
+    /// Another protocol on the same port.
+    #[error("DHCP message: expected the magic cookie 63825363, found another value")]
     Magic,
-    /// An option that runs over the end.
+    /// An option that is longer than the rest of its field.
     #[error("DHCP option {code}: expected {wanted} bytes, found {found}")]
     Truncated {
         /// The option.
         code: u8,
-        /// Its length byte.
+        /// The option's length byte.
         wanted: usize,
-        /// What is left of the field.
+        /// Bytes that are left in the field.
         found: usize,
     },
 }
 
 impl Message {
-    /// A message of the kind from (`op` [`BOOTREQUEST`]) or to the client with this hardware address.
+    /// A message of this kind from (`op` [`BOOTREQUEST`]) or to the client with this hardware address.
     #[must_use]
     pub fn new(op: u8, kind: MessageType, xid: u32, chaddr: [u8; 6]) -> Self {
         let options = BTreeMap::from([(code::MESSAGE_TYPE, vec![kind.number()])]);
@@ -146,7 +146,7 @@ impl Message {
     /// Reads a message.
     ///
     /// # Errors
-    /// When it is none, or an option is cut off.
+    /// When the bytes are not a DHCP message, or an option is cut off.
     pub fn parse(bytes: &[u8]) -> Result<Self, Malformed> {
         let Some((fixed, rest)) = bytes.split_first_chunk::<FIXED>() else {
             return Err(Malformed::Short(bytes.len()));
@@ -162,7 +162,7 @@ impl Message {
         }
         let mut options = BTreeMap::new();
         collect(field, &mut options)?;
-        // RFC 3396 §5: the fields are read in this order, and an option may go on from one to the next.
+        // RFC 3396 §5: the fields are read in this order, and an option may continue in the next field.
         let overload = options.get(&code::OVERLOAD).and_then(|value| value.first().copied()).unwrap_or(0);
         if overload & 1 != 0 {
             collect(&fixed[FILE], &mut options)?;
@@ -182,7 +182,7 @@ impl Message {
         })
     }
 
-    /// The message as it is sent. An option longer than 255 bytes is split.
+    /// The bytes of the message. An option longer than 255 bytes is split.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = vec![0; FIXED];
@@ -193,7 +193,7 @@ impl Message {
         out[16..20].copy_from_slice(&self.yiaddr.octets());
         out[28..34].copy_from_slice(&self.chaddr);
         out.extend(MAGIC);
-        // Some servers want the message's type first.
+        // Some servers require the message type to be the first option.
         let first = self.options.get_key_value(&code::MESSAGE_TYPE);
         let others = self.options.iter().filter(|(code, _)| **code != code::MESSAGE_TYPE);
         for (code, value) in first.into_iter().chain(others) {
@@ -214,7 +214,7 @@ impl Message {
         self
     }
 
-    /// Its kind, when it is one that a client sends or gets.
+    /// The kind of the message. None for kinds that this client neither sends nor receives.
     #[must_use]
     pub fn kind(&self) -> Option<MessageType> {
         use MessageType::{Ack, Discover, Nak, Offer, Request};
@@ -222,19 +222,19 @@ impl Message {
         [Discover, Offer, Request, Ack, Nak].into_iter().find(|kind| kind.number() == number)
     }
 
-    /// An option of exactly `N` bytes.
+    /// The value of an option with exactly `N` bytes.
     #[must_use]
     pub fn array<const N: usize>(&self, code: u8) -> Option<&[u8; N]> {
         self.options.get(&code)?.as_slice().try_into().ok()
     }
 
-    /// An option that is one address.
+    /// The value of an option with one address.
     #[must_use]
     pub fn address(&self, code: u8) -> Option<Ipv4Addr> {
         self.array::<4>(code).map(|octets| (*octets).into())
     }
 
-    /// An option that is a list of addresses; empty when it is absent or of a wrong length.
+    /// The value of an option with a list of addresses. Empty when the option is absent or has a wrong length.
     #[must_use]
     pub fn addresses(&self, code: u8) -> Vec<Ipv4Addr> {
         match self.options.get(&code).map(|value| value.as_chunks::<4>()) {
@@ -243,13 +243,13 @@ impl Message {
         }
     }
 
-    /// An option that is a number of seconds.
+    /// The value of an option with a number of seconds.
     #[must_use]
     pub fn seconds(&self, code: u8) -> Option<u32> {
         self.array(code).map(|bytes| u32::from_be_bytes(*bytes))
     }
 
-    /// An option that is text; control characters and what is not ASCII become `?`, NULs at its end go.
+    /// The value of an option with text. Control characters and non-ASCII bytes become `?`; NULs at the end are removed.
     #[must_use]
     pub fn text(&self, code: u8) -> Option<String> {
         let value = self.options.get(&code)?;
@@ -259,7 +259,7 @@ impl Message {
     }
 }
 
-/// Adds the options of one field; a code that comes again continues the earlier one (RFC 3396 §7).
+/// Adds the options of one field. A repeated code continues the earlier option (RFC 3396 §7).
 fn collect(mut field: &[u8], options: &mut BTreeMap<u8, Vec<u8>>) -> Result<(), Malformed> {
     while let Some((&code, rest)) = field.split_first() {
         field = match (code, rest.split_first()) {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_come_back_as_they_were_written() {
+    fn a_written_message_is_read_back_unchanged() {
         let long = offer().with(224, vec![5; 700]).with(code::DOMAIN_NAME, *b"example.org\0");
         let bytes = long.bytes();
         let again = Message::parse(&bytes).unwrap();
@@ -304,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn options_go_on_in_file_and_sname() {
+    fn options_continue_in_file_and_sname() {
         let mut bytes = offer().with(code::OVERLOAD, [3]).bytes();
         bytes[FILE][..6].copy_from_slice(&[code::DNS, 4, 8, 8, 8, 8]);
         bytes[SNAME][..7].copy_from_slice(&[0, code::ROUTER, 4, 10, 0, 2, 2]);
@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_count_as_absent_and_truncation_is_an_error() {
+    fn options_of_a_wrong_length_are_absent_and_truncated_ones_are_errors() {
         let message = offer().with(code::DNS, [1, 2, 3]).with(code::ROUTER, []).with(code::LEASE_TIME, [0, 1]);
         let message = Message::parse(&message.bytes()).unwrap();
         assert!(message.addresses(code::DNS).is_empty() && message.addresses(code::ROUTER).is_empty());

@@ -1,4 +1,4 @@
-//! sd_notify(3): what the supervisor wants to hear.
+//! sd_notify(3): tells the supervisor that the service is ready, and its status.
 
 use std::{
     env, io,
@@ -12,15 +12,15 @@ use std::{
     path::Path,
 };
 
-/// The supervisor's ear.
+/// The supervisor's socket; none when the process was not started by a supervisor.
 #[derive(Debug)]
 pub struct Notify(Option<(UnixDatagram, SocketAddr)>);
 
 impl Notify {
-    /// The socket that `$NOTIFY_SOCKET` names; where there is none, nobody listens.
+    /// The socket that `$NOTIFY_SOCKET` names. Without the variable all messages are dropped.
     ///
     /// # Errors
-    /// When the socket's name is none, or a socket cannot be made.
+    /// When the name is invalid, or a socket cannot be opened.
     pub fn from_environment() -> io::Result<Self> {
         let Some(name) = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty()) else { return Ok(Self(None)) };
         let address = match name.as_bytes().strip_prefix(b"@") {
@@ -38,7 +38,7 @@ impl Notify {
         self.send(&format!("READY=1\nSTATUS={status}"))
     }
 
-    /// How the service is.
+    /// A status line of the service.
     ///
     /// # Errors
     /// What sendto(2) says.

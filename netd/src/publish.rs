@@ -1,4 +1,4 @@
-//! What netd tells the rest of the host: the resolver's configuration and a report.
+//! The files that netd writes for the rest of the host: the resolver's configuration and a status report.
 
 use crate::{lease::Lease, rtnetlink::Address};
 use berth_contract::{
@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// An interface and what it got.
+/// An interface and its lease.
 #[derive(Clone, Copy, Debug)]
 pub struct Configured<'a> {
     /// Kernel name.
@@ -32,10 +32,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes into `directory`; the files' names are those of [`paths::RESOLV_CONF`] and [`paths::NETWORK_STATUS`].
+    /// Writes into `directory`. The file names are those of [`paths::RESOLV_CONF`] and [`paths::NETWORK_STATUS`].
     ///
     /// # Errors
-    /// When the directory cannot be made.
+    /// When the directory cannot be created.
     pub fn new(directory: &Path) -> Result<Self, PathError> {
         let inside = |path: &str| Path::new(path).file_name().map(|name| directory.join(name)).unwrap_or_default();
         fs::create_dir_all(directory).at("create", directory)?;
@@ -43,7 +43,7 @@ impl Publisher {
         Ok(Self { resolv_conf, status, last: None })
     }
 
-    /// Writes what has changed; tells whether anything has.
+    /// Writes the files that have changed. True when one has.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -63,7 +63,7 @@ impl Publisher {
     }
 }
 
-/// In one move. Both files are in memory: nothing needs to be synced.
+/// Replaces a file in one move. Both files are on a tmpfs, so there is no fsync.
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
     let beside = path.with_extension("new");
     fs::write(&beside, bytes).at("write", &beside)?;
@@ -81,7 +81,7 @@ fn dns(interfaces: &[Configured<'_>]) -> Vec<IpAddr> {
     servers
 }
 
-/// resolv.conf(5). The resolver asks the first three servers only; others may take more.
+/// resolv.conf(5). glibc's resolver uses the first three servers only; other resolvers may use more.
 fn resolv_conf(interfaces: &[Configured<'_>]) -> String {
     let mut text = String::from("# Written by netd from DHCP.\n");
     for server in dns(interfaces) {
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn files_hold_what_the_leases_say_and_are_written_when_that_changes() {
+    fn the_files_follow_the_leases_and_are_written_only_on_changes() {
         let dir = tempfile::tempdir().unwrap();
         let mut publisher = Publisher::new(&dir.path().join("netd")).unwrap();
         let read = |name: &str| fs::read_to_string(dir.path().join("netd").join(name)).unwrap();

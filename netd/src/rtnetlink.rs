@@ -1,4 +1,4 @@
-//! The kernel's network configuration over rtnetlink(7): links up, addresses, routes; and news of changes.
+//! The kernel's network configuration over rtnetlink(7): links, addresses and routes, and notifications of changes.
 
 use crate::{lease::Lease, lease::Route};
 use netlink_packet_core::{
@@ -28,20 +28,20 @@ use std::{
     time::Duration,
 };
 
-/// The kernel answers at once; a lost answer must not stop the program for ever.
+/// Time limit for an answer. The kernel answers at once; a lost answer must not block the program.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The kernel's messages of a dump are at most 32 KiB.
 const BUFFER: usize = 1 << 16;
 /// Bits of `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`.
 const LINKS_AND_ADDRESSES: u32 = 0x1 | 0x10 | 0x100;
 
-/// What the kernel refused.
+/// A request that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("rtnetlink: cannot {doing}: {source}")]
 pub struct Refused {
-    /// What was asked.
+    /// The request.
     pub doing: String,
-    /// The kernel's word.
+    /// The kernel's error.
     pub source: io::Error,
 }
 
@@ -52,17 +52,17 @@ pub struct Address {
     pub index: u32,
     /// The address.
     pub ip: IpAddr,
-    /// Length of the network's prefix.
+    /// Prefix length of its network.
     pub prefix: u8,
-    /// Valid on the whole internet, as far as it knows.
+    /// Scope: valid everywhere, not only on the link or the host.
     pub global: bool,
-    /// Has no end.
+    /// Has no lifetime.
     pub permanent: bool,
-    /// Duplicate address detection goes on, or has failed.
+    /// Duplicate address detection is running or has failed.
     pub unsure: bool,
 }
 
-/// Asks and waits for the answer. (`NETLINK_ROUTE` is 0, which is `None` below.)
+/// A socket for requests. (`NETLINK_ROUTE` is 0, which is `None` below.)
 #[derive(Debug)]
 pub struct Rtnetlink {
     socket: OwnedFd,
@@ -95,7 +95,7 @@ impl Rtnetlink {
     /// Sets an interface's MTU.
     ///
     /// # Errors
-    /// When the kernel refuses, mostly because the hardware cannot.
+    /// When the kernel refuses, usually because the hardware does not support the MTU.
     pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<(), Refused> {
         let mut link = LinkMessage::default();
         link.header.index = index;
@@ -103,8 +103,8 @@ impl Rtnetlink {
         self.change(format!("set the MTU of interface {index} to {mtu}"), RouteNetlinkMessage::SetLink(link), 0)
     }
 
-    /// Gives an interface the lease's address, or a new lifetime to it. The kernel takes it away at the lease's end, even if
-    /// this program is not there any more.
+    /// Sets the address of a lease on an interface, or gives it a new lifetime. The kernel removes the address when the lease
+    /// expires, even if this program does not run any more.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -123,7 +123,8 @@ impl Rtnetlink {
         self.change(doing, RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
     }
 
-    /// Takes an address from an interface; routes that name it as their source go with it. One that is gone already is fine.
+    /// Removes an address from an interface. The kernel removes the routes that have it as their source. Success when the address
+    /// does not exist.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -143,7 +144,7 @@ impl Rtnetlink {
         self.change(doing, message, NLM_F_CREATE | NLM_F_REPLACE)
     }
 
-    /// Takes a route of a lease away. One that is gone already is fine.
+    /// Removes a route of a lease. Success when the route does not exist.
     ///
     /// # Errors
     /// When the kernel refuses.
@@ -173,7 +174,7 @@ impl Rtnetlink {
         self.ask(message, NLM_F_ACK | flags, |_| {}).map_err(|source| Refused { doing, source })
     }
 
-    /// Sends a request and hands over what comes back, up to its end.
+    /// Sends a request and passes every answer to `take`, up to the last.
     fn ask(
         &mut self,
         what: RouteNetlinkMessage,
@@ -193,7 +194,7 @@ impl Rtnetlink {
         loop {
             let (length, _) = rustix::io::retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::empty()))?;
             for part in split(&buffer[..length]) {
-                // A message that this program's library does not understand is one that it did not ask for.
+                // A message that the library cannot parse is not an answer to our request.
                 let Ok(answer) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(part) else { continue };
                 match answer.payload {
                     _ if answer.header.sequence_number != self.sequence => {}
@@ -207,12 +208,12 @@ impl Rtnetlink {
     }
 }
 
-/// Tells that links or addresses have changed, not which: look again.
+/// Notifications that links or addresses have changed. They do not say which: the caller reads all of them again.
 #[derive(Debug)]
 pub struct Changes(OwnedFd);
 
 impl Changes {
-    /// Listens from now on.
+    /// Starts to listen.
     ///
     /// # Errors
     /// What socket(2) and bind(2) say.
@@ -223,7 +224,7 @@ impl Changes {
         Ok(Self(socket))
     }
 
-    /// Takes all news that have come. An overrun (ENOBUFS) is news like any other.
+    /// Reads all waiting notifications. An overrun (ENOBUFS) is treated as a notification.
     ///
     /// # Errors
     /// What recv(2) says.
@@ -245,7 +246,7 @@ impl AsFd for Changes {
     }
 }
 
-/// The messages of one read, each with its header: nlmsghdr's first word is the length, the next begins at a multiple of 4.
+/// The messages of one read, each with its header. The first word of nlmsghdr is the length; messages are aligned to 4 bytes.
 fn split(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let length = usize::try_from(u32::from_ne_bytes(*bytes.first_chunk()?)).ok()?;
@@ -270,7 +271,7 @@ fn address(index: u32, ip: Ipv4Addr, prefix: u8) -> AddressMessage {
 }
 
 fn read_address(message: &AddressMessage) -> Option<Address> {
-    // IFA_ADDRESS is the peer's on a point-to-point link; IFA_LOCAL, where it is there, is ours.
+    // On a point-to-point link IFA_ADDRESS is the address of the peer. IFA_LOCAL, if present, is the address of this host.
     let local = message.attributes.iter().find_map(|attribute| match attribute {
         AddressAttribute::Local(ip) => Some(*ip),
         _ => None,
@@ -309,7 +310,7 @@ fn route_message(index: u32, lease: &Lease, route: &Route, metric: u32) -> Route
         kind: RouteType::Unicast,
         ..RouteHeader::default()
     };
-    // Clouds give /32 addresses with a gateway outside: the kernel has to be told that it is on the link all the same.
+    // Cloud providers give /32 addresses with a gateway outside of that network: tell the kernel that the gateway is on the link.
     if route.gateway.is_some_and(|gateway| !lease.is_neighbour(gateway)) {
         header.flags = RouteFlags::Onlink;
     }

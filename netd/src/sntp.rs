@@ -1,5 +1,5 @@
-//! Sets the clock once after the machine's start, by SNTP (RFC 4330). Machines without a battery clock begin in 1970 or at the
-//! image's date, and no certificate is valid there. Servers are those that DHCP names (option 42); there are no others.
+//! Sets the clock once after the host's start, by SNTP (RFC 4330). The clock of a host without a battery starts in 1970 or at the
+//! date of the image, when no certificate is valid. The servers are those of DHCP option 42; there is no default.
 
 use crate::client::Moment;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
@@ -12,33 +12,33 @@ use std::{
 
 const PORT: u16 = 123;
 const PACKET: usize = 48;
-/// RFC 4330 §10: no more often than this.
+/// RFC 4330 §10: the shortest time between two requests.
 const AGAIN: Duration = Duration::from_secs(15);
-/// Then the network's time is not to be had.
+/// Requests without an answer before it gives up.
 const TRIES: u32 = 8;
-/// Less is left alone: processes see every step.
+/// Nanoseconds. A smaller offset is not corrected, because processes see every step of the clock.
 const STEP: i128 = 500_000_000;
-/// From 1900, where NTP begins, to 1970.
+/// Seconds from 1900, the epoch of NTP, to 1970.
 const UNIX_EPOCH: i128 = 2_208_988_800;
 const SECOND: i128 = 1_000_000_000;
 
-/// A question that is open.
+/// A request without an answer yet.
 #[derive(Debug)]
 pub struct Sntp {
     servers: Vec<Ipv4Addr>,
     tries: u32,
     socket: UdpSocket,
-    /// Sent as our time and expected back: it says nothing about this machine's clock, and nobody guesses it.
+    /// Sent as our time and expected back. It does not reveal this host's clock and cannot be guessed.
     nonce: [u8; 8],
     asked: i128,
     due: Moment,
 }
 
 impl Sntp {
-    /// Asks the first of the servers. `None` without servers.
+    /// Sends a request to the first server. `None` when there are no servers.
     ///
     /// # Errors
-    /// When no socket is to be had.
+    /// When no socket can be opened.
     pub fn start(servers: &[Ipv4Addr], nonce: [u8; 8], now: Moment) -> io::Result<Option<Self>> {
         if servers.is_empty() {
             return Ok(None);
@@ -50,13 +50,13 @@ impl Sntp {
         Ok(Some(question))
     }
 
-    /// When [`Sntp::tick`] is to be called.
+    /// When to call [`Sntp::tick`].
     #[must_use]
     pub fn deadline(&self) -> Moment {
         self.due
     }
 
-    /// Asks the next server when it is time. False when enough was asked.
+    /// Sends a request to the next server when it is time. False after the last request.
     pub fn tick(&mut self, now: Moment) -> bool {
         if now >= self.due {
             self.ask(now);
@@ -68,17 +68,19 @@ impl Sntp {
         let turn = usize::try_from(self.tries).unwrap_or(0) % self.servers.len();
         self.tries += 1;
         self.due = now + AGAIN;
-        // Version 4, client.
+        // Version 4, mode client.
         let mut packet = [0; PACKET];
         packet[0] = 4 << 3 | 3;
         packet[40..].copy_from_slice(&self.nonce);
         self.asked = realtime();
-        // One that cannot be reached is one that does not answer. Connected: only this server's answer comes in.
+        // An unreachable server is treated like a silent one. The socket is connected, so that only this server's answer is
+        // received.
         let server = (self.servers[turn], PORT);
         let _ = self.socket.connect(server).and_then(|()| self.socket.send(&packet));
     }
 
-    /// Takes an answer; sets the clock when it is far off, and returns by how many seconds. `None`: it was no answer.
+    /// Reads an answer, and sets the clock when the offset is large. Returns the offset in seconds, or `None` when the packet
+    /// was not an answer.
     ///
     /// # Errors
     /// When the clock cannot be set.
@@ -102,7 +104,7 @@ impl AsFd for Sntp {
     }
 }
 
-/// RFC 4330 §5: how far the server's clock is ahead, in nanoseconds. Times are nanoseconds since 1970.
+/// RFC 4330 §5: offset of the server's clock in nanoseconds. Times are nanoseconds since 1970.
 fn offset(packet: &[u8; PACKET], nonce: [u8; 8], asked: i128, came: i128) -> Option<i128> {
     let (leap, mode, stratum) = (packet[0] >> 6, packet[0] & 7, packet[1]);
     if leap == 3 || mode != 4 || !(1..16).contains(&stratum) || packet[24..32] != nonce {
@@ -112,7 +114,7 @@ fn offset(packet: &[u8; PACKET], nonce: [u8; 8], asked: i128, came: i128) -> Opt
     Some(((received? - asked) + (sent? - came)) / 2)
 }
 
-/// RFC 4330 §3: with bit 0 unset the time is in 2036 or later.
+/// RFC 4330 §3: when the first bit is 0, the time is in 2036 or later.
 fn timestamp(bytes: [u8; 8]) -> Option<i128> {
     let value = u64::from_be_bytes(bytes);
     let seconds = i128::from(value >> 32);
@@ -135,8 +137,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_those_of_the_specification() {
-        // 1 January 1970, 20 January 2036 and 7 February 2036: RFC 4330 §3's eras.
+    fn timestamps_agree_with_the_specification() {
+        // 1 January 1970, 20 January 2036 and 7 February 2036: the eras of RFC 4330 §3.
         assert_eq!(timestamp([0x83, 0xaa, 0x7e, 0x80, 0, 0, 0, 0]), Some(0));
         assert_eq!(timestamp([0x83, 0xaa, 0x7e, 0x81, 0x80, 0, 0, 0]), Some(1_500_000_000));
         assert_eq!(timestamp([0, 0, 0, 0, 0, 0, 0, 1]), Some(2_085_978_496 * SECOND));
@@ -145,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn only_the_answer_to_this_question_counts() {
+    fn only_an_answer_to_this_request_is_accepted() {
         let nonce = *b"question";
         let mut packet = [0; PACKET];
         (packet[0], packet[1]) = (4 << 3 | 4, 2);
         packet[24..32].copy_from_slice(&nonce);
         packet[32..36].copy_from_slice(&0x83aa_7e8a_u32.to_be_bytes());
         packet[40..44].copy_from_slice(&0x83aa_7e8b_u32.to_be_bytes());
-        // Asked at 1 s, received there at 10 s, answered at 11 s, here again at 4 s.
+        // Sent at 1 s, received by the server at 10 s, answered at 11 s, received here at 4 s.
         assert_eq!(offset(&packet, nonce, SECOND, 4 * SECOND), Some(8 * SECOND));
         for (at, value) in [(0, 4 << 3 | 3), (0, 0xe4), (1, 0), (1, 16), (24, 0)] {
             let mut bad = packet;
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_asked_gets_a_question_and_silence_ends() {
+    fn requests_end_when_no_server_answers() {
         let second = Duration::from_secs(1);
         let mut question = Sntp::start(&[Ipv4Addr::LOCALHOST], *b"question", second).unwrap().unwrap();
         let mut asked = 0;

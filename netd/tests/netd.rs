@@ -1,5 +1,5 @@
-//! netd against a DHCP server of another hand (dnsmasq), each test in two network namespaces of its own; what it has done is
-//! judged by ip(8). Needs root and what ci/setup installs.
+//! netd with a foreign DHCP server, dnsmasq. Each test has two network namespaces of its own and checks the result with ip(8).
+//! Needs root and the programs that ci/setup installs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A cable with a server's end `s0` and a client's end `c0`, each in its own namespace.
+/// A veth pair: the server's end `s0` and the client's end `c0`, each in its own namespace.
 struct Cable {
     server: String,
     client: String,
@@ -23,7 +23,7 @@ struct Cable {
 }
 
 impl Cable {
-    /// Both ends down, the server's with 10.77.0.1/24.
+    /// Both ends are down. The server's end has the address 10.77.0.1/24.
     fn new(name: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "this test makes network namespaces: run it as root");
         let id = std::process::id();
@@ -64,7 +64,7 @@ impl Cable {
             "--log-facility=-",
             "--log-dhcp",
         ]);
-        // Without asking first whether somebody has the address, which takes it seconds.
+        // No ping before an address is given away: it takes seconds.
         command.arg("--no-ping");
         command.arg(format!("--dhcp-leasefile={leases}")).args(options);
         Process::start(&mut command)
@@ -115,7 +115,7 @@ fn ip(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// A program whose stderr is kept; killed at the end, its last words shown when a test fails.
+/// A program whose stderr is recorded. It is killed at the end; its stderr is printed when the test fails.
 struct Process {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -196,7 +196,7 @@ fn a_lease_is_applied_and_published() {
     assert_eq!((&address["local"], &address["prefixlen"]), (&"10.77.0.50".into(), &24.into()));
     assert_eq!(address["broadcast"], "10.77.0.255");
     let life = address["valid_life_time"].as_u64().unwrap();
-    assert!((100..=120).contains(&life), "the kernel ends it by itself: {life}");
+    assert!((100..=120).contains(&life), "the kernel removes the address at the end: {life}");
     let routes = cable.routes();
     for wanted in [
         "default via 10.77.0.1 dev c0 proto dhcp src 10.77.0.50 metric",
@@ -221,7 +221,7 @@ fn a_lease_is_applied_and_published() {
     assert!(netd.said().contains("c0: 10.77.0.50/24 for 120 s from 10.77.0.1, gateway 10.77.0.1"), "{}", netd.said());
 }
 
-/// Clouds give /32 addresses whose gateway is on the link nevertheless.
+/// Cloud providers give /32 addresses with a gateway on the link.
 #[test]
 fn a_gateway_outside_the_network_is_reached() {
     let cable = Cable::new("g");
@@ -260,11 +260,11 @@ fn a_lease_is_renewed_without_a_gap() {
     wait_for("the kernel's time to start again", 5, || {
         cable.addresses()[0]["valid_life_time"].as_u64().unwrap() >= 119
     });
-    assert_eq!(netd.count("c0: 10.77.0.52/24"), 1, "a renewal is no news: {}", netd.said());
+    assert_eq!(netd.count("c0: 10.77.0.52/24"), 1, "a renewal is not logged: {}", netd.said());
 }
 
 #[test]
-fn in_another_network_the_old_address_goes() {
+fn in_another_network_the_old_address_is_removed() {
     let cable = Cable::new("n");
     cable.server_link("up");
     let range = |last: u8| format!("--dhcp-range=10.77.{last}.60,10.77.{last}.60,255.255.255.0,120");
@@ -276,7 +276,7 @@ fn in_another_network_the_old_address_goes() {
     drop(server);
     cable.server_link("down");
     wait_for("netd to see the cable gone", 5, || netd.count("no carrier") == 1);
-    assert!(cable.has_address("10.77.0.60"), "the lease is still good");
+    assert!(cable.has_address("10.77.0.60"), "the lease is still valid");
     ip(&["-n", &cable.server, "addr", "add", "10.77.1.1/24", "dev", "s0"]);
     ip(&["-n", &cable.server, "addr", "del", "10.77.0.1/24", "dev", "s0"]);
     cable.server_link("up");
@@ -290,7 +290,7 @@ fn in_another_network_the_old_address_goes() {
 }
 
 #[test]
-fn readiness_does_not_wait_for_ever_and_a_late_cable_is_served() {
+fn netd_is_ready_without_a_network_and_manages_a_cable_that_comes_later() {
     let cable = Cable::new("l");
     ip(&["-n", &cable.server, "link", "del", "s0"]);
     let (netd, notify) = cable.netd();

@@ -20,10 +20,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
+/// Crates of the tables that other branches add.
+const NOT_YET: &[&str] = &["judge", "file", "control", "engine", "workload"];
+
 /// False for a crate that is not there yet.
 fn exists(folder: &str) -> bool {
     let exists = root().join(folder).exists();
-    assert!(exists || ["file", "control", "engine", "workload"].contains(&folder), "{folder}: no such crate"); // Until all branches are merged.
+    assert!(exists || NOT_YET.contains(&folder), "{folder}: no such crate");
     exists
 }
 

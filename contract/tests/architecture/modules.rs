@@ -1,8 +1,8 @@
 //! The modules of a crate, and which file uses which.
 //!
 //! A file uses another one when it names something that is defined there, by whatever path: directly, through an import, or
-//! through a re-export of a third file. `mod x;` and `pub use x::Y;` alone use nothing: they say where a thing is. Nor does a module
-//! use its own child modules, it consists of them.
+//! through a re-export of a third file. `mod x;` and `pub use x::Y;` alone are no use: they say where a thing is. What a module
+//! names in its own child modules is no use either: the module consists of them.
 
 use crate::code::{self, Token};
 use std::{

@@ -6,6 +6,7 @@ pub(crate) type Row = (&'static str, &'static [&'static str]);
 
 /// Folder of a crate → folders of the crates that it may depend on.
 pub(crate) const CRATES: &[Row] = &[
+    ("judge", &[]),
     ("contract", &[]),
     ("file", &["contract"]),
     ("formats", &["contract"]),
@@ -175,6 +176,7 @@ const HOSTCTL: &[Row] = &[
 
 /// Crates whose files are searched for circles, with what paths call their library.
 pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
+    ("judge", "berth_judge"),
     ("contract", "berth_contract"),
     ("file", "berth_file"),
     ("formats", "berth_formats"),

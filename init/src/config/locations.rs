@@ -1,4 +1,4 @@
-//! Where a host.toml may be, in order of precedence.
+//! The places where host.toml is searched, in order of precedence.
 
 use crate::{
     block::{self, Disk},
@@ -23,14 +23,14 @@ use std::{
 const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name";
 /// Where a file system is mounted while its host.toml is read.
 const MOUNT_POINT: &str = "/run/berth/config";
-/// Block devices that cannot be somebody's configuration disk.
+/// Block devices that are never a configuration disk, by the start of their names.
 const NOT_DISKS: [&str; 5] = ["dm-", "loop", "md", "ram", "zram"];
-/// FAT labels are this short.
+/// Maximum length of a FAT label.
 const FAT_LABEL: usize = 11;
-/// What mounting FAT takes: the driver, and the code pages that kernels are built to ask for.
+/// Modules for mounting FAT: the driver, and the code pages that kernels may ask for.
 const FAT_MODULES: [&str; 5] = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"];
 
-/// Reads one file of a file system: (device, file system type, path in it). None when it is not in there.
+/// Reads one file of a file system: (device, file system type, path). None when the file does not exist.
 type ReadFrom<'a> = Box<dyn Fn(&Path, &str, &str) -> Result<Option<Vec<u8>>, PathError> + 'a>;
 
 /// A host.toml that was found.
@@ -42,7 +42,7 @@ pub struct Candidate {
     pub content: Result<Vec<u8>, PathError>,
 }
 
-/// Where a host.toml may be. Tests put all of it into a folder.
+/// The places of a host. Tests put all of them into a folder.
 pub struct Locations<'a> {
     fw_cfg: PathBuf,
     sys: PathBuf,
@@ -65,7 +65,7 @@ impl<'a> Locations<'a> {
         }
     }
 
-    /// The first host.toml that there is.
+    /// The first host.toml that exists.
     #[must_use]
     pub fn first(&self) -> Option<Candidate> {
         self.fw_cfg_file().or_else(|| self.config_disk()).or_else(|| self.boot_esp())
@@ -85,7 +85,7 @@ impl<'a> Locations<'a> {
             others.flat_map(|disk| std::iter::once(&disk.name).chain(disk.partitions.iter().map(|part| &part.name)));
         names.into_iter().find_map(|name| {
             let device = self.dev.join(name);
-            // An empty drive, or one that has just gone, is none of ours.
+            // An empty drive, or one that has just been removed.
             let labelled = label::read(&File::open(&device).ok()?).ok()??;
             let (label, kind) = wanted(&labelled)?;
             candidate(format!("disk {label}"), (self.read_from)(&device, kind, paths::DISK_HOST_CONFIG))
@@ -115,7 +115,7 @@ impl std::fmt::Debug for Locations<'_> {
     }
 }
 
-/// The contract's label, and the file system to mount; FAT cuts labels, and its tools write them in upper case.
+/// The label of the contract and the file system type. FAT labels are cut, and tools write them in upper case.
 fn wanted(labelled: &Labelled) -> Option<(&'static str, &'static str)> {
     let (found, kind, limit) = match labelled {
         Labelled::Fat(found) => (found, "vfat", FAT_LABEL),
@@ -125,12 +125,12 @@ fn wanted(labelled: &Labelled) -> Option<(&'static str, &'static str)> {
     paths::CONFIG_LABELS.iter().find(fits).map(|label| (*label, kind))
 }
 
-/// A file system without the file is no source; one that cannot be read is a wrong one.
+/// A file system without the file is skipped. A file that cannot be read is an error.
 fn candidate(place: String, content: Result<Option<Vec<u8>>, PathError>) -> Option<Candidate> {
     content.transpose().map(|content| Candidate { place, content })
 }
 
-/// Reads a file up to one byte more than a host.toml may have.
+/// Reads a file up to one byte more than the size limit of host.toml.
 pub(super) fn read_limited(path: &Path) -> Result<Vec<u8>, PathError> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes)).at("read", path)?;
@@ -144,7 +144,7 @@ fn mounted(device: &Path, kind: &str, path: &str, loader: &Loader) -> Result<Opt
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount(device, MOUNT_POINT, kind, flags, None).at("mount", device)?;
     let content = read_limited(&Path::new(MOUNT_POINT).join(path));
-    // Detached: whatever happens, it is out of the way.
+    // Detached: the mount point becomes free even if the file system is busy.
     unmount(MOUNT_POINT, UnmountFlags::DETACH).at("unmount", device)?;
     match content {
         Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
@@ -152,7 +152,7 @@ fn mounted(device: &Path, kind: &str, path: &str, loader: &Loader) -> Result<Opt
     }
 }
 
-/// Not every kernel has each as a module; what is missing shows when the file system is mounted.
+/// Loads a module. A kernel may have the driver built in; if it is missing, the mount fails.
 fn load_quietly(loader: &Loader, module: &str) {
     if let Err(error) = loader.load(module) {
         console::debug(format_args!("{error}"));
@@ -165,8 +165,8 @@ mod tests {
     use crate::block::fixture::add_disk;
     use std::process::Command;
 
-    /// A machine with a boot disk vda (its ESP is vda1), whose file systems are folders: `files/DEVICE/...`.
-    fn machine(dir: &Path) -> Locations<'_> {
+    /// A host with the boot disk vda (its ESP is vda1), whose file systems are folders: `files/DEVICE/...`.
+    fn host(dir: &Path) -> Locations<'_> {
         add_disk(&dir.join("sys"), "vda", &[("esp", 2048), ("root-a", 2048)]);
         fs::create_dir_all(dir.join("dev")).unwrap();
         Locations {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     fn first(dir: &Path) -> Option<(String, String)> {
-        let found = machine(dir).first()?;
+        let found = host(dir).first()?;
         Some((found.place, String::from_utf8(found.content.unwrap()).unwrap()))
     }
 
@@ -228,7 +228,7 @@ mod tests {
         let dir = dir.path();
         fat(dir, "vdb", "BERTH-CONFI");
         fs::create_dir_all(dir.join("files/vdb/vfat/host.toml")).unwrap();
-        let found = machine(dir).first().unwrap();
+        let found = host(dir).first().unwrap();
         assert_eq!(found.place, "disk BERTH-CONFIG");
         assert!(found.content.is_err());
     }

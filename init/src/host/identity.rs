@@ -11,10 +11,10 @@ use std::{
     path::Path,
 };
 
-/// Reads the machine's id, or makes it at the first boot, and shows it in /etc/machine-id.
+/// Reads the machine id, or makes one at the first boot, and writes it to /etc/machine-id.
 ///
 /// # Errors
-/// When it cannot be stored (the id is then one of this boot only) or shown; the id is given all the same.
+/// When the id cannot be stored (it is then valid for this boot only) or written. The id is returned in any case.
 pub fn machine_id() -> (String, Result<(), PathError>) {
     let stored = fs::read_to_string(paths::MACHINE_ID).ok().map(|text| text.trim_end().to_owned());
     let (id, kept) = match stored.filter(|id| is_machine_id(id)) {
@@ -46,18 +46,18 @@ fn new_id() -> Result<String, PathError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// /dev/random waits until the kernel has enough randomness, and never again after that.
+/// Reads /dev/random, which blocks only until the kernel's generator is seeded.
 fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
 }
 
-/// The host name of a machine that was given none.
+/// The host name of a host that has none in its configuration.
 #[must_use]
 pub fn default_hostname(machine_id: &str) -> String {
     format!("berth-{}", machine_id.get(..8).unwrap_or(machine_id))
 }
 
-/// Sets the kernel's host name, and /etc/hostname for those who read that.
+/// Sets the kernel's host name, and writes it to /etc/hostname.
 ///
 /// # Errors
 /// When the kernel refuses it (longer than 64 bytes), or the file cannot be written.

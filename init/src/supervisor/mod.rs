@@ -1,8 +1,8 @@
-//! What PID 1 does after the boot's phases: keeps services, answers the control protocol, and goes down in order.
+//! PID 1 after the phases of the boot: runs services, answers the control protocol, and stops the services at the end.
 //!
-//! One thread, one epoll. Nothing here waits: not for a service, not for a client, not for a device that is not there.
-//! [`states`] decides, without clock or system call; [`fleet`] does what it says; [`running_host`] knows how the host is;
-//! [`event_loop`] turns.
+//! One thread, one epoll. Nothing blocks here: neither a service, nor a client, nor a missing device. [`states`] decides what to do
+//! with services, without clock or system calls; [`fleet`] does it; [`running_host`] knows the state of the host; [`event_loop`]
+//! is the loop.
 
 mod cgroup;
 mod event_loop;
@@ -35,18 +35,18 @@ use std::path::PathBuf;
 /// is delivered elsewhere.
 pub const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGPWR];
 
-/// What the boot's phases hand over.
+/// The results of the boot's phases.
 #[derive(Debug)]
 pub struct Handover {
     /// The image that runs.
     pub image: ImageSpec,
-    /// What the initrd stage found.
+    /// The report of the initrd stage.
     pub initrd: InitrdReport,
-    /// The boot's stamps; services add theirs. Failed phases in it are the host's problems.
+    /// The timeline; services are added to it. Its failed phases are problems of the host.
     pub timeline: Timeline,
     /// The host's configuration, applied already ([`config::apply`]).
     pub config: config::CurrentConfig,
-    /// 32 hex digits.
+    /// The machine id: 32 hex digits.
     pub machine_id: String,
     /// Whether /var is on the disk.
     pub var_persistent: bool,
@@ -54,9 +54,9 @@ pub struct Handover {
     pub signals: SignalFd,
     /// Open power buttons.
     pub buttons: Vec<PowerButton>,
-    /// To be fed; when the services have been stopped, disarmed before a power-off, and left running before a reboot.
+    /// Open watchdogs. After the services have stopped they are disarmed before a power-off, and left running before a reboot.
     pub watchdogs: Watchdogs,
-    /// This boot, as it is judged.
+    /// The record of this boot.
     pub boot: Boot,
 }
 
@@ -65,19 +65,19 @@ pub struct Handover {
 pub struct SupervisorPaths {
     /// Directory of service files.
     pub services: PathBuf,
-    /// Where cgroup2 is mounted; without it a service is its process group.
+    /// Mount point of cgroup2. Without it a service is a process group.
     pub cgroup: Option<PathBuf>,
     /// The socket of sd_notify(3).
     pub notify: PathBuf,
     /// Sockets and ports of the control protocol.
     pub control: control::server::ControlPaths,
-    /// What the workload program reports.
+    /// Report of the workload program.
     pub containers_status: PathBuf,
-    /// What netd reports.
+    /// Report of netd.
     pub network_status: PathBuf,
     /// The persistent file system.
     pub var: PathBuf,
-    /// The host's command: it judges, and does what clients want run.
+    /// The program hostctl: it judges the boot, and clients can run it.
     pub hostctl: PathBuf,
 }
 
@@ -96,13 +96,13 @@ impl Default for SupervisorPaths {
     }
 }
 
-/// Runs services until the host shall end, and stops them. The caller ends the other processes and unmounts. All processes whose parent has gone are waited for here, so no other thread may wait
-/// for a child meanwhile.
+/// Runs services until the host shall end, and stops them. The caller ends the other processes and unmounts. Orphaned processes are
+/// reaped here, so no other thread may wait for a child meanwhile.
 pub fn run(handover: Handover) -> Ending {
     run_in(handover, SupervisorPaths::default())
 }
 
-/// The same, elsewhere.
+/// Like [`run`], with other paths.
 pub fn run_in(handover: Handover, paths: SupervisorPaths) -> Ending {
     match EventLoop::new(handover, paths) {
         Ok(event_loop) => event_loop.run(),

@@ -1,4 +1,4 @@
-//! The state machine of all services: events and the time go in, things to do come out. No clock, no system call.
+//! The states of all services: events and the time go in, actions come out. No clock, no system call.
 
 use super::{
     exit::Exit,
@@ -10,66 +10,66 @@ use berth_contract::{
 };
 use std::collections::BTreeMap;
 
-/// For the whole of a shutdown, in seconds; then what is left is killed and left behind.
+/// Time limit of a shutdown in seconds. Then the remaining services are killed and not waited for.
 const SHUTDOWN_LIMIT: u64 = 90;
-/// From SIGKILL to giving up on a process that the kernel does not let go, in seconds.
+/// Seconds from SIGKILL until a process that does not end is given up.
 const KILL_LIMIT: u64 = 5;
 
-/// Something that the machine wants done.
+/// An action for the fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Start it, and tell [`ServiceStates::started`] or [`ServiceStates::not_started`] at once.
+    /// Start the service, then call [`ServiceStates::started`] or [`ServiceStates::not_started`].
     Start(String),
-    /// SIGTERM to its main process.
+    /// Send SIGTERM to its main process.
     Terminate {
-        /// Of this service.
+        /// The service.
         name: String,
         /// Its main process.
         process: u32,
     },
-    /// SIGKILL: to its main process, and to the others of the service unless they shall survive.
+    /// Send SIGKILL to its main process, and to its other processes unless `keep_children` is set.
     Kill {
-        /// Of this service.
+        /// The service.
         name: String,
         /// Its main process.
         process: u32,
     },
-    /// SIGKILL to what its main process, which has ended, left behind.
+    /// Send SIGKILL to the processes that are left after the end of its main process.
     KillRest {
-        /// Of this service.
+        /// The service.
         name: String,
-        /// What was its main process.
+        /// Its former main process.
         process: u32,
     },
-    /// Something worth a line.
+    /// Print a line.
     Report {
-        /// Of this service.
+        /// The service.
         name: String,
-        /// What.
+        /// The change.
         change: Change,
     },
 }
 
-/// A change that users want to know of.
+/// A change that is reported to users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
-    /// It is ready.
+    /// The service is ready.
     Ready,
-    /// It ended and will be started again after so many seconds.
+    /// The service has ended and will be started again.
     Again {
         /// How it ended.
         how: String,
-        /// Seconds.
+        /// Seconds until then.
         delay: u64,
     },
-    /// It ended and stays so, which is wrong.
+    /// The service has failed and will not be started again.
     Failed {
         /// How it ended.
         how: String,
     },
-    /// It ended as it should.
+    /// The service has ended as expected.
     Stopped,
-    /// It does not end, not even by SIGKILL.
+    /// The service does not end, not even after SIGKILL.
     Stuck,
 }
 
@@ -78,18 +78,18 @@ pub(super) enum Change {
 pub(super) struct ServiceStates {
     units: BTreeMap<String, Unit>,
     actions: Vec<Action>,
-    /// When a shutdown must be over.
+    /// Deadline of a shutdown.
     down_by_us: Option<u64>,
 }
 
 impl ServiceStates {
-    /// Services whose needs are all among them ([`crate::services::load`]).
+    /// All services, waiting. Every service that one of them needs must be in the map ([`crate::services::load`]).
     pub(super) fn new(specs: BTreeMap<String, ServiceSpec>, now_us: u64) -> Self {
         let units = specs.into_iter().map(|(name, spec)| (name, Unit::new(spec, now_us))).collect();
         Self { units, actions: Vec::new(), down_by_us: None }
     }
 
-    /// What is to be done now.
+    /// The actions that are due.
     pub(super) fn due(&mut self, now_us: u64) -> Vec<Action> {
         for name in self.units.keys().cloned().collect::<Vec<_>>() {
             self.look_at(&name, now_us);
@@ -100,13 +100,13 @@ impl ServiceStates {
         std::mem::take(&mut self.actions)
     }
 
-    /// When to ask again, if nothing happens before.
+    /// When to call [`ServiceStates::due`] again, if no event comes before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let limit = self.down_by_us.filter(|_| !self.is_down());
         self.units.values().filter_map(Unit::deadline_us).chain(limit).min()
     }
 
-    /// The process of a [`Action::Start`].
+    /// The service of an [`Action::Start`] has this main process.
     pub(super) fn started(&mut self, name: &str, process: u32, now_us: u64) {
         let Some(unit) = self.units.get_mut(name) else { return };
         if let State::Starting { deadline_us, .. } = unit.state {
@@ -117,12 +117,12 @@ impl ServiceStates {
         }
     }
 
-    /// A [`Action::Start`] came to nothing.
+    /// The service of an [`Action::Start`] could not be started.
     pub(super) fn not_started(&mut self, name: &str, why: &str, now_us: u64) {
         self.ended(name, format!("cannot be started: {why}"), false, now_us);
     }
 
-    /// It says so, or its socket answers.
+    /// The service has reported that it is ready, or its socket answers.
     pub(super) fn ready(&mut self, name: &str, now_us: u64) {
         let Some(unit) = self.units.get_mut(name) else { return };
         if let State::Starting { process, .. } = unit.state {
@@ -131,7 +131,7 @@ impl ServiceStates {
         }
     }
 
-    /// A process ended. False when it was no service's main process.
+    /// A process has ended. False when it was not the main process of a service.
     pub(super) fn exited(&mut self, process: u32, exit: Exit, now_us: u64) -> bool {
         let found = self.units.iter().find(|(_, unit)| unit.process() == Some(process));
         let Some((name, unit)) = found.map(|(name, unit)| (name.clone(), unit)) else { return false };
@@ -142,42 +142,42 @@ impl ServiceStates {
         true
     }
 
-    /// Begins to stop everything; a second call changes nothing.
+    /// Starts to stop all services. A second call changes nothing.
     pub(super) fn shut_down(&mut self, now_us: u64) {
         self.down_by_us.get_or_insert(now_us + SHUTDOWN_LIMIT * SECOND);
     }
 
-    /// Whether a shutdown has come to its end: no service has a process.
+    /// Whether a shutdown is complete: no service has a process.
     pub(super) fn is_down(&self) -> bool {
         self.down_by_us.is_some() && self.units.values().all(|unit| unit.process().is_none())
     }
 
-    /// The service whose main process this is.
+    /// The service with this main process.
     pub(super) fn service_of(&self, process: u32) -> Option<&str> {
         self.units.iter().find(|(_, unit)| unit.process() == Some(process)).map(|(name, _)| name.as_str())
     }
 
-    /// What the service shall be.
+    /// The definition of the service.
     pub(super) fn spec(&self, name: &str) -> Option<&ServiceSpec> {
         self.units.get(name).map(|unit| &unit.spec)
     }
 
-    /// Whether it has been started once and not more.
+    /// Whether the service has been started exactly once.
     pub(super) fn is_first_start(&self, name: &str) -> bool {
         self.units.get(name).is_some_and(|unit| unit.starts == 1)
     }
 
-    /// Whether it is ready now.
+    /// Whether the service is ready.
     pub(super) fn is_ready(&self, name: &str) -> bool {
         self.units.get(name).is_some_and(Unit::is_ready)
     }
 
-    /// Whether all that the host needs is.
+    /// Whether all required services are ready.
     pub(super) fn all_required_ready(&self) -> bool {
         self.units.values().all(|unit| unit.is_ready() || !unit.spec.required)
     }
 
-    /// What is wrong with services that the host needs.
+    /// The problems of the required services.
     pub(super) fn problems(&self) -> Vec<String> {
         self.units.iter().filter(|(_, unit)| unit.spec.required).filter_map(|(name, unit)| unit.problem(name)).collect()
     }
@@ -243,7 +243,7 @@ impl ServiceStates {
         self.actions.push(Action::Terminate { name: name.to_owned(), process });
     }
 
-    /// Tells those to end whom no running service needs; when the time is over, everybody at once, for good.
+    /// Stops the services that no running service needs. After the deadline all services are killed at once.
     fn stop_unneeded(&mut self, now_us: u64, over: bool) {
         let running: Vec<(String, u32)> =
             self.units.iter().filter_map(|(name, unit)| Some((name.clone(), unit.process()?))).collect();
@@ -255,7 +255,7 @@ impl ServiceStates {
                 self.put(name, State::Failed, now_us);
                 self.report(name, Change::Stuck);
             } else if let State::Stopping { process, deadline_us, killed, .. } = state {
-                // It was being stopped for another reason; now it stays down.
+                // It is being stopped for another reason. Now it must not be started again.
                 let unit = self.units.get_mut(name);
                 unit.into_iter().for_each(|unit| {
                     unit.state = State::Stopping { process, deadline_us, killed, then: Then::Stay };
@@ -269,7 +269,7 @@ impl ServiceStates {
     fn ended(&mut self, name: &str, how: String, success: bool, now_us: u64) {
         let down = self.down_by_us.is_some();
         let Some(unit) = self.units.get_mut(name) else { return };
-        // That it was not ready in time says more than the signal that followed.
+        // "Not ready in time" is the cause; the signal that followed is not.
         let timed_out = matches!(unit.state, State::Stopping { then: Then::Fail, .. });
         let how = unit.last_exit.take().filter(|_| timed_out).unwrap_or(how);
         unit.last_exit = Some(how.clone());

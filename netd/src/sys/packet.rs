@@ -1,4 +1,4 @@
-//! A packet socket, packet(7), that sees the IPv4 datagrams for one UDP port of one interface, address or not.
+//! A packet socket, packet(7), that receives the IPv4 datagrams for one UDP port of one interface, even without an IP address.
 
 use rustix::net::{RecvFlags, recv};
 use std::{
@@ -7,7 +7,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-/// The socket. It neither sees nor needs the interface's addresses, and no packet filter stands before it.
+/// The socket. It is independent of the interface's addresses and of the host's packet filter.
 #[derive(Debug)]
 pub struct PacketSocket {
     fd: OwnedFd,
@@ -22,13 +22,13 @@ impl PacketSocket {
     pub fn open(index: u32, port: u16) -> io::Result<Self> {
         let index = libc::c_int::try_from(index).map_err(io::Error::other)?;
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // Protocol 0: nothing is received before the filter is in place.
+        // Protocol 0: no packet is received before the filter is attached.
         // SAFETY: no pointers.
         let raw = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
         if raw < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new, and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let socket = Self { fd: unsafe { OwnedFd::from_raw_fd(raw) }, index };
         socket.attach(&mut filter(port))?;
         let address = socket.address()?;
@@ -37,7 +37,7 @@ impl PacketSocket {
         if bound < 0 { Err(io::Error::last_os_error()) } else { Ok(socket) }
     }
 
-    /// Sends an IPv4 packet to everybody on the link.
+    /// Broadcasts an IPv4 packet on the link.
     ///
     /// # Errors
     /// What sendto(2) says.
@@ -52,10 +52,10 @@ impl PacketSocket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Receives an IPv4 packet into `buffer` and returns its length; a longer one is cut. Does not wait.
+    /// Receives an IPv4 packet into `buffer` and returns its length. A longer packet is cut. Does not block.
     ///
     /// # Errors
-    /// What recv(2) says, `WouldBlock` when there is none.
+    /// What recv(2) says; `WouldBlock` when there is no packet.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(&self.fd, buffer, RecvFlags::empty())?.0)
     }
@@ -91,7 +91,7 @@ fn length_of<T>(_: &T) -> io::Result<libc::socklen_t> {
     libc::socklen_t::try_from(size_of::<T>()).map_err(io::Error::other)
 }
 
-/// Classic BPF over a packet that begins with its IPv4 header: UDP, no later fragment, to this port.
+/// Classic BPF for a packet that starts with its IPv4 header. Accepts UDP to this port, except fragments after the first.
 fn filter(port: u16) -> [libc::sock_filter; 9] {
     const LOAD_BYTE: u16 = 0x30;
     const LOAD_HALF: u16 = 0x28;
