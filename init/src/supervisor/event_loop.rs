@@ -1,4 +1,4 @@
-//! The loop that PID 1 spends its life in.
+//! The main loop of PID 1.
 
 use super::{Handover, SupervisorPaths, running_host::RunningHost};
 use crate::{
@@ -20,7 +20,7 @@ use rustix::{
 };
 use std::os::fd::{AsFd, OwnedFd};
 
-/// All that wakes PID 1. What woke it does not matter: every room looks at its own descriptors in each turn.
+/// All event sources of PID 1. Which of them is ready does not matter: in each turn every part checks its own descriptors.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     epoll: OwnedFd,
@@ -45,7 +45,7 @@ impl EventLoop {
         Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server })
     }
 
-    /// Turns until all services have been stopped.
+    /// Runs until all services have been stopped.
     pub(super) fn run(mut self) -> Ending {
         self.host.begin_to_judge();
         loop {
@@ -58,7 +58,7 @@ impl EventLoop {
             self.server.work(&mut self.host, now_us());
             if let Some(ending) = self.host.ended() {
                 match ending {
-                    // What comes now has a time limit of its own, so they need not be fed; a reboot that hangs ends by them.
+                    // The shutdown has a time limit of its own, so they need not be fed. If the reboot hangs, they reset the host.
                     Ending::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
                     Ending::Poweroff => self.watchdogs.disarm(),
                 }
@@ -68,7 +68,7 @@ impl EventLoop {
         }
     }
 
-    /// Sleeps until something happens or is due.
+    /// Waits for the next event or deadline.
     fn wait(&self) {
         let now = now_us();
         let deadlines = [self.host.next_deadline_us(), self.server.next_deadline_us(now)];
@@ -79,7 +79,7 @@ impl EventLoop {
             Timespec { tv_sec: part(left / 1_000_000), tv_nsec: part(left % 1_000_000 * 1000) }
         });
         let mut events: Vec<epoll::Event> = Vec::with_capacity(8);
-        // An interruption is a turn like any other.
+        // An interrupted wait is a turn like any other.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
     }
 
@@ -94,7 +94,7 @@ impl EventLoop {
                 libc::SIGINT => self.host.begin_to_end(Ending::Reboot, "Ctrl-Alt-Del (SIGINT)"),
                 libc::SIGTERM => self.host.begin_to_end(Ending::Poweroff, "SIGTERM"),
                 libc::SIGPWR => self.host.begin_to_end(Ending::Poweroff, "power failure (SIGPWR)"),
-                // SIGCHLD: the fleet waits for its children in each turn.
+                // SIGCHLD: the fleet reaps its children in each turn.
                 _ => {}
             }
         }
@@ -107,7 +107,7 @@ impl EventLoop {
                 pressed |= down;
                 true
             }
-            // Gone.
+            // The device has been removed.
             Err(_) => false,
         });
         if pressed {

@@ -1,4 +1,4 @@
-//! All services with their processes: does what the machine decides, and tells it what happens.
+//! All services with their processes: performs the actions of [`ServiceStates`], and reports events to it.
 
 use super::{
     SupervisorPaths,
@@ -37,12 +37,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a descriptor of the fleet's epoll is; pipes count from [`FIRST_PIPE`].
+/// Tokens of the fleet's epoll; pipes count from [`FIRST_PIPE`].
 const NOTIFY: u64 = 0;
 const SOCKETS: u64 = 1;
 const PROGRAMS: u64 = 2;
 const FIRST_PIPE: u64 = 16;
-/// Bytes of one service that are read before others get their turn.
+/// Bytes of one service that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// The services.
@@ -59,13 +59,13 @@ pub(super) struct Fleet {
     notify: Option<NotifySocket>,
     notify_path: PathBuf,
     timeline: Timeline,
-    /// First starts that have not come to an end.
+    /// Stamps of services that are starting for the first time.
     stamps: BTreeMap<String, RunningPhase>,
-    /// Something was asked for that has not been done yet.
+    /// Whether a request waits for the next turn.
     due: bool,
 }
 
-/// What one process of a service, and its children, say.
+/// The output of one process of a service and its children.
 #[derive(Debug)]
 struct Pipe {
     service: String,
@@ -106,12 +106,12 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without blocking.
     pub(super) fn work(&mut self) {
         self.due = false;
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Interrupted or not: what is not seen now is seen in the next turn.
+        // An error is ignored: what is missed now is seen in the next turn.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once));
         for event in events {
             self.read_pipe(event.data.u64());
@@ -129,7 +129,7 @@ impl Fleet {
         }
     }
 
-    /// When to work again, if nothing happens before.
+    /// When to call [`Fleet::work`] again, if no event comes before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let due = (self.due || self.programs.is_due()).then_some(0);
         self.states.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
@@ -152,7 +152,7 @@ impl Fleet {
         epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN).at("watch", "service")
     }
 
-    /// Reads lines until there are no more, or others should have their turn.
+    /// Reads lines up to the limit of one turn.
     fn read_pipe(&mut self, token: u64) {
         let Some(pipe) = self.pipes.get_mut(&token) else { return };
         let Some(output) = self.outputs.get_mut(&pipe.service) else { return };
@@ -166,7 +166,7 @@ impl Fleet {
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                // Nobody has the other end any more.
+                // The other end is closed.
                 Ok(_) | Err(_) => {
                     if let Some(text) = pipe.cutter.finish() {
                         output.push(LogLine { at_us, text });
@@ -182,7 +182,7 @@ impl Fleet {
         while let Some(Ok(Some(sender))) = self.notify.as_ref().map(NotifySocket::next_ready) {
             let main = self.states.service_of(sender).map(str::to_owned);
             if let Some(name) = main.or_else(|| self.cgroups.service_of(sender)) {
-                // A word that the service's file does not ask for counts for nothing.
+                // A notification is ignored unless the service's file asks for it.
                 if self.states.spec(&name).is_some_and(|spec| spec.ready == Readiness::Notify) {
                     self.states.ready(&name, now_us());
                 }
@@ -196,7 +196,7 @@ impl Fleet {
         }
     }
 
-    /// Waits for every child that has ended, our own and those whose parents have gone.
+    /// Reaps all children that have ended, including orphans.
     fn reap(&mut self) {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -206,7 +206,7 @@ impl Fleet {
                     if !self.programs.exited(process, exit)
                         && let Some(name) = self.states.service_of(process).map(str::to_owned)
                     {
-                        // Its last words first, for the message about its end.
+                        // Read the rest of its output first, for the message about its end.
                         let pipes: Vec<u64> = self.pipes_of(&name);
                         pipes.into_iter().for_each(|pipe| self.read_pipe(pipe));
                         self.states.exited(process, exit, now_us());

@@ -1,4 +1,4 @@
-//! Programs that run beside the services: the verdict's, and those that clients ask for. Each runs once.
+//! Programs that run once, beside the services: `hostctl bless` for the verdict, and commands of clients.
 
 use super::{
     cgroup::{self, Cgroups},
@@ -22,12 +22,12 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Bytes of one program that are read before others get their turn.
+/// Bytes of one program that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
-/// Bytes that are kept of what a program says on stderr: its end.
+/// Bytes of a program's stderr that are kept: its end.
 const LONGEST_ERRORS: usize = 16 * 1024;
 
-/// All of them.
+/// All programs.
 #[derive(Debug)]
 pub(super) struct Programs {
     epoll: OwnedFd,
@@ -47,7 +47,7 @@ struct Program {
     told_to_end: bool,
 }
 
-/// What comes through a pipe.
+/// The content of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stream {
     Lines,
@@ -60,7 +60,7 @@ impl Programs {
         Ok(Self { epoll, running: BTreeMap::new(), next: 0 })
     }
 
-    /// Starts one, in the control group `group`.
+    /// Starts a program in the control group `group`.
     pub(super) fn start(
         &mut self,
         group: &str,
@@ -90,7 +90,7 @@ impl Programs {
         Ok(handle)
     }
 
-    /// Reads what they say. Ends and forgets those that nobody holds.
+    /// Reads the output of the programs. Ends and removes those whose handle was dropped.
     pub(super) fn work(&mut self) {
         for program in self.running.values_mut() {
             program.read();
@@ -102,19 +102,19 @@ impl Programs {
         self.running.retain(|_, program| !(program.is_abandoned() && program.exit.is_some()));
     }
 
-    /// Whether [`Programs::work`] has something to do that no descriptor tells of.
+    /// Whether [`Programs::work`] has work that no descriptor reports.
     pub(super) fn is_due(&self) -> bool {
         self.running.values().any(|program| program.is_abandoned() && (!program.told_to_end || program.exit.is_some()))
     }
 
-    /// A process has ended. False when it was none of these.
+    /// A process has ended. False when it was not one of these programs.
     pub(super) fn exited(&mut self, process: u32, exit: Exit) -> bool {
         let Some(program) =
             self.running.values_mut().find(|program| program.process == process && program.exit.is_none())
         else {
             return false;
         };
-        // Its last words; what its children go on to say is not its own.
+        // The rest of its output. Later output of its children is not read.
         program.read();
         if let Some(text) = program.cutter.finish() {
             program.output.push(LogLine { at_us: now_us(), text });
@@ -127,18 +127,18 @@ impl Programs {
         true
     }
 
-    /// Lines that it has said, as [`Output::since`] gives them.
+    /// Lines of a program's output, as [`Output::since`] returns them.
     pub(super) fn since(&self, number: u64, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         self.running.get(&number).map_or((Vec::new(), from), |program| program.output.since(from, limit))
     }
 
-    /// Its last lines, at most so many.
+    /// The last `count` lines of a program's output.
     pub(super) fn last_lines(&self, number: u64, count: usize) -> Vec<LogLine> {
         let (mut lines, _) = self.since(number, 0, usize::MAX);
         lines.split_off(lines.len().saturating_sub(count))
     }
 
-    /// How it ended, if it has, and what it said on stderr where that was kept apart.
+    /// How the program ended, if it has, and its stderr if that is a pipe of its own.
     pub(super) fn end(&self, number: u64) -> Option<(Exit, String)> {
         let program = self.running.get(&number)?;
         let errors: Vec<u8> = program.errors.iter().copied().collect();
@@ -171,7 +171,7 @@ impl Program {
                     }
                     Err(Errno::AGAIN) => return true,
                     Err(Errno::INTR) => {}
-                    // Nobody has the other end any more.
+                    // The other end is closed.
                     Ok(_) | Err(_) => return false,
                 }
             }
