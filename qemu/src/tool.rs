@@ -7,9 +7,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The disk tool.
-pub const QEMU_IMG: &str = "qemu-img";
-
 /// Runs a program to its end and returns its stdout. If it fails, its stderr is in the error.
 ///
 /// # Errors
