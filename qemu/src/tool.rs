@@ -49,6 +49,7 @@ fn parse_major(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::QEMU_IMG;
 
     #[test]
     fn commas_in_paths_are_doubled() {
