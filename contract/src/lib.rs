@@ -13,6 +13,7 @@ pub mod digest;
 pub mod disk;
 pub mod engine;
 pub mod entry;
+pub mod fault;
 mod guid;
 pub mod host_config;
 pub mod image_spec;

@@ -57,6 +57,8 @@ pub const LOADER_ENTRY_ONE_SHOT: &str =
 pub const RUN: &str = "/run/berth";
 /// What the initrd stage hands to the host stage: a [`crate::boot_report::InitrdReport`] as JSON.
 pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
+/// The console lines of the initrd stage, for `hostctl logs init`: a list of [`crate::control::LogLine`] as JSON.
+pub const INITRD_LOG: &str = "/run/berth/initrd-log.json";
 /// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0600.
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
 /// Name of the virtio-serial port that speaks the same protocol.

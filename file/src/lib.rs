@@ -7,6 +7,7 @@ mod replace;
 pub use read::{read, read_json};
 pub use replace::{Flush, Replacement, replace, temporary};
 
+use berth_contract::fault::PathError;
 use std::{
     io,
     path::{Path, PathBuf},
@@ -53,6 +54,13 @@ impl FileError {
 
     fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + 'a {
         move |source| Self::Io { doing, path: path.to_owned(), source }
+    }
+}
+
+impl From<FileError> for PathError {
+    fn from(error: FileError) -> Self {
+        let (doing, path, source) = error.into_parts();
+        Self { doing, path, source }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Disks and partitions as sysfs lists them.
 
-use crate::fault::{At, PathError};
+use berth_contract::fault::{At, PathError};
 use std::{
     fs,
     path::{Path, PathBuf},

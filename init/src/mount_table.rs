@@ -1,6 +1,6 @@
 //! /proc/self/mountinfo, proc_pid_mountinfo(5).
 
-use crate::fault::{At, PathError};
+use berth_contract::fault::{At, PathError};
 use std::{
     fs,
     path::{Path, PathBuf},

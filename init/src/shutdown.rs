@@ -1,9 +1,10 @@
-//! The end: processes, file systems, machine. Whatever hangs, it ends.
+//! The shutdown: ends processes, unmounts file systems, reboots or powers off. It has a time limit, whatever hangs.
 
 use crate::{
     console,
-    host::identity,
+    ending::Ending,
     mount_table::{self, Mount},
+    random_seed,
     trial::one_shot,
 };
 use rustix::{
@@ -19,33 +20,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From SIGTERM to SIGKILL for what the supervisor does not know: it has given its services their own time before.
+/// Time from SIGTERM to SIGKILL for processes that are not services. The supervisor has stopped the services before.
 const TERM_TIME: Duration = Duration::from_secs(3);
-/// From SIGKILL on. What is still there then waits for a disk that does not answer.
+/// Time after SIGKILL. A process that is still there then waits for a disk that does not answer.
 const KILL_TIME: Duration = Duration::from_secs(3);
-/// How long unmounting is tried while nothing more comes free.
+/// How long unmounting is retried without progress.
 const UNMOUNT_TIME: Duration = Duration::from_secs(5);
-/// For all of it; then the machine goes down as it is.
+/// Time limit of the shutdown. After it the host goes down without further steps.
 pub const LAST_RESORT: Duration = Duration::from_secs(45);
-/// How long a message is left on the console before a machine that could not boot tries again.
+/// How long a message stays on the console before a host that could not boot reboots.
 const READING_TIME: Duration = Duration::from_secs(5);
-/// Not unmounted: without them there is no table of mounts, no console, and no root.
+/// Mounts that stay: they are needed for the mount table, the console, and as root.
 const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
 
-/// How a machine goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// Firmware, loader, kernel again.
-    Reboot,
-    /// Power off, where the machine can.
-    Poweroff,
-    /// Stand still.
-    Halt,
-}
-
-/// Ends everything. Services should have been stopped before: here the rest is.
+/// Shuts the host down. The services must have been stopped before.
 pub fn finish(ending: Ending) -> ! {
-    // Unmounting and syncing can hang in the kernel, where no time limit of this thread reaches.
+    // Unmounting and syncing can hang in the kernel, so the time limit is in another thread.
     let spawned = thread::Builder::new().spawn(move || {
         thread::sleep(LAST_RESORT);
         console::error(format_args!("shutdown takes more than {} s: going down as it is", LAST_RESORT.as_secs()));
@@ -55,7 +45,7 @@ pub fn finish(ending: Ending) -> ! {
         console::warning(format_args!("shutdown without a time limit: {error}"));
     }
     end_processes();
-    if let Err(error) = identity::save_random_seed() {
+    if let Err(error) = random_seed::save() {
         console::debug(format_args!("{error}"));
     }
     rustix::fs::sync();
@@ -64,13 +54,13 @@ pub fn finish(ending: Ending) -> ! {
     console::announce(match ending {
         Ending::Reboot => "rebooting",
         Ending::Poweroff => "powering off",
-        Ending::Halt => "halted",
     });
     go(ending)
 }
 
-/// A boot that cannot go on: what is wrong has been said; leave it readable, then try again, so that another version gets its
-/// turn: one on trial by its counter, which falls, a blessed one by what the boot loader is asked for here.
+/// Ends a boot that has failed. The caller has printed the error; it stays readable for some seconds. Then the host reboots, so
+/// that the boot loader can start another version: a version on trial loses a try, and instead of a blessed version another entry
+/// is requested for the next boot.
 pub fn give_up() -> ! {
     one_shot::take_another();
     console::error(format_args!("rebooting in {} s", READING_TIME.as_secs()));
@@ -79,12 +69,11 @@ pub fn give_up() -> ! {
     go(Ending::Reboot)
 }
 
-/// The last system call. What comes back from it can only stand still: PID 1 must not end.
+/// Calls reboot(2). If the call fails, this function blocks, because PID 1 must not end.
 pub fn go(ending: Ending) -> ! {
     let command = match ending {
         Ending::Reboot => RebootCommand::Restart,
         Ending::Poweroff => RebootCommand::PowerOff,
-        Ending::Halt => RebootCommand::Halt,
     };
     if let Err(error) = reboot(command) {
         console::error(format_args!("reboot(2) {ending:?}: {error}"));
@@ -95,7 +84,7 @@ pub fn go(ending: Ending) -> ! {
 }
 
 fn end_processes() {
-    // kill(2) with -1, which is the group of 1: every process but this one.
+    // Group 1 makes kill(2) with -1: every process except this one.
     for (signal, time) in [(Signal::TERM, TERM_TIME), (Signal::KILL, KILL_TIME)] {
         if kill_process_group(Pid::INIT, signal) == Err(Errno::SRCH) || all_gone_within(time) {
             return;
@@ -104,7 +93,7 @@ fn end_processes() {
     console::warning(format_args!("processes are left that do not end, not even by SIGKILL"));
 }
 
-/// All processes are children of PID 1 sooner or later.
+/// Waits until all processes have ended: orphans become children of PID 1.
 fn all_gone_within(time: Duration) -> bool {
     let deadline = Instant::now() + time;
     loop {
@@ -117,7 +106,8 @@ fn all_gone_within(time: Duration) -> bool {
     }
 }
 
-/// Unmounts the latest first, and again while that frees others; what stays busy becomes read-only, by force at last.
+/// Unmounts in reverse order, and again while that makes progress. File systems that stay busy become read-only, if needed by
+/// force.
 fn unmount_all() {
     let mut deadline = Instant::now() + UNMOUNT_TIME;
     loop {
@@ -130,7 +120,7 @@ fn unmount_all() {
         } else if Instant::now() >= deadline {
             break;
         } else {
-            // A killed process's last file may be closed a moment later; a thread may be growing /var.
+            // Files of killed processes may be closed a moment later; a thread may be growing /var.
             thread::sleep(Duration::from_millis(50));
         }
     }
@@ -138,7 +128,7 @@ fn unmount_all() {
         console::warning(format_args!("{} is still in use: made read-only", mount.target.display()));
         if let Err(error) = mount_remount(&mount.target, MountFlags::RDONLY, "") {
             console::warning(format_args!("{}: {error}: by force", mount.target.display()));
-            // SysRq u: all file systems read-only, whoever has them open.
+            // SysRq u: all file systems become read-only, even with open files.
             let _ = fs::write("/proc/sysrq-trigger", "u");
             thread::sleep(Duration::from_millis(500));
         }
@@ -150,7 +140,7 @@ fn remaining() -> Vec<Mount> {
     mounts.into_iter().filter(|mount| is_unmounted(&mount.target)).collect()
 }
 
-/// File systems of the kernel itself need no end.
+/// The kernel's own file systems need no unmounting.
 fn is_unmounted(target: &Path) -> bool {
     let kept = KEPT.iter().any(|kept| target == Path::new(kept));
     !kept && !["/dev", "/proc", "/sys"].iter().any(|api| target.starts_with(api))

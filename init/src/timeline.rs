@@ -1,4 +1,4 @@
-//! Stamps of the boot: every phase and service gets a line with begin and end.
+//! The timeline of the boot: start and end of every phase and service.
 
 use berth_contract::boot_report::{PhaseStamp, Stage};
 use rustix::time::{ClockId, clock_gettime};
@@ -16,29 +16,29 @@ pub fn now_us() -> u64 {
 #[derive(Clone, Debug, Default)]
 pub struct Timeline(Arc<Mutex<Vec<PhaseStamp>>>);
 
-/// A phase that has begun.
+/// A phase that runs.
 #[derive(Debug)]
 #[must_use = "a phase that never ends shows as running"]
-pub struct Running {
+pub struct RunningPhase {
     timeline: Timeline,
     index: usize,
 }
 
 impl Timeline {
-    /// Goes on from what an earlier stage stamped.
+    /// Continues the timeline of an earlier stage.
     #[must_use]
     pub fn continued(phases: Vec<PhaseStamp>) -> Self {
         Self(Arc::new(Mutex::new(phases)))
     }
 
-    /// Stamps a begin.
-    pub fn begin(&self, stage: Stage, name: &str) -> Running {
+    /// Stamps the start of a phase.
+    pub fn begin(&self, stage: Stage, name: &str) -> RunningPhase {
         let mut phases = self.lock();
         phases.push(PhaseStamp { name: name.to_owned(), stage, start_us: now_us(), end_us: None, error: None });
-        Running { timeline: self.clone(), index: phases.len() - 1 }
+        RunningPhase { timeline: self.clone(), index: phases.len() - 1 }
     }
 
-    /// All stamps so far, in the order of their begins.
+    /// All stamps so far, in the order of their starts.
     #[must_use]
     pub fn stamps(&self) -> Vec<PhaseStamp> {
         self.lock().clone()
@@ -49,8 +49,8 @@ impl Timeline {
     }
 }
 
-impl Running {
-    /// Stamps the end, and what went wrong. Returns the microseconds in between.
+impl RunningPhase {
+    /// Stamps the end of the phase, with its error. Returns the duration in microseconds.
     pub fn end(self, error: Option<String>) -> u64 {
         let end = now_us();
         let mut phases = self.timeline.lock();

@@ -1,9 +1,6 @@
 //! Disks of a machine.
 
-use crate::{
-    error::VmError,
-    tool::{self, QEMU_IMG},
-};
+use crate::{error::VmError, program::QEMU_IMG, tool};
 use std::{fs, path::Path};
 
 /// The interface that a disk is attached to.

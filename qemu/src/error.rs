@@ -1,6 +1,6 @@
 //! What can go wrong with a virtual machine.
 
-use crate::tool::QEMU_IMG;
+use crate::program::QEMU_IMG;
 use berth_contract::arch::Arch;
 use std::{io, path::PathBuf, time::Duration};
 

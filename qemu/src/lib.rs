@@ -11,5 +11,6 @@ mod folder;
 pub mod machine;
 pub mod monitor;
 pub mod pki;
+pub mod program;
 pub mod run;
 pub mod tool;

@@ -7,9 +7,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// The disk tool.
-pub const QEMU_IMG: &str = "qemu-img";
-
 /// Runs a program to its end and returns its stdout. If it fails, its stderr is in the error.
 ///
 /// # Errors
@@ -66,6 +63,7 @@ fn parse_major(text: &str) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::QEMU_IMG;
 
     #[test]
     fn commas_in_paths_are_doubled() {

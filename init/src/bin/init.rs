@@ -1,17 +1,9 @@
 //! One program, three faces: PID 1 in the initrd, PID 1 of the host, and the kernel's modprobe.
 
-use berth_contract::{boot_report::Stage, paths};
+use berth_contract::{boot_report::Stage, fault::Failure, paths};
 use berth_init::{
-    console,
-    fault::Failure,
-    host::Host,
-    initrd::Initrd,
-    modules::modprobe,
-    sequence,
-    shutdown::{self, Ending},
-    supervisor::{self, Outcome},
-    sys::signal::SignalFd,
-    timeline::Timeline,
+    console, ending::Ending, host::Host, initrd::Initrd, modules::modprobe, phase, sequence, shutdown, supervisor,
+    sys::signal::SignalFd, timeline::Timeline,
 };
 use std::{
     ffi::OsStr,
@@ -60,7 +52,7 @@ fn initrd() -> ! {
     // The kernel's own initrd has /dev/console: enough to say that /proc cannot be mounted.
     console::open_outputs();
     let timeline = Timeline::default();
-    sequence::run(Stage::Initrd, sequence::INITRD, &mut Initrd::new(timeline.clone()), &timeline);
+    phase::run(Stage::Initrd, sequence::INITRD, &mut Initrd::new(timeline.clone()), &timeline);
     // The last row replaces this program.
     console::error(format_args!("the initrd's list ended without a switch to the root"));
     shutdown::give_up()
@@ -78,9 +70,6 @@ fn host() -> ! {
         }
     };
     let timeline = host.timeline.clone();
-    sequence::run(Stage::Host, sequence::HOST, &mut host, &timeline);
-    shutdown::finish(match supervisor::run(host.hand_over(signals)) {
-        Outcome::Reboot => Ending::Reboot,
-        Outcome::Poweroff => Ending::Poweroff,
-    })
+    phase::run(Stage::Host, sequence::HOST, &mut host, &timeline);
+    shutdown::finish(supervisor::run(host.hand_over(signals)))
 }

@@ -1,29 +1,23 @@
 //! What a configuration changes on the host: files that services read when they start.
 
-use super::{ConfigError, Outcome, docker};
-use crate::fault::{Failure, Failures};
+use super::{ConfigError, CurrentConfig, docker};
 use berth_contract::{
-    container::ContainerSpec, engine::EngineKind, host_config::HostConfig, image_spec::ImageSpec, paths,
+    container::{ContainerSpec, Declared},
+    engine::EngineKind,
+    fault::{Failure, Failures},
+    host_config::HostConfig,
+    image_spec::ImageSpec,
+    paths,
 };
 use berth_file::{Flush, replace};
-use serde::{Deserialize, Serialize};
 use std::path::Path;
-
-/// What [`paths::CONTAINERS`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Declared {
-    /// Those of recipe and host.toml.
-    pub containers: Vec<ContainerSpec>,
-    /// There is a host.toml, and what it declares is not known: what was made of it before stays as it is.
-    pub is_partial: bool,
-}
 
 /// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
 ///
 /// # Errors
 /// What cannot be written; the rest is.
-pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
-    let config = &outcome.config;
+pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> {
+    let config = &current.config;
     let mut failures = Failures::none();
     if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
         let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
@@ -34,7 +28,7 @@ pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
             Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
         });
     }
-    let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
+    let declared = Declared { containers: containers(config, image), is_partial: current.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
     failures.keep(list.and_then(|list| Ok(replace(Path::new(paths::CONTAINERS), &list, 0o600, Flush::Content)?)));

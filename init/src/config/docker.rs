@@ -1,8 +1,11 @@
 //! docker's settings: /etc/docker/daemon.json with the machine's TLS listener.
 
 use super::ConfigError;
-use crate::fault::{At, Failure, PathError};
-use berth_contract::{host_config::DockerTls, paths};
+use berth_contract::{
+    fault::{At, Failure, PathError},
+    host_config::DockerTls,
+    paths,
+};
 use berth_file::{Flush, replace};
 use serde_json::{Map, Value, json};
 use std::{

@@ -1,6 +1,6 @@
 //! What can be wrong with a host.toml.
 
-use crate::fault::PathError;
+use berth_contract::fault::PathError;
 
 /// Why a configuration is not taken.
 #[derive(Debug, thiserror::Error)]

@@ -3,30 +3,30 @@
 pub mod apply;
 pub mod docker;
 pub mod error;
-pub mod sources;
+pub mod locations;
 
-pub use apply::{Declared, apply, containers};
+pub use apply::{apply, containers};
 pub use error::ConfigError;
 
-use crate::{console, fault::PathError, modules::Loader};
+use crate::{console, modules::Loader};
 use berth_contract::{
     control::ConfigStatus,
     host_config::{HostConfig, MAX_SIZE},
 };
 use berth_file::{Flush, replace};
-use sources::Sources;
+use locations::{Candidate, Locations};
 use std::{fs, path::Path};
 
 /// The configuration in force. None found is the default one.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct CurrentConfig {
     /// What it says.
     pub config: HostConfig,
     /// Where it came from, and what was wrong with the one that was found first.
     pub status: ConfigStatus,
 }
 
-impl Outcome {
+impl CurrentConfig {
     /// Whether there is a host.toml, and nothing of it is in force.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
@@ -34,24 +34,15 @@ impl Outcome {
     }
 }
 
-/// A host.toml that was found.
-#[derive(Debug)]
-pub struct Candidate {
-    /// Where: `fw_cfg`, `disk LABEL`, `esp`, `last good`.
-    pub place: String,
-    /// What it holds, or why it cannot be read.
-    pub content: Result<Vec<u8>, PathError>,
-}
-
 /// Finds and checks host.toml. /var should be mounted (last good configuration), devices should be there. `boot_disk` is a node
 /// like `/dev/vda`. Never fails: a wrong file is named on the console, and the last good one is used, else none.
 #[must_use]
-pub fn load(boot_disk: &str, loader: &Loader) -> Outcome {
+pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
     let last_good = Path::new(berth_contract::paths::LAST_GOOD_CONFIG);
-    let found = Sources::new(boot_disk, loader).first();
-    let (outcome, new_good) = decide(found, || read_last_good(last_good));
-    if let Some(error) = &outcome.status.error {
-        let instead = outcome.status.source.as_deref().map_or("none is used", |_| "the last good one is used");
+    let found = Locations::new(boot_disk, loader).first();
+    let (current, new_good) = decide(found, || read_last_good(last_good));
+    if let Some(error) = &current.status.error {
+        let instead = current.status.source.as_deref().map_or("none is used", |_| "the last good one is used");
         console::error(format_args!("{error}; {instead}"));
     }
     if let Some(text) = new_good
@@ -60,32 +51,34 @@ pub fn load(boot_disk: &str, loader: &Loader) -> Outcome {
     {
         console::warning(format_args!("{error}"));
     }
-    outcome
+    current
 }
 
 /// What is in force, and what is to be kept as the last good configuration.
-fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate>) -> (Outcome, Option<String>) {
-    let Some(candidate) = found else { return (Outcome::default(), None) };
+fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate>) -> (CurrentConfig, Option<String>) {
+    let Some(candidate) = found else { return (CurrentConfig::default(), None) };
     let place = candidate.place.clone();
     let error = match parse(candidate) {
         Ok((config, text)) => {
-            return (Outcome { config, status: ConfigStatus { source: Some(place), error: None } }, Some(text));
+            return (CurrentConfig { config, status: ConfigStatus { source: Some(place), error: None } }, Some(text));
         }
         Err(error) => Some(error.to_string()),
     };
     match last_good().map(parse) {
         Some(Ok((config, _))) => {
-            (Outcome { config, status: ConfigStatus { source: Some(LAST_GOOD.to_owned()), error } }, None)
+            (CurrentConfig { config, status: ConfigStatus { source: Some(LAST_GOOD.to_owned()), error } }, None)
         }
         // An older version's last good file may be wrong for this one.
-        Some(Err(_)) | None => (Outcome { status: ConfigStatus { source: None, error }, ..Outcome::default() }, None),
+        Some(Err(_)) | None => {
+            (CurrentConfig { status: ConfigStatus { source: None, error }, ..CurrentConfig::default() }, None)
+        }
     }
 }
 
 const LAST_GOOD: &str = "last good";
 
 fn read_last_good(path: &Path) -> Option<Candidate> {
-    let content = sources::read_limited(path);
+    let content = locations::read_limited(path);
     let missing = content.as_ref().is_err_and(|error| error.source.kind() == std::io::ErrorKind::NotFound);
     (!missing).then(|| Candidate { place: LAST_GOOD.to_owned(), content })
 }
@@ -125,11 +118,11 @@ mod tests {
 
     #[test]
     fn a_good_one_is_in_force_and_kept() {
-        let (outcome, kept) = decide(candidate("esp", b"hostname = 'a'"), || panic!("not asked for"));
-        assert_eq!(outcome.config.hostname.as_deref(), Some("a"));
-        assert_eq!(outcome.status, ConfigStatus { source: Some("esp".into()), error: None });
+        let (current, kept) = decide(candidate("esp", b"hostname = 'a'"), || panic!("not asked for"));
+        assert_eq!(current.config.hostname.as_deref(), Some("a"));
+        assert_eq!(current.status, ConfigStatus { source: Some("esp".into()), error: None });
         assert_eq!(kept.as_deref(), Some("hostname = 'a'"));
-        assert_eq!(decide(None, || panic!("none is no fault")), (Outcome::default(), None));
+        assert_eq!(decide(None, || panic!("none is no fault")), (CurrentConfig::default(), None));
     }
 
     /// Text → what the message says.
@@ -147,16 +140,16 @@ mod tests {
     #[test]
     fn a_wrong_one_is_named_and_the_last_good_one_used() {
         for (text, words) in WRONG {
-            let (outcome, kept) = decide(candidate("fw_cfg", text), || candidate(LAST_GOOD, b"hostname = 'old'"));
-            let error = outcome.status.error.unwrap();
+            let (current, kept) = decide(candidate("fw_cfg", text), || candidate(LAST_GOOD, b"hostname = 'old'"));
+            let error = current.status.error.unwrap();
             assert!(error.starts_with(words), "{error}");
-            assert_eq!(outcome.status.source.as_deref(), Some("last good"));
-            assert_eq!((outcome.config.hostname.as_deref(), kept), (Some("old"), None));
+            assert_eq!(current.status.source.as_deref(), Some("last good"));
+            assert_eq!((current.config.hostname.as_deref(), kept), (Some("old"), None));
         }
         for none_good in [None, candidate(LAST_GOOD, b"x = 1")] {
-            let (outcome, _) = decide(candidate("disk cidata", b"?"), || none_good);
-            assert_eq!((outcome.config, outcome.status.source), (HostConfig::default(), None));
-            assert!(outcome.status.error.is_some());
+            let (current, _) = decide(candidate("disk cidata", b"?"), || none_good);
+            assert_eq!((current.config, current.status.source), (HostConfig::default(), None));
+            assert!(current.status.error.is_some());
         }
         let large = vec![b'#'; usize::try_from(MAX_SIZE).unwrap() + 1];
         let error = decide(candidate("esp", &large), || None).0.status.error.unwrap();

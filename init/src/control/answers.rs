@@ -1,56 +1,82 @@
-//! What the protocol's server asks of the host.
+//! The interface between the protocol's server and the host.
 
-use crate::supervisor::{Outcome, Started};
+use crate::ending::Ending;
 use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
+use std::rc::Rc;
 
-/// What `wait-ready` waits for.
+/// The state that `wait-ready` waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {
-    /// Not known yet.
+    /// Required services are still starting.
     Booting,
-    /// Everything required is up.
+    /// All required services are ready.
     Running,
-    /// Something required is not.
+    /// Something required has failed, with the problems.
     Degraded(Vec<String>),
-    /// Going down.
+    /// The host is going down.
     Stopping,
 }
 
 /// A log that is kept in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogName {
-    /// init's own.
+    /// The log of init.
     Init,
-    /// A service's.
+    /// The log of a service.
     Service(String),
-    /// Of a program that was started, by its number.
+    /// The output of a program, by its number.
     Program(u64),
 }
 
-/// The host, as far as clients can see and change it. Nothing here may wait.
+/// A program that the host runs for a client. When the last clone is dropped, the program is told to end, and its output is
+/// deleted.
+#[derive(Clone, Debug)]
+pub struct Started(Rc<u64>);
+
+impl Started {
+    /// The program with this number. Every program has another number.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        Self(Rc::new(number))
+    }
+
+    /// The program's number.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        *self.0
+    }
+
+    /// Whether there is another clone.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        Rc::strong_count(&self.0) > 1
+    }
+}
+
+/// The host, as clients see and change it. No method may block.
 pub trait Answers {
-    /// The host at a glance.
+    /// The status of the host.
     fn status(&self) -> StatusReport;
-    /// The boot's timeline.
+    /// The timeline of the boot.
     fn boot(&self) -> BootReport;
-    /// All services.
+    /// The status of all services.
     fn services(&self) -> Vec<ServiceStatus>;
-    /// Whether it is up.
+    /// Whether the host is up.
     fn readiness(&self) -> Readiness;
     /// Names of the services that have a log.
     fn log_names(&self) -> Vec<String>;
-    /// Lines of a log from number `from` on, of about `limit` bytes at most, and the number to go on with.
+    /// Lines of a log from number `from` on, at most about `limit` bytes, and the number to continue with.
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64);
-    /// Starts the host's own hostctl. Its output is a log ([`LogName::Program`]).
+    /// Starts hostctl. Its output is a log ([`LogName::Program`]).
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When hostctl cannot be started.
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
-    /// How it ended, when it has and all of its output is known; with what it said on stderr when that was not well.
+    /// How the program ended, once it has ended and all of its output was read. The error is its stderr.
     fn end_of(&self, program: &Started) -> Option<Result<(), String>>;
-    /// Begins to go down.
+    /// Starts to go down.
     ///
     /// # Errors
-    /// When it is going down already, in another way.
-    fn end(&mut self, outcome: Outcome) -> Result<(), String>;
+    /// When the host is already going down in another way.
+    fn end(&mut self, ending: Ending) -> Result<(), String>;
 }

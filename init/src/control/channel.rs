@@ -1,4 +1,4 @@
-//! A session on a descriptor that never waits.
+//! A session on a non-blocking descriptor.
 
 use super::{answers::Answers, session::Session};
 use rustix::{
@@ -7,38 +7,38 @@ use rustix::{
 };
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// A client that has taken no bytes for so long, in microseconds, is not there any more.
+/// A client that has read no bytes for this time, in microseconds, is disconnected.
 const PATIENCE_US: u64 = 30_000_000;
-/// Rounds of reading, answering and writing before others get their turn.
+/// Rounds of reading, answering and writing in one turn.
 const ROUNDS: usize = 16;
 
-/// Flags to watch a channel's descriptor with. Edge-triggered: a serial port whose other end is closed reports that for ever
-/// otherwise.
+/// Epoll flags for a channel's descriptor. Edge-triggered: otherwise a serial port whose other end is closed would be ready all
+/// the time.
 pub(super) const WATCHED: EventFlags =
     EventFlags::IN.union(EventFlags::OUT).union(EventFlags::RDHUP).union(EventFlags::ET);
 
-/// How a conversation stands.
+/// State of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It goes on.
+    /// The session continues.
     Open,
-    /// The client has left, or takes no answers.
+    /// The client has disconnected, or does not read its answers.
     Over,
-    /// The descriptor is of no use any more.
+    /// The descriptor has failed.
     Broken,
 }
 
-/// What is at the other end.
+/// The other end of the descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// One client, from connect to close.
     Client,
-    /// A serial line: whoever has opened its other end, one after the other. The kernel tells that nobody has (a hang-up) or
-    /// that somebody has (no hang-up any more) later than the bytes of the new one may come.
+    /// A serial line: one client after the other opens its other end. The kernel reports the change (a hang-up, or no hang-up any
+    /// more) later than the first bytes of the next client may arrive.
     SerialLine,
 }
 
-/// What a client's descriptor and its session are up to.
+/// A descriptor and its session.
 #[derive(Debug)]
 pub(super) struct Channel {
     fd: OwnedFd,
@@ -46,13 +46,13 @@ pub(super) struct Channel {
     session: Session,
     readable: bool,
     writable: bool,
-    /// The client sends no more.
+    /// The client has closed its sending side.
     ended: bool,
-    /// The client is gone.
+    /// The client has disconnected.
     gone: bool,
-    /// Since when bytes have been waiting for the client.
+    /// Since when bytes have been waiting to be written.
     waiting_since_us: Option<u64>,
-    /// Work is left for the next turn.
+    /// Whether work is left for the next turn.
     again: bool,
 }
 
@@ -71,7 +71,7 @@ impl Channel {
         }
     }
 
-    /// Takes what epoll said.
+    /// Takes the flags of an epoll event.
     pub(super) fn notice(&mut self, flags: EventFlags) {
         self.readable = true;
         self.writable = true;
@@ -82,7 +82,7 @@ impl Channel {
         self.gone = hung_up || self.gone && self.end == End::Client;
     }
 
-    /// Does what can be done without waiting.
+    /// Does everything that can be done without blocking.
     pub(super) fn work(&mut self, host: &mut dyn Answers, now_us: u64) -> Standing {
         self.again = true;
         for _ in 0..ROUNDS {
@@ -107,7 +107,7 @@ impl Channel {
         if over { Standing::Over } else { Standing::Open }
     }
 
-    /// When to work again, if nothing happens before.
+    /// When to call [`Channel::work`] again, if no event comes before.
     pub(super) fn deadline_us(&self, now_us: u64) -> Option<u64> {
         let patience = self.waiting_since_us.map(|since| since + PATIENCE_US);
         if self.again { Some(now_us) } else { patience }
@@ -118,7 +118,7 @@ impl Channel {
         self.session.followed()
     }
 
-    /// For another client: what the last one left undone is forgotten.
+    /// Prepares for another client: drops the requests and calls of the last one.
     pub(super) fn restart(&mut self) {
         self.session.restart();
         self.waiting_since_us = None;
@@ -174,7 +174,7 @@ mod tests {
         path::PathBuf,
     };
 
-    /// A new client's request may come while the kernel still says that nobody is there.
+    /// A new client's request may arrive while the kernel still reports a hang-up.
     #[test]
     fn a_serial_line_serves_one_client_after_the_other() {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(talk(absent, ""), "");
         assert!(talk(there, "{\"id\":1,\"request\":\"services\"}\n").starts_with("{\"id\":1,"));
         assert_eq!(talk(there, "{\"id\":2,\"request\":\"wait-ready\"}\n{\"id\":3,\"req"), "");
-        // Half a request and a running call of the one that has gone are forgotten, once.
+        // Half a request and a running call of the earlier client are dropped, once.
         assert!(talk(absent, "{\"id\":4,\"request\":\"services\"}\n").starts_with("{\"id\":4,"));
         assert_eq!(talk(absent, "{\"id\":5,\"request\":"), "");
         assert!(talk(absent, "\"services\"}\n").starts_with("{\"id\":5,"));

@@ -1,15 +1,14 @@
 //! The server side of the control protocol, [`berth_contract::control`], over the Unix socket and the virtio-serial port.
 //!
-//! Nothing waits and nothing grows: what a client asks is answered into a bounded queue, and no further request of it is read
-//! while that is full. A follower of a log has a place in the log, not a copy of it, and misses lines when it is slow.
+//! Nothing blocks and no memory grows without limit. Answers go into a queue of limited size, and no further request of a client is
+//! read while its queue is full. A client that follows a log has a position in the log, not a copy; a slow client misses lines.
 
 pub mod answers;
 pub mod channel;
-pub mod kernel_log;
 mod line_buffer;
 pub mod port;
 pub mod server;
 pub mod session;
 
-pub use answers::{Answers, LogName, Readiness};
+pub use answers::{Answers, LogName, Readiness, Started};
 pub use server::Server;

@@ -1,8 +1,11 @@
-//! The virtio-serial port of the contract's name. It may be there at once, later (its driver is a module), go and come back.
+//! The virtio-serial port of the control protocol. It may appear late, because its driver is a module, and it may be removed and
+//! come back.
 
 use super::channel::Channel;
-use crate::fault::{At, PathError};
-use berth_contract::paths::CONTROL_PORT;
+use berth_contract::{
+    fault::{At, PathError},
+    paths::CONTROL_PORT,
+};
 use rustix::{
     fs::{
         Mode, OFlags,
@@ -17,18 +20,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The kernel makes the device before it knows its name, and says nothing on inotify when it does: so it is looked for again after
-/// these pauses, in microseconds, doubled each time.
+/// The kernel creates the device before it knows the port's name, and inotify does not report the name. So the search is repeated
+/// after these pauses, in microseconds, doubled each time.
 const FIRST_PAUSE: u64 = 20_000;
 const LONGEST_PAUSE: u64 = 5_000_000;
 
-/// Looks for the port, and holds it.
+/// Searches the port and holds it.
 #[derive(Debug)]
 pub(super) struct Port {
     sys: PathBuf,
     dev: PathBuf,
     inotify: Option<OwnedFd>,
-    /// The port, while it is there.
+    /// The session of the port, while the port exists.
     pub(super) channel: Option<Channel>,
     pause_us: u64,
     again_us: Option<u64>,
@@ -52,12 +55,12 @@ impl Port {
         }
     }
 
-    /// Readable when a device has appeared.
+    /// The inotify descriptor: readable when a device has appeared.
     pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
         self.inotify.as_ref().map(AsFd::as_fd)
     }
 
-    /// A device has appeared, or the port has gone: look for it again.
+    /// Restarts the search, after a device has appeared or the port was removed.
     pub(super) fn search(&mut self, now_us: u64) {
         let mut events = [0; 4096];
         while self.inotify.as_ref().is_some_and(|fd| read(fd, &mut events).is_ok_and(|count| count > 0)) {}
@@ -66,15 +69,15 @@ impl Port {
         }
     }
 
-    /// When to look again, if nothing happens before.
+    /// When to search again, if no event comes before.
     pub(super) fn deadline_us(&self) -> Option<u64> {
         self.again_us
     }
 
-    /// Opens the port when it is time to look and it is there.
+    /// Searches the port when it is time, and opens it.
     ///
     /// # Errors
-    /// When it is there and cannot be opened.
+    /// When the port exists and cannot be opened.
     pub(super) fn find(&mut self, now_us: u64) -> Result<Option<OwnedFd>, PathError> {
         if self.channel.is_some() || self.again_us.is_none_or(|again| again > now_us) {
             return Ok(None);

@@ -1,4 +1,4 @@
-//! All conversations: clients of the Unix socket, and the one of the serial port.
+//! All sessions: clients of the Unix socket, and the session of the serial port.
 
 use super::{
     answers::Answers,
@@ -6,10 +6,8 @@ use super::{
     port::Port,
     session::Session,
 };
-use crate::{
-    console,
-    fault::{At, PathError},
-};
+use crate::console;
+use berth_contract::fault::{At, PathError};
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -28,24 +26,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Clients of the Unix socket at the same time; others are turned away.
+/// Maximum number of clients of the Unix socket. Further ones are refused.
 const MAX_CLIENTS: usize = 32;
 const BACKLOG: i32 = 16;
 
-/// What a descriptor of the server's epoll is; clients count from [`FIRST_CLIENT`].
+/// Tokens of the server's epoll; clients count from [`FIRST_CLIENT`].
 const LISTENER: u64 = 0;
 const PORT: u64 = 1;
 const DEVICES: u64 = 2;
 const LOG: u64 = 3;
 const FIRST_CLIENT: u64 = 16;
 
-/// Tells once of each change.
+/// Reports each change once.
 const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 
-/// Where the server finds its doors.
+/// Files that the server opens. Tests put them into a folder of their own.
 #[derive(Clone, Debug)]
-pub struct Doors {
-    /// The Unix socket, made with mode 0600.
+pub struct ControlPaths {
+    /// The Unix socket; the server makes it with mode 0600.
     pub socket: PathBuf,
     /// Serial ports in sysfs.
     pub ports: PathBuf,
@@ -55,7 +53,7 @@ pub struct Doors {
     pub kernel_log: PathBuf,
 }
 
-impl Default for Doors {
+impl Default for ControlPaths {
     fn default() -> Self {
         Self {
             socket: berth_contract::paths::CONTROL_SOCKET.into(),
@@ -66,7 +64,7 @@ impl Default for Doors {
     }
 }
 
-/// The server. Its own descriptor is readable when there is something to do: then call [`Server::work`].
+/// The server. Its descriptor is readable when there is work: then call [`Server::work`].
 #[derive(Debug)]
 pub struct Server {
     epoll: OwnedFd,
@@ -79,22 +77,22 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the doors that there are. Without its Unix socket it serves the serial port alone, and says why.
+    /// Starts to listen. When the Unix socket cannot be made, the server prints the error and serves the serial port alone.
     ///
     /// # Errors
-    /// When there is no epoll.
-    pub fn open(doors: &Doors) -> Result<Self, PathError> {
+    /// When epoll cannot be opened.
+    pub fn open(paths: &ControlPaths) -> Result<Self, PathError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
         let mut server = Self {
             epoll,
             listener: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
-            port: Port::new(&doors.ports, &doors.dev),
+            port: Port::new(&paths.ports, &paths.dev),
             console: console::watch().ok(),
-            kernel_log: doors.kernel_log.clone(),
+            kernel_log: paths.kernel_log.clone(),
         };
-        match listen_on(&doors.socket) {
+        match listen_on(&paths.socket) {
             Ok(listener) => server.listener = Some(listener),
             Err(error) => console::error(format_args!("control: {error}")),
         }
@@ -111,11 +109,11 @@ impl Server {
         Ok(server)
     }
 
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without blocking.
     pub fn work(&mut self, host: &mut dyn Answers, now_us: u64) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Interrupted or not: what is not seen now is seen in the next turn.
+        // An error is ignored: what is missed now is seen in the next turn.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now));
         for event in events {
             let (token, flags) = (event.data.u64(), event.flags);
@@ -131,19 +129,19 @@ impl Server {
         self.serve_port(host, now_us);
         self.clients.retain(|_, channel| channel.work(host, now_us) == Standing::Open);
         for log in self.clients.values().chain(&self.port.channel).flat_map(Channel::followed) {
-            // Already there, mostly.
+            // An error usually means that the log is watched already.
             let _ = epoll::add(&self.epoll, log, EventData::new_u64(LOG), EDGE);
         }
     }
 
-    /// When to work again, if nothing happens before.
+    /// When to call [`Server::work`] again, if no event comes before.
     #[must_use]
     pub fn next_deadline_us(&self, now_us: u64) -> Option<u64> {
         let channels = self.clients.values().chain(&self.port.channel);
         channels.filter_map(|channel| channel.deadline_us(now_us)).chain(self.port.deadline_us()).min()
     }
 
-    /// Edge-triggered: should descriptors run out, the client waits, and nothing spins.
+    /// Edge-triggered: when there are no free descriptors, the client waits and the loop does not spin.
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         while let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
@@ -169,7 +167,7 @@ impl Server {
         }
     }
 
-    /// The port stays open while nobody is at its other end.
+    /// Serves the port. It stays open while nobody has opened its other end.
     fn serve_port(&mut self, host: &mut dyn Answers, now_us: u64) {
         let Some(mut channel) = self.port.channel.take() else { return };
         match channel.work(host, now_us) {
@@ -194,7 +192,7 @@ fn listen_on(path: &Path) -> Result<OwnedFd, PathError> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).at("open", path)?;
     bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
-    // Nobody can connect before listen(2).
+    // The mode is set before listen(2), when no client can connect yet.
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
     listen(&socket, BACKLOG).at("listen on", path)?;
     Ok(socket)

@@ -9,8 +9,9 @@ use std::{
 
 fn server(dir: &Path) -> Server {
     let path = |name: &str| dir.join(name);
-    let doors = Doors { socket: path("sock"), ports: path("ports"), dev: dir.to_owned(), kernel_log: path("kmsg") };
-    Server::open(&doors).unwrap()
+    let paths =
+        ControlPaths { socket: path("sock"), ports: path("ports"), dev: dir.to_owned(), kernel_log: path("kmsg") };
+    Server::open(&paths).unwrap()
 }
 
 fn connect(dir: &Path) -> UnixStream {

@@ -1,11 +1,10 @@
 //! One client's conversation: bytes in, calls run, frames out. No descriptor, so that every hostile order of bytes can be tried.
 
 use super::{
-    answers::{Answers, LogName, Readiness},
-    kernel_log::KernelLog,
+    answers::{Answers, LogName, Readiness, Started},
     line_buffer::LineBuffer,
 };
-use crate::supervisor::{Outcome, Started};
+use crate::{ending::Ending, kernel_log::KernelLog};
 use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
 use serde::Deserialize;
 use std::{
@@ -26,13 +25,13 @@ pub struct Session {
     input: LineBuffer,
     /// Frames not sent yet.
     output: Vec<u8>,
-    calls: Vec<Running>,
+    calls: Vec<RunningCall>,
     kernel_log: PathBuf,
 }
 
 /// A call that is not answered at once.
 #[derive(Debug)]
-struct Running {
+struct RunningCall {
     id: u64,
     task: Task,
 }
@@ -120,11 +119,11 @@ impl Session {
         let before = self.output.len();
         let mut index = 0;
         while index < self.calls.len() && self.output.len() < QUEUE_FULL {
-            let Running { id, mut task } = self.calls.remove(index);
+            let RunningCall { id, mut task } = self.calls.remove(index);
             match self.proceed(id, &mut task, host) {
                 Some(body) => self.send(id, body),
                 None => {
-                    self.calls.insert(index, Running { id, task });
+                    self.calls.insert(index, RunningCall { id, task });
                     index += 1;
                 }
             }
@@ -157,8 +156,8 @@ impl Session {
             Request::Status => Body::Reply(Box::new(Reply::Status(Box::new(host.status())))),
             Request::Boot => Body::Reply(Box::new(Reply::Boot(host.boot()))),
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
-            Request::Reboot => end(host, Outcome::Reboot),
-            Request::Poweroff => end(host, Outcome::Poweroff),
+            Request::Reboot => end(host, Ending::Reboot),
+            Request::Poweroff => end(host, Ending::Poweroff),
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);
@@ -171,16 +170,16 @@ impl Session {
                 format!("{MAX_CALLS} calls are running already"),
                 Some("cancel one of them, or open another connection"),
             ),
-            Request::WaitReady => return self.calls.push(Running { id, task: Task::WaitReady }),
+            Request::WaitReady => return self.calls.push(RunningCall { id, task: Task::WaitReady }),
             Request::Run { .. } if self.calls.iter().any(|call| matches!(call.task, Task::Program { .. })) => {
                 failed("a command of this client is running already".to_owned(), Some("cancel it, or wait for its end"))
             }
             Request::Run { arguments } => match host.start_hostctl(&arguments) {
-                Ok(program) => return self.calls.push(Running { id, task: Task::Program { program, next: 0 } }),
+                Ok(program) => return self.calls.push(RunningCall { id, task: Task::Program { program, next: 0 } }),
                 Err(message) => failed(message, None),
             },
             Request::Logs { service, follow } => match self.open_log(&service, follow, host) {
-                Ok(task) => return self.calls.push(Running { id, task }),
+                Ok(task) => return self.calls.push(RunningCall { id, task }),
                 Err(error) => error,
             },
         };
@@ -278,8 +277,8 @@ impl Session {
     }
 }
 
-fn end(host: &mut dyn Answers, outcome: Outcome) -> Body {
-    host.end(outcome).map_or_else(|message| failed(message, None), |()| Body::End)
+fn end(host: &mut dyn Answers, ending: Ending) -> Body {
+    host.end(ending).map_or_else(|message| failed(message, None), |()| Body::End)
 }
 
 fn failed(message: String, hint: Option<&str>) -> Body {

@@ -10,7 +10,7 @@ pub(in crate::control) struct FakeHost {
     pub(in crate::control) readiness: Readiness,
     /// Lines 100.. of service `x`.
     pub(in crate::control) lines: Vec<String>,
-    pub(in crate::control) ended: Option<Outcome>,
+    pub(in crate::control) ended: Option<Ending>,
     pub(in crate::control) asked: Cell<usize>,
     /// Programs that were started: their arguments.
     pub(in crate::control) programs: Vec<Vec<String>>,
@@ -70,18 +70,18 @@ impl Answers for FakeHost {
     }
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
         self.programs.push(arguments.to_vec());
-        let started = Started::for_test(77);
+        let started = Started::new(77);
         self.held = Some(started.clone());
         if arguments.is_empty() { Err("cannot start it".into()) } else { Ok(started) }
     }
     fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
         self.end_of_programs.clone()
     }
-    fn end(&mut self, outcome: Outcome) -> Result<(), String> {
-        if self.ended.is_some_and(|ended| ended != outcome) {
+    fn end(&mut self, ending: Ending) -> Result<(), String> {
+        if self.ended.is_some_and(|ended| ended != ending) {
             return Err("going down already".into());
         }
-        self.ended = Some(outcome);
+        self.ended = Some(ending);
         Ok(())
     }
 }
@@ -241,7 +241,7 @@ fn gaps_are_named() {
         fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
             unreachable!()
         }
-        fn end(&mut self, _: Outcome) -> Result<(), String> {
+        fn end(&mut self, _: Ending) -> Result<(), String> {
             unreachable!()
         }
     }
@@ -290,7 +290,7 @@ fn the_end_is_answered_before_it_begins_and_is_not_changed() {
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"reboot\"}\n"), [end(1)]);
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":2,\"request\":\"reboot\"}\n"), [end(2)]);
     let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
-    assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Outcome::Reboot)));
+    assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
 }
 
 /// `hostctl why`, asked for by a client.

@@ -1,6 +1,6 @@
 //! /etc of this boot: the image's, with an upper layer in memory.
 
-use crate::fault::{At, PathError};
+use berth_contract::fault::{At, PathError};
 use rustix::mount::{MountFlags, mount};
 use std::fs;
 

@@ -1,22 +1,20 @@
-//! Who this machine is: machine-id(5), host name, and the seed of its random numbers.
+//! The host's identity: machine-id(5) and host name.
 
-use crate::fault::{At, PathError};
-use berth_contract::paths;
+use berth_contract::{
+    fault::{At, PathError},
+    paths,
+};
 use berth_file::{Flush, replace};
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{Read, Write},
+    fs::{self, File},
+    io::Read,
     path::Path,
 };
 
-/// As random(4) recommends: the size of the kernel's pool.
-const SEED_BYTES: usize = 512;
-const SEED: &str = "/var/lib/berth/random-seed";
-
-/// Reads the machine's id, or makes it at the first boot, and shows it in /etc/machine-id.
+/// Reads the machine id, or makes one at the first boot, and writes it to /etc/machine-id.
 ///
 /// # Errors
-/// When it cannot be stored (the id is then one of this boot only) or shown; the id is given all the same.
+/// When the id cannot be stored (it is then valid for this boot only) or written. The id is returned in any case.
 pub fn machine_id() -> (String, Result<(), PathError>) {
     let stored = fs::read_to_string(paths::MACHINE_ID).ok().map(|text| text.trim_end().to_owned());
     let (id, kept) = match stored.filter(|id| is_machine_id(id)) {
@@ -48,45 +46,18 @@ fn new_id() -> Result<String, PathError> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// /dev/random waits until the kernel has enough randomness, and never again after that.
+/// Reads /dev/random, which blocks only until the kernel's generator is seeded.
 fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
 }
 
-/// Stirs the last boot's seed into the kernel's pool, and replaces it at once, so that no seed serves twice. It is not
-/// credited as entropy: an image that was copied has its seed copied too.
-///
-/// # Errors
-/// When the new seed cannot be stored.
-pub fn load_random_seed() -> Result<(), PathError> {
-    if let Ok(seed) = fs::read(SEED) {
-        OpenOptions::new()
-            .write(true)
-            .open("/dev/urandom")
-            .and_then(|mut pool| pool.write_all(&seed))
-            .at("write", "/dev/urandom")?;
-    }
-    save_random_seed()
-}
-
-/// Stores a seed for the next boot.
-///
-/// # Errors
-/// When it cannot be stored.
-pub fn save_random_seed() -> Result<(), PathError> {
-    let mut seed = [0; SEED_BYTES];
-    // Never waits, unlike /dev/random: a poor seed is better than a boot that stands.
-    File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).at("read", "/dev/urandom")?;
-    Ok(replace(Path::new(SEED), &seed, 0o600, Flush::Content)?)
-}
-
-/// The host name of a machine that was given none.
+/// The host name of a host that has none in its configuration.
 #[must_use]
 pub fn default_hostname(machine_id: &str) -> String {
     format!("berth-{}", machine_id.get(..8).unwrap_or(machine_id))
 }
 
-/// Sets the kernel's host name, and /etc/hostname for those who read that.
+/// Sets the kernel's host name, and writes it to /etc/hostname.
 ///
 /// # Errors
 /// When the kernel refuses it (longer than 64 bytes), or the file cannot be written.

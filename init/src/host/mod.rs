@@ -1,24 +1,21 @@
 //! The host stage: from the root file system to the supervisor. Its order is [`crate::sequence::HOST`].
 
-pub mod crash_records;
-pub mod device_nodes;
 pub mod etc;
 pub mod identity;
-pub mod mounts;
 pub mod sysctl;
 pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    block, config, console,
-    fault::{At, Failure, Failures},
-    initrd,
+    block, config, console, crash_records, device_nodes,
     modules::Loader,
+    mounts,
+    phase::Job,
     power::{
         self, PowerButton, Watchdogs, button,
         watchdog::{Across, Feeder},
     },
-    sequence::Job,
+    random_seed,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
     timeline::{Timeline, now_us},
@@ -33,6 +30,7 @@ use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
     entry::{BootCounter, BootEntry},
+    fault::{At, Failure, Failures},
     image_spec::ImageSpec,
     paths,
     update::HealthSpec,
@@ -44,49 +42,49 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// What the phases of this stage learn, and the supervisor takes over.
+/// The state of this stage: results of its phases, most of which the supervisor takes over.
 #[derive(Debug)]
 pub struct Host {
     /// The boot's stamps, from the initrd on.
     pub timeline: Timeline,
-    /// What the initrd stage found.
+    /// The report of the initrd stage.
     pub initrd: InitrdReport,
-    /// What the builder says of the image.
+    /// The builder's description of the image.
     pub image: ImageSpec,
     /// The kernel's command line.
     pub cmdline: Cmdline,
-    /// Modules of the running kernel.
+    /// Loads modules of the running kernel.
     pub loader: Arc<Loader>,
-    /// Whether /var is on the disk (false: in memory).
+    /// Whether /var is on the disk. False when it is in memory.
     pub var_persistent: bool,
     growth: Option<var::Growth>,
-    /// 32 hex digits.
+    /// The machine id: 32 hex digits.
     pub machine_id: String,
-    /// The machine configuration in force.
-    pub config: config::Outcome,
-    /// To be polled.
+    /// The configuration in force.
+    pub config: config::CurrentConfig,
+    /// Open power buttons, for the event loop.
     pub buttons: Vec<PowerButton>,
-    /// To be fed.
+    /// Open watchdogs.
     pub watchdogs: Watchdogs,
-    /// Feeds them until the supervisor does.
+    /// The thread that feeds the watchdogs until the supervisor does.
     feeder: Option<Feeder>,
-    /// What the firmware's variables, or else the ESP, say of the boot entry, once they have been asked.
+    /// Counter of the boot entry, read from the firmware's variables or else from the ESP. Set by the phase "firmware".
     counter: Arc<OnceLock<Option<BootCounter>>>,
-    /// This boot, as it is judged.
+    /// The record of this boot.
     pub boot: Boot,
 }
 
 impl Host {
-    /// Reads what the initrd and the builder left. The console is open after it.
+    /// Opens the console and reads the files of the initrd stage and of the builder.
     ///
     /// # Errors
-    /// When one of them is missing: this process was not started by our initrd, in our image.
+    /// When a file is missing: this process was not started by our initrd in our image.
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
-        console::continue_from(read_json(initrd::LOG.as_ref(), paths::MAX_JSON).unwrap_or_default());
+        console::continue_from(read_json(paths::INITRD_LOG.as_ref(), paths::MAX_JSON).unwrap_or_default());
         let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT.as_ref(), paths::MAX_JSON)?;
-        // The switch ends here; the stage that began it could not say so.
+        // The phase "switch-root" ends here: the initrd stage could not stamp its end.
         for phase in initrd.phases.iter_mut().filter(|phase| phase.end_us.is_none()) {
             phase.end_us = Some(arrived);
         }
@@ -106,7 +104,7 @@ impl Host {
             var_persistent: false,
             growth: None,
             machine_id: String::new(),
-            config: config::Outcome::default(),
+            config: config::CurrentConfig::default(),
             buttons: Vec::new(),
             counter: Arc::default(),
         })
@@ -114,7 +112,7 @@ impl Host {
 }
 
 impl Host {
-    /// What the supervisor needs of it. From here on it is the one who feeds the watchdogs.
+    /// The supervisor's part of the state. From now on the supervisor feeds the watchdogs.
     #[must_use]
     pub fn hand_over(self, signals: SignalFd) -> Handover {
         Handover {
@@ -132,23 +130,24 @@ impl Host {
     }
 }
 
-/// The image's limit is for versions on trial, and may be short: a blessed one that comes up late is not to be reset for ever.
+/// Starts a thread that feeds the watchdogs. The image's time limit is meant for a version on trial and may be short. It must not
+/// reset a blessed version that comes up late, so the default limit is the minimum.
 fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
     let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
     fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
 }
 
-/// cgroup2, /dev/pts, /tmp.
+/// Mounts cgroup2, /dev/pts, /tmp.
 pub fn mount_required(_: &mut Host) -> Result<(), Failure> {
     mounts::mount_required()
 }
 
-/// securityfs, bpf and the like.
+/// Mounts securityfs, bpf and other file systems that the kernel offers.
 pub fn mount_offered(_: &Host) -> Job {
     Box::new(|| Ok(mounts::mount_offered()?))
 }
 
-/// The modules that the recipe names, in its order; then sysctl.d again, for the parameters that came with them.
+/// Loads the modules that the recipe names, in its order. Then applies sysctl.d again, for parameters that came with the modules.
 pub fn load_recipe_modules(host: &Host) -> Job {
     let (loader, names) = (Arc::clone(&host.loader), host.image.modules.clone());
     Box::new(move || {
@@ -161,25 +160,25 @@ pub fn load_recipe_modules(host: &Host) -> Job {
     })
 }
 
-/// The modules that devices ask for, those that are there and those that come.
+/// Loads the modules of all present devices, and starts the thread for devices that appear later.
 pub fn load_device_modules(host: &Host) -> Job {
     let loader = Arc::clone(&host.loader);
     Box::new(move || {
-        // Opened first, so that no device falls between the look around and the listening.
+        // Opened first, so that no device is missed between the scan and the start of the thread.
         let socket = UeventSocket::open().at("open", "uevent socket")?;
         listener::load_for_all(&loader);
         Ok(listener::spawn(socket, loader).at("start", "uevent thread")?)
     })
 }
 
-/// /etc becomes writable, for this boot.
+/// Makes /etc writable for this boot.
 pub fn mount_etc(host: &mut Host) -> Result<(), Failure> {
-    // The kernel would ask for it by itself, through a process of its own.
+    // The kernel would load it through a modprobe process, which is slower.
     host.loader.load("overlay")?;
     Ok(etc::mount_overlay()?)
 }
 
-/// The var partition, or memory in its place.
+/// Mounts the var partition on /var, or memory when that fails.
 pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
     match var::mount_persistent(&host.initrd.disk) {
         Ok(growth) => {
@@ -193,13 +192,13 @@ pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
     }
 }
 
-/// The file system on /var fills its partition.
+/// Grows the file system on /var to the size of its partition.
 pub fn grow_var(host: &Host) -> Job {
     let growth = host.growth.clone();
     Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth)?)))
 }
 
-/// Asks the firmware's variables whether this boot is counted. Most of the time is spent on mounting them.
+/// Reads from the firmware's variables whether this boot is counted. Mounting them takes most of the time.
 pub fn ask_firmware(host: &Host) -> Job {
     let (loader, told) = (Arc::clone(&host.loader), Arc::clone(&host.counter));
     let record = &host.boot.record;
@@ -208,7 +207,7 @@ pub fn ask_firmware(host: &Host) -> Job {
         if !Path::new("/sys/firmware/efi").exists() {
             return Ok(());
         }
-        // Built in, or not there at all: the mount will tell.
+        // It may be built in. If it is missing, the mount fails.
         if let Err(error) = loader.load("efivarfs") {
             console::debug(format_args!("{error}"));
         }
@@ -216,7 +215,7 @@ pub fn ask_firmware(host: &Host) -> Job {
         let counter = match mounted.and_then(|()| counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))) {
             Ok(counter) => counter,
             Err(error @ CounterError::NotOurs(_)) => return Err(error.into()),
-            // A firmware may keep its variables to itself, once the kernel runs. The boot loader has counted all the same.
+            // Some firmware hides its variables from the running kernel. The boot loader has counted in the entry's name as well.
             Err(error) => {
                 console::warning(format_args!("{error}: the entry's name tells whether this boot is a trial"));
                 counter::by_name(&boot_entries(&disk)?, &id, &version)
@@ -227,7 +226,7 @@ pub fn ask_firmware(host: &Host) -> Job {
     })
 }
 
-/// Those on the ESP of a disk like `/dev/vda`.
+/// The boot entries on the ESP of a disk like `/dev/vda`.
 fn boot_entries(disk: &str) -> Result<Vec<BootEntry>, Failure> {
     let disks = block::disks(Path::new("/sys"))?;
     let found = disks.iter().find(|found| block::node(&found.name) == Path::new(disk));
@@ -235,7 +234,7 @@ fn boot_entries(disk: &str) -> Result<Vec<BootEntry>, Failure> {
     Ok(esp::entries(&esp::device(Path::new("/dev"), found)?)?)
 }
 
-/// This boot gets its record, so that it is known to have been even if it never says another word.
+/// Writes the record of this boot now, so that it exists even if the boot fails.
 pub fn record_boot(host: &mut Host) -> Result<(), Failure> {
     host.boot.record.counter = host.counter.get().copied().flatten();
     if let Some(counter) = host.boot.record.counter {
@@ -245,13 +244,13 @@ pub fn record_boot(host: &mut Host) -> Result<(), Failure> {
     if host.var_persistent { Ok(host.boot.keep()?) } else { Ok(()) }
 }
 
-/// The last words of kernels that panicked, from the firmware's memory to the disk.
+/// Copies crash records of earlier kernels from the firmware's memory to the disk.
 pub fn keep_crash_records(host: &Host) -> Job {
     let persistent = host.var_persistent;
     Box::new(move || if persistent { crash_records::keep(Path::new(paths::PSTORE)) } else { Ok(()) })
 }
 
-/// Directories that programs expect in /var, /run and /tmp.
+/// Makes the directories that programs expect in /var, /run and /tmp.
 pub fn furnish(_: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
     failures.keep(var::furnish());
@@ -259,39 +258,39 @@ pub fn furnish(_: &mut Host) -> Result<(), Failure> {
     failures.end()
 }
 
-/// The last boot's seed for random numbers, and one for the next.
+/// Loads the random seed of the last boot, and stores one for the next.
 pub fn seed_random(_: &Host) -> Job {
-    Box::new(|| Ok(identity::load_random_seed()?))
+    Box::new(|| Ok(random_seed::load()?))
 }
 
-/// Who this machine is.
+/// Reads or makes the machine id.
 pub fn identify(host: &mut Host) -> Result<(), Failure> {
     let (id, kept) = identity::machine_id();
     host.machine_id = id;
     Ok(kept?)
 }
 
-/// 127.0.0.1 answers.
+/// Sets the loopback interface up.
 pub fn bring_loopback_up(_: &mut Host) -> Result<(), Failure> {
     Ok(sys::net::loopback_up().at("bring up", "lo")?)
 }
 
-/// Links and static nodes in /dev.
+/// Makes links and static nodes in /dev.
 pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
     let devname = Path::new(paths::MODULES).join(&host.image.kernel).join("modules.devname");
     device_nodes::complete(&fs::read_to_string(devname).unwrap_or_default())
 }
 
-/// Power button, Ctrl-Alt-Del, watchdogs.
+/// Opens power buttons and watchdogs, and takes over Ctrl-Alt-Del.
 pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
     failures.keep(power::catch_ctrl_alt_del().at("take over", "Ctrl-Alt-Del"));
-    // No device asks for evdev by itself; a kernel may have it built in.
+    // No device has a module alias for evdev. A kernel may have it built in.
     if let Err(error) = host.loader.load("evdev") {
         console::debug(format_args!("{error}"));
     }
     host.buttons = failures.keep(button::open_all().at("open", "power button")).unwrap_or_default();
-    // Those whose drivers the initrd did not have.
+    // Watchdogs whose drivers are not in the initrd.
     failures.keep(host.watchdogs.open_all(Across::Nothing).at("start", "watchdog"));
     host.watchdogs.feed();
     host.feeder = feeder(&host.watchdogs, &host.image);
@@ -301,19 +300,19 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     failures.end()
 }
 
-/// host.toml: found, checked, applied. A wrong one is named on the console, and the last good one serves.
+/// Finds, checks and applies host.toml. When it has an error, the console names it, and the last good one is used.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
     host.config = config::load(&host.initrd.disk, &host.loader);
     config::apply(&host.config, &host.image)
 }
 
-/// The host name: host.toml's, or one made from the machine id until DHCP has a better one.
+/// Sets the host name of host.toml, or one made from the machine id.
 pub fn name_host(host: &mut Host) -> Result<(), Failure> {
     let name = host.config.config.hostname.clone();
     Ok(identity::set_hostname(&name.unwrap_or_else(|| identity::default_hostname(&host.machine_id)))?)
 }
 
-/// sysctl.d.
+/// Applies sysctl.d.
 pub fn set_parameters(_: &mut Host) -> Result<(), Failure> {
     sysctl::apply()
 }

@@ -1,9 +1,7 @@
 //! Kernel parameters, sysctl.d(5).
 
-use crate::{
-    console, drop_in,
-    fault::{At, Failure, Failures},
-};
+use crate::{console, drop_in};
+use berth_contract::fault::{At, Failure, Failures};
 use std::{
     fs, io,
     path::{Path, PathBuf},

@@ -3,10 +3,8 @@
 //! Applied are the types `d D v q Q f F L C e z Z m`, for paths below /run, /var and /tmp. `D` does not empty a directory: /run
 //! and /tmp are empty at boot. Lines of other types are passed over, and so are lines that cannot be parsed.
 
-use crate::{
-    drop_in,
-    fault::{At, Failure, Failures, PathError},
-};
+use crate::drop_in;
+use berth_contract::fault::{At, Failure, Failures, PathError};
 use berth_formats::tmpfiles::{self, Argument, Line, LineType, Owner};
 use std::{
     ffi::OsStr,

@@ -2,11 +2,13 @@
 
 use crate::{
     block::{self, Disk, Partition},
-    console,
-    fault::{At, Failure, PathError},
-    sys,
+    console, sys,
 };
-use berth_contract::{disk::PartitionRole, paths};
+use berth_contract::{
+    disk::PartitionRole,
+    fault::{At, Failure, PathError},
+    paths,
+};
 use berth_formats::gpt::{self, GptError, Grown};
 use rustix::mount::{MountFlags, mount};
 use std::{

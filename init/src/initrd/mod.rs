@@ -4,12 +4,11 @@ pub mod root;
 pub mod switch;
 
 use crate::{
-    block, console,
-    fault::{At, Failure, PathError},
-    host::{crash_records, mounts},
+    block, console, crash_records,
     modules::Loader,
+    mounts,
+    phase::Job,
     power::watchdog::{self, Across, Watchdogs},
-    sequence::Job,
     slot::{self, Found, boot_disk},
     timeline::Timeline,
     uevent::{UeventSocket, coldplug, listener, socket::Received},
@@ -18,6 +17,7 @@ use berth_contract::{
     boot_report::InitrdReport,
     cmdline::{self, Cmdline},
     digest::RootHash,
+    fault::{At, Failure, PathError},
     paths,
     update::HealthSpec,
 };
@@ -29,21 +29,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the root's disk may take to appear.
+/// Time limit for the root disk to appear.
 const DISK_TIME: Duration = Duration::from_secs(30);
-/// A line on the console when it takes longer than this.
+/// After this time a line on the console says that the disk is awaited.
 const DISK_HINT: Duration = Duration::from_secs(3);
-/// What every root needs, whatever the disk is. dm-verity takes the fastest SHA-256 that is there when the root is opened and keeps it:
-/// the processor's own is several times the generic one, for every byte that is ever read from the root.
+/// Modules for every kind of disk. dm-verity chooses the fastest SHA-256 that is loaded when the root is opened: the SHA
+/// instructions of the processor are several times faster than the generic code, for every byte that is read from the root.
 const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
 
-/// A kernel that has lost its way shall panic, and so reboot, rather than go on. sysctl.d may say otherwise later.
+/// After an oops or a lockup the kernel shall panic, and so reboot. sysctl.d may change this later.
 const PANICS: [(&str, &str); 2] = [("/proc/sys/kernel/panic_on_oops", "1"), ("/proc/sys/kernel/softlockup_panic", "1")];
 
-/// What this stage has said, a list of [`berth_contract::control::LogLine`] as JSON, for `hostctl logs init`.
-pub const LOG: &str = "/run/berth/initrd-log.json";
-
-/// What the phases of this stage learn.
+/// The state of this stage: results of its phases.
 #[derive(Debug)]
 pub struct Initrd {
     timeline: Timeline,
@@ -56,28 +53,28 @@ pub struct Initrd {
 /// Why this stage cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
-    /// A phase before this one should have done its work.
+    /// An earlier phase has not set this value.
     #[error("{0}: not there yet: the sequence is in the wrong order")]
     Order(&'static str),
-    /// Nothing to look for.
+    /// The kernel command line has no root hash.
     #[error("kernel command line: expected {}=<64 hex digits>, found none", cmdline::ROOTHASH)]
     NoRootHash,
-    /// No disk holds it.
+    /// No disk has the root file system.
     #[error("root file system {wanted}: not found within {seconds} s; slots: {slots}; block devices: {devices}")]
     NoSlot {
-        /// Its root hash.
+        /// The root hash.
         wanted: RootHash,
-        /// How long was waited.
+        /// Time of the search.
         seconds: u64,
-        /// What the slots hold.
+        /// Content of the slots that were found.
         slots: String,
-        /// What devices there are.
+        /// Block devices that were found.
         devices: String,
     },
 }
 
 impl Initrd {
-    /// Before the first phase.
+    /// The state before the first phase.
     #[must_use]
     pub fn new(timeline: Timeline) -> Self {
         Self { timeline, cmdline: Cmdline::default(), loader: None, events: None, found: None }
@@ -92,7 +89,7 @@ impl Initrd {
     }
 }
 
-/// /proc, /sys, /dev, /run; console; command line.
+/// Mounts /proc, /sys, /dev and /run, opens the console, reads the kernel command line.
 pub fn mount_early(initrd: &mut Initrd) -> Result<(), Failure> {
     for api in &mounts::EARLY {
         mounts::mount_api(api)?;
@@ -103,20 +100,20 @@ pub fn mount_early(initrd: &mut Initrd) -> Result<(), Failure> {
     initrd.wanted().map(drop)
 }
 
-/// Listens for devices, from before the first module on: what a module brings to light is announced then.
+/// Starts to listen for device events. This comes before the first module is loaded, so that no event is missed.
 pub fn open_devices(initrd: &mut Initrd) -> Result<(), Failure> {
     initrd.events = Some(UeventSocket::open().at("open", "uevent socket")?);
     initrd.loader = Some(Arc::new(Loader::of_running_kernel()?));
     Ok(())
 }
 
-/// Modules that every root needs.
+/// Loads the modules that every root needs.
 pub fn load_root_modules(initrd: &Initrd) -> Job {
     let loader = initrd.loader.clone();
     Box::new(move || {
         let loader = loader.ok_or(InitrdError::Order("devices"))?;
         for name in ALWAYS {
-            // A kernel may have it built in without saying so; opening the root will tell.
+            // It may be built in. If it is missing, opening the root fails.
             if let Err(error) = loader.load(name) {
                 console::debug(format_args!("{error}"));
             }
@@ -125,7 +122,7 @@ pub fn load_root_modules(initrd: &Initrd) -> Job {
     })
 }
 
-/// From here on a machine that stands still is reset, and a kernel that panics leaves its last words.
+/// Opens the watchdogs, which reset a host that hangs, and loads what stores the log of a kernel that panics.
 pub fn set_guards(initrd: &Initrd) -> Job {
     let loader = initrd.loader.clone();
     Box::new(move || {
@@ -134,12 +131,12 @@ pub fn set_guards(initrd: &Initrd) -> Job {
         let mut watchdogs = Watchdogs::default();
         let opened = watchdogs.open_all(Across::Exec);
         for (parameter, value) in PANICS {
-            // A kernel may have been built without one.
+            // A kernel may lack one of the parameters.
             let _ = fs::write(parameter, value);
         }
-        // The image's own limit is in the image.
+        // The image's own limit is on the root file system, which is not mounted yet.
         let fed = watchdogs.feed_beside(HealthSpec::default().limit).at("feed", "watchdogs").map(std::mem::forget);
-        // They stay open, for the host stage to find.
+        // They stay open across exec: the host stage takes them over.
         std::mem::forget(watchdogs);
         crash_records::load_backends(&loader);
         opened.at("start", "watchdog")?;
@@ -147,8 +144,8 @@ pub fn set_guards(initrd: &Initrd) -> Job {
     })
 }
 
-/// Loads the modules of one device after the other until a disk with the wanted root file system is there: drivers of
-/// other disks are the host stage's. Then waits for devices that come late.
+/// Loads the modules of one device after the other until a disk with the wanted root file system is found. The host stage loads the
+/// other drivers. When no present device has the root, waits for new devices.
 pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     let wanted = initrd.wanted()?;
     let (Some(events), Some(loader)) = (&initrd.events, &initrd.loader) else {
@@ -162,7 +159,7 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
             if listener::load(loader, &alias) {
                 found = look(wanted, loader)?;
             }
-            // A driver may take its time over a disk that is dying, and what the others have found has not been looked at yet.
+            // The time limit starts after the last driver: a driver may take long for a failing disk.
             begin = Instant::now();
             continue;
         }
@@ -186,11 +183,11 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The slot among the disks that are there now. Of several disks with the same root, the one that the firmware booted, as
-/// far as it says so, else the first by name.
+/// The slot on a present disk. Of several disks with the same root, the disk that the firmware has booted, if that is known,
+/// else the first by name.
 fn look(wanted: RootHash, loader: &Loader) -> Result<Option<Found>, Failure> {
     let matches = slot::search(Path::new("/sys"), Path::new("/dev"), wanted)?.matches;
-    // Firmware variables are slow to get at: only ask when there is a choice.
+    // Reading firmware variables is slow: only do it when there is a choice.
     if matches.len() < 2 {
         return Ok(matches.into_iter().next());
     }
@@ -205,7 +202,7 @@ fn no_slot(wanted: RootHash) -> Result<InitrdError, PathError> {
     Ok(InitrdError::NoSlot { wanted, seconds: DISK_TIME.as_secs(), slots, devices })
 }
 
-/// Returns when a block device has come, or after `limit`; loads modules for everything that comes.
+/// Returns when a block device has appeared, or after `limit`. Loads modules for all devices that appear.
 fn wait_for_disk(events: &UeventSocket, loader: &Loader, limit: Duration) -> Result<(), Failure> {
     let deadline = Instant::now() + limit;
     loop {
@@ -228,11 +225,11 @@ fn wait_for_disk(events: &UeventSocket, loader: &Loader, limit: Duration) -> Res
     }
 }
 
-/// Asks the firmware's variables which disk was booted, if several could have been.
+/// Reads from the firmware's variables which disk was booted.
 fn boot_disk_test(loader: &Loader) -> impl Fn(&block::Disk) -> bool + use<> {
     let efivars = Path::new("/sys/firmware/efi/efivars");
     let _ = loader.load("efivarfs");
-    // No firmware variables, no preference.
+    // Without firmware variables no disk is preferred.
     let mounted =
         mount("efivarfs", efivars, "efivarfs", MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV, None)
             .is_ok();
@@ -243,17 +240,17 @@ fn boot_disk_test(loader: &Loader) -> impl Fn(&block::Disk) -> bool + use<> {
     move |disk| partition.is_some_and(|partition| boot_disk::holds(Path::new("/dev"), disk, partition))
 }
 
-/// dm-verity over the slot.
+/// Opens the slot with dm-verity.
 pub fn open_verity(initrd: &mut Initrd) -> Result<(), Failure> {
     Ok(root::open(initrd.found()?, initrd.wanted()?)?)
 }
 
-/// The root file system, read-only.
+/// Mounts the root file system read-only.
 pub fn mount_root(_: &mut Initrd) -> Result<(), Failure> {
     Ok(root::mount_root()?)
 }
 
-/// Leaves the report for the host stage, and becomes it.
+/// Writes the report for the host stage and executes that stage's init.
 pub fn switch_root(initrd: &mut Initrd) -> Result<(), Failure> {
     let found = initrd.found()?;
     let report = InitrdReport {
@@ -264,6 +261,6 @@ pub fn switch_root(initrd: &mut Initrd) -> Result<(), Failure> {
     };
     fs::create_dir_all(paths::RUN).at("create", paths::RUN)?;
     fs::write(paths::INITRD_REPORT, serde_json::to_vec(&report)?).at("write", paths::INITRD_REPORT)?;
-    fs::write(LOG, serde_json::to_vec(&console::history(0).0)?).at("write", LOG)?;
+    fs::write(paths::INITRD_LOG, serde_json::to_vec(&console::history(0).0)?).at("write", paths::INITRD_LOG)?;
     Ok(switch::switch_root()?)
 }

@@ -2,11 +2,15 @@
 
 use crate::{
     block, console,
-    fault::{At, PathError},
     slot::Found,
     sys::dm::{self, Target},
 };
-use berth_contract::{digest::RootHash, disk::SECTOR, paths};
+use berth_contract::{
+    digest::RootHash,
+    disk::SECTOR,
+    fault::{At, PathError},
+    paths,
+};
 use berth_formats::verity;
 use rustix::{
     fs::{CWD, FileType, Mode, makedev, mknodat},

@@ -1,8 +1,10 @@
 //! From the initrd's file system to the real root, as switch_root(8) does it.
 
 use super::root::SYSROOT;
-use crate::fault::{At, PathError};
-use berth_contract::paths;
+use berth_contract::{
+    fault::{At, PathError},
+    paths,
+};
 use rustix::{
     mount::{UnmountFlags, mount_move, unmount},
     process::{chdir, chroot},

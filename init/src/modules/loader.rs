@@ -1,7 +1,8 @@
 //! Loads modules with what they need.
 
 use super::rules::Rules;
-use crate::{drop_in, fault::PathError};
+use crate::drop_in;
+use berth_contract::fault::PathError;
 use berth_formats::kmod::{Index, Texts};
 use rustix::{
     fs::{Mode, OFlags, open},

@@ -2,13 +2,11 @@
 
 pub mod boot_disk;
 
-use crate::{
-    block::{self, Disk, Partition},
-    fault::PathError,
-};
+use crate::block::{self, Disk, Partition};
 use berth_contract::{
     digest::RootHash,
     disk::{PartitionRole, Slot},
+    fault::PathError,
 };
 use berth_formats::verity::{Superblock, TOP_BLOCK_OFFSET, root_hash_of};
 use std::{fs::File, io, os::unix::fs::FileExt, path::Path};

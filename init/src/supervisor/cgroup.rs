@@ -1,6 +1,6 @@
 //! Control groups of services, Documentation/admin-guide/cgroup-v2.rst: `system/NAME`.
 
-use crate::fault::{At, PathError};
+use berth_contract::fault::{At, PathError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::{
     fs::{self, OpenOptions},

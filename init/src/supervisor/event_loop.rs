@@ -1,15 +1,16 @@
-//! The loop that PID 1 spends its life in.
+//! The main loop of PID 1.
 
-use super::{Handover, Outcome, Places, running_host::RunningHost};
+use super::{Handover, SupervisorPaths, running_host::RunningHost};
 use crate::{
     console,
     control::Server,
-    fault::{At, PathError},
+    ending::Ending,
     power::{PowerButton, Watchdogs},
     shutdown,
     sys::signal::SignalFd,
     timeline::now_us,
 };
+use berth_contract::fault::{At, PathError};
 use rustix::{
     buffer::spare_capacity,
     event::{
@@ -19,7 +20,7 @@ use rustix::{
 };
 use std::os::fd::{AsFd, OwnedFd};
 
-/// All that wakes PID 1. What woke it does not matter: every room looks at its own descriptors in each turn.
+/// All event sources of PID 1. Which of them is ready does not matter: in each turn every part checks its own descriptors.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     epoll: OwnedFd,
@@ -32,9 +33,9 @@ pub(super) struct EventLoop {
 }
 
 impl EventLoop {
-    pub(super) fn new(handover: Handover, places: Places) -> Result<Self, PathError> {
-        let host = RunningHost::new(&handover, &places)?;
-        let server = Server::open(&places.doors)?;
+    pub(super) fn new(handover: Handover, paths: SupervisorPaths) -> Result<Self, PathError> {
+        let host = RunningHost::new(&handover, &paths)?;
+        let server = Server::open(&paths.control)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
         let Handover { signals, buttons, watchdogs, .. } = handover;
         let rooms = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
@@ -44,8 +45,8 @@ impl EventLoop {
         Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server })
     }
 
-    /// Turns until all services have been stopped.
-    pub(super) fn run(mut self) -> Outcome {
+    /// Runs until all services have been stopped.
+    pub(super) fn run(mut self) -> Ending {
         self.host.begin_to_judge();
         loop {
             self.take_signals();
@@ -55,19 +56,19 @@ impl EventLoop {
             self.host.notice_readiness();
             self.host.judge();
             self.server.work(&mut self.host, now_us());
-            if let Some(outcome) = self.host.ended() {
-                match outcome {
-                    // What comes now has a time limit of its own, so they need not be fed; a reboot that hangs ends by them.
-                    Outcome::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
-                    Outcome::Poweroff => self.watchdogs.disarm(),
+            if let Some(ending) = self.host.ended() {
+                match ending {
+                    // The shutdown has a time limit of its own, so they need not be fed. If the reboot hangs, they reset the host.
+                    Ending::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
+                    Ending::Poweroff => self.watchdogs.disarm(),
                 }
-                return outcome;
+                return ending;
             }
             self.wait();
         }
     }
 
-    /// Sleeps until something happens or is due.
+    /// Waits for the next event or deadline.
     fn wait(&self) {
         let now = now_us();
         let deadlines = [self.host.next_deadline_us(), self.server.next_deadline_us(now)];
@@ -78,7 +79,7 @@ impl EventLoop {
             Timespec { tv_sec: part(left / 1_000_000), tv_nsec: part(left % 1_000_000 * 1000) }
         });
         let mut events: Vec<epoll::Event> = Vec::with_capacity(8);
-        // An interruption is a turn like any other.
+        // An interrupted wait is a turn like any other.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
     }
 
@@ -90,10 +91,10 @@ impl EventLoop {
                 Err(error) => return console::error(format_args!("signals: {error}")),
             };
             match signal {
-                libc::SIGINT => self.host.begin_to_end(Outcome::Reboot, "Ctrl-Alt-Del (SIGINT)"),
-                libc::SIGTERM => self.host.begin_to_end(Outcome::Poweroff, "SIGTERM"),
-                libc::SIGPWR => self.host.begin_to_end(Outcome::Poweroff, "power failure (SIGPWR)"),
-                // SIGCHLD: the fleet waits for its children in each turn.
+                libc::SIGINT => self.host.begin_to_end(Ending::Reboot, "Ctrl-Alt-Del (SIGINT)"),
+                libc::SIGTERM => self.host.begin_to_end(Ending::Poweroff, "SIGTERM"),
+                libc::SIGPWR => self.host.begin_to_end(Ending::Poweroff, "power failure (SIGPWR)"),
+                // SIGCHLD: the fleet reaps its children in each turn.
                 _ => {}
             }
         }
@@ -106,11 +107,11 @@ impl EventLoop {
                 pressed |= down;
                 true
             }
-            // Gone.
+            // The device has been removed.
             Err(_) => false,
         });
         if pressed {
-            self.host.begin_to_end(Outcome::Poweroff, "power button");
+            self.host.begin_to_end(Ending::Poweroff, "power button");
         }
     }
 

@@ -1,24 +1,24 @@
-//! All services with their processes: does what the machine decides, and tells it what happens.
+//! All services with their processes: performs the actions of [`ServiceStates`], and reports events to it.
 
 use super::{
-    Places,
+    SupervisorPaths,
     cgroup::{self, Cgroups},
     exit::Exit,
-    machine::{Action, Change, Machine},
     notify::NotifySocket,
     output::{LineCutter, Output},
     process,
     programs::Programs,
     sockets::SocketWatch,
+    states::{Action, Change, ServiceStates},
 };
 use crate::{
     console,
-    fault::{At, PathError},
-    timeline::{Running, Timeline, now_us},
+    timeline::{RunningPhase, Timeline, now_us},
 };
 use berth_contract::{
     boot_report::Stage,
     control::LogLine,
+    fault::{At, PathError},
     service::{Readiness, ServiceSpec},
 };
 use rustix::{
@@ -37,18 +37,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What a descriptor of the fleet's epoll is; pipes count from [`FIRST_PIPE`].
+/// Tokens of the fleet's epoll; pipes count from [`FIRST_PIPE`].
 const NOTIFY: u64 = 0;
 const SOCKETS: u64 = 1;
 const PROGRAMS: u64 = 2;
 const FIRST_PIPE: u64 = 16;
-/// Bytes of one service that are read before others get their turn.
+/// Bytes of one service that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
 /// The services.
 #[derive(Debug)]
 pub(super) struct Fleet {
-    pub(super) machine: Machine,
+    pub(super) states: ServiceStates,
     pub(super) programs: Programs,
     outputs: BTreeMap<String, Output>,
     pipes: BTreeMap<u64, Pipe>,
@@ -59,13 +59,13 @@ pub(super) struct Fleet {
     notify: Option<NotifySocket>,
     notify_path: PathBuf,
     timeline: Timeline,
-    /// First starts that have not come to an end.
-    stamps: BTreeMap<String, Running>,
-    /// Something was asked for that has not been done yet.
+    /// Stamps of services that are starting for the first time.
+    stamps: BTreeMap<String, RunningPhase>,
+    /// Whether a request waits for the next turn.
     due: bool,
 }
 
-/// What one process of a service, and its children, say.
+/// The output of one process of a service and its children.
 #[derive(Debug)]
 struct Pipe {
     service: String,
@@ -76,16 +76,16 @@ struct Pipe {
 impl Fleet {
     pub(super) fn new(
         specs: BTreeMap<String, ServiceSpec>,
-        places: &Places,
+        paths: &SupervisorPaths,
         timeline: Timeline,
     ) -> Result<Self, PathError> {
-        let (cgroups, made) = Cgroups::new(places.cgroup.as_deref());
+        let (cgroups, made) = Cgroups::new(paths.cgroup.as_deref());
         let say = |error: PathError| console::error(format_args!("{error}"));
         made.unwrap_or_else(say);
-        let notify = NotifySocket::bind(&places.notify).map_err(say).ok();
+        let notify = NotifySocket::bind(&paths.notify).map_err(say).ok();
         let fleet = Self {
             outputs: specs.keys().map(|name| (name.clone(), Output::default())).collect(),
-            machine: Machine::new(specs, now_us()),
+            states: ServiceStates::new(specs, now_us()),
             programs: Programs::new()?,
             pipes: BTreeMap::new(),
             next_pipe: FIRST_PIPE,
@@ -93,7 +93,7 @@ impl Fleet {
             cgroups,
             sockets: SocketWatch::new().at("open", "inotify")?,
             notify,
-            notify_path: places.notify.clone(),
+            notify_path: paths.notify.clone(),
             timeline,
             stamps: BTreeMap::new(),
             due: true,
@@ -106,12 +106,12 @@ impl Fleet {
         Ok(fleet)
     }
 
-    /// Does all that can be done without waiting.
+    /// Does everything that can be done without blocking.
     pub(super) fn work(&mut self) {
         self.due = false;
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // Interrupted or not: what is not seen now is seen in the next turn.
+        // An error is ignored: what is missed now is seen in the next turn.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once));
         for event in events {
             self.read_pipe(event.data.u64());
@@ -121,7 +121,7 @@ impl Fleet {
         self.programs.work();
         self.reap();
         loop {
-            let actions = self.machine.due(now_us());
+            let actions = self.states.due(now_us());
             if actions.is_empty() {
                 return;
             }
@@ -129,14 +129,14 @@ impl Fleet {
         }
     }
 
-    /// When to work again, if nothing happens before.
+    /// When to call [`Fleet::work`] again, if no event comes before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let due = (self.due || self.programs.is_due()).then_some(0);
-        self.machine.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
+        self.states.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
     }
 
     pub(super) fn shut_down(&mut self) {
-        self.machine.shut_down(now_us());
+        self.states.shut_down(now_us());
         self.due = true;
     }
 
@@ -152,7 +152,7 @@ impl Fleet {
         epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN).at("watch", "service")
     }
 
-    /// Reads lines until there are no more, or others should have their turn.
+    /// Reads lines up to the limit of one turn.
     fn read_pipe(&mut self, token: u64) {
         let Some(pipe) = self.pipes.get_mut(&token) else { return };
         let Some(output) = self.outputs.get_mut(&pipe.service) else { return };
@@ -166,7 +166,7 @@ impl Fleet {
                 }
                 Err(Errno::AGAIN) => return,
                 Err(Errno::INTR) => {}
-                // Nobody has the other end any more.
+                // The other end is closed.
                 Ok(_) | Err(_) => {
                     if let Some(text) = pipe.cutter.finish() {
                         output.push(LogLine { at_us, text });
@@ -180,11 +180,11 @@ impl Fleet {
 
     fn take_notifications(&mut self) {
         while let Some(Ok(Some(sender))) = self.notify.as_ref().map(NotifySocket::next_ready) {
-            let main = self.machine.service_of(sender).map(str::to_owned);
+            let main = self.states.service_of(sender).map(str::to_owned);
             if let Some(name) = main.or_else(|| self.cgroups.service_of(sender)) {
-                // A word that the service's file does not ask for counts for nothing.
-                if self.machine.spec(&name).is_some_and(|spec| spec.ready == Readiness::Notify) {
-                    self.machine.ready(&name, now_us());
+                // A notification is ignored unless the service's file asks for it.
+                if self.states.spec(&name).is_some_and(|spec| spec.ready == Readiness::Notify) {
+                    self.states.ready(&name, now_us());
                 }
             }
         }
@@ -192,11 +192,11 @@ impl Fleet {
 
     fn ask_sockets(&mut self) {
         for name in self.sockets.look(now_us()) {
-            self.machine.ready(&name, now_us());
+            self.states.ready(&name, now_us());
         }
     }
 
-    /// Waits for every child that has ended, our own and those whose parents have gone.
+    /// Reaps all children that have ended, including orphans.
     fn reap(&mut self) {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -204,12 +204,12 @@ impl Fleet {
                     let process = u32::try_from(pid.as_raw_nonzero().get()).unwrap_or(0);
                     let Some(exit) = Exit::of(status) else { continue };
                     if !self.programs.exited(process, exit)
-                        && let Some(name) = self.machine.service_of(process).map(str::to_owned)
+                        && let Some(name) = self.states.service_of(process).map(str::to_owned)
                     {
-                        // Its last words first, for the message about its end.
+                        // Read the rest of its output first, for the message about its end.
                         let pipes: Vec<u64> = self.pipes_of(&name);
                         pipes.into_iter().for_each(|pipe| self.read_pipe(pipe));
-                        self.machine.exited(process, exit, now_us());
+                        self.states.exited(process, exit, now_us());
                     }
                 }
                 Err(Errno::INTR) => {}
@@ -228,7 +228,7 @@ impl Fleet {
             Action::Terminate { process, .. } => cgroup::signal(process, Signal::TERM),
             Action::Kill { name, process } => {
                 cgroup::signal(process, Signal::KILL);
-                if self.machine.spec(&name).is_some_and(|spec| !spec.keep_children) {
+                if self.states.spec(&name).is_some_and(|spec| !spec.keep_children) {
                     self.cgroups.kill(&name, process);
                 }
             }
@@ -238,8 +238,8 @@ impl Fleet {
     }
 
     fn start(&mut self, name: &str) {
-        let Some(spec) = self.machine.spec(name).cloned() else { return };
-        if self.machine.is_first_start(name) {
+        let Some(spec) = self.states.spec(name).cloned() else { return };
+        if self.states.is_first_start(name) {
             self.stamps.insert(name.to_owned(), self.timeline.begin(Stage::Service, name));
         }
         if let Readiness::Socket(path) = &spec.ready {
@@ -255,9 +255,9 @@ impl Fleet {
                     let pipe = Pipe { service: name.to_owned(), reader, cutter: LineCutter::default() };
                     self.pipes.insert(token, pipe);
                 }
-                self.machine.started(name, process, now_us());
+                self.states.started(name, process, now_us());
             }
-            Err(error) => self.machine.not_started(name, &error.to_string(), now_us()),
+            Err(error) => self.states.not_started(name, &error.to_string(), now_us()),
         }
         self.due = true;
     }

@@ -1,8 +1,9 @@
 //! The verdict on this boot. `hostctl bless` finds out how the host is; here is what follows from it.
 
-use super::{fleet::Fleet, process::Errors, programs::Started, unit::SECOND};
+use super::{fleet::Fleet, process::Errors, unit::SECOND};
 use crate::{
     console,
+    control::Started,
     trial::{Boot, tail::tail},
 };
 use berth_contract::{control::LogLine, update::Verdict};

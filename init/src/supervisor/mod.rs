@@ -1,8 +1,8 @@
-//! What PID 1 does after the boot's phases: keeps services, answers the control protocol, and goes down in order.
+//! PID 1 after the phases of the boot: runs services, answers the control protocol, and stops the services at the end.
 //!
-//! One thread, one epoll. Nothing here waits: not for a service, not for a client, not for a device that is not there.
-//! [`machine`] decides, without clock or system call; [`fleet`] does what it says; [`running_host`] knows how the host is;
-//! [`event_loop`] turns.
+//! One thread, one epoll. Nothing blocks here: neither a service, nor a client, nor a missing device. [`states`] decides what to do
+//! with services, without clock or system calls; [`fleet`] does it; [`running_host`] knows the state of the host; [`event_loop`]
+//! is the loop.
 
 mod cgroup;
 mod event_loop;
@@ -10,17 +10,18 @@ mod exit;
 mod facts;
 mod fleet;
 mod judge;
-mod machine;
 mod notify;
 mod output;
 mod process;
 mod programs;
 mod running_host;
 mod sockets;
+mod states;
 mod unit;
 
 use crate::{
     config, console, control,
+    ending::Ending,
     power::{PowerButton, Watchdogs},
     sys::signal::SignalFd,
     timeline::Timeline,
@@ -28,25 +29,24 @@ use crate::{
 };
 use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
 use event_loop::EventLoop;
-pub use programs::Started;
 use std::path::PathBuf;
 
 /// Signals that [`run`] reads. Block them ([`SignalFd::block`]) before the first thread is started, so that none of them
 /// is delivered elsewhere.
 pub const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGPWR];
 
-/// What the boot's phases hand over.
+/// The results of the boot's phases.
 #[derive(Debug)]
 pub struct Handover {
     /// The image that runs.
     pub image: ImageSpec,
-    /// What the initrd stage found.
+    /// The report of the initrd stage.
     pub initrd: InitrdReport,
-    /// The boot's stamps; services add theirs. Failed phases in it are the host's problems.
+    /// The timeline; services are added to it. Its failed phases are problems of the host.
     pub timeline: Timeline,
-    /// The machine configuration, applied already ([`config::apply`]).
-    pub config: config::Outcome,
-    /// 32 hex digits.
+    /// The host's configuration, applied already ([`config::apply`]).
+    pub config: config::CurrentConfig,
+    /// The machine id: 32 hex digits.
     pub machine_id: String,
     /// Whether /var is on the disk.
     pub var_persistent: bool,
@@ -54,49 +54,40 @@ pub struct Handover {
     pub signals: SignalFd,
     /// Open power buttons.
     pub buttons: Vec<PowerButton>,
-    /// To be fed; when the services have been stopped, disarmed before a power-off, and left running before a reboot.
+    /// Open watchdogs. After the services have stopped they are disarmed before a power-off, and left running before a reboot.
     pub watchdogs: Watchdogs,
-    /// This boot, as it is judged.
+    /// The record of this boot.
     pub boot: Boot,
 }
 
-/// How the host ends. The services have been stopped; the caller ends what is left and unmounts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Start again.
-    Reboot,
-    /// Power off.
-    Poweroff,
-}
-
-/// Where the supervisor finds and leaves things.
+/// Files and sockets of the supervisor. Tests put them into a folder of their own.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct SupervisorPaths {
     /// Directory of service files.
     pub services: PathBuf,
-    /// Where cgroup2 is mounted; without it a service is its process group.
+    /// Mount point of cgroup2. Without it a service is a process group.
     pub cgroup: Option<PathBuf>,
     /// The socket of sd_notify(3).
     pub notify: PathBuf,
-    /// The control protocol's doors.
-    pub doors: control::server::Doors,
-    /// What the workload program reports.
+    /// Sockets and ports of the control protocol.
+    pub control: control::server::ControlPaths,
+    /// Report of the workload program.
     pub containers_status: PathBuf,
-    /// What netd reports.
+    /// Report of netd.
     pub network_status: PathBuf,
     /// The persistent file system.
     pub var: PathBuf,
-    /// The host's command: it judges, and does what clients want run.
+    /// The program hostctl: it judges the boot, and clients can run it.
     pub hostctl: PathBuf,
 }
 
-impl Default for Places {
+impl Default for SupervisorPaths {
     fn default() -> Self {
         Self {
             services: paths::SERVICES.into(),
             cgroup: Some("/sys/fs/cgroup".into()),
             notify: format!("{}/notify", paths::RUN).into(),
-            doors: control::server::Doors::default(),
+            control: control::server::ControlPaths::default(),
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
             var: paths::VAR.into(),
@@ -105,20 +96,20 @@ impl Default for Places {
     }
 }
 
-/// Runs services until the host shall end. All processes whose parent has gone are waited for here, so no other thread may wait
-/// for a child meanwhile.
-pub fn run(handover: Handover) -> Outcome {
-    run_in(handover, Places::default())
+/// Runs services until the host shall end, and stops them. The caller ends the other processes and unmounts. Orphaned processes are
+/// reaped here, so no other thread may wait for a child meanwhile.
+pub fn run(handover: Handover) -> Ending {
+    run_in(handover, SupervisorPaths::default())
 }
 
-/// The same, elsewhere.
-pub fn run_in(handover: Handover, places: Places) -> Outcome {
-    match EventLoop::new(handover, places) {
+/// Like [`run`], with other paths.
+pub fn run_in(handover: Handover, paths: SupervisorPaths) -> Ending {
+    match EventLoop::new(handover, paths) {
         Ok(event_loop) => event_loop.run(),
         Err(error) => {
             console::error(format_args!("no service can be started: {error}"));
             one_shot::take_another();
-            Outcome::Reboot
+            Ending::Reboot
         }
     }
 }

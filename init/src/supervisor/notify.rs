@@ -1,6 +1,6 @@
 //! The socket of sd_notify(3): services say there that they are ready.
 
-use crate::fault::{At, PathError};
+use berth_contract::fault::{At, PathError};
 use rustix::{
     io::Errno,
     net::{

@@ -1,11 +1,11 @@
 //! From a service's file, or a command line, to a process.
 
 use super::cgroup::Cgroups;
-use crate::{
+use crate::sys::spawn::{Birth, spawn};
+use berth_contract::{
     fault::{At, PathError},
-    sys::spawn::{Birth, spawn},
+    service::{Readiness, ServiceSpec},
 };
-use berth_contract::service::{Readiness, ServiceSpec};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::{
     io::{PipeReader, PipeWriter},

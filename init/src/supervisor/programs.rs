@@ -1,4 +1,4 @@
-//! Programs that run beside the services: the verdict's, and those that clients ask for. Each runs once.
+//! Programs that run once, beside the services: `hostctl bless` for the verdict, and commands of clients.
 
 use super::{
     cgroup::{self, Cgroups},
@@ -6,11 +6,11 @@ use super::{
     output::{LineCutter, Output},
     process::{self, Errors},
 };
-use crate::{
+use crate::{control::Started, timeline::now_us};
+use berth_contract::{
+    control::LogLine,
     fault::{At, PathError},
-    timeline::now_us,
 };
-use berth_contract::control::LogLine;
 use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
     io::{Errno, read},
@@ -20,39 +20,14 @@ use std::{
     collections::{BTreeMap, VecDeque},
     io::PipeReader,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
 };
 
-/// Bytes of one program that are read before others get their turn.
+/// Bytes of one program that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
-/// Bytes that are kept of what a program says on stderr: its end.
+/// Bytes of a program's stderr that are kept: its end.
 const LONGEST_ERRORS: usize = 16 * 1024;
 
-/// A program that was started. When nobody holds it any more, the program is told to end, and forgotten with its output.
-#[derive(Clone, Debug)]
-pub struct Started(Rc<u64>);
-
-impl Started {
-    /// Its number, unlike all others'.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        *self.0
-    }
-
-    /// Whether somebody beside this holds it.
-    #[must_use]
-    pub(crate) fn is_held(&self) -> bool {
-        Rc::strong_count(&self.0) > 1
-    }
-
-    /// For tests of those who hold programs.
-    #[cfg(test)]
-    pub(crate) fn for_test(number: u64) -> Self {
-        Self(Rc::new(number))
-    }
-}
-
-/// All of them.
+/// All programs.
 #[derive(Debug)]
 pub(super) struct Programs {
     epoll: OwnedFd,
@@ -64,7 +39,7 @@ pub(super) struct Programs {
 struct Program {
     handle: Started,
     process: u32,
-    pipes: Vec<(PipeReader, Kind)>,
+    pipes: Vec<(PipeReader, Stream)>,
     output: Output,
     cutter: LineCutter,
     errors: VecDeque<u8>,
@@ -72,9 +47,9 @@ struct Program {
     told_to_end: bool,
 }
 
-/// What comes through a pipe.
+/// The content of a pipe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum Stream {
     Lines,
     Errors,
 }
@@ -85,7 +60,7 @@ impl Programs {
         Ok(Self { epoll, running: BTreeMap::new(), next: 0 })
     }
 
-    /// Starts one, in the control group `group`.
+    /// Starts a program in the control group `group`.
     pub(super) fn start(
         &mut self,
         group: &str,
@@ -94,10 +69,10 @@ impl Programs {
         cgroups: &Cgroups,
     ) -> Result<Started, PathError> {
         let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
-        let handle = Started(Rc::new(self.next));
+        let handle = Started::new(self.next);
         self.next += 1;
-        let mut pipes = vec![(output, Kind::Lines)];
-        pipes.extend(errors.map(|reader| (reader, Kind::Errors)));
+        let mut pipes = vec![(output, Stream::Lines)];
+        pipes.extend(errors.map(|reader| (reader, Stream::Errors)));
         for (reader, _) in &pipes {
             epoll::add(&self.epoll, reader, EventData::new_u64(0), EventFlags::IN).at("watch", "program")?;
         }
@@ -115,7 +90,7 @@ impl Programs {
         Ok(handle)
     }
 
-    /// Reads what they say. Ends and forgets those that nobody holds.
+    /// Reads the output of the programs. Ends and removes those whose handle was dropped.
     pub(super) fn work(&mut self) {
         for program in self.running.values_mut() {
             program.read();
@@ -127,19 +102,19 @@ impl Programs {
         self.running.retain(|_, program| !(program.is_abandoned() && program.exit.is_some()));
     }
 
-    /// Whether [`Programs::work`] has something to do that no descriptor tells of.
+    /// Whether [`Programs::work`] has work that no descriptor reports.
     pub(super) fn is_due(&self) -> bool {
         self.running.values().any(|program| program.is_abandoned() && (!program.told_to_end || program.exit.is_some()))
     }
 
-    /// A process has ended. False when it was none of these.
+    /// A process has ended. False when it was not one of these programs.
     pub(super) fn exited(&mut self, process: u32, exit: Exit) -> bool {
         let Some(program) =
             self.running.values_mut().find(|program| program.process == process && program.exit.is_none())
         else {
             return false;
         };
-        // Its last words; what its children go on to say is not its own.
+        // The rest of its output. Later output of its children is not read.
         program.read();
         if let Some(text) = program.cutter.finish() {
             program.output.push(LogLine { at_us: now_us(), text });
@@ -152,18 +127,18 @@ impl Programs {
         true
     }
 
-    /// Lines that it has said, as [`Output::since`] gives them.
+    /// Lines of a program's output, as [`Output::since`] returns them.
     pub(super) fn since(&self, number: u64, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         self.running.get(&number).map_or((Vec::new(), from), |program| program.output.since(from, limit))
     }
 
-    /// Its last lines, at most so many.
+    /// The last `count` lines of a program's output.
     pub(super) fn last_lines(&self, number: u64, count: usize) -> Vec<LogLine> {
         let (mut lines, _) = self.since(number, 0, usize::MAX);
         lines.split_off(lines.len().saturating_sub(count))
     }
 
-    /// How it ended, if it has, and what it said on stderr where that was kept apart.
+    /// How the program ended, if it has, and its stderr if that is a pipe of its own.
     pub(super) fn end(&self, number: u64) -> Option<(Exit, String)> {
         let program = self.running.get(&number)?;
         let errors: Vec<u8> = program.errors.iter().copied().collect();
@@ -186,8 +161,8 @@ impl Program {
                     Ok(count) if count > 0 => {
                         taken += count;
                         match kind {
-                            Kind::Lines => cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text })),
-                            Kind::Errors => {
+                            Stream::Lines => cutter.push(&bytes[..count], |text| output.push(LogLine { at_us, text })),
+                            Stream::Errors => {
                                 errors.extend(&bytes[..count]);
                                 let surplus = errors.len().saturating_sub(LONGEST_ERRORS);
                                 errors.drain(..surplus);
@@ -196,7 +171,7 @@ impl Program {
                     }
                     Err(Errno::AGAIN) => return true,
                     Err(Errno::INTR) => {}
-                    // Nobody has the other end any more.
+                    // The other end is closed.
                     Ok(_) | Err(_) => return false,
                 }
             }

@@ -1,10 +1,15 @@
 //! The host while it runs: how it is, and what clients are told of it.
 
-use super::{Handover, Outcome, Places, Started, facts, fleet::Fleet, judge, judge::Judge, process::Errors};
+use super::{
+    Handover, SupervisorPaths, facts,
+    fleet::Fleet,
+    judge::{self, Judge},
+    process::Errors,
+};
 use crate::{
     config, console,
-    control::{Answers, LogName, Readiness},
-    fault::PathError,
+    control::{Answers, LogName, Readiness, Started},
+    ending::Ending,
     services::{self, ServiceError},
     timeline::{Timeline, now_us},
 };
@@ -14,6 +19,7 @@ use berth_contract::{
         BootReport, ConfigStatus, ContainerStatus, EngineStatus, HostState, LogLine, ServiceStatus, StatusReport,
     },
     engine::EngineKind,
+    fault::PathError,
     image_spec::ImageSpec,
 };
 use std::path::PathBuf;
@@ -40,13 +46,13 @@ pub(super) struct RunningHost {
     var: PathBuf,
     engine_us: Option<u64>,
     ready_us: Option<u64>,
-    ending: Option<Outcome>,
+    ending: Option<Ending>,
 }
 
 /// What of the handover the host keeps; the rest is the event loop's.
 impl RunningHost {
-    pub(super) fn new(handover: &Handover, places: &Places) -> Result<Self, PathError> {
-        let services = services::load(&places.services);
+    pub(super) fn new(handover: &Handover, paths: &SupervisorPaths) -> Result<Self, PathError> {
+        let services = services::load(&paths.services);
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
         }
@@ -58,9 +64,9 @@ impl RunningHost {
             error: None,
         };
         Ok(Self {
-            fleet: Fleet::new(services.specs, places, handover.timeline.clone())?,
-            judge: Judge::new(handover.boot.clone(), handover.image.health.limit, &places.doors.kernel_log),
-            hostctl: places.hostctl.clone(),
+            fleet: Fleet::new(services.specs, paths, handover.timeline.clone())?,
+            judge: Judge::new(handover.boot.clone(), handover.image.health.limit, &paths.control.kernel_log),
+            hostctl: paths.hostctl.clone(),
             image: handover.image.clone(),
             initrd: handover.initrd.clone(),
             timeline: handover.timeline.clone(),
@@ -69,9 +75,9 @@ impl RunningHost {
             machine_id: handover.machine_id.clone(),
             var_persistent: handover.var_persistent,
             faults: services.faults,
-            network_status: places.network_status.clone(),
-            containers_status: places.containers_status.clone(),
-            var: places.var.clone(),
+            network_status: paths.network_status.clone(),
+            containers_status: paths.containers_status.clone(),
+            var: paths.var.clone(),
             engine_us: None,
             ready_us: None,
             ending: None,
@@ -87,7 +93,7 @@ impl RunningHost {
         if self.engine_us.is_none() && self.engine_is_ready() {
             self.engine_us = Some(now);
         }
-        if self.fleet.machine.all_required_ready() {
+        if self.fleet.states.all_required_ready() {
             self.ready_us = Some(now);
             let engine = self.image.engine.as_ref().map(|engine| format!(" {}-{}", engine.kind, engine.version));
             let (seconds, hundredths) = (now / 1_000_000, now / 10_000 % 100);
@@ -101,7 +107,7 @@ impl RunningHost {
     /// Begins to find out whether this boot is a good one.
     pub(super) fn begin_to_judge(&mut self) {
         if let Some(why) = self.judge.begin(&self.hostctl, &mut self.fleet) {
-            self.go_down(Outcome::Reboot, "verdict", &why);
+            self.go_down(Ending::Reboot, "verdict", &why);
         }
     }
 
@@ -110,7 +116,7 @@ impl RunningHost {
         if self.ending.is_none()
             && let Some(why) = self.judge.work(&self.fleet, now_us())
         {
-            self.go_down(Outcome::Reboot, "verdict", &why);
+            self.go_down(Ending::Reboot, "verdict", &why);
         }
     }
 
@@ -121,26 +127,26 @@ impl RunningHost {
     }
 
     /// Begins to go down, when it is not already.
-    pub(super) fn begin_to_end(&mut self, outcome: Outcome, why: &str) {
-        let how = match outcome {
-            Outcome::Reboot => "reboot",
-            Outcome::Poweroff => "poweroff",
+    pub(super) fn begin_to_end(&mut self, ending: Ending, why: &str) {
+        let how = match ending {
+            Ending::Reboot => "reboot",
+            Ending::Poweroff => "poweroff",
         };
-        self.go_down(outcome, how, why);
+        self.go_down(ending, how, why);
     }
 
-    fn go_down(&mut self, outcome: Outcome, how: &str, why: &str) {
+    fn go_down(&mut self, ending: Ending, how: &str, why: &str) {
         if self.ending.is_none() {
             console::announce(&format!("going down: {why}"));
-            self.ending = Some(outcome);
+            self.ending = Some(ending);
             self.judge.ends(how);
             self.fleet.shut_down();
         }
     }
 
     /// How the host has ended, once all services have. Then this boot's record is on the disk.
-    pub(super) fn ended(&self) -> Option<Outcome> {
-        let ended = self.ending.filter(|_| self.fleet.machine.is_down());
+    pub(super) fn ended(&self) -> Option<Ending> {
+        let ended = self.ending.filter(|_| self.fleet.states.is_down());
         if ended.is_some() {
             self.judge.wait_for_record();
         }
@@ -149,8 +155,8 @@ impl RunningHost {
 
     fn engine_is_ready(&self) -> bool {
         match self.image.engine.as_ref().map(|engine| engine.kind) {
-            Some(EngineKind::Docker) => self.fleet.machine.is_ready("dockerd"),
-            Some(EngineKind::Containerd) => self.fleet.machine.is_ready("containerd"),
+            Some(EngineKind::Docker) => self.fleet.states.is_ready("dockerd"),
+            Some(EngineKind::Containerd) => self.fleet.states.is_ready("containerd"),
             // No daemon: it can be used at any time.
             Some(EngineKind::Podman) => true,
             None => false,
@@ -164,7 +170,7 @@ impl RunningHost {
         };
         let mut problems: Vec<String> = self.timeline.stamps().iter().filter_map(failed).collect();
         problems.extend(self.faults.iter().map(ToString::to_string));
-        let services = self.fleet.machine.problems();
+        let services = self.fleet.states.problems();
         // Only while something is wrong: the report is not kept up to date afterwards.
         if !services.is_empty() {
             problems.extend(self.containers().into_iter().filter(|one| one.required).filter_map(|one| {
@@ -183,9 +189,9 @@ impl RunningHost {
     fn state(&self, problems: &[String]) -> HostState {
         if self.ending.is_some() {
             HostState::Stopping
-        } else if !problems.is_empty() && (self.ready_us.is_some() || !self.fleet.machine.problems().is_empty()) {
+        } else if !problems.is_empty() && (self.ready_us.is_some() || !self.fleet.states.problems().is_empty()) {
             HostState::Degraded
-        } else if self.fleet.machine.all_required_ready() {
+        } else if self.fleet.states.all_required_ready() {
             HostState::Running
         } else {
             HostState::Booting
@@ -228,7 +234,7 @@ impl Answers for RunningHost {
     }
 
     fn services(&self) -> Vec<ServiceStatus> {
-        self.fleet.machine.statuses()
+        self.fleet.states.statuses()
     }
 
     fn readiness(&self) -> Readiness {
@@ -286,16 +292,16 @@ impl Answers for RunningHost {
         })
     }
 
-    fn end(&mut self, outcome: Outcome) -> Result<(), String> {
+    fn end(&mut self, ending: Ending) -> Result<(), String> {
         match self.ending {
-            Some(ending) if ending != outcome => Err(format!("the host is going down already: {ending:?}")),
+            Some(first) if first != ending => Err(format!("the host is going down already: {first:?}")),
             Some(_) => Ok(()),
             None => {
-                let asked = match outcome {
-                    Outcome::Reboot => "hostctl reboot",
-                    Outcome::Poweroff => "hostctl poweroff",
+                let asked = match ending {
+                    Ending::Reboot => "hostctl reboot",
+                    Ending::Poweroff => "hostctl poweroff",
                 };
-                self.begin_to_end(outcome, asked);
+                self.begin_to_end(ending, asked);
                 Ok(())
             }
         }

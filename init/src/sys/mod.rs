@@ -4,7 +4,6 @@
 pub mod block;
 pub mod dm;
 pub mod net;
-pub mod packet;
 pub mod signal;
 pub mod spawn;
 pub mod watchdog;

@@ -1,8 +1,8 @@
 //! Whether this boot is a trial: what systemd-boot left in an EFI variable when it took one try off the entry's counter.
 
-use crate::fault::{At, PathError};
 use berth_contract::{
     entry::{BadEntry, BootCounter, BootEntry},
+    fault::{At, PathError},
     version::{ImageId, OsVersion},
 };
 use std::{fs::File, io, io::Read, path::Path};

@@ -1,10 +1,12 @@
 //! Boot entries on the ESP, by their names. Read from the device as it is: no mount, and no driver, which the initrd has not.
 
-use crate::{
-    block::Disk,
+use crate::block::Disk;
+use berth_contract::{
+    disk::PartitionRole,
+    entry::BootEntry,
     fault::{At, PathError},
+    paths::ESP_LINUX,
 };
-use berth_contract::{disk::PartitionRole, entry::BootEntry, paths::ESP_LINUX};
 use berth_formats::fat::{Volume, VolumeError};
 use std::{
     fs::File,

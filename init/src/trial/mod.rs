@@ -6,10 +6,10 @@ pub mod one_shot;
 pub mod store;
 pub mod tail;
 
-use crate::fault::PathError;
 use berth_contract::{
     boot_report::InitrdReport,
     entry::TRIES,
+    fault::PathError,
     image_spec::ImageSpec,
     paths,
     update::{BootRecord, Verdict},

@@ -3,14 +3,12 @@
 //! Boot Loader Interface. It does so once; after that the entry that has failed is tried again.
 
 use super::{counter, esp};
-use crate::{
-    block, console,
+use crate::{block, console, modules::Loader, mounts, slot::boot_disk};
+use berth_contract::{
+    entry::BootEntry,
     fault::{At, Failure},
-    host::mounts,
-    modules::Loader,
-    slot::boot_disk,
+    paths,
 };
-use berth_contract::{entry::BootEntry, paths};
 use std::{fs::OpenOptions, io::Write, path::Path};
 
 /// `EFI_VARIABLE_NON_VOLATILE`, `_BOOTSERVICE_ACCESS` and `_RUNTIME_ACCESS`, UEFI 2.10, 8.2.

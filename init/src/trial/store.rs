@@ -1,10 +1,10 @@
 //! The last boots on the disk, `BOOT_ID.json` each.
 
-use crate::{
-    console,
+use crate::console;
+use berth_contract::{
     fault::{At, PathError},
+    update::BootRecord,
 };
-use berth_contract::update::BootRecord;
 use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},

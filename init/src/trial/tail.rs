@@ -1,6 +1,6 @@
 //! The last words of a boot that failed, for its record.
 
-use crate::{console, control::kernel_log::KernelLog};
+use crate::{console, kernel_log::KernelLog};
 use berth_contract::control::LogLine;
 use std::{collections::VecDeque, path::Path};
 

@@ -1,7 +1,7 @@
 //! The thread that follows the machine's devices: modules for what appears, links for partitions.
 
 use super::{UeventSocket, coldplug, socket::Received};
-use crate::{console, host::device_nodes, modules::Loader};
+use crate::{console, device_nodes, modules::Loader};
 use std::{path::Path, sync::Arc, thread};
 
 /// Loads modules for all devices that there are.

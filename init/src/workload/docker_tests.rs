@@ -1,6 +1,5 @@
 use super::{super::reconcile::reconcile, *};
-use crate::config::Declared;
-use berth_contract::{control::ContainerStatus, image_spec::PreloadedImage};
+use berth_contract::{container::Declared, control::ContainerStatus, image_spec::PreloadedImage};
 use std::{
     collections::BTreeMap,
     fs,

@@ -12,8 +12,7 @@ pub mod reconcile;
 pub use engine::{Engine, EngineError};
 pub use reconcile::{Report, reconcile};
 
-use crate::{config::Declared, fault::Failure};
-use berth_contract::{engine::EngineKind, image_spec::ImageSpec, paths};
+use berth_contract::{container::Declared, engine::EngineKind, fault::Failure, image_spec::ImageSpec, paths};
 use berth_file::{Flush, read_json, replace};
 use docker::Docker;
 use std::path::Path;

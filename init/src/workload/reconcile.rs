@@ -4,9 +4,8 @@ use super::{
     engine::{Engine, EngineError, Existing},
     order::{in_order, network_of},
 };
-use crate::config::Declared;
 use berth_contract::{
-    container::{ContainerRestart, ContainerSpec},
+    container::{ContainerRestart, ContainerSpec, Declared},
     control::ContainerStatus,
     digest::Sha256,
     image_spec::PreloadedImage,

@@ -1,4 +1,4 @@
-//! The host: init with its places in a folder.
+//! The host: init with its paths in a folder.
 
 use berth_contract::{
     boot_report::InitrdReport,
@@ -11,8 +11,9 @@ use berth_contract::{
 };
 use berth_init::{
     config, control,
+    ending::Ending,
     power::Watchdogs,
-    supervisor::{self, Handover, Outcome, Places},
+    supervisor::{self, Handover, SupervisorPaths},
     sys::signal::SignalFd,
     timeline::Timeline,
     trial::{Boot, counter, store::Store},
@@ -28,11 +29,11 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
     let signals = SignalFd::block(&supervisor::SIGNALS).unwrap();
     set_child_subreaper(Some(getpid())).unwrap();
     let path = |name: &str| folder.join(name);
-    let places = Places {
+    let paths = SupervisorPaths {
         services: path("services"),
         cgroup: None,
         notify: path("notify"),
-        doors: control::server::Doors {
+        control: control::server::ControlPaths {
             socket: path("control"),
             ports: path("ports"),
             dev: folder.to_owned(),
@@ -75,15 +76,15 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         initrd,
         boot,
         timeline: Timeline::default(),
-        config: config::Outcome::default(),
+        config: config::CurrentConfig::default(),
         machine_id: "0".repeat(32),
         var_persistent: true,
         signals,
         buttons: Vec::new(),
         watchdogs: Watchdogs::default(),
     };
-    match supervisor::run_in(handover, places) {
-        Outcome::Reboot => REBOOT,
-        Outcome::Poweroff => POWEROFF,
+    match supervisor::run_in(handover, paths) {
+        Ending::Reboot => REBOOT,
+        Ending::Poweroff => POWEROFF,
     }
 }

@@ -1,0 +1,192 @@
+//! The tables of allowed imports. A row names a crate or a module and what it may import. A row may only name earlier rows, so
+//! that all imports go one way.
+
+/// A row of a table: a name and the names that it may import.
+pub(crate) type Row = (&'static str, &'static [&'static str]);
+
+/// Folder of a crate → folders of the crates that it may depend on.
+pub(crate) const CRATES: &[Row] = &[
+    ("judge", &[]),
+    ("contract", &[]),
+    ("file", &["contract"]),
+    ("formats", &["contract"]),
+    ("fetch", &["contract", "file"]),
+    ("control", &["contract"]),
+    ("engine", &["contract"]),
+    ("init", &["contract", "file", "formats"]),
+    ("netd", &["contract", "file"]),
+    ("workload", &["contract", "file", "engine"]),
+    ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
+    ("qemu", &["contract", "file", "control", "hostctl"]),
+    ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
+];
+
+/// The crates that PID 1 may be linked with. None of them parses what comes from a network, and none is an async runtime. Whoever
+/// adds one looks at what it brings along (`cargo tree -p berth-init -e normal`).
+pub(crate) const PID_1: &[&str] = &[
+    "berth-contract",
+    "berth-file",
+    "berth-formats",
+    "libc",
+    "rustix",
+    "serde",
+    "serde_json",
+    "sha2",
+    "thiserror",
+    "toml",
+];
+
+/// A crate whose modules have a table: its folder, what paths call its library, and the table. A module is a file or a folder
+/// directly below `src`.
+pub(crate) struct CrateModules {
+    pub(crate) folder: &'static str,
+    pub(crate) library: &'static str,
+    pub(crate) modules: &'static [Row],
+}
+
+pub(crate) const MODULES: &[CrateModules] = &[
+    CrateModules { folder: "builder", library: "berth", modules: BUILDER },
+    CrateModules { folder: "init", library: "berth_init", modules: INIT },
+    CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
+    CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
+];
+
+const BUILDER: &[Row] = &[
+    ("scratch", &[]),
+    ("tree", &[]),
+    ("recipe", &[]),
+    ("report", &["recipe"]),
+    ("source", &["tree", "recipe", "scratch"]),
+    ("lock", &["source", "tree", "recipe", "scratch"]),
+    ("plan", &["lock", "source", "tree", "recipe"]),
+    ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
+    ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
+    ("release", &["image", "report", "scratch"]),
+    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    (
+        "cli",
+        &["pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"],
+    ),
+];
+
+const INIT: &[Row] = &[
+    ("sys", &[]),
+    ("ending", &[]),
+    ("timeline", &[]),
+    ("drop_in", &[]),
+    ("mount_table", &[]),
+    ("kernel_log", &[]),
+    ("file", &[]),
+    ("random_seed", &["file"]),
+    ("console", &["timeline"]),
+    ("block", &[]),
+    ("device_nodes", &["block"]),
+    ("mounts", &["console"]),
+    ("modules", &["drop_in"]),
+    ("crash_records", &["console", "file", "modules", "mounts"]),
+    ("services", &["drop_in"]),
+    ("slot", &["block"]),
+    ("uevent", &["console", "device_nodes", "modules"]),
+    ("power", &["console", "modules", "sys", "timeline"]),
+    ("config", &["block", "console", "file", "modules"]),
+    ("trial", &["block", "console", "file", "kernel_log", "modules", "mounts", "slot"]),
+    ("shutdown", &["console", "ending", "mount_table", "random_seed", "trial"]),
+    ("phase", &["console", "shutdown", "timeline"]),
+    ("control", &["console", "ending", "kernel_log"]),
+    (
+        "supervisor",
+        &["config", "console", "control", "ending", "power", "services", "shutdown", "sys", "timeline", "trial"],
+    ),
+    (
+        "initrd",
+        &[
+            "block",
+            "console",
+            "crash_records",
+            "modules",
+            "mounts",
+            "phase",
+            "power",
+            "slot",
+            "sys",
+            "timeline",
+            "uevent",
+        ],
+    ),
+    (
+        "host",
+        &[
+            "block",
+            "config",
+            "console",
+            "crash_records",
+            "device_nodes",
+            "drop_in",
+            "file",
+            "modules",
+            "mounts",
+            "phase",
+            "power",
+            "random_seed",
+            "supervisor",
+            "sys",
+            "timeline",
+            "trial",
+            "uevent",
+        ],
+    ),
+    ("sequence", &["host", "initrd", "phase"]),
+    ("workload", &["file"]),
+];
+
+const NETD: &[Row] = &[
+    ("sys", &[]),
+    ("notify", &[]),
+    ("link", &[]),
+    ("message", &[]),
+    ("datagram", &["message"]),
+    ("lease", &["message"]),
+    ("client", &["lease", "message"]),
+    ("sntp", &["client"]),
+    ("rtnetlink", &["lease"]),
+    ("publish", &["lease", "rtnetlink"]),
+    ("interface", &["client", "datagram", "lease", "link", "message", "rtnetlink", "sys"]),
+    ("daemon", &["client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
+];
+
+const WORKLOAD: &[Row] = &[("order", &[]), ("reconcile", &["order"])];
+
+const HOSTCTL: &[Row] = &[
+    ("file", &[]),
+    ("show", &[]),
+    ("slots", &[]),
+    ("source", &[]),
+    ("told", &[]),
+    ("client", &[]),
+    ("machine", &["file"]),
+    ("entries", &["file", "slots"]),
+    ("trust", &["file", "source"]),
+    ("health", &["client", "file"]),
+    ("why", &["file", "health"]),
+    ("settle", &["entries", "file", "health", "why"]),
+    ("upgrade", &["entries", "health", "machine", "settle", "slots", "source", "trust"]),
+    ("command", &["client", "entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
+];
+
+/// Crates whose files are searched for circles, with what paths call their library.
+pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
+    ("judge", "berth_judge"),
+    ("contract", "berth_contract"),
+    ("file", "berth_file"),
+    ("formats", "berth_formats"),
+    ("fetch", "berth_fetch"),
+    ("control", "berth_control"),
+    ("engine", "berth_engine"),
+    ("init", "berth_init"),
+    ("netd", "berth_netd"),
+    ("workload", "berth_workload"),
+    ("hostctl", "hostctl"),
+    ("qemu", "berth_qemu"),
+    ("builder", "berth"),
+];

@@ -1,0 +1,42 @@
+//! `netd [--directory DIR] [--interface NAME]...`: the network process, see [`berth_netd`].
+//! Without arguments it manages all Ethernet cards.
+
+use berth_netd::{
+    daemon::{Options, run},
+    link::Choice,
+};
+use std::{
+    env,
+    io::{Write, stderr},
+    process::ExitCode,
+};
+
+fn main() -> ExitCode {
+    let mut log = stderr();
+    let error = match options(env::args().skip(1)) {
+        Ok(options) => match run(&options, &mut log) {
+            Ok(never) => match never {},
+            Err(error) => error.to_string(),
+        },
+        Err(error) => error,
+    };
+    // When stderr cannot be written, there is no other place for the error.
+    let _ = writeln!(log, "netd: {error}");
+    ExitCode::FAILURE
+}
+
+fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options::default();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument}: expected a value after it"));
+        match argument.as_str() {
+            "--directory" => options.directory = value()?.into(),
+            "--interface" => match &mut options.choice {
+                Choice::Named(names) => names.push(value()?),
+                Choice::Physical => options.choice = Choice::Named(vec![value()?]),
+            },
+            other => return Err(format!("expected [--directory DIR] [--interface NAME]..., found {other:?}")),
+        }
+    }
+    Ok(options)
+}

@@ -1,0 +1,312 @@
+//! netd with a foreign DHCP server, dnsmasq. Each test has two network namespaces of its own and checks the result with ip(8).
+//! Needs root and the programs that ci/setup installs.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read, Write},
+    os::unix::net::UnixDatagram,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A veth pair: the server's end `s0` and the client's end `c0`, each in its own namespace.
+struct Cable {
+    server: String,
+    client: String,
+    dir: tempfile::TempDir,
+}
+
+impl Cable {
+    /// Both ends are down. The server's end has the address 10.77.0.1/24.
+    fn new(name: &str) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "this test makes network namespaces: run it as root");
+        let id = std::process::id();
+        let (server, client) = (format!("berth{id}{name}s"), format!("berth{id}{name}c"));
+        let cable = Self { server, client, dir: tempfile::tempdir().unwrap() };
+        ip(&["netns", "add", &cable.server]);
+        ip(&["netns", "add", &cable.client]);
+        cable.plug();
+        cable
+    }
+
+    fn plug(&self) {
+        ip(&["-n", &self.server, "link", "add", "s0", "type", "veth", "peer", "name", "c0", "netns", &self.client]);
+        ip(&["-n", &self.server, "addr", "add", "10.77.0.1/24", "dev", "s0"]);
+    }
+
+    fn server_link(&self, state: &str) {
+        ip(&["-n", &self.server, "link", "set", "s0", state]);
+    }
+
+    fn dnsmasq(&self, options: &[&str]) -> Process {
+        let leases = self.dir.path().join("leases").display().to_string();
+        let mut command = Command::new("ip");
+        command.args([
+            "netns",
+            "exec",
+            &self.server,
+            "dnsmasq",
+            "--keep-in-foreground",
+            "--conf-file=/dev/null",
+            "--port=0",
+        ]);
+        command.args([
+            "--interface=s0",
+            "--bind-dynamic",
+            "--user=root",
+            "--pid-file=",
+            "--log-facility=-",
+            "--log-dhcp",
+        ]);
+        // No ping before an address is given away: it takes seconds.
+        command.arg("--no-ping");
+        command.arg(format!("--dhcp-leasefile={leases}")).args(options);
+        Process::start(&mut command)
+    }
+
+    fn netd(&self) -> (Process, UnixDatagram) {
+        let path = self.dir.path().join("notify");
+        let notify = UnixDatagram::bind(&path).unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.client, env!("CARGO_BIN_EXE_netd"), "--interface", "c0", "--directory"]);
+        command.arg(self.dir.path().join("run")).env("NOTIFY_SOCKET", path);
+        (Process::start(&mut command), notify)
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.dir.path().join("run").join(name)).unwrap_or_default()
+    }
+
+    /// IPv4 addresses of the client's end.
+    fn addresses(&self) -> Vec<Value> {
+        let links: Value =
+            serde_json::from_str(&ip(&["-n", &self.client, "-j", "-4", "addr", "show", "dev", "c0"])).unwrap();
+        let infos = links.as_array().unwrap().iter().filter_map(|link| link["addr_info"].as_array());
+        infos.flatten().cloned().collect()
+    }
+
+    fn has_address(&self, address: &str) -> bool {
+        self.addresses().iter().any(|info| info["local"] == address)
+    }
+
+    fn routes(&self) -> Vec<String> {
+        let text = ip(&["-n", &self.client, "-4", "route", "show"]);
+        text.lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for name in [&self.server, &self.client] {
+            let _ = Command::new("ip").args(["netns", "del", name]).status();
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> String {
+    let output = Command::new("ip").args(arguments).output().expect("ip(8) is missing: run ci/setup");
+    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A program whose stderr is recorded. It is killed at the end; its stderr is printed when the test fails.
+struct Process {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    name: String,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let name = format!("{command:?}");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("ip(8) or dnsmasq is missing: run ci/setup");
+        let said = Arc::new(Mutex::new(String::new()));
+        let (mut pipe, keep) = (child.stderr.take().unwrap(), Arc::clone(&said));
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
+                keep.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+            }
+        });
+        Self { child, said, name }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn count(&self, words: &str) -> usize {
+        self.said().matches(words).count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if thread::panicking() {
+            let _ = writeln!(std::io::stderr(), "--- {}\n{}", self.name, self.said());
+        }
+    }
+}
+
+fn wait_for(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    while !condition() {
+        assert!(Instant::now() < end, "not within {seconds} s: {what}");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn notified(notify: &UnixDatagram, seconds: u64) -> String {
+    notify.set_read_timeout(Some(Duration::from_secs(seconds))).unwrap();
+    let mut buffer = [0; 1024];
+    let length = notify.recv(&mut buffer).unwrap_or_else(|error| panic!("no notification within {seconds} s: {error}"));
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn a_lease_is_applied_and_published() {
+    let cable = Cable::new("a");
+    cable.server_link("up");
+    let server = cable.dnsmasq(&[
+        "--dhcp-range=10.77.0.50,10.77.0.50,255.255.255.0,120",
+        "--dhcp-option=option:router,10.77.0.254",
+        "--dhcp-option=option:dns-server,10.77.0.1,192.0.2.53",
+        "--dhcp-option=option:domain-name,lan.example.org",
+        "--dhcp-option=option:mtu,1400",
+        "--dhcp-option=option:classless-static-route,0.0.0.0/0,10.77.0.1,198.51.100.0/24,10.77.0.2",
+    ]);
+    let (netd, notify) = cable.netd();
+    assert_eq!(notified(&notify, 10), "READY=1\nSTATUS=c0 10.77.0.50/24");
+    let addresses = cable.addresses();
+    assert_eq!(addresses.len(), 1, "{addresses:?}");
+    let address = &addresses[0];
+    assert_eq!((&address["local"], &address["prefixlen"]), (&"10.77.0.50".into(), &24.into()));
+    assert_eq!(address["broadcast"], "10.77.0.255");
+    let life = address["valid_life_time"].as_u64().unwrap();
+    assert!((100..=120).contains(&life), "the kernel removes the address at the end: {life}");
+    let routes = cable.routes();
+    for wanted in [
+        "default via 10.77.0.1 dev c0 proto dhcp src 10.77.0.50 metric",
+        "198.51.100.0/24 via 10.77.0.2 dev c0 proto dhcp src 10.77.0.50 metric",
+        "10.77.0.0/24 dev c0 proto kernel scope link src 10.77.0.50 metric",
+    ] {
+        assert!(routes.iter().any(|route| route.starts_with(wanted)), "{wanted}: {routes:#?}");
+    }
+    assert_eq!(routes.len(), 3, "no route by option 3 beside option 121: {routes:#?}");
+    assert!(ip(&["-n", &cable.client, "link", "show", "dev", "c0"]).contains(" mtu 1400 "));
+    wait_for("status with the address", 5, || cable.file("status.json").contains("10.77.0.50/24"));
+    assert_eq!(
+        cable.file("resolv.conf"),
+        "# Written by netd from DHCP.\nnameserver 10.77.0.1\nnameserver 192.0.2.53\nsearch lan.example.org\n"
+    );
+    let status: Value = serde_json::from_str(&cable.file("status.json")).unwrap();
+    assert_eq!(status["interfaces"][0]["name"], "c0");
+    assert_eq!(status["interfaces"][0]["gateway"], "10.77.0.1");
+    assert_eq!(status["interfaces"][0]["lease_seconds"], 120);
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert!(server.said().contains(&format!("client provides name: {}", name.trim())), "{}", server.said());
+    assert!(netd.said().contains("c0: 10.77.0.50/24 for 120 s from 10.77.0.1, gateway 10.77.0.1"), "{}", netd.said());
+}
+
+/// Cloud providers give /32 addresses with a gateway on the link.
+#[test]
+fn a_gateway_outside_the_network_is_reached() {
+    let cable = Cable::new("g");
+    cable.server_link("up");
+    let _server = cable.dnsmasq(&[
+        "--dhcp-range=10.77.0.51,10.77.0.51,255.255.255.0,120",
+        "--dhcp-option-force=option:netmask,255.255.255.255",
+        "--dhcp-option=option:router,10.77.0.1",
+    ]);
+    let (_netd, notify) = cable.netd();
+    assert_eq!(notified(&notify, 10), "READY=1\nSTATUS=c0 10.77.0.51/32");
+    let routes = cable.routes();
+    assert!(routes[0].starts_with("default via 10.77.0.1 dev c0") && routes[0].ends_with("onlink"), "{routes:#?}");
+    let knock = "exec 3<>/dev/udp/10.77.0.1/9 && echo >&3";
+    ip(&["netns", "exec", &cable.client, "bash", "-c", knock]);
+    wait_for("the gateway's hardware address", 5, || {
+        ip(&["-n", &cable.client, "neigh", "show", "10.77.0.1"]).contains("lladdr")
+    });
+}
+
+#[test]
+fn a_lease_is_renewed_without_a_gap() {
+    let cable = Cable::new("r");
+    cable.server_link("up");
+    let server = cable.dnsmasq(&[
+        "--dhcp-range=10.77.0.52,10.77.0.52,255.255.255.0,120",
+        "--dhcp-option=option:router,10.77.0.1",
+        "--dhcp-option-force=option:T1,3",
+    ]);
+    let (netd, notify) = cable.netd();
+    notified(&notify, 10);
+    assert_eq!(server.count("DHCPACK(s0)"), 1);
+    wait_for("a second lease", 10, || server.count("DHCPACK(s0) 10.77.0.52") >= 2);
+    assert_eq!((server.count("DHCPDISCOVER(s0)"), server.count("DHCPNAK")), (1, 0), "{}", server.said());
+    assert!(cable.has_address("10.77.0.52"));
+    wait_for("the kernel's time to start again", 5, || {
+        cable.addresses()[0]["valid_life_time"].as_u64().unwrap() >= 119
+    });
+    assert_eq!(netd.count("c0: 10.77.0.52/24"), 1, "a renewal is not logged: {}", netd.said());
+}
+
+#[test]
+fn in_another_network_the_old_address_is_removed() {
+    let cable = Cable::new("n");
+    cable.server_link("up");
+    let range = |last: u8| format!("--dhcp-range=10.77.{last}.60,10.77.{last}.60,255.255.255.0,120");
+    let server = cable.dnsmasq(&["--dhcp-authoritative", &range(0)]);
+    let (netd, notify) = cable.netd();
+    notified(&notify, 10);
+    assert!(cable.has_address("10.77.0.60"));
+
+    drop(server);
+    cable.server_link("down");
+    wait_for("netd to see the cable gone", 5, || netd.count("no carrier") == 1);
+    assert!(cable.has_address("10.77.0.60"), "the lease is still valid");
+    ip(&["-n", &cable.server, "addr", "add", "10.77.1.1/24", "dev", "s0"]);
+    ip(&["-n", &cable.server, "addr", "del", "10.77.0.1/24", "dev", "s0"]);
+    cable.server_link("up");
+    let server = cable.dnsmasq(&["--dhcp-authoritative", &range(1)]);
+    wait_for("the new address", 20, || cable.has_address("10.77.1.60"));
+    assert!(server.count("DHCPNAK") >= 1, "{}", server.said());
+    assert!(!cable.has_address("10.77.0.60"));
+    assert!(cable.routes().iter().all(|route| !route.contains("10.77.0.")), "{:?}", cable.routes());
+    wait_for("the new status", 5, || cable.file("status.json").contains("10.77.1.60/24"));
+    assert!(netd.said().contains("the server refused"), "{}", netd.said());
+}
+
+#[test]
+fn netd_is_ready_without_a_network_and_manages_a_cable_that_comes_later() {
+    let cable = Cable::new("l");
+    ip(&["-n", &cable.server, "link", "del", "s0"]);
+    let (netd, notify) = cable.netd();
+    let start = Instant::now();
+    assert_eq!(notified(&notify, 15), "READY=1\nSTATUS=no network yet");
+    assert!(start.elapsed() >= Duration::from_secs(9), "{:?}", start.elapsed());
+    assert_eq!(cable.file("status.json"), r#"{"interfaces":[],"dns":[]}"#);
+
+    cable.plug();
+    cable.server_link("up");
+    let _server = cable.dnsmasq(&["--dhcp-range=10.77.0.61,10.77.0.61,255.255.255.0,120"]);
+    assert_eq!(notified(&notify, 20), "STATUS=c0 10.77.0.61/24");
+    ip(&["-n", &cable.client, "addr", "add", "2001:db8::5/64", "dev", "c0", "nodad"]);
+    wait_for("the IPv6 address in the status", 5, || cable.file("status.json").contains("2001:db8::5/64"));
+    ip(&["-n", &cable.server, "link", "del", "s0"]);
+    wait_for("an empty status", 5, || cable.file("status.json") == r#"{"interfaces":[],"dns":[]}"#);
+    assert!(netd.said().contains("c0: gone"), "{}", netd.said());
+    assert!(Path::new(&format!("/proc/{}/exe", netd.child.id())).exists(), "it goes on");
+}
