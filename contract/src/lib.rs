@@ -4,6 +4,7 @@
 #![deny(missing_docs)]
 
 pub mod boot_report;
+pub mod chain;
 pub mod cmdline;
 pub mod container;
 pub mod control;

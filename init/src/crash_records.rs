@@ -5,11 +5,12 @@
 //! a line like `Panic#1 Part2`. On the disk a record is one file in the order of the log, named by the time of the crash.
 
 use crate::{
-    console, file,
+    console,
     modules::Loader,
     mounts::{self, PSTORE},
 };
 use berth_contract::fault::{At, Failure, Failures, PathError};
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     io::Read,
@@ -115,7 +116,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let text = format!("{reason}\n{}", &text[start..]);
     fs::create_dir_all(folder).at("create", folder)?;
     let path = folder.join(format!("{:010}-{}.txt", first.at, first.id % 100_000));
-    file::store(&path, text.as_bytes(), 0o600)?;
+    replace(&path, text.as_bytes(), 0o600, Flush::Content)?;
     console::warning(format_args!("kernel crash record of an earlier boot ({reason}): {}", path.display()));
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }

@@ -9,7 +9,6 @@ pub mod crash_records;
 pub mod device_nodes;
 pub mod drop_in;
 pub mod ending;
-pub mod file;
 pub mod host;
 pub mod initrd;
 pub mod kernel_log;

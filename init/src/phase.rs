@@ -4,7 +4,7 @@ use crate::{
     console, shutdown,
     timeline::{RunningPhase, Timeline},
 };
-use berth_contract::{boot_report::Stage, fault::Failure};
+use berth_contract::{boot_report::Stage, chain::Chain, fault::Failure};
 use std::thread::{self, JoinHandle};
 
 /// One row of a list.
@@ -85,26 +85,12 @@ pub fn run<S>(stage: Stage, phases: &[Phase<S>], state: &mut S, timeline: &Timel
 }
 
 fn tell(name: &str, stamp: RunningPhase, result: Result<(), Failure>) {
-    let error = result.err().map(|failure| chain(failure.as_ref()));
+    let error = result.err().map(|failure| Chain(failure.as_ref()).to_string());
     let milliseconds = stamp.end(error.clone()) / 1000;
     match error {
         None => console::announce(&format!("{name} ok ({milliseconds} ms)")),
         Some(error) => console::error(format_args!("{name} FAILED ({milliseconds} ms): {error}")),
     }
-}
-
-/// An error with its causes. A cause that the text contains already is left out: most errors print their cause themselves.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 /// Checks a list: every name is unique, because `until` and the timeline know a phase by its name, and a row is awaited only after
@@ -163,19 +149,5 @@ mod tests {
             Box::new(|| Ok(()))
         }
         check(&[until("slow"), beside("slow", slow)]);
-    }
-
-    #[test]
-    fn causes_are_printed_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("outer")]
-        struct Outer(#[source] Inner);
-        #[derive(Debug, thiserror::Error)]
-        #[error("inner")]
-        struct Inner;
-        assert_eq!(chain(&Outer(Inner)), "outer: inner");
-        let error =
-            berth_contract::fault::PathError { doing: "read", path: "/x".into(), source: std::io::Error::other("no") };
-        assert_eq!(chain(&error), "cannot read /x: no");
     }
 }

@@ -1,7 +1,7 @@
 //! The seed of the kernel's random numbers, kept from boot to boot.
 
-use crate::file;
 use berth_contract::fault::{At, PathError};
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
@@ -36,5 +36,5 @@ pub fn save() -> Result<(), PathError> {
     let mut seed = [0; SEED_BYTES];
     // /dev/urandom never blocks, unlike /dev/random: a weak seed is better than a boot that stops.
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).at("read", "/dev/urandom")?;
-    file::store(Path::new(SEED), &seed, 0o600)
+    Ok(replace(Path::new(SEED), &seed, 0o600, Flush::Content)?)
 }

@@ -49,7 +49,7 @@ impl Description {
             Serial::File(_) => command.stdin(Stdio::null()).stdout(Stdio::null()),
             Serial::Terminal(_) => &mut command,
         };
-        let child = crate::run::dies_with_us(&mut command)
+        let child = crate::tool::dies_with_us(&mut command)
             .spawn()
             .map_err(|source| VmError::Program { program: QEMU.to_owned(), source })?;
         let mut machine = Machine { child, folder, console: Console::new(log.clone()), forwards, accel: self.accel };

@@ -29,6 +29,20 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Makes the child of `command` end with this thread, however this process ends: no machine outlives who started it.
+pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    let die = || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(std::io::Error::from)
+    };
+    #[expect(unsafe_code, reason = "the one thing the standard library has no safe word for")]
+    // SAFETY: the closure runs between fork and exec and makes a single system call, prctl(2).
+    unsafe {
+        command.pre_exec(die)
+    }
+}
+
 /// A path as it stands in a list of options: QEMU's commas separate, unless they are doubled.
 pub(crate) fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")

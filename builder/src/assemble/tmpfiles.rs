@@ -4,7 +4,7 @@
 //! write to devices or need a running system are passed over, and so are lines with specifiers.
 
 use super::{
-    accounts::Accounts,
+    account::Accounts,
     declaration::{Declaration, unescape},
     error::AssembleError,
 };
@@ -148,7 +148,7 @@ fn copy(tree: &mut Tree, from: &[u8], to: &[u8], origin: &Arc<str>) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assemble::{accounts::Group, declaration};
+    use crate::assemble::{account::Group, declaration};
 
     #[test]
     fn lines_for_the_image_are_obeyed() {

@@ -35,7 +35,7 @@ pub enum ProgramError {
         /// Why.
         source: io::Error,
     },
-    /// It would not start on a host, which has no loader for it at that time.
+    /// It is not a static program of the architecture: the initrd has no dynamic loader.
     #[error("{}: expected a static x86-64 program, found {found}", .path.display())]
     Kind {
         /// Where it lies.
@@ -53,10 +53,10 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`.
+/// Reads the programs in `folder`.
 ///
 /// # Errors
-/// When one is missing or is no static program.
+/// A program is missing, or is not static.
 pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
@@ -71,7 +71,7 @@ pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
     Ok(Programs { init, all })
 }
 
-/// Why a file is no static x86-64 program (ELF-64, gABI chapters 4 and 5), if it is none.
+/// What a file is, if it is not a static x86-64 program (ELF-64, gABI chapters 4 and 5).
 fn wrong_kind(bytes: &[u8]) -> Option<&'static str> {
     const PT_INTERP: [u8; 4] = [3, 0, 0, 0];
     let number = |at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));

@@ -1,4 +1,4 @@
-use super::DebError;
+use super::error::DebError;
 use std::{
     collections::BTreeMap,
     io::{self, Read, Seek, SeekFrom},

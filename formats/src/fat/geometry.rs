@@ -1,6 +1,6 @@
 //! The boot sector (BPB) of a FAT32 volume, and what follows from it.
 
-use super::VolumeError;
+use super::error::VolumeError;
 
 /// Boot sector, as far as it is read.
 pub(super) const BOOT: usize = 512;

@@ -1,6 +1,6 @@
 //! Names of a directory's entries: the short one (8.3), and the long one in slots before it.
 
-use super::VolumeError;
+use super::error::VolumeError;
 
 /// Bytes of a slot in a directory.
 pub(super) const SLOT: usize = 32;

@@ -6,14 +6,14 @@
 
 mod copy;
 mod create;
+mod error;
 mod grow;
 mod table;
 
 pub use create::write;
+pub use error::{GptError, Which, Wrong};
 pub use grow::{Grown, grow_last};
-pub use table::{Which, Wrong, read};
-
-use std::io;
+pub use table::read;
 
 /// A GUID's 16 bytes in the order in which they are printed (as `Uuid::as_bytes`), not the mixed order on disk.
 pub type Guid = [u8; 16];
@@ -47,67 +47,6 @@ pub struct Table {
     /// Why one of the two copies is not what it should be. The table is the other copy's, or the primary's where both
     /// are valid and differ.
     pub damage: Option<GptError>,
-}
-
-/// What can go wrong with a partition table.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GptError {
-    /// The device does not do as told.
-    #[error("partition table: cannot {action} {len} bytes at byte {offset}")]
-    Io {
-        /// read, write, flush ...
-        action: &'static str,
-        /// Where.
-        offset: u64,
-        /// How many.
-        len: usize,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// One copy of the table is not valid.
-    #[error("{which} partition table at sector {lba}: {wrong}")]
-    Broken {
-        /// Which copy.
-        which: Which,
-        /// Sector of its header.
-        lba: u64,
-        /// What is wrong with it.
-        wrong: Wrong,
-    },
-    /// Neither copy is valid.
-    #[error("no usable partition table: {primary}; {backup}")]
-    NoTable {
-        /// What is wrong with the primary.
-        primary: Box<GptError>,
-        /// What is wrong with the backup.
-        backup: Box<GptError>,
-    },
-    /// The caller's partitions make no table.
-    #[error("partition {number} ({label:?}): {reason}")]
-    Layout {
-        /// Its number.
-        number: u32,
-        /// Its label.
-        label: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The disk cannot hold the table.
-    #[error("a disk of {size} bytes is too small for its partition table: {reason}")]
-    TooSmall {
-        /// Its size.
-        size: u64,
-        /// Why.
-        reason: String,
-    },
-    /// The `gpt` crate refused to write.
-    #[error("cannot write the partition table")]
-    Create(#[source] gpt::GptError),
-    /// The `gpt` crate could not write the protective MBR.
-    #[error("cannot write the protective MBR")]
-    Mbr(#[source] gpt::mbr::MBRError),
 }
 
 const SECTOR: u64 = berth_contract::disk::SECTOR;

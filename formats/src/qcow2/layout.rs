@@ -1,6 +1,8 @@
 //! Where everything lies in the file, and the tables that say so. All numbers big endian.
 
-use super::{CLUSTER, CLUSTER_LEN};
+/// Bytes of a cluster.
+pub const CLUSTER: u64 = 1 << 16;
+pub(super) const CLUSTER_LEN: usize = 1 << 16;
 
 const MAGIC: &[u8; 4] = b"QFI\xfb";
 const VERSION: u32 = 3;

@@ -6,12 +6,11 @@
 mod layout;
 
 use crate::{sparse::data_chunks, workers};
-use layout::Layout;
+pub use layout::CLUSTER;
+
+use layout::{CLUSTER_LEN, Layout};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Bytes of a cluster.
-pub const CLUSTER: u64 = 1 << 16;
-const CLUSTER_LEN: usize = 1 << 16;
 /// Clusters written at once: they follow each other in the file, wherever they lie on the disk.
 const BATCH: usize = 4;
 /// QEMU counts disks in sectors.

@@ -8,11 +8,12 @@ pub mod locations;
 pub use apply::{apply, containers};
 pub use error::ConfigError;
 
-use crate::{console, file, modules::Loader};
+use crate::{console, modules::Loader};
 use berth_contract::{
     control::ConfigStatus,
     host_config::{HostConfig, MAX_SIZE},
 };
+use berth_file::{Flush, replace};
 use locations::{Candidate, Locations};
 use std::{fs, path::Path};
 
@@ -46,7 +47,7 @@ pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
     }
     if let Some(text) = new_good
         && !fs::read(last_good).is_ok_and(|old| old == text.as_bytes())
-        && let Err(error) = file::store(last_good, text.as_bytes(), 0o600)
+        && let Err(error) = replace(last_good, text.as_bytes(), 0o600, Flush::Content)
     {
         console::warning(format_args!("{error}"));
     }

@@ -1,10 +1,10 @@
 //! The host's identity: machine-id(5) and host name.
 
-use crate::file;
 use berth_contract::{
     fault::{At, PathError},
     paths,
 };
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     io::Read,
@@ -21,8 +21,8 @@ pub fn machine_id() -> (String, Result<(), PathError>) {
         Some(id) => (id, Ok(())),
         None => match new_id() {
             Ok(id) => {
-                let kept = file::store(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444);
-                (id, kept)
+                let kept = replace(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444, Flush::Content);
+                (id, kept.map_err(PathError::from))
             }
             Err(error) => return ("0".repeat(32), Err(error)),
         },

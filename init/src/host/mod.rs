@@ -35,7 +35,7 @@ use berth_contract::{
     paths,
     update::HealthSpec,
 };
-use serde::de::DeserializeOwned;
+use berth_file::read_json;
 use std::{
     fs,
     path::Path,
@@ -82,15 +82,15 @@ impl Host {
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
-        console::continue_from(read_json(paths::INITRD_LOG).unwrap_or_default());
-        let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT)?;
+        console::continue_from(read_json(paths::INITRD_LOG.as_ref(), paths::MAX_JSON).unwrap_or_default());
+        let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT.as_ref(), paths::MAX_JSON)?;
         // The phase "switch-root" ends here: the initrd stage could not stamp its end.
         for phase in initrd.phases.iter_mut().filter(|phase| phase.end_us.is_none()) {
             phase.end_us = Some(arrived);
         }
         let cmdline = cmdline::parse(&fs::read_to_string("/proc/cmdline").at("read", "/proc/cmdline")?);
         console::set_debug(cmdline.flag(cmdline::DEBUG));
-        let image = read_json(paths::IMAGE_SPEC)?;
+        let image = read_json(paths::IMAGE_SPEC.as_ref(), paths::MAX_JSON)?;
         let watchdogs = Watchdogs::inherited();
         Ok(Self {
             feeder: feeder(&watchdogs, &image),
@@ -135,11 +135,6 @@ impl Host {
 fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
     let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
     fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
-}
-
-fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
-    let bytes = fs::read(path).at("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{path}: {error}").into())
 }
 
 /// Mounts cgroup2, /dev/pts, /tmp.

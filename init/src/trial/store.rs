@@ -1,10 +1,11 @@
 //! The last boots on the disk, `BOOT_ID.json` each.
 
-use crate::{console, file};
+use crate::console;
 use berth_contract::{
     fault::{At, PathError},
     update::BootRecord,
 };
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -40,7 +41,7 @@ impl Store {
         fs::create_dir_all(&self.folder).at("create", &self.folder)?;
         let path = self.folder.join(format!("{}.json", record.boot_id));
         let bytes = serde_json::to_vec_pretty(record).map_err(std::io::Error::from).at("write", &path)?;
-        file::store(&path, &bytes, 0o600)?;
+        replace(&path, &bytes, 0o600, Flush::Content)?;
         self.forget_oldest(&path)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).at("sync", &self.folder)
     }

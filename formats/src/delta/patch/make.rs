@@ -2,15 +2,15 @@
 
 use super::{
     DICTIONARY, Lengths, MAX_UKI, SECTION,
+    error::MakeError,
     segments::{self, Segment, Source},
     steps::{self, Step, Steps},
 };
-use crate::{delta::MAX_IMAGE, erofs::read::ReadError, workers};
+use crate::{delta::MAX_IMAGE, workers};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
     write::XzEncoder,
 };
-use libsais::LibsaisError;
 use std::{
     fs::File,
     io::{self, Write},
@@ -24,57 +24,6 @@ const CLOSE: usize = SECTION / 2;
 const STEP: u64 = 1 << 16;
 /// Bytes that are compared at once; of larger files, pieces at the same place. Comparing takes seven times as much memory.
 const WINDOW: u64 = 256 << 20;
-
-/// Why no delta was made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MakeError {
-    /// A root file system that cannot be read.
-    #[error("{which} root file system")]
-    Image {
-        /// `old` or `new`.
-        which: &'static str,
-        /// What is wrong.
-        #[source]
-        source: ReadError,
-    },
-    /// Bytes of one that cannot be read.
-    #[error("cannot read the {which} root file system's {len} bytes at {offset}")]
-    Read {
-        /// `old` or `new`.
-        which: &'static str,
-        /// Where.
-        offset: u64,
-        /// How much.
-        len: u64,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// More than a delta can be made of.
-    #[error("{what} of {len} bytes: at most {most} can be compared")]
-    Large {
-        /// Which.
-        what: &'static str,
-        /// Its length.
-        len: u64,
-        /// The limit.
-        most: u64,
-    },
-    /// The search for what is the same fails.
-    #[error("cannot compare {len} bytes with {with}: {cause}")]
-    Compare {
-        /// Length of the new bytes.
-        len: usize,
-        /// Length of the old ones.
-        with: usize,
-        /// What the suffix array's maker says.
-        cause: LibsaisError,
-    },
-    /// The delta cannot be packed or written.
-    #[error("cannot write the delta")]
-    Output(#[source] io::Error),
-}
 
 /// Writes the delta from one version to another: root file systems as files, kernel images as bytes. With a thread for each
 /// CPU, each of which takes seven times the memory of a file that has changed; 180 MB beside that.

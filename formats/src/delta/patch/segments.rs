@@ -1,6 +1,6 @@
 //! What of a new image is to be made out of what of the old one.
 
-use super::make::MakeError;
+use super::error::MakeError;
 use crate::{
     delta::{BLOCK, MAX_IMAGE},
     erofs::read::{Image, ReadError},
