@@ -17,7 +17,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("netd", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
-    ("qemu", &["contract", "file", "control", "hostctl"]),
+    ("qemu", &["contract", "file", "control"]),
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
 ];
 
@@ -31,7 +31,6 @@ pub(crate) const PID_1: &[&str] = &[
     "rustix",
     "serde",
     "serde_json",
-    "sha2",
     "thiserror",
     "toml",
 ];
@@ -139,7 +138,6 @@ const INIT: &[Row] = &[
         ],
     ),
     ("sequence", &["host", "initrd", "phase"]),
-    ("workload", &[]),
 ];
 
 const NETD: &[Row] = &[
@@ -164,15 +162,14 @@ const HOSTCTL: &[Row] = &[
     ("show", &[]),
     ("slots", &[]),
     ("source", &[]),
-    ("client", &[]),
     ("machine", &["file"]),
     ("entries", &["file", "slots"]),
     ("trust", &["file", "source"]),
-    ("health", &["client", "file"]),
+    ("health", &["file"]),
     ("why", &["file", "health"]),
     ("settle", &["entries", "file", "health", "why"]),
     ("upgrade", &["entries", "health", "machine", "settle", "slots", "source", "trust"]),
-    ("command", &["client", "entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
+    ("command", &["entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
 ];
 
 /// Crates whose files are searched for circles, with what paths call their library.
