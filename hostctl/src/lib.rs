@@ -1,7 +1,6 @@
-//! The host's command, and the client of the control protocol that other programs may use as well.
+//! The host's command.
 #![deny(missing_docs)]
 
-pub mod client;
 pub mod entries;
 pub mod file;
 pub mod health;

@@ -3,7 +3,7 @@
 use crate::{
     entries::{Cause, Entries, EntriesError, Quarantine, Running, Settled},
     file::FileError,
-    health::{self, baseline},
+    health::{self, Fault, baseline},
     why::{
         self,
         records::{Places, Records},
@@ -37,22 +37,22 @@ pub fn settle(
     Ok(entries.settle(running, quarantine, now, |entry, known| judge(entry, known, &records, missing))?)
 }
 
-/// Why a version has failed; nothing when it has not since it was noted. `missing` tells what worked before it came and does not now.
+/// Why a version has failed; nothing when it has not failed since it was noted. `missing` tells what worked before the version came and
+/// does not work now.
 fn judge(
     entry: &BootEntry,
     known: Option<&Quarantined>,
     records: &Records,
-    missing: impl Fn(&BootEntry) -> Option<String>,
+    missing: impl Fn(&BootEntry) -> Option<Fault>,
 ) -> Option<Cause> {
     // It may have been tried again by name. Boots that left no record tell nothing new either.
     let anew = |known: &Quarantined| why::last_boot(entry, records).is_some_and(|boot| boot.started > known.at);
     if known.is_some_and(|known| !anew(known)) {
         return None;
     }
-    let same = |now: &String| why::failed_by_baseline(entry, records, |then| baseline::is_same(then, now));
-    // What this version has not got either is no fault of the other's.
-    Some(match missing(entry).filter(same) {
-        Some(why) => Cause::Place(why),
+    // A part that does not work with this version either is not a fault of the other version.
+    Some(match missing(entry).filter(|fault| why::always_failed_by(entry, records, &fault.what)) {
+        Some(fault) => Cause::Place(fault.why),
         None => Cause::Version(why::cause(entry, records)),
     })
 }

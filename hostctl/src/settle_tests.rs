@@ -3,7 +3,8 @@ use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
     entry::BootCounter,
-    update::{BootRecord, Verdict},
+    subject::Subject,
+    update::{BootEnd, BootRecord, Verdict},
 };
 
 const ROUTE: &str = "there is no default route, and there was one before the update";
@@ -18,13 +19,17 @@ fn boot(version: &str, started: u64, verdict: Verdict) -> BootRecord {
         counter: None,
         started,
         verdict,
-        end: Some("reboot".into()),
+        end: Some(BootEnd::Reboot),
         tail: Vec::new(),
     }
 }
 
-fn bad(what: &str, why: &str) -> Verdict {
-    Verdict::Bad { what: what.into(), why: why.into() }
+fn bad(what: &Subject, why: &str) -> Verdict {
+    Verdict::Bad { what: what.clone(), why: why.into() }
+}
+
+fn fault(what: &Subject, why: &str) -> Fault {
+    Fault { what: what.clone(), why: why.into(), is_final: false }
 }
 
 /// Version 2 has failed like this, three times from the time 200 on.
@@ -44,32 +49,36 @@ fn known(at: u64) -> Quarantined {
 }
 
 #[test]
-fn what_the_running_version_has_not_got_either_is_no_fault_of_the_new_one() {
-    let missing = |why: &'static str| move |_: &BootEntry| Some(why.to_owned());
-    let all = |what: &str, why: &str| records([bad(what, why), bad(what, why), bad(what, why)]);
-    let route = all("baseline", ROUTE);
-    assert_eq!(judge(&entry(), None, &route, missing(ROUTE)), Some(Cause::Place(ROUTE.into())));
-    // Told in other words.
-    let name = |error: &str| format!("updates.example.org was resolved before the update: {error}");
-    let silent = judge(&entry(), None, &all("baseline", &name("timed out")), |_| Some(name("unreachable")));
-    assert_eq!(silent, Some(Cause::Place(name("unreachable"))));
-    let is_its_own = |records: &Records, missing: Option<&str>| {
-        let cause = judge(&entry(), None, records, |_| missing.map(str::to_owned));
+fn what_does_not_work_with_the_running_version_either_is_not_a_fault_of_the_new_one() {
+    let all = |what: &Subject, why: &str| records([bad(what, why), bad(what, why), bad(what, why)]);
+    let judged = |records: &Records, missing: Option<&Fault>| judge(&entry(), None, records, |_| missing.cloned());
+    let (route, name) = (Subject::BaselineRoute, |name: &str| Subject::BaselineName(name.into()));
+    let no_route = fault(&route, ROUTE);
+    assert_eq!(judged(&all(&route, ROUTE), Some(&no_route)), Some(Cause::Place(ROUTE.into())));
+    // The same part, with another error.
+    let unreachable = fault(&name("a.example.org"), "unreachable");
+    let silent = judged(&all(&name("a.example.org"), "timed out"), Some(&unreachable));
+    assert_eq!(silent, Some(Cause::Place("unreachable".into())));
+    let is_its_own = |records: &Records, missing: Option<&Fault>| {
+        let cause = judged(records, missing);
         assert!(matches!(cause, Some(Cause::Version(_))), "{cause:?}");
     };
-    is_its_own(&route, None);
-    is_its_own(&route, Some("container web is exited, and it ran before the update"));
-    is_its_own(&all("check route", ROUTE), Some(ROUTE));
-    is_its_own(&records([bad("baseline", ROUTE), bad("service x", "status 1"), bad("baseline", ROUTE)]), Some(ROUTE));
-    // A try that left no word may have been anything.
-    let mut silent = all("baseline", ROUTE);
+    is_its_own(&all(&route, ROUTE), None);
+    is_its_own(&all(&route, ROUTE), Some(&fault(&Subject::BaselineContainer("web".into()), "is exited")));
+    is_its_own(&all(&name("b.example.org"), "unreachable"), Some(&unreachable));
+    is_its_own(&all(&Subject::Check("route".into()), ROUTE), Some(&no_route));
+    let service = Subject::Service("x".into());
+    is_its_own(&records([bad(&route, ROUTE), bad(&service, "status 1"), bad(&route, ROUTE)]), Some(&no_route));
+    // A try without a record may have failed for any reason.
+    let mut silent = all(&route, ROUTE);
     silent.boots.remove(1);
-    is_its_own(&silent, Some(ROUTE));
+    is_its_own(&silent, Some(&no_route));
 }
 
 #[test]
 fn a_version_that_has_failed_anew_is_noted_anew() {
-    let records = records([bad("service x", "status 1"), bad("service x", "status 1"), bad("service x", "status 1")]);
+    let failed = bad(&Subject::Service("x".into()), "status 1");
+    let records = records([failed.clone(), failed.clone(), failed]);
     let judge = |known: Option<Quarantined>, records: &Records| judge(&entry(), known.as_ref(), records, |_| None);
     let cause = Some(Cause::Version("3 boots, each: service x: status 1".into()));
     assert_eq!(judge(None, &records), cause);

@@ -19,7 +19,7 @@ use berth_contract::{
     engine::StoreFormat,
     paths::{QUARANTINE, RUN, TRUST_ROOT, TRUSTED_METADATA},
     release::{ReleaseRecord, STABLE, Target},
-    update::UpgradeEvent,
+    update::{UpgradeEvent, UpgradeStep},
     version::OsVersion,
 };
 use std::{
@@ -159,7 +159,7 @@ struct Journey<'a> {
 fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let Journey { order, running, esp, record, slots, remote, mut current_uki } = journey;
     let uki_target = Target::Uki.name(&record.id, &record.version, &record.arch);
-    let uki_done = |done| UpgradeEvent::Progress { step: "kernel-image".to_owned(), done, total: record.uki.size };
+    let uki_done = |done| UpgradeEvent::Progress { step: UpgradeStep::KernelImage, done, total: record.uki.size };
 
     // 4. The unified kernel image, where the way to the slot does not bring it: one that is not what was signed costs nothing yet.
     let mut staged = Entries::open(esp)?.staged_digest(&record.id, &record.version)? == Some(record.uki.sha256);

@@ -150,18 +150,4 @@ mod tests {
         }
         check(&[until("slow"), beside("slow", slow)]);
     }
-
-    #[test]
-    fn causes_are_printed_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("outer")]
-        struct Outer(#[source] Inner);
-        #[derive(Debug, thiserror::Error)]
-        #[error("inner")]
-        struct Inner;
-        assert_eq!(Chain(&Outer(Inner)).to_string(), "outer: inner");
-        let error =
-            berth_contract::fault::PathError { doing: "read", path: "/x".into(), source: std::io::Error::other("no") };
-        assert_eq!(Chain(&error).to_string(), "cannot read /x: no");
-    }
 }

@@ -76,7 +76,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
     let workload = recipe.containers.first().map(|c| &c.place).or(recipe.oci.first().map(|oci| &oci.image.place));
     match (workload, &recipe.engine) {
         (Some(place), None) => Err(Diagnostic::new(place, "no container engine would run this")
-            .with_hint("add the table [engine] with kind = \"docker\"")),
+            .with_hint(format!("add the table [engine] with kind = {}", engine_names(" or ")))),
         _ => Ok(recipe),
     }
 }
@@ -158,9 +158,12 @@ fn drops(globs: Vec<Located<String>>) -> Checked<Drops> {
 }
 
 fn engine(kind: Located<String>) -> Checked<Located<EngineKind>> {
-    let known = [EngineKind::Docker, EngineKind::Containerd, EngineKind::Podman].map(|kind| (kind.to_string(), kind));
-    let known: Vec<_> = known.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    let known = EngineKind::ALL.map(|kind| (kind.row().name, kind));
     Ok(Located { value: one_of(&kind, &known)?, place: kind.place })
+}
+
+fn engine_names(separator: &str) -> String {
+    EngineKind::ALL.map(|kind| format!("{:?}", kind.row().name)).join(separator)
 }
 
 fn disk(sizes: [(&'static str, Option<Located<ByteSize>>, u64); 3]) -> Disk {

@@ -17,24 +17,14 @@ pub(crate) const CRATES: &[Row] = &[
     ("netd", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
-    ("qemu", &["contract", "file", "control", "hostctl"]),
+    ("qemu", &["contract", "file", "control"]),
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
 ];
 
 /// The crates that PID 1 may be linked with. None of them parses what comes from a network, and none is an async runtime. Whoever
 /// adds one looks at what it brings along (`cargo tree -p berth-init -e normal`).
-pub(crate) const PID_1: &[&str] = &[
-    "berth-contract",
-    "berth-file",
-    "berth-formats",
-    "libc",
-    "rustix",
-    "serde",
-    "serde_json",
-    "sha2",
-    "thiserror",
-    "toml",
-];
+pub(crate) const PID_1: &[&str] =
+    &["berth-contract", "berth-file", "berth-formats", "libc", "rustix", "serde", "serde_json", "thiserror", "toml"];
 
 /// A crate whose modules have a table: its folder, what paths call its library, and the table. A module is a file or a folder
 /// directly below `src`.
@@ -53,20 +43,24 @@ pub(crate) const MODULES: &[CrateModules] = &[
 ];
 
 const BUILDER: &[Row] = &[
+    ("date", &[]),
     ("scratch", &[]),
     ("tree", &[]),
     ("recipe", &[]),
     ("report", &["recipe"]),
-    ("source", &["tree", "recipe", "scratch"]),
-    ("lock", &["source", "tree", "recipe", "scratch"]),
+    ("source", &["tree", "recipe", "scratch", "date"]),
+    ("lock", &["source", "tree", "recipe", "scratch", "date"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
-    ("release", &["image", "report", "scratch"]),
-    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
+    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"]),
     (
         "cli",
-        &["pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"],
+        &[
+            "pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
+            "scratch", "date",
+        ],
     ),
 ];
 
@@ -77,20 +71,19 @@ const INIT: &[Row] = &[
     ("drop_in", &[]),
     ("mount_table", &[]),
     ("kernel_log", &[]),
-    ("file", &[]),
-    ("random_seed", &["file"]),
+    ("random_seed", &[]),
     ("console", &["timeline"]),
     ("block", &[]),
     ("device_nodes", &["block"]),
     ("mounts", &["console"]),
     ("modules", &["drop_in"]),
-    ("crash_records", &["console", "file", "modules", "mounts"]),
+    ("crash_records", &["console", "modules", "mounts"]),
     ("services", &["drop_in"]),
     ("slot", &["block"]),
     ("uevent", &["console", "device_nodes", "modules"]),
     ("power", &["console", "modules", "sys", "timeline"]),
-    ("config", &["block", "console", "file", "modules"]),
-    ("trial", &["block", "console", "file", "kernel_log", "modules", "mounts", "slot"]),
+    ("config", &["block", "console", "modules"]),
+    ("trial", &["block", "console", "kernel_log", "modules", "mounts", "slot"]),
     ("shutdown", &["console", "ending", "mount_table", "random_seed", "trial"]),
     ("phase", &["console", "shutdown", "timeline"]),
     ("control", &["console", "ending", "kernel_log"]),
@@ -123,7 +116,6 @@ const INIT: &[Row] = &[
             "crash_records",
             "device_nodes",
             "drop_in",
-            "file",
             "modules",
             "mounts",
             "phase",
@@ -137,7 +129,6 @@ const INIT: &[Row] = &[
         ],
     ),
     ("sequence", &["host", "initrd", "phase"]),
-    ("workload", &["file"]),
 ];
 
 const NETD: &[Row] = &[
@@ -162,16 +153,14 @@ const HOSTCTL: &[Row] = &[
     ("show", &[]),
     ("slots", &[]),
     ("source", &[]),
-    ("told", &[]),
-    ("client", &[]),
     ("machine", &["file"]),
     ("entries", &["file", "slots"]),
     ("trust", &["file", "source"]),
-    ("health", &["client", "file"]),
+    ("health", &["file"]),
     ("why", &["file", "health"]),
     ("settle", &["entries", "file", "health", "why"]),
     ("upgrade", &["entries", "health", "machine", "settle", "slots", "source", "trust"]),
-    ("command", &["client", "entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
+    ("command", &["entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
 ];
 
 /// Crates whose files are searched for circles, with what paths call their library.

@@ -6,7 +6,7 @@ pub(crate) mod upgrade;
 
 use anyhow::Result;
 use berth_contract::control::LogLine;
-use hostctl::client::Client;
+use berth_control::Client;
 use serde::Serialize;
 use std::{
     io::{self, Write},

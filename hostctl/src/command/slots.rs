@@ -3,8 +3,8 @@
 use super::{on_host, print, write_out};
 use anyhow::{Context, Result};
 use berth_contract::{control::StatusReport, paths::BASELINE, update::SlotsReport, version::OsVersion};
+use berth_control::Client;
 use hostctl::{
-    client::Client,
     entries::{self, Host, Target},
     file,
     health::baseline,

@@ -2,10 +2,15 @@
 
 use super::now;
 use anyhow::{Context, Result};
-use berth_contract::{control::LogLine, engine::StoreFormat, update::UpgradeEvent, version::OsVersion};
+use berth_contract::{
+    control::LogLine,
+    engine::StoreFormat,
+    update::{UpgradeEvent, UpgradeStep},
+    version::OsVersion,
+};
+use berth_control::Client;
 use clap::Args;
 use hostctl::{
-    client::Client,
     show,
     upgrade::{Order, Until, upgrade},
 };
@@ -41,7 +46,7 @@ pub(crate) struct Upgrade {
     retry: Option<OsVersion>,
     /// Take a version whose engine keeps its data in this format, although the running one's cannot read it
     #[arg(long, value_name = "FORMAT")]
-    allow_store_change: Option<String>,
+    allow_store_change: Option<StoreFormat>,
     /// One JSON object a line
     #[arg(long)]
     json: bool,
@@ -60,7 +65,7 @@ impl Upgrade {
             },
             source: self.source,
             named: self.allow_downgrade.or(self.retry),
-            store: self.allow_store_change.map(StoreFormat),
+            store: self.allow_store_change,
             now: now(),
         };
         let done = upgrade(&order, &mut |event| teller.tell(&event));
@@ -96,7 +101,7 @@ impl Upgrade {
         let values = [
             ("--allow-downgrade", self.allow_downgrade.as_ref().map(ToString::to_string)),
             ("--retry", self.retry.as_ref().map(ToString::to_string)),
-            ("--allow-store-change", self.allow_store_change.clone()),
+            ("--allow-store-change", self.allow_store_change.as_ref().map(ToString::to_string)),
         ];
         words.extend(values.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten());
         if let Some(source) = &self.source {
@@ -109,9 +114,9 @@ impl Upgrade {
 /// Tells events: as JSON, as text, and progress as a bar where somebody looks at it.
 struct Teller {
     json: bool,
-    bar: Option<(String, ProgressBar)>,
+    bar: Option<(UpgradeStep, ProgressBar)>,
     /// Percent of the step that has been told last, so that a log is not flooded.
-    told: Option<(String, u64)>,
+    told: Option<(UpgradeStep, u64)>,
     entry: bool,
     failed: io::Result<()>,
 }
@@ -128,13 +133,13 @@ impl Teller {
         match event {
             UpgradeEvent::Progress { step, done, total } if self.json => {
                 let percent = done * 100 / total.max(&1);
-                let now = Some((step.clone(), percent));
+                let now = Some((*step, percent));
                 if self.told != now {
                     self.told = now;
                     self.line(event);
                 }
             }
-            UpgradeEvent::Progress { step, done, total } => self.move_bar(step, *done, *total),
+            UpgradeEvent::Progress { step, done, total } => self.move_bar(*step, *done, *total),
             _ => {
                 self.bar = None;
                 self.line(event);
@@ -154,14 +159,14 @@ impl Teller {
         }
     }
 
-    fn move_bar(&mut self, step: &str, done: u64, total: u64) {
+    fn move_bar(&mut self, step: UpgradeStep, done: u64, total: u64) {
         if !io::stderr().is_terminal() {
             return;
         }
-        if self.bar.as_ref().is_none_or(|(name, _)| name != step) {
-            let bar = ProgressBar::new(total).with_message(step.to_owned());
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != step) {
+            let bar = ProgressBar::new(total).with_message(step.to_string());
             let style = ProgressStyle::with_template("{msg:>10} [{bar:30}] {bytes} of {total_bytes}, {eta}");
-            self.bar = Some((step.to_owned(), style.map_or(bar.clone(), |style| bar.with_style(style))));
+            self.bar = Some((step, style.map_or(bar.clone(), |style| bar.with_style(style))));
         }
         if let Some((_, bar)) = &self.bar {
             bar.set_position(done);

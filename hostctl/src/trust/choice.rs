@@ -200,7 +200,7 @@ fn pick<'a>(wish: &Wish<'_>, fitting: &[&'a Release]) -> Choice<'a> {
 pub fn check_store(running: &ImageSpec, record: &ReleaseRecord, allowed: Option<&StoreFormat>) -> Result<(), Refusal> {
     let Some(engine) = &running.engine else { return Ok(()) };
     let now = StoreFormat::of(engine.kind, &engine.version);
-    let then = record.engine.as_ref().map_or_else(|| StoreFormat("none".to_owned()), |engine| engine.store.clone());
+    let then = record.engine.as_ref().map_or_else(|| StoreFormat::None, |engine| engine.store.clone());
     if now == then || allowed == Some(&then) {
         return Ok(());
     }

@@ -63,7 +63,7 @@ fn a_rollback_needs_a_reason_to_believe_in_the_other_version() {
     let (one, seven) = ("1".parse().unwrap(), "7".parse().unwrap());
     let named = go(&esp, Target::Named(&seven), &other("1"), &failed).unwrap_err();
     assert!(named.starts_with("the other slot holds version 1, not 7"), "{named}");
-    let format = |name: &str| Some(StoreFormat(name.into()));
+    let format = |name: &str| Some(StoreFormat::from(name));
     let stores = Other { stores: (format("docker-snapshotter"), format("docker-graphdriver")), ..other("1") };
     let crossed = go(&esp, Target::Other, &stores, &failed).unwrap_err();
     assert!(

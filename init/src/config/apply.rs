@@ -1,9 +1,8 @@
 //! What a configuration changes on the host: files that services read when they start.
 
-use super::{ConfigError, CurrentConfig, docker};
+use super::{CurrentConfig, docker};
 use berth_contract::{
     container::{ContainerSpec, Declared},
-    engine::EngineKind,
     fault::{Failure, Failures},
     host_config::HostConfig,
     image_spec::ImageSpec,
@@ -12,22 +11,15 @@ use berth_contract::{
 use berth_file::{Flush, replace};
 use std::path::Path;
 
-/// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
+/// Writes what services and hostctl read: the engine's settings and certificates, the declared containers, the configuration itself. The
+/// caller sets the host name.
 ///
 /// # Errors
 /// What cannot be written; the rest is.
 pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> {
     let config = &current.config;
     let mut failures = Failures::none();
-    if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
-        let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
-        failures.keep(if has_docker {
-            docker::apply_tls(tls, Path::new(paths::DOCKER_CONFIG), Path::new(paths::DOCKER_TLS))
-        } else {
-            let message = format!("[docker.tls]: expected an image with docker, found {}", image.id);
-            Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
-        });
-    }
+    failures.keep(docker::apply(config.docker.as_ref(), image));
     let declared = Declared { containers: containers(config, image), is_partial: current.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.

@@ -1,7 +1,7 @@
 //! The interface between the protocol's server and the host.
 
 use crate::ending::Ending;
-use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
+use berth_contract::control::{BootReport, ControlError, LogLine, Problem, ServiceStatus, StatusReport};
 use std::rc::Rc;
 
 /// The state that `wait-ready` waits for.
@@ -12,7 +12,7 @@ pub enum Readiness {
     /// All required services are ready.
     Running,
     /// Something required has failed, with the problems.
-    Degraded(Vec<String>),
+    Degraded(Vec<Problem>),
     /// The host is going down.
     Stopping,
 }
@@ -73,7 +73,7 @@ pub trait Answers {
     /// When hostctl cannot be started.
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
     /// How the program ended, once it has ended and all of its output was read. The error is its stderr.
-    fn end_of(&self, program: &Started) -> Option<Result<(), String>>;
+    fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
     /// Starts to go down.
     ///
     /// # Errors
