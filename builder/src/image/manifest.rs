@@ -169,7 +169,7 @@ pub fn files(tree: &Tree) -> Vec<FileEntry> {
     tree.iter()
         .map(|(path, node)| {
             let (kind, size, target) = match &node.kind {
-                Kind::Dir => ("dir", None, None),
+                Kind::Directory => ("dir", None, None),
                 Kind::File(data) => ("file", Some(data.len()), None),
                 Kind::Symlink(target) => ("symlink", None, Some(text(target))),
                 Kind::HardLink(target) => ("hardlink", None, Some(format!("/{}", text(target)))),

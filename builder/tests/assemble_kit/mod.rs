@@ -246,7 +246,7 @@ pub(crate) fn unfold(tree: &Tree, to: &Path) {
     let there = |path: &[u8]| to.join(std::ffi::OsStr::from_bytes(path));
     for (path, node) in tree.iter() {
         match &node.kind {
-            Kind::Dir => fs::create_dir_all(there(path)).unwrap(),
+            Kind::Directory => fs::create_dir_all(there(path)).unwrap(),
             Kind::File(data) => fs::write(there(path), data.to_bytes().unwrap()).unwrap(),
             Kind::Symlink(target) => symlink(std::ffi::OsStr::from_bytes(target), there(path)).unwrap(),
             other => panic!("{other:?} is not needed in these tests"),

@@ -1,7 +1,6 @@
 //! OCI images: read from archives and folders, preloaded into the host, made from a program.
 
 mod archive;
-mod elf;
 mod error;
 mod layout;
 mod pack;
