@@ -136,6 +136,7 @@ fn packages_that_are_cut_or_too_large_are_errors() {
 fn scripts_that_are_not_covered_are_shown() {
     let script = || {
         Deb::new("mystery1.0")
+            .copyright()
             .script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  chmod 4755 /usr/bin/mystery\nfi")
     };
     let mut bench = Bench::new();

@@ -72,6 +72,12 @@ impl Deb {
         self
     }
 
+    /// The file that every package must have (Debian Policy, section 12.5).
+    pub(crate) fn copyright(self) -> Self {
+        let path = format!("usr/share/doc/{}/copyright", self.name);
+        self.file(&path, "free")
+    }
+
     pub(crate) fn script(self, name: &str, text: &str) -> Self {
         let path = format!("DEBIAN/{name}");
         self.file(&path, format!("#!/bin/sh\n{text}\n")).mode(&path, 0o755)
@@ -144,13 +150,13 @@ pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
         .file(&format!("{folder}/kernel/fs/inner.ko.xz"), xz(work.path(), &inner))
         .file(&format!("{folder}/kernel/outer-one.ko.xz"), xz(work.path(), &outer))
         .file(&format!("{folder}/modules.builtin"), "kernel/fs/ext4/ext4.ko\n")
-        .file("usr/share/doc/linux-image-test/copyright", "GPL-2")
+        .copyright()
         .build(store);
     let efi = "usr/lib/systemd/boot/efi";
     let boot = Deb::new("systemd-boot-efi")
         .file(&format!("{efi}/linuxx64.efi.stub"), "the stub")
         .file(&format!("{efi}/systemd-bootx64.efi"), "the boot loader")
-        .file("usr/share/doc/systemd-boot-efi/copyright", "LGPL-2.1+")
+        .copyright()
         .build(store);
     vec![kernel, boot]
 }

@@ -167,7 +167,7 @@ impl Small {
         }
         let mut index = String::new();
         for deb in [kernel, boot, engine] {
-            let package = deb.build(&pool);
+            let package = deb.copyright().build(&pool);
             let bytes = fs::read(&package.deb).unwrap();
             index += &format!(
                 "Package: {0}\nVersion: 1.0\nArchitecture: amd64\nFilename: pool/{0}.deb\nSize: {1}\nSHA256: {2}\n\n",
