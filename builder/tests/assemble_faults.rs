@@ -174,7 +174,8 @@ fn declarations_that_cannot_be_obeyed_are_shown() {
     ] {
         let mut bench = Bench::new();
         bench.overlay("own", &[(path, &format!("# comment\n{line}\n"))]);
-        assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}"));
+        let hint = "mend the line; that of a package, by a file of the same name in an overlay";
+        assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}\nhint: {hint}"));
     }
 }
 

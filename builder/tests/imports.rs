@@ -10,30 +10,35 @@ use std::{
 /// Crate → crates of this workspace that it may depend on.
 const CRATES: &[(&str, &[&str])] = &[
     ("contract", &[]),
+    ("file", &[]),
     ("formats", &["contract"]),
     ("fetch", &["contract"]),
-    ("builder", &["contract", "formats", "fetch", "qemu"]),
-    ("init", &["contract", "formats"]),
-    ("hostctl", &["contract", "formats", "fetch"]),
+    ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
+    ("init", &["contract", "file", "formats"]),
+    ("hostctl", &["contract", "file", "formats", "fetch"]),
     ("qemu", &["contract", "hostctl"]),
 ];
 
 /// Room of the builder → rooms that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("date", &[]),
     ("scratch", &[]),
     ("tree", &[]),
     ("recipe", &[]),
-    ("source", &["tree", "recipe", "scratch"]),
-    ("lock", &["source", "tree", "recipe", "scratch"]),
+    ("source", &["tree", "recipe", "scratch", "date"]),
+    ("lock", &["source", "tree", "recipe", "scratch", "date"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
-    ("release", &["image", "report", "scratch"]),
+    ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
-    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"]),
     ("report", &["recipe"]),
     (
         "cli",
-        &["pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"],
+        &[
+            "pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
+            "scratch", "date",
+        ],
     ),
 ];
 

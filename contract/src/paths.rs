@@ -78,6 +78,9 @@ pub const DOCKER_CONFIG: &str = "/etc/docker/daemon.json";
 /// Certificates of docker's TLS listener, written by init from the machine configuration (mode 0600).
 pub const DOCKER_TLS: &str = "/run/berth/docker-tls";
 
+/// Largest JSON file below these paths that a program of the host reads, in bytes.
+pub const MAX_JSON: u64 = 16 << 20;
+
 /// Directory of unified kernel images on the ESP.
 pub const ESP_LINUX: &str = "EFI/Linux";
 /// Ending of a unified kernel image that is staged: beside the entries, but none yet.

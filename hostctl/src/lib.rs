@@ -10,9 +10,6 @@ pub mod settle;
 pub mod show;
 pub mod slots;
 pub mod source;
-mod told;
 pub mod trust;
 pub mod upgrade;
 pub mod why;
-
-pub use told::told;

@@ -2,7 +2,7 @@
 
 mod command;
 
-use berth_contract::{control::LogLine, paths::CONTROL_SOCKET, version::OsVersion};
+use berth_contract::{chain::Chain, control::LogLine, paths::CONTROL_SOCKET, version::OsVersion};
 use clap::{Parser, Subcommand};
 use command::{on_host, pass_on, print, slots, trial, upgrade::Upgrade, write_out};
 use hostctl::{
@@ -117,7 +117,7 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let mut message = format!("error: {}\n", chain(&error));
+            let mut message = format!("error: {}\n", Chain(error.as_ref()));
             if let Some(hint) = hint(&error) {
                 message += &format!("hint: {hint}\n");
             }
@@ -126,15 +126,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error with its causes, each of which many errors have told already.
-fn chain(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
-        cause if told.contains(&cause) => told,
-        cause if told.is_empty() => cause,
-        cause => format!("{told}: {cause}"),
-    })
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {

@@ -100,7 +100,7 @@ impl Launch {
         if !self.on_terminal {
             command.stdin(Stdio::null()).stdout(Stdio::null());
         }
-        crate::run::dies_with_us(&mut command)
+        crate::tool::dies_with_us(&mut command)
             .spawn()
             .map_err(|source| VmError::Program { program: self.program.to_owned(), source })
     }

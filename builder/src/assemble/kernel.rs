@@ -101,8 +101,8 @@ pub(super) fn check_modules(tree: &Tree, release: &str, wanted: &[Located<String
                 .found(format!("{} modules of {release}, built in or not", known.len()));
             let near = nearest(&module.value, known.iter().map(String::as_str));
             return Err(match near {
-                Some(near) => fault.hint(format!("did you mean {near:?}?")),
-                None => fault.hint("debian.drop may leave it out"),
+                Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
+                None => fault.with_hint("debian.drop may leave it out"),
             }
             .into());
         }

@@ -4,7 +4,7 @@
 //! types that clean up, write to devices or need a running system; credentials; specifiers of the running host; types and
 //! modifiers of later versions of systemd.
 
-use super::{accounts::Accounts, declaration::Declaration, error::AssembleError};
+use super::{account::Accounts, declaration::Declaration, error::AssembleError};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath, Verdict};
 use berth_formats::tmpfiles::{self, Argument, Line, LineError, LineType, Owner};
 use std::sync::Arc;
@@ -198,7 +198,7 @@ fn copy(tree: &mut Tree, source: &[u8], item: &Item, origin: &Arc<str>) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assemble::{accounts::Group, declaration};
+    use crate::assemble::{account::Group, declaration};
     use std::{
         collections::BTreeMap,
         fs,

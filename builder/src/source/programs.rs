@@ -39,7 +39,7 @@ pub enum ProgramError {
         /// Why.
         source: io::Error,
     },
-    /// It would not start on a host: there is no dynamic loader at that time.
+    /// It is not a static program of the architecture: the initrd has no dynamic loader.
     #[error("{}: expected a static {arch} program", .path.display())]
     Kind {
         /// Architecture of the image.
@@ -59,10 +59,10 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`, for an image of `arch`.
+/// Reads the programs in `folder`, for an image of `arch`.
 ///
 /// # Errors
-/// When one is missing or is no static program.
+/// A program is missing, or is not static.
 pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {

@@ -3,7 +3,7 @@
 
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},
-    recipe::{Recipe, Source},
+    recipe::{Recipe, RecipeFile},
     tree::{Node, Tree, TreePath},
 };
 use berth_contract::{digest::Sha256, image_spec::ImageSpec};
@@ -199,7 +199,7 @@ impl Bench {
             "id = 'test'\nversion = '1.2'\n[debian]\nsuite = 'trixie'\npackages = []\ndrop = [{}]\n[kernel]\npackage = 'linux-image-test'\n{}",
             self.drop, self.recipe
         );
-        let recipe = Recipe::parse(vec![Source::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
+        let recipe = Recipe::parse(vec![RecipeFile::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
         let image: ImageSpec = serde_json::from_str(
             r#"{"id":"test","version":"1.2","arch":"x86_64","kernel":"","engine":null,"modules":[],"images":[],"containers":[]}"#,
         )
@@ -218,7 +218,7 @@ impl Bench {
         })
     }
 
-    /// The error and its causes, one a line.
+    /// The error, its causes and its hint, one a line.
     pub(crate) fn fault(&self) -> String {
         let error = match self.assemble() {
             Ok(_) => panic!("expected an error"),
@@ -229,6 +229,9 @@ impl Bench {
         while let Some(next) = cause {
             text += &format!("\n{next}");
             cause = next.source();
+        }
+        if let Some(hint) = error.hint() {
+            text += &format!("\nhint: {hint}");
         }
         text
     }

@@ -8,7 +8,7 @@ mod fixture;
 
 use crate::assemble_kit::{Deb, module, tool, xz};
 // What the fixture finds in its parent.
-use berth::source::debian::date;
+use berth::date::Date;
 use fixture::{Fixture, GOOD, TestKey, hex};
 use std::{
     fs,

@@ -1,4 +1,4 @@
-use super::{DebError, Member};
+use super::{error::DebError, member::Member};
 use flate2::read::MultiGzDecoder;
 use liblzma::{
     read::XzDecoder,

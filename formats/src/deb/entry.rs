@@ -1,4 +1,4 @@
-use super::DebError;
+use super::error::DebError;
 use crate::node::{Kind, Meta, Xattrs};
 use std::io::{self, Read, Seek, SeekFrom};
 use tar::{Archive, EntryType};

@@ -1,6 +1,6 @@
 //! Members of an ar archive, ar(5): a header of 60 bytes, the content, and a byte of padding after an odd one.
 
-use super::DebError;
+use super::error::DebError;
 use std::io::{self, Read};
 
 const MAGIC: &str = "!<arch>\n";

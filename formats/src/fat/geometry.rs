@@ -1,8 +1,8 @@
 //! Where the parts of a FAT32 volume are, from its boot sector.
 
 use super::{
-    VolumeError,
     boot_sector::{BOOT, BootSector, SIGNATURE},
+    error::VolumeError,
 };
 
 /// Largest table that is read into memory, in bytes: that of 16 GiB in clusters of 4 KiB.

@@ -10,6 +10,7 @@ mod directory;
 mod disk;
 mod dots;
 mod edit;
+mod error;
 mod geometry;
 mod name;
 mod pages;
@@ -20,7 +21,8 @@ mod volume;
 
 pub use disk::Disk;
 pub use edit::Editor;
-pub use volume::{Content, Item, Volume, VolumeError};
+pub use error::VolumeError;
+pub use volume::{Content, Item, Volume};
 
 use crate::{data::Data, range::Range};
 use clock::Clock;

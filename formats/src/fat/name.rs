@@ -1,6 +1,6 @@
 //! Names of a directory's entries: the short name (8.3), and the long name in the slots before it.
 
-use super::VolumeError;
+use super::error::VolumeError;
 
 /// Bytes of a slot in a directory.
 pub(super) const SLOT: usize = 32;

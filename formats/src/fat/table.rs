@@ -1,6 +1,6 @@
 //! The file allocation table: which cluster follows which.
 
-use super::{Disk, VolumeError, geometry::Geometry};
+use super::{disk::Disk, error::VolumeError, geometry::Geometry};
 
 /// Bits of an entry that hold the number. The other bits are kept as they are.
 const NUMBER: u32 = 0x0fff_ffff;

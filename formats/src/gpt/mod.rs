@@ -7,15 +7,15 @@
 
 mod copy;
 mod create;
+mod error;
 mod grow;
 pub mod show;
 mod table;
 
 pub use create::write;
+pub use error::{GptError, Which, Wrong};
 pub use grow::{Grown, grow_last};
-pub use table::{Which, Wrong, read};
-
-use std::io;
+pub use table::read;
 
 /// A GUID's 16 bytes in the order in which they are printed (as `Uuid::as_bytes`), not the mixed order on disk.
 pub type Guid = [u8; 16];
@@ -49,67 +49,6 @@ pub struct Table {
     /// What is wrong with one of the two copies. The table is that of the other copy, or of the primary if both are valid and
     /// differ.
     pub damage: Option<GptError>,
-}
-
-/// Why a partition table cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GptError {
-    /// A read, write or flush of the device failed.
-    #[error("partition table: cannot {action} {len} bytes at byte {offset}")]
-    Io {
-        /// read, write, flush ...
-        action: &'static str,
-        /// Where.
-        offset: u64,
-        /// Number of bytes.
-        len: usize,
-        /// The cause.
-        #[source]
-        source: io::Error,
-    },
-    /// One copy of the table is not valid.
-    #[error("{which} partition table at sector {lba}: {wrong}")]
-    Broken {
-        /// Which copy.
-        which: Which,
-        /// Sector of its header.
-        lba: u64,
-        /// What is wrong with this copy.
-        wrong: Wrong,
-    },
-    /// Neither copy is valid.
-    #[error("no usable partition table: {primary}; {backup}")]
-    NoTable {
-        /// What is wrong with the primary.
-        primary: Box<GptError>,
-        /// What is wrong with the backup.
-        backup: Box<GptError>,
-    },
-    /// The caller's partitions do not form a valid table.
-    #[error("partition {number} ({label:?}): {reason}")]
-    Layout {
-        /// Its number.
-        number: u32,
-        /// Its label.
-        label: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The disk cannot hold the table.
-    #[error("a disk of {size} bytes is too small for its partition table: {reason}")]
-    TooSmall {
-        /// Its size.
-        size: u64,
-        /// The cause.
-        reason: String,
-    },
-    /// The `gpt` crate refused to write.
-    #[error("cannot write the partition table")]
-    Create(#[source] gpt::GptError),
-    /// The `gpt` crate could not write the protective MBR.
-    #[error("cannot write the protective MBR")]
-    Mbr(#[source] gpt::mbr::MBRError),
 }
 
 const SECTOR: u64 = berth_contract::disk::SECTOR;

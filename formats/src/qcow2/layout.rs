@@ -1,6 +1,8 @@
 //! The places of all clusters in the file, and the tables with these places. All numbers are big endian.
 
-use super::{CLUSTER, CLUSTER_LEN};
+/// Bytes of a cluster.
+pub const CLUSTER: u64 = 1 << 16;
+pub(super) const CLUSTER_LEN: usize = 1 << 16;
 
 const MAGIC: &[u8; 4] = b"QFI\xfb";
 const VERSION: u32 = 3;

@@ -7,12 +7,11 @@ mod layout;
 pub mod show;
 
 use crate::{sparse::data_chunks, workers};
-use layout::Layout;
+pub use layout::CLUSTER;
+
+use layout::{CLUSTER_LEN, Layout};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Bytes of a cluster.
-pub const CLUSTER: u64 = 1 << 16;
-const CLUSTER_LEN: usize = 1 << 16;
 /// Clusters that are written at once: they are adjacent in the file, whatever their places on the disk.
 const BATCH: usize = 4;
 /// QEMU counts disks in sectors.

@@ -11,9 +11,10 @@ mod steady;
 
 use crate::{
     client::{Client, ClientError},
-    file, told,
+    file,
 };
 use berth_contract::{
+    chain::Chain,
     control::{HostState, ServiceState, ServiceStatus, StatusReport},
     engine::EngineKind,
     host_config::HostConfig,
@@ -187,7 +188,8 @@ pub fn judge(
 
 /// One look at everything, in the order in which it comes up.
 fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
-    let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new("image", told(&error)))?;
+    let image: ImageSpec =
+        file::json(&places.image_spec).map_err(|error| Fault::new("image", Chain(&error).to_string()))?;
     let (status, services) = ask_init(places).map_err(|error| Fault::new("init", error))?;
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
@@ -215,7 +217,7 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
         Some(EngineKind::Podman) | None => {}
     }
     let baseline: Option<Baseline> =
-        file::json_if_there(&places.baseline).map_err(|error| Fault::new(BASELINE, told(&error)))?;
+        file::json_if_there(&places.baseline).map_err(|error| Fault::new(BASELINE, Chain(&error).to_string()))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
         let running = baseline::still_holds(&baseline, places, &status, &docker);
         starts.add(running.map_err(|why| Fault::new(BASELINE, why))?);
@@ -282,7 +284,7 @@ fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
     };
     let mut all: Vec<HealthCheck> = programs.into_iter().map(of_image).collect();
     let config = file::json_if_there::<HostConfig>(&places.host_config);
-    all.extend(config.map_err(|error| Fault::new("checks", told(&error)))?.unwrap_or_default().health);
+    all.extend(config.map_err(|error| Fault::new("checks", Chain(&error).to_string()))?.unwrap_or_default().health);
     Ok(all)
 }
 

@@ -11,7 +11,7 @@ pub use error::SourceError;
 use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
-    settings::{Network, Pace, Patience, Settings},
+    settings::{FetchSettings, Network, Pace, Patience},
     url::{BadUrl, Scheme, Url},
 };
 use bundle::Bundle;
@@ -82,7 +82,7 @@ impl Source {
                 // Paths are joined to it.
                 return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
             }
-            let mut settings = Settings::new(Network::Online, manners.ca_bundle.clone());
+            let mut settings = FetchSettings::new(Network::Online, manners.ca_bundle.clone());
             settings.extra_ca.clone_from(&manners.extra_ca);
             settings.pace = manners.pace;
             return named(Kind::Web { base, server: Box::new(Ranges::new(settings, manners.patience)) });

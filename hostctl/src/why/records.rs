@@ -68,7 +68,7 @@ impl Records {
     /// # Errors
     /// A folder or file that is there and cannot be read.
     pub fn read(places: &Places) -> Result<Self, FileError> {
-        let parse = |path: PathBuf| Ok(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
+        let parse = |path: PathBuf| Ok::<_, FileError>(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
         let mut boots = Vec::new();
         for path in files(&places.boots, "json")? {
             boots.extend(parse(path)?);

@@ -12,23 +12,19 @@ pub mod reconcile;
 pub use engine::{Engine, EngineError};
 pub use reconcile::{Report, reconcile};
 
-use crate::{
-    config::Declared,
-    fault::{At, Failure},
-    host::identity,
-};
+use crate::{config::Declared, fault::Failure};
 use berth_contract::{engine::EngineKind, image_spec::ImageSpec, paths};
+use berth_file::{Flush, read_json, replace};
 use docker::Docker;
-use serde::de::DeserializeOwned;
-use std::{fs, path::Path};
+use std::path::Path;
 
 /// Does all of it. Returns what is wrong with required containers and preloaded images, one sentence each.
 ///
 /// # Errors
 /// When what is declared cannot be read, or what has been done cannot be reported.
 pub fn run() -> Result<Vec<String>, Failure> {
-    let image: ImageSpec = read_json(paths::IMAGE_SPEC)?;
-    let declared: Declared = read_json(paths::CONTAINERS)?;
+    let image: ImageSpec = read_json(paths::IMAGE_SPEC.as_ref(), paths::MAX_JSON)?;
+    let declared: Declared = read_json(paths::CONTAINERS.as_ref(), paths::MAX_JSON)?;
     let report = match image.engine.as_ref().map(|engine| engine.kind) {
         Some(EngineKind::Docker) => {
             reconcile(&Docker::new(Path::new(paths::DOCKER_SOCKET)), &image.images, &declared, Path::new(paths::VAR))
@@ -43,11 +39,6 @@ pub fn run() -> Result<Vec<String>, Failure> {
         }
     };
     let status = serde_json::to_vec(&report.containers)?;
-    identity::store(Path::new(paths::CONTAINERS_STATUS), &status, 0o644)?;
+    replace(Path::new(paths::CONTAINERS_STATUS), &status, 0o644, Flush::Content)?;
     Ok(report.faults)
-}
-
-fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
-    let bytes = fs::read(path).at("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{path}: {error}").into())
 }

@@ -2,15 +2,15 @@
 
 use super::{
     DICTIONARY, Lengths, MAX_UKI, SECTION,
+    error::MakeError,
     segments::{self, Segment, Source},
     steps::{self, Step, Steps},
 };
-use crate::{delta::MAX_IMAGE, erofs::read::ReadError, workers};
+use crate::{delta::MAX_IMAGE, workers};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
     write::XzEncoder,
 };
-use libsais::LibsaisError;
 use std::{
     fs::File,
     io::{self, Write},
@@ -25,57 +25,6 @@ const STEP: u64 = 1 << 16;
 /// Bytes that are compared at once. Larger files are compared in pieces at the same place. Comparing takes seven times as
 /// much memory.
 const WINDOW: u64 = 256 << 20;
-
-/// Why a delta was not made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MakeError {
-    /// A root file system that is not valid.
-    #[error("{which} root file system")]
-    Image {
-        /// `old` or `new`.
-        which: &'static str,
-        /// What is wrong.
-        #[source]
-        source: ReadError,
-    },
-    /// Bytes of a root file system that cannot be read.
-    #[error("cannot read the {which} root file system's {len} bytes at {offset}")]
-    Read {
-        /// `old` or `new`.
-        which: &'static str,
-        /// Where.
-        offset: u64,
-        /// Number of bytes.
-        len: u64,
-        /// The cause.
-        #[source]
-        cause: io::Error,
-    },
-    /// A file that is too large for a delta.
-    #[error("{what} of {len} bytes: at most {most} can be compared")]
-    Large {
-        /// Which.
-        what: &'static str,
-        /// Its length.
-        len: u64,
-        /// The limit.
-        most: u64,
-    },
-    /// The search for equal pieces failed.
-    #[error("cannot compare {len} bytes with {with}: {cause}")]
-    Compare {
-        /// Length of the new bytes.
-        len: usize,
-        /// Length of the old bytes.
-        with: usize,
-        /// The message of the suffix array crate.
-        cause: LibsaisError,
-    },
-    /// The delta cannot be compressed or written.
-    #[error("cannot write the delta")]
-    Output(#[source] io::Error),
-}
 
 /// Writes the delta from one version to another: root file systems as files, kernel images as bytes. Works with a thread for
 /// each CPU. Each thread takes seven times the length of a changed file as memory; 180 MB are needed in addition.

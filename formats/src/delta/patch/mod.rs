@@ -25,13 +25,15 @@
 
 mod apply;
 mod diff;
+mod error;
 mod make;
 mod segments;
 mod steps;
 mod suffix;
 
 pub use apply::{ApplyError, Delta, KernelDelta, ReadAt};
-pub use make::{MakeError, make};
+pub use error::MakeError;
+pub use make::make;
 
 /// Lengths in bytes of the files of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

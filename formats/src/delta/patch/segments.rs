@@ -1,6 +1,6 @@
 //! Decides which part of a new image is made out of which part of the old image.
 
-use super::make::MakeError;
+use super::error::MakeError;
 use crate::{
     delta::{BLOCK, MAX_IMAGE},
     erofs::read::{Image, ReadError},
