@@ -2,7 +2,7 @@
 
 use crate::{
     accel::Accel,
-    booted::Booted,
+    booted::{Booted, LAYER, VARS},
     disk::{self, Bus},
     error::VmError,
     firmware::{self, Firmware},
@@ -20,10 +20,6 @@ use std::{
 
 /// Time until somebody after the firmware speaks, on a processor. Emulation gets a multiple of it.
 const SILENCE: Duration = Duration::from_secs(15);
-/// The layer over the image that takes what the machine writes.
-pub(crate) const LAYER: &str = "disk.qcow2";
-/// The firmware's variables.
-pub(crate) const VARS: &str = "vars.fd";
 
 /// What a machine is to be.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ pub mod once;
 pub mod patience;
 pub mod pki;
 pub mod run;
+mod save;
 pub mod standstill;
 pub mod tool;
 mod watch;
