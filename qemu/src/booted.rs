@@ -1,4 +1,4 @@
-//! The files of a machine that was saved after its boot , so that others can go on from there.
+//! The files of a machine that was saved after its boot, so that others can go on from there.
 
 use std::path::PathBuf;
 
