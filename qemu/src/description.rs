@@ -1,18 +1,25 @@
-//! What a virtual machine is to be, and how QEMU is told.
+//! What a virtual machine is to be, and QEMU's arguments for it.
 
 use crate::{
     accel::Accel,
+    booted::{Booted, LAYER, VARS},
     disk::{self, Bus},
     error::VmError,
-    firmware::Firmware,
+    firmware::{self, Firmware},
     tool::option,
 };
-use berth_contract::arch::Arch;
-use berth_contract::paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG};
+use berth_contract::{
+    arch::Arch,
+    paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG},
+};
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// Time until somebody after the firmware speaks, on a processor. Emulation gets a multiple of it.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// What a machine is to be.
 #[derive(Clone, Debug)]
@@ -45,17 +52,24 @@ pub struct Description {
     pub firmware: Firmware,
     /// Started in place of the firmware.
     pub kernel: Option<Kernel>,
-    /// What its clock says at the start, as QEMU's `-rtc base` takes it (`2040-01-01T00:00:00`); this machine's time without.
+    /// What its clock says at the start, in the form of QEMU's `-rtc base` (`2040-01-01T00:00:00`). Without it the clock has the time of
+    /// the machine that runs QEMU.
     pub clock: Option<String>,
-    /// Folder that keeps what the machine writes, the firmware's variables too: the next machine with this folder goes on with it, as
-    /// after a power cut. Without one everything is gone with the machine.
+    /// Folder that keeps what the machine writes, and the firmware's variables. The next machine with the same folder finds them, as
+    /// after a power cut. Without a folder everything is removed with the machine.
     pub kept: Option<PathBuf>,
-    /// Log of every write and flush of the boot disk, as Linux's dm-log-writes has it; an empty file of enough size. From it follows what
-    /// a disk with a volatile cache may hold after a power cut.
+    /// File that takes a log of every write and flush of the boot disk, in the format of Linux's dm-log-writes. It must exist, be empty
+    /// and large enough. The log tells what a disk with a volatile cache may hold after a power cut.
     pub write_log: Option<PathBuf>,
+    /// Words for the end of the kernel's command line, beside those that the image and [`Accel::kernel_words`] give.
+    pub kernel_words: Option<String>,
+    /// How long the first boot may take until somebody after the firmware writes to the console; then it is looked at more closely.
+    pub silence: Duration,
+    /// A saved machine of the same description: this one goes on where that one was saved, and does not boot.
+    pub booted: Option<Booted>,
 }
 
-/// A Linux kernel that QEMU starts itself. Its machine ends where another would start anew.
+/// A Linux kernel that QEMU starts itself. Its machine ends when the guest reboots.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The bzImage.
@@ -76,7 +90,7 @@ pub enum Serial {
 }
 
 impl Description {
-    /// A machine for `image` with what is usual: 2 processors, 2 GiB, no ports, closed network.
+    /// A machine for `image` with the usual size: 2 processors, 2 GiB, no ports, closed network.
     #[must_use]
     pub fn new(image: Option<PathBuf>, accel: Accel, firmware: Firmware, console: PathBuf) -> Self {
         Self {
@@ -97,66 +111,108 @@ impl Description {
             clock: None,
             kept: None,
             write_log: None,
+            kernel_words: None,
+            silence: SILENCE * accel.patience(),
+            booted: None,
         }
     }
 
-    pub(crate) fn arguments(&self, folder: &Path, log: &Path, forwards: &[(u16, u16)]) -> Result<Vec<String>, VmError> {
-        let state = self.kept.as_deref().unwrap_or(folder);
-        fs::create_dir_all(state).map_err(io("make folder", state))?;
-        let (accel, cpu) = self.accel.arguments();
-        let mut words: Vec<String> = Vec::new();
-        let mut add = |words_of: &[&str]| words.extend(words_of.iter().map(|&word| word.to_owned()));
-        let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
-        add(&[
-            "-machine",
-            self.arch.qemu.machine,
-            "-accel",
-            accel,
-            "-cpu",
-            cpu,
-            "-m",
-            &memory,
-            "-smp",
-            &cpus,
-            "-nodefaults",
-            "-no-user-config",
-        ]);
-        add(&["-display", "none", "-vga", "none"]);
-        if let Some(clock) = &self.clock {
-            add(&["-rtc", &format!("base={clock}")]);
+    /// Makes the files that the machine needs: variables, layer of the boot disk, host.toml.
+    pub(crate) fn prepare(&self, places: &Places<'_>) -> Result<(), VmError> {
+        fs::create_dir_all(places.state).map_err(io("make folder", places.state))?;
+        if self.kernel.is_none() {
+            let template = self.booted.as_ref().map_or_else(|| self.firmware.vars.clone(), Booted::vars);
+            firmware::own_vars(&template, &places.vars())?;
         }
-        match &self.kernel {
+        if let Some(text) = &self.host_config {
+            let path = places.host_config();
+            fs::write(&path, text).map_err(io("write", &path))?;
+        }
+        let base = self.booted.as_ref().map(Booted::disk);
+        let layer = places.layer();
+        match base.as_ref().or(self.image.as_ref()) {
+            Some(base) if self.image.is_some() && !layer.exists() => disk::overlay(base, &layer, self.disk_size),
+            _ => Ok(()),
+        }
+    }
+
+    /// QEMU's arguments. Makes nothing and asks nothing, so that machines that are alike have the same arguments.
+    pub(crate) fn arguments(&self, places: &Places<'_>, forwards: &[(u16, u16)]) -> Vec<String> {
+        let words = [
+            self.computer(),
+            self.origin(places),
+            self.ports(places),
+            self.network(forwards),
+            self.host_config(places),
+            self.storage(places),
+        ];
+        words.concat()
+    }
+
+    fn computer(&self) -> Vec<String> {
+        let (accel, cpu) = self.accel.arguments();
+        let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
+        let mut words =
+            owned(&["-machine", self.arch.qemu.machine, "-accel", accel, "-cpu", cpu, "-m", &memory, "-smp", &cpus]);
+        words.extend(owned(&["-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"]));
+        if let Some(clock) = &self.clock {
+            words.extend(owned(&["-rtc", &format!("base={clock}")]));
+        }
+        words
+    }
+
+    /// What runs first: the firmware, a kernel, or a machine that was saved.
+    fn origin(&self, places: &Places<'_>) -> Vec<String> {
+        let own: Vec<&str> = self.accel.kernel_words().into_iter().chain(self.kernel_words.as_deref()).collect();
+        let own = own.join(" ");
+        let mut words = match &self.kernel {
             Some(Kernel { image, initrd, cmdline }) => {
                 let (image, initrd) = (image.to_string_lossy(), initrd.to_string_lossy());
-                let words = self.accel.kernel_words().unwrap_or_default();
-                add(&["-kernel", &image, "-initrd", &initrd, "-append", &format!("{words} {cmdline}"), "-no-reboot"]);
+                owned(&["-kernel", &image, "-initrd", &initrd, "-append", &format!("{own} {cmdline}"), "-no-reboot"])
             }
             None => {
-                let vars = self.firmware.own_vars(state)?;
-                add(&["-drive", &format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code))]);
-                add(&["-drive", &format!("if=pflash,format=raw,file={}", option(&vars))]);
-                if let Some(words) = self.accel.kernel_words() {
-                    // Read by systemd-stub, unless Secure Boot is on.
-                    add(&["-smbios", &format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={words}")]);
+                let code = format!("if=pflash,format=raw,readonly=on,file={}", option(&self.firmware.code));
+                let vars = format!("if=pflash,format=raw,file={}", option(&places.vars()));
+                let mut words = owned(&["-drive", &code, "-drive", &vars]);
+                if !own.is_empty() {
+                    // systemd-stub reads it, unless Secure Boot is on. Commas separate, unless they are doubled.
+                    let own = own.replace(',', ",,");
+                    words.extend(owned(&[
+                        "-smbios",
+                        &format!("type=11,value=io.systemd.stub.kernel-cmdline-extra={own}"),
+                    ]));
                 }
+                words
             }
+        };
+        if let Some(booted) = &self.booted {
+            words.extend(owned(&["-incoming", &format!("file:{}", booted.memory().display())]));
         }
-        let log = option(log);
-        match self.serial {
-            Serial::File(_) => add(&["-chardev", &format!("file,id=console,path={log}")]),
-            Serial::Terminal(_) => add(&["-chardev", &format!("stdio,id=console,mux=on,signal=off,logfile={log}")]),
-        }
-        add(&["-serial", "chardev:console"]);
+        words
+    }
+
+    /// Console, monitor and control port, and devices without options.
+    fn ports(&self, places: &Places<'_>) -> Vec<String> {
+        let log = option(places.log);
+        let console = match self.serial {
+            Serial::File(_) => format!("file,id=console,path={log}"),
+            Serial::Terminal(_) => format!("stdio,id=console,mux=on,signal=off,logfile={log}"),
+        };
+        let mut words = owned(&["-chardev", &console, "-serial", "chardev:console"]);
         if let Serial::Terminal(_) = self.serial {
             // The multiplexer's second user: Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
-            add(&["-mon", "chardev=console,mode=readline"]);
+            words.extend(owned(&["-mon", "chardev=console,mode=readline"]));
         }
-        let socket = |name: &str| format!("socket,id={name},server=on,wait=off,path={}", option(&folder.join(name)));
-        add(&["-chardev", &socket("qmp"), "-mon", "chardev=qmp,mode=control"]);
-        add(&["-device", "virtio-serial-pci", "-chardev", &socket("control")]);
-        add(&["-device", &format!("virtserialport,chardev=control,name={CONTROL_PORT}")]);
-        add(&["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]);
+        let socket =
+            |name: &str| format!("socket,id={name},server=on,wait=off,path={}", option(&places.folder.join(name)));
+        words.extend(owned(&["-chardev", &socket("qmp"), "-mon", "chardev=qmp,mode=control"]));
+        words.extend(owned(&["-device", "virtio-serial-pci", "-chardev", &socket("control")]));
+        words.extend(owned(&["-device", &format!("virtserialport,chardev=control,name={CONTROL_PORT}")]));
+        words.extend(owned(&["-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"]));
+        words
+    }
 
+    fn network(&self, forwards: &[(u16, u16)]) -> Vec<String> {
         let mut network = "user,id=net0".to_owned();
         if !self.reach_out {
             network.push_str(",restrict=on");
@@ -164,21 +220,20 @@ impl Description {
         for (host, guest) in forwards {
             network.push_str(&format!(",hostfwd=tcp:127.0.0.1:{host}-:{guest}"));
         }
-        add(&["-netdev", &network, "-device", "virtio-net-pci,netdev=net0,romfile="]);
+        owned(&["-netdev", &network, "-device", "virtio-net-pci,netdev=net0,romfile="])
+    }
 
-        if let Some(text) = &self.host_config {
-            let path = folder.join("host.toml");
-            fs::write(&path, text).map_err(io("write", &path))?;
-            add(&["-fw_cfg", &format!("name={FW_CFG_HOST_CONFIG},file={}", option(&path))]);
-        }
-        if let Some(image) = &self.image {
-            let layer = state.join("disk.qcow2");
-            if !layer.exists() {
-                disk::overlay(image, &layer, self.disk_size)?;
-            }
+    fn host_config(&self, places: &Places<'_>) -> Vec<String> {
+        let name = |path: PathBuf| format!("name={FW_CFG_HOST_CONFIG},file={}", option(&path));
+        self.host_config.as_ref().map_or_else(Vec::new, |_| owned(&["-fw_cfg", &name(places.host_config())]))
+    }
+
+    fn storage(&self, places: &Places<'_>) -> Vec<String> {
+        let mut words = Vec::new();
+        if self.image.is_some() {
             words.extend(match &self.write_log {
-                None => disk::drive(&layer, "disk"),
-                Some(log) => disk::logged(&layer, log, "disk"),
+                None => disk::drive(&places.layer(), "disk"),
+                Some(log) => disk::logged(&places.layer(), log, "disk"),
             });
             words.extend(self.bus.arguments("disk", Some(0)));
         }
@@ -187,8 +242,37 @@ impl Description {
             words.extend(disk::drive(path, &id));
             words.extend(Bus::VirtioBlk.arguments(&id, None));
         }
-        Ok(words)
+        words
     }
+}
+
+/// Where a machine's files are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Places<'a> {
+    /// Its throw-away folder.
+    pub(crate) folder: &'a Path,
+    /// The folder of what it writes: the throw-away folder, or [`Description::kept`].
+    pub(crate) state: &'a Path,
+    /// The console's file.
+    pub(crate) log: &'a Path,
+}
+
+impl Places<'_> {
+    fn vars(&self) -> PathBuf {
+        self.state.join(VARS)
+    }
+
+    fn layer(&self) -> PathBuf {
+        self.state.join(LAYER)
+    }
+
+    fn host_config(&self) -> PathBuf {
+        self.folder.join("host.toml")
+    }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|&word| word.to_owned()).collect()
 }
 
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> VmError + 'a {
@@ -211,7 +295,8 @@ mod tests {
         description.kernel = Some(Kernel { image, initrd, cmdline: String::new() });
         for (arch, machine) in [(Arch::DEFAULT, "q35"), (Arch::of(&OTHER), "virt")] {
             description.arch = arch;
-            let words = description.arguments(dir.path(), Path::new("/log"), &[]).unwrap();
+            let places = Places { folder: dir.path(), state: dir.path(), log: Path::new("/log") };
+            let words = description.arguments(&places, &[]);
             assert_eq!(words[..2], ["-machine", machine]);
         }
     }

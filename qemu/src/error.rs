@@ -1,14 +1,14 @@
-//! What can go wrong with a virtual machine.
+//! Errors of virtual machines.
 
 use crate::program::QEMU_IMG;
 use berth_contract::arch::Arch;
 use std::{io, path::PathBuf, time::Duration};
 
-/// Why a machine could not be run, or did not do what was waited for.
+/// Why a machine could not be run, or did not do what the caller waited for.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VmError {
-    /// A program is not there, or cannot be started.
+    /// A program is missing, or cannot be started.
     #[error("cannot start {program}")]
     Program {
         /// Its name.
@@ -21,7 +21,7 @@ pub enum VmError {
     Failed {
         /// Its name.
         program: String,
-        /// What it said.
+        /// Its stderr.
         message: String,
     },
     /// No firmware in the usual places.
@@ -40,7 +40,7 @@ pub enum VmError {
         /// Why.
         source: io::Error,
     },
-    /// QEMU's monitor did not do as told.
+    /// A command of QEMU's monitor failed.
     #[error("QEMU's monitor: {0}")]
     Monitor(String),
     /// Something did not happen in time.
@@ -63,13 +63,24 @@ pub enum VmError {
         /// The console's last lines.
         console: String,
     },
+    /// The boot stood still twice, before the boot loader or the kernel said a word.
+    #[error(
+        "the machine stood still twice before its boot loader or kernel said a word; the guest's state is in {}; the console's end:\n{console}",
+        folder.display()
+    )]
+    StandsStill {
+        /// The guest's state, asked from QEMU.
+        folder: PathBuf,
+        /// The console's last lines.
+        console: String,
+    },
     /// The control protocol.
     #[error(transparent)]
     Control(#[from] berth_control::ClientError),
     /// Certificates cannot be made.
     #[error("cannot make certificates: {0}")]
     Certificates(String),
-    /// A configuration that is none.
+    /// A wrong configuration.
     #[error("{}: {fault}", path.display())]
     Config {
         /// The file.
@@ -80,7 +91,7 @@ pub enum VmError {
 }
 
 impl VmError {
-    /// What can be done about it.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

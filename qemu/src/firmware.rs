@@ -18,27 +18,24 @@ pub struct Firmware {
     pub vars: PathBuf,
 }
 
-impl Firmware {
-    /// A copy of the variables that a machine may write to; the one that is there already, where `folder` is kept.
-    pub(crate) fn own_vars(&self, folder: &Path) -> Result<PathBuf, VmError> {
-        let vars = folder.join("vars.fd");
-        if vars.exists() {
-            return Ok(vars);
-        }
-        let io = |doing, path: &Path| {
-            let path = path.to_owned();
-            move |source| VmError::Io { doing, path, source }
-        };
-        fs::copy(&self.vars, &vars).map_err(io("copy", &self.vars))?;
-        fs::set_permissions(&vars, fs::Permissions::from_mode(0o600)).map_err(io("make writable", &vars))?;
-        Ok(vars)
+/// Makes `vars`, a copy of `template` that a machine may write to. Variables that are there already stay.
+pub(crate) fn own_vars(template: &Path, vars: &Path) -> Result<(), VmError> {
+    if vars.exists() {
+        return Ok(());
     }
+    let io = |doing, path: &Path| {
+        let path = path.to_owned();
+        move |source| VmError::Io { doing, path, source }
+    };
+    fs::copy(template, vars).map_err(io("copy", template))?;
+    fs::set_permissions(vars, fs::Permissions::from_mode(0o600)).map_err(io("make writable", vars))
 }
 
-/// Finds a firmware for `arch`; `code` and `vars` (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`) decide where given.
+/// Finds a firmware for `arch`. When both `code` and `vars` are given (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`), they are
+/// taken.
 ///
 /// # Errors
-/// When there is none, with the places that were looked at.
+/// When there is none. The error lists the places that were searched.
 pub fn find(arch: Arch, code: Option<OsString>, vars: Option<OsString>) -> Result<Firmware, VmError> {
     let mut places: Vec<(PathBuf, PathBuf)> =
         arch.qemu.firmware.iter().map(|(code, vars)| (PathBuf::from(code), PathBuf::from(vars))).collect();

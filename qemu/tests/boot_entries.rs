@@ -1,5 +1,5 @@
-//! What systemd-boot really does with our boot entries: which it takes, how it counts, and that what it and the firmware write
-//! to the ESP is read and changed by us. The entries' programs say their version and halt; the firmware does the rest.
+//! What systemd-boot does with our boot entries: which entry it starts, how it counts tries, and that our code reads and changes what
+//! systemd-boot and the firmware have written to the ESP. The entries are programs that print their version and halt.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -18,7 +18,7 @@ use berth_formats::{
     range::Range,
 };
 use berth_qemu::machine::Machine;
-use common::{LIMIT, build, judge, machine, output, partition};
+use common::{LIMIT, build_small, judge, machine, output, partition};
 use hostctl::entries::{Blessing, Entries, Other, Quarantine, Running, Target, next};
 use std::{
     collections::BTreeMap,
@@ -31,7 +31,7 @@ const ID: &str = "berth-docker";
 const ENTRIES: &str = "EFI/Linux";
 const MIB: u64 = 1 << 20;
 const ESP: (u64, u64) = (MIB, 64 * MIB);
-/// What systemd-boot does when it finds nothing to start is not of interest: the machine is reset before.
+/// Memory of the machine, in MiB.
 const MEMORY: u32 = 512;
 
 fn hash(version: &str) -> RootHash {
@@ -46,10 +46,10 @@ fn running(version: &str) -> Running {
     Running { id: ID.parse().unwrap(), version: version.parse().unwrap(), root_hash: hash(version) }
 }
 
-/// A disk with an ESP, and a machine that boots it again and again. Between two boots it stands still.
+/// A disk with an ESP, and a machine that boots it many times. Between two boots the machine is halted.
 struct Host {
     disk: PathBuf,
-    /// The ESP in a file of its own: what hostctl works on.
+    /// A copy of the ESP in a file, for hostctl's code.
     esp: PathBuf,
     machine: Option<Machine>,
     scratch: tempfile::TempDir,
@@ -91,7 +91,7 @@ impl Host {
             to.write_all_at(&bytes, to_at).unwrap();
         };
         copy(&self.disk, ESP.0, &self.esp, 0);
-        // Whatever the firmware has written.
+        // The firmware may have written to it.
         judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
         let out = change(&self.esp);
         judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
@@ -99,7 +99,7 @@ impl Host {
         out
     }
 
-    /// Exactly these entries.
+    /// Replaces all entries with these.
     fn put(&self, entries: &[&str]) {
         self.change(|esp| {
             let mut editor = Editor::open(File::options().read(true).write(true).open(esp).unwrap()).unwrap();
@@ -124,7 +124,7 @@ impl Host {
         })
     }
 
-    /// Boots once; our model has to know beforehand what is taken. Returns the entries afterwards.
+    /// Boots once. Our model has to predict the entry that is started. Returns the entries afterwards.
     fn boot(&mut self, version: &str) -> Vec<String> {
         let expected = self.change(|esp| next(&Entries::look(esp).unwrap()).unwrap().file.clone());
         let model = expected.strip_prefix("berth-docker_").unwrap().split(['+']).next().unwrap();
@@ -153,10 +153,10 @@ impl Host {
     }
 }
 
-/// The systemd-boot of the built image: what hosts have.
+/// The systemd-boot that is in our images.
 fn systemd_boot(scratch: &Path) -> Vec<u8> {
     let esp = scratch.join("image.esp");
-    partition(&output(&build(), ".raw"), PartitionRole::Esp.number(), &esp).unwrap();
+    partition(&output(&build_small(), ".raw"), PartitionRole::Esp.number(), &esp).unwrap();
     let loader = scratch.join("loader.efi");
     let paths = [esp.to_str().unwrap(), loader.to_str().unwrap()];
     judge("mcopy", &["-n", "-i", paths[0], "::EFI/BOOT/BOOTX64.EFI", paths[1]]).unwrap();
@@ -164,11 +164,11 @@ fn systemd_boot(scratch: &Path) -> Vec<u8> {
 }
 
 #[test]
-fn systemd_boot_takes_and_counts_entries_as_we_expect() {
+fn systemd_boot_starts_and_counts_entries_as_our_model_predicts() {
     let scratch = tempfile::tempdir().unwrap();
     let mut host = Host::new(&systemd_boot(scratch.path()));
 
-    // An upgrade, by our own code: a new version comes first, and each boot takes a try.
+    // An upgrade by our own code: the new version comes first, and each boot uses a try.
     host.put(&["2026.9.0.efi"]);
     let upgrade = |esp: &Path, from: &str, to: &str| {
         let (running, version) = (running(from), to.parse().unwrap());
@@ -190,7 +190,7 @@ fn systemd_boot_takes_and_counts_entries_as_we_expect() {
     assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0.efi", "2026.9.0.efi"]);
 
-    // Rolled back, the older one gets tries, and the newer one waits for it to fail.
+    // After a rollback the older version gets tries, and the newer one is used only if the older one fails.
     let failed = Quarantine::load(&scratch.path().join("quarantine.json")).unwrap();
     let rollback = |esp: &Path, from: &str, to: &str| {
         let other = Other { root_hash: Some(hash(to)), ..Other::default() };
@@ -205,12 +205,12 @@ fn systemd_boot_takes_and_counts_entries_as_we_expect() {
     assert_eq!(host.names(), ["2026.10.0+3.efi", "2026.9.0.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+2-1.efi", "2026.9.0.efi"]);
 
-    // The older one failed all its tries: of two without any, the newer one comes back, and can be blessed.
+    // The older version failed all its tries. Of two versions without tries the newer one starts, and can be blessed.
     host.put(&["2026.10.0+0.efi", "2026.9.0+0-3.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+0-1.efi", "2026.9.0+0-3.efi"]);
     assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
 
-    // A downgrade that is allowed.
+    // A downgrade that was allowed.
     host.change(|esp| upgrade(esp, "2026.10.0", "2026.9.1"));
     assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.1+3.efi"]);
     assert_eq!(host.boot("2026.9.1"), ["2026.10.0+0.efi", "2026.9.1+2-1.efi"]);

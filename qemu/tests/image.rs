@@ -1,4 +1,4 @@
-//! Every output of a build, judged by the programs that others use for its format.
+//! Every output of a build, checked by other programs that read its format.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -29,7 +29,7 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
     judge("qemu-img", &["check", &qcow2]).unwrap();
     judge("qemu-img", &["compare", &raw, &qcow2]).unwrap();
 
-    // What stands in slot A is what stands beside the disk, and verifies against the root hash of the kernel's command line.
+    // Slot A has the same content as the files beside the disk, and verifies against the root hash of the kernel's command line.
     let manifest = text(".manifest.json");
     let root_hash = judge("jq", &["-r", ".root_hash", &manifest]).unwrap().trim().to_owned();
     judge("veritysetup", &["verify", &root, &verity, &root_hash]).unwrap();
@@ -47,7 +47,7 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
 }
 
 #[test]
-fn the_raw_disk_is_listed_for_sha256sum_if_that_is_asked_for() {
+fn the_raw_disk_is_listed_for_sha256sum_on_request() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let out = folder.path().join("out");
     let words = ["-q", "build", "recipes/docker.toml", "--checksum-raw", "-o", out.to_str().unwrap()];

@@ -1,4 +1,4 @@
-//! A machine without a system: it ends with its value, and with the process that made it; images are not written to.
+//! A machine without a system. It ends when its value is dropped and when its process ends, and it does not write to images.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -7,6 +7,7 @@ use berth_qemu::{
     disk::Bus,
     error::VmError,
     machine::{Description, Machine},
+    standstill::SAMPLES,
 };
 use common::{judge, machine};
 use std::{
@@ -19,7 +20,9 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Tells [`holds_a_machine_until_it_is_killed`] that it is called by the test that kills it.
+/// How long a boot may be silent in tests that stop it.
+const SILENCE: Duration = Duration::from_secs(3);
+/// Set when [`holds_a_machine_until_it_is_killed`] is run by the test that kills it.
 const HOLDER: &str = "BERTH_TEST_HOLDER";
 
 fn small(name: &str) -> Description {
@@ -29,7 +32,7 @@ fn small(name: &str) -> Description {
 }
 
 fn is_alive(process: u32) -> bool {
-    // A zombie is dead: it only waits to be asked.
+    // A zombie has ended. Only its status has not been read yet.
     let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     state.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
 }
@@ -58,7 +61,7 @@ fn firmware_speaks_and_nothing_is_left_of_a_dropped_machine() {
 }
 
 #[test]
-fn a_machine_that_is_told_to_quit_has_ended_well() {
+fn a_machine_that_was_told_to_quit_ends_with_success() {
     let mut machine = small("quit").start().unwrap();
     machine.monitor().unwrap().quit().unwrap();
     assert!(machine.wait_for_end(LIMIT).unwrap().success());
@@ -67,7 +70,7 @@ fn a_machine_that_is_told_to_quit_has_ended_well() {
 }
 
 #[test]
-fn qemus_own_words_are_in_the_error_when_it_does_not_start() {
+fn an_error_has_the_message_of_a_qemu_that_does_not_start() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut description = small("taken");
     description.forwards = vec![(listener.local_addr().unwrap().port(), 80)];
@@ -96,6 +99,37 @@ fn every_bus_takes_a_disk_and_images_are_not_written_to() {
     assert_eq!(fs::read(&image).unwrap(), vec![7; 1 << 20]);
 }
 
+#[test]
+fn a_boot_that_stands_still_before_its_first_word_is_started_anew() {
+    let mut description = small("stands-still");
+    description.silence = SILENCE;
+    let mut machine = description.start().unwrap();
+    let first = machine.process();
+    machine.monitor().unwrap().stop().unwrap();
+    machine.wait_for_text("Start PXE", 0, LIMIT).unwrap();
+    assert!(machine.process() != first && !is_alive(first));
+    let kept = machine.console().path().with_extension("stood-still-1");
+    let state = fs::read_to_string(kept.join("state")).unwrap();
+    assert!(state.contains("paused") && state.contains("IP=") && state.contains("CPU#0"), "{state}");
+    assert_eq!(fs::read_to_string(kept.join("samples")).unwrap().lines().count(), SAMPLES);
+    assert!(kept.join("console").is_file());
+}
+
+#[test]
+fn a_boot_that_stands_still_twice_is_an_error_that_names_the_guests_state() {
+    let mut description = small("stands-still-twice");
+    description.silence = SILENCE;
+    let mut machine = description.start().unwrap();
+    let stop = |machine: &mut Machine| {
+        machine.monitor().and_then(|mut monitor| monitor.stop()).unwrap();
+        false
+    };
+    let error = machine.wait_until("a word", LIMIT, stop).unwrap_err();
+    let VmError::StandsStill { folder, .. } = &error else { panic!("{error}") };
+    assert!(folder.ends_with("stands-still-twice.stood-still-2") && folder.join("state").is_file());
+    assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
+}
+
 /// Not a test: the process that the next test kills.
 #[test]
 fn holds_a_machine_until_it_is_killed() {
@@ -118,7 +152,7 @@ fn no_machine_outlives_the_process_that_made_it() {
     let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     let process = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("machine ")?.parse().ok()).unwrap();
     assert!(is_alive(process));
-    // As the kernel does it when memory is short: the process cannot clean up.
+    // Like the kernel when memory is short: the process cannot clean up.
     holder.kill().unwrap();
     holder.wait().unwrap();
     let end = Instant::now() + Duration::from_secs(10);

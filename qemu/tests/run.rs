@@ -1,4 +1,5 @@
-//! `berth run IMAGE -- COMMAND`: the command finds docker in its environment, its status is the program's, nothing is left.
+//! `berth run IMAGE -- COMMAND`: the command finds docker through its environment, its status becomes the program's, and the machine is
+//! removed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -27,7 +28,7 @@ exit 7
 "#;
 
 #[test]
-fn a_command_is_run_against_the_host_and_its_status_is_handed_on() {
+fn a_command_runs_against_the_host_and_its_status_is_returned() {
     let image = output(&build(), ".qcow2");
     let scratch = tempfile::tempdir().unwrap();
     let config = scratch.path().join("host.toml");

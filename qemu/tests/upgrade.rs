@@ -1,5 +1,5 @@
-//! The update, as a host in the field lives it: real firmware, real boot loader, releases from a web server. This file goes from one version
-//! to the next and back with a container and its data; each of the others keeps one promise.
+//! The update with real firmware, a real boot loader, and releases from a web server. This file goes from one version to the next and back
+//! with a container and its data. Each of the other files is about one promise.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "upgrade/clock.rs"]
@@ -9,22 +9,22 @@ mod common;
 mod engine;
 #[path = "upgrade/host.rs"]
 mod host;
-#[path = "upgrade/interrupted.rs"]
-mod interrupted;
 #[path = "upgrade/power_cut.rs"]
 mod power_cut;
+#[path = "upgrade/publisher.rs"]
+mod publisher;
 #[path = "upgrade/rollback.rs"]
 mod rollback;
 #[path = "upgrade/server.rs"]
 mod server;
+#[path = "upgrade/server_faults.rs"]
+mod server_faults;
 #[path = "upgrade/space.rs"]
 mod space;
 #[path = "upgrade/stick.rs"]
 mod stick;
 #[path = "upgrade/trust.rs"]
 mod trust;
-#[path = "upgrade/workshop.rs"]
-mod workshop;
 #[path = "upgrade/write_log.rs"]
 mod write_log;
 
@@ -35,8 +35,8 @@ use berth_contract::{
 };
 use common::{LIMIT, docker, get, machine, pki};
 use host::Host;
+use publisher::{Publisher, Version, disk};
 use server::Server;
-use workshop::{Version, Workshop, disk};
 
 const CONTAINER: &str = r#"
 [[container]]
@@ -49,23 +49,23 @@ volumes = ["notes:/data"]
 
 #[test]
 fn from_version_to_version_and_back_with_a_container_and_its_data() {
-    let shop = Workshop::open("versions");
+    let publisher = Publisher::new("versions");
     let docker_host = |number| Version { number, recipe: "recipes/docker.toml", ..Version::default() };
-    let (a, b) = (shop.build(&docker_host("1")), shop.build(&docker_host("2")));
-    let server = Server::start(&shop.release("repo", &[&a], &[]));
+    let (a, b) = (publisher.build(&docker_host("1")), publisher.build(&docker_host("2")));
+    let server = Server::start(&publisher.release("repo", &[&a], &[]));
 
     let pki = pki();
     let config = pki.serve(toml::from_str::<HostConfig>(CONTAINER).unwrap());
     let mut description = machine("upgrade", Some(disk(&a)));
     description.host_config = Some(toml::to_string(&config).unwrap());
     description.forwards = vec![(0, 2376), (0, 8080)];
-    description.disk_size = Some(8 << 30);
+    description.disk_size = Some(4 << 30);
     description.reach_out = true;
     let mut host = Host::start(&description);
     let certificates = host.vm.folder().join("docker");
     pki.write_client(&certificates).unwrap();
 
-    // What is to survive: a volume, a container of the host's, and one that somebody started by hand.
+    // These have to survive: a volume, a container of host.toml, and a container that was started by hand.
     docker(&host.vm, &certificates, &["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"])
         .unwrap();
     docker(
@@ -75,26 +75,29 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
     )
     .unwrap();
 
-    // Nothing newer is there.
+    // There is nothing newer.
     let said = host.hostctl(&["upgrade", &server.url(), "--check"]).unwrap().join("\n");
     assert!(said.contains('1'), "{said}");
     assert_eq!(host.slots().1.state, EntryState::None);
 
-    // A to B: 2 differs from 1 in a file or two.
-    shop.release("repo", &[&b], &[]);
+    // From A to B. Version 2 differs from 1 in a file or two.
+    publisher.release("repo", &[&b], &[]);
     let check = |host: &mut Host, version: &str| {
         let status = host.status();
         assert_eq!((status.version.as_str(), status.state), (version, HostState::Running), "{:?}", status.problems);
-        assert!(get(&host.vm, 8080, "/").unwrap().contains("kept"), "the volume is there, and the container runs");
+        assert!(
+            get(&host.vm, 8080, "/").unwrap().contains("kept"),
+            "the volume has its content, and the container runs"
+        );
         let running = docker(&host.vm, &certificates, &["ps", "--format", "{{.Names}}"]).unwrap();
         assert!(running.contains("by-hand") && running.contains("web"), "{running}");
         assert!(docker(&host.vm, &certificates, &["images"]).unwrap().contains("hello"));
     };
     let lines = host.hostctl(&["upgrade", "--json", &server.url()]).unwrap();
-    let (way, fetched, written) = interrupted::done(&lines);
+    let (way, fetched, written) = server_faults::done(&lines);
     assert_eq!(way, Way::Static);
     assert!(fetched < 200_000 && written < 400_000_000, "{fetched} fetched, {written} written");
-    // It is there, and the old one still runs.
+    // The new version is there, and the old one still runs.
     let (running, other) = host.slots();
     assert_eq!((running.state, other.version.unwrap().as_str()), (EntryState::Blessed, "2"));
     assert!(matches!(other.state, EntryState::Trial(counter) if counter.left == 3 && counter.done == 0));
@@ -103,7 +106,7 @@ fn from_version_to_version_and_back_with_a_container_and_its_data() {
     host.wait_for("2", LIMIT * 2);
     check(&mut host, "2");
 
-    // B to A, by rollback; A to B, by rollback of that.
+    // From B to A by rollback, and from A to B by another rollback.
     host.hostctl(&["rollback"]).unwrap();
     host.reboot();
     host.wait_for("1", LIMIT * 2);

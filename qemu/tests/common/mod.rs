@@ -1,15 +1,18 @@
-//! What the product's tests share: the image, built once, and machines for it.
+//! What the tests share: the image, built once for all of them, and machines for it.
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use anyhow::{Context, Result, bail, ensure};
 use berth_contract::arch::Arch;
 use berth_qemu::{
-    accel, firmware,
+    accel,
+    error::VmError,
+    firmware,
     machine::{Description, Machine},
+    once::{name_of, once, stamp},
     pki::Pki,
 };
 use std::{
-    fs::{self, File},
+    fs,
     io::{Read, Write},
     net::TcpStream,
     path::{Path, PathBuf},
@@ -17,7 +20,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Longest a machine may take to its readiness, or to its end: emulation on a busy machine is slow.
+/// Longest time that a machine may take until it is ready, or until it has powered off. On a busy machine the harness gives it more.
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn root() -> PathBuf {
@@ -32,24 +35,47 @@ pub(crate) fn berth() -> PathBuf {
     berth
 }
 
-/// Folder with the outputs of `recipes/docker.toml`, built by the `berth` program that is tested.
-pub(crate) fn build() -> PathBuf {
-    let out = root().join("target/test-image");
-    fs::create_dir_all(root().join("target")).unwrap();
-    // Test programs may run side by side; the image is built once for each.
-    let lock = File::create(root().join("target/test-image.lock")).unwrap();
-    lock.lock().unwrap();
-    let output = Command::new(berth())
-        .args(["-q", "build", "recipes/docker.toml", "-o"])
-        .arg(&out)
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "berth build: {}", String::from_utf8_lossy(&output.stderr));
-    out
+/// Folder of what tests make once and share, below `target`: `builds`, `releases`, `keys`, `machines`.
+pub(crate) fn shared(kind: &str) -> PathBuf {
+    root().join("target/shared").join(kind)
 }
 
-/// The one output with this ending.
+/// Everything that a build of this tree depends on: the programs, and the recipes with their files.
+pub(crate) fn build_inputs() -> Vec<String> {
+    let programs = ["berth", "init", "netd", "workload", "hostctl"].map(|name| berth().with_file_name(name));
+    let mut folders = ["recipes", "overlays", "qemu/tests/recipes"].map(|name| root().join(name)).to_vec();
+    let mut files = programs.to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() { folders.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    files.sort();
+    files.iter().filter(|path| path.exists()).map(|path| stamp(path).unwrap()).collect()
+}
+
+/// Folder with the outputs of `recipes/docker.toml`, built by the `berth` program under test.
+pub(crate) fn build() -> PathBuf {
+    build_of("docker", "recipes/docker.toml")
+}
+
+/// The same of the small host without an engine.
+pub(crate) fn build_small() -> PathBuf {
+    build_of("small", "qemu/tests/recipes/small.toml")
+}
+
+fn build_of(kind: &str, recipe: &str) -> PathBuf {
+    let folder = once(&shared("builds"), &name_of(kind, &build_inputs()), |folder| {
+        let mut command = Command::new(berth());
+        let command = command.args(["-q", "build", recipe, "-o"]).arg(folder.join("out"));
+        let output = command.current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "berth build {recipe}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok::<_, VmError>(())
+    });
+    folder.unwrap().join("out")
+}
+
+/// The only output whose name ends with `ending`.
 pub(crate) fn output(folder: &Path, ending: &str) -> PathBuf {
     let found: Vec<_> = fs::read_dir(folder)
         .unwrap()
@@ -74,7 +100,7 @@ pub(crate) fn pki() -> Pki {
     berth_qemu::pki::make(SystemTime::now()).unwrap()
 }
 
-/// Runs a program of this machine and returns what it printed; anything but success is an error with all it said.
+/// Runs a program of this machine and returns its output. A status other than 0 is an error that holds the output.
 pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| format!("{program}: run ci/setup"))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -82,7 +108,7 @@ pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(said)
 }
 
-/// docker's client, against the machine's TLS listener, with the certificates in `certificates`.
+/// Runs this machine's docker client against the guest's TLS listener, with the certificates in `certificates`.
 pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Result<String> {
     let port = machine.port(2376).context("docker's port is not forwarded")?;
     let output = Command::new("docker")
@@ -98,7 +124,7 @@ pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str])
     Ok(said)
 }
 
-/// Body of an HTTP answer from the guest's port.
+/// Body of the HTTP answer from a port of the guest.
 pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
     let outside = machine.port(port).context("port is not forwarded")?;
     let mut stream = TcpStream::connect(("127.0.0.1", outside))?;

@@ -1,5 +1,5 @@
-//! The other side: this test's own program, as PID 1 of a virtual machine. It loads modules, mounts what it is given,
-//! and writes what it finds onto a disk: a serial line is slow.
+//! The guest's side: the test program itself, as PID 1 of a virtual machine. It loads modules, mounts the file systems, and writes a
+//! listing to a disk, because a serial line is slow.
 
 use crate::{
     listing::{Holes, found, text},
@@ -22,14 +22,14 @@ pub(crate) const EXT4: &str = "/dev/vdb";
 pub(crate) const REPORT: &str = "/dev/vdc";
 /// Between the parts of the report.
 pub(crate) const RULE: &str = "----\n";
-/// At its end, so that half a report is none.
+/// At the report's end, so that an incomplete report is noticed.
 pub(crate) const END: &str = "end\n";
 /// Modules in the order in which they are to be loaded, in the initial root.
 pub(crate) const MODULES: &str = "/modules.list";
 /// What is written to the grown file system, and how much of it.
 pub(crate) const AFTER: (&str, usize) = ("after", 64 << 20);
 
-/// Never returns: the machine ends, by order or, when this panics, by the kernel's panic.
+/// Does not return: the machine powers off, or the kernel panics when this program panics.
 pub(crate) fn main() {
     let report = judge();
     fs::OpenOptions::new().write(true).open(REPORT).unwrap().write_all(report.as_bytes()).unwrap();
@@ -47,7 +47,7 @@ fn judge() -> String {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH);
     let after = listing(EXT4, "ext4", MountFlags::empty(), |folder| {
         let blocks = File::open(EXT4)?.seek(SeekFrom::End(0))? / 4096;
-        // As PID 1 of a host does it.
+        // With the function that a host's init uses.
         berth_init::sys::block::resize_ext4(&File::open(folder)?, blocks)?;
         let path = folder.join(AFTER.0);
         fs::write(&path, vec![b'a'; AFTER.1])?;

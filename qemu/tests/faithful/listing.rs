@@ -1,4 +1,4 @@
-//! What stands at each path: as a file system was planned, and as it is found below a folder. Compared as text.
+//! A listing of all paths with their attributes: as a file system was planned, and as it is found below a folder. Compared as text.
 
 use rustix::fs::{OFlags, SeekFrom, lgetxattr, llistxattr, major, minor, seek};
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use std::{
     path::Path,
 };
 
-/// Everything that a kernel tells about a path.
+/// All attributes of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Type and permissions, as in `st_mode`.
@@ -68,7 +68,7 @@ pub(crate) fn assert_same(planned: &str, found: &str) {
     );
 }
 
-/// Bytes that are read at once.
+/// Bytes that are read in one step.
 const PIECE: u64 = 1 << 18;
 const ZEROS: &[u8] = &[0; 1 << 18];
 /// Files from here on are read past the page cache.
@@ -104,10 +104,10 @@ pub(crate) fn value(bytes: &[u8]) -> String {
     }
 }
 
-/// How files are read that have holes, perhaps of gigabytes.
+/// How files with holes are read, which may be gigabytes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holes {
-    /// They are what is to be judged: all is read, what is not zero twice.
+    /// The holes are under test: everything is read, and what is not zero is read twice.
     Judge,
     /// The file system knows where they are.
     Trust,
@@ -134,7 +134,7 @@ pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io:
     if len < LARGE {
         return digest(len, |at, piece| file.read_exact_at(piece, offset + at));
     }
-    // The page cache takes a minute to hold 5 GiB of zeros; past it they are seen in seconds.
+    // Reading gigabytes of zeros through the page cache takes a minute, and past it seconds.
     let direct = File::options().read(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path)?;
     digest(len, |at, piece| {
         direct.read_exact_at(piece, offset + at)?;

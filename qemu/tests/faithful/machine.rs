@@ -1,4 +1,4 @@
-//! A machine with a kernel of Debian, and this test's program in it.
+//! A machine with a kernel from Debian and this test program.
 
 use crate::{
     common::{LIMIT, judge, machine},
@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What the guest needs, by name; some are built into one kernel or the other.
+/// Modules that the guest needs. Some are built into one of the kernels.
 const WANTED: [&str; 4] = ["virtio_pci", "virtio_blk", "erofs", "ext4"];
 
 /// The folder of programs and kernels that this machine's suite does not have.
@@ -37,7 +37,7 @@ pub(crate) fn report(suite: &str, erofs: &Path, ext4: &Path) -> Vec<String> {
     File::create(&report).unwrap().set_len(256 << 20).unwrap();
     let mut description = machine(&format!("faithful-{suite}"), None);
     description.disks = vec![erofs.to_owned(), ext4.to_owned(), report.clone()];
-    // The words after the rule are arguments of the test program, which is to run its guest alone and say what goes wrong.
+    // The words after `--` are arguments of the test program: run only the guest's part, and print errors.
     let cmdline = "console=ttyS0 panic=-1 quiet -- --exact guest_of_the_others --nocapture --test-threads=1".to_owned();
     description.kernel = Some(Kernel { image: kernel.join("vmlinuz"), initrd, cmdline });
     let mut machine = description.start().unwrap();

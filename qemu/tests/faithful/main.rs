@@ -1,4 +1,4 @@
-//! File systems that we write, as kernels and foreign programs see them: every path, in everything that can be told of it.
+//! File systems that we write, read by kernels and by other programs: every path with all its attributes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
@@ -23,7 +23,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
 };
-use tree::{EPOCH, everything, ordinary, planned, planned_var, var};
+use tree::{EPOCH, SPARSE, everything, ordinary, planned, planned_var, var};
 
 /// Not a test: the program of the virtual machine.
 #[test]
@@ -43,7 +43,7 @@ fn linux_6_12_sees_what_was_planned() {
     as_planned_by("trixie");
 }
 
-/// What anybody may have made for himself is extracted by erofs-utils 1.5 and 1.8 (where this is Debian 12).
+/// What an ordinary user can make is extracted by erofs-utils 1.5 and 1.8 (on Debian 12).
 #[test]
 fn erofs_utils_extract_what_was_planned() {
     let scratch = tempfile::tempdir().unwrap();
@@ -59,7 +59,7 @@ fn erofs_utils_extract_what_was_planned() {
         judge(program, &[&to, "--preserve-perms", "--no-preserve-owner", image.to_str().unwrap()]).unwrap();
         let mut wanted = planned.clone();
         if judge(program, &["-V"]).unwrap().contains(" 1.5") {
-            // It makes a copy for every hard link.
+            // Version 1.5 makes a copy for every hard link.
             let files = wanted.values_mut().filter(|entry| entry.mode >> 12 == 0o10);
             files.for_each(|entry| (entry.nlink, entry.same_as) = (1, String::new()));
         }
@@ -68,7 +68,7 @@ fn erofs_utils_extract_what_was_planned() {
     }
 }
 
-/// fsck.erofs 1.5 and 1.8 do not extract holes, not even those of their own mkfs.erofs; dump.erofs 1.8 reads them.
+/// fsck.erofs 1.5 and 1.8 do not extract holes, not even those that mkfs.erofs makes. dump.erofs 1.8 reads them.
 #[test]
 fn erofs_utils_read_everything() {
     let scratch = tempfile::tempdir().unwrap();
@@ -80,6 +80,7 @@ fn erofs_utils_read_everything() {
     for program in ["fsck.erofs", &young("fsck.erofs")] {
         judge(program, &["--extract", image]).unwrap();
     }
+    let size = format!("Size: {SPARSE} ");
     for program in ["dump.erofs", &young("dump.erofs")] {
         for (path, wanted) in [
             ("/popular", "Links: 66001 "),
@@ -87,7 +88,7 @@ fn erofs_utils_read_everything() {
             ("/dev/far", "block dev"),
             ("/dev/null", "Access: 0666"),
             ("/dev/socket", "SOCK file"),
-            ("/sparse", "Size: 5368709120 "),
+            ("/sparse", size.as_str()),
         ] {
             let told = judge(program, &[&format!("--path={path}"), image]).unwrap();
             assert!(told.contains(wanted), "{program} {path}: {wanted}: {told}");
@@ -96,7 +97,7 @@ fn erofs_utils_read_everything() {
     let mut cat = Command::new(young("dump.erofs"));
     let mut cat = cat.args(["--cat", "--path=/sparse", image]).stdout(Stdio::piped()).spawn().unwrap();
     let mut bytes = cat.stdout.take().unwrap();
-    let found = digest(5 << 30, |_, piece| bytes.read_exact(piece)).unwrap();
+    let found = digest(SPARSE, |_, piece| bytes.read_exact(piece)).unwrap();
     assert!(cat.wait().unwrap().success());
     assert_eq!(found, planned(&maker.0)[b"sparse".as_slice()].content);
 }

@@ -11,7 +11,10 @@ use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
 pub(crate) const EPOCH: u64 = 1_800_000_000;
 const ROOT: InodeIndex = InodeIndex(0);
 
-/// A file system that grows by paths.
+/// Length of the sparse file: more than 32 bits can count.
+pub(crate) const SPARSE: u64 = (4 << 30) + (1 << 20);
+
+/// A file system that is made path by path.
 pub(crate) struct Maker(pub(crate) FileSystem);
 
 impl Maker {
@@ -63,7 +66,7 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// What an ordinary user can have made for himself, so that any judge may extract it.
+/// Everything that an ordinary user can make, so that other programs can extract it without being root.
 pub(crate) fn ordinary() -> Maker {
     let mut maker = Maker::new();
     maker.dir(ROOT, "empty folder");
@@ -122,7 +125,8 @@ pub(crate) fn ordinary() -> Maker {
     }
     maker.add(ROOT, "fifo", 0o620, Body::Fifo);
     let many = maker.dir(ROOT, "many");
-    for number in 0..100_000 {
+    // More than a hundred blocks of names.
+    for number in 0..20_000 {
         maker.file(many, format!("file number {number}"), format!("{number}\n").into());
     }
     maker
@@ -142,7 +146,7 @@ fn capability() -> Vec<u8> {
     [0x0200_0001_u32, 1 << 10, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// Adds what only root may make, and `folder/sparse`, a file of 5 GiB.
+/// Adds what only root can make, and `folder/sparse`, a file of [`SPARSE`] bytes.
 pub(crate) fn everything(folder: &Path) -> Maker {
     let mut maker = ordinary();
     let dev = maker.dir(ROOT, "dev");
@@ -167,11 +171,11 @@ pub(crate) fn everything(folder: &Path) -> Maker {
     attributes(&mut maker);
     let path = folder.join("sparse");
     let sparse = File::create(&path).unwrap();
-    sparse.set_len(5 << 30).unwrap();
-    for at in [0, 70_000, (4 << 30) - 3, (5 << 30) - 3] {
-        sparse.write_all_at(b"here", at.min((5 << 30) - 4)).unwrap();
+    sparse.set_len(SPARSE).unwrap();
+    for at in [0, 70_000, (4 << 30) - 3, SPARSE - 4] {
+        sparse.write_all_at(b"here", at).unwrap();
     }
-    maker.add(ROOT, "sparse", 0o644, Body::File(Data::File { path: path.into(), offset: 0, len: 5 << 30 }));
+    maker.add(ROOT, "sparse", 0o644, Body::File(Data::File { path: path.into(), offset: 0, len: SPARSE }));
     maker
 }
 
@@ -215,7 +219,7 @@ fn attributes(maker: &mut Maker) {
     }
 }
 
-/// What a kernel should say.
+/// What a kernel should list.
 pub(crate) fn planned(fs: &FileSystem) -> Listing {
     let mut listing = Listing::new();
     let mut first: BTreeMap<InodeIndex, Vec<u8>> = BTreeMap::new();
@@ -289,7 +293,7 @@ pub(crate) fn var() -> BTreeMap<String, Node> {
     nodes
 }
 
-/// What a kernel should say of it.
+/// What a kernel should list for it.
 pub(crate) fn planned_var(nodes: &BTreeMap<String, Node>) -> Listing {
     let entry_of = |path: &str, node: &Node| {
         let (kind, size, content) = match &node.kind {

@@ -1,6 +1,9 @@
-//! A running host of these tests, asked and told through its control port as an operator outside of the machine does.
+//! A running host of these tests. Tests use its control port, as an operator outside of the machine does.
 
-use crate::common::LIMIT;
+use crate::{
+    common::{LIMIT, machine, shared},
+    publisher::disk,
+};
 use berth_contract::{
     control::{LogLine, StatusReport},
     update::{EntryState, SlotReport, SlotsReport},
@@ -10,10 +13,28 @@ use berth_qemu::{
     error::VmError,
     machine::{Description, Machine},
 };
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 pub(crate) struct Host {
     pub(crate) vm: Machine,
+}
+
+/// A machine for the small host of `build`, with a network.
+pub(crate) fn small(name: &str, build: &Path) -> Description {
+    let mut description = machine(name, Some(disk(build)));
+    (description.memory, description.reach_out) = (1024, true);
+    // Nobody reads a panic on this console while it happens: reboot after one second instead of ten.
+    description.kernel_words = Some("panic=1".to_owned());
+    description
+}
+
+/// The same machine after its boot: it goes on from a state that was saved when the host was ready and found healthy.
+pub(crate) fn booted(description: &Description) -> Description {
+    let healthy = |vm: &mut Machine| {
+        vm.wait_ready(LIMIT)?;
+        vm.wait_for_text("is found healthy", 0, LIMIT)
+    };
+    description.booted(&shared("machines"), "small", healthy).unwrap()
 }
 
 impl Host {
@@ -27,7 +48,7 @@ impl Host {
         Ok(Self { vm })
     }
 
-    /// Runs hostctl on the host: the lines that it printed, or what it said when it failed.
+    /// Runs hostctl on the host. Returns the lines that it printed, or its error message.
     pub(crate) fn hostctl(&mut self, arguments: &[&str]) -> Result<Vec<String>, String> {
         hostctl_on(&mut self.vm, arguments, Duration::from_secs(600))
     }
@@ -40,7 +61,7 @@ impl Host {
         self.vm.answering(LIMIT, Duration::from_secs(30)).unwrap()
     }
 
-    /// The slot that runs, and the other.
+    /// The running slot and the other one.
     pub(crate) fn slots(&mut self) -> (SlotReport, SlotReport) {
         let text = self.hostctl(&["slots", "--json"]).unwrap().concat();
         let report: SlotsReport = serde_json::from_str(&text).unwrap();
@@ -48,7 +69,7 @@ impl Host {
         (running[0].clone(), other[0].clone())
     }
 
-    /// Waits until `version` runs and has been found healthy.
+    /// Waits until `version` runs and is blessed.
     pub(crate) fn wait_for(&mut self, version: &str, limit: Duration) {
         let healthy = |vm: &mut Machine| -> bool {
             let Ok(lines) = hostctl_on(vm, &["slots", "--json"], Duration::from_secs(10)) else { return false };

@@ -1,13 +1,14 @@
-//! New versions that do not work. Each ends by itself in the old one, which works, can say why, and does not try again.
+//! New versions that do not work. Each time the host goes back to the old version by itself, which works, says why, and does not install the
+//! new version again.
 
 use crate::{
-    common::{machine, root},
-    host::Host,
+    common::root,
+    host::{Host, booted, small},
+    publisher::{Publisher, Version, plain},
     server::Server,
-    workshop::{Version, Workshop, disk},
 };
 use berth_contract::update::EntryState;
-use berth_qemu::machine::Description;
+use berth_qemu::machine::{Description, Serial};
 use std::{
     fs::OpenOptions,
     os::unix::fs::FileExt,
@@ -15,23 +16,21 @@ use std::{
     time::Duration,
 };
 
-/// For three boots of a version that does not work, and one of the old.
+/// For three boots of a version that does not work, and one of the old version.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Releases 1, which works, and 2, which does not; a machine that runs 1.
-pub(crate) fn with_bad(name: &str, bad: &Version<'_>) -> (Workshop, Server, Description) {
-    let shop = Workshop::open(name);
-    let good = shop.build(&Version { number: "1", recipe: bad.recipe, lines: bad.lines, ..Version::default() });
-    let bad = shop.build(bad);
-    let server = Server::start(&shop.release("repo", &[&good, &bad], &["--deltas", "0"]));
-    let mut description = machine(name, Some(disk(&good)));
-    description.reach_out = true;
-    description.kept = Some(shop.path("state"));
-    (shop, server, description)
+/// Releases 1, which works, and `new`. A machine that runs 1.
+fn with_new(name: &str, new: &Version<'_>) -> (Publisher, Server, Description) {
+    let publisher = Publisher::new(name);
+    let (old, new) = (publisher.build(&plain("1")), publisher.build(new));
+    let server = Server::start(&publisher.shared_release(&[&old, &new]));
+    let mut description = booted(&small(name, &old));
+    description.kept = Some(publisher.path("state"));
+    (publisher, server, description)
 }
 
-/// Upgrades from 1 to 2, waits until 1 is back, and lets it say why.
-pub(crate) fn rolls_back(mut host: Host, server: &Server) -> String {
+/// Upgrades from 1 to 2, waits until 1 is back, and returns its `hostctl why`.
+fn rolls_back(mut host: Host, server: &Server) -> String {
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     assert_eq!(host.slots().1.version.unwrap().as_str(), "2");
     let before = host.vm.console().text().len();
@@ -40,12 +39,13 @@ pub(crate) fn rolls_back(mut host: Host, server: &Server) -> String {
     is_back(&mut host, server)
 }
 
-fn is_back(host: &mut Host, server: &Server) -> String {
+/// Waits until 1 is back for good, and returns its `hostctl why`.
+pub(crate) fn is_back(host: &mut Host, server: &Server) -> String {
     host.wait_for("1", PATIENCE);
     let (running, other) = host.slots();
     assert_eq!((running.state, running.version.unwrap().as_str()), (EntryState::Blessed, "1"));
     assert_eq!(other.state, EntryState::Failed);
-    // Not by itself again.
+    // The failed version is not installed again.
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(refused.contains("version 2 has failed on this host"), "{refused}");
     let why = host.hostctl(&["why"]).unwrap().join("\n");
@@ -56,31 +56,49 @@ fn is_back(host: &mut Host, server: &Server) -> String {
 #[test]
 fn a_version_whose_init_panics_at_once() {
     let hello = crate::common::berth().with_file_name("hello");
-    let bad = Version { number: "2", init: Some(&hello), ..Version::default() };
-    let (_shop, server, description) = with_bad("init-panics", &bad);
+    let (_publisher, server, description) = with_new("init-panics", &Version { init: Some(&hello), ..plain("2") });
     let why = rolls_back(Host::start(&description), &server);
-    // It was not even there to load what keeps a kernel's last words.
+    // The driver that keeps a kernel's last words had not been loaded yet.
     assert!(why.contains("no boot reached /var"), "{why}");
 }
 
 #[test]
 fn a_version_whose_root_hash_does_not_match() {
-    let (shop, server, description) = with_bad("root-hash", &Version { number: "2", ..Version::default() });
+    let (publisher, server, description) = with_new("root-hash", &plain("2"));
     let mut host = Host::start(&description);
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     host.poweroff();
     drop(host);
-    // A disk that loses a bit while it is switched off.
-    // The superblock of slot B's file system.
-    let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"), 4, 1024);
-    let mut description = Description { image: Some(raw), kept: None, ..description };
-    description.serial = berth_qemu::machine::Serial::File(root().join("target/vm-logs/root-hash-2.log"));
-    let mut host = Host { vm: description.start().unwrap() };
+    // The disk loses a bit while the machine is off: in the superblock of slot B's file system.
+    let mut host = without_a_bit(&publisher, description, "root-hash-2", 4, 1024);
     let why = is_back(&mut host, &server);
     assert!(why.contains("verity") || why.contains("corrupt"), "{why}");
 }
 
-/// The disk with one bit changed: that of a byte of a partition.
+#[test]
+fn a_blessed_version_whose_slot_is_lost() {
+    let (publisher, server, description) = with_new("lost-slot", &plain("2"));
+    let mut host = Host::start(&description);
+    host.hostctl(&["upgrade", &server.url()]).unwrap();
+    host.reboot();
+    host.wait_for("2", PATIENCE);
+    host.poweroff();
+    drop(host);
+    // The top of slot B's hash tree: slot B has another root hash now.
+    let mut host = without_a_bit(&publisher, description, "lost-slot-2", 5, 4096);
+    host.wait_for("1", PATIENCE);
+    let said = host.vm.console().text();
+    assert!(said.contains("the boot loader is asked to take berth-small_1.efi next"), "{said}");
+}
+
+/// Boots the machine's disk after one bit of the byte `at` in a partition was changed.
+fn without_a_bit(publisher: &Publisher, machine: Description, log: &str, partition: u32, at: u64) -> Host {
+    let raw = flip(&publisher.path("state/disk.qcow2"), &publisher.path("flipped.raw"), partition, at);
+    let serial = Serial::File(root().join(format!("target/vm-logs/{log}.log")));
+    let description = Description { image: Some(raw), kept: None, booted: None, serial, ..machine };
+    Host { vm: description.start().unwrap() }
+}
+
 fn flip(layer: &Path, raw: &Path, partition: u32, at: u64) -> PathBuf {
     let (from, to) = (layer.to_str().unwrap(), raw.to_str().unwrap());
     crate::common::judge("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
@@ -92,66 +110,36 @@ fn flip(layer: &Path, raw: &Path, partition: u32, at: u64) -> PathBuf {
     raw.to_owned()
 }
 
-#[test]
-fn a_blessed_version_whose_slot_is_lost() {
-    let (shop, server, description) = with_bad("lost-slot", &Version { number: "2", ..Version::default() });
-    let mut host = Host::start(&description);
-    host.hostctl(&["upgrade", &server.url()]).unwrap();
-    host.reboot();
-    host.wait_for("2", PATIENCE);
-    host.poweroff();
-    drop(host);
-    // The top of slot B's hash tree: its root hash is another one now.
-    let raw = flip(&shop.path("state/disk.qcow2"), &shop.path("flipped.raw"), 5, 4096);
-    let mut description = Description { image: Some(raw), kept: None, ..description };
-    description.serial = berth_qemu::machine::Serial::File(root().join("target/vm-logs/lost-slot-2.log"));
-    let mut host = Host { vm: description.start().unwrap() };
-    host.wait_for("1", PATIENCE);
-    let said = host.vm.console().text();
-    assert!(said.contains("the boot loader is asked to take berth-small_1.efi next"), "{said}");
-}
+/// Services of a version whose fault depends on the try. This one counts the tries.
+const COUNT: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"echo $(($(cat /var/tries || echo 0) + 1)) >/var/tries\"]\n\
+    ready = \"exit\"\nrestart = \"no\"\n";
+/// First try: the network service does nothing.
+const NETD: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"[ $(cat /var/tries) = 1 ] && exec /bin/busybox sleep 100000; exec /usr/lib/berth/netd\"]\n\
+    needs = [\"count\"]\n";
+/// Second try: a check fails.
+const CHECK: &str = "#!/bin/busybox sh\n[ $(cat /var/tries) = 2 ] || exit 0\necho the disk is on fire\nexit 3\n";
+/// Third try: PID 1 is frozen. Nothing of the host answers, and the kernel lives.
+const FREEZE: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"[ $(cat /var/tries) = 3 ] || exit 0; \
+    mkdir /sys/fs/cgroup/ice && echo 1 >/sys/fs/cgroup/ice/cgroup.procs && echo 1 >/sys/fs/cgroup/ice/cgroup.freeze\"]\n\
+    needs = [\"count\"]\nready = \"exit\"\nrestart = \"no\"\n";
 
 #[test]
-fn a_version_without_network() {
-    let netd = b"exec = [\"/bin/busybox\", \"true\"]\nready = \"exit\"\nrestart = \"no\"\n".to_vec();
+fn a_version_without_network_then_with_a_failing_check_then_hanging() {
+    let service = |text: &str| text.as_bytes().to_vec();
     let bad = Version {
-        number: "2",
         lines: "[health]\nlimit = 40",
-        files: vec![("usr/lib/berth/services/netd.toml", 0o644, netd)],
-        ..Version::default()
+        files: vec![
+            ("usr/lib/berth/services/count.toml", 0o644, service(COUNT)),
+            ("usr/lib/berth/services/netd.toml", 0o644, service(NETD)),
+            ("usr/lib/berth/services/freeze.toml", 0o644, service(FREEZE)),
+            ("usr/lib/berth/health.d/fire", 0o755, service(CHECK)),
+        ],
+        ..plain("2")
     };
-    let (_shop, server, description) = with_bad("no-network", &bad);
+    let (_publisher, server, description) = with_new("three-faults", &bad);
     let why = rolls_back(Host::start(&description), &server);
     assert!(why.contains("route"), "{why}");
-}
-
-#[test]
-fn a_version_that_hangs_without_a_word() {
-    // PID 1 is frozen: nothing of the host answers, the kernel lives.
-    let freeze = "mkdir /sys/fs/cgroup/ice && echo 1 >/sys/fs/cgroup/ice/cgroup.procs && echo 1 >/sys/fs/cgroup/ice/cgroup.freeze";
-    let service =
-        format!("exec = [\"/bin/busybox\", \"sh\", \"-c\", \"{freeze}\"]\nready = \"exit\"\nrestart = \"no\"\n");
-    let bad = Version {
-        number: "2",
-        files: vec![("usr/lib/berth/services/freeze.toml", 0o644, service.into_bytes())],
-        ..Version::default()
-    };
-    let (_shop, server, description) = with_bad("hangs", &bad);
-    let why = rolls_back(Host::start(&description), &server);
-    // The kernel's timer strikes before the machine's, and what it says is kept.
-    assert!(why.contains("failed      Kernel panic - not syncing: Software Watchdog Timer expired"), "{why}");
-}
-
-#[test]
-fn a_version_whose_check_fails() {
-    let check = b"#!/bin/busybox sh\necho the disk is on fire\nexit 3\n".to_vec();
-    let bad = Version {
-        number: "2",
-        lines: "[health]\nlimit = 30",
-        files: vec![("usr/lib/berth/health.d/fire", 0o755, check)],
-        ..Version::default()
-    };
-    let (_shop, server, description) = with_bad("check-fails", &bad);
-    let why = rolls_back(Host::start(&description), &server);
     assert!(why.contains("fire") && why.contains("status 3"), "{why}");
+    // The kernel's watchdog fires before the machine's, and its last words are kept.
+    assert!(why.contains("failed      Kernel panic - not syncing: Software Watchdog Timer expired"), "{why}");
 }

@@ -1,4 +1,4 @@
-//! A web server for a release repository, on 127.0.0.1, that can be told to misbehave. A guest reaches it at [`GUEST_SIDE`].
+//! A web server for a release repository, on 127.0.0.1, with faults that a test can switch on. A guest reaches it at [`GUEST_SIDE`].
 
 use std::{
     fs::File,
@@ -9,18 +9,18 @@ use std::{
     thread,
 };
 
-/// Where QEMU's user network shows this machine's loopback.
+/// The address at which QEMU's user network shows this machine's loopback.
 const GUEST_SIDE: &str = "10.0.2.2";
 
 /// What is wrong with the server.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Manners {
+pub(crate) struct Faults {
     /// It answers every request with the whole file.
     pub(crate) no_ranges: bool,
-    /// It breaks every connection as soon as so many bytes of files have been sent in all, and then takes none.
+    /// After so many bytes of files it breaks every connection, and accepts no more.
     pub(crate) dies_after: Option<u64>,
-    /// Of files whose name ends like this it hands out every byte inverted.
-    pub(crate) lies_about: Option<String>,
+    /// It inverts every byte of files whose name ends like this.
+    pub(crate) inverts: Option<String>,
 }
 
 /// A running server. It ends with the test's process.
@@ -32,21 +32,22 @@ pub(crate) struct Server {
 
 struct State {
     folder: PathBuf,
-    manners: Manners,
+    faults: Faults,
     sent: u64,
+    refused: u32,
 }
 
 impl Server {
     pub(crate) fn start(folder: &Path) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let state = State { folder: folder.to_owned(), manners: Manners::default(), sent: 0 };
+        let state = State { folder: folder.to_owned(), faults: Faults::default(), sent: 0, refused: 0 };
         let server = Self { port, state: Arc::new(Mutex::new(state)) };
         let own = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let own = own.clone();
-                // A guest that goes away in the middle is no error of this server.
+                // A guest that breaks a connection is no error of this server.
                 thread::spawn(move || drop(own.serve(&stream)));
             }
         });
@@ -58,18 +59,23 @@ impl Server {
         format!("http://{GUEST_SIDE}:{}", self.port)
     }
 
-    pub(crate) fn hand_out(&self, folder: &Path) {
+    pub(crate) fn serve_folder(&self, folder: &Path) {
         self.state().folder = folder.to_owned();
     }
 
-    pub(crate) fn behave(&self, manners: Manners) {
+    pub(crate) fn set_faults(&self, faults: Faults) {
         let mut state = self.state();
-        (state.manners, state.sent) = (manners, 0);
+        (state.faults, state.sent, state.refused) = (faults, 0, 0);
     }
 
-    /// Bytes of files sent since the last [`Self::behave`].
+    /// Bytes of files sent since the last [`Self::set_faults`].
     pub(crate) fn sent(&self) -> u64 {
         self.state().sent
+    }
+
+    /// Requests that were not answered because the server was dead.
+    pub(crate) fn refused(&self) -> u32 {
+        self.state().refused
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -78,7 +84,7 @@ impl Server {
 
     pub(crate) fn is_dead(&self) -> bool {
         let state = self.state();
-        state.manners.dies_after.is_some_and(|limit| state.sent >= limit)
+        state.faults.dies_after.is_some_and(|limit| state.sent >= limit)
     }
 
     fn serve(&self, stream: &TcpStream) -> io::Result<()> {
@@ -103,6 +109,7 @@ impl Server {
                 }
             }
             if self.is_dead() {
+                self.state().refused += 1;
                 return Ok(());
             }
             self.answer(stream, &path.unwrap_or_default(), range)?;
@@ -110,15 +117,15 @@ impl Server {
     }
 
     fn answer(&self, mut stream: &TcpStream, path: &str, range: Option<(u64, Option<u64>)>) -> io::Result<()> {
-        let (folder, manners) = {
+        let (folder, faults) = {
             let state = self.state();
-            (state.folder.clone(), state.manners.clone())
+            (state.folder.clone(), state.faults.clone())
         };
         let Ok(mut file) = File::open(folder.join(path)) else {
             return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         };
         let size = file.metadata()?.len();
-        let (first, last, status) = match range.filter(|_| !manners.no_ranges) {
+        let (first, last, status) = match range.filter(|_| !faults.no_ranges) {
             Some((first, _)) if first >= size => {
                 let head = format!("HTTP/1.1 416 No\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n");
                 return stream.write_all(head.as_bytes());
@@ -134,12 +141,12 @@ impl Server {
         };
         stream.write_all(format!("HTTP/1.1 {status}\r\n{of}Content-Length: {left}\r\n\r\n").as_bytes())?;
         file.seek(SeekFrom::Start(first))?;
-        let lies = manners.lies_about.as_deref().is_some_and(|ending| path.ends_with(ending));
+        let inverts = faults.inverts.as_deref().is_some_and(|ending| path.ends_with(ending));
         let mut buffer = vec![0; 1 << 14];
         while left > 0 {
             let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
             let read = file.read(&mut buffer[..room])?;
-            if lies {
+            if inverts {
                 buffer.iter_mut().for_each(|byte| *byte = !*byte);
             }
             self.state().sent += read as u64;

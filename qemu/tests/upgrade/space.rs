@@ -1,46 +1,41 @@
-//! Upgrades for which there is no room, or that come too early: refused before anything is touched.
+//! Upgrades for which there is no room, or that come too early. They are refused before anything is changed.
 
 use crate::{
-    common::machine,
-    host::Host,
+    host::{Host, booted, small},
+    publisher::{Publisher, Version, plain},
     server::Server,
-    workshop::{Version, Workshop, disk, noise},
 };
 use berth_contract::update::EntryState;
+use berth_qemu::machine::Machine;
 use std::time::Duration;
 
 #[test]
-fn a_version_that_does_not_fit_and_one_that_comes_too_early_are_refused() {
-    let shop = Workshop::open("space");
-    // A verdict that takes its time.
-    let slow = b"#!/bin/busybox sh\nsleep 20\n".to_vec();
-    let small = shop.build(&Version { number: "1", ..Version::default() });
-    let large = shop.build(&Version {
-        number: "3",
+fn a_version_that_does_not_fit_and_an_upgrade_that_comes_too_early_are_refused() {
+    let publisher = Publisher::new("space");
+    // A check that takes its time, and so does the verdict.
+    let slow = b"#!/bin/busybox sh\nsleep 15\n".to_vec();
+    let old = publisher.build(&plain("1"));
+    // Large on the disk, and quick to compress.
+    let text = (0..).map(|number: u32| format!("{number:07}\n")).take(15 << 20).collect::<String>();
+    let large = publisher.build(&Version {
         lines: "[disk]\nslot = \"320MiB\"",
-        files: vec![("usr/share/noise", 0o644, noise(1, 120 << 20))],
-        ..Version::default()
+        files: vec![("usr/share/text", 0o644, text.into_bytes())],
+        ..plain("3")
     });
-    let middle = shop.build(&Version {
-        number: "2",
-        files: vec![("usr/lib/berth/health.d/slow", 0o755, slow)],
-        ..Version::default()
-    });
-    let server = Server::start(&shop.release("large", &[&large], &["--deltas", "0"]));
-    let mut description = machine("space", Some(disk(&small)));
-    description.reach_out = true;
-    let mut host = Host::start(&description);
+    let middle = publisher.build(&Version { files: vec![("usr/lib/berth/health.d/slow", 0o755, slow)], ..plain("2") });
+    let server = Server::start(&publisher.shared_release(&[&large]));
+    let mut host = Host::start(&booted(&small("space", &old)));
 
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(refused.contains("root-b") || refused.contains("slot"), "{refused}");
     assert!(server.sent() < 1 << 20, "{} bytes were fetched for nothing", server.sent());
     assert_eq!(host.slots().1.state, EntryState::None);
 
-    // While a version is on trial, nothing is touched that could be needed to go back.
-    server.hand_out(&shop.release("repo", &[&small, &middle], &["--deltas", "0"]));
+    // While a version is on trial, nothing changes that may be needed to go back.
+    server.serve_folder(&publisher.shared_release(&[&old, &middle]));
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     host.reboot();
-    let on_trial = |vm: &mut berth_qemu::machine::Machine| {
+    let on_trial = |vm: &mut Machine| {
         let status = vm.control(Duration::from_secs(5)).ok().and_then(|mut client| client.status().ok());
         status.is_some_and(|status| status.version.as_str() == "2")
     };
@@ -53,17 +48,15 @@ fn a_version_that_does_not_fit_and_one_that_comes_too_early_are_refused() {
 }
 
 #[test]
-fn a_full_var_is_told_and_harms_nothing() {
-    let shop = Workshop::open("full-var");
-    let fill = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"dd if=/dev/zero of=/var/fill bs=64k; sync; true\"]\n\
+fn a_full_var_is_reported_and_nothing_is_changed() {
+    let publisher = Publisher::new("full-var");
+    let fill = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"dd if=/dev/zero of=/var/fill bs=1M; dd if=/dev/zero of=/var/rest bs=4k; sync; true\"]\n\
         ready = \"exit\"\nrestart = \"no\"\nstart_timeout = 300\n";
     let files = vec![("usr/lib/berth/services/fill.toml", 0o644, fill.as_bytes().to_vec())];
-    let old = shop.build(&Version { number: "1", files, ..Version::default() });
-    let new = shop.build(&Version { number: "2", ..Version::default() });
-    let server = Server::start(&shop.release("repo", &[&old, &new], &["--deltas", "0"]));
-    let mut description = machine("full-var", Some(disk(&old)));
-    description.reach_out = true;
-    let mut host = Host::start(&description);
+    let full = publisher.build(&Version { files, ..plain("1") });
+    let server =
+        Server::start(&publisher.shared_release(&[&publisher.build(&plain("1")), &publisher.build(&plain("2"))]));
+    let mut host = Host::start(&small("full-var", &full));
     assert!(host.status().var.available < 1 << 20, "{:?}", host.status().var);
     let before = host.slots();
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();

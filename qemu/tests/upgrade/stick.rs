@@ -1,30 +1,30 @@
-//! Without a network: a stick, with the repository as a folder or as one file.
+//! Upgrades without a network, from a stick with the repository as a folder or as one file.
 
 use crate::{
-    common::{judge, machine},
-    host::Host,
-    workshop::{Version, Workshop, disk},
+    common::judge,
+    host::{Host, booted, small},
+    publisher::{Publisher, plain},
 };
 use berth_contract::update::EntryState;
 use std::fs::File;
 
 #[test]
-fn a_stick_serves_as_folder_and_as_bundle() {
-    let shop = Workshop::open("stick");
-    let version = |number| shop.build(&Version { number, ..Version::default() });
-    let (one, two) = (version("1"), version("2"));
-    let repo = shop.release("repo", &[&one], &[]);
-    shop.release("repo", &[&two], &["--bundle", "two.bundle"]);
+fn a_stick_with_a_folder_or_a_bundle_is_a_source() {
+    let publisher = Publisher::new("stick");
+    let (one, two) = (publisher.build(&plain("1")), publisher.build(&plain("2")));
+    let repo = publisher.release("repo", &[&one], &["--deltas", "0"]);
+    publisher.release("repo", &[&two], &["--bundle", "two.bundle"]);
 
-    let stick = shop.path("stick.raw");
+    let stick = publisher.path("stick.raw");
     File::create(&stick).unwrap().set_len(512 << 20).unwrap();
-    let (path, bundle) = (stick.to_str().unwrap(), shop.path("two.bundle"));
+    let (path, bundle) = (stick.to_str().unwrap(), publisher.path("two.bundle"));
     judge("mkfs.fat", &["-F", "32", "-n", "STICK", path]).unwrap();
     judge("mcopy", &["-s", "-i", path, repo.to_str().unwrap(), "::repo"]).unwrap();
     judge("mcopy", &["-i", path, bundle.to_str().unwrap(), "::two.bundle"]).unwrap();
 
-    let mut description = machine("stick", Some(disk(&one)));
-    description.disks = vec![stick];
+    let mut description = small("stick", &one);
+    (description.disks, description.reach_out) = (vec![stick], false);
+    let description = booted(&description);
     for source in ["disk:STICK/repo", "disk:stick/two.bundle"] {
         let mut host = Host::start(&description);
         host.hostctl(&["upgrade", source]).unwrap_or_else(|error| panic!("{source}: {error}"));

@@ -1,10 +1,9 @@
-//! Repositories that are not to be trusted: each is refused while the running version, its slot and its entry are as they were.
+//! Repositories that must not be trusted. Each is refused, and the running version, its slot and its entry stay as they are.
 
 use crate::{
-    common::machine,
-    host::Host,
+    host::{Host, booted, small},
+    publisher::{Publisher, Version, plain},
     server::Server,
-    workshop::{Version, Workshop, disk},
 };
 use berth_contract::update::EntryState;
 use std::{
@@ -12,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The one file of a folder whose name ends like this; the one with the highest number in front of several.
+/// The file of a folder whose name ends with `ending`. Of several, the one whose name begins with the highest number.
 fn the(folder: &Path, ending: &str) -> PathBuf {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
@@ -43,104 +42,110 @@ fn truncate(path: &Path) {
 }
 
 #[test]
-fn what_is_not_to_be_trusted_is_refused_and_harms_nothing() {
-    let shop = Workshop::open("trust");
-    let version = |number, lines| shop.build(&Version { number, lines, ..Version::default() });
-    let (one, two, three) = (version("1", ""), version("2", ""), version("3", ""));
-    let repo = shop.release("repo", &[&one], &["--deltas", "0"]);
-    let old_state = shop.copy(&repo, "old-state");
-    shop.release("repo", &[&two], &["--deltas", "0"]);
-    let middle_state = shop.copy(&repo, "middle-state");
-    shop.release("repo", &[&three], &["--deltas", "0"]);
+fn a_repository_that_must_not_be_trusted_is_refused_and_changes_nothing() {
+    let publisher = Publisher::new("trust");
+    let [one, two, three] = ["1", "2", "3"].map(|number| publisher.build(&plain(number)));
+    let repo = publisher.release("repo", &[&one], &["--deltas", "0"]);
+    let old_state = publisher.copy(&repo, "old-state");
+    publisher.release("repo", &[&two], &["--deltas", "0"]);
+    let middle_state = publisher.copy(&repo, "middle-state");
+    publisher.release("repo", &[&three], &["--deltas", "0"]);
 
     let server = Server::start(&repo);
-    let mut description = machine("trust", Some(disk(&one)));
-    description.reach_out = true;
-    let mut host = Host::start(&description);
+    let mut host = Host::start(&booted(&small("trust", &one)));
     let before = host.slots();
     // The host has seen the newest state.
     host.hostctl(&["upgrade", "--check", &server.url()]).unwrap();
 
     let mut refused = |name: &str, folder: &Path, words: &[&str]| {
-        server.hand_out(folder);
+        server.serve_folder(folder);
         let error = host.hostctl(&["upgrade", &server.url()]).expect_err(name);
         assert!(words.iter().any(|word| error.to_lowercase().contains(word)), "{name}: {error}");
         let after = host.slots();
         assert_eq!((&after.0, after.1.state), (&before.0, EntryState::None), "{name}");
     };
-    let spoilt = |name: &str, spoil: &dyn Fn(&Path)| {
-        let copy = shop.copy(&repo, name);
-        spoil(&copy);
+    let damaged = |name: &str, damage: &dyn Fn(&Path)| {
+        let copy = publisher.copy(&repo, name);
+        damage(&copy);
         copy
     };
     let metadata = |copy: &Path, ending: &str| the(&copy.join("metadata"), ending);
     let target = |copy: &Path, ending: &str| the(&copy.join("targets"), &format!("_3_x86_64.{ending}"));
 
-    let unsigned = spoilt("unsigned", &|copy| {
+    let unsigned = damaged("unsigned", &|copy| {
         let path = copy.join("metadata/timestamp.json");
         let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
         json["signatures"] = serde_json::json!([]);
         fs::write(&path, serde_json::to_vec(&json).unwrap()).unwrap();
     });
     refused("unsigned", &unsigned, &["signature", "threshold"]);
-    let stranger = Workshop::open("trust-stranger");
-    let strange = stranger.build(&Version { number: "4", ..Version::default() });
-    refused("wrong key", &stranger.release("repo", &[&strange], &[]), &["signature", "threshold", "root"]);
+    let stranger = Publisher::stranger("trust-stranger");
+    refused("wrong key", &stranger.release("repo", &[&three], &["--deltas", "0"]), &["signature", "threshold", "root"]);
     refused("rolled back", &old_state, &["version", "older", "rollback"]);
-    let mixed = spoilt("mixed", &|copy| {
+    let mixed = damaged("mixed", &|copy| {
         fs::copy(metadata(&middle_state, ".targets.json"), metadata(copy, ".targets.json")).unwrap();
     });
     refused("mixed", &mixed, &["targets"]);
     for file in ["timestamp.json", ".snapshot.json", ".targets.json"] {
         refused(
             &format!("a bit of {file}"),
-            &spoilt(&format!("bit-{file}"), &|copy| flip_a_bit(&metadata(copy, file))),
+            &damaged(&format!("bit-{file}"), &|copy| flip_a_bit(&metadata(copy, file))),
             &[""],
         );
         refused(
             &format!("half of {file}"),
-            &spoilt(&format!("half-{file}"), &|copy| truncate(&metadata(copy, file))),
+            &damaged(&format!("half-{file}"), &|copy| truncate(&metadata(copy, file))),
             &[""],
         );
     }
-    // Targets: the record, the kernel image, and every way to the root file system at once.
+    // Targets: the record, the kernel image, and all ways to the root file system at once.
     refused(
         "a bit of the record",
-        &spoilt("bit-record", &|copy| flip_a_bit(&target(copy, "release.json"))),
+        &damaged("bit-record", &|copy| flip_a_bit(&target(copy, "release.json"))),
         &["release.json"],
     );
-    // Every byte: of a kernel image only those parts are fetched that the running one does not have. Before the ways to the
-    // slot: it comes first, and one that is right stays for the next try.
-    refused("the kernel image", &spoilt("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
-    let everything = spoilt("bit-root", &|copy| {
+    // Every byte is changed, because only those parts of a kernel image are fetched that the running one does not have. This comes before
+    // the ways to the slot: hostctl fetches the kernel image first, and keeps a right one for the next try.
+    refused("the kernel image", &damaged("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
+    let everything = damaged("bit-root", &|copy| {
         ["root.zst", "root.xz", "root.chunks", "root.index"]
             .iter()
             .for_each(|ending| flip_a_bit(&target(copy, ending)));
     });
     refused("a bit of every way", &everything, &["root"]);
-    let halves = spoilt("half-root", &|copy| {
+    let halves = damaged("half-root", &|copy| {
         ["root.zst", "root.xz", "root.chunks", "root.index"].iter().for_each(|ending| truncate(&target(copy, ending)));
     });
     refused("half of every way", &halves, &["root"]);
 
-    // The honest repository: it serves, after all that.
-    server.hand_out(&repo);
+    // The undamaged repository still works.
+    server.serve_folder(&repo);
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     let after = host.slots();
     assert_eq!(after.1.version.as_ref().unwrap().as_str(), "3");
     assert!(matches!(after.1.state, EntryState::Trial(_)));
-    // Now the host is to be rebooted, and not to take yet another.
+    // The next step is a reboot. Until then no other version is taken.
     assert_eq!(after.0, before.0);
 
-    // A repository of another image, signed by the right keys. Last: what is newest in it is from now on the least that is believed.
-    let other = shop.build(&Version { number: "9", lines: "id = \"berth-other\"", ..Version::default() });
-    // As new as what the host has seen, and nothing of its own image is left in it.
-    shop.copy(&repo, "other");
-    let other = shop.release("other", &[&other], &["--deltas", "0"]);
+    // A repository of another image, signed by the right keys. It comes last: from now on the host accepts nothing older than its metadata.
+    let other = publisher.build(&Version { lines: "id = \"berth-other\"", ..plain("9") });
+    // Its metadata is as new as what the host has seen, and no release of the host's own image is left in it.
+    publisher.copy(&repo, "other");
+    let other = publisher.release("other", &[&other], &["--deltas", "0"]);
     for version in ["1", "2", "3"] {
-        shop.berth(&["repo", "revoke", version, "--id", "berth-small", "--repo", "other", "--keys", "keys"]);
+        publisher.berth(&[
+            "repo",
+            "revoke",
+            version,
+            "--id",
+            "berth-small",
+            "--repo",
+            "other",
+            "--keys",
+            publisher.keys(),
+        ]);
     }
-    server.hand_out(&other);
+    server.serve_folder(&other);
     let error = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(error.contains("berth-other"), "{error}");
     assert_eq!(host.slots(), after);

@@ -1,6 +1,6 @@
-//! What a disk may hold after a power cut. QEMU notes every write and flush of a run (driver blklogwrites, the format of Linux's
-//! dm-log-writes); from that follows every state that a disk with a volatile cache may be left in: what was flushed is there, of what came
-//! later any part.
+//! What a disk may hold after a power cut. QEMU logs every write and flush of a run (driver blklogwrites, the format of Linux's
+//! dm-log-writes). From the log follows every state that a disk with a volatile cache may be left in: what was flushed is there, and of
+//! what came later any part.
 
 use std::{
     fs::File,

@@ -1,0 +1,191 @@
+//! Versions of a host and releases of them, built and signed by the `berth` program under test. Builds and releases that are alike are made
+//! once for all tests.
+
+use crate::common::{berth, build_inputs, judge, output, root, shared};
+use berth_qemu::{
+    error::VmError,
+    once::{name_of, once, stamp},
+};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// Recipe of versions that name no other.
+const SMALL: &str = "qemu/tests/recipes/small.toml";
+
+/// Builds and signs. What belongs to one test alone is in a folder of its own, below `target`.
+pub(crate) struct Publisher {
+    folder: PathBuf,
+    keys: PathBuf,
+}
+
+/// What makes a version different from its recipe.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Version<'a> {
+    pub(crate) number: &'a str,
+    /// Path of the recipe that is extended, from the root of the sources. Empty means the small one.
+    pub(crate) recipe: &'a str,
+    /// Lines of the recipe.
+    pub(crate) lines: &'a str,
+    /// Files of its overlay: path, permissions, content.
+    pub(crate) files: Vec<(&'a str, u32, Vec<u8>)>,
+    /// This program takes the place of init.
+    pub(crate) init: Option<&'a Path>,
+}
+
+/// Version `number` of the small host, with nothing else changed.
+pub(crate) fn plain(number: &str) -> Version<'_> {
+    Version { number, ..Version::default() }
+}
+
+impl Publisher {
+    /// With the keys that all tests share.
+    pub(crate) fn new(name: &str) -> Self {
+        let name_of_keys = name_of("keys", &[stamp(&berth()).unwrap()]);
+        let keys = once(&shared("keys"), &name_of_keys, |folder| {
+            run(&berth(), folder, &["keys", "new", "keys"]);
+            Ok::<_, VmError>(())
+        });
+        Self { folder: empty_folder(name), keys: keys.unwrap().join("keys") }
+    }
+
+    /// With keys of its own, which no other host trusts.
+    pub(crate) fn stranger(name: &str) -> Self {
+        let folder = empty_folder(name);
+        run(&berth(), &folder, &["keys", "new", "keys"]);
+        Self { keys: folder.join("keys"), folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder of the keys, as an argument.
+    pub(crate) fn keys(&self) -> &str {
+        self.keys.to_str().unwrap()
+    }
+
+    /// Runs `berth` in this test's folder. It must succeed.
+    pub(crate) fn berth(&self, arguments: &[&str]) {
+        run(&berth(), &self.folder, arguments);
+    }
+
+    /// Builds a version, and returns the folder with its outputs.
+    pub(crate) fn build(&self, version: &Version<'_>) -> PathBuf {
+        let trust = fs::read(self.keys.join("root.json")).unwrap();
+        let mut parts = vec![trust.clone(), build_inputs().join("\n").into_bytes()];
+        parts.extend([version.number, version.recipe, version.lines].map(|text| text.as_bytes().to_vec()));
+        parts.extend(version.init.map(|path| stamp(path).unwrap().into_bytes()));
+        for (path, mode, content) in &version.files {
+            parts.extend([format!("{path} {mode:o}").into_bytes(), content.clone()]);
+        }
+        let name = name_of(&format!("version-{}", version.number), &parts);
+        let folder = once(&shared("builds"), &name, |folder| {
+            version.build_in(folder, &trust);
+            Ok::<_, VmError>(())
+        });
+        folder.unwrap().join("out")
+    }
+
+    /// Signs builds into the repository `repo` of this test, and returns its folder.
+    pub(crate) fn release(&self, repo: &str, builds: &[&Path], more: &[&str]) -> PathBuf {
+        let repo = self.path(repo);
+        self.release_to(&repo, builds, more);
+        repo
+    }
+
+    /// A repository with these builds and no deltas. Other tests use it too: it must not be changed.
+    pub(crate) fn shared_release(&self, builds: &[&Path]) -> PathBuf {
+        let parts: Vec<&str> = builds.iter().map(|build| build.to_str().unwrap()).chain([self.keys()]).collect();
+        let folder = once(&shared("releases"), &name_of("release", &parts), |folder| {
+            self.release_to(&folder.join("repo"), builds, &["--deltas", "0"]);
+            Ok::<_, VmError>(())
+        });
+        folder.unwrap().join("repo")
+    }
+
+    fn release_to(&self, repo: &Path, builds: &[&Path], more: &[&str]) {
+        let builds = builds.iter().map(|build| build.to_str().unwrap());
+        let options = ["--repo", repo.to_str().unwrap(), "--keys", self.keys(), "--level", "1"];
+        let arguments: Vec<&str> =
+            ["release"].into_iter().chain(builds).chain(options).chain(more.iter().copied()).collect();
+        self.berth(&arguments);
+    }
+
+    /// A copy of a repository, to be damaged.
+    pub(crate) fn copy(&self, repo: &Path, name: &str) -> PathBuf {
+        let to = self.path(name);
+        judge("cp", &["-r", "--reflink=auto", repo.to_str().unwrap(), to.to_str().unwrap()]).unwrap();
+        to
+    }
+}
+
+impl Version<'_> {
+    /// Builds into `folder/out`.
+    fn build_in(&self, folder: &Path, trust: &[u8]) {
+        let base = if self.recipe.is_empty() { SMALL } else { self.recipe };
+        let overlay = folder.join("overlay");
+        fs::create_dir(&overlay).unwrap();
+        for (path, mode, content) in &self.files {
+            let path = overlay.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, content).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
+        }
+        // A file of this version alone, so that each has a root hash of its own.
+        fs::write(overlay.join("VERSION"), self.number).unwrap();
+        fs::write(folder.join("root.json"), trust).unwrap();
+        // From target/shared/builds/NAME/new.
+        let recipe = format!(
+            "extends = \"../../../../../{base}\"\nversion = \"{}\"\noverlays = [\"./overlay\"]\n{}\n[update]\ntrust = \"root.json\"\n",
+            self.number, self.lines
+        );
+        fs::write(folder.join("recipe.toml"), recipe).unwrap();
+        fs::copy(root().join(base).with_extension("lock"), folder.join("recipe.lock")).unwrap();
+        let program = self.init.map_or_else(berth, |init| with_other_init(init, &folder.join("programs")));
+        run(&program, folder, &["build", "recipe.toml", "-o", "out"]);
+    }
+}
+
+/// A copy of `berth` and the programs that it puts into images, in which `init` is another program.
+fn with_other_init(init: &Path, programs: &Path) -> PathBuf {
+    fs::create_dir(programs).unwrap();
+    for name in ["berth", "netd", "workload", "hostctl"] {
+        fs::copy(berth().with_file_name(name), programs.join(name)).unwrap();
+    }
+    fs::copy(init, programs.join("init")).unwrap();
+    programs.join("berth")
+}
+
+fn run(berth: &Path, folder: &Path, arguments: &[&str]) {
+    let output = Command::new(berth).arg("-q").args(arguments).current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "berth {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn empty_folder(name: &str) -> PathBuf {
+    let folder = root().join("target/update").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).unwrap();
+    }
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+/// The disk image of a build.
+pub(crate) fn disk(build: &Path) -> PathBuf {
+    output(build, ".raw")
+}
+
+/// Bytes that no compression makes fewer.
+pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        // The low bits of such a generator are poor.
+        state.to_le_bytes()[4..].to_vec()
+    };
+    std::iter::repeat_with(next).flatten().take(size).collect()
+}
