@@ -1,10 +1,6 @@
 //! A build needs its checkout, its cache, its output folder, and nothing else of the machine.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use build_kit::{Docker, as_nobody, scratch};
+use crate::build_kit::{Docker, as_nobody, scratch};
 
 /// As nobody: no environment and no program to be found, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
 /// strace tells what the process starts.

@@ -1,12 +1,8 @@
 //! `berth build --check`: the same twice or nothing, and a name for what is not the same.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use assemble_kit::tool;
+use crate::assemble_kit::tool;
+use crate::build_kit::{Small, done, noise, same, talk};
 use berth::{image::difference, plan::Outputs, recipe::Arch};
-use build_kit::{Small, done, noise, same, talk};
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -260,7 +256,7 @@ fn what_differs_is_named_and_not_published() {
         assert_eq!(lines[8..], [kept], "{said}");
         assert_eq!(fs::read(small.path("place/out/SHA256SUMS")).unwrap(), sums, "the output folder is as it was");
         for build in ["first", "second"] {
-            build_kit::whole(&small.path(&format!("place/out.check/{build}")));
+            crate::build_kit::whole(&small.path(&format!("place/out.check/{build}")));
         }
         assert_eq!(fs::read_dir(small.path("place")).unwrap().count(), 2);
     }

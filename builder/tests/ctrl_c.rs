@@ -1,12 +1,6 @@
 //! Ctrl-C: a build that is interrupted says so, leaves nothing half made, and the earlier output as it was.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod refusal_kit;
-#[path = "refusal_kit/whole.rs"]
-mod whole;
-
-use refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply};
+use crate::refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply, whole};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeSet,

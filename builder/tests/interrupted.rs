@@ -1,10 +1,6 @@
 //! A build that is killed, or finds the disk full, leaves the output folder as it was, and a cache that can be used.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use build_kit::{Small, done, superuser, talk, whole};
+use crate::build_kit::{Small, done, superuser, talk, whole};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use sha2::Digest as _;
 use std::{

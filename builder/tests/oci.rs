@@ -1,5 +1,4 @@
 //! OCI images: what goes in comes out, every engine's reader takes it, and what is wrong with one is named.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
     recipe::{Arch, OciEntry, OciSource, Recipe, Source},

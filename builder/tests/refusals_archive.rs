@@ -1,8 +1,10 @@
 //! Archives, mirrors and packages' dependencies that are not what they should be: what `berth lock` and `berth build` say.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod refusal_kit;
-
+use crate::refusal_kit::{
+    Deb, Desk,
+    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
+    server::{Reply, page},
+};
 use berth::{
     report::{Manner, Report, Verbosity},
     source::debian::{
@@ -16,11 +18,6 @@ use berth_fetch::{
     progress::Silent,
     settings::{Network, Pace, Settings},
     store::{Store, Want},
-};
-use refusal_kit::{
-    Deb, Desk,
-    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
-    server::{Reply, page},
 };
 use std::{
     fs,

@@ -1,12 +1,6 @@
 //! Images that do not fit, and places that cannot be written: what `berth build` says.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod refusal_kit;
-#[path = "refusal_kit/whole.rs"]
-mod whole;
-
-use refusal_kit::{Deb, Desk};
+use crate::refusal_kit::{Deb, Desk, whole};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 const MIB: usize = 1 << 20;

@@ -1,10 +1,7 @@
 //! Packages and overlays that no image can be made of: what `berth build` says. What goes well beside it is in
 //! `assemble_faults.rs`: Replaces, diversions, merged folders.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod refusal_kit;
-
-use refusal_kit::{Deb, Desk};
+use crate::refusal_kit::{Deb, Desk};
 use std::{
     fs,
     os::unix::{

@@ -1,11 +1,7 @@
 //! One lock, one image: whoever builds it, where, when and on what. `cmp` compares all outputs.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use assemble_kit::tool;
-use build_kit::{Docker, Nobody, Small, as_nobody, blobs, done, same, scratch, superuser};
+use crate::assemble_kit::tool;
+use crate::build_kit::{Docker, Nobody, Small, as_nobody, blobs, done, same, scratch, superuser};
 use std::{fs, process::Command, thread, time::Duration};
 
 /// Everything that a process has of its surroundings, changed: what `sh` does before it becomes `berth`.

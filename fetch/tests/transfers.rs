@@ -1,4 +1,5 @@
 //! What a fetch does when servers are good, bad or ugly.
+
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod server;

@@ -1,12 +1,10 @@
 //! cpio archives, judged by GNU cpio.
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     cpio::{self, CpioError, Kind, Node},
     data::Data,
 };
-use judge::judge;
 use std::{collections::BTreeMap, fs};
 
 fn node(mode: u16, uid: u32, kind: Kind) -> Node {

@@ -1,10 +1,7 @@
 //! Debian packages, made and judged by dpkg-deb.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::deb::{self, Deb, DebError, Entry, EntryKind};
-use judge::judge;
 use std::{
     fs,
     io::{Cursor, Read, Write},

@@ -1,8 +1,6 @@
 //! Deltas: what is made of them is what was meant, foreign programs read them, and damage is found.
-#![expect(clippy::unwrap_used, reason = "tests")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     delta::{
@@ -15,7 +13,6 @@ use berth_formats::{
     erofs::{self, Body, FileSystem, Inode, InodeIndex, read::Image},
     verity,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File},

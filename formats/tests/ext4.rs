@@ -1,14 +1,11 @@
 //! ext4 file systems, judged by e2fsprogs.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     ext4::{self, BadSuperblock, Ext4Error, Kind, Node, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock},
     range::Range,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},

@@ -1,14 +1,11 @@
 //! FAT32 volumes, judged by fsck.fat and mtools.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     fat::{self, FatError},
     range::Range,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},

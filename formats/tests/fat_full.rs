@@ -1,10 +1,7 @@
 //! A FAT32 volume with a thousand files in a folder and the longest names, judged by fsck.fat and mtools.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{data::Data, fat, range::Range};
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File},

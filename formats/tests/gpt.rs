@@ -1,10 +1,7 @@
 //! Partition tables, judged by sgdisk and sfdisk.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::gpt::{self, GptError, Grown, Partition, Which, Wrong};
-use judge::judge;
 use std::{
     fs::{self, File, OpenOptions},
     io::Cursor,

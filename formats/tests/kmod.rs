@@ -1,10 +1,7 @@
 //! Module indices, judged by depmod and modprobe.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::kmod::{self, Index, KmodError, Modinfo};
-use judge::judge;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,

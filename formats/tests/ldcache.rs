@@ -1,10 +1,7 @@
 //! The loader's cache, judged by ldconfig.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::ldcache::{self, LdCacheError, Library, elf_soname};
-use judge::judge;
 use std::{fs, path::Path};
 
 fn library(soname: &str, path: &str) -> Library {

@@ -1,11 +1,10 @@
 //! Unified kernel images on systemd's own stub, judged by objdump and pefile.
-mod judge;
 
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     pe::{self, PeError},
 };
-use judge::judge;
 use std::fs;
 
 const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";

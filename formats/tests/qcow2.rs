@@ -1,10 +1,7 @@
 //! qcow2 images, judged by qemu-img.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::qcow2::{CLUSTER, Error, write};
-use judge::judge;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},

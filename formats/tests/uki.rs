@@ -1,10 +1,7 @@
 //! Unified kernel images, judged by systemd's ukify and by the tools that sign and check for Secure Boot.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{data::Data, pe};
-use judge::judge;
 use sha2::{Digest, Sha256};
 use std::{fs, path::Path};
 

@@ -1,14 +1,11 @@
 //! dm-verity trees, judged by veritysetup.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_contract::digest::{RootHash, Sha256};
 use berth_formats::verity::{
     BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, TreeWriter, VerifyError, block_digests, build, file_digest,
     root_hash_of, verify,
 };
-use judge::judge;
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,

@@ -1,4 +1,5 @@
 //! host.toml from each of its places; a wrong one; none.
+
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

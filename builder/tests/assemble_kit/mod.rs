@@ -1,5 +1,4 @@
 //! Packages made on the spot, and a recipe to put them together.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},

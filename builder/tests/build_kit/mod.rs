@@ -1,15 +1,7 @@
 //! Whole builds by the `berth` program: of a recipe as small as one can be, and of the one for docker hosts.
-#![allow(dead_code, reason = "each test file uses its part")]
-
-/// The archive that the unit tests use, signed by a key of their own.
-#[path = "../../src/source/debian/fixture.rs"]
-#[allow(unreachable_pub, reason = "written for a place inside the library")]
-mod fixture;
 
 use crate::assemble_kit::{Deb, module, tool, xz};
-// What the fixture finds in its parent.
-use berth::source::debian::date;
-use fixture::{Fixture, GOOD, TestKey, hex};
+use crate::refusal_kit::fixture::{Fixture, GOOD, TestKey, hex};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,

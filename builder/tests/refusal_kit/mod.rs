@@ -1,13 +1,15 @@
 //! The whole `berth` command with bad input: an archive made on the spot, served by a loopback mirror that can misbehave, and
 //! what the command says about it, without what differs between machines and hours.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 mod deb;
 /// The archive that the unit tests use, signed by a key of their own.
 #[path = "../../src/source/debian/fixture.rs"]
+#[expect(dead_code, reason = "the unit tests use the rest")]
 pub(crate) mod fixture;
 #[path = "../../../fetch/tests/server/mod.rs"]
+#[expect(dead_code, reason = "the tests of fetch use the rest")]
 pub(crate) mod server;
+pub(crate) mod whole;
 
 pub(crate) use deb::Deb;
 

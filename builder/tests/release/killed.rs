@@ -2,7 +2,7 @@
 
 use crate::{
     build_kit::talk,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 

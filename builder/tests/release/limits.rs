@@ -2,8 +2,8 @@
 
 use crate::{
     assemble_kit::tool,
-    refused::mend,
-    site::{NAME, Site},
+    release::refused::mend,
+    release::site::{NAME, Site},
 };
 use std::fs;
 

@@ -3,7 +3,7 @@
 use crate::{
     assemble_kit::tool,
     build_kit::done,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use berth_formats::delta::patch::Delta;
 use std::{fs, process::Command};

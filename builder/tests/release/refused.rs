@@ -2,7 +2,7 @@
 
 use crate::{
     build_kit::talk,
-    site::{NAME, Site, flip},
+    release::site::{NAME, Site, flip},
 };
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 

@@ -1,4 +1,5 @@
 //! A place where builds are released: keys, a repository, and the reference client of TUF that judges it.
+
 use crate::{
     assemble_kit::tool,
     build_kit::{Small, done, talk},

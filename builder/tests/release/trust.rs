@@ -3,7 +3,7 @@
 use crate::{
     assemble_kit::tool,
     build_kit::done,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, path::Path};
 

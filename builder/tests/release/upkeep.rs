@@ -2,7 +2,7 @@
 
 use crate::{
     assemble_kit::tool,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, thread, time::Duration};
 

@@ -1,9 +1,7 @@
 //! What is in an image is what was given, by our reader and by foreign ones.
 
-use super::{
-    judge::judge,
-    kit::{Maker, ROOT, content, every_kind, expected, noise, written},
-};
+use super::kit::{Maker, ROOT, content, every_kind, expected, noise, written};
+use crate::judge::judge;
 use berth_formats::erofs::{
     Body, InodeIndex,
     read::{Image, Node},

@@ -1,9 +1,7 @@
 //! Where things lie in an image: always the same, sparse, little moved by little changes.
 
-use super::{
-    judge::judge,
-    kit::{Maker, ROOT, content, every_kind, noise, written},
-};
+use super::kit::{Maker, ROOT, content, every_kind, noise, written};
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     erofs::{Body, Plan, read::Image},

@@ -1,6 +1,6 @@
 //! Releases of repositories that are believed: their records and targets.
 
-use super::kit::repo::{Host, Repo, content};
+use crate::kit::repo::{Host, Repo, content};
 use berth_contract::release::Target;
 use hostctl::trust::TrustError;
 use serde_json::json;

@@ -1,0 +1,23 @@
+//! Every format: what is written is judged by foreign programs, read back, and pinned by digest.
+//!
+//! One program for all tests of this crate: each more would be linked with everything once more.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cpio;
+mod deb;
+mod delta;
+mod erofs;
+mod ext4;
+mod fat;
+mod fat_crash;
+mod fat_full;
+mod fat_update;
+mod gpt;
+mod judge;
+mod kmod;
+mod ldcache;
+mod pe;
+mod qcow2;
+mod uki;
+mod verity;
