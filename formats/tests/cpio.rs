@@ -27,6 +27,7 @@ fn tree() -> BTreeMap<String, Node> {
 
 #[test]
 fn archives_are_what_gnu_cpio_takes_them_for() {
+    berth_judge::needs!("cpio");
     let dir = tempfile::tempdir().unwrap();
     let (archive, out) = (dir.path().join("archive"), dir.path().join("out"));
     let mut bytes = Vec::new();

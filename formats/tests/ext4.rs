@@ -48,6 +48,7 @@ fn superblock(file: &File) -> Superblock {
 
 #[test]
 fn file_systems_are_clean_growable_sparse_and_the_same_twice() {
+    berth_judge::needs!("debugfs", "dumpe2fs", "e2fsck", "resize2fs");
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     for path in [&one, &two] {
@@ -99,6 +100,7 @@ fn file_systems_are_clean_growable_sparse_and_the_same_twice() {
 
 #[test]
 fn a_file_system_lies_inside_a_disk() {
+    berth_judge::needs!("e2fsck");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, 600 * MIB);
@@ -112,6 +114,7 @@ fn a_file_system_lies_inside_a_disk() {
 
 #[test]
 fn superblocks_tell_state_and_size() {
+    berth_judge::needs!("debugfs", "dumpe2fs", "mke2fs");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, 512 * MIB);

@@ -49,6 +49,7 @@ fn esp() -> BTreeMap<String, Data> {
 
 #[test]
 fn volumes_are_clean_readable_sparse_and_the_same_twice() {
+    berth_judge::needs!("fsck.fat", "mcopy", "mdir", "mtype");
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     let files = esp();
@@ -86,6 +87,7 @@ fn volumes_are_clean_readable_sparse_and_the_same_twice() {
 
 #[test]
 fn a_volume_lies_inside_a_disk_and_touches_nothing_else() {
+    berth_judge::needs!("fsck.fat", "mtype");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, MIB, 64 * MIB);
@@ -106,6 +108,7 @@ fn a_volume_lies_inside_a_disk_and_touches_nothing_else() {
 
 #[test]
 fn clusters_are_as_large_as_fat32_allows() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     for (size, cluster) in [(33, 512), (64, 512), (65, 1024), (256, 2048), (257, 4096), (2 << 10, 4096)] {
         let path = dir.path().join(size.to_string());

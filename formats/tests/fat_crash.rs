@@ -248,6 +248,7 @@ const OLD: [(&str, usize); 2] = [("berth-docker_2026.10.0.efi", 5000), ("berth-d
 
 #[test]
 fn files_are_added_or_not() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
@@ -264,6 +265,7 @@ fn files_are_added_or_not() {
 
 #[test]
 fn files_are_removed_or_not() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, SIZES[0], &OLD);
@@ -277,6 +279,7 @@ fn files_are_removed_or_not() {
 
 #[test]
 fn files_have_the_old_name_or_the_new_one() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
@@ -304,6 +307,7 @@ fn files_have_the_old_name_or_the_new_one() {
 /// The sequence of an upgrade: each step has a state before and after, so the whole has.
 #[test]
 fn an_upgrade_commits_by_one_name() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");

@@ -96,6 +96,7 @@ fn compare(path: &Path, folder: &str) {
 
 #[test]
 fn foreign_programs_find_what_we_add_rename_and_remove() {
+    berth_judge::needs!("fsck.fat", "mcopy", "mdel", "mdir", "mkfs.fat", "mmd");
     let dir = tempfile::tempdir().unwrap();
     let makers: [fn(&Path); 5] = [
         |path| ours(path, 34 * MIB),
@@ -140,6 +141,7 @@ fn foreign_programs_find_what_we_add_rename_and_remove() {
 /// So many entries of all lengths that sectors overflow, directories grow, and holes are used again.
 #[test]
 fn hundreds_of_changes_leave_a_clean_volume() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     for (name, size) in [("small", 34 * MIB), ("large", 300 * MIB)] {
         let path = dir.path().join(name);
@@ -186,6 +188,7 @@ fn hundreds_of_changes_leave_a_clean_volume() {
 
 #[test]
 fn behind_a_directorys_end_mark_may_be_anything() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 256 * MIB);
@@ -210,6 +213,7 @@ fn behind_a_directorys_end_mark_may_be_anything() {
 
 #[test]
 fn what_cannot_be_done_changes_nothing_and_says_why() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);
@@ -244,6 +248,7 @@ fn what_cannot_be_done_changes_nothing_and_says_why() {
 
 #[test]
 fn damage_of_others_is_refused_and_never_followed() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);

@@ -59,6 +59,7 @@ fn sound(path: &Path) {
 
 #[test]
 fn tables_are_what_sgdisk_and_sfdisk_take_them_for() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("disk"), dir.path().join("other"));
     let mut file = disk(&path, 8 * GIB);
@@ -90,6 +91,7 @@ fn tables_are_what_sgdisk_and_sfdisk_take_them_for() {
 
 #[test]
 fn the_last_partition_grows_to_the_end_of_a_larger_disk() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let mut file = disk(&path, 8 * GIB);
@@ -116,6 +118,7 @@ fn the_last_partition_grows_to_the_end_of_a_larger_disk() {
 
 #[test]
 fn growth_survives_a_cut_at_any_write() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let small = disk(&path, 8 * GIB);
@@ -158,6 +161,7 @@ fn growth_survives_a_cut_at_any_write() {
 
 #[test]
 fn a_table_made_by_sfdisk_is_read_and_grown() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = File::create(&path).unwrap();

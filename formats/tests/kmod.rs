@@ -75,6 +75,7 @@ fn lines(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn indices_say_what_depmods_say() {
+    berth_judge::needs!("depmod", "gcc", "modprobe");
     let dir = tempfile::tempdir().unwrap();
     let modules = modules(dir.path());
     let ours = kmod::index(&infos(&modules));
@@ -149,6 +150,7 @@ fn indices_say_what_depmods_say() {
 
 #[test]
 fn modules_tell_about_themselves_and_rotten_ones_are_refused() {
+    berth_judge::needs!("gcc");
     let dir = tempfile::tempdir().unwrap();
     let modules = modules(dir.path());
     let module = &modules["kernel/fs/top.ko"];
@@ -181,6 +183,7 @@ fn modules_tell_about_themselves_and_rotten_ones_are_refused() {
 
 #[test]
 fn compressed_modules_are_unpacked_within_limits() {
+    berth_judge::needs!("xz");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ko");
     fs::write(&path, vec![7; 100_000]).unwrap();

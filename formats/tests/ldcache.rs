@@ -16,6 +16,7 @@ fn printed(cache: &Path) -> Vec<String> {
 
 #[test]
 fn caches_hold_what_ldconfigs_hold_in_its_order() {
+    berth_judge::needs!("gcc", "ldconfig");
     let dir = tempfile::tempdir().unwrap();
     let (theirs, ours, config) = (dir.path().join("theirs"), dir.path().join("ours"), dir.path().join("conf"));
     let libraries = dir.path().join("lib");
@@ -70,6 +71,7 @@ fn what_the_loader_could_not_use_is_refused() {
 
 #[test]
 fn only_shared_objects_have_a_name_and_no_rotten_one_panics() {
+    berth_judge::needs!("gcc");
     let dir = tempfile::tempdir().unwrap();
     let build = |flags: &str| {
         let out = dir.path().join("out");

@@ -25,6 +25,7 @@ fn parts() -> Vec<(&'static str, Data)> {
 
 #[test]
 fn images_are_what_objdump_and_pefile_take_them_for() {
+    berth_judge::needs!("objcopy", "objdump", "/usr/lib/python3/dist-packages/pefile.py", STUB);
     let image = pe::append_sections(&stub(), &parts()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
@@ -69,6 +70,7 @@ print("sound")
 
 #[test]
 fn a_signed_stub_loses_its_signature() {
+    berth_judge::needs!(STUB);
     let mut stub = stub();
     let plain = pe::append_sections(&stub, &parts()).unwrap();
     let optional = usize::from(stub[60]) + 24;
@@ -81,6 +83,7 @@ fn a_signed_stub_loses_its_signature() {
 
 #[test]
 fn what_cannot_be_added_is_refused_with_the_reason() {
+    berth_judge::needs!(STUB);
     let add = |sections: &[(&str, Data)]| pe::append_sections(&stub(), sections);
     assert!(matches!(add(&[(".sbat", Data::empty())]), Err(PeError::Name { reason: "there is one already", .. })));
     assert!(matches!(add(&[(".a", Data::empty()), (".a", Data::empty())]), Err(PeError::Name { .. })));
@@ -96,6 +99,7 @@ fn what_cannot_be_added_is_refused_with_the_reason() {
 
 #[test]
 fn no_rotten_image_panics() {
+    berth_judge::needs!(STUB);
     let stub = stub();
     assert_eq!(
         pe::sections(&stub[..63]).unwrap_err().to_string(),

@@ -61,6 +61,7 @@ fn every_kind_reads_back_as_it_was_given() {
 
 #[test]
 fn fsck_finds_nothing_and_dump_reads_the_same() {
+    berth_judge::needs!("dump.erofs", "fsck.erofs");
     let folder = TempDir::new().unwrap();
     let maker = every_kind(folder.path(), true);
     let path = folder.path().join("image");
@@ -87,6 +88,7 @@ fn fsck_finds_nothing_and_dump_reads_the_same() {
 
 #[test]
 fn fsck_extracts_the_same_tree() {
+    berth_judge::needs!("fsck.erofs");
     let folder = TempDir::new().unwrap();
     let maker = every_kind(folder.path(), false);
     let path = folder.path().join("image");
@@ -118,6 +120,7 @@ fn fsck_extracts_the_same_tree() {
 
 #[test]
 fn what_mkfs_writes_is_read_and_not_smaller_by_a_hundredth() {
+    berth_judge::needs!("mkfs.erofs");
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("source");
     let mut maker = Maker::new();
