@@ -1,9 +1,9 @@
-//! A build needs its checkout, its cache, its output folder, and nothing else of the machine.
+//! A build needs its checkout, its cache and its output folder, and nothing else of the machine.
 
 use crate::build_kit::{Docker, as_nobody, scratch};
 
-/// As nobody: no environment and no program to be found, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
-/// strace tells what the process starts.
+/// Runs as the user nobody: no environment, no program in PATH, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
+/// strace records which processes are started.
 #[test]
 fn a_docker_host_is_built_with_nothing_around() {
     let dir = scratch();
@@ -19,7 +19,7 @@ fn a_docker_host_is_built_with_nothing_around() {
     assert!(started[0].contains("execve(\"/mnt/programs/berth\""), "{}", started[0]);
 }
 
-/// How many threads were started, and the lines of everything else that starts something.
+/// Returns the number of threads that were started, and the trace's lines about other processes that were started.
 fn starts(trace: &str) -> (usize, Vec<&str>) {
     let calls = ["execve(", "execveat(", "fork(", "vfork(", "clone(", "clone3("];
     let starts: Vec<_> = trace

@@ -1,4 +1,4 @@
-//! Recipes and locks that cannot be used: what the whole command says. Each fault of a recipe by itself is in `recipe.rs`.
+//! Recipes and locks that cannot be used: what the command prints. Single faults of a recipe are in `recipe.rs`.
 
 use crate::refusal_kit::{Deb, Desk};
 use std::fs;

@@ -1,6 +1,6 @@
 //! Every format: what is written is judged by foreign programs, read back, and pinned by digest.
 //!
-//! One program for all tests of this crate: each more would be linked with everything once more.
+//! One program for all tests of this crate, because each program is linked with all dependencies.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

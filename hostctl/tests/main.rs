@@ -1,6 +1,6 @@
 //! What hostctl does to slots, boot entries, trust and sources, without a machine.
 //!
-//! One program for all tests of this crate: each more would be linked with everything once more.
+//! One program for all tests of this crate, because each program is linked with all dependencies.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! A place where builds are released: keys, a repository, and the reference client of TUF that judges it.
+//! A folder with keys and a repository for releases, and the reference client of TUF that judges the repository.
 
 use crate::{
     assemble_kit::tool,
@@ -18,7 +18,7 @@ pub(crate) struct Site {
     client: RefCell<Client>,
 }
 
-/// python-tuf, which is started once: that takes longer than its answers.
+/// python-tuf. It is started once for each test, because its start takes longer than its answers.
 struct Client {
     child: Child,
     questions: ChildStdin,
@@ -45,7 +45,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // It ends by itself when it has no more questions; a test that fails does not wait for that.
+        // It would end by itself when its input ends, but a test does not wait for that.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -81,17 +81,17 @@ impl Site {
         command
     }
 
-    /// What `berth` prints, which has to succeed.
+    /// Runs `berth`, which must succeed. Returns its stdout.
     pub(crate) fn good(&self, arguments: &[&str]) -> String {
         String::from_utf8(done(&mut self.berth(arguments)).stdout).unwrap()
     }
 
-    /// What `berth` says, which has to succeed.
+    /// Runs `berth`, which must succeed. Returns its stderr.
     pub(crate) fn says(&self, arguments: &[&str]) -> String {
         talk(&done(&mut self.berth(arguments)))
     }
 
-    /// What `berth` says, which has to fail.
+    /// Runs `berth`, which must fail. Returns its stderr.
     pub(crate) fn bad(&self, arguments: &[&str]) -> String {
         let output = self.berth(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", talk(&output));
@@ -103,7 +103,7 @@ impl Site {
         [&["release", out, "--repo", "repo", "--keys", "keys", "--level", "1"], more].concat()
     }
 
-    /// A release that has to succeed.
+    /// Runs `berth release`, which must succeed.
     pub(crate) fn released(&self, out: &str) {
         self.good(&self.release(out, &[]));
     }
@@ -118,7 +118,7 @@ impl Site {
         }
     }
 
-    /// python-tuf fills the list of releases up to about so many bytes, less some targets, and signs it.
+    /// python-tuf fills the list of releases up to about this many bytes, removes the named targets, and signs the list.
     pub(crate) fn publishes(&self, bytes_and_less: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/publisher.py");
         let mut command = Command::new(&self.python);
@@ -137,7 +137,7 @@ impl Site {
         assert!(error.contains(why), "{error}");
     }
 
-    /// The one file below `folder` whose name ends so.
+    /// The one file in `folder` whose name has this ending.
     pub(crate) fn file(&self, folder: &str, ending: &str) -> PathBuf {
         let names = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
         let found: Vec<_> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
@@ -145,7 +145,7 @@ impl Site {
         found[0].clone()
     }
 
-    /// The key of `role` in `folder` is gone.
+    /// Removes the key of `role` in `folder`.
     pub(crate) fn lose(&self, folder: &str, role: &str) {
         let paths = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
         let lost = |path: &PathBuf| path.to_str().unwrap().contains(&format!("/{role}-"));

@@ -1,4 +1,4 @@
-//! APT with folders of its own.
+//! An APT with folders of its own.
 
 use std::{
     collections::BTreeMap,
@@ -47,7 +47,7 @@ impl Apt {
         let apt = Self { _dir: dir, config };
         let output = apt.run(&["update"]);
         assert!(output.status.success(), "apt-get update: {}", told(&output));
-        // Writes the cache that all others read.
+        // Writes the package cache that later calls read.
         apt.closure("apt").unwrap();
         apt
     }
