@@ -2,13 +2,14 @@
 
 use crate::build_kit::{Docker, as_nobody, scratch};
 
-/// Runs as the user nobody: no environment, no program in PATH, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
-/// strace records which processes are started.
+/// Builds the docker host twice, in different surroundings, and compares the outputs. The second build runs as the user nobody: no
+/// program in PATH, no network, a read-only checkout, 64 MiB of /tmp, 256 open files, another umask, time zone and language, one
+/// processor. strace records which processes are started.
 #[test]
-fn a_docker_host_is_built_with_nothing_around() {
+fn a_docker_host_is_the_same_with_nothing_around() {
     let dir = scratch();
     let docker = Docker::new(dir.path());
-    let around = "exec /usr/bin/env -i PATH= \
+    let around = "umask 077; exec /usr/bin/env -i PATH= TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 /usr/bin/taskset -c 0 \
         /usr/bin/strace --seccomp-bpf -f -qq -e trace=%process -e signal=none -o /mnt/output/trace";
     let output = as_nobody(&docker, dir.path(), ("mount -t tmpfs -o size=64m none /tmp; ulimit -n 256", around));
 

@@ -13,8 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Number of kills in each of two tests: one kills after a time, the other at a system call.
-const KILLS: usize = 100;
+/// Number of kills after a random time.
+const TIMED_KILLS: usize = 60;
+/// Number of kills at random system calls, besides one at each call of the kinds where mistakes are likely.
+const RANDOM_CALLS: usize = 20;
 /// System calls that change files, or on which a change depends.
 const CALLS: &str = "openat,mkdir,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,symlink,symlinkat,\
     ftruncate,write,pwrite64,copy_file_range,sendfile,fsync,fdatasync,fchmod,flock";
@@ -87,12 +89,12 @@ impl Bench {
         entries.map(|entry| stamp(entry.unwrap())).collect()
     }
 
-    /// Kills builds with `kill`, which gets the expected duration and returns a description of what it did.
-    fn kills(mut self, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
+    /// Kills `count` builds with `kill`, which gets the expected duration and returns a description of what it did.
+    fn kills(mut self, count: usize, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
         let mut killed = 0;
         // The speed of builds changes during the test. About one in ten should end before it is killed.
         let mut pace = [1.0; 2];
-        for number in 0..KILLS {
+        for number in 0..count {
             // The second of two kills finds what the first one left of the same image.
             let epoch = EPOCHS[number / 2 % 2];
             // Half of the builds start with an empty cache, half with what the build before left.
@@ -118,7 +120,7 @@ impl Bench {
                 self.next(epoch, &context);
             }
         }
-        assert!(killed > KILLS / 2, "only {killed} builds were killed before their end");
+        assert!(killed > count / 2, "only {killed} builds were killed before their end");
     }
 
     /// Returns whether the folder has the earlier build. Otherwise it must have the new one.
@@ -177,7 +179,7 @@ fn listing(folder: &Path) -> Vec<String> {
 
 #[test]
 fn killed_at_any_moment() {
-    Bench::new().kills(|_, rng, (mut command, time)| {
+    Bench::new().kills(TIMED_KILLS, |_, rng, (mut command, time)| {
         let delay = time.mul_f64(rng.gen_range(0.0..1.05));
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(delay);
@@ -217,8 +219,10 @@ fn killed_at_any_call() {
         calls.iter().filter(|(name, _)| names.iter().any(|known| name.starts_with(known))).collect();
     chosen.sort();
     chosen.dedup();
-    assert!((30..KILLS).contains(&chosen.len()), "{chosen:?}");
-    bench.kills(|small, rng, (command, _)| {
+    assert!((30..100).contains(&chosen.len()), "{chosen:?}");
+    // An even number: the state after each second kill is checked by a build.
+    let count = (chosen.len() + RANDOM_CALLS).next_multiple_of(2);
+    bench.kills(count, |small, rng, (command, _)| {
         let (name, number) = *chosen.pop().unwrap_or_else(|| &calls[rng.gen_range(0..calls.len())]);
         let inject = format!("inject={name}:signal=KILL:when={number}");
         let mut command = strace(Path::new("/dev/null"), &inject, &command);

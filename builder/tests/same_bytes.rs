@@ -1,7 +1,8 @@
-//! The same lock gives the same bytes, for each user, folder, time and machine. `cmp` compares all outputs.
+//! The same lock gives the same bytes, for each user, folder, time and machine. `cmp` compares all outputs. The docker host is
+//! compared in `alone.rs`.
 
 use crate::assemble_kit::tool;
-use crate::build_kit::{Docker, Nobody, Small, as_nobody, blobs, done, same, scratch, superuser};
+use crate::build_kit::{Nobody, Small, blobs, done, same, superuser};
 use std::{fs, process::Command, thread, time::Duration};
 
 /// Shell commands before `berth` that change the process's environment, umask, time zone, limits and processors.
@@ -65,13 +66,6 @@ fn another_user_clock_and_checkout_do_not_show() {
     );
     done(superuser("chmod").args(["-R", "a+rX"]).arg(&output));
     same(&small.path("out"), &output.join("out"));
-}
-
-#[test]
-fn a_docker_host_is_the_same_whoever_builds_it() {
-    let dir = scratch();
-    let docker = Docker::new(dir.path());
-    as_nobody(&docker, dir.path(), ("", "umask 077; exec env -i TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 taskset -c 0"));
 }
 
 /// A `[[device]]` of the recipe, as foreign programs read it in the image.
