@@ -1,4 +1,5 @@
 //! From packages to a root tree; judged by the programs whose work the builder does.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
 use berth::{

@@ -1,4 +1,5 @@
 //! What cannot become a root tree, and what is said about it.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, package, text};
 use std::{fs, path::Path};

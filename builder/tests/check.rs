@@ -1,4 +1,5 @@
 //! `berth build --check` publishes only if two builds are the same, and names the places that differ.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::tool;
 use crate::build_kit::{Small, done, noise, same, talk};

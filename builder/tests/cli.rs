@@ -1,4 +1,5 @@
 //! The command as its users meet it: what goes where, and with which status it ends.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
     fs,

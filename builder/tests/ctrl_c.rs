@@ -1,4 +1,5 @@
 //! Ctrl-C: an interrupted build says so, leaves no partial file, and keeps the earlier output.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply, whole};
 use rustix::process::{Pid, Signal, kill_process};

@@ -1,4 +1,5 @@
 //! A build that is killed or that fills the disk leaves the output folder as it was, and a cache that can be used.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::build_kit::{Small, done, superuser, talk, whole};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};

@@ -1,4 +1,5 @@
 //! OCI images: they are read and written without loss, foreign programs accept them, and faults are named.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
     recipe::{Arch, OciEntry, OciSource, Recipe, Source},

@@ -1,4 +1,5 @@
 //! Archives, mirrors and packages' dependencies that are not what they should be: what `berth lock` and `berth build` say.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{
     Deb, Desk,

@@ -1,4 +1,5 @@
 //! Images that do not fit, and places that cannot be written: what `berth build` says.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk, whole};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};

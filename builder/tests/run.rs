@@ -1,4 +1,5 @@
 //! `berth run` without a system: what it refuses, and the console on a terminal.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,

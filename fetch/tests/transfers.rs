@@ -1,5 +1,4 @@
 //! A fetch from servers that work, fail, or break the protocol.
-
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod server;

@@ -1,4 +1,5 @@
 //! Debian packages, made and judged by dpkg-deb.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::deb::{self, Deb, DebError, Entry, EntryKind};

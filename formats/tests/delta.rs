@@ -1,4 +1,5 @@
 //! Deltas: what is made of them is what was meant, foreign programs read them, and damage is found.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use crate::judge::judge;
 use berth_formats::{

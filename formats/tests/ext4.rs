@@ -1,4 +1,5 @@
 //! ext4 file systems, judged by e2fsprogs.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{

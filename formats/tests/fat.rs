@@ -1,4 +1,5 @@
 //! FAT32 volumes, judged by fsck.fat and mtools.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{

@@ -1,5 +1,6 @@
 //! Power cuts: after each write, with each kind of choice among the sectors that were not flushed. Whatever the cut leaves,
 //! the boot entries with their contents are those of before or after, and the next update finds a volume to work with.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{

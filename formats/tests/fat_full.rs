@@ -1,4 +1,5 @@
 //! A FAT32 volume with a thousand files in a folder and the longest names, judged by fsck.fat and mtools.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{data::Data, fat, range::Range};

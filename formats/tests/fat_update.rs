@@ -1,4 +1,5 @@
 //! Changes of FAT32 volumes, whoever made them, judged by fsck.fat and mtools.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{

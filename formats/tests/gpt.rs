@@ -1,4 +1,5 @@
 //! Partition tables, judged by sgdisk and sfdisk.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::gpt::{self, GptError, Grown, Partition, Which, Wrong};

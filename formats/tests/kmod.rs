@@ -1,4 +1,5 @@
 //! Module indices, judged by depmod and modprobe.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::kmod::{self, Index, KmodError, Modinfo};

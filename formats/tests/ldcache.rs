@@ -1,4 +1,5 @@
 //! The loader's cache, judged by ldconfig.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::ldcache::{self, LdCacheError, Library, elf_soname};

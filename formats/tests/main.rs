@@ -2,8 +2,6 @@
 //!
 //! One program for all tests of this crate, because each program is linked with all dependencies.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod cpio;
 mod deb;
 mod delta;

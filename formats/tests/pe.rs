@@ -1,5 +1,4 @@
 //! Unified kernel images on systemd's own stub, judged by objdump and pefile.
-
 use crate::judge::judge;
 use berth_formats::{
     data::Data,

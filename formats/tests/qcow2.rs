@@ -1,4 +1,5 @@
 //! qcow2 images, judged by qemu-img.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::qcow2::{CLUSTER, Error, write};

@@ -1,4 +1,5 @@
 //! Unified kernel images, judged by systemd's ukify and by the tools that sign and check for Secure Boot.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
 use berth_formats::{data::Data, pe};

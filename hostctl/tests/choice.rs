@@ -1,4 +1,5 @@
 //! Which release a host takes, and why none.
+#![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 use berth_contract::{
     engine::{EngineKind, StoreFormat},

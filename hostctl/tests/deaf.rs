@@ -1,5 +1,6 @@
 //! Nobody reads what hostctl says: what is asked for is done all the same, and what failed has failed. Nobody hears what it asks:
 //! it asks again.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, Request};
 use std::{

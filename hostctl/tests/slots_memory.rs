@@ -1,4 +1,5 @@
 //! The largest image is brought in 64 MiB of memory, by each way. A process of its own, since its memory is looked at.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth_contract::{
     boot_report::InitrdReport,

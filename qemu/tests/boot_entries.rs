@@ -1,6 +1,5 @@
 //! What systemd-boot really does with our boot entries: which it takes, how it counts, and that what it and the firmware write
 //! to the ESP is read and changed by us. The entries' programs say their version and halt; the firmware does the rest.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

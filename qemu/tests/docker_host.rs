@@ -1,6 +1,5 @@
 //! The docker host: from power-on to a container that the real docker client runs from outside, through a reboot into the
 //! same state, to a clean power-off. One machine, two boots.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

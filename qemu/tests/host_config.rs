@@ -1,5 +1,4 @@
 //! host.toml from each of its places; a wrong one; none.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

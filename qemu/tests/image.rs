@@ -1,5 +1,4 @@
 //! Every output of a build, judged by the programs that others use for its format.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

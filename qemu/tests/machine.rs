@@ -1,5 +1,4 @@
 //! A machine without a system: it ends with its value, and with the process that made it; images are not written to.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,5 +1,4 @@
 //! `berth run IMAGE -- COMMAND`: the command finds docker in its environment, its status is the program's, nothing is left.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;

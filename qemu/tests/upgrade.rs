@@ -1,6 +1,5 @@
 //! The update, as a host in the field lives it: real firmware, real boot loader, releases from a web server. This file goes from one version
 //! to the next and back with a container and its data; each of the others keeps one promise.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "upgrade/clock.rs"]

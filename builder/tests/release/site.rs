@@ -1,5 +1,4 @@
 //! A folder with keys and a repository for releases, and the reference client of TUF that judges the repository.
-
 use crate::{
     assemble_kit::tool,
     build_kit::{Small, done, talk},

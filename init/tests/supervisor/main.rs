@@ -2,7 +2,6 @@
 //!
 //! This program is two: called as `supervise FOLDER` it is the host, a child subreaper in the place of PID 1; called otherwise it
 //! is the tests, which start the other and talk to it through hostctl's client.
-
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test without the test harness")]
 
 mod clients;

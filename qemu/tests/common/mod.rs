@@ -1,5 +1,4 @@
 //! What the product's tests share: the image, built once, and machines for it.
-
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use anyhow::{Context, Result, bail, ensure};

@@ -1,5 +1,4 @@
 //! File systems that we write, as kernels and foreign programs see them: every path, in everything that can be told of it.
-
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
