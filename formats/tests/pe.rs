@@ -1,4 +1,5 @@
 //! Unified kernel images on systemd's own stub, judged by objdump and pefile.
+
 use crate::judge::judge;
 use berth_formats::{
     data::Data,
@@ -23,7 +24,7 @@ fn parts() -> Vec<(&'static str, Data)> {
 }
 
 #[test]
-fn images_are_what_objdump_and_pefile_take_them_for() {
+fn objdump_and_pefile_find_the_sections() {
     berth_judge::needs!("objcopy", "objdump", "/usr/lib/python3/dist-packages/pefile.py", STUB);
     let image = pe::append_sections(&stub(), &parts()).unwrap();
     let dir = tempfile::tempdir().unwrap();
@@ -81,7 +82,7 @@ fn a_signed_stub_loses_its_signature() {
 }
 
 #[test]
-fn what_cannot_be_added_is_refused_with_the_reason() {
+fn invalid_sections_are_refused_with_the_reason() {
     berth_judge::needs!(STUB);
     let add = |sections: &[(&str, Data)]| pe::append_sections(&stub(), sections);
     assert!(matches!(add(&[(".sbat", Data::empty())]), Err(PeError::Name { reason: "there is one already", .. })));
@@ -97,7 +98,7 @@ fn what_cannot_be_added_is_refused_with_the_reason() {
 }
 
 #[test]
-fn no_rotten_image_panics() {
+fn damaged_images_do_not_panic() {
     berth_judge::needs!(STUB);
     let stub = stub();
     assert_eq!(

@@ -25,16 +25,14 @@ fn uki(path: &Path) {
 
 #[test]
 fn ukify_finds_every_section_with_its_content() {
-    let ukify = berth_judge::newer("ukify");
     berth_judge::needs!(ukify, STUB);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
     uki(&path);
-    let told: serde_json::Value = serde_json::from_str(&judge(
-        ukify.to_str().unwrap(),
-        &["inspect", path.to_str().unwrap(), "--all", "--json=short"],
-    ))
-    .unwrap();
+    let judges = judge(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/judges"), &[]);
+    let ukify = format!("{}/bin/ukify", judges.trim_end());
+    let told: serde_json::Value =
+        serde_json::from_str(&judge(&ukify, &["inspect", path.to_str().unwrap(), "--all", "--json=short"])).unwrap();
     for (name, data) in parts() {
         let bytes = data.to_bytes().unwrap();
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -46,7 +44,7 @@ fn ukify_finds_every_section_with_its_content() {
 }
 
 #[test]
-fn signatures_for_secure_boot_are_put_on_and_hold() {
+fn signatures_for_secure_boot_are_added_and_valid() {
     berth_judge::needs!("openssl", "sbsign", "sbverify", STUB);
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
@@ -55,7 +53,7 @@ fn signatures_for_secure_boot_are_put_on_and_hold() {
     let subject = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=berth test"];
     judge("openssl", &[&["req", "-keyout", &key, "-out", &certificate][..], &subject].concat());
     let said = judge("sbsign", &["--key", &key, "--cert", &certificate, "--output", &signed, &plain]);
-    // "gaps between PE/COFF sections", "data remaining": what a firmware would hash otherwise than the signer.
+    // The tools warn ("gaps between PE/COFF sections", "data remaining") if firmware would hash other bytes than the signer.
     assert!(!said.contains("warning"), "{said}");
     assert!(judge("sbverify", &["--cert", &certificate, &signed]).contains("Signature verification OK"));
 
@@ -63,7 +61,7 @@ fn signatures_for_secure_boot_are_put_on_and_hold() {
     for (name, data) in parts() {
         let section = pe::sections(&image).unwrap().into_iter().find(|it| it.name == name).unwrap();
         assert!(section.content(&image) == &*data.to_bytes().unwrap(), "{name}");
-        // One bit anywhere, and it no longer holds.
+        // With one changed bit the signature is invalid.
         let mut bad = image.clone();
         bad[section.raw.start] ^= 1;
         let path = file("bad.efi");

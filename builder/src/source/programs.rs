@@ -1,10 +1,14 @@
 //! Our own programs, as cargo built them beside `berth`.
 
 use berth_contract::{
+    arch::Arch,
     digest::Sha256,
     paths::{HOSTCTL, INIT, NETD, WORKLOAD},
 };
-use berth_formats::data::Data;
+use berth_formats::{
+    data::Data,
+    elf::{Elf, ElfError},
+};
 use sha2::Digest;
 use std::{
     collections::BTreeMap,
@@ -35,13 +39,15 @@ pub enum ProgramError {
         /// Why.
         source: io::Error,
     },
-    /// It would not start on a host, which has no loader for it at that time.
-    #[error("{}: expected a static x86-64 program, found {found}", .path.display())]
+    /// It would not start on a host: there is no dynamic loader at that time.
+    #[error("{}: expected a static {arch} program", .path.display())]
     Kind {
-        /// Where it lies.
+        /// Architecture of the image.
+        arch: Arch,
+        /// The file.
         path: PathBuf,
         /// What it is.
-        found: &'static str,
+        source: ElfError,
     },
 }
 
@@ -53,35 +59,27 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`.
+/// Finds them in `folder`, for an image of `arch`.
 ///
 /// # Errors
 /// When one is missing or is no static program.
-pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
+pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|source| ProgramError::Read { path: path.clone(), source })?;
-        if let Some(found) = wrong_kind(&bytes) {
-            return Err(ProgramError::Kind { path, found });
-        }
+        check(&bytes, arch).map_err(|source| ProgramError::Kind { arch, path, source })?;
         all.insert(inside, Data::from(bytes));
     }
     let init = all.get(INIT).cloned().unwrap_or_else(Data::empty);
     Ok(Programs { init, all })
 }
 
-/// Why a file is no static x86-64 program (ELF-64, gABI chapters 4 and 5), if it is none.
-fn wrong_kind(bytes: &[u8]) -> Option<&'static str> {
-    const PT_INTERP: [u8; 4] = [3, 0, 0, 0];
-    let number = |at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));
-    if bytes.get(..6) != Some(b"\x7fELF\x02\x01") || number(18) != Some(62) {
-        return Some("another kind of file");
-    }
-    let table = bytes.get(32..40).and_then(|field| usize::try_from(u64::from_le_bytes(field.try_into().ok()?)).ok());
-    let (Some(table), Some(size), Some(count)) = (table, number(54), number(56)) else { return Some("a torn file") };
-    let kinds = (0..count).map(|i| bytes.get(table.checked_add(i * size)?..)?.get(..4));
-    kinds.flatten().any(|kind| kind == PT_INTERP).then_some("one that needs a dynamic loader")
+/// Checks that a file is a static program for `arch`.
+fn check(bytes: &[u8], arch: Arch) -> Result<(), ElfError> {
+    let elf = Elf::parse(bytes)?;
+    elf.check_machine(arch.elf_machine)?;
+    elf.check_static_program()
 }
 
 impl Programs {
@@ -101,14 +99,19 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_contract::arch::ArchRow;
 
     #[test]
     fn only_static_programs_are_taken() {
         let this = std::env::current_exe().unwrap();
-        assert_eq!(wrong_kind(&fs::read(&this).unwrap()), None, "tests are static, as everything here is");
-        assert_eq!(wrong_kind(&fs::read("/bin/true").unwrap()), Some("one that needs a dynamic loader"));
-        assert_eq!(wrong_kind(b"#!/bin/sh\n"), Some("another kind of file"));
+        let own = fs::read(&this).unwrap();
+        assert_eq!(check(&own, Arch::DEFAULT), Ok(()), "tests are static, as all programs here are");
+        assert_eq!(check(&fs::read("/bin/true").unwrap(), Arch::DEFAULT), Err(ElfError::Dynamic));
+        assert_eq!(check(b"#!/bin/sh\n", Arch::DEFAULT), Err(ElfError::NotElf { is_script: true }));
+        static OTHER: ArchRow = ArchRow { elf_machine: 183, ..*Arch::DEFAULT.row() };
+        let other = ElfError::Machine { expected: 183, found: Arch::DEFAULT.elf_machine };
+        assert_eq!(check(&own, Arch::of(&OTHER)), Err(other), "the machine is the row's");
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(find(dir.path()), Err(ProgramError::Read { .. })));
+        assert!(matches!(find(dir.path(), Arch::DEFAULT), Err(ProgramError::Read { .. })));
     }
 }

@@ -1,12 +1,14 @@
-//! Debian binary packages, deb(5): an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and
-//! `data.tar[.gz|.xz|.zst]`, read as a stream. Nothing is unpacked, and nothing run.
+//! Debian binary packages, deb(5): <https://manpages.debian.org/trixie/dpkg-dev/deb.5.en.html>.
+//!
+//! A package is an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and `data.tar[.gz|.xz|.zst]`. It is read as a
+//! stream. Nothing is written to disk, and no program of the package is run.
 
 mod decoder;
 mod entry;
 mod member;
 
 pub use decoder::DataTar;
-pub use entry::{Entry, EntryKind, entries, entries_seekable};
+pub use entry::{Entry, Span, entries, entries_seekable};
 
 use decoder::Decoder;
 use member::Member;
@@ -15,7 +17,7 @@ use std::{
     io::{self, Read},
 };
 
-/// A package whose control part has been read and whose data part is next.
+/// A package whose control part has been read. The data part is next.
 #[derive(Debug)]
 pub struct Deb<R: Read> {
     /// The control part.
@@ -40,61 +42,61 @@ pub enum DebError {
     /// The package cannot be read, or ends early.
     #[error("Debian package: cannot read {what}")]
     Read {
-        /// What was being read.
+        /// The part that was being read.
         what: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The file is not a package.
     #[error("no Debian package: {what} is {found:?}, expected {wanted:?}")]
     Magic {
-        /// What was looked at.
+        /// The part that was checked.
         what: &'static str,
-        /// What it has to be.
+        /// The value expected.
         wanted: &'static str,
-        /// What stands there.
+        /// The value found.
         found: String,
     },
-    /// A member is not the one that the format wants next.
+    /// A member is not the one that the format requires next.
     #[error("Debian package: member {found:?} where {wanted} was expected")]
     Member {
-        /// What was expected.
+        /// The expected member.
         wanted: &'static str,
-        /// What stands there.
+        /// The value found.
         found: String,
     },
-    /// A compression that we do not know.
+    /// An unknown compression.
     #[error("Debian package: {member:?} is compressed in an unknown way; known are .gz, .xz, .zst and none")]
     Compression {
         /// The member.
         member: String,
     },
-    /// Something is larger than it may be.
+    /// A part is larger than allowed.
     #[error("Debian package: {what} is larger than {limit} bytes")]
     TooLarge {
-        /// What.
+        /// The part.
         what: String,
-        /// What it may have at most.
+        /// The largest size, in bytes.
         limit: u64,
     },
-    /// The control part has no, or no proper, file `control`.
+    /// The control part has no valid file `control`.
     #[error("Debian package: control.tar {reason}")]
     Control {
         /// What is wrong.
         reason: &'static str,
     },
-    /// An entry of a tar that we do not take.
+    /// An entry that is refused.
     #[error("Debian package: entry {path:?}: {reason}")]
     Entry {
-        /// As it stands in the tar.
+        /// The path, as in the tar.
         path: String,
         /// What is wrong.
         reason: String,
     },
 }
 
-/// Bytes that control.tar may have, packed and unpacked, and any one file in it.
+/// Largest control.tar, compressed and decompressed, and largest file in it, in bytes.
 const CONTROL_LIMIT: u64 = 32 << 20;
 const CONTROL_MEMBER_LIMIT: u64 = 4 << 20;
 
@@ -102,7 +104,7 @@ impl<R: Read> Deb<R> {
     /// Reads up to the beginning of the data part.
     ///
     /// # Errors
-    /// When the reader fails, or what it gives is no package of format 2.
+    /// The reader fails, or the bytes are not a package of format 2.
     pub fn open(mut reader: R) -> Result<Self, DebError> {
         member::magic(&mut reader)?;
         let (name, size) = member::next(&mut reader)?;
@@ -123,7 +125,7 @@ impl<R: Read> Deb<R> {
         Ok(Self { control, data })
     }
 
-    /// The unpacked data.tar. Reading fails after `limit` bytes, lest a small package fill the disk, and when the
+    /// The decompressed data.tar. Reading fails after `limit` bytes, so that a small package cannot fill the disk, and if the
     /// package ends early.
     #[must_use]
     pub fn into_data(self, limit: u64) -> DataTar<R> {
@@ -131,7 +133,7 @@ impl<R: Read> Deb<R> {
     }
 }
 
-/// The next member that counts (deb(5): those whose names begin with `_` do not), which has to be the one wanted.
+/// Reads to the next member, which must be the wanted one. deb(5): members whose names begin with `_` are ignored.
 fn required(reader: &mut impl Read, wanted: &'static str) -> Result<(String, u64), DebError> {
     loop {
         let (name, size) = member::next(reader)?;

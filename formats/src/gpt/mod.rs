@@ -1,12 +1,14 @@
-//! GUID partition table, UEFI specification 2.10 chapter 5; 512-byte sectors, 128 entries of 128 bytes.
+//! GUID partition table with 512-byte sectors and 128 entries of 128 bytes. UEFI specification 2.10, chapter 5:
+//! <https://uefi.org/specs/UEFI/2.10/05_GUID_Partition_Table_Format.html>.
 //!
-//! The builder creates tables with the `gpt` crate ([`write`]). Reading and growing, which PID 1 does with disks that it
-//! did not make, stand on our own few lines ([`read`], [`grow_last`]): that crate asserts on foreign entry sizes,
-//! allocates what a header asks for, and writes headers in an order of its own.
+//! The builder creates tables with the `gpt` crate ([`write`]). PID 1 reads and grows tables of foreign disks with our own
+//! code ([`read`], [`grow_last`]): that crate panics on foreign entry sizes, allocates as much memory as a header asks for,
+//! and writes headers in an order of its own.
 
 mod copy;
 mod create;
 mod grow;
+pub mod show;
 mod table;
 
 pub use create::write;
@@ -23,9 +25,9 @@ pub type Guid = [u8; 16];
 pub struct Partition {
     /// Number in the table, from 1.
     pub number: u32,
-    /// What it is for.
+    /// Its type.
     pub type_guid: Guid,
-    /// Its own identity.
+    /// Its own GUID.
     pub guid: Guid,
     /// First byte on the disk, a multiple of 512.
     pub start: u64,
@@ -44,25 +46,25 @@ pub struct Table {
     pub disk_guid: Guid,
     /// Partitions in the order of their numbers.
     pub partitions: Vec<Partition>,
-    /// Why one of the two copies is not what it should be. The table is the other copy's, or the primary's where both
-    /// are valid and differ.
+    /// What is wrong with one of the two copies. The table is that of the other copy, or of the primary if both are valid and
+    /// differ.
     pub damage: Option<GptError>,
 }
 
-/// What can go wrong with a partition table.
+/// Why a partition table cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GptError {
-    /// The device does not do as told.
+    /// A read, write or flush of the device failed.
     #[error("partition table: cannot {action} {len} bytes at byte {offset}")]
     Io {
         /// read, write, flush ...
         action: &'static str,
         /// Where.
         offset: u64,
-        /// How many.
+        /// Number of bytes.
         len: usize,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -73,7 +75,7 @@ pub enum GptError {
         which: Which,
         /// Sector of its header.
         lba: u64,
-        /// What is wrong with it.
+        /// What is wrong with this copy.
         wrong: Wrong,
     },
     /// Neither copy is valid.
@@ -84,7 +86,7 @@ pub enum GptError {
         /// What is wrong with the backup.
         backup: Box<GptError>,
     },
-    /// The caller's partitions make no table.
+    /// The caller's partitions do not form a valid table.
     #[error("partition {number} ({label:?}): {reason}")]
     Layout {
         /// Its number.
@@ -99,7 +101,7 @@ pub enum GptError {
     TooSmall {
         /// Its size.
         size: u64,
-        /// Why.
+        /// The cause.
         reason: String,
     },
     /// The `gpt` crate refused to write.

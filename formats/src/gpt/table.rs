@@ -7,9 +7,9 @@ use std::{
 /// Which of the two copies of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
-    /// Behind the MBR.
+    /// The copy after the MBR.
     Primary,
-    /// At the disk's end.
+    /// The copy at the disk's end.
     Backup,
 }
 
@@ -26,26 +26,26 @@ impl fmt::Display for Which {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Wrong {
-    /// There is none.
+    /// There is no table.
     #[error("no signature \"EFI PART\"")]
     Signature,
-    /// The header is torn or rotten.
+    /// The header is damaged.
     #[error("the header's checksum is wrong")]
     HeaderCrc,
-    /// The entries are torn or rotten.
+    /// The entries are damaged.
     #[error("the checksum of the partition entries is wrong")]
     ArrayCrc,
-    /// A field has a value that we do not take.
+    /// A field has a value that is not supported.
     #[error("{field} is {found}, expected {wanted}")]
     Field {
-        /// The specification's name.
+        /// Its name in the specification.
         field: &'static str,
-        /// What we take.
+        /// The value expected.
         wanted: u64,
-        /// What stands there.
+        /// The value found.
         found: u64,
     },
-    /// A partition lies where none may be.
+    /// A partition is outside of the usable sectors.
     #[error("partition {number} spans the sectors {first} to {last}; the last usable one is {last_usable}")]
     Span {
         /// Its number.
@@ -54,27 +54,27 @@ pub enum Wrong {
         first: u64,
         /// Its last sector.
         last: u64,
-        /// Where the usable ones end.
+        /// The last usable sector.
         last_usable: u64,
     },
     /// Two partitions share sectors.
     #[error("partitions {one} and {other} overlap")]
     Overlap {
-        /// The one that begins first.
+        /// The partition that begins first.
         one: u32,
         /// The other.
         other: u32,
     },
-    /// Both copies are valid and do not say the same.
+    /// Both copies are valid, but differ.
     #[error("differs from the primary")]
     Differs,
 }
 
-/// Reads the table, checking both copies. The backup is looked for where the primary says, or at the device's end where
-/// the primary is broken.
+/// Reads the table and checks both copies. The backup is read from where the primary says, or from the device's end if the
+/// primary is damaged.
 ///
 /// # Errors
-/// When neither copy is valid, or the device cannot be read.
+/// Neither copy is valid, or the device cannot be read.
 pub fn read(device: &mut (impl Read + Seek)) -> Result<Table, GptError> {
     let size = device.seek(SeekFrom::End(0)).map_err(|source| GptError::Io {
         action: "seek to the end of",

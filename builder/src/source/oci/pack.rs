@@ -3,14 +3,16 @@
 use super::{
     Blob, OciImage,
     archive::{Tar, json},
-    elf::{self, NotAlone},
     error::OciError,
     layout::{io_error, sha256},
     reference::Reference,
     schema::{CONFIG_TYPES, Descriptor, Execution, ImageConfig, LAYER_TYPES, MANIFEST_TYPES, OciManifest, RootFs},
 };
-use crate::recipe::Arch;
-use berth_formats::data::Data;
+use berth_contract::arch::Arch;
+use berth_formats::{
+    data::Data,
+    elf::{Elf, ElfError},
+};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -41,13 +43,16 @@ pub struct Packing {
 pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     let Packing { program: path, name, cmd, epoch } = packing;
     let bytes = read(path).map_err(io_error("read", path))?;
-    elf::check(&bytes).map_err(|fault| {
-        let (found, dynamic) = match fault {
-            NotAlone::Other(found) => (found, false),
-            NotAlone::Dynamic => ("dynamically linked", true),
-        };
-        OciError::Program { path: path.clone(), found: found.to_owned(), dynamic }
+    let refused = |fault: ElfError| {
+        let dynamic = fault == ElfError::Dynamic;
+        OciError::Program { path: path.clone(), found: fault.to_string(), dynamic }
+    };
+    let elf = Elf::parse(&bytes).map_err(refused)?;
+    let arch = Arch::all().find(|arch| arch.elf_machine == elf.machine()).ok_or_else(|| {
+        let found = format!("a program for another machine (e_machine {})", elf.machine());
+        OciError::Program { path: path.clone(), found, dynamic: false }
     })?;
+    elf.check_static_program().map_err(refused)?;
     let mut tar = Tar::new(*epoch);
     tar.program(name.stem(), bytes.into())?;
     let mut layer = Vec::new();
@@ -56,10 +61,9 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     }
     // Not compressed: the image it goes into is compressed as a whole, and better.
     let layer = blob(LAYER_TYPES[0], layer.into())?;
-    let arch = Arch::X86_64;
     let config = ImageConfig {
         created: Some(timestamp(*epoch)),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         os: "linux".to_owned(),
         config: Execution {
             entrypoint: Some(vec![format!("/{}", name.stem())]),
@@ -76,7 +80,7 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     };
     Ok(OciImage {
         name: name.clone(),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         manifest: blob(MANIFEST_TYPES[0], json(&manifest)?)?,
         image_id: config.digest,
         config,
