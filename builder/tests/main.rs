@@ -11,6 +11,7 @@ mod assemble_kit;
 mod build_kit;
 mod check;
 mod cli;
+mod copyright;
 mod ctrl_c;
 mod imports;
 mod interrupted;
