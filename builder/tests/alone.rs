@@ -1,18 +1,16 @@
-//! A build needs its checkout, its cache, its output folder, and nothing else of the machine.
+//! A build needs its checkout, its cache and its output folder, and nothing else of the machine.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
+use crate::build_kit::{Docker, as_nobody, scratch};
 
-use build_kit::{Docker, as_nobody, scratch};
-
-/// As nobody: no environment and no program to be found, no network, a read-only checkout, 64 MiB of /tmp, 256 open files.
-/// strace tells what the process starts.
+/// Builds the docker host twice, in different surroundings, and compares the outputs. The second build runs as the user nobody: no
+/// program in PATH, no network, a read-only checkout, 64 MiB of /tmp, 256 open files, another umask, time zone and language, one
+/// processor. strace records which processes are started.
 #[test]
-fn a_docker_host_is_built_with_nothing_around() {
+fn a_docker_host_is_the_same_with_nothing_around() {
     let dir = scratch();
     let docker = Docker::new(dir.path());
-    let around = "exec /usr/bin/env -i PATH= \
+    let around = "umask 077; exec /usr/bin/env -i PATH= TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 /usr/bin/taskset -c 0 \
         /usr/bin/strace --seccomp-bpf -f -qq -e trace=%process -e signal=none -o /mnt/output/trace";
     let output = as_nobody(&docker, dir.path(), ("mount -t tmpfs -o size=64m none /tmp; ulimit -n 256", around));
 
@@ -23,7 +21,7 @@ fn a_docker_host_is_built_with_nothing_around() {
     assert!(started[0].contains("execve(\"/mnt/programs/berth\""), "{}", started[0]);
 }
 
-/// How many threads were started, and the lines of everything else that starts something.
+/// Returns the number of threads that were started, and the trace's lines about other processes that were started.
 fn starts(trace: &str) -> (usize, Vec<&str>) {
     let calls = ["execve(", "execveat(", "fork(", "vfork(", "clone(", "clone3("];
     let starts: Vec<_> = trace

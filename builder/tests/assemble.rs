@@ -1,9 +1,7 @@
 //! From packages to a root tree; judged by the programs whose work the builder does.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-
-use assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
+use crate::assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
 use berth::{
     assemble::OwnFile,
     tree::{Kind, Tree},

@@ -1,9 +1,7 @@
 //! What cannot become a root tree, and what is said about it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-
-use assemble_kit::{Bench, Deb, package, text};
+use crate::assemble_kit::{Bench, Deb, package, text};
 use std::{fs, path::Path};
 
 #[test]

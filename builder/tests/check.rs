@@ -1,13 +1,10 @@
-//! `berth build --check`: the same twice or nothing, and a name for what is not the same.
+//! `berth build --check` publishes only if two builds are the same, and names the places that differ.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use assemble_kit::tool;
+use crate::assemble_kit::tool;
+use crate::build_kit::{Small, done, noise, same, talk};
 use berth::{image::difference, plan::Outputs};
 use berth_contract::arch::Arch;
-use build_kit::{Small, done, noise, same, talk};
 use std::{
     fs::{self, File},
     io::Write as _,
@@ -15,12 +12,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where `bytes` stand in a file: the only place.
+/// Position of `bytes` in a file, where they must occur once.
 fn find(file: &Path, bytes: &[u8]) -> u64 {
     find_from(file, 0, bytes)
 }
 
-/// Where `bytes` stand first, from `start` on.
+/// First position of `bytes` at or after `start`.
 fn find_from(file: &Path, start: u64, bytes: &[u8]) -> u64 {
     let content = fs::read(file).unwrap();
     let from = usize::try_from(start).unwrap();
@@ -68,7 +65,7 @@ impl Bench {
         self.first.join(name)
     }
 
-    /// Changes the bytes at `places` of the second build, asks for its name, and changes them back.
+    /// Changes the bytes at `places` of the second build, returns the name of the difference, and restores the bytes.
     fn name(&self, output: &str, places: &[u64]) -> (u64, String) {
         let file = File::options().read(true).write(true).open(self.second.join(output)).unwrap();
         let flip = || {
@@ -192,7 +189,7 @@ fn every_place_has_a_name() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // A name in a directory; where it stands is up to the writer.
+    // A name in a directory. Its position depends on the writer.
     let named = in_root(b"passwd");
     let (_, name) = bench.name(root, &[named]);
     assert!(name.starts_with("directory /etc: entry ") && name.ends_with("passwd: name"), "{name}");
@@ -200,7 +197,7 @@ fn every_place_has_a_name() {
     let (_, line) = bench.name(&outputs.manifest, &[find(&manifest, b"\"format\": 2") + 10]);
     assert_eq!(line, "line 2: `\"format\": 2,` and `\"format\": 3,`");
 
-    // One of them is longer.
+    // One file is longer.
     let mut file = File::options().append(true).open(bench.second.join(&outputs.checksums)).unwrap();
     file.write_all(b"more\n").unwrap();
     let found = difference::between(&bench.first, &bench.second, &outputs).unwrap();
@@ -232,7 +229,7 @@ fn what_differs_is_named_and_not_published() {
     let small = Small::new();
     done(&mut small.build("place/out", "cache"));
     let sums = fs::read(small.path("place/out/SHA256SUMS")).unwrap();
-    // The first build takes packages from the cache as they were unpacked once; one of them has rotted since.
+    // The first build takes unpacked packages from the cache. One of them was damaged since.
     let unpacked = fs::read_dir(small.path("cache/unpacked")).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: &PathBuf| fs::read(path).unwrap().windows(64).any(|window| window == noise(2, 64));
     let rotten = unpacked.into_iter().find(holds).unwrap();
@@ -261,7 +258,7 @@ fn what_differs_is_named_and_not_published() {
         assert_eq!(lines[8..], [kept], "{said}");
         assert_eq!(fs::read(small.path("place/out/SHA256SUMS")).unwrap(), sums, "the output folder is as it was");
         for build in ["first", "second"] {
-            build_kit::whole(&small.path(&format!("place/out.check/{build}")));
+            crate::build_kit::whole(&small.path(&format!("place/out.check/{build}")));
         }
         assert_eq!(fs::read_dir(small.path("place")).unwrap().count(), 2);
     }

@@ -1,9 +1,7 @@
 //! Copyright files of packages stay in the image, whatever the recipe drops.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod assemble_kit;
-
-use assemble_kit::{Bench, Deb, text, tool};
+use crate::assemble_kit::{Bench, Deb, text, tool};
 use std::fs;
 
 #[test]

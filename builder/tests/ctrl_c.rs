@@ -1,12 +1,7 @@
-//! Ctrl-C: a build that is interrupted says so, leaves nothing half made, and the earlier output as it was.
+//! Ctrl-C: an interrupted build says so, leaves no partial file, and keeps the earlier output.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod refusal_kit;
-#[path = "refusal_kit/whole.rs"]
-mod whole;
-
-use refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply};
+use crate::refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply, whole};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     collections::BTreeSet,
@@ -23,7 +18,7 @@ use std::{
 const LARGE: &str = "debian/pool/large.deb";
 const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
 
-/// A desk with an output, and a recipe that takes long enough to be interrupted: 100 MiB.
+/// A desk with an earlier output, and a recipe of 100 MiB, whose build takes long enough to be interrupted.
 fn desk() -> Desk {
     let mut large = Deb::new("large").field("Installed-Size: 102400").file("usr/share/large", vec![1; 100 << 20]);
     large.data_name += ".zst";
@@ -50,7 +45,7 @@ fn interrupted(desk: &Desk, mirror: &str, signal: Signal, reached: impl Fn() -> 
     desk.said(&child.wait_with_output().unwrap())
 }
 
-/// All files below `folder` whose names say that they are not finished.
+/// All files below `folder` that have the name of a partial file.
 fn half_made(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -64,7 +59,7 @@ fn half_made(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The very files of the output folder, by name, inode, length and time.
+/// Name, inode, length and time of each file in the output folder.
 fn outputs(desk: &Desk) -> BTreeSet<(OsString, u64, u64, SystemTime)> {
     let one = |entry: fs::DirEntry| {
         let meta = entry.metadata().unwrap();
@@ -75,13 +70,13 @@ fn outputs(desk: &Desk) -> BTreeSet<(OsString, u64, u64, SystemTime)> {
     all
 }
 
-/// Builds, and sends `signal` when it calls one of `calls` for the file `path` the first time: a clock would miss it.
+/// Builds, and sends `signal` at the first of `calls` for the file `path`. A timer would miss this moment.
 fn interrupted_at(desk: &Desk, path: &str, calls: &str, signal: &str) -> Said {
     let command = desk.command(&desk.archive.url(), &["build", "r.toml"]);
     let mut strace = Command::new("strace");
     strace.env_clear().args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(desk.path("trace"));
     strace.args(["-e", &format!("inject={calls}:signal={signal}:when=1")]);
-    // As it is named in calls, and what descriptors lead to.
+    // The path as the program names it, and as a file descriptor resolves.
     for path in [path.into(), format!("./{path}").into(), fs::canonicalize(desk.dir.path()).unwrap().join(path)] {
         strace.arg("-P").arg(path);
     }
@@ -110,7 +105,7 @@ fn a_build_is_interrupted_wherever_it_is() {
         assert_eq!(half_made(desk.dir.path()), Vec::<PathBuf>::new(), "{number}");
         assert_eq!(before, outputs(&desk), "{number}");
     }
-    // Nothing is in the way of the next one.
+    // The next build works.
     desk.build().success();
 }
 

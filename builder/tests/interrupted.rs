@@ -1,10 +1,7 @@
-//! A build that is killed, or finds the disk full, leaves the output folder as it was, and a cache that can be used.
+//! A build that is killed or that fills the disk leaves the output folder as it was, and a cache that can be used.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use build_kit::{Small, done, superuser, talk, whole};
+use crate::build_kit::{Small, done, superuser, talk, whole};
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 use sha2::Digest as _;
 use std::{
@@ -17,19 +14,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// In two tests: by the clock, and by what is done to files.
-const KILLS: usize = 100;
-/// Calls that change something, or that something depends on.
+/// Number of kills after a random time.
+const TIMED_KILLS: usize = 60;
+/// Number of kills at random system calls, besides one at each call of the kinds where mistakes are likely.
+const RANDOM_CALLS: usize = 20;
+/// System calls that change files, or on which a change depends.
 const CALLS: &str = "openat,mkdir,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,symlink,symlinkat,\
     ftruncate,write,pwrite64,copy_file_range,sendfile,fsync,fdatasync,fchmod,flock";
 
-/// A recipe that is built by turns with these times for all files: two images, so that a mixture of both shows.
+/// A recipe that is built alternately with two times for all files. The images differ, so a mixture of both is found.
 struct Bench {
     small: Small,
     sums: BTreeMap<u64, String>,
-    /// Of a build with an empty cache, and of one with a full one.
+    /// Duration of a build with an empty cache, and of one with a full cache.
     times: Vec<Duration>,
-    /// Paths below a complete cache.
+    /// Paths of a complete cache.
     cache: Vec<String>,
     rng: StdRng,
     seed: u64,
@@ -74,13 +73,13 @@ impl Bench {
         fs::read_to_string(self.out().join("SHA256SUMS")).ok()
     }
 
-    /// Paths below the cache, but for the initrds of both images: which of them are there is a matter of what was built.
+    /// Paths in the cache, without the initrds: which of the two exist depends on which image was built.
     fn cached(&self) -> Vec<String> {
         let initrd = |path: &String| path.starts_with("compressed/") && !path.ends_with(".partial");
         listing(&self.small.path("cache")).into_iter().filter(|path| !initrd(path)).collect()
     }
 
-    /// Which files stand in the output folder; changes with every write.
+    /// State of the files in the output folder. It changes with each write.
     fn stamps(&self) -> BTreeMap<String, (u64, u64, i64, i64)> {
         let Ok(entries) = fs::read_dir(self.out()) else { return BTreeMap::new() };
         let stamp = |entry: fs::DirEntry| {
@@ -91,25 +90,25 @@ impl Bench {
         entries.map(|entry| stamp(entry.unwrap())).collect()
     }
 
-    /// Kills builds, each with `kill`, which is told how long it may take, and tells what it did.
-    fn kills(mut self, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
+    /// Kills `count` builds with `kill`, which gets the expected duration and returns a description of what it did.
+    fn kills(mut self, count: usize, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
         let mut killed = 0;
-        // Builds take more or less time as the test goes on: about one in ten is to end before it is killed.
+        // The speed of builds changes during the test. About one in ten should end before it is killed.
         let mut pace = [1.0; 2];
-        for number in 0..KILLS {
-            // The second of two kills meets what the first one left of the same image.
+        for number in 0..count {
+            // The second of two kills finds what the first one left of the same image.
             let epoch = EPOCHS[number / 2 % 2];
-            // Half of them begin with fetching and unpacking, half with what the one before left.
+            // Half of the builds start with an empty cache, half with what the build before left.
             if number % 2 == 0 {
                 fs::remove_dir_all(self.small.path("cache")).unwrap();
             }
-            // One of them finds no earlier build.
+            // One build in ten finds no earlier output.
             if number % 10 == 0 {
                 fs::remove_dir_all(self.out()).unwrap();
             }
             let before = self.stamps();
             let command = self.build(epoch);
-            // The others find a cache that is somewhere between.
+            // The other builds find a partial cache.
             let time = if number % 2 == 0 { self.times[0] } else { (self.times[0] + self.times[1]) / 2 };
             let pace = &mut pace[number % 2];
             let how = kill(&self.small, &mut self.rng, (command, time.mul_f64(*pace)));
@@ -117,15 +116,15 @@ impl Bench {
             let in_time = self.judge(&before, epoch, &context);
             killed += usize::from(in_time);
             *pace *= if in_time { 1.03 } else { 0.8 };
-            // Every second time: a build has to cope with more than one that was killed.
+            // Only each second time, so that a build also meets the leftovers of two killed builds.
             if number % 2 == 1 {
                 self.next(epoch, &context);
             }
         }
-        assert!(killed > KILLS / 2, "only {killed} builds were killed before their end");
+        assert!(killed > count / 2, "only {killed} builds were killed before their end");
     }
 
-    /// Whether the folder holds the earlier build; else it must hold the new one.
+    /// Returns whether the folder has the earlier build. Otherwise it must have the new one.
     fn judge(&self, before: &BTreeMap<String, (u64, u64, i64, i64)>, epoch: u64, context: &str) -> bool {
         for name in fs::read_dir(self.small.path("place")).unwrap() {
             let name = name.unwrap().file_name();
@@ -146,9 +145,9 @@ impl Bench {
         false
     }
 
-    /// The next build works, makes the same bytes, and nothing of the killed one is left.
+    /// Checks that the next build works and makes the same bytes, and that no file of the killed build is left.
     fn next(&self, epoch: u64, context: &str) {
-        // With all packages there, the archive is not needed any more.
+        // When all packages are in the cache, the archive is not needed.
         let fetched = listing(&self.small.path("cache/blobs")).iter().filter(|name| !name.ends_with(".part")).count();
         let all = self.cache.iter().filter(|name| name.starts_with("blobs/")).count();
         let mut command = match fetched == all {
@@ -168,7 +167,7 @@ impl Bench {
     }
 }
 
-/// All paths below a folder, sorted; none of one that is not there yet.
+/// All paths below a folder, sorted. Empty if the folder does not exist.
 fn listing(folder: &Path) -> Vec<String> {
     if !folder.exists() {
         return Vec::new();
@@ -181,18 +180,18 @@ fn listing(folder: &Path) -> Vec<String> {
 
 #[test]
 fn killed_at_any_moment() {
-    Bench::new().kills(|_, rng, (mut command, time)| {
+    Bench::new().kills(TIMED_KILLS, |_, rng, (mut command, time)| {
         let delay = time.mul_f64(rng.gen_range(0.0..1.05));
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(delay);
-        // One that has ended is not there to be killed.
+        // If the build has ended, the kill has no effect.
         child.kill().unwrap();
         child.wait().unwrap();
         format!("after {delay:?}")
     });
 }
 
-/// The clock seldom meets what takes no time.
+/// Calls that take little time are seldom met by a kill after a random time.
 #[test]
 fn killed_at_any_call() {
     let bench = Bench::new();
@@ -206,7 +205,7 @@ fn killed_at_any_call() {
     for line in trace.lines() {
         let (thread, call) = line.split_once(' ').unwrap();
         let name = call.trim_start().split('(').next().unwrap();
-        // The end of a call that another thread's has cut in two.
+        // The second line of a call that another thread interrupted.
         if name.starts_with('<') {
             continue;
         }
@@ -215,14 +214,16 @@ fn killed_at_any_call() {
         calls.push((name, *count));
     }
     assert!(calls.len() > 300, "{calls:?}");
-    // What gives or takes a name, or waits for the disk, is where mistakes are: each of these once, others by chance.
+    // Mistakes are likely at calls that add or remove a name, or wait for the disk: each of these once, others by chance.
     let names = ["mkdir", "rename", "link", "unlink", "rmdir", "symlink", "ftruncate", "fsync", "fdatasync"];
     let mut chosen: Vec<_> =
         calls.iter().filter(|(name, _)| names.iter().any(|known| name.starts_with(known))).collect();
     chosen.sort();
     chosen.dedup();
-    assert!((30..KILLS).contains(&chosen.len()), "{chosen:?}");
-    bench.kills(|small, rng, (command, _)| {
+    assert!((30..100).contains(&chosen.len()), "{chosen:?}");
+    // An even number: the state after each second kill is checked by a build.
+    let count = (chosen.len() + RANDOM_CALLS).next_multiple_of(2);
+    bench.kills(count, |small, rng, (command, _)| {
         let (name, number) = *chosen.pop().unwrap_or_else(|| &calls[rng.gen_range(0..calls.len())]);
         let inject = format!("inject={name}:signal=KILL:when={number}");
         let mut command = strace(Path::new("/dev/null"), &inject, &command);
@@ -231,7 +232,7 @@ fn killed_at_any_call() {
     });
 }
 
-/// `command` under strace, which is told what to do in strace's words.
+/// `command` under strace with this `-e` option.
 fn strace(trace: &Path, what: &str, command: &Command) -> Command {
     let mut strace = Command::new("strace");
     // Not --seccomp-bpf: with that, strace 6.1 injects nothing.
@@ -243,8 +244,8 @@ fn strace(trace: &Path, what: &str, command: &Command) -> Command {
     strace
 }
 
-/// What a shell does in a mount namespace where `$1` is a small file system of `$2` bytes: fail to build, see what is there,
-/// find room, build. The earlier build `$3`, if any, is copied there before; `$4...` is the build.
+/// Shell commands in a mount namespace, where `$1` becomes a file system of `$2` bytes. The build fails, the files are checked,
+/// the file system grows, the build succeeds. The earlier output `$3`, if any, is copied there first; `$4...` is the build.
 const FULL: &str = r#"
 full=$1 size=$2 earlier=$3; shift 3
 mount -t tmpfs -o "size=$size,mode=755" none "$full"
@@ -261,7 +262,7 @@ find "$full" -name '*.part*' | grep . && exit 9
 cp -a --sparse=always "$OUT" result
 "#;
 
-/// A build with a full disk below `full`, of several sizes up to `need`.
+/// Builds with a full file system at the folder `full`, of several sizes up to `need`.
 fn full(bench: &Bench, full: &str, earlier: &str, (least, need): (u64, u64), out: &str) {
     let (small, epoch) = (&bench.small, EPOCHS[1]);
     let build = small.build(if out.is_empty() { "place/out" } else { out }, "cache");
@@ -283,7 +284,7 @@ fn full(bench: &Bench, full: &str, earlier: &str, (least, need): (u64, u64), out
     }
 }
 
-/// Bytes that a folder takes on the disk.
+/// Bytes that a folder uses on the disk.
 fn usage(folder: &Path) -> u64 {
     let found = done(Command::new("du").args(["-s", "-B1"]).arg(folder)).stdout;
     String::from_utf8(found).unwrap().split_whitespace().next().unwrap().parse().unwrap()
@@ -294,7 +295,7 @@ fn a_full_disk_under_the_output_folder() {
     let bench = Bench::new();
     let need = usage(&bench.out());
     full(&bench, "full", "", (4096, need), "full/out");
-    // Now beside an earlier build, which needs as much.
+    // The same beside an earlier output, which needs as much space.
     full(&bench, "full", "place/out", (need, need), "full/out");
 }
 

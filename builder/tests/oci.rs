@@ -1,4 +1,4 @@
-//! OCI images: what goes in comes out, every engine's reader takes it, and what is wrong with one is named.
+//! OCI images: they are read and written without loss, foreign programs accept them, and faults are named.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
@@ -16,7 +16,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The smallest file that passes for a static program: an ELF header without segments.
+/// The smallest file that is accepted as a static program: an ELF header without segments.
 fn program(dir: &Path) -> PathBuf {
     let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
     elf.resize(64, 0);
@@ -97,7 +97,7 @@ fn the_preloaded_archive_is_the_same_whatever_it_came_from() {
     judge("tar", &["-xf", path.to_str().unwrap(), "-C", folder.to_str().unwrap()]);
     let from_folder = oci::read(&OciSource::Layout(folder), Arch::DEFAULT, None).unwrap();
     assert_eq!(bytes(&from_folder), bytes(&image));
-    // Named anew: the same image, another archive.
+    // Another name: the same image in another archive.
     let renamed = OciImage { name: "other:1".parse().unwrap(), ..image.clone() };
     assert_ne!(bytes(&renamed), bytes(&image));
     let mut text = String::new();
@@ -140,7 +140,7 @@ fn programs_that_need_more_than_themselves_are_refused() {
     assert!(pack(dir.path().join("none").to_str().unwrap()).to_string().starts_with("cannot read "));
 }
 
-/// A layout in a folder that can be spoilt.
+/// An OCI layout in a folder, for tests that damage it.
 struct Spoilt {
     dir: TempDir,
 }
@@ -177,7 +177,7 @@ impl Spoilt {
         json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()})
     }
 
-    /// Puts a changed manifest in the place of the first one.
+    /// Replaces the first manifest with a changed one.
     fn manifest(&self, change: impl FnOnce(&mut Value)) {
         let index: Value = serde_json::from_slice(&fs::read(self.path("index.json")).unwrap()).unwrap();
         let first = &index["manifests"][0];
@@ -204,7 +204,7 @@ impl Spoilt {
     }
 }
 
-/// What `berth` says about a recipe with this image.
+/// The message of `berth` about a recipe with this image.
 fn said(dir: &Path, image: &str, name: Option<&str>) -> String {
     let name = name.map(|name| format!("\nname = '{name}'")).unwrap_or_default();
     let text = format!(
@@ -310,7 +310,7 @@ fn one_of_several_images_is_chosen_by_its_name() {
         *index["manifests"].as_array_mut().unwrap() = vec![foreign, index["manifests"][0].clone(), alias];
     });
     let dir = layout.dir.path();
-    // Two names, one image.
+    // Two names of the same image.
     assert_eq!(said(dir, "oci:layout", None), "good: hello:2");
     assert_eq!(said(dir, "oci:layout", Some("alias:1")), "good: alias:1");
     let other = layout.blob("application/vnd.oci.image.manifest.v1+json", "{}");

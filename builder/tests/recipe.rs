@@ -1,4 +1,4 @@
-//! Recipes as their author sees them: what a good one means, and what is said about a bad one.
+//! Recipes: what a valid one means, and the messages for an invalid one.
 
 use berth::recipe::{Recipe, RecipeFile, read};
 use std::{fs, path::Path};
@@ -159,7 +159,7 @@ fn files_are_read_along_extends() {
     insta::assert_snapshot!(said.replace(dir.path().to_str().unwrap(), "DIR"));
 }
 
-/// Each row: what is wrong, in a file that extends a good one. The snapshot is what its author reads.
+/// Each row is a fault in a file that extends a valid one. The snapshot has the messages that the author reads.
 #[test]
 fn faults_are_shown_where_they_are() {
     let table = [

@@ -1,8 +1,11 @@
 //! Archives, mirrors and packages' dependencies that are not what they should be: what `berth lock` and `berth build` say.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod refusal_kit;
-
+use crate::refusal_kit::{
+    Deb, Desk,
+    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
+    server::{Reply, page},
+};
 use berth::{
     report::{Manner, Report, Verbosity},
     source::debian::{
@@ -17,11 +20,6 @@ use berth_fetch::{
     progress::Silent,
     settings::{FetchSettings, Network, Pace},
     store::Store,
-};
-use refusal_kit::{
-    Deb, Desk,
-    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
-    server::{Reply, page},
 };
 use std::{
     fs,
@@ -121,7 +119,7 @@ fn releases_that_are_not_to_be_trusted() {
     insta::assert_snapshot!(said);
 }
 
-/// What a mirror answers to a path; nothing: what is there.
+/// The answer of a mirror to a path. `None` stands for the file of that path.
 type Answer = fn(&str) -> Option<Reply>;
 
 /// What a mirror does to `berth lock`, and to `berth build` when the lock was made before.
@@ -159,7 +157,7 @@ fn mirrors_that_do_not_serve() {
     insta::assert_snapshot!(said);
 }
 
-/// Builds with the other packages in the cache: several that are fetched at once fail in any order.
+/// Builds with all other packages in the cache. Packages that are fetched at the same time would fail in any order.
 fn only_tool(desk: &Desk, mirror: &str) -> String {
     for name in ["linux-image-test", "systemd-boot-efi"] {
         let bytes = fs::read(desk.archive.path().join(format!("debian/pool/{name}.deb"))).unwrap();
@@ -180,7 +178,7 @@ impl Write for Sink {
     }
 }
 
-/// Not by the command: it waits for half a minute before it gives up.
+/// Uses the library, because the command waits for half a minute before it gives up.
 #[test]
 fn mirrors_that_trickle_or_fall_silent() {
     let desk = desk();

@@ -1,12 +1,7 @@
 //! Images that do not fit, and places that cannot be written: what `berth build` says.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod refusal_kit;
-#[path = "refusal_kit/whole.rs"]
-mod whole;
-
-use refusal_kit::{Deb, Desk};
+use crate::refusal_kit::{Deb, Desk, whole};
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
 const MIB: usize = 1 << 20;
@@ -50,13 +45,13 @@ fn images_that_do_not_fit() {
     with("slot = \"32MiB\"\nesp = \"64MiB\"\n");
     said += &format!("--- kernel image\n{}\n", desk.build().refusal());
     assert!(!desk.path("out").exists() && !desk.path(".out.partial").exists() && !desk.path(".out.lock").exists());
-    // The hints are right.
+    // The build works with the values of the hints.
     with(&hinted(&said));
     desk.build().success();
     insta::assert_snapshot!(without_sizes(&said));
 }
 
-/// The boot loader's size is the host's affair, and which block is too many is chance.
+/// Replaces the boot loader's size, which depends on the host, and the number of the block that did not fit.
 fn without_sizes(said: &str) -> String {
     let line = |line: &str| match line.contains(" bytes") {
         true => {
@@ -112,7 +107,7 @@ fn disks_that_are_full() {
             place.0, place.1
         );
         let mut command = Command::new("unshare");
-        // Whoever is not the superuser becomes that of a namespace.
+        // A user who is not the superuser becomes the superuser of a namespace.
         command.args(if rustix::process::geteuid().is_root() { &["-m"][..] } else { &["-rm"] });
         command.args(["sh", "-euc", &script, "sh", &desk.archive.url()]).current_dir(desk.dir.path());
         let refusal = desk.said(&command.output().expect("unshare is missing: run ci/setup")).refusal();

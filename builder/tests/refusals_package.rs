@@ -1,10 +1,8 @@
-//! Packages and overlays that no image can be made of: what `berth build` says. What goes well beside it is in
+//! Packages and overlays that no image can be made of: what `berth build` prints. The cases that work are in
 //! `assemble_faults.rs`: Replaces, diversions, merged folders.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod refusal_kit;
-
-use refusal_kit::{Deb, Desk};
+use crate::refusal_kit::{Deb, Desk};
 use std::{
     fs,
     os::unix::{
@@ -59,7 +57,7 @@ fn packages_that_cannot_be_unpacked() {
     insta::assert_snapshot!(said);
 }
 
-/// A lock that was written before sizes stood in it, and packages that say what is true, go on to the next fault.
+/// A lock of an older format has no sizes. It is accepted, and so is a package that announces its true size: the next fault is found.
 #[test]
 fn what_is_announced_may_be_unpacked() {
     for announced in ["Installed-Size: 20480", ""] {

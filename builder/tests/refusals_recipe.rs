@@ -1,9 +1,7 @@
-//! Recipes and locks that cannot be used: what the whole command says. Each fault of a recipe by itself is in `recipe.rs`.
+//! Recipes and locks that cannot be used: what the command prints. Single faults of a recipe are in `recipe.rs`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod refusal_kit;
-
-use refusal_kit::{Deb, Desk};
+use crate::refusal_kit::{Deb, Desk};
 use std::fs;
 
 #[test]

@@ -4,9 +4,7 @@
 //! `file:` archive. APT runs with folders of its own: it knows nothing of what this machine has installed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "resolver/apt.rs"]
 mod apt;
-#[path = "resolver/mirror.rs"]
 mod mirror;
 
 use berth::{
@@ -29,7 +27,7 @@ use std::{
     thread,
 };
 
-/// `sets.toml`: see there.
+/// The content of `sets.toml`; that file describes its keys.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Sets {
@@ -62,7 +60,7 @@ struct Difference {
     reason: String,
 }
 
-/// Name → version; or what was said instead.
+/// Package name → version, or the error message.
 type Closure = Result<BTreeMap<String, String>, String>;
 
 fn ours(universe: &Universe<'_>, set: &str, provided: &[String]) -> Closure {
@@ -73,7 +71,7 @@ fn ours(universe: &Universe<'_>, set: &str, provided: &[String]) -> Closure {
     Ok(resolution.chosen.iter().map(package).collect())
 }
 
-/// What is wrong with one set, if anything is.
+/// The differences of one set, if there are any.
 fn compare(group: &Group, universe: &Universe<'_>, apt: &apt::Apt, set: &str) -> Option<String> {
     let difference = group.difference.iter().find(|difference| difference.set == set);
     let berths = ours(universe, set, difference.map_or(&[], |difference| &difference.provided));
@@ -145,7 +143,7 @@ fn check(group: &Group, mirror: &Mirror) -> Vec<String> {
     })
 }
 
-/// The sets, and an archive with all their suites.
+/// The sets of packages, and a local archive with all their suites.
 static GROUND: LazyLock<(Sets, Mirror)> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolver/sets.toml");
     let sets: Sets = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -164,7 +162,7 @@ fn every_set_is_what_apt_makes_of_it() {
     assert!(faults.is_empty(), "{} sets differ:\n{}", faults.len(), faults.join("\n"));
 }
 
-/// Versions made to be hard, and from the index those that have something hard in them.
+/// Difficult version numbers: some made by hand, and some from the index.
 fn hard_versions(packages: &[Package<'static>]) -> Vec<&'static str> {
     let mut all: Vec<&'static str> = packages.iter().map(|package| package.version.0).collect();
     all.sort_unstable();
@@ -208,7 +206,7 @@ fn hard_versions(packages: &[Package<'static>]) -> Vec<&'static str> {
     ];
     for kind in kinds {
         let of_kind: Vec<_> = all.iter().filter(|version| kind(version)).collect();
-        // From the whole range, evenly.
+        // Evenly over the whole range.
         sample.extend(of_kind.iter().step_by((of_kind.len() / 25).max(1)).take(25).map(|version| **version));
     }
     sample.sort_unstable();
@@ -225,7 +223,7 @@ fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
         Ordering::Equal => '=',
         Ordering::Greater => '>',
     };
-    // All pairs by dpkg's Perl library, in one process; its numbers are Perl's, so they must not be too long ...
+    // All pairs, by dpkg's Perl library in one process. It uses Perl's numbers, so they must not be too long.
     let short = |version: &&&str| version.split(|c: char| !c.is_ascii_digit()).all(|number| number.len() < 16);
     let paired: Vec<&str> = versions.iter().filter(short).copied().collect();
     let script =
@@ -245,7 +243,7 @@ fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
         let wrong = paired.iter().zip(ours.chars().zip(line.chars())).find(|(_, (ours, dpkgs))| ours != dpkgs);
         assert!(wrong.is_none(), "{a} and {wrong:?}");
     }
-    // ... and the program itself on neighbours, which decide the order of all others.
+    // Neighbours, by dpkg itself. They decide the order of all other pairs.
     versions.sort_by_key(|version| Version(version));
     for pair in versions.windows(2) {
         let relation = if Version(pair[0]) == Version(pair[1]) { "eq" } else { "lt" };

@@ -1,14 +1,12 @@
-//! One lock, one image: whoever builds it, where, when and on what. `cmp` compares all outputs.
+//! The same lock gives the same bytes, for each user, folder, time and machine. `cmp` compares all outputs. The docker host is
+//! compared in `alone.rs`.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod assemble_kit;
-mod build_kit;
-
-use assemble_kit::tool;
-use build_kit::{Docker, Nobody, Small, as_nobody, blobs, done, same, scratch, superuser};
+use crate::assemble_kit::tool;
+use crate::build_kit::{Nobody, Small, blobs, done, same, superuser};
 use std::{fs, process::Command, thread, time::Duration};
 
-/// Everything that a process has of its surroundings, changed: what `sh` does before it becomes `berth`.
+/// Shell commands before `berth` that change the process's environment, umask, time zone, limits and processors.
 const SURROUNDINGS: [&str; 4] = [
     "umask 077; export TZ=Pacific/Kiritimati LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8; exec \"$@\"",
     "umask 000; export TZ=:/nowhere LC_ALL=POSIX HOME=/nowhere USER=somebody HOSTNAME=elsewhere; exec \"$@\"",
@@ -21,7 +19,7 @@ fn surroundings_do_not_show() {
     let small = Small::new();
     done(&mut small.build("out", "cache"));
     for (number, script) in SURROUNDINGS.iter().enumerate() {
-        // Every second build unpacks anew.
+        // Each second build unpacks the packages again.
         let cache = if number % 2 == 0 { format!("cache-{number}") } else { "cache".to_owned() };
         let output = format!("elsewhere/{number}/output of a build");
         let build = small.build(&output, &cache);
@@ -39,7 +37,7 @@ fn another_user_clock_and_checkout_do_not_show() {
     done(&mut small.build("out", "cache"));
     blobs(&small.path("cache"), &small.path("fresh"));
 
-    // A checkout of somebody with another umask, made at another time: other modes, owners and times of everything.
+    // A checkout of another user with another umask, made at another time: all modes, owners and times differ.
     tool("cp", &["-r", small.path("recipe").to_str().unwrap(), small.path("checkout").to_str().unwrap()]);
     tool("chmod", &["-R", "ug+w,go+rX", small.path("checkout").to_str().unwrap()]);
     for (path, date) in [
@@ -71,14 +69,7 @@ fn another_user_clock_and_checkout_do_not_show() {
     same(&small.path("out"), &output.join("out"));
 }
 
-#[test]
-fn a_docker_host_is_the_same_whoever_builds_it() {
-    let dir = scratch();
-    let docker = Docker::new(dir.path());
-    as_nobody(&docker, dir.path(), ("", "umask 077; exec env -i TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 taskset -c 0"));
-}
-
-/// From the recipe's words to what others find in the image.
+/// A `[[device]]` of the recipe, as foreign programs read it in the image.
 #[test]
 fn a_device_of_the_recipe_is_one_in_the_image() {
     let small = Small::new();

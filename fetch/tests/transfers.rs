@@ -1,4 +1,4 @@
-//! What a fetch does when servers are good, bad or ugly.
+//! A fetch from servers that work, fail, or break the protocol.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod server;
@@ -55,7 +55,7 @@ fn left_over(dir: &TempDir) -> Vec<String> {
     names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Fetches and returns the failure, checking that nothing was published.
+/// Fetches, checks that nothing was published, and returns the error.
 fn failure(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> FetchError {
     let (server, dir) = (Server::start(reply), TempDir::new().unwrap());
     let error = fetcher(&dir).fetch_blob(&job(&[&server.base]), &Silent).unwrap_err();
@@ -63,7 +63,7 @@ fn failure(reply: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> FetchEr
     error
 }
 
-/// Adds up what it is told.
+/// Adds up the reported bytes.
 #[derive(Default)]
 struct Sum(AtomicI64);
 
@@ -227,7 +227,7 @@ fn a_crawling_or_silent_server_is_given_up() {
         Reply::Good(body())
     });
     assert!(matches!(mute, FetchError::Slow { found: 0, .. }), "{mute}");
-    // Every byte of a head comes in time, the whole of it never does.
+    // Each byte of the header comes in time, but the header never ends.
     let head = failure(|_| Reply::DripAll(b"HTTP/1.1 200 OK\r\n".repeat(1000), Duration::from_millis(20)));
     assert!(matches!(head, FetchError::Slow { found: 0, .. }), "{head}");
     assert!(begun.elapsed() < Duration::from_secs(20));
@@ -267,7 +267,7 @@ fn mirrors_are_asked_in_order_and_all_failures_are_told() {
 fn many_blobs_come_in_parallel_and_in_order() {
     let (now, most) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
     let highest = Arc::clone(&most);
-    // Nobody is served until four have come, or will not.
+    // No request is answered before four have come, or until a time limit.
     let server = Server::start(move |request| {
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let end = Instant::now() + Duration::from_secs(10);

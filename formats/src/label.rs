@@ -69,6 +69,7 @@ mod tests {
     /// mkfs.fat writes the labels, and mtools' mlabel changes one.
     #[test]
     fn labels_of_real_fat_file_systems() {
+        berth_judge::needs!("mkfs.fat", "mlabel");
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("fat.img");
         for (bits, megabytes) in [("12", 2), ("16", 20), ("32", 40)] {

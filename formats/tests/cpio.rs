@@ -1,13 +1,11 @@
 //! cpio archives, judged by GNU cpio.
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     cpio::{self, CpioError},
     data::Data,
     node::{Kind, Meta, Node},
 };
-use judge::judge;
 use std::{collections::BTreeMap, fs};
 
 fn node(mode: u16, uid: u32, kind: Kind) -> Node {
@@ -30,6 +28,7 @@ fn tree() -> BTreeMap<String, Node> {
 
 #[test]
 fn gnu_cpio_lists_and_extracts_archives() {
+    berth_judge::needs!("cpio");
     let dir = tempfile::tempdir().unwrap();
     let (archive, out) = (dir.path().join("archive"), dir.path().join("out"));
     let mut bytes = Vec::new();

@@ -1,13 +1,11 @@
 //! Debian packages, made and judged by dpkg-deb.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     deb::{self, Deb, DebError, Entry, Span},
     node::Kind,
 };
-use judge::judge;
 use std::{
     fs,
     io::{Cursor, Read, Write},
@@ -45,6 +43,7 @@ fn package(dir: &Path, compression: &str) -> PathBuf {
 
 #[test]
 fn packages_of_every_compression_are_read_as_dpkg_deb_does() {
+    berth_judge::needs!("dpkg-deb");
     let dir = tempfile::tempdir().unwrap();
     for compression in ["gzip", "xz", "zstd", "none"] {
         let path = package(dir.path(), compression);
@@ -155,6 +154,7 @@ fn error(bytes: &[u8]) -> String {
 
 #[test]
 fn files_that_are_not_packages_are_refused_with_the_reason() {
+    berth_judge::needs!("dpkg-deb");
     let control = tar(&[("./control", tar::EntryType::Regular, CONTROL.as_bytes())]);
     let data = tar(&[("./a", tar::EntryType::Regular, b"content")]);
     let v2: (&str, &[u8]) = ("debian-binary", b"2.0\n");
@@ -209,6 +209,7 @@ fn entries_that_lead_outside_or_have_another_type_are_refused_by_name() {
 
 #[test]
 fn extended_attributes_are_kept() {
+    berth_judge::needs!("dpkg-deb");
     let dir = tempfile::tempdir().unwrap();
     let (file, archive) = (dir.path().join("ping"), dir.path().join("tar"));
     fs::write(&file, "x").unwrap();
@@ -231,6 +232,7 @@ fn extended_attributes_are_kept() {
 
 #[test]
 fn a_small_package_cannot_fill_the_disk() {
+    berth_judge::needs!("dpkg-deb");
     let dir = tempfile::tempdir().unwrap();
     let path = package(dir.path(), "xz");
     let mut data = Deb::open(fs::File::open(&path).unwrap()).unwrap().into_data(100_000);

@@ -1,8 +1,7 @@
 //! Deltas: they make the right bytes, foreign programs read them, and damage is found.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     delta::{
@@ -16,7 +15,6 @@ use berth_formats::{
     node::Meta,
     verity,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -140,6 +138,7 @@ fn chunks_make_the_image_and_begin_at_files() {
 
 #[test]
 fn zstd_decodes_chunks_and_sha256sum_confirms_their_digests() {
+    berth_judge::needs!("zstd");
     let folder = TempDir::new().unwrap();
     let (image, index, file) = chunked(folder.path());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -251,6 +250,7 @@ fn apply(delta: impl Read, old: &[u8], uki: &[u8]) -> Result<[Vec<u8>; 2], patch
 
 #[test]
 fn a_static_delta_makes_the_new_version_and_is_small() {
+    berth_judge::needs!("xz");
     let folder = TempDir::new().unwrap();
     let (delta, [uki, newer]) = delta(folder.path());
     let [root, kernel] = apply(delta.as_slice(), &bytes(folder.path(), "old"), &uki).unwrap();
@@ -273,6 +273,7 @@ fn a_static_delta_makes_the_new_version_and_is_small() {
 
 #[test]
 fn xz_unpacks_a_static_delta() {
+    berth_judge::needs!("xz");
     let folder = TempDir::new().unwrap();
     let (delta, _) = delta(folder.path());
     let path = folder.path().join("sections.xz");

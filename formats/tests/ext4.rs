@@ -1,15 +1,13 @@
 //! ext4 file systems, judged by e2fsprogs.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     ext4::{self, BadSuperblock, Ext4Error, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock},
     node::{Kind, Meta, Node},
     range::Range,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -52,6 +50,7 @@ fn superblock(file: &File) -> Superblock {
 
 #[test]
 fn file_systems_are_clean_growable_sparse_and_reproducible() {
+    berth_judge::needs!("debugfs", "dumpe2fs", "e2fsck", "resize2fs");
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     for path in [&one, &two] {
@@ -103,6 +102,7 @@ fn file_systems_are_clean_growable_sparse_and_reproducible() {
 
 #[test]
 fn a_file_system_lies_inside_a_disk() {
+    berth_judge::needs!("e2fsck");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, 600 * MIB);
@@ -116,6 +116,7 @@ fn a_file_system_lies_inside_a_disk() {
 
 #[test]
 fn superblocks_give_state_and_size() {
+    berth_judge::needs!("debugfs", "dumpe2fs", "mke2fs");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, 512 * MIB);

@@ -1,14 +1,12 @@
 //! FAT32 volumes, judged by fsck.fat and mtools.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     fat::{self, FatError},
     range::Range,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -52,6 +50,7 @@ fn esp() -> BTreeMap<String, Data> {
 
 #[test]
 fn volumes_are_clean_readable_sparse_and_reproducible() {
+    berth_judge::needs!("fsck.fat", "mcopy", "mdir", "mtype");
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     let files = esp();
@@ -89,6 +88,7 @@ fn volumes_are_clean_readable_sparse_and_reproducible() {
 
 #[test]
 fn a_volume_inside_a_disk_does_not_write_outside() {
+    berth_judge::needs!("fsck.fat", "mtype");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, MIB, 64 * MIB);
@@ -109,6 +109,7 @@ fn a_volume_inside_a_disk_does_not_write_outside() {
 
 #[test]
 fn clusters_are_as_large_as_fat32_allows() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     for (size, cluster) in [(33, 512), (64, 512), (65, 1024), (256, 2048), (257, 4096), (2 << 10, 4096)] {
         let path = dir.path().join(size.to_string());

@@ -2,14 +2,12 @@
 //! and their contents are those before or after the change, and the next update can change the volume.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     fat::{self, Disk, Editor, Volume, VolumeError},
     range::Range,
 };
-use judge::judge;
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet, hash_map::DefaultHasher},
@@ -251,6 +249,7 @@ const OLD: [(&str, usize); 2] = [("berth-docker_2026.10.0.efi", 5000), ("berth-d
 
 #[test]
 fn files_are_added_or_not() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
@@ -267,6 +266,7 @@ fn files_are_added_or_not() {
 
 #[test]
 fn files_are_removed_or_not() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, SIZES[0], &OLD);
@@ -280,6 +280,7 @@ fn files_are_removed_or_not() {
 
 #[test]
 fn files_have_the_old_name_or_the_new_one() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");
@@ -307,6 +308,7 @@ fn files_have_the_old_name_or_the_new_one() {
 /// The steps of an upgrade. Each step is atomic, so the whole is.
 #[test]
 fn an_upgrade_commits_by_one_name() {
+    berth_judge::needs!("fsck.fat", "mdir");
     for size in SIZES {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("disk");

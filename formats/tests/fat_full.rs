@@ -1,10 +1,8 @@
 //! A FAT32 volume with a thousand files in a folder and the longest names, judged by fsck.fat and mtools.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{data::Data, fat, range::Range};
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -26,6 +24,7 @@ fn found(folder: &Path, below: &str, into: &mut BTreeMap<String, Vec<u8>>) {
 
 #[test]
 fn a_thousand_files_and_the_longest_names_are_read_with_their_contents() {
+    berth_judge::needs!("fsck.fat", "mcopy");
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
     // All names have the same beginning, so that their short names need numbers.
     for number in 0..1000_usize {

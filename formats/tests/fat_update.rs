@@ -1,14 +1,12 @@
 //! Changes of FAT32 volumes of ours and of mkfs.fat, judged by fsck.fat and mtools.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     fat::{self, Editor, Volume, VolumeError},
     range::Range,
 };
-use judge::judge;
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -99,6 +97,7 @@ fn compare(path: &Path, folder: &str) {
 
 #[test]
 fn foreign_programs_see_added_renamed_and_removed_files() {
+    berth_judge::needs!("fsck.fat", "mcopy", "mdel", "mdir", "mkfs.fat", "mmd");
     let dir = tempfile::tempdir().unwrap();
     let makers: [fn(&Path); 5] = [
         |path| ours(path, 34 * MIB),
@@ -143,6 +142,7 @@ fn foreign_programs_see_added_renamed_and_removed_files() {
 /// Many entries of all lengths: sectors overflow, directories grow, and free slots are used again.
 #[test]
 fn hundreds_of_changes_leave_a_clean_volume() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     for (name, size) in [("small", 34 * MIB), ("large", 300 * MIB)] {
         let path = dir.path().join(name);
@@ -189,6 +189,7 @@ fn hundreds_of_changes_leave_a_clean_volume() {
 
 #[test]
 fn bytes_after_a_directorys_end_mark_are_ignored() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 256 * MIB);
@@ -213,6 +214,7 @@ fn bytes_after_a_directorys_end_mark_are_ignored() {
 
 #[test]
 fn a_change_that_fails_leaves_the_volume_and_says_why() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);
@@ -247,6 +249,7 @@ fn a_change_that_fails_leaves_the_volume_and_says_why() {
 
 #[test]
 fn damage_by_other_programs_is_refused_and_not_followed() {
+    berth_judge::needs!("fsck.fat", "mdir");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);

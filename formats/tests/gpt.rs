@@ -1,10 +1,8 @@
 //! Partition tables, judged by sgdisk and sfdisk.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::gpt::{self, GptError, Grown, Partition, Which, Wrong};
-use judge::judge;
 use std::{
     fs::{self, File, OpenOptions},
     io::Cursor,
@@ -62,6 +60,7 @@ fn sound(path: &Path) {
 
 #[test]
 fn sgdisk_and_sfdisk_find_the_tables_valid() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("disk"), dir.path().join("other"));
     let mut file = disk(&path, 8 * GIB);
@@ -93,6 +92,7 @@ fn sgdisk_and_sfdisk_find_the_tables_valid() {
 
 #[test]
 fn the_last_partition_grows_to_the_end_of_a_larger_disk() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let mut file = disk(&path, 8 * GIB);
@@ -119,6 +119,7 @@ fn the_last_partition_grows_to_the_end_of_a_larger_disk() {
 
 #[test]
 fn growth_survives_a_cut_at_any_write() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let small = disk(&path, 8 * GIB);
@@ -161,6 +162,7 @@ fn growth_survives_a_cut_at_any_write() {
 
 #[test]
 fn a_table_made_by_sfdisk_is_read_and_grown() {
+    berth_judge::needs!("sfdisk", "sgdisk");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = File::create(&path).unwrap();

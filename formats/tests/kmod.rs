@@ -1,10 +1,8 @@
 //! Module indices, judged by depmod and modprobe.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::kmod::{self, Index, KmodError, Modinfo, Texts};
-use judge::judge;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -78,6 +76,7 @@ fn lines(text: &str, prefix: &str) -> BTreeSet<String> {
 
 #[test]
 fn index_files_say_the_same_as_depmods() {
+    berth_judge::needs!("depmod", "gcc", "modprobe");
     let dir = tempfile::tempdir().unwrap();
     let modules = modules(dir.path());
     let ours = kmod::index(&infos(&modules));
@@ -148,6 +147,7 @@ fn index_files_say_the_same_as_depmods() {
 
 #[test]
 fn modinfo_is_read_and_damaged_modules_are_refused() {
+    berth_judge::needs!("gcc");
     let dir = tempfile::tempdir().unwrap();
     let modules = modules(dir.path());
     let module = &modules["kernel/fs/top.ko"];
@@ -180,6 +180,7 @@ fn modinfo_is_read_and_damaged_modules_are_refused() {
 
 #[test]
 fn compressed_modules_are_unpacked_within_limits() {
+    berth_judge::needs!("xz");
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("x.ko");
     fs::write(&path, vec![7; 100_000]).unwrap();

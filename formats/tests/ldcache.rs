@@ -1,10 +1,8 @@
 //! The loader's cache, judged by ldconfig.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::ldcache::{self, LdCacheError, Library, elf_soname};
-use judge::judge;
 use std::{fs, path::Path};
 
 /// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
@@ -24,6 +22,7 @@ fn printed(cache: &Path) -> Vec<String> {
 
 #[test]
 fn caches_have_ldconfigs_content_in_its_order() {
+    berth_judge::needs!("gcc", "ldconfig");
     let dir = tempfile::tempdir().unwrap();
     let (theirs, ours, config) = (dir.path().join("theirs"), dir.path().join("ours"), dir.path().join("conf"));
     let libraries = dir.path().join("lib");
@@ -81,6 +80,7 @@ fn names_that_the_loader_cannot_use_are_refused() {
 
 #[test]
 fn only_shared_objects_have_a_name_and_damaged_ones_do_not_panic() {
+    berth_judge::needs!("gcc");
     let dir = tempfile::tempdir().unwrap();
     let build = |flags: &str| {
         let out = dir.path().join("out");

@@ -1,11 +1,10 @@
 //! Unified kernel images on systemd's own stub, judged by objdump and pefile.
-mod judge;
 
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     pe::{self, PeError},
 };
-use judge::judge;
 use std::fs;
 
 const STUB: &str = "/usr/lib/systemd/boot/efi/linuxx64.efi.stub";
@@ -26,6 +25,7 @@ fn parts() -> Vec<(&'static str, Data)> {
 
 #[test]
 fn objdump_and_pefile_find_the_sections() {
+    berth_judge::needs!("objcopy", "objdump", "/usr/lib/python3/dist-packages/pefile.py", STUB);
     let image = pe::append_sections(&stub(), &parts()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
@@ -70,6 +70,7 @@ print("sound")
 
 #[test]
 fn a_signed_stub_loses_its_signature() {
+    berth_judge::needs!(STUB);
     let mut stub = stub();
     let plain = pe::append_sections(&stub, &parts()).unwrap();
     let optional = usize::from(stub[60]) + 24;
@@ -82,6 +83,7 @@ fn a_signed_stub_loses_its_signature() {
 
 #[test]
 fn invalid_sections_are_refused_with_the_reason() {
+    berth_judge::needs!(STUB);
     let add = |sections: &[(&str, Data)]| pe::append_sections(&stub(), sections);
     assert!(matches!(add(&[(".sbat", Data::empty())]), Err(PeError::Name { reason: "there is one already", .. })));
     assert!(matches!(add(&[(".a", Data::empty()), (".a", Data::empty())]), Err(PeError::Name { .. })));
@@ -97,6 +99,7 @@ fn invalid_sections_are_refused_with_the_reason() {
 
 #[test]
 fn damaged_images_do_not_panic() {
+    berth_judge::needs!(STUB);
     let stub = stub();
     assert_eq!(
         pe::sections(&stub[..63]).unwrap_err().to_string(),

@@ -1,10 +1,8 @@
 //! qcow2 images, judged by qemu-img.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::qcow2::{CLUSTER, Error, write};
-use judge::judge;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File},
@@ -49,6 +47,7 @@ const GIB: u64 = 1 << 30;
 
 #[test]
 fn disks_of_many_shapes_are_what_qemu_reads() {
+    berth_judge::needs!("qemu-img");
     let l2 = 8192 * CLUSTER;
     for (size, texts, clusters) in [
         (512, &[0][..], 1),
@@ -71,6 +70,7 @@ fn disks_of_many_shapes_are_what_qemu_reads() {
 
 #[test]
 fn bytes_are_pinned_and_do_not_depend_on_holes() {
+    berth_judge::needs!("qemu-img");
     let folder = TempDir::new().unwrap();
     let size = 100 * CLUSTER + 1024;
     let raw = disk(&folder.path().join("raw"), size, &[7, 9 * CLUSTER + 30_000, 50 * CLUSTER - 2, size - 4]);

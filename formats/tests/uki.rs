@@ -1,10 +1,8 @@
 //! Unified kernel images, judged by systemd's ukify and by the tools that sign and check for Secure Boot.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_formats::{data::Data, pe};
-use judge::judge;
 use sha2::{Digest, Sha256};
 use std::{fs, path::Path};
 
@@ -27,13 +25,16 @@ fn uki(path: &Path) {
 
 #[test]
 fn ukify_finds_every_section_with_its_content() {
+    let ukify = berth_judge::newer("ukify");
+    berth_judge::needs!(ukify, STUB);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
     uki(&path);
-    let judges = judge(concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/judges"), &[]);
-    let ukify = format!("{}/bin/ukify", judges.trim_end());
-    let told: serde_json::Value =
-        serde_json::from_str(&judge(&ukify, &["inspect", path.to_str().unwrap(), "--all", "--json=short"])).unwrap();
+    let told: serde_json::Value = serde_json::from_str(&judge(
+        ukify.to_str().unwrap(),
+        &["inspect", path.to_str().unwrap(), "--all", "--json=short"],
+    ))
+    .unwrap();
     for (name, data) in parts() {
         let bytes = data.to_bytes().unwrap();
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
@@ -46,6 +47,7 @@ fn ukify_finds_every_section_with_its_content() {
 
 #[test]
 fn signatures_for_secure_boot_are_added_and_valid() {
+    berth_judge::needs!("openssl", "sbsign", "sbverify", STUB);
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (plain, signed, key, certificate) = (file("plain.efi"), file("signed.efi"), file("key"), file("certificate"));

@@ -1,14 +1,12 @@
 //! dm-verity trees, judged by veritysetup.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-mod judge;
-
+use crate::judge::judge;
 use berth_contract::digest::{RootHash, Sha256};
 use berth_formats::verity::{
     BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, TreeWriter, VerifyError, block_digests, build, file_digest,
     root_hash_of, verify,
 };
-use judge::judge;
 use std::{
     fs::{self, File},
     os::unix::fs::FileExt,
@@ -61,6 +59,7 @@ fn flip(file: &File, at: u64) {
 
 #[test]
 fn trees_are_those_of_veritysetup_byte_for_byte() {
+    berth_judge::needs!("veritysetup");
     for blocks in [1, 2, 3, 127, 128, 129, 1000, 16_384, 16_385, 20_000] {
         let folder = TempDir::new().unwrap();
         let data = data(folder.path(), blocks);
@@ -87,6 +86,7 @@ fn trees_are_those_of_veritysetup_byte_for_byte() {
 
 #[test]
 fn trees_with_salt_are_read() {
+    berth_judge::needs!("veritysetup");
     let folder = TempDir::new().unwrap();
     let data = data(folder.path(), 300);
     let tree = folder.path().join("tree");
@@ -100,6 +100,7 @@ fn trees_with_salt_are_read() {
 
 #[test]
 fn one_changed_bit_is_found_by_us_and_by_veritysetup() {
+    berth_judge::needs!("veritysetup");
     let folder = TempDir::new().unwrap();
     let path = data(folder.path(), 20_000);
     let tree_path = folder.path().join("tree");
@@ -161,6 +162,7 @@ fn missing_bytes_are_an_error() {
 
 #[test]
 fn digests_of_files_are_those_of_fsverity() {
+    berth_judge::needs!("fsverity");
     let folder = TempDir::new().unwrap();
     for blocks in [1, 2, 128, 129, 1000, 128 * 128 + 1] {
         let path = data(folder.path(), blocks);
@@ -173,6 +175,7 @@ fn digests_of_files_are_those_of_fsverity() {
 
 #[test]
 fn a_tree_that_is_written_with_its_data_is_the_same() {
+    berth_judge::needs!("veritysetup");
     for (blocks, piece) in [(1, 1), (2, 1), (127, 5), (128, 128), (129, 64), (16_384, 100), (16_385, 128), (20_000, 77)]
     {
         let folder = TempDir::new().unwrap();

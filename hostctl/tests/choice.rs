@@ -10,9 +10,6 @@ use berth_contract::{
 };
 use hostctl::trust::{Choice, Refusal, Release, Releases, Wish, check_store, choose};
 
-#[path = "kit/mod.rs"]
-mod kit;
-
 fn host(version: &str) -> ImageSpec {
     ImageSpec {
         id: "host".parse().unwrap(),
@@ -48,7 +45,7 @@ fn failed(version: &str) -> Quarantined {
     Quarantined {
         id: "host".parse().unwrap(),
         version: version.parse().unwrap(),
-        root_hash: kit::repo::record("host", version, "x86_64", STABLE).root.root_hash,
+        root_hash: crate::kit::repo::record("host", version, "x86_64", STABLE).root.root_hash,
         cause: "service dockerd: status 1".to_owned(),
         tries: 3,
         at: 0,
@@ -128,7 +125,7 @@ fn refusals_name_both_sides() {
 
 #[test]
 fn the_engines_data_are_not_left_behind_unasked() {
-    let mut record = kit::repo::record("host", "3", "x86_64", STABLE);
+    let mut record = crate::kit::repo::record("host", "3", "x86_64", STABLE);
     assert_eq!(check_store(&host("2"), &record, None), Ok(()));
     record.engine.as_mut().unwrap().store = StoreFormat::from("docker-snapshotter");
     let refusal = check_store(&host("2"), &record, None).unwrap_err();
@@ -145,5 +142,5 @@ fn the_engines_data_are_not_left_behind_unasked() {
     assert!(check_store(&host("2"), &record, None).is_err());
     assert_eq!(check_store(&host("2"), &record, Some(&StoreFormat::None)), Ok(()));
     let bare = ImageSpec { engine: None, ..host("2") };
-    assert_eq!(check_store(&bare, &kit::repo::record("host", "3", "x86_64", STABLE), None), Ok(()));
+    assert_eq!(check_store(&bare, &crate::kit::repo::record("host", "3", "x86_64", STABLE), None), Ok(()));
 }

@@ -28,8 +28,8 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The largest image takes minutes; what it takes more is known.
-const IMAGE: u64 = 512 << 20;
+/// Much less than the largest image, which takes minutes: what each further block takes is known.
+const IMAGE: u64 = 192 << 20;
 /// Bytes that the block plan takes for each further block of the image, at most.
 const PER_BLOCK: u64 = 24;
 /// As large as those of a release.

@@ -1,5 +1,4 @@
-//! Packages made on the spot, and a recipe to put them together.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! Packages made for a test, and a recipe that assembles them.
 
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},
@@ -17,7 +16,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Runs a tool that ci/setup installs; its standard output.
+/// Runs a tool that ci/setup installs. Returns its stdout.
 pub(crate) fn tool(program: &str, args: &[&str]) -> String {
     let output =
         Command::new(program).args(args).output().unwrap_or_else(|_| panic!("{program} is missing: run ci/setup"));
@@ -26,7 +25,7 @@ pub(crate) fn tool(program: &str, args: &[&str]) -> String {
     said(&output.stdout)
 }
 
-/// A package in the making.
+/// A package that is being made.
 pub(crate) struct Deb {
     root: TempDir,
     name: String,
@@ -89,7 +88,7 @@ impl Deb {
         self
     }
 
-    /// dpkg-deb makes it.
+    /// Makes the package with dpkg-deb.
     pub(crate) fn build(self, store: &Path) -> PackageInput {
         let name = &self.name;
         let control = format!(
@@ -104,7 +103,7 @@ impl Deb {
     }
 }
 
-/// The input for a .deb that is there.
+/// The input for an existing .deb.
 pub(crate) fn package(name: &str, deb: &Path) -> PackageInput {
     let bytes = fs::read(deb).unwrap();
     PackageInput {
@@ -117,7 +116,7 @@ pub(crate) fn package(name: &str, deb: &Path) -> PackageInput {
     }
 }
 
-/// An object file that says about itself what a kernel module says.
+/// An object file with the `.modinfo` section of a kernel module.
 pub(crate) fn module(dir: &Path, name: &str, info: &[&str]) -> Vec<u8> {
     let (modinfo, empty, object) = (dir.join("modinfo"), dir.join("empty.s"), dir.join(format!("{name}.ko")));
     fs::write(&modinfo, info.iter().map(|line| format!("{line}\0")).collect::<String>()).unwrap();
@@ -138,7 +137,7 @@ pub(crate) fn xz(dir: &Path, bytes: &[u8]) -> Vec<u8> {
 
 pub(crate) const RELEASE: &str = "6.12.1-test";
 
-/// Kernel and boot loader: what no image can do without.
+/// Kernel and boot loader, which each image needs.
 pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
     let work = tempfile::tempdir().unwrap();
     let folder = format!("usr/lib/modules/{RELEASE}");
@@ -161,15 +160,15 @@ pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
     vec![kernel, boot]
 }
 
-/// Everything that a test varies.
+/// The inputs that a test changes.
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) packages: Vec<PackageInput>,
     pub(crate) overlays: Vec<Vec<(TreePath, Node)>>,
     pub(crate) files: Vec<OwnFile>,
-    /// Inside of `debian.drop`.
+    /// The entries of `debian.drop`.
     pub(crate) drop: &'static str,
-    /// What follows the obligatory lines of the recipe, from `[kernel]` on.
+    /// The recipe's text after its required lines, from `[kernel]` on.
     pub(crate) recipe: String,
 }
 

@@ -1,15 +1,7 @@
 //! Whole builds by the `berth` program: of a recipe as small as one can be, and of the one for docker hosts.
-#![allow(dead_code, reason = "each test file uses its part")]
-
-/// The archive that the unit tests use, signed by a key of their own.
-#[path = "../../src/source/debian/fixture.rs"]
-#[allow(unreachable_pub, reason = "written for a place inside the library")]
-mod fixture;
 
 use crate::assemble_kit::{Deb, module, tool, xz};
-// What the fixture finds in its parent.
-use berth::date::Date;
-use fixture::{Fixture, GOOD, TestKey, hex};
+use crate::refusal_kit::fixture::{Fixture, GOOD, TestKey, hex};
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -53,7 +45,7 @@ pub(crate) fn superuser(program: &str) -> Command {
     command
 }
 
-/// Names and contents of two folders are the same. cmp is the judge.
+/// Checks with cmp that two folders have the same file names and contents.
 pub(crate) fn same(first: &Path, second: &Path) {
     let names = |folder: &Path| {
         let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -69,7 +61,7 @@ pub(crate) fn same(first: &Path, second: &Path) {
     }
 }
 
-/// The digests of a folder's outputs hold: those of the checksums, and that of the disk in the manifest.
+/// Checks the digests of a folder's outputs: the checksums, and the disk's digest in the manifest.
 pub(crate) fn whole(folder: &Path) {
     done(Command::new("sha256sum").args(["--quiet", "--check", "SHA256SUMS"]).current_dir(folder));
     let the = |ending: &str| {
@@ -81,20 +73,20 @@ pub(crate) fn whole(folder: &Path) {
     assert_eq!(tool("fsverity", &["digest", "--compact", &the(".raw")]), wanted, "{}", folder.display());
 }
 
-/// A copy of the fetched files of a cache, and of nothing else. No byte is copied.
+/// Hard-links the fetched files of a cache, and nothing else, into another cache.
 pub(crate) fn blobs(cache: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     tool("cp", &["-al", cache.join("blobs").to_str().unwrap(), to.to_str().unwrap()]);
 }
 
-/// A recipe with its archive, all of it made here: a build takes a fraction of a second, most of it for the disk's zeros.
+/// A small recipe with its archive. A build takes a fraction of a second, most of it for the disk's zeros.
 pub(crate) struct Small {
     pub(crate) dir: TempDir,
     archive: Fixture,
 }
 
 impl Small {
-    /// Ready to be built: the lock is written by `berth lock`.
+    /// Makes recipe and archive, and runs `berth lock`.
     pub(crate) fn new() -> Self {
         let small = Self { dir: scratch(), archive: Fixture::new() };
         let key = TestKey::new(GOOD);
@@ -126,7 +118,7 @@ impl Small {
         fs::write(path, bytes).unwrap();
     }
 
-    /// `berth` with the least of static programs beside it: only a header.
+    /// `berth`, and beside it the smallest files that are accepted as static programs.
     fn programs(&self) {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
@@ -179,8 +171,8 @@ impl Small {
         self.archive.suite(key, "trixie", "", &index);
     }
 
-    /// `berth` with this verb for the recipe, knowing nothing of the machine's mirrors, folders and users. `cache` is one of
-    /// this folder.
+    /// `berth` with this verb for the recipe, without the machine's mirrors, folders and environment. `cache` is a folder of
+    /// `dir`.
     pub(crate) fn berth(&self, verb: &[&str], cache: &str) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["--mirror", &self.archive.url(), "--cache"]).arg(self.path(cache));
@@ -188,12 +180,12 @@ impl Small {
         command
     }
 
-    /// A build into `output` of this folder.
+    /// A build into the folder `output` of `dir`.
     pub(crate) fn build(&self, output: &str, cache: &str) -> Command {
         self.berth(&["-q", "build", "-o", output], cache)
     }
 
-    /// The same without the archive: the cache is all there is.
+    /// The same build from the cache alone, without the archive.
     pub(crate) fn build_offline(&self, output: &str, cache: &str) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["-q", "--offline", "--mirror", "http://127.0.0.1:9", "--cache"]);
@@ -227,7 +219,7 @@ minor = 56789
 mode = "0640"
 "#;
 
-/// Bytes without a pattern, the same each time.
+/// Pseudo-random bytes, the same for each call with the same seed.
 pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
     let mut state = u64::from(seed) << 1 | 1;
     let next = || {
@@ -241,14 +233,14 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
 pub(crate) struct Docker {
     /// The checkout.
     pub(crate) root: PathBuf,
-    /// What all builds must be equal to.
+    /// The outputs of the first build. All other builds must be equal to them.
     pub(crate) reference: PathBuf,
-    /// This machine's cache, which holds all packages now.
+    /// This machine's cache, which has all packages after the first build.
     pub(crate) cache: PathBuf,
 }
 
 impl Docker {
-    /// Builds it as anybody would. This is the one build that may ask the machine's Debian mirror.
+    /// Builds the recipe as a user does. Only this build may use the machine's Debian mirror.
     pub(crate) fn new(dir: &Path) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
         let programs = Path::new(BERTH).parent().unwrap();
@@ -278,7 +270,7 @@ pub(crate) fn as_nobody(docker: &Docker, dir: &Path, (prepare, around): (&str, &
     output
 }
 
-/// A run as nobody: in a mount namespace, where a build finds its parts below /mnt, whoever may see where they really are.
+/// A run as the user nobody in a mount namespace: the inputs are mounted below /mnt, so that nobody can read them wherever they are.
 pub(crate) struct Nobody<'a> {
     /// The checkout, read-only.
     pub(crate) source: &'a Path,
@@ -286,11 +278,11 @@ pub(crate) struct Nobody<'a> {
     pub(crate) programs: &'a Path,
     /// The cache.
     pub(crate) cache: &'a Path,
-    /// What holds the output folder.
+    /// The folder that contains the output folder.
     pub(crate) output: &'a Path,
-    /// What else is done in the namespace before.
+    /// Shell commands that run in the namespace before.
     pub(crate) prepare: &'a str,
-    /// What `sh` reads before the program's name: `umask 077; exec env -i`.
+    /// Shell text before the program's name, such as `umask 077; exec env -i`.
     pub(crate) around: &'a str,
 }
 
@@ -299,7 +291,7 @@ impl Nobody<'_> {
     pub(crate) fn run(&self, arguments: &str) -> Command {
         for folder in [self.cache, self.output] {
             fs::create_dir_all(folder).unwrap();
-            // Links to the blobs of somebody else stay somebody else's.
+            // Only folders: the blobs are hard links, and their owner must not change.
             done(superuser("find").arg(folder).args(["-type", "d", "-exec", "chown", "65534:65534", "{}", "+"]));
         }
         let script = format!(

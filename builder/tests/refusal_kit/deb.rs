@@ -1,18 +1,18 @@
-//! Packages by hand: also those that dpkg-deb would not make.
+//! Packages made by hand, because dpkg-deb refuses to make some of them.
 
 use super::fixture::{Fixture, hex};
 use tar::{EntryType, Header};
 
-/// A package in the making.
+/// A package that is being made.
 #[derive(Clone, Debug)]
 pub(crate) struct Deb {
     pub(crate) name: String,
     pub(crate) fields: String,
     pub(crate) scripts: Vec<(String, String)>,
     pub(crate) data: Vec<u8>,
-    /// Name of its third member.
+    /// Name of the third member of the .deb.
     pub(crate) data_name: String,
-    /// Bytes at its end that are missing.
+    /// Number of bytes that are cut off at the end.
     pub(crate) cut: usize,
 }
 
@@ -55,7 +55,7 @@ impl Deb {
         self
     }
 
-    /// Puts it into the archive's pool; returns its paragraph of the index.
+    /// Puts the package into the archive's pool. Returns its paragraph of the index.
     pub(super) fn publish(&self, archive: &Fixture) -> String {
         let Self { name, fields, .. } = self;
         let bytes = self.bytes();
@@ -91,7 +91,7 @@ impl Deb {
     }
 }
 
-/// Header and content. The header's setters refuse some of what is wanted here.
+/// Header and content. Written by hand, because the header's setters refuse some of these values.
 fn member(kind: EntryType, path: &str, target: &str, content: &[u8]) -> Vec<u8> {
     let mut header = Header::new_ustar();
     let fields = header.as_mut_bytes();

@@ -1,20 +1,22 @@
 //! The whole `berth` command with bad input: an archive made on the spot, served by a loopback mirror that can misbehave, and
-//! what the command says about it, without what differs between machines and hours.
-#![allow(dead_code, reason = "each test file uses its part")]
+//! what the command prints, without the parts that differ between machines and runs.
 
 mod deb;
 /// The archive that the unit tests use, signed by a key of their own.
 #[path = "../../src/source/debian/fixture.rs"]
+#[expect(dead_code, reason = "the unit tests use the rest")]
 pub(crate) mod fixture;
 #[path = "../../../fetch/tests/server/mod.rs"]
+#[expect(dead_code, reason = "the tests of fetch use the rest")]
 pub(crate) mod server;
+pub(crate) mod whole;
 
 pub(crate) use deb::Deb;
 
 use fixture::{Fixture, GOOD, TestKey};
 use server::{Reply, Request, Server, page};
 
-// What the fixture finds in its parent.
+// The fixture imports this from its parent module.
 use berth::date::Date;
 use std::{
     fs,
@@ -25,7 +27,7 @@ use std::{
 use tempfile::TempDir;
 
 const BERTH: &str = env!("CARGO_BIN_EXE_berth");
-/// Nobody's user and group.
+/// Id of the user nobody and of its group.
 const NOBODY: u32 = 65534;
 
 /// A folder with a recipe, an archive and all that a build needs.
@@ -47,7 +49,7 @@ package = "linux-image-test"
 "#;
 
 impl Desk {
-    /// With an archive of these packages, and of a kernel and a boot loader that are empty.
+    /// Makes an archive of these packages, and of an empty kernel and an empty boot loader.
     pub(crate) fn new(debs: Vec<Deb>) -> Self {
         let mut debs = debs;
         for name in ["linux-image-test", "systemd-boot-efi"] {
@@ -55,12 +57,12 @@ impl Desk {
                 debs.push(Deb::new(name));
             }
         }
-        // A debug build of berth is large: it is linked, which needs one file system.
+        // A debug build of berth is large, so it is hard-linked. That needs the same file system.
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let desk = Self { dir, archive: Fixture::new(), key: TestKey::new(GOOD) };
         fs::create_dir(desk.path("bin")).unwrap();
         fs::hard_link(BERTH, desk.path("bin/berth")).unwrap();
-        // The least that passes for a static program: the header of one.
+        // The smallest file that is accepted as a static program: an ELF header.
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
         (elf[18], elf[32], elf[54]) = (62, 64, 56);
@@ -92,13 +94,13 @@ impl Desk {
         self.write("r.toml", RECIPE.replace("{}", packages));
     }
 
-    /// Puts packages into the archive; `fields` are further ones of the Release.
+    /// Puts packages into the archive. `fields` are further fields of the Release file.
     pub(crate) fn publish(&self, fields: &str, debs: &[Deb]) {
         let index: String = debs.iter().map(|deb| deb.publish(&self.archive)).collect();
         self.archive.suite(&self.key, "trixie", fields, &index);
     }
 
-    /// Serves the archive; what `trick` answers comes first.
+    /// Serves the archive. If `trick` has an answer for a path, that answer is sent instead.
     pub(crate) fn serve(&self, trick: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> Server {
         let root = self.archive.path().join("debian");
         Server::start(move |Request { path, .. }| {
@@ -107,7 +109,7 @@ impl Desk {
         })
     }
 
-    /// `berth`, knowing nothing of the machine; its cache is the folder `cache`.
+    /// `berth` without the machine's configuration. Its cache is the folder `cache`.
     pub(crate) fn command(&self, mirror: &str, args: &[&str]) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["-q", "--cache", "cache", "--mirror", mirror]).args(args);
@@ -119,7 +121,7 @@ impl Desk {
         self.said(&self.command(mirror, args).output().unwrap())
     }
 
-    /// Locks, reading the archive where it lies.
+    /// Runs `berth lock`, which reads the archive from its folder.
     pub(crate) fn lock(&self) -> Said {
         self.berth(&self.archive.url(), &["lock", "r.toml"])
     }
@@ -128,7 +130,7 @@ impl Desk {
         self.berth(&self.archive.url(), &["build", "r.toml"])
     }
 
-    /// A build by a user whom the folder belongs to, but who is not the superuser.
+    /// A build by a user who owns the folder and is not the superuser.
     pub(crate) fn build_as_nobody(&self, prepare: impl Fn(&Self)) -> Said {
         let mut command = self.command(&self.archive.url(), &["build", "r.toml"]);
         if rustix::process::geteuid().is_root() {
@@ -158,7 +160,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// The text of a failure, which always says what can be done.
+    /// The text of a failure. Each failure must have a hint.
     pub(crate) fn refusal(self) -> String {
         let Self { code, text } = self;
         assert_eq!(code, Some(1), "{text}");

@@ -6,7 +6,7 @@ use std::fs;
 
 const RELEASE: &str = "6.12.1-test";
 
-/// A kernel of so many bytes, and the boot loader that ci/setup installs.
+/// A kernel of `kernel` bytes, and the boot loader that ci/setup installs.
 pub(crate) fn essentials(kernel: usize) -> Vec<Deb> {
     let work = tempfile::tempdir().unwrap();
     let modules = format!("usr/lib/modules/{RELEASE}");

@@ -1,6 +1,7 @@
-# A client of The Update Framework as its reference implementation has it, reading a repository from a folder.
-# Arguments: trusted root.json, repository, folder of its own, target, file for it. Prints what the metadata says of the target.
-import json, pathlib, sys, urllib.parse
+# A client of The Update Framework as its reference implementation has it, reading repositories from folders.
+# Each line of its input is a question, an array in JSON: trusted root.json, repository, folder of the client, target, file for the
+# target. Each gets one line as its answer: what the metadata says of the target, or {"error": ...}.
+import json, pathlib, sys, traceback, urllib.parse
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
 
@@ -15,20 +16,28 @@ class Folder(FetcherInterface):
                 yield chunk
 
 
-root, repo, state, target, out = sys.argv[1:]
-pathlib.Path(state).mkdir(exist_ok=True)
-base = pathlib.Path(repo).resolve().as_uri()
-updater = Updater(
-    metadata_dir=state,
-    metadata_base_url=f"{base}/metadata/",
-    target_dir=state,
-    target_base_url=f"{base}/targets/",
-    fetcher=Folder(),
-    bootstrap=pathlib.Path(root).read_bytes(),
-)
-updater.refresh()
-found = updater.get_targetinfo(target)
-if found is None:
-    sys.exit(f"{target} is not listed")
-updater.download_target(found, out)
-print(json.dumps(found.to_dict() | {"root": updater._trusted_set.root.version}))
+def ask(root, repo, state, target, out):
+    pathlib.Path(state).mkdir(exist_ok=True)
+    base = pathlib.Path(repo).resolve().as_uri()
+    updater = Updater(
+        metadata_dir=state,
+        metadata_base_url=f"{base}/metadata/",
+        target_dir=state,
+        target_base_url=f"{base}/targets/",
+        fetcher=Folder(),
+        bootstrap=pathlib.Path(root).read_bytes(),
+    )
+    updater.refresh()
+    found = updater.get_targetinfo(target)
+    if found is None:
+        return {"error": f"{target} is not listed"}
+    updater.download_target(found, out)
+    return found.to_dict() | {"root": updater._trusted_set.root.version}
+
+
+for line in sys.stdin:
+    try:
+        answer = ask(*json.loads(line))
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    print(json.dumps(answer), flush=True)

@@ -1,15 +1,15 @@
-//! Whoever is killed in the middle leaves a repository that hosts can use.
+//! A command that is killed leaves a repository that hosts can use.
 
 use crate::{
     build_kit::talk,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
-/// The calls that change what others see. A kill takes nothing back that was written, so fsync is not among them.
+/// The system calls that change what other processes see. A kill loses no written data, so fsync is not in the list.
 const CALLS: [&str; 6] = ["rename", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir"];
 
-/// Runs `berth`, killed at its `number`th `call`: strace counts each call by itself. Whether it came to its end.
+/// Runs `berth` and kills it at its `number`th `call`; strace counts each call separately. Returns whether it ended by itself.
 fn killed(site: &Site, (call, number): (&str, usize), arguments: &[&str]) -> bool {
     let inject = format!("--inject={call}:signal=SIGKILL:when={number}");
     let mut command = Command::new("strace");
@@ -24,16 +24,16 @@ fn killed(site: &Site, (call, number): (&str, usize), arguments: &[&str]) -> boo
     output.status.success()
 }
 
-/// Which of the keys that sign there are.
+/// Which signing keys exist.
 #[derive(Clone, Copy, PartialEq)]
 enum Keys {
     All,
-    /// Those of the role that gets new ones are lost.
+    /// The keys of the role that gets new ones are lost.
     Lost,
 }
 
-/// Kills `arguments` at every such call, in copies of repository and keys. A host takes the release from before each time, and
-/// the same command does its work afterwards. With lost keys there is one moment at which hosts refuse what they see.
+/// Kills the command at each of these calls, in copies of the repository and the keys. A host can still take the earlier release,
+/// and the same command then succeeds. With lost keys there is one moment at which hosts refuse the repository.
 fn at_every_call(site: &Site, arguments: &[&str], new: &str, keys: Keys) {
     site.copy("repo", "repo-before");
     site.copy("keys", "keys-before");
@@ -49,13 +49,13 @@ fn at_every_call(site: &Site, arguments: &[&str], new: &str, keys: Keys) {
             kills += 1;
             let seen = site.client("repo", "state", &format!("{NAME}.efi"));
             let check = ["repo", "check", "--repo", "repo", "--keys", "keys"];
-            if seen.status.success() {
-                site.good(&check);
-            } else {
-                assert!(keys == Keys::Lost && talk(&seen).contains("UnsignedMetadataError"), "{}", talk(&seen));
+            if let Err(error) = seen {
+                assert!(keys == Keys::Lost && error.contains("UnsignedMetadataError"), "{error}");
                 let talk = site.bad(&check);
                 assert!(talk.starts_with("error: a change of keys in repo was not finished\nhint: "), "{talk}");
                 refused += 1;
+            } else {
+                site.good(&check);
             }
             site.good(arguments);
             site.gets("repo", "state", new);

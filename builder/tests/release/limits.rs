@@ -1,9 +1,9 @@
-//! What hosts could not use is not signed: more than they read, and a bundle without what they look for.
+//! What hosts cannot use is not signed: files above their limits, and a bundle without the newest release.
 
 use crate::{
     assemble_kit::tool,
-    refused::mend,
-    site::{NAME, Site},
+    release::refused::mend,
+    release::site::{NAME, Site},
 };
 use std::fs;
 
@@ -23,7 +23,7 @@ fn a_list_of_releases_that_no_host_reads_is_not_signed() {
     let wanted = "error: 5.targets.json: expected at most 4194304 bytes, which hosts read, found 4";
     assert!(talk.contains(wanted) && talk.contains("\nhint: take old releases back: berth repo revoke"), "{talk}");
     assert_eq!(site.state("repo/metadata"), before);
-    // A shorter list is signed, even if that is not enough yet.
+    // A shorter list is signed, even if it is still too long.
     site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
 }
 
@@ -67,7 +67,7 @@ fn a_bundle_has_the_newest_release_of_its_channel() {
     assert!(!site.path("a.tar").exists());
     assert_eq!(site.state("repo"), before);
     site.good(&site.release("out", &["out2", "--bundle", "a.tar"]));
-    // Other channels are other hosts'.
+    // Releases of other channels do not matter: other hosts follow them.
     site.good(&site.release("out09", &["--channel", "beta", "--bundle", "b.tar"]));
     for (bundle, target) in [("a.tar", "small_2_x86_64.efi"), ("b.tar", "small_0.9_x86_64.efi")] {
         let folder = site.path(&format!("{bundle}.unpacked"));

@@ -3,7 +3,7 @@
 use crate::{
     assemble_kit::tool,
     build_kit::done,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use berth_formats::delta::patch::Delta;
 use std::{fs, process::Command};
@@ -24,7 +24,7 @@ fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
     tool("cmp", &[&uki, &built("efi")]);
     let (_, tree) = got("root.verity");
     let (_, stream) = got("root.zst");
-    // 32 MiB is what a host has for it.
+    // A host has 32 MiB of memory for this.
     done(Command::new("zstd").args(["-q", "-d", "--memory=32MB", &stream, "-o", &path("root.got")]));
     tool("cmp", &[&path("root.got"), &built("root.erofs")]);
     let root_hash = tool("jq", &["-j", ".root_hash", &built("manifest.json")]);
@@ -46,7 +46,7 @@ fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
         serde_json::json!({"kind": "docker", "version": "1.0", "store": "docker-graphdriver"})
     );
     assert_eq!(record["packages"]["docker.io"], "1.0");
-    // The parts of the kernel image, each by its digest, make the whole.
+    // The parts of the kernel image have the digests of the record and follow each other without a gap.
     let bytes = fs::read(&uki).unwrap();
     let mut at = 0;
     for part in record["uki"]["parts"].as_array().unwrap() {
@@ -134,7 +134,7 @@ fn deltas_lead_from_the_last_releases_of_the_same_channel() {
         tool("cmp", &[&path("root.made"), &path("out2/small_2_x86_64.root.erofs")]);
         tool("cmp", &[&path("uki.made"), &path("out2/small_2_x86_64.efi")]);
     }
-    // A version that is taken back takes no delta from it along: some hosts have it.
+    // When a version is revoked, deltas from it stay: some hosts run it.
     site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
     site.gets("repo", "state", "small_2_x86_64.from_1.delta");
 }

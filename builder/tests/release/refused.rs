@@ -1,8 +1,8 @@
-//! What is not signed: with the wrong keys, of a build that is not whole, into a repository that somebody has changed.
+//! What `berth release` refuses to sign: wrong keys, a damaged build, a repository that was changed by another program.
 
 use crate::{
     build_kit::talk,
-    site::{NAME, Site, flip},
+    release::site::{NAME, Site, flip},
 };
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 
@@ -35,7 +35,7 @@ fn keys_are_made_once_for_their_owner_alone() {
 #[test]
 fn of_two_who_make_the_same_keys_one_has_all_of_them_and_the_other_an_error() {
     let site = Site::new();
-    // The first waits before its last step, until the second is in the middle of its work.
+    // The first process waits before its last step until the second is in the middle of its work.
     let slow = |call: &str, time: &str| {
         let mut command = Command::new("strace");
         let delay = format!("--inject={call}:delay_enter={time}");
@@ -66,7 +66,7 @@ fn wrong_missing_and_damaged_keys_are_named() {
     assert!(talk.starts_with("error: repo is signed with other keys than those of theirs\nhint: "), "{talk}");
     let talk = site.bad(&with("out"));
     assert!(talk.starts_with("error: no root.json in out\nhint: name the folder"), "{talk}");
-    // Their keys with our root.json are not ours.
+    // Another key folder with our root.json is refused.
     site.copy("keys/root.json", "theirs/root.json");
     let talk = site.bad(&with("theirs"));
     assert!(talk.starts_with("error: targets: expected private keys for at least 1 of "), "{talk}");
@@ -83,7 +83,7 @@ fn wrong_missing_and_damaged_keys_are_named() {
         assert!(talk.starts_with("error: some/") && talk.contains("a private ed25519 key, PEM of PKCS#8"), "{talk}");
     }
     assert_eq!(site.state("repo"), before);
-    // Root keys may lie elsewhere altogether.
+    // Root keys may be in another folder.
     site.copy("keys", "online");
     for name in fs::read_dir(site.path("online")).unwrap().map(|entry| entry.unwrap().path()) {
         if name.to_str().unwrap().contains("/root-") {
@@ -106,7 +106,7 @@ fn one_of_two_signatures_is_not_enough() {
     let talk = site.bad(&release);
     assert!(talk.starts_with("error: targets: expected private keys for at least 2 of "), "{talk}");
     assert!(talk.contains(", found 1 in two\n"), "{talk}");
-    // The same key twice is one key.
+    // The same key in two files counts once.
     site.copy("two", "again");
     assert!(site.bad(&[&release[..], &["--keys", "again"]].concat()).contains(", found 1 in two, again"));
     assert!(!site.path("repo/metadata/timestamp.json").exists());
@@ -124,7 +124,7 @@ fn a_build_that_is_not_whole_is_not_released() {
         site.copy("out", "bad");
         let path = site.path("bad").join(name);
         if name == "SHA256SUMS" {
-            // Its middle may be the digest of a file that a release does not need.
+            // The middle of this file may be the digest of a file that a release does not use.
             let lines = fs::read_to_string(&path).unwrap();
             let lines = lines.lines().map(|line| format!("{}{}\n", line[..64].replace(['0', '1'], "2"), &line[64..]));
             fs::write(&path, lines.collect::<String>()).unwrap();
@@ -137,7 +137,7 @@ fn a_build_that_is_not_whole_is_not_released() {
         let talk = site.bad(&site.release("bad", &[]));
         assert!(talk.starts_with(&format!("error: cannot read bad/{name}")), "{name}: {talk}");
     }
-    // Digests that were mended do not help: the tree, and the command line, have the root hash.
+    // Corrected digests do not help: the hash tree and the command line have the root hash.
     for (ending, wanted) in [("root.erofs", "data: block"), ("root.verity", ""), ("efi", "")] {
         site.copy("out", "bad");
         let damaged = site.path(&format!("bad/{NAME}.{ending}"));
@@ -158,7 +158,7 @@ fn a_build_that_is_not_whole_is_not_released() {
     assert!(!site.path("repo").exists());
 }
 
-/// Puts the digest of a damaged file where the old one is written.
+/// Replaces the digest of a damaged file in the lists of digests.
 pub(crate) fn mend(site: &Site, ending: &str) {
     let sum = |name: &str| {
         let path = site.path(&format!("bad/{NAME}.{name}"));
@@ -188,7 +188,7 @@ fn a_repository_that_somebody_changed_is_neither_signed_nor_believed() {
         site.copy("whole", "repo");
         let path = site.path("repo/metadata").join(name);
         let text = fs::read_to_string(&path).unwrap();
-        // Still well formed, and another number.
+        // The file is still well formed, but one number is another.
         fs::write(&path, text.replace("\"version\": 1", "\"version\": 7")).unwrap();
         let talk = site.bad(&site.release("out2", &[]));
         assert!(talk.contains("repo/metadata/") || talk.contains("repo is signed with other keys"), "{name}: {talk}");

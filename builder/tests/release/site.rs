@@ -1,17 +1,53 @@
-//! A place where builds are released: keys, a repository, and the reference client of TUF that judges it.
+//! A folder with keys and a repository for releases, and the reference client of TUF that judges the repository.
 use crate::{
     assemble_kit::tool,
     build_kit::{Small, done, talk},
 };
 use std::{
+    cell::RefCell,
+    io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
 /// A small build's folder, keys in `keys`, and nothing in `repo` yet.
 pub(crate) struct Site {
     pub(crate) small: Small,
     python: String,
+    client: RefCell<Client>,
+}
+
+/// python-tuf. It is started once for each test, because its start takes longer than its answers.
+struct Client {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Client {
+    fn start(python: &str, folder: &Path) -> Self {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/client.py");
+        let mut command = Command::new(python);
+        command.env_clear().arg(script).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (questions, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, questions, answers }
+    }
+
+    fn ask(&mut self, question: &serde_json::Value) -> serde_json::Value {
+        writeln!(self.questions, "{question}").unwrap();
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{answer}: {error}"))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It would end by itself when its input ends, but a test does not wait for that.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 pub(crate) const NAME: &str = "small_1_x86_64";
@@ -22,7 +58,8 @@ impl Site {
         let small = Small::new();
         let judge = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
         let python = tool(judge.to_str().unwrap(), &[]).trim().to_owned();
-        let site = Self { small, python };
+        let client = RefCell::new(Client::start(&python, small.dir.path()));
+        let site = Self { small, python, client };
         site.build("1", "out");
         site.good(&["keys", "new", "keys", "--root-keys", "2", "--threshold", "2"]);
         site.copy("keys/root.json", "first.json");
@@ -43,17 +80,17 @@ impl Site {
         command
     }
 
-    /// What `berth` prints, which has to succeed.
+    /// Runs `berth`, which must succeed. Returns its stdout.
     pub(crate) fn good(&self, arguments: &[&str]) -> String {
         String::from_utf8(done(&mut self.berth(arguments)).stdout).unwrap()
     }
 
-    /// What `berth` says, which has to succeed.
+    /// Runs `berth`, which must succeed. Returns its stderr.
     pub(crate) fn says(&self, arguments: &[&str]) -> String {
         talk(&done(&mut self.berth(arguments)))
     }
 
-    /// What `berth` says, which has to fail.
+    /// Runs `berth`, which must fail. Returns its stderr.
     pub(crate) fn bad(&self, arguments: &[&str]) -> String {
         let output = self.berth(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", talk(&output));
@@ -65,20 +102,22 @@ impl Site {
         [&["release", out, "--repo", "repo", "--keys", "keys", "--level", "1"], more].concat()
     }
 
-    /// A release that has to succeed.
+    /// Runs `berth release`, which must succeed.
     pub(crate) fn released(&self, out: &str) {
         self.good(&self.release(out, &[]));
     }
 
-    /// The reference client asks for `target`; it trusts `keys/root.json` as it was first, and has the folder `state`.
-    pub(crate) fn client(&self, repo: &str, state: &str, target: &str) -> Output {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/client.py");
-        let mut command = Command::new(&self.python);
-        command.env_clear().arg(script).args(["first.json", repo, state, target, "target"]);
-        command.current_dir(self.small.dir.path()).output().unwrap()
+    /// The reference client asks for `target`; it trusts `keys/root.json` as it was first, and has the folder `state`. What the
+    /// metadata says of the target, or why the client does not take it.
+    pub(crate) fn client(&self, repo: &str, state: &str, target: &str) -> Result<serde_json::Value, String> {
+        let answer = self.client.borrow_mut().ask(&serde_json::json!(["first.json", repo, state, target, "target"]));
+        match answer.get("error") {
+            Some(error) => Err(error.as_str().unwrap().to_owned()),
+            None => Ok(answer),
+        }
     }
 
-    /// python-tuf fills the list of releases up to about so many bytes, less some targets, and signs it.
+    /// python-tuf fills the list of releases up to about this many bytes, removes the named targets, and signs the list.
     pub(crate) fn publishes(&self, bytes_and_less: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/publisher.py");
         let mut command = Command::new(&self.python);
@@ -86,20 +125,18 @@ impl Site {
         done(command.current_dir(self.small.dir.path()));
     }
 
-    /// It gets `target`, and prints what is said of it.
+    /// The reference client takes `target`. Returns what the metadata says of it.
     pub(crate) fn gets(&self, repo: &str, state: &str, target: &str) -> serde_json::Value {
-        let output = self.client(repo, state, target);
-        assert!(output.status.success(), "{}", talk(&output));
-        serde_json::from_slice(&output.stdout).unwrap()
+        self.client(repo, state, target).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// It does not, and says this among other things.
+    /// The reference client does not take `target`, and the reason contains `why`.
     pub(crate) fn refuses(&self, repo: &str, state: &str, target: &str, why: &str) {
-        let output = self.client(repo, state, target);
-        assert!(!output.status.success() && talk(&output).contains(why), "{}", talk(&output));
+        let error = self.client(repo, state, target).unwrap_err();
+        assert!(error.contains(why), "{error}");
     }
 
-    /// The one file below `folder` whose name ends so.
+    /// The one file in `folder` whose name has this ending.
     pub(crate) fn file(&self, folder: &str, ending: &str) -> PathBuf {
         let names = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
         let found: Vec<_> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
@@ -107,7 +144,7 @@ impl Site {
         found[0].clone()
     }
 
-    /// The key of `role` in `folder` is gone.
+    /// Removes the key of `role` in `folder`.
     pub(crate) fn lose(&self, folder: &str, role: &str) {
         let paths = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
         let lost = |path: &PathBuf| path.to_str().unwrap().contains(&format!("/{role}-"));

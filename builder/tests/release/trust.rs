@@ -3,7 +3,7 @@
 use crate::{
     assemble_kit::tool,
     build_kit::done,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, path::Path};
 
@@ -20,7 +20,7 @@ fn the_image_carries_what_the_recipe_says_about_updates() {
     let with = |more: &str| fs::write(&recipe, format!("{plain}{more}")).unwrap();
     fs::copy(site.path("keys/root.json"), site.path("recipe/root.json")).unwrap();
     with("[update]\ntrust = 'root.json'\nsource = 'https://example.org/os'\nchannel = 'beta'\n[health]\nlimit = 120\n");
-    // The lock is about packages only: it is as good as before.
+    // The lock is about packages only, so it still fits.
     done(&mut site.small.build("out", "cache"));
     let image = site.path(&format!("out/{NAME}.root.erofs"));
     let cat = |path: &str| tool(&judge("dump.erofs"), &["--cat", &format!("--path={path}"), image.to_str().unwrap()]);

@@ -1,8 +1,8 @@
-//! What happens to a repository after a release: time goes by, keys change, a release is taken back.
+//! A repository after a release: metadata expires, keys change, a release is revoked.
 
 use crate::{
     assemble_kit::tool,
-    site::{NAME, Site},
+    release::site::{NAME, Site},
 };
 use std::{fs, thread, time::Duration};
 
@@ -59,7 +59,7 @@ fn new_keys_are_believed_only_when_enough_root_keys_say_so() {
     }
     assert_eq!((site.state("repo"), site.state("keys")), before);
     site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo", "--keys", "safe"]);
-    // A root that its predecessor's keys have not signed is refused by everybody.
+    // A root that is not signed by the keys of the root before it is refused by all.
     site.good(&["keys", "new", "theirs"]);
     let text = fs::read_to_string(site.path("theirs/root.json")).unwrap();
     fs::write(site.path("repo/metadata/3.root.json"), text).unwrap();
@@ -170,7 +170,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
     for verb in [&refresh, &site.release("out", &[])] {
         assert!(site.says(verb).contains(&format!("{ends}{root}")));
     }
-    // Hosts go by whatever ends first.
+    // Hosts use the earliest expiry.
     assert!(site.says(&refresh).contains(&format!("good until {root}")));
     site.good(&[&renew[..], &["365d"]].concat());
     site.build("2", "out2");
@@ -216,7 +216,7 @@ fn time_ends_and_a_refresh_gives_more_of_it() {
     site.good(&check);
     assert_eq!(fs::read(site.path("repo/metadata/1.targets.json")).unwrap(), targets);
     assert!(!site.path("repo/metadata/2.targets.json").exists(), "only what ends is signed anew");
-    // Targets whose time ends before that of the timestamp are signed, too.
+    // Targets that expire before the timestamp are signed again, too.
     site.good(&[&["repo", "refresh", "--expires", "400d"], &REPO[..]].concat());
     assert!(site.path("repo/metadata/2.targets.json").exists());
     site.gets("repo", "state", &target);

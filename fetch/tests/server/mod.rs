@@ -8,26 +8,26 @@ use std::{
     time::Duration,
 };
 
-/// One request: its path and where it wants to start.
+/// One request: its path, and the first byte that it asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) start: Option<u64>,
 }
 
-/// What to do with one.
+/// What the server does with a request.
 pub(crate) enum Reply {
-    /// The body as a good server sends it, honouring ranges.
+    /// Sends the body correctly, with ranges.
     Good(Vec<u8>),
-    /// The whole body, whatever was asked.
+    /// Sends the whole body and ignores a range.
     IgnoringRange(Vec<u8>),
-    /// A whole answer, head and all; the connection is closed after it.
+    /// Sends these bytes as the complete answer, then closes the connection.
     Raw(Vec<u8>),
-    /// Head and body of this length, but only so many bytes come before the connection closes.
+    /// Announces this length, but closes the connection after fewer bytes.
     Cut(Vec<u8>, usize),
-    /// A byte now and then.
+    /// Sends the body slowly, byte by byte.
     Drip(Vec<u8>, Duration),
-    /// A whole answer, head and all, a byte now and then.
+    /// Sends these bytes as the complete answer, slowly, byte by byte.
     DripAll(Vec<u8>, Duration),
 }
 
@@ -52,7 +52,7 @@ impl Server {
         Self { base, log }
     }
 
-    /// What was asked so far.
+    /// The requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.log.lock().unwrap().clone()
     }
@@ -71,7 +71,7 @@ fn serve(stream: TcpStream, reply: &dyn Fn(&Request) -> Reply, log: &Mutex<Vec<R
     }
     let request = Request { path: first.split(' ').nth(1).unwrap().to_owned(), start };
     log.lock().unwrap().push(request.clone());
-    // Writing fails when the client has had enough: nothing to do about it.
+    // Writing fails when the client closes the connection. That is no error here.
     let _ = answer(stream, &request, reply(&request));
 }
 
@@ -128,7 +128,7 @@ fn drip(out: &mut TcpStream, bytes: &[u8], pause: Duration) -> std::io::Result<(
     })
 }
 
-/// `status` with a body of a type.
+/// An answer with this status and a body of this content type.
 pub(crate) fn page(status: &str, kind: &str, body: &str) -> Reply {
     Reply::Raw(
         format!(

@@ -148,6 +148,7 @@ mod tests {
     /// needs little space.
     #[test]
     fn qemu_counts_every_cluster_once() {
+        berth_judge::needs!("qemu-img");
         for (stored, refcount_blocks) in [(32_760, 1), (32_761, 2), (33_000, 2), (65_523, 2), (65_524, 3)] {
             let layout = Layout::new(stored * CLUSTER, &vec![true; usize::try_from(stored).unwrap()]);
             assert_eq!(layout.refcount_blocks, refcount_blocks, "{stored}: {}", layout.clusters());

@@ -1,9 +1,7 @@
 //! An image holds what was given: judged by our reader and by foreign ones.
 
-use super::{
-    judge::judge,
-    kit::{Maker, ROOT, content, every_kind, expected, noise, written},
-};
+use super::kit::{Maker, ROOT, content, every_kind, expected, noise, written};
+use crate::judge::judge;
 use berth_formats::erofs::{
     Body, InodeIndex,
     read::{Image, StoredInode},
@@ -63,6 +61,7 @@ fn every_kind_reads_back_as_it_was_given() {
 
 #[test]
 fn fsck_finds_nothing_and_dump_reads_the_same() {
+    berth_judge::needs!("dump.erofs", "fsck.erofs");
     let folder = TempDir::new().unwrap();
     let maker = every_kind(folder.path(), true);
     let path = folder.path().join("image");
@@ -89,6 +88,7 @@ fn fsck_finds_nothing_and_dump_reads_the_same() {
 
 #[test]
 fn fsck_extracts_the_same_tree() {
+    berth_judge::needs!("fsck.erofs");
     let folder = TempDir::new().unwrap();
     let maker = every_kind(folder.path(), false);
     let path = folder.path().join("image");
@@ -120,6 +120,7 @@ fn fsck_extracts_the_same_tree() {
 
 #[test]
 fn images_of_mkfs_are_read_and_ours_are_at_most_a_hundredth_larger() {
+    berth_judge::needs!("mkfs.erofs");
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("source");
     let mut maker = Maker::new();

@@ -1,9 +1,7 @@
 //! The layout of an image: reproducible, sparse, and small changes move few blocks.
 
-use super::{
-    judge::judge,
-    kit::{Maker, ROOT, content, every_kind, noise, written},
-};
+use super::kit::{Maker, ROOT, content, every_kind, noise, written};
+use crate::judge::judge;
 use berth_formats::{
     data::Data,
     erofs::{Body, Plan, read::Image},
@@ -54,6 +52,7 @@ fn unnamed_inodes_and_their_order_in_the_table_do_not_matter() {
 
 #[test]
 fn a_folder_of_100_000_files() {
+    berth_judge::needs!("dump.erofs", "fsck.erofs");
     let folder = TempDir::new().unwrap();
     let mut maker = Maker::new();
     let many = maker.dir(ROOT, "many");
@@ -76,6 +75,7 @@ fn a_folder_of_100_000_files() {
 
 #[test]
 fn a_sparse_file_of_5_gib_stays_sparse() {
+    berth_judge::needs!("fsck.erofs");
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("source");
     let file = File::create(&path).unwrap();

@@ -88,6 +88,7 @@ mod tests {
 
     #[test]
     fn a_stick_is_the_only_one_with_its_label() {
+        berth_judge::needs!("mkfs.fat");
         assert_eq!(split("disk:STICK/a/b.bundle"), Some(("STICK", "a/b.bundle")));
         assert_eq!(split("disk:STICK"), Some(("STICK", "")));
         assert_eq!(split("/disk:x"), None);

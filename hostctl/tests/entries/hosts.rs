@@ -1,9 +1,7 @@
 //! The entries of a host that is found by its files.
 
-use super::{
-    kit::{Esp, hash, uki},
-    tiny_efi,
-};
+use super::kit::{Esp, hash, uki};
+use crate::tiny_efi;
 use berth_formats::{data::Data, verity};
 use hostctl::{
     entries::{Blessing, Host, Target},

@@ -1,6 +1,6 @@
 //! An ESP in a file, its versions, and what is done to them.
 
-use super::tiny_efi;
+use crate::tiny_efi;
 use berth_contract::{
     digest::{RootHash, Sha256},
     entry::BootCounter,

@@ -1,5 +1,4 @@
 //! What the tests of trust and transport share.
-#![allow(dead_code, reason = "each test file uses its part")]
 
 pub(crate) mod keys;
 pub(crate) mod repo;

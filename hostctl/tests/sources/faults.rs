@@ -2,13 +2,13 @@
 
 use super::{
     foreign_servers::free_port,
-    kit::{
-        self, manners,
-        repo::{Host, Repo, content},
-        server::{Fault, Server},
-        source,
-    },
     reading::{ROOT, opened, read},
+};
+use crate::kit::{
+    self, manners,
+    repo::{Host, Repo, content},
+    server::{Fault, Server},
+    source,
 };
 use berth_contract::release::Target;
 use berth_fetch::{error::FetchError, settings::Patience};

@@ -1,11 +1,9 @@
 //! Servers that others have written, without ranges and with them.
 
-use super::{
-    kit::{
-        manners,
-        repo::{Host, Repo, content},
-    },
-    reading::{ROOT, opened, read, whole},
+use super::reading::{ROOT, opened, read, whole};
+use crate::kit::{
+    manners,
+    repo::{Host, Repo, content},
 };
 use berth_contract::release::Target;
 use berth_fetch::{error::FetchError, settings::Patience};

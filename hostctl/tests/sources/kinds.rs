@@ -1,13 +1,11 @@
 //! The kinds of source: URL, folder and bundle file; and what is none.
 
-use super::{
-    kit::{
-        manners,
-        repo::{Host, Repo, content},
-        server::Server,
-        source,
-    },
-    reading::{read, whole},
+use super::reading::{read, whole};
+use crate::kit::{
+    manners,
+    repo::{Host, Repo, content},
+    server::Server,
+    source,
 };
 use berth_contract::release::Target;
 use hostctl::source::Source;

@@ -1,6 +1,6 @@
 //! Repositories as the tests open and read them.
 
-use super::kit::{
+use crate::kit::{
     repo::{Host, Repo, content},
     source,
 };

@@ -1,6 +1,6 @@
 //! What a host remembers of each repository.
 
-use super::kit::{
+use crate::kit::{
     self,
     keys::Key,
     repo::{Host, Repo},

@@ -1,6 +1,6 @@
 //! Metadata that are unsigned, expired, rolled back, mixed, damaged or huge.
 
-use super::kit::{
+use crate::kit::{
     self,
     keys::Key,
     repo::{EPOCH, Host, NOW, ROLES, Repo},

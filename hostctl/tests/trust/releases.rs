@@ -1,6 +1,6 @@
 //! Releases of repositories that are believed: their records and targets.
 
-use super::kit::repo::{Host, Repo, content, record};
+use crate::kit::repo::{Host, Repo, content, record};
 use berth_contract::{
     image_spec::ImageSpec,
     release::{STABLE, Target},

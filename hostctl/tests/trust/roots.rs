@@ -1,11 +1,9 @@
 //! Root keys: new ones are followed, retired ones stay so, wrong ones are refused.
 
-use super::{
-    kit::{
-        keys::Key,
-        repo::{Host, Repo},
-    },
-    metadata::refused,
+use super::metadata::refused;
+use crate::kit::{
+    keys::Key,
+    repo::{Host, Repo},
 };
 use hostctl::trust::TrustError;
 use std::fs;

@@ -206,6 +206,7 @@ mod tests {
 
     #[test]
     fn the_first_place_that_has_one_counts() {
+        berth_judge::needs!("mkfs.fat");
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         let some = |place: &str, text: &str| Some((place.to_owned(), text.to_owned()));
@@ -224,6 +225,7 @@ mod tests {
 
     #[test]
     fn what_is_there_and_cannot_be_read_is_a_wrong_one() {
+        berth_judge::needs!("mkfs.fat");
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
         fat(dir, "vdb", "BERTH-CONFI");

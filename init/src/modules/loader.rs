@@ -217,6 +217,7 @@ mod tests {
     /// Object files with the sections that depmod reads, indexed by depmod; `modprobe -D` is the judge.
     #[test]
     fn plans_are_those_of_kmod() {
+        berth_judge::needs!("gcc", "depmod", "modprobe");
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().join("lib/modules/1.0");
         fs::create_dir_all(base.join("kernel")).unwrap();

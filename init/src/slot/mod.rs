@@ -109,6 +109,7 @@ mod tests {
 
     #[test]
     fn the_slot_is_the_one_with_the_wanted_tree_whichever_letter_it_has() {
+        berth_judge::needs!("veritysetup");
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir(&dev).unwrap();
@@ -149,6 +150,7 @@ mod tests {
 
     #[test]
     fn of_two_disks_the_booted_one_is_taken_else_the_first() {
+        berth_judge::needs!("veritysetup");
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir(&dev).unwrap();

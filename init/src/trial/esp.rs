@@ -78,6 +78,7 @@ pub(crate) mod tests {
 
     #[test]
     fn entries_are_read_as_others_write_them() {
+        berth_judge::needs!("mkfs.fat", "mmd", "mcopy");
         let dir = tempfile::tempdir().unwrap();
         let device = dir.path().join("esp");
         esp(&device, &["berth-docker_2026.11.0+2-1.efi", "a_1.efi", "memtest.efi", "a_2.staged"]);

@@ -116,6 +116,7 @@ mod tests {
 
     #[test]
     fn it_is_asked_for_when_this_boot_is_no_trial() {
+        berth_judge::needs!("mkfs.fat", "mmd", "mcopy");
         let dir = tempfile::tempdir().unwrap();
         let efivars = dir.path();
         let esp = efivars.join("esp");

@@ -38,12 +38,22 @@ fn main() -> ExitCode {
         trial::a_trial_without_hostctl_or_without_var_has_failed,
         clients::hostctl_runs_for_clients,
     );
+    // The options of the test harness that ci/run-tests gives.
+    let given = |option: &str| arguments.iter().any(|argument| argument == option);
+    if given("--list") {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
     let wanted: Vec<&String> = arguments.iter().filter(|argument| !argument.starts_with('-')).collect();
+    let fits = |name: &str, word: &str| if given("--exact") { name == word } else { name.contains(word) };
+    let mut passed = 0;
     for (name, test) in tests {
-        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
+        if wanted.is_empty() || wanted.iter().any(|word| fits(name, word)) {
             test();
             println!("test {name} ... ok");
+            passed += 1;
         }
     }
+    println!("test result: ok. {passed} passed; 0 failed; 0 ignored");
     ExitCode::SUCCESS
 }

@@ -37,6 +37,7 @@ fn refusal(keyring: &[u8], signed: &str) -> Refusal {
 
 #[test]
 fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
+    berth_judge::needs!("gpgv");
     for spec in [
         GOOD,
         KeySpec { subkey: Some(0), ..GOOD },
@@ -64,6 +65,7 @@ fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
 
 #[test]
 fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
+    berth_judge::needs!("gpgv");
     let (good, key) = (TestKey::new(GOOD), TestKey::new(KeySpec { seed: 2, ..GOOD }));
     let signed = good.sign(TEXT);
     let judged = |keyring: &[u8], signed: &str, word: &str| {

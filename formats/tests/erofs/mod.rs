@@ -3,7 +3,5 @@
 
 mod content;
 mod faults;
-#[path = "../judge/mod.rs"]
-mod judge;
 mod kit;
 mod layout;

@@ -4,6 +4,4 @@
 mod faults;
 mod foreign_servers;
 mod kinds;
-#[path = "../kit/mod.rs"]
-mod kit;
 mod reading;

@@ -5,6 +5,4 @@ mod hosts;
 mod kit;
 mod reports;
 mod rollbacks;
-#[path = "../tiny_efi/mod.rs"]
-mod tiny_efi;
 mod upgrades;
