@@ -1,12 +1,15 @@
-//! The host's command, and the client of the control protocol that other programs may use as well.
+//! The command of a host, and the client of the control protocol, which other programs use too.
 #![deny(missing_docs)]
 
 pub mod client;
 pub mod entries;
+pub mod failed_versions;
 pub mod file;
+pub mod file_lock;
 pub mod health;
-pub mod machine;
-pub mod settle;
+pub mod host;
+mod kernel_image;
+mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;

@@ -4,7 +4,7 @@ mod command;
 
 use berth_contract::{control::LogLine, paths::CONTROL_SOCKET, version::OsVersion};
 use clap::{Parser, Subcommand};
-use command::{on_host, pass_on, print, slots, trial, upgrade::Upgrade, write_out};
+use command::{bless, on_host, pass_on, print, rollback, status, upgrade::Upgrade, why, write_out};
 use hostctl::{
     client::{Client, ClientError},
     entries::EntriesError,
@@ -182,21 +182,21 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let is_here = arguments.connect.is_none();
     let client = || connect(arguments.connect.clone());
     match arguments.verb {
-        Verb::Status { json } => slots::status(&mut client()?, is_here, json),
-        Verb::Slots { json } if is_here => slots::here(json),
-        Verb::Slots { json } => slots::there(&mut client()?, json),
+        Verb::Status { json } => status::status(&mut client()?, is_here, json),
+        Verb::Slots { json } if is_here => status::here(json),
+        Verb::Slots { json } => status::there(&mut client()?, json),
         Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
         Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
             let reboot = || if reboot { Ok(client()?.reboot()?) } else { Ok(()) };
             match is_here {
-                true => slots::rollback(version.as_ref(), reboot),
-                false => slots::rollback_there(client()?, version.as_ref(), reboot),
+                true => rollback::here(version.as_ref(), reboot),
+                false => rollback::there(client()?, version.as_ref(), reboot),
             }
         }
-        Verb::Why { json } if is_here => trial::why(json),
+        Verb::Why { json } if is_here => why::here(json),
         Verb::Why { json } => on_host(&mut client()?, ["why"].into_iter().chain(json.then_some("--json")), pass_on),
-        Verb::Bless { until } => trial::bless(until),
+        Verb::Bless { until } => bless::bless(until),
         Verb::Boot { json } => {
             let boot = client()?.boot()?;
             print(json, &boot, || show::boot(&boot))

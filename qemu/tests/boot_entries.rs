@@ -18,7 +18,7 @@ use berth_formats::{
 };
 use berth_qemu::machine::Machine;
 use common::{LIMIT, build, judge, machine, output, partition};
-use hostctl::entries::{Blessing, Entries, Other, Quarantine, Running, Target, next};
+use hostctl::entries::{Blessing, Destination, Entries, OtherSlot, Quarantine, Running, next};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -192,8 +192,8 @@ fn systemd_boot_takes_and_counts_entries_as_we_expect() {
     // Rolled back, the older one gets tries, and the newer one waits for it to fail.
     let failed = Quarantine::load(&scratch.path().join("quarantine.json")).unwrap();
     let rollback = |esp: &Path, from: &str, to: &str| {
-        let other = Other { root_hash: Some(hash(to)), ..Other::default() };
-        Entries::open(esp).unwrap().rollback(&running(from), Target::Other, &other, &failed).unwrap();
+        let other = OtherSlot { root_hash: Some(hash(to)), ..OtherSlot::default() };
+        Entries::open(esp).unwrap().rollback(&running(from), Destination::Other, &other, &failed).unwrap();
     };
     host.change(|esp| rollback(esp, "2026.10.0", "2026.9.0"));
     assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.0+3.efi"]);

@@ -1,4 +1,4 @@
-use super::{records::Places, *};
+use super::{records::RecordPaths, *};
 use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -79,17 +79,17 @@ fn causes_are_told_from_what_boots_have_left() {
         (
             vec![],
             vec![dump(2100, &["<4>[    2.6]  </TASK>", "<0>[    2.7] Kernel Offset: 0x3b200000"])],
-            "no boot reached /var: Kernel panic (the line that says why was not kept; the last one: Kernel Offset: 0x3b200000)",
+            "no boot reached /var: Kernel panic (the line with the reason was not kept; last line: Kernel Offset: 0x3b200000)",
         ),
         (
             vec![],
             vec![],
-            "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)",
+            "no boot reached /var, and none left a record (power cut, watchdog, or the kernel did not start)",
         ),
         (
             vec![boot("2", 2000, Verdict::Pending, Some("poweroff")), failed(3000), failed(4000)],
             vec![],
-            "3 boots: it was ended before its verdict (poweroff); then service dockerd: status 1",
+            "3 boots: shut down before its verdict (poweroff); then service dockerd: status 1",
         ),
     ] {
         assert_eq!(cause_with(&boots, &dumps), expected);
@@ -120,13 +120,13 @@ fn a_dump_that_names_the_version_is_its_own_whatever_its_time() {
     // No boot of it has left a record: a root hash that is no other version's is its own.
     assert!(cause_with(&[], &[dump(900, &[&named, PANIC])]).contains("Kernel panic"));
     let of_one = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
-    assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a word"));
+    assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a record"));
     let records = Records { boots: vec![cut()], dumps: vec![dump(5400, &[&named, PANIC])], ..Records::default() };
     assert!(report(&records).failed.unwrap().cause.contains("Kernel panic"));
 }
 
-fn places(folder: &std::path::Path) -> Places {
-    Places {
+fn paths_in(folder: &std::path::Path) -> RecordPaths {
+    RecordPaths {
         boots: folder.join("boots"),
         pstore: folder.join("pstore"),
         quarantine: folder.join("quarantine.json"),
@@ -137,23 +137,23 @@ fn places(folder: &std::path::Path) -> Places {
 #[test]
 fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
     let dir = tempfile::tempdir().unwrap();
-    let places = places(dir.path());
-    let empty = Records::read(&places).unwrap();
+    let paths = paths_in(dir.path());
+    let empty = Records::read(&paths).unwrap();
     assert_eq!(empty, Records::default());
     assert_eq!(show(&report(&empty), |at| at.to_string()), "no failed boot is on record\n");
 
-    fs::create_dir(&places.boots).unwrap();
-    fs::create_dir(&places.pstore).unwrap();
+    fs::create_dir(&paths.boots).unwrap();
+    fs::create_dir(&paths.pstore).unwrap();
     let mut last = boot("2", 3000, bad("time", "not healthy after 300 s"), Some("verdict"));
     last.counter = Some(BootCounter { left: 1, done: 2 });
     for record in [boot("1", 5000, Verdict::Pending, None), last, boot("2", 2000, Verdict::Pending, None)] {
-        let path = places.boots.join(format!("{}.json", record.boot_id));
+        let path = paths.boots.join(format!("{}.json", record.boot_id));
         fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
     }
-    fs::write(places.boots.join("x.json"), "{\"of\": \"another time\"}").unwrap();
-    fs::write(places.boots.join("boot-1.json.new"), "half").unwrap();
-    fs::write(places.pstore.join("0000002500-1001.txt"), format!("Panic\n<6>[ 1.0] \u{1b}[2Jx\n{PANIC}\n")).unwrap();
-    fs::write(&places.boot_id, "boot-5000\n").unwrap();
+    fs::write(paths.boots.join("x.json"), "{\"of\": \"another time\"}").unwrap();
+    fs::write(paths.boots.join("boot-1.json.new"), "half").unwrap();
+    fs::write(paths.pstore.join("0000002500-1001.txt"), format!("Panic\n<6>[ 1.0] \u{1b}[2Jx\n{PANIC}\n")).unwrap();
+    fs::write(&paths.boot_id, "boot-5000\n").unwrap();
     let quarantined = Quarantined {
         id: "berth-test".parse().unwrap(),
         version: "2".parse().unwrap(),
@@ -162,9 +162,9 @@ fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
         tries: 3,
         at: 5001,
     };
-    fs::write(&places.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
+    fs::write(&paths.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
 
-    let records = Records::read(&places).unwrap();
+    let records = Records::read(&paths).unwrap();
     assert_eq!(records.boots.iter().map(|boot| boot.started).collect::<Vec<_>>(), [2000, 3000]);
     assert_eq!(records.running.as_ref().map(|boot| boot.started), Some(5000));
     let report = report(&records);
@@ -184,12 +184,12 @@ its last lines:
   <6>[ 1.0] [2Jx
   <0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted
 
-versions that failed, and are not taken again unless named:
+quarantined versions (installed again only if named):
   berth-test 2: 3 boots, each: time (at 5001)
 ";
     assert_eq!(show(&report, |at| format!("at {at}")), expected);
-    fs::write(&places.quarantine, "[{").unwrap();
-    assert!(Records::read(&places).unwrap_err().to_string().contains("quarantine.json"));
+    fs::write(&paths.quarantine, "[{").unwrap();
+    assert!(Records::read(&paths).unwrap_err().to_string().contains("quarantine.json"));
 }
 
 #[test]

@@ -1,11 +1,11 @@
-//! What is told of both slots.
+//! The report of both slots.
 
 use super::kit::{Esp, hash, running};
 use berth_contract::disk::Slot;
 use hostctl::entries::{Entries, SlotContent, report, show};
 
 #[test]
-fn both_slots_are_told_with_what_boots_next() {
+fn the_report_shows_both_slots_and_what_boots_next() {
     let slots = |other: Option<&str>| {
         let other = other.map(hash);
         [SlotContent { slot: Slot::A, root_hash: other }, SlotContent { slot: Slot::B, root_hash: Some(hash("2")) }]

@@ -41,7 +41,7 @@ fn a_look_at_another_repository_of_the_same_keys_does_no_harm() {
 
 /// The files that a host remembers by: keys, and what was seen in one source.
 fn memory(host: &Host) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(host.keep.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(host.datastore.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -80,10 +80,10 @@ fn damaged_memory_does_not_cut_a_host_off() {
     assert_eq!(memory(&host), files, "the drafts have taken their places");
     // A file where the folder should be: told, not passed over.
     let host = Host::of(&repo);
-    fs::write(host.keep.path().join("file"), "").unwrap();
+    fs::write(host.datastore.path().join("file"), "").unwrap();
     let source = kit::folder(repo.dir.path());
-    let inside = host.keep.path().join("file");
-    let trust = hostctl::trust::Trust { root: &host.root, keep: &inside, clock: host.clock };
+    let inside = host.datastore.path().join("file");
+    let trust = hostctl::trust::Trust { root: &host.root, datastore: &inside, clock: host.clock };
     let error = trust.open(&source).unwrap_err();
-    assert!(matches!(error, TrustError::Keep { .. }) && error.hint().unwrap().contains("/var"), "{error}");
+    assert!(matches!(error, TrustError::Datastore { .. }) && error.hint().unwrap().contains("/var"), "{error}");
 }

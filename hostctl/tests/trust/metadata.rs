@@ -15,7 +15,7 @@ const STRANGER: Key = Key(99);
 pub(crate) fn refused(repo: &Repo) -> TrustError {
     let host = Host::of(repo);
     let error = host.open_folder(repo.dir.path()).unwrap_err();
-    assert_eq!(fs::read_dir(host.keep.path()).unwrap().count(), 0, "nothing of it is kept");
+    assert_eq!(fs::read_dir(host.datastore.path()).unwrap().count(), 0, "nothing of it is kept");
     error
 }
 
@@ -27,7 +27,7 @@ fn unsigned_metadata_are_refused() {
         repo.publish();
         let error = refused(&repo);
         assert!(
-            matches!(&error, TrustError::Signature { role: found, wanted: 1, found: 0, .. } if found == role),
+            matches!(&error, TrustError::Signature { role: found, wanted: 1, found: 0, .. } if found.to_string() == role),
             "{error}"
         );
     }
@@ -40,7 +40,10 @@ fn the_wrong_key_is_refused_also_under_the_right_name() {
         repo.signers.insert(role, vec![STRANGER, repo.keys["root"][0]]);
         repo.publish();
         let error = refused(&repo);
-        assert!(matches!(&error, TrustError::Signature { role: found, found: 0, .. } if found == role), "{error}");
+        assert!(
+            matches!(&error, TrustError::Signature { role: found, found: 0, .. } if found.to_string() == role),
+            "{error}"
+        );
 
         repo.signers.clear();
         repo.publish();
@@ -152,7 +155,7 @@ fn rolled_back_metadata_are_refused() {
         }
         let error = host.open_folder(repo.dir.path()).unwrap_err();
         assert!(
-            matches!(&error, TrustError::RolledBack { role: found, wanted: 5, found: 4, .. } if found == role),
+            matches!(&error, TrustError::RolledBack { role: found, wanted: 5, found: 4, .. } if found.to_string() == role),
             "{role}: {error}"
         );
         // And what is newer is still taken.

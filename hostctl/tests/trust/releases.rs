@@ -127,6 +127,6 @@ fn a_repository_of_the_reference_implementation_is_believed() {
     let repository = host.open_folder(&folder).unwrap();
     assert_eq!(repository.releases().known[0].target, name);
     assert_eq!(repository.read_whole(name, 10).unwrap(), b"{}");
-    let kept = fs::read_to_string(host.keep.path().join("trusted.json")).unwrap();
+    let kept = fs::read_to_string(host.datastore.path().join("trusted.json")).unwrap();
     assert!(kept.contains("\"version\":2"), "the second root is remembered");
 }

@@ -27,7 +27,7 @@ fn bad(what: &str, why: &str) -> Verdict {
     Verdict::Bad { what: what.into(), why: why.into() }
 }
 
-/// Version 2 has failed like this, three times from the time 200 on.
+/// Boot records in which version 2 has failed three times, at 200, 201 and 202.
 fn records(verdicts: [Verdict; 3]) -> Records {
     let failed = (200..).zip(verdicts).map(|(at, verdict)| boot("2", at, verdict));
     Records { boots: [boot("1", 100, Verdict::Good)].into_iter().chain(failed).collect(), ..Records::default() }
@@ -44,39 +44,40 @@ fn known(at: u64) -> Quarantined {
 }
 
 #[test]
-fn what_the_running_version_has_not_got_either_is_no_fault_of_the_new_one() {
+fn a_check_that_fails_with_the_running_version_too_is_not_the_fault_of_the_new_version() {
     let missing = |why: &'static str| move |_: &BootEntry| Some(why.to_owned());
     let all = |what: &str, why: &str| records([bad(what, why), bad(what, why), bad(what, why)]);
     let route = all("baseline", ROUTE);
-    assert_eq!(judge(&entry(), None, &route, missing(ROUTE)), Some(Cause::Place(ROUTE.into())));
-    // Told in other words.
+    assert_eq!(failure_cause(&entry(), None, &route, missing(ROUTE)), Some(FailureCause::Environment(ROUTE.into())));
+    // The same failure with another message.
     let name = |error: &str| format!("updates.example.org was resolved before the update: {error}");
-    let silent = judge(&entry(), None, &all("baseline", &name("timed out")), |_| Some(name("unreachable")));
-    assert_eq!(silent, Some(Cause::Place(name("unreachable"))));
-    let is_its_own = |records: &Records, missing: Option<&str>| {
-        let cause = judge(&entry(), None, records, |_| missing.map(str::to_owned));
-        assert!(matches!(cause, Some(Cause::Version(_))), "{cause:?}");
+    let silent = failure_cause(&entry(), None, &all("baseline", &name("timed out")), |_| Some(name("unreachable")));
+    assert_eq!(silent, Some(FailureCause::Environment(name("unreachable"))));
+    let is_own_fault = |records: &Records, missing: Option<&str>| {
+        let cause = failure_cause(&entry(), None, records, |_| missing.map(str::to_owned));
+        assert!(matches!(cause, Some(FailureCause::Version(_))), "{cause:?}");
     };
-    is_its_own(&route, None);
-    is_its_own(&route, Some("container web is exited, and it ran before the update"));
-    is_its_own(&all("check route", ROUTE), Some(ROUTE));
-    is_its_own(&records([bad("baseline", ROUTE), bad("service x", "status 1"), bad("baseline", ROUTE)]), Some(ROUTE));
-    // A try that left no word may have been anything.
+    is_own_fault(&route, None);
+    is_own_fault(&route, Some("container web is exited, and it ran before the update"));
+    is_own_fault(&all("check route", ROUTE), Some(ROUTE));
+    is_own_fault(&records([bad("baseline", ROUTE), bad("service x", "status 1"), bad("baseline", ROUTE)]), Some(ROUTE));
+    // A try without a record may have failed for any reason.
     let mut silent = all("baseline", ROUTE);
     silent.boots.remove(1);
-    is_its_own(&silent, Some(ROUTE));
+    is_own_fault(&silent, Some(ROUTE));
 }
 
 #[test]
-fn a_version_that_has_failed_anew_is_noted_anew() {
+fn a_version_that_failed_again_is_noted_again() {
     let records = records([bad("service x", "status 1"), bad("service x", "status 1"), bad("service x", "status 1")]);
-    let judge = |known: Option<Quarantined>, records: &Records| judge(&entry(), known.as_ref(), records, |_| None);
-    let cause = Some(Cause::Version("3 boots, each: service x: status 1".into()));
-    assert_eq!(judge(None, &records), cause);
-    assert_eq!(judge(Some(known(150)), &records), cause);
-    assert_eq!(judge(Some(known(300)), &records), None);
-    // Another has run since: there is nothing new.
+    let failure_cause =
+        |known: Option<Quarantined>, records: &Records| failure_cause(&entry(), known.as_ref(), records, |_| None);
+    let cause = Some(FailureCause::Version("3 boots, each: service x: status 1".into()));
+    assert_eq!(failure_cause(None, &records), cause);
+    assert_eq!(failure_cause(Some(known(150)), &records), cause);
+    assert_eq!(failure_cause(Some(known(300)), &records), None);
+    // Another version has run since, so there is no new failure.
     let mut later = records;
     later.boots.push(boot("1", 250, Verdict::Good));
-    assert_eq!(judge(Some(known(150)), &later), None);
+    assert_eq!(failure_cause(Some(known(150)), &later), None);
 }
