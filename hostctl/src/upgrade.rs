@@ -2,7 +2,7 @@
 //!
 //! The order of the steps is the guarantee:
 //!
-//! - Every check that can refuse the upgrade comes before the first write.
+//! - Nothing of the new version is written before every check that can refuse it.
 //! - The boot entry of the idle slot is removed before the slot is overwritten.
 //! - The new boot entry is added last, after the slot was read back from the disk. That write is the commit.
 //!
@@ -108,7 +108,7 @@ pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Resul
     install(&checked, running_uki, ways, report)
 }
 
-/// An upgrade that passed every check. Nothing has been written yet.
+/// An upgrade that passed every check. Nothing of the new version has been written yet.
 struct Checked<'a> {
     until: Until,
     running: &'a Running,
@@ -118,11 +118,8 @@ struct Checked<'a> {
     repository: &'a Repository,
 }
 
-impl<'a> Checked<'a> {
-    fn filling<'b>(&'b self, running_uki: &'b [u8]) -> Filling<'b>
-    where
-        'a: 'b,
-    {
+impl Checked<'_> {
+    fn filling<'a>(&'a self, running_uki: &'a [u8]) -> Filling<'a> {
         Filling { record: self.record, slots: self.slots, remote: self.repository, running_uki }
     }
 }

@@ -1,6 +1,6 @@
 //! `hostctl status` and `hostctl slots`: the host, its slots, and what boots next.
 
-use super::{on_host, print, write_out};
+use super::{on_host, print};
 use anyhow::{Context, Result};
 use berth_contract::{control::StatusReport, update::SlotsReport};
 use hostctl::{

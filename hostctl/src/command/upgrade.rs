@@ -1,8 +1,8 @@
 //! `hostctl upgrade`: on this host, or on the host behind `--connect` through its own hostctl.
 
 use super::{event_printer::EventPrinter, now};
-use anyhow::{Context, Result};
-use berth_contract::{control::LogLine, engine::StoreFormat, update::UpgradeEvent, version::OsVersion};
+use anyhow::Result;
+use berth_contract::{control::LogLine, engine::StoreFormat, version::OsVersion};
 use clap::Args;
 use hostctl::{
     client::Client,
@@ -15,7 +15,7 @@ use hostctl::{
     after_help = "SOURCE is an https or http URL, a folder, a bundle file, or disk:LABEL/PATH for a folder or bundle on a USB stick. \
     Without SOURCE: `[update] source` of host.toml, or of the image."
 )]
-pub(crate) struct Filling {
+pub(crate) struct Upgrade {
     /// Where to get releases
     source: Option<String>,
     /// Only say whether there is a newer version
@@ -44,7 +44,7 @@ pub(crate) struct Filling {
     json: bool,
 }
 
-impl Filling {
+impl Upgrade {
     /// Upgrades this host.
     pub(crate) fn here(self, reboot: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut printer = EventPrinter::new(self.json);

@@ -1,4 +1,4 @@
-//! Releases of repositories that are believed: their records and targets.
+//! Releases in trusted repositories: their records and targets.
 
 use super::kit::repo::{Host, Repo, content};
 use berth_contract::release::Target;
@@ -6,11 +6,11 @@ use hostctl::trust::TrustError;
 use serde_json::json;
 use std::{fs, io::Read as _, path::Path, process::Command};
 
-/// Makes a record wrong.
+/// Adds a fault to a record.
 type Spoil = fn(&mut serde_json::Value);
 
 #[test]
-fn a_good_repository_is_believed_and_its_targets_are_read() {
+fn a_correct_repository_is_trusted_and_its_targets_are_read() {
     let mut repo = Repo::new();
     let record = repo.add_release("2");
     repo.publish();
@@ -29,7 +29,7 @@ fn a_good_repository_is_believed_and_its_targets_are_read() {
 }
 
 #[test]
-fn one_flipped_bit_in_a_target_of_any_kind_is_found() {
+fn one_flipped_bit_is_detected_in_every_kind_of_target() {
     let mut repo = Repo::new();
     let record = repo.add_release("2");
     repo.publish();
@@ -91,11 +91,11 @@ fn records_that_contradict_themselves_or_the_metadata_are_refused() {
 }
 
 #[test]
-fn releases_of_another_day_are_named_and_harm_no_other() {
+fn releases_that_are_not_understood_are_listed_and_do_not_hide_others() {
     let mut repo = Repo::new();
     repo.add_release("2");
     repo.add_target("host_3_x86_64.release.json", vec![], Some(json!({"id": "host", "version": {"new": 3}})));
-    // Says it is another than its name.
+    // The version in the metadata differs from the one in the name.
     let custom = json!({"id": "host", "version": "9", "arch": "x86_64", "channel": "stable"});
     repo.add_target("host_4_x86_64.release.json", vec![], Some(custom));
     repo.publish();
@@ -113,7 +113,7 @@ fn output(command: &mut Command) -> String {
 }
 
 #[test]
-fn a_repository_of_the_reference_implementation_is_believed() {
+fn a_repository_of_the_reference_implementation_is_trusted() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = output(&mut Command::new(here.join("../ci/tuf")));
     let dir = tempfile::tempdir().unwrap();
@@ -128,5 +128,5 @@ fn a_repository_of_the_reference_implementation_is_believed() {
     assert_eq!(repository.releases().known[0].target, name);
     assert_eq!(repository.read_whole(name, 10).unwrap(), b"{}");
     let kept = fs::read_to_string(host.datastore.path().join("trusted.json")).unwrap();
-    assert!(kept.contains("\"version\":2"), "the second root is remembered");
+    assert!(kept.contains("\"version\":2"), "the second root is stored");
 }
