@@ -96,7 +96,7 @@ impl BlockPlan {
         remote: &Meter<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), SlotError> {
-        let mut wire = Wire { plan: self, target, remote, run: None };
+        let mut wire = ChunkReader { plan: self, target, remote, run: None };
         let mut history = History::new(self.index.history_len());
         let (mut content, mut compressed) = (Vec::new(), Vec::new());
         for (number, chunk) in self.index.chunks().iter().enumerate() {
@@ -166,7 +166,7 @@ impl Location {
 }
 
 /// Reads the fetched chunks: adjacent chunks with one request.
-struct Wire<'a> {
+struct ChunkReader<'a> {
     plan: &'a BlockPlan,
     target: &'a str,
     remote: &'a Meter<'a>,
@@ -174,7 +174,7 @@ struct Wire<'a> {
     run: Option<(usize, Metered<'a>)>,
 }
 
-impl<'a> Wire<'a> {
+impl<'a> ChunkReader<'a> {
     /// Reads the compressed bytes of a chunk and checks their digest. If they are wrong, the chunk is requested once more by itself.
     fn read(&mut self, number: usize, chunk: &Chunk, compressed: &mut Vec<u8>) -> Result<(), SlotError> {
         compressed.resize(chunk.compressed as usize, 0);

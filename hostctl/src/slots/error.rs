@@ -141,7 +141,7 @@ pub enum SlotError {
         /// The root hash of what was written.
         found: RootHash,
     },
-    /// The hash tree cannot be written.
+    /// The hash tree cannot be written: building the tree only writes.
     #[error(transparent)]
     Tree(#[from] verity::IoError),
     /// The slot does not read back as it was written.
@@ -183,11 +183,7 @@ impl SlotError {
 
     /// Whether trying another way is pointless because the error is on this host.
     pub(super) fn is_final(&self) -> bool {
-        match self {
-            Self::Device { .. } => true,
-            Self::Tree(error) => error.verb == "write",
-            _ => false,
-        }
+        matches!(self, Self::Device { .. } | Self::Tree(_))
     }
 }
 

@@ -12,13 +12,13 @@ use std::{io::Read, ops::Range};
 /// The marks of an image of fewer than 2^31 blocks. `chunks` is the target that contains them.
 pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<'_>) -> Result<Vec<Mark>, SlotError> {
     let blocks = index.image_len() / BLOCK;
-    let mut here = Here::new(index.runs(), blocks);
-    here.look(&slots.running, blocks);
+    let mut known_marks = KnownMarks::new(index.runs(), blocks);
+    known_marks.compare(&slots.running, blocks);
     // Without a hash tree the whole slot would have to be read, and read again for its blocks. Fetching the marks is cheaper.
     if slots.idle.content().is_ok_and(|content| content.is_some()) {
-        here.look(&slots.idle, blocks);
+        known_marks.compare(&slots.idle, blocks);
     }
-    let Here { known, mut marks, .. } = here;
+    let KnownMarks { known, mut marks, .. } = known_marks;
     for runs in requests(&known) {
         let blocks = index.blocks_of(&runs);
         let Range { start, end } = index.marks_of(&blocks);
@@ -42,7 +42,7 @@ pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<
 }
 
 /// The marks that are known so far.
-struct Here<'a> {
+struct KnownMarks<'a> {
     runs: &'a [Run],
     /// Numbers of the runs, sorted by key.
     order: Vec<usize>,
@@ -50,7 +50,7 @@ struct Here<'a> {
     marks: Vec<Mark>,
 }
 
-impl<'a> Here<'a> {
+impl<'a> KnownMarks<'a> {
     fn new(runs: &'a [Run], blocks: u64) -> Self {
         let mut order: Vec<usize> = (0..runs.len()).collect();
         order.sort_by_key(|run| runs[*run].key);
@@ -58,7 +58,7 @@ impl<'a> Here<'a> {
     }
 
     /// Compares each sequence of blocks in a slot with the runs. Without a hash tree, `blocks` blocks are read.
-    fn look(&mut self, slot: &SlotDevices, blocks: u64) {
+    fn compare(&mut self, slot: &SlotDevices, blocks: u64) {
         let (mut window, mut next) = (Window::default(), 0);
         each_digest(slot, blocks, |position, digest| {
             // A sequence ends at a block that cannot be read.

@@ -21,7 +21,7 @@ fn boot(version: &str, started: u64, verdict: Verdict, end: Option<&str>) -> Boo
     }
 }
 
-/// A version's root hash: its first byte over and over.
+/// The root hash of a version in these tests: its first byte, repeated.
 fn root_hash(version: &str) -> RootHash {
     RootHash(Sha256([version.as_bytes()[0]; 32]))
 }
@@ -55,7 +55,7 @@ fn cause_with(boots: &[BootRecord], dumps: &[Dump]) -> String {
 const PANIC: &str = "<0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted";
 
 #[test]
-fn causes_are_told_from_what_boots_have_left() {
+fn causes_are_derived_from_boot_records_and_dumps() {
     let failed = |started| boot("2", started, bad("service dockerd", "status 1"), Some("verdict"));
     let cut = |started| boot("2", started, Verdict::Pending, None);
     for (boots, dumps, expected) in [
@@ -97,27 +97,30 @@ fn causes_are_told_from_what_boots_have_left() {
 }
 
 #[test]
-fn dumps_of_other_versions_and_earlier_times_are_not_its_cause() {
+fn dumps_of_other_versions_or_earlier_times_are_not_the_cause() {
     let of = |version: &str| format!("<6>[    0.0] Command line: roothash={} gpt", root_hash(version));
     let nothing = cause_with(&[], &[]);
-    assert_eq!(cause_with(&[], &[dump(2100, &[&of("1"), PANIC])]), nothing, "the running version's");
+    assert_eq!(cause_with(&[], &[dump(2100, &[&of("1"), PANIC])]), nothing, "the dump of the running version");
     assert_eq!(cause_with(&[], &[dump(900, &[PANIC])]), nothing, "before the upgrade");
     assert!(cause_with(&[], &[dump(2100, &[&of("2"), PANIC])]).contains("Kernel panic"));
     let line = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
     assert_eq!(cause_with(&[], &[dump(2100, &[&line, PANIC])]), nothing);
-    // An earlier life of the same version, before another one ran.
+    // The same version was installed earlier, before another one ran.
     let earlier = boot("2", 500, bad("check x", "y"), Some("verdict"));
     assert_eq!(cause_with(&[earlier], &[]), nothing);
 }
 
-/// A clock that runs in local time until it is put right dates a boot after its own panic.
+/// If the clock runs in local time until it is corrected, the recorded start of a boot may be later than its own panic.
 #[test]
-fn a_dump_that_names_the_version_is_its_own_whatever_its_time() {
+fn a_dump_that_names_the_version_belongs_to_it_at_any_time() {
     let named = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("2"));
     let cut = || boot("2", 9000, Verdict::Pending, None);
     assert!(cause_with(&[cut()], &[dump(5400, &[&named, PANIC])]).contains("Kernel panic"));
-    assert!(cause_with(&[cut()], &[dump(5400, &[PANIC])]).contains("ended without a verdict"), "anybody's");
-    // No boot of it has left a record: a root hash that is no other version's is its own.
+    assert!(
+        cause_with(&[cut()], &[dump(5400, &[PANIC])]).contains("ended without a verdict"),
+        "the dump names no version"
+    );
+    // No boot of this version has left a record. A root hash that no other version has is taken as its own.
     assert!(cause_with(&[], &[dump(900, &[&named, PANIC])]).contains("Kernel panic"));
     let of_one = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
     assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a record"));
@@ -135,7 +138,7 @@ fn paths_in(folder: &std::path::Path) -> RecordPaths {
 }
 
 #[test]
-fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
+fn records_are_read_from_the_disk_and_a_host_without_records_has_an_empty_report() {
     let dir = tempfile::tempdir().unwrap();
     let paths = paths_in(dir.path());
     let empty = Records::read(&paths).unwrap();
@@ -193,14 +196,14 @@ quarantined versions (installed again only if named):
 }
 
 #[test]
-fn what_is_no_failure_is_not_told() {
+fn a_boot_that_did_not_fail_is_not_reported() {
     let mut records = Records {
         boots: vec![boot("1", 1, Verdict::Good, None), boot("1", 2, Verdict::Pending, Some("poweroff"))],
         running: Some(boot("1", 3, Verdict::Pending, None)),
         ..Records::default()
     };
     assert_eq!(report(&records).failed, None);
-    // The running version was found ill, and not rebooted.
+    // The running version was found unhealthy, and was not rebooted.
     records.running = Some(boot("1", 3, bad("check disk", "full"), None));
     assert_eq!(report(&records).failed.unwrap().cause, "check disk: full");
 }

@@ -84,13 +84,13 @@ fn a_rollback_is_prepared_before_any_change_and_only_if_it_is_allowed() {
     let cannot = FileError::Write { path: empty.clone(), source: std::io::ErrorKind::StorageFull.into() };
     host.rollback(Destination::Other, |_| Err(cannot)).unwrap_err();
     assert_eq!(esp.names(), ["a_1.efi", "a_2.efi"]);
-    let mut told = None;
+    let mut prepared = None;
     host.rollback(Destination::Other, |to| {
-        told = Some((to.to_string(), esp.names()));
+        prepared = Some((to.to_string(), esp.names()));
         Ok(())
     })
     .unwrap();
-    assert_eq!(told, Some(("1".to_owned(), vec!["a_1.efi".to_owned(), "a_2.efi".to_owned()])));
+    assert_eq!(prepared, Some(("1".to_owned(), vec!["a_1.efi".to_owned(), "a_2.efi".to_owned()])));
     assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0.efi"]);
     let two = "2".parse().unwrap();
     host.rollback(Destination::Named(&two), |_| panic!("staying needs no preparation")).unwrap();

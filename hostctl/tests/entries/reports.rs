@@ -10,7 +10,7 @@ fn the_report_shows_both_slots_and_what_boots_next() {
         let other = other.map(hash);
         [SlotContent { slot: Slot::A, root_hash: other }, SlotContent { slot: Slot::B, root_hash: Some(hash("2")) }]
     };
-    let told = |files: &[&str], other: Option<&str>| {
+    let shown = |files: &[&str], other: Option<&str>| {
         let esp = Esp::new(files);
         let report = report(&Entries::look(&esp.path).unwrap(), &slots(other), &running("2"), &[]);
         show(&report).into_iter().map(|(name, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("; ")
@@ -41,6 +41,6 @@ fn the_report_shows_both_slots_and_what_boots_next() {
             "slot a: a version without a boot entry; slot b: 2, blessed, running; boots next: a_9.efi",
         ),
     ] {
-        assert_eq!(told(files, other), wanted);
+        assert_eq!(shown(files, other), wanted);
     }
 }

@@ -17,7 +17,7 @@ fn a_slot_that_is_too_small_is_refused_before_anything_is_fetched() {
     let remote = Folder::new(folder.path());
     let disk = Disk::new(&old_image(), new.len());
     disk.fill(&old_image());
-    let tell = |record: &_| {
+    let refusal = |record: &_| {
         let slots = disk.slots();
         let error =
             Filling { record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap_err();
@@ -25,18 +25,18 @@ fn a_slot_that_is_too_small_is_refused_before_anything_is_fetched() {
     };
     let room = fs::metadata(disk.path("b")).unwrap().len();
     record.min_slot.root.0 = room + 1;
-    let (text, hint) = tell(&record);
+    let (text, hint) = refusal(&record);
     assert_eq!(text, format!("/b: the release needs {} bytes here, the partition has {room}", room + 1));
     assert!(hint.unwrap().contains("[disk] slot"));
     record.min_slot.root.0 = room;
     record.min_slot.verity.0 = u64::MAX;
-    assert!(tell(&record).0.starts_with("/b-verity: the release needs"));
+    assert!(refusal(&record).0.starts_with("/b-verity: the release needs"));
     record.min_slot.verity.0 = 0;
     record.root.size -= 1;
-    assert!(tell(&record).0.contains("root.size: expected whole blocks"));
+    assert!(refusal(&record).0.contains("root.size: expected whole blocks"));
     record.root.size -= 40 * BLOCK as u64 - 1;
     record.root.verity_size += 1;
-    assert!(tell(&record).0.contains("root.verity_size"));
+    assert!(refusal(&record).0.contains("root.verity_size"));
     assert_eq!(remote.requests.get(), 0);
     assert!(!disk.holds_no_version());
 }

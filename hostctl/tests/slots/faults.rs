@@ -209,8 +209,8 @@ fn the_xz_stream_is_tried_first_and_the_zstd_stream_if_it_is_damaged() {
         if why.is_empty() {
             assert!(fell_back.is_empty() && filled.fetched == size, "{fell_back:?}, {}", filled.fetched);
         } else {
-            let [(Way::Full, told)] = &fell_back[..] else { panic!("{why}: {fell_back:?}") };
-            assert!(told.contains(why), "{why}: {told}");
+            let [(Way::Full, error)] = &fell_back[..] else { panic!("{why}: {fell_back:?}") };
+            assert!(error.contains(why), "{why}: {error}");
         }
     }
 }
@@ -260,10 +260,11 @@ fn an_index_of_another_image_is_refused_or_gives_a_wrong_root_hash() {
         let remote = Folder::new(other.path());
         let slots = disk.slots();
         let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
-        let mut told = Vec::new();
-        let filled = filling.fill(filling.ways(Survey::EachWay).unwrap(), &mut |event| told.push(format!("{event:?}")));
+        let mut events = Vec::new();
+        let filled =
+            filling.fill(filling.ways(Survey::EachWay).unwrap(), &mut |event| events.push(format!("{event:?}")));
         assert_eq!(filled.unwrap().way, Way::Full);
-        assert!(told.iter().any(|event| event.contains("FellBack") && event.contains(&why)), "{why}");
+        assert!(events.iter().any(|event| event.contains("FellBack") && event.contains(&why)), "{why}");
         drop(slots);
         disk.judge(&new, &record, &before);
     }
