@@ -9,6 +9,7 @@ pub mod scripts;
 
 mod accounts;
 mod certificates;
+mod copyright;
 mod declaration;
 mod index;
 mod kernel;
@@ -122,7 +123,9 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     lines.extend(effects.tmpfiles.iter().cloned());
     tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
     certificates::apply(&mut tree, &origin)?;
+    let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
     drop_files(&mut tree, input.drop, &mut warnings);
+    copyright::keep(&mut tree, &notices)?;
     alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
     libraries::apply(&mut tree, &origin)?;
     kernel::check_modules(&tree, &kernel.release, input.modules)?;
