@@ -2,6 +2,7 @@
 
 use super::release::{Release, Releases};
 use berth_contract::{
+    arch::Arch,
     engine::StoreFormat,
     image_spec::ImageSpec,
     release::ReleaseRecord,
@@ -45,7 +46,7 @@ pub enum Refusal {
     #[error("this host's architecture is {running}, but the repository only holds releases for {}", list(found))]
     OtherArch {
         /// The architecture of the running image.
-        running: String,
+        running: Arch,
         /// The values in the repository.
         found: Vec<String>,
     },
@@ -150,8 +151,8 @@ fn matching<'a>(criteria: &Criteria<'_>, releases: &'a Releases) -> Result<Vec<&
     };
     keep(&|release| release.custom.id == running.id, &|release| release.custom.id.to_string())
         .map_err(|found| Refusal::OtherId { running: running.id.clone(), found })?;
-    keep(&|release| release.custom.arch == running.arch, &|release| release.custom.arch.clone())
-        .map_err(|found| Refusal::OtherArch { running: running.arch.clone(), found })?;
+    keep(&|release| release.custom.arch == running.arch, &|release| release.custom.arch.to_string())
+        .map_err(|found| Refusal::OtherArch { running: running.arch, found })?;
     keep(&|release| release.custom.channel == criteria.channel, &|release| release.custom.channel.clone())
         .map_err(|found| Refusal::OtherChannel { wanted: criteria.channel.to_owned(), found })?;
     left.sort_by(|a, b| b.custom.version.cmp(&a.custom.version));

@@ -1,8 +1,11 @@
 //! Releases in trusted repositories: their records and targets.
 
-use super::kit::repo::{Host, Repo, content};
-use berth_contract::release::Target;
-use hostctl::trust::TrustError;
+use super::kit::repo::{Host, Repo, content, record};
+use berth_contract::{
+    image_spec::ImageSpec,
+    release::{STABLE, Target},
+};
+use hostctl::trust::{Criteria, TrustError, select};
 use serde_json::json;
 use std::{fs, io::Read as _, path::Path, process::Command};
 
@@ -102,6 +105,30 @@ fn releases_that_are_not_understood_are_listed_and_do_not_hide_others() {
     let repository = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
     assert_eq!(repository.releases().known.len(), 1);
     assert_eq!(repository.releases().unknown, ["host_3_x86_64.release.json", "host_4_x86_64.release.json"]);
+}
+
+#[test]
+fn releases_for_unknown_architectures_are_listed_and_do_not_hide_others() {
+    let mut repo = Repo::new();
+    let ours = repo.add_release("2");
+    let newer = record("host", "3", "vax", STABLE);
+    repo.add_record(&newer);
+    repo.publish();
+    let repository = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
+    let releases = repository.releases();
+    let archs: Vec<_> = releases.known.iter().map(|release| release.custom.arch.to_string()).collect();
+    assert_eq!((archs, &releases.unknown), (vec!["x86_64".to_owned(), "vax".to_owned()], &vec![]));
+    // The record itself can be read, too.
+    assert_eq!(repository.record(&releases.known[1]).unwrap(), newer);
+
+    let running: ImageSpec = serde_json::from_value(json!({
+        "id": "host", "version": "1", "arch": "x86_64", "kernel": "", "engine": null, "modules": [], "images": [],
+        "containers": [],
+    }))
+    .unwrap();
+    let criteria = Criteria { running: &running, channel: STABLE, quarantine: &[], version: None };
+    let chosen = select(&criteria, releases).unwrap().unwrap();
+    assert_eq!(repository.record(chosen).unwrap(), ours);
 }
 
 /// Runs a program that must succeed, and returns what it prints.
