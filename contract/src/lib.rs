@@ -6,6 +6,7 @@
 pub mod boot_report;
 pub mod cmdline;
 pub mod container;
+pub mod container_state;
 pub mod control;
 pub mod digest;
 pub mod disk;
@@ -16,5 +17,7 @@ pub mod image_spec;
 pub mod paths;
 pub mod release;
 pub mod service;
+pub mod subject;
 pub mod update;
 pub mod version;
+mod word;
