@@ -170,7 +170,7 @@ struct ChunkReader<'a> {
     plan: &'a BlockPlan,
     target: &'a str,
     remote: &'a Meter<'a>,
-    /// Number of the chunk that comes next, and where it comes from.
+    /// The number of the next chunk, and the reader that returns it.
     run: Option<(usize, Metered<'a>)>,
 }
 

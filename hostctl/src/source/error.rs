@@ -15,7 +15,7 @@ pub enum SourceError {
     NoSource {
         /// The path.
         path: PathBuf,
-        /// What is there instead.
+        /// What was found instead.
         found: &'static str,
     },
     /// There is not exactly one disk with the label.
@@ -23,7 +23,7 @@ pub enum SourceError {
     Labels {
         /// The label.
         label: String,
-        /// What is there instead.
+        /// What was found instead.
         found: String,
     },
     /// The folder or bundle contains no repository.

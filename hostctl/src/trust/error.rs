@@ -35,7 +35,7 @@ pub enum TrustError {
     Signature {
         /// Name of the source.
         source_name: String,
-        /// root, timestamp, snapshot or targets.
+        /// The role of the metadata.
         role: RoleType,
         /// The required number of signatures.
         wanted: u64,
@@ -70,7 +70,7 @@ pub enum TrustError {
         source_name: String,
         /// The file that stores what was seen there.
         kept: PathBuf,
-        /// root, timestamp, snapshot or targets.
+        /// The role of the metadata.
         role: RoleType,
         /// The version that was seen before.
         wanted: u64,
@@ -98,7 +98,7 @@ pub enum TrustError {
     /// Metadata cannot be parsed.
     #[error("{role} metadata: {fault}")]
     Malformed {
-        /// root, timestamp, snapshot or targets.
+        /// The role of the metadata.
         role: RoleType,
         /// The fault.
         fault: String,
@@ -151,7 +151,7 @@ pub enum TrustError {
     /// The format of a release record is not known to this host.
     #[error("{name}: expected format {wanted} of the release record, found {found}")]
     Format {
-        /// The record's target.
+        /// Name of the target that is the record.
         name: String,
         /// The known format.
         wanted: u32,
@@ -161,7 +161,7 @@ pub enum TrustError {
     /// A release record contradicts itself or the metadata.
     #[error("{name}: {fault}")]
     Record {
-        /// The record's target.
+        /// Name of the target that is the record.
         name: String,
         /// The fault.
         fault: String,

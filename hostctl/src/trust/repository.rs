@@ -104,7 +104,7 @@ impl Repository {
     /// however much the source sends.
     ///
     /// # Errors
-    /// See [`TrustError`]; [`TrustError::is_no_ranges`] when `start` is not 0 and a server only sends whole files.
+    /// See [`TrustError`]. [`TrustError::is_no_ranges`] is true when `start` is not 0 and the server sends whole files only.
     pub fn open(&self, name: &str, start: u64, len: Option<u64>) -> Result<Opened<'_>, TrustError> {
         let wanted = self.wanted(name)?;
         let rest = wanted.length.saturating_sub(start);

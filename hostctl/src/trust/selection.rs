@@ -36,17 +36,17 @@ pub enum Refusal {
     /// All releases have another image id.
     #[error("this host runs {running}, but the repository only holds releases of {}", list(found))]
     OtherId {
-        /// The image that runs.
+        /// The id of the running image.
         running: ImageId,
-        /// Those in the repository.
+        /// The values in the repository.
         found: Vec<String>,
     },
     /// All releases have another architecture.
     #[error("this host's architecture is {running}, but the repository only holds releases for {}", list(found))]
     OtherArch {
-        /// The architecture of the image that runs.
+        /// The architecture of the running image.
         running: String,
-        /// Those in the repository.
+        /// The values in the repository.
         found: Vec<String>,
     },
     /// All releases are in other channels.
@@ -54,7 +54,7 @@ pub enum Refusal {
     OtherChannel {
         /// The channel of the host.
         wanted: String,
-        /// Those in the repository.
+        /// The values in the repository.
         found: Vec<String>,
     },
     /// The repository does not hold the requested version.

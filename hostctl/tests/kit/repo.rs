@@ -84,12 +84,12 @@ impl Repo {
         self.dir.path().join(path)
     }
 
-    /// The root.json that an image of this repository carries.
+    /// The root.json of an image that trusts this repository.
     pub(crate) fn root(&self) -> Vec<u8> {
         fs::read(self.path("metadata/1.root.json")).unwrap()
     }
 
-    /// Writes a generation of root.json, signed by its own root keys and `others`.
+    /// Writes the next root.json, signed by its own root keys and `others`.
     pub(crate) fn write_root(&self, version: u64, others: &[Key]) {
         let all: BTreeMap<_, _> = self.keys.values().flatten().map(|key| (key.id(), key.public())).collect();
         let roles: BTreeMap<_, _> = self
