@@ -12,10 +12,13 @@ const CRATES: &[(&str, &[&str])] = &[
     ("contract", &[]),
     ("formats", &["contract"]),
     ("fetch", &["contract"]),
+    ("engine", &["contract"]),
+    ("control", &["contract"]),
     ("builder", &["contract", "formats", "fetch", "qemu"]),
     ("init", &["contract", "formats"]),
-    ("hostctl", &["contract", "formats", "fetch"]),
-    ("qemu", &["contract", "hostctl"]),
+    ("workload", &["contract", "engine"]),
+    ("hostctl", &["contract", "control", "engine", "formats", "fetch"]),
+    ("qemu", &["contract", "control"]),
 ];
 
 /// Room of the builder → rooms that it may import.

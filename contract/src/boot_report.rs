@@ -3,6 +3,13 @@
 use crate::{digest::RootHash, disk::Slot};
 use serde::{Deserialize, Serialize};
 
+/// Start of each line that init writes into the kernel's log.
+pub const LOG_TAG: &str = "berth: ";
+
+/// Start, after [`LOG_TAG`], of the line that names the root hash of the version that boots. A kernel's last words are assigned to a
+/// version by that line.
+pub const ROOT_LINE: &str = "root ";
+
 /// Where a stamp was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -6,6 +6,16 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 /// Label in the engine of the containers that the host has made from such a declaration.
 pub const LABEL: &str = "dev.berth.spec";
 
+/// Content of [`crate::paths::CONTAINERS`]: what init leaves for the workload program.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Declared {
+    /// The containers of the recipe and of host.toml.
+    pub containers: Vec<ContainerSpec>,
+    /// True when there is a host.toml that could not be read. Then containers that are not in the list may be declared
+    /// there, and existing containers stay as they are.
+    pub is_partial: bool,
+}
+
 /// One declared container.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -4,8 +4,16 @@
 //! only) and then exactly one of `reply`, `end`, `error`. A serial port has no connections, so a client ignores frames
 //! with an id that is not its own, and both sides ignore lines that are not JSON. `cancel` ends a running call.
 
-use crate::{boot_report::PhaseStamp, digest::RootHash, disk::Slot, engine::EngineKind};
+use crate::{
+    boot_report::PhaseStamp,
+    container_state::ContainerState,
+    digest::RootHash,
+    disk::Slot,
+    engine::EngineKind,
+    version::{ImageId, OsVersion},
+};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Longest line either side accepts, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -87,6 +95,9 @@ pub struct LogLine {
     pub text: String,
 }
 
+/// Set in hostctl's environment by init: the last line on stderr of a hostctl that fails is then a [`ControlError`] as JSON.
+pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
+
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ControlError {
@@ -126,9 +137,9 @@ pub enum HostState {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// `IMAGE_ID`.
-    pub image_id: String,
+    pub image_id: ImageId,
     /// `IMAGE_VERSION`.
-    pub version: String,
+    pub version: OsVersion,
     /// Kernel release.
     pub kernel: String,
     /// The slot that runs.
@@ -141,8 +152,8 @@ pub struct StatusReport {
     pub machine_id: String,
     /// How it is.
     pub state: HostState,
-    /// Why it is not `running`, one sentence each.
-    pub problems: Vec<String>,
+    /// Why it is not `running`; phases of the boot that failed are told in any state.
+    pub problems: Vec<Problem>,
     /// Microseconds since kernel start.
     pub uptime_us: u64,
     /// The engine, where there is one.
@@ -157,6 +168,62 @@ pub struct StatusReport {
     pub var: VarStatus,
     /// Declared containers.
     pub containers: Vec<ContainerStatus>,
+}
+
+/// Something that is wrong with the host. In JSON it is an object whose `kind` is the variant's name in kebab-case. The sentence for
+/// people is made by `Display`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Problem {
+    /// A phase of the boot failed. This alone does not make a version unhealthy: what needs the phase has a problem of its own.
+    Phase {
+        /// The phase.
+        name: String,
+        /// What happened.
+        error: String,
+    },
+    /// The file of a service cannot be used.
+    ServiceFile {
+        /// The file, what was expected, and what was found.
+        error: String,
+    },
+    /// A service that the host needs is not ready, and was before or should be.
+    Service {
+        /// The service.
+        name: String,
+        /// Its state.
+        state: ServiceState,
+        /// How it last ended.
+        end: String,
+    },
+    /// A container that the host needs is not as it was declared.
+    Container {
+        /// The container.
+        name: String,
+        /// What happened.
+        error: String,
+    },
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Phase { name, error } => write!(f, "boot phase {name}: {error}"),
+            Self::ServiceFile { error } => f.write_str(error),
+            Self::Service { name, state, end } => {
+                let what = match state {
+                    ServiceState::Failed => "failed",
+                    ServiceState::Stopped => "has ended",
+                    ServiceState::Stopping => "is being stopped",
+                    ServiceState::Waiting | ServiceState::Starting | ServiceState::Ready | ServiceState::Backoff => {
+                        "is started again"
+                    }
+                };
+                write!(f, "service {name} {what}: {end}")
+            }
+            Self::Container { name, error } => write!(f, "container {name}: {error}"),
+        }
+    }
 }
 
 /// The engine.
@@ -230,8 +297,8 @@ pub struct ContainerStatus {
     pub image: String,
     /// Whether the host needs it.
     pub required: bool,
-    /// The engine's word: `running`, `exited`, `failed`, ...
-    pub state: String,
+    /// What it does.
+    pub state: ContainerState,
     /// What went wrong, if it did.
     pub error: Option<String>,
 }
@@ -292,14 +359,20 @@ mod tests {
 
     #[test]
     fn frames_are_one_line_of_json() {
-        let call = Call { id: 7, request: Request::Logs { service: "dockerd".into(), follow: true } };
+        let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
         let text = serde_json::to_string(&call).unwrap();
-        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"dockerd","follow":true}}}"#);
+        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);
         assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call);
         assert_eq!(
             serde_json::to_string(&Call { id: 1, request: Request::Status }).unwrap(),
             r#"{"id":1,"request":"status"}"#
         );
+        let problem =
+            Problem::Service { name: "netd".into(), state: ServiceState::Backoff, end: "signal 9 (SIGKILL)".into() };
+        let text = serde_json::to_string(&problem).unwrap();
+        assert_eq!(text, r#"{"kind":"service","name":"netd","state":"backoff","end":"signal 9 (SIGKILL)"}"#);
+        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
+        assert_eq!(problem.to_string(), "service netd is started again: signal 9 (SIGKILL)");
         let frame = Frame { id: 7, body: Body::Line(LogLine { at_us: 5, text: "a\nb".into() }) };
         let text = serde_json::to_string(&frame).unwrap();
         assert!(!text.contains('\n'));

@@ -2,6 +2,7 @@
 
 use crate::{
     container::ContainerSpec,
+    engine::EngineKind,
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
@@ -51,11 +52,8 @@ pub struct DockerTls {
     pub key: String,
 }
 
-/// Docker's registered port for its API over TLS.
-pub const DOCKER_TLS_PORT: u16 = 2376;
-
 fn default_listen() -> std::net::SocketAddr {
-    (std::net::Ipv4Addr::UNSPECIFIED, DOCKER_TLS_PORT).into()
+    (std::net::Ipv4Addr::UNSPECIFIED, EngineKind::Docker.row().tls_port).into()
 }
 
 /// Largest host.toml that is read, in bytes.

@@ -61,7 +61,8 @@ pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
 /// Name of the virtio-serial port that speaks the same protocol.
 pub const CONTROL_PORT: &str = "berth.control";
-/// The declared containers that the workload program is to start, as JSON; written by init from recipe and machine configuration.
+/// The declared containers that the workload program is to start: [`crate::container::Declared`] as JSON. init writes it from
+/// recipe and machine configuration.
 pub const CONTAINERS: &str = "/run/berth/containers.json";
 /// What the workload program reports: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
@@ -69,14 +70,6 @@ pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
 pub const RESOLV_CONF: &str = "/run/netd/resolv.conf";
-/// Where docker listens.
-pub const DOCKER_SOCKET: &str = "/run/docker.sock";
-/// Where containerd listens.
-pub const CONTAINERD_SOCKET: &str = "/run/containerd/containerd.sock";
-/// docker's configuration; init merges the machine configuration into it.
-pub const DOCKER_CONFIG: &str = "/etc/docker/daemon.json";
-/// Certificates of docker's TLS listener, written by init from the machine configuration (mode 0600).
-pub const DOCKER_TLS: &str = "/run/berth/docker-tls";
 
 /// Directory of unified kernel images on the ESP.
 pub const ESP_LINUX: &str = "EFI/Linux";

@@ -4,7 +4,9 @@ use crate::{
     digest::RootHash,
     disk::Slot,
     entry::BootCounter,
+    subject::Subject,
     version::{ImageId, OsVersion},
+    word::open_words,
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +93,22 @@ pub struct BootRecord {
     pub started: u64,
     /// How it came out.
     pub verdict: Verdict,
-    /// How the boot ended, where it ended in order: `reboot`, `poweroff`, `verdict`.
-    pub end: Option<String>,
+    /// How the boot ended, where it ended in order.
+    pub end: Option<BootEnd>,
     /// The last lines of init and kernel, of a boot with a bad verdict.
     pub tail: Vec<String>,
+}
+
+open_words! {
+    /// How a boot ended, where it ended in order.
+    pub enum BootEnd {
+        /// Somebody asked for a restart.
+        Reboot = "reboot",
+        /// Somebody asked for a power-off.
+        Poweroff = "poweroff",
+        /// init restarted the host because of a bad verdict.
+        Verdict = "verdict",
+    }
 }
 
 /// How a boot came out.
@@ -107,8 +121,8 @@ pub enum Verdict {
     Good,
     /// Not healthy.
     Bad {
-        /// What failed: `phase var`, `service dockerd`, `check NAME`, `container NAME`, `baseline`, `time`.
-        what: String,
+        /// What failed.
+        what: Subject,
         /// One sentence.
         why: String,
     },
@@ -202,6 +216,28 @@ impl std::fmt::Display for Way {
     }
 }
 
+/// A step of an upgrade that takes long enough to say how far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpgradeStep {
+    /// The root file system is fetched and written.
+    Fetch,
+    /// What was written is read back.
+    Verify,
+    /// The unified kernel image is fetched.
+    KernelImage,
+}
+
+impl std::fmt::Display for UpgradeStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Fetch => "fetch",
+            Self::Verify => "verify",
+            Self::KernelImage => "kernel-image",
+        })
+    }
+}
+
 /// A line of `hostctl upgrade --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -229,8 +265,8 @@ pub enum UpgradeEvent {
     },
     /// How far it is.
     Progress {
-        /// What is going on: `fetch`, `verify`, `kernel-image`.
-        step: String,
+        /// What is going on.
+        step: UpgradeStep,
         /// Bytes done of this step.
         done: u64,
         /// Bytes in all.
@@ -286,10 +322,14 @@ mod tests {
 
     #[test]
     fn events_are_lines_that_name_themselves() {
-        let event = UpgradeEvent::Progress { step: "fetch".into(), done: 1, total: 2 };
+        let event = UpgradeEvent::Progress { step: UpgradeStep::Fetch, done: 1, total: 2 };
         assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"event":"progress","step":"fetch","done":1,"total":2}"#);
-        let bad = Verdict::Bad { what: "service dockerd".into(), why: "status 1".into() };
+        let bad = Verdict::Bad { what: Subject::Service("netd".into()), why: "status 1".into() };
         let text = serde_json::to_string(&bad).unwrap();
+        assert_eq!(text, r#"{"bad":{"what":{"kind":"service","name":"netd"},"why":"status 1"}}"#);
         assert_eq!(serde_json::from_str::<Verdict>(&text).unwrap(), bad);
+        for step in [UpgradeStep::Fetch, UpgradeStep::Verify, UpgradeStep::KernelImage] {
+            assert_eq!(serde_json::to_string(&step).unwrap(), format!("\"{step}\""));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     entries::{Entries, EntriesError, FailedVersions, FailureCause, Quarantine, Running},
     file::FileError,
-    health::{self, baseline},
+    health::{self, Fault, baseline},
     why::{
         self,
         records::{RecordPaths, Records},
@@ -43,17 +43,16 @@ fn failure_cause(
     entry: &BootEntry,
     known: Option<&Quarantined>,
     records: &Records,
-    missing: impl Fn(&BootEntry) -> Option<String>,
+    missing: impl Fn(&BootEntry) -> Option<Fault>,
 ) -> Option<FailureCause> {
     // The user may have installed a quarantined version again by name. Boots without a record tell nothing new.
     let failed_again = |known: &Quarantined| why::last_boot(entry, records).is_some_and(|boot| boot.started > known.at);
     if known.is_some_and(|known| !failed_again(known)) {
         return None;
     }
-    let same = |now: &String| why::failed_by_baseline(entry, records, |then| baseline::is_same(then, now));
     // If the running version fails the same check, the new version is probably not the cause.
-    Some(match missing(entry).filter(same) {
-        Some(why) => FailureCause::Environment(why),
+    Some(match missing(entry).filter(|fault| why::always_failed_by(entry, records, &fault.what)) {
+        Some(fault) => FailureCause::Environment(fault.why),
         None => FailureCause::Version(why::cause(entry, records)),
     })
 }

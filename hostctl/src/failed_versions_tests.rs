@@ -3,7 +3,8 @@ use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
     entry::BootCounter,
-    update::{BootRecord, Verdict},
+    subject::Subject,
+    update::{BootEnd, BootRecord, Verdict},
 };
 
 const ROUTE: &str = "there is no default route, and there was one before the update";
@@ -18,13 +19,17 @@ fn boot(version: &str, started: u64, verdict: Verdict) -> BootRecord {
         counter: None,
         started,
         verdict,
-        end: Some("reboot".into()),
+        end: Some(BootEnd::Reboot),
         tail: Vec::new(),
     }
 }
 
-fn bad(what: &str, why: &str) -> Verdict {
-    Verdict::Bad { what: what.into(), why: why.into() }
+fn bad(what: &Subject, why: &str) -> Verdict {
+    Verdict::Bad { what: what.clone(), why: why.into() }
+}
+
+fn fault(what: &Subject, why: &str) -> Fault {
+    Fault { what: what.clone(), why: why.into(), is_final: false }
 }
 
 /// Boot records in which version 2 has failed three times, at 200, 201 and 202.
@@ -45,31 +50,36 @@ fn known(at: u64) -> Quarantined {
 
 #[test]
 fn a_check_that_fails_with_the_running_version_too_is_not_the_fault_of_the_new_version() {
-    let missing = |why: &'static str| move |_: &BootEntry| Some(why.to_owned());
-    let all = |what: &str, why: &str| records([bad(what, why), bad(what, why), bad(what, why)]);
-    let route = all("baseline", ROUTE);
-    assert_eq!(failure_cause(&entry(), None, &route, missing(ROUTE)), Some(FailureCause::Environment(ROUTE.into())));
-    // The same failure with another message.
-    let name = |error: &str| format!("updates.example.org was resolved before the update: {error}");
-    let silent = failure_cause(&entry(), None, &all("baseline", &name("timed out")), |_| Some(name("unreachable")));
-    assert_eq!(silent, Some(FailureCause::Environment(name("unreachable"))));
-    let is_own_fault = |records: &Records, missing: Option<&str>| {
-        let cause = failure_cause(&entry(), None, records, |_| missing.map(str::to_owned));
+    let all = |what: &Subject, why: &str| records([bad(what, why), bad(what, why), bad(what, why)]);
+    let cause_of =
+        |records: &Records, missing: Option<&Fault>| failure_cause(&entry(), None, records, |_| missing.cloned());
+    let (route, name) = (Subject::BaselineRoute, |name: &str| Subject::BaselineName(name.into()));
+    let no_route = fault(&route, ROUTE);
+    assert_eq!(cause_of(&all(&route, ROUTE), Some(&no_route)), Some(FailureCause::Environment(ROUTE.into())));
+    // The same part, with another error.
+    let unreachable = fault(&name("a.example.org"), "unreachable");
+    let silent = cause_of(&all(&name("a.example.org"), "timed out"), Some(&unreachable));
+    assert_eq!(silent, Some(FailureCause::Environment("unreachable".into())));
+    let is_own_fault = |records: &Records, missing: Option<&Fault>| {
+        let cause = cause_of(records, missing);
         assert!(matches!(cause, Some(FailureCause::Version(_))), "{cause:?}");
     };
-    is_own_fault(&route, None);
-    is_own_fault(&route, Some("container web is exited, and it ran before the update"));
-    is_own_fault(&all("check route", ROUTE), Some(ROUTE));
-    is_own_fault(&records([bad("baseline", ROUTE), bad("service x", "status 1"), bad("baseline", ROUTE)]), Some(ROUTE));
+    is_own_fault(&all(&route, ROUTE), None);
+    is_own_fault(&all(&route, ROUTE), Some(&fault(&Subject::BaselineContainer("web".into()), "is exited")));
+    is_own_fault(&all(&name("b.example.org"), "unreachable"), Some(&unreachable));
+    is_own_fault(&all(&Subject::Check("route".into()), ROUTE), Some(&no_route));
+    let service = Subject::Service("x".into());
+    is_own_fault(&records([bad(&route, ROUTE), bad(&service, "status 1"), bad(&route, ROUTE)]), Some(&no_route));
     // A try without a record may have failed for any reason.
-    let mut silent = all("baseline", ROUTE);
+    let mut silent = all(&route, ROUTE);
     silent.boots.remove(1);
-    is_own_fault(&silent, Some(ROUTE));
+    is_own_fault(&silent, Some(&no_route));
 }
 
 #[test]
 fn a_version_that_failed_again_is_noted_again() {
-    let records = records([bad("service x", "status 1"), bad("service x", "status 1"), bad("service x", "status 1")]);
+    let failed = bad(&Subject::Service("x".into()), "status 1");
+    let records = records([failed.clone(), failed.clone(), failed]);
     let failure_cause =
         |known: Option<Quarantined>, records: &Records| failure_cause(&entry(), known.as_ref(), records, |_| None);
     let cause = Some(FailureCause::Version("3 boots, each: service x: status 1".into()));

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::Result;
 use berth_contract::{
     release::{ReleaseRecord, Target},
-    update::UpgradeEvent,
+    update::{UpgradeEvent, UpgradeStep},
 };
 
 /// The new kernel image. The variant says what is still to do before the commit.
@@ -81,5 +81,5 @@ impl KernelImage {
 }
 
 fn progress(record: &ReleaseRecord, done: u64) -> UpgradeEvent {
-    UpgradeEvent::Progress { step: "kernel-image".to_owned(), done, total: record.uki.size }
+    UpgradeEvent::Progress { step: UpgradeStep::KernelImage, done, total: record.uki.size }
 }

@@ -1,7 +1,6 @@
-//! The command of a host, and the client of the control protocol, which other programs use too.
+//! The command of a host.
 #![deny(missing_docs)]
 
-pub mod client;
 pub mod entries;
 pub mod failed_versions;
 pub mod file;

@@ -2,11 +2,15 @@
 
 mod command;
 
-use berth_contract::{control::LogLine, paths::CONTROL_SOCKET, version::OsVersion};
+use berth_contract::{
+    control::{ControlError, JSON_ERRORS, LogLine},
+    paths::CONTROL_SOCKET,
+    version::OsVersion,
+};
+use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
 use command::{bless, on_host, pass_on, print, rollback, status, upgrade::Upgrade, why, write_out};
 use hostctl::{
-    client::{Client, ClientError},
     entries::EntriesError,
     file::FileError,
     show,
@@ -17,7 +21,7 @@ use hostctl::{
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -117,15 +121,21 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let mut message = format!("error: {}\n", chain(&error));
-            if let Some(hint) = hint(&error) {
-                message += &format!("hint: {hint}\n");
-            }
-            // Nobody is left to be told when this fails.
-            let _ = io::stderr().write_all(message.as_bytes());
+            let error = ControlError { message: chain(&error), hint: hint(&error) };
+            // There is nobody left to tell when this fails.
+            let _ = io::stderr().write_all(complaint(&error).as_bytes());
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error as stderr has it: for people, or for init, which passes it on to a client.
+fn complaint(error: &ControlError) -> String {
+    if std::env::var_os(JSON_ERRORS).is_some() {
+        return serde_json::to_string(error).unwrap_or_default() + "\n";
+    }
+    let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
+    format!("error: {}\n{hint}", error.message)
 }
 
 /// An error with its causes, each of which many errors have told already.
@@ -156,26 +166,16 @@ fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
     let seed = || RandomState::new().build_hasher().finish();
     let client = match path {
         None => Client::connect(CONTROL_SOCKET.as_ref(), seed())?,
-        Some(path) => answering(&path, seed)?,
+        Some(path) => {
+            let end = Instant::now() + PATIENCE;
+            answering(&path, seed, |error| match error {
+                ClientError::Lost { .. } if Instant::now() < end => Ok(()),
+                error => Err(error),
+            })?
+        }
     };
     client.set_timeout(Some(PATIENCE))?;
     Ok(client)
-}
-
-/// A serial port knows no connections: what comes while the host still answers the client before is lost with that. So only a client that
-/// has been answered is asked for more.
-fn answering(path: &Path, seed: impl Fn() -> u64) -> Result<Client, ClientError> {
-    let (end, mut patience) = (Instant::now() + PATIENCE, Duration::from_secs(2));
-    loop {
-        let mut client = Client::connect(path, seed())?;
-        client.set_timeout(Some(patience))?;
-        match client.status() {
-            Err(ClientError::Lost { .. }) if Instant::now() < end => patience = patience * 3 / 2,
-            Err(error @ ClientError::Lost { .. }) => return Err(error),
-            // Whatever it says, it hears.
-            _ => return Ok(client),
-        }
-    }
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {

@@ -26,7 +26,7 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
         ("up", format!("{} s", seconds(status.uptime_us))),
     ];
     rows.extend(slots);
-    rows.extend(status.problems.iter().map(|problem| ("problem", problem.clone())));
+    rows.extend(status.problems.iter().map(|problem| ("problem", problem.to_string())));
     if let Some(engine) = &status.engine {
         let ready = if engine.ready { "ready" } else { "not ready" };
         rows.push(("engine", format!("{} {}, {ready}", engine.kind, engine.version)));

@@ -130,7 +130,7 @@ fn a_refusal_names_the_expected_and_the_found_values() {
 fn a_change_of_the_store_format_needs_permission() {
     let mut record = kit::repo::record("host", "3", "x86_64", STABLE);
     assert_eq!(check_store(&host("2"), &record, None), Ok(()));
-    record.engine.as_mut().unwrap().store = StoreFormat("docker-snapshotter".to_owned());
+    record.engine.as_mut().unwrap().store = StoreFormat::from("docker-snapshotter");
     let refusal = check_store(&host("2"), &record, None).unwrap_err();
     assert_eq!(
         refusal.to_string(),
@@ -138,12 +138,12 @@ fn a_change_of_the_store_format_needs_permission() {
          images and containers in /var would be unusable"
     );
     assert!(refusal.hint().contains("--allow-store-change docker-snapshotter"));
-    let allowed = |format: &str| check_store(&host("2"), &record, Some(&StoreFormat(format.to_owned())));
+    let allowed = |format: &str| check_store(&host("2"), &record, Some(&StoreFormat::from(format)));
     assert_eq!(allowed("docker-snapshotter"), Ok(()));
-    assert!(matches!(allowed("containerd-2"), Err(Refusal::StoreChange { .. })));
+    assert!(matches!(allowed("other-2"), Err(Refusal::StoreChange { .. })));
     record.engine = None;
     assert!(check_store(&host("2"), &record, None).is_err());
-    assert_eq!(check_store(&host("2"), &record, Some(&StoreFormat("none".to_owned()))), Ok(()));
+    assert_eq!(check_store(&host("2"), &record, Some(&StoreFormat::None)), Ok(()));
     let bare = ImageSpec { engine: None, ..host("2") };
     assert_eq!(check_store(&bare, &kit::repo::record("host", "3", "x86_64", STABLE), None), Ok(()));
 }

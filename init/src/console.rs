@@ -4,7 +4,7 @@
 //! instruction on, says less while /dev is not complete, and never waits long for a serial line that nobody reads.
 
 use crate::timeline::now_us;
-use berth_contract::control::LogLine;
+use berth_contract::{boot_report::LOG_TAG, control::LogLine};
 use rustix::{
     event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll},
     fs::{Mode, OFlags, open},
@@ -195,7 +195,7 @@ impl Console {
         let level = (level as u8).max(self.kernel_prints_below.min(7));
         let cut = line.floor_char_boundary(KMSG_MAX);
         // Full or gone: the consoles and the ring have the line.
-        let _ = write(kmsg, format!("<{level}>berth: {}\n", &line[..cut]).as_bytes());
+        let _ = write(kmsg, format!("<{level}>{LOG_TAG}{}\n", &line[..cut]).as_bytes());
     }
 
     fn keep(&mut self, line: LogLine) {

@@ -22,4 +22,3 @@ pub mod sys;
 pub mod timeline;
 pub mod trial;
 pub mod uevent;
-pub mod workload;

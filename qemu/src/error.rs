@@ -65,7 +65,7 @@ pub enum VmError {
     },
     /// The control protocol.
     #[error(transparent)]
-    Control(#[from] hostctl::client::ClientError),
+    Control(#[from] berth_control::ClientError),
     /// Certificates cannot be made.
     #[error("cannot make certificates: {0}")]
     Certificates(String),

@@ -1,9 +1,10 @@
 //! A running virtual machine: started from a description, ended with its value.
 
 use crate::{accel::Accel, console::Console, error::VmError, folder::Folder, monitor::Monitor};
-use hostctl::client::Client;
+use berth_control::{Client, ClientError, answering};
 use std::{
     fs::{self, File},
+    hash::{BuildHasher, Hasher, RandomState},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -122,33 +123,19 @@ impl Machine {
     /// # Errors
     /// When QEMU does not listen.
     pub fn control(&self, timeout: Duration) -> Result<Client, VmError> {
-        let mut seed = [0; 8];
-        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty()).map_err(|source| VmError::Io {
-            doing: "read",
-            path: "getrandom(2)".into(),
-            source: source.into(),
-        })?;
-        let client = Client::connect(&self.control_path(), u64::from_le_bytes(seed))?;
+        let client = Client::connect(&self.control_path(), seed())?;
         client.set_timeout(Some(timeout))?;
         Ok(client)
     }
 
-    /// A connection to the host's control protocol that has been answered: a serial port has no connections, so what a client says
-    /// is lost while the host has not opened the port, or still takes it for the client before. What is said next will be heard;
-    /// an answer to it may take `timeout`.
+    /// A connection to the host's control protocol that has been answered ([`berth_control::answering`]); the next answer may take
+    /// `timeout`.
     ///
     /// # Errors
     /// When nobody answers within `limit`, or the machine ends.
     pub fn answering(&mut self, limit: Duration, timeout: Duration) -> Result<Client, VmError> {
-        // More patient each time: on a busy machine an answer may take longer than that.
-        let (mut patience, mut answering) = (Duration::from_secs(2), None);
-        self.wait_until("an answer on the control port", limit, |machine| {
-            let client = machine.control(patience).ok();
-            answering = client.and_then(|mut client| client.status().is_ok().then_some(client));
-            patience = (patience * 3 / 2).min(Duration::from_secs(20));
-            answering.is_some()
-        })?;
-        let client = answering.ok_or_else(|| self.not_in_time("an answer on the control port", limit))?;
+        let (path, end) = (self.control_path(), Instant::now() + limit);
+        let client = answering(&path, seed, |_| self.go_on_waiting("an answer on the control port", limit, end))?;
         client.set_timeout(Some(timeout))?;
         Ok(client)
     }
@@ -163,7 +150,7 @@ impl Machine {
         client.set_timeout(Some(end.saturating_duration_since(Instant::now()).max(POLL)))?;
         match client.wait_ready() {
             Ok(()) => Ok(()),
-            Err(hostctl::client::ClientError::Lost { .. }) => Err(self.not_in_time("the host's readiness", limit)),
+            Err(ClientError::Lost { .. }) => Err(self.not_in_time("the host's readiness", limit)),
             Err(error) => Err(error.into()),
         }
     }
@@ -207,16 +194,22 @@ impl Machine {
     ) -> Result<(), VmError> {
         let end = Instant::now() + limit;
         while !done(self) {
-            if let Some(status) = self.ended()? {
-                let errors = fs::read_to_string(self.folder.path().join("qemu.err")).unwrap_or_default();
-                let status = format!("{status} {}", errors.trim());
-                return Err(VmError::Ended { status, what: what.to_owned(), console: self.console.tail() });
-            }
-            if Instant::now() > end {
-                return Err(self.not_in_time(what, limit));
-            }
-            thread::sleep(POLL);
+            self.go_on_waiting(what, limit, end)?;
         }
+        Ok(())
+    }
+
+    /// Sleeps for a moment, unless the machine has ended or the time is up.
+    fn go_on_waiting(&mut self, what: &str, limit: Duration, end: Instant) -> Result<(), VmError> {
+        if let Some(status) = self.ended()? {
+            let errors = fs::read_to_string(self.folder.path().join("qemu.err")).unwrap_or_default();
+            let status = format!("{status} {}", errors.trim());
+            return Err(VmError::Ended { status, what: what.to_owned(), console: self.console.tail() });
+        }
+        if Instant::now() > end {
+            return Err(self.not_in_time(what, limit));
+        }
+        thread::sleep(POLL);
         Ok(())
     }
 
@@ -240,6 +233,11 @@ impl Drop for Machine {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Makes the ids of one connection unlike those of others.
+fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> VmError + 'a {

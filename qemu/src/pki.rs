@@ -1,7 +1,10 @@
 //! A temporary certificate authority: with its certificates, docker's client on this computer reaches docker in a virtual machine.
 
 use crate::error::VmError;
-use berth_contract::host_config::{DOCKER_TLS_PORT, DockerConfig, DockerTls, HostConfig};
+use berth_contract::{
+    engine::EngineKind,
+    host_config::{DockerConfig, DockerTls, HostConfig},
+};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose,
@@ -93,7 +96,7 @@ impl Pki {
         let (cert, key) = self.server.clone();
         let docker = config.docker.get_or_insert_with(DockerConfig::default);
         docker.tls.get_or_insert_with(|| DockerTls {
-            listen: (Ipv4Addr::UNSPECIFIED, DOCKER_TLS_PORT).into(),
+            listen: (Ipv4Addr::UNSPECIFIED, EngineKind::Docker.row().tls_port).into(),
             ca: self.ca.clone(),
             cert,
             key,

@@ -7,10 +7,7 @@ use crate::{
     machine::{Description, Machine, Serial},
     pki,
 };
-use berth_contract::{
-    arch::Arch,
-    host_config::{DOCKER_TLS_PORT, HostConfig},
-};
+use berth_contract::{arch::Arch, engine::EngineKind, host_config::HostConfig};
 use std::{
     ffi::OsString,
     fs,
@@ -71,7 +68,8 @@ pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
     description.cpus = options.cpus;
     description.reach_out = options.reach_out;
     description.forwards.clone_from(&options.forwards);
-    let guest_port = config.docker.and_then(|docker| docker.tls).map_or(DOCKER_TLS_PORT, |tls| tls.listen.port());
+    let guest_port =
+        config.docker.and_then(|docker| docker.tls).map_or(EngineKind::Docker.row().tls_port, |tls| tls.listen.port());
     description.forwards.push((0, guest_port));
     description.host_config = Some(text);
     if on_terminal {

@@ -4,6 +4,7 @@
 
 mod common;
 
+use berth_contract::container_state::ContainerState;
 use berth_contract::control::{HostState, ServiceState};
 use berth_contract::host_config::HostConfig;
 use common::{LIMIT, build, docker, get, judge, machine, output, partition, pki};
@@ -61,7 +62,11 @@ fn a_docker_host_serves_survives_a_reboot_and_ends_clean() {
     assert!(network.interfaces.iter().any(|one| one.addresses.iter().any(|a| a == "10.0.2.15/24")), "{network:?}");
     assert!(network.interfaces.iter().any(|one| one.gateway.is_some()) && !network.dns.is_empty(), "{network:?}");
     assert_eq!(status.containers.len(), 3);
-    assert!(status.containers.iter().all(|container| container.state == "running"), "{:?}", status.containers);
+    assert!(
+        status.containers.iter().all(|container| container.state == ContainerState::Running),
+        "{:?}",
+        status.containers
+    );
     let services = control.services().unwrap();
     assert!(services.iter().all(|service| service.state == ServiceState::Ready), "{services:?}");
     let boot = control.boot().unwrap();
@@ -74,11 +79,11 @@ fn a_docker_host_serves_survives_a_reboot_and_ends_clean() {
     let mut log = Vec::new();
     let line = |line: berth_contract::control::LogLine| {
         log.push(line.text);
-        Ok::<_, hostctl::client::ClientError>(())
+        Ok::<_, berth_control::ClientError>(())
     };
     control.logs("dockerd", false, line).unwrap();
     assert!(log.iter().any(|line| line.contains("API listen on")), "{log:?}");
-    assert!(control.logs("nothing", false, |_| Ok::<_, hostctl::client::ClientError>(())).is_err());
+    assert!(control.logs("nothing", false, |_| Ok::<_, berth_control::ClientError>(())).is_err());
 
     // The real docker client from outside.
     let run = docker(&vm, &certificates, &["run", "--rm", "hello"]).unwrap();
@@ -111,7 +116,11 @@ fn a_docker_host_serves_survives_a_reboot_and_ends_clean() {
         (again.state, &again.machine_id, &again.root_hash),
         (HostState::Running, &status.machine_id, &status.root_hash)
     );
-    assert!(again.containers.iter().all(|container| container.state == "running"), "{:?}", again.containers);
+    assert!(
+        again.containers.iter().all(|container| container.state == ContainerState::Running),
+        "{:?}",
+        again.containers
+    );
     assert!(get(&vm, 8080, "/").unwrap().contains("kept"), "the volume survived");
     assert_eq!(again.var.size, status.var.size);
 

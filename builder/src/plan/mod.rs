@@ -13,7 +13,6 @@ use crate::{
 use berth_contract::{
     arch::Arch,
     disk::PartitionRole,
-    engine::EngineKind,
     entry::BootEntry,
     image_spec::ImageEngine,
     version::{ImageId, OsVersion},
@@ -105,15 +104,6 @@ impl PlanError {
     }
 }
 
-/// Package whose version is the engine's.
-fn engine_package(kind: EngineKind) -> &'static str {
-    match kind {
-        EngineKind::Docker => "docker.io",
-        EngineKind::Containerd => "containerd",
-        EngineKind::Podman => "podman",
-    }
-}
-
 /// Decides. `version` and `epoch` come from the command line and win over recipe and lock.
 ///
 /// # Errors
@@ -130,19 +120,14 @@ pub fn plan(
         .ok_or_else(|| PlanError::NoVersion(recipe.path().display().to_string()))?;
     let id = recipe.id.value.clone();
     let engine = recipe.engine.as_ref().map(|kind| {
-        if kind.value != EngineKind::Docker {
-            return Err(Diagnostic::new(&kind.place, "this engine is not built yet")
-                .wanted("docker")
-                .found(kind.value.to_string()));
-        }
-        let name = engine_package(kind.value);
+        let name = kind.value.row().package;
         let package = lock.packages.iter().find(|package| package.name == name);
         let missing = || {
             Diagnostic::new(&kind.place, format!("no package {name} in the lock"))
                 .hint(format!("add {name:?} to debian.packages and run berth lock"))
         };
         let version = package.ok_or_else(missing)?.version.clone();
-        Ok(ImageEngine { kind: kind.value, version })
+        Ok::<_, Diagnostic>(ImageEngine { kind: kind.value, version })
     });
     let codename = lock.archives.first().map_or_else(|| recipe.debian.suite.value.clone(), |a| a.codename.clone());
     let sizes = Sizes { esp: recipe.disk.esp, slot: recipe.disk.slot, var: recipe.disk.var };

@@ -77,7 +77,7 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
     let workload = recipe.containers.first().map(|c| &c.place).or(recipe.oci.first().map(|oci| &oci.image.place));
     match (workload, &recipe.engine) {
         (Some(place), None) => Err(Diagnostic::new(place, "no container engine would run this")
-            .hint("add the table [engine] with kind = \"docker\"")),
+            .hint(format!("add the table [engine] with kind = {}", engine_names(" or ")))),
         _ => Ok(recipe),
     }
 }
@@ -189,9 +189,12 @@ fn drops(globs: Vec<Located<String>>) -> Checked<Drops> {
 }
 
 fn engine(kind: Located<String>) -> Checked<Located<EngineKind>> {
-    let known = [EngineKind::Docker, EngineKind::Containerd, EngineKind::Podman].map(|kind| (kind.to_string(), kind));
-    let known: Vec<_> = known.iter().map(|(name, kind)| (name.as_str(), *kind)).collect();
+    let known = EngineKind::ALL.map(|kind| (kind.row().name, kind));
     Ok(Located { value: one_of(&kind, &known)?, place: kind.place })
+}
+
+fn engine_names(separator: &str) -> String {
+    EngineKind::ALL.map(|kind| format!("{:?}", kind.row().name)).join(separator)
 }
 
 fn disk(sizes: [(&'static str, Option<Located<ByteSize>>, u64); 3]) -> Disk {

@@ -1,7 +1,7 @@
 //! The events of an upgrade on stdout, and its progress on stderr.
 
 use anyhow::{Context, Result};
-use berth_contract::update::UpgradeEvent;
+use berth_contract::update::{UpgradeEvent, UpgradeStep};
 use hostctl::show;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
@@ -9,9 +9,9 @@ use std::io::{self, IsTerminal, Write};
 /// Prints events as JSON or as text. Progress is shown as a bar if stderr is a terminal.
 pub(super) struct EventPrinter {
     json: bool,
-    bar: Option<(String, ProgressBar)>,
+    bar: Option<(UpgradeStep, ProgressBar)>,
     /// Step and percent that were printed last as JSON: each percent is printed once.
-    printed: Option<(String, u64)>,
+    printed: Option<(UpgradeStep, u64)>,
     entry_added: bool,
     /// The first error of stdout.
     result: io::Result<()>,
@@ -29,13 +29,13 @@ impl EventPrinter {
         match event {
             UpgradeEvent::Progress { step, done, total } if self.json => {
                 let percent = done * 100 / total.max(&1);
-                let now = Some((step.clone(), percent));
+                let now = Some((*step, percent));
                 if self.printed != now {
                     self.printed = now;
                     self.print_line(event);
                 }
             }
-            UpgradeEvent::Progress { step, done, total } => self.move_bar(step, *done, *total),
+            UpgradeEvent::Progress { step, done, total } => self.move_bar(*step, *done, *total),
             _ => {
                 self.bar = None;
                 self.print_line(event);
@@ -60,14 +60,14 @@ impl EventPrinter {
         }
     }
 
-    fn move_bar(&mut self, step: &str, done: u64, total: u64) {
+    fn move_bar(&mut self, step: UpgradeStep, done: u64, total: u64) {
         if !io::stderr().is_terminal() {
             return;
         }
-        if self.bar.as_ref().is_none_or(|(name, _)| name != step) {
-            let bar = ProgressBar::new(total).with_message(step.to_owned());
+        if self.bar.as_ref().is_none_or(|(shown, _)| *shown != step) {
+            let bar = ProgressBar::new(total).with_message(step.to_string());
             let style = ProgressStyle::with_template("{msg:>10} [{bar:30}] {bytes} of {total_bytes}, {eta}");
-            self.bar = Some((step.to_owned(), style.map_or(bar.clone(), |style| bar.with_style(style))));
+            self.bar = Some((step, style.map_or(bar.clone(), |style| bar.with_style(style))));
         }
         if let Some((_, bar)) = &self.bar {
             bar.set_position(done);

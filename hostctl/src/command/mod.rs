@@ -9,7 +9,7 @@ pub(crate) mod why;
 
 use anyhow::Result;
 use berth_contract::control::LogLine;
-use hostctl::client::Client;
+use berth_control::Client;
 use serde::Serialize;
 use std::{
     io::{self, Write},

@@ -3,8 +3,8 @@
 use super::{on_host, write_out};
 use anyhow::Result;
 use berth_contract::{paths::BASELINE, version::OsVersion};
+use berth_control::Client;
 use hostctl::{
-    client::Client,
     entries::{Destination, Installed},
     file,
     file_lock::FileLock,

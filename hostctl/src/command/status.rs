@@ -3,8 +3,8 @@
 use super::{on_host, print};
 use anyhow::{Context, Result};
 use berth_contract::{control::StatusReport, update::SlotsReport};
+use berth_control::Client;
 use hostctl::{
-    client::Client,
     entries::{self, Installed},
     show,
 };

@@ -3,11 +3,9 @@
 use super::{event_printer::EventPrinter, now};
 use anyhow::Result;
 use berth_contract::{control::LogLine, engine::StoreFormat, version::OsVersion};
+use berth_control::Client;
 use clap::Args;
-use hostctl::{
-    client::Client,
-    upgrade::{Options, Until, upgrade},
-};
+use hostctl::upgrade::{Options, Until, upgrade};
 
 /// Install the newest version into the other slot; it runs after the next boot
 #[derive(Debug, Args)]
@@ -38,7 +36,7 @@ pub(crate) struct Upgrade {
     retry: Option<OsVersion>,
     /// Accept a version whose engine stores its data in this format, which the running engine cannot read
     #[arg(long, value_name = "FORMAT")]
-    allow_store_change: Option<String>,
+    allow_store_change: Option<StoreFormat>,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -57,7 +55,7 @@ impl Upgrade {
             },
             source: self.source,
             version: self.allow_downgrade.or(self.retry),
-            store: self.allow_store_change.map(StoreFormat),
+            store: self.allow_store_change,
             now: now(),
         };
         let done = upgrade(&options, &mut |event| printer.print(&event));
@@ -93,7 +91,7 @@ impl Upgrade {
         let values = [
             ("--allow-downgrade", self.allow_downgrade.as_ref().map(ToString::to_string)),
             ("--retry", self.retry.as_ref().map(ToString::to_string)),
-            ("--allow-store-change", self.allow_store_change.clone()),
+            ("--allow-store-change", self.allow_store_change.as_ref().map(ToString::to_string)),
         ];
         arguments.extend(values.into_iter().filter_map(|(flag, value)| Some([flag.to_owned(), value?])).flatten());
         if let Some(source) = &self.source {

@@ -1,17 +1,18 @@
 //! What worked before an update, and has to work after it.
 
 use super::{
-    Places,
+    Fault, Places,
     dns::{self, DnsError},
-    engine::{Container, Docker},
 };
 use crate::file::{self, FileError};
 use berth_contract::{
     control::{HostState, StatusReport},
     image_spec::ImageSpec,
+    subject::Subject,
     update::Baseline,
     version::OsVersion,
 };
+use berth_engine::{Container, EngineClient, Listing};
 use std::{
     fs,
     net::{IpAddr, Ipv6Addr},
@@ -38,19 +39,24 @@ pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), 
 pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVersion), name: Option<&str>) -> Baseline {
     let resolves =
         |name: &&str| name.parse::<IpAddr>().is_err() && dns::resolves(name, servers, places.dns_port).is_ok();
-    let docker = Docker::new(&places.docker);
-    // Without docker, or with one that does not answer, there are no containers to be asked for.
-    let names = docker.running().unwrap_or_default();
-    // What is declared is required or not, and may change with the version.
-    let stays = |found: Container| found.runs() && found.is_kept_up() && !found.is_declared;
-    let stays = |name: &String| docker.container(name).ok().flatten().is_some_and(stays);
+    // Without an engine, or with one that does not answer, there are no containers to be asked for.
+    let containers = places.engine().map(|engine| kept_up(&*engine)).unwrap_or_default();
     Baseline {
         from: Some(from.clone()),
         to: Some(to.clone()),
         default_route: has_default_route(places),
         resolved: name.filter(resolves).map(str::to_owned),
-        containers: names.into_iter().take(MOST_CONTAINERS).filter(stays).collect(),
+        containers,
     }
+}
+
+/// Names of the containers that run, that the engine starts at each boot, and that the host has not made: what is declared is required
+/// or not, and may change with the version.
+fn kept_up(engine: &dyn EngineClient) -> Vec<String> {
+    let stays = |found: Container| found.runs() && found.is_kept_up() && !found.is_declared();
+    let stays = |name: &String| engine.inspect(name).ok().flatten().is_some_and(stays);
+    let running = engine.list(Listing::Running).unwrap_or_default();
+    running.into_iter().map(|listed| listed.name).take(MOST_CONTAINERS).filter(stays).collect()
 }
 
 /// Whether there is one for version `to`.
@@ -72,55 +78,62 @@ pub fn forget(places: &Places) -> Result<(), FileError> {
 /// Whether all of it works again. Returns the containers that run.
 ///
 /// # Errors
-/// One sentence about what does not.
+/// What does not work.
 pub fn still_holds(
     baseline: &Baseline,
     places: &Places,
     status: &StatusReport,
-    docker: &Docker,
-) -> Result<Vec<(String, Container)>, String> {
+    engine: Option<&dyn EngineClient>,
+) -> Result<Vec<(String, Container)>, Fault> {
     if baseline.default_route && !has_default_route(places) {
-        return Err("there is no default route, and there was one before the update".to_owned());
+        let why = "there is no default route, and there was one before the update";
+        return Err(Fault::new(Subject::BaselineRoute, why));
     }
     if let Some(name) = &baseline.resolved {
         match dns::resolves(name, &name_servers(status), places.dns_port) {
             // A server that has answered was reached. What it knows is no fault of this host.
             Ok(()) | Err(DnsError::NoAddress { .. }) => {}
-            Err(error) => return Err(format!("{name} was resolved before the update: {error}")),
+            Err(error) => {
+                let why = format!("{name} was resolved before the update: {error}");
+                return Err(Fault::new(Subject::BaselineName(name.clone()), why));
+            }
         }
     }
     let mut running = Vec::new();
     for name in &baseline.containers {
-        let unknown = |error| format!("container {name}: {error}");
-        match docker.container(name).map_err(unknown)? {
-            Some(found) if found.runs() => running.push((name.clone(), found)),
-            Some(found) if found.is_declared || found.is_stopped_on_purpose() => {}
-            Some(found) => return Err(format!("container {name} is {}, and it ran before the update", found.status)),
-            // Somebody has removed it, unless the engine has lost them all.
-            None if docker.has_any_undeclared().map_err(unknown)? => {}
-            None => return Err(format!("container {name} is not there, nor any other that ran before the update")),
-        }
+        let fault = |why: String| Fault::new(Subject::BaselineContainer(name.clone()), why);
+        let Some(engine) = engine else {
+            return Err(fault(format!("container {name} ran before the update, and this version has no engine")));
+        };
+        let found = still_runs(engine, name).map_err(fault)?;
+        running.extend(found.map(|found| (name.clone(), found)));
     }
     Ok(running)
 }
 
-/// What worked before `version` came, and does not work now, in one sentence. Nothing as long as this host is still coming up: then it
-/// may just be late.
+/// The container of this name; none when it is down, or gone, because somebody wanted that.
+fn still_runs(engine: &dyn EngineClient, name: &str) -> Result<Option<Container>, String> {
+    let unknown = |error| format!("container {name}: {error}");
+    match engine.inspect(name).map_err(unknown)? {
+        Some(found) if found.runs() => Ok(Some(found)),
+        Some(found) if found.is_declared() || found.is_stopped_on_purpose() => Ok(None),
+        Some(found) => Err(format!("container {name} is {}, and it ran before the update", found.state)),
+        // Somebody has removed it, unless the engine has lost all of them.
+        None if engine.list(Listing::All).map_err(unknown)?.iter().any(|other| other.label.is_none()) => Ok(None),
+        None => Err(format!("container {name} is not there, nor any other that ran before the update")),
+    }
+}
+
+/// What worked before `version` came, and does not work now. Nothing as long as this host is still coming up: then it may just be
+/// late.
 #[must_use]
-pub fn missing(places: &Places, version: &OsVersion) -> Option<String> {
+pub fn missing(places: &Places, version: &OsVersion) -> Option<Fault> {
     let baseline = file::json::<Baseline>(&places.baseline).ok()?;
     let (status, _) = super::ask_init(places).ok()?;
     if baseline.to.as_ref() != Some(version) || status.state == HostState::Booting {
         return None;
     }
-    still_holds(&baseline, places, &status, &Docker::new(&places.docker)).err()
-}
-
-/// Whether two of these sentences are about the same thing; the reasons may be told in other words.
-#[must_use]
-pub fn is_same(one: &str, other: &str) -> bool {
-    let thing = |why: &str| why.split([',', ':']).next().map(str::to_owned);
-    thing(one) == thing(other)
+    still_holds(&baseline, places, &status, places.engine().as_deref()).err()
 }
 
 fn name_servers(status: &StatusReport) -> Vec<IpAddr> {

@@ -5,22 +5,22 @@
 
 pub mod baseline;
 pub mod dns;
-pub mod engine;
 pub mod program;
 mod steady;
 
-use crate::{
-    client::{Client, ClientError},
-    file, told,
-};
+use crate::{file, told};
 use berth_contract::{
-    control::{HostState, ServiceState, ServiceStatus, StatusReport},
+    container_state::ContainerState,
+    control::{ContainerStatus, HostState, Problem, ServiceState, ServiceStatus, StatusReport},
     engine::EngineKind,
     host_config::HostConfig,
     image_spec::ImageSpec,
     paths,
+    subject::Subject,
     update::{Baseline, HealthCheck, Verdict, check_timeout},
 };
+use berth_control::{Client, ClientError};
+use berth_engine::{Container, EngineClient, Limits};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     fs, io,
@@ -32,10 +32,10 @@ use steady::{Starts, Steady};
 
 /// From one look to the next.
 const PAUSE: Duration = Duration::from_secs(1);
-/// What is wrong when what worked before an update does not any more, as in [`Verdict::Bad`].
-pub(crate) const BASELINE: &str = "baseline";
 /// How long init may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// What the engine may take for an answer.
+const ENGINE_LIMITS: Limits = Limits { body: 8 << 20, silence: PATIENCE };
 /// What is left to init of its limit, so that a verdict comes before it.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -53,10 +53,8 @@ const LEAST: Duration = Duration::from_secs(2);
 pub struct Places {
     /// init's control socket.
     pub control: PathBuf,
-    /// docker's socket.
-    pub docker: PathBuf,
-    /// containerd's socket.
-    pub containerd: PathBuf,
+    /// The engine's socket, where it is not the one of the engine's row.
+    pub engine: Option<PathBuf>,
     /// Folder of the image's checks.
     pub checks: PathBuf,
     /// [`ImageSpec`].
@@ -77,8 +75,7 @@ impl Default for Places {
     fn default() -> Self {
         Self {
             control: paths::CONTROL_SOCKET.into(),
-            docker: paths::DOCKER_SOCKET.into(),
-            containerd: paths::CONTAINERD_SOCKET.into(),
+            engine: None,
             checks: paths::HEALTH_CHECKS.into(),
             image_spec: paths::IMAGE_SPEC.into(),
             host_config: paths::HOST_CONFIG.into(),
@@ -90,11 +87,25 @@ impl Default for Places {
     }
 }
 
+impl Places {
+    /// A client of this engine.
+    fn client(&self, kind: EngineKind) -> Box<dyn EngineClient> {
+        let socket = self.engine.as_deref().unwrap_or(Path::new(kind.row().socket));
+        berth_engine::client(kind, socket, ENGINE_LIMITS)
+    }
+
+    /// A client of the image's engine; none when the image has no engine, or cannot be read.
+    fn engine(&self) -> Option<Box<dyn EngineClient>> {
+        let image: ImageSpec = file::json(&self.image_spec).ok()?;
+        Some(self.client(image.engine?.kind))
+    }
+}
+
 /// Something is not well.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// What, as in [`Verdict::Bad`].
-    pub what: String,
+    pub what: Subject,
     /// One sentence.
     pub why: String,
     /// It will not get better.
@@ -103,8 +114,9 @@ pub struct Fault {
 
 impl Fault {
     /// Texts of others may be of any length and shape; init takes the verdict from one of the last lines, of at most 8 KiB.
-    fn new(what: impl Into<String>, why: impl ToString) -> Self {
-        Self { what: one_line(&what.into()), why: one_line(&why.to_string()), is_final: false }
+    fn new(what: Subject, why: impl ToString) -> Self {
+        let what = what.renamed(|name| one_line(&name));
+        Self { what, why: one_line(&why.to_string()), is_final: false }
     }
 }
 
@@ -158,7 +170,11 @@ pub fn judge(
     loop {
         let began = now();
         let found = steady.add(examine(places, deadline), began, deadline).and_then(|enough| {
-            if enough { bless().map_err(|error| Fault::new("boot entry", error)).map(|()| true) } else { Ok(false) }
+            if enough {
+                bless().map_err(|error| Fault::new(Subject::BootEntry, error)).map(|()| true)
+            } else {
+                Ok(false)
+            }
         });
         let fault = match found {
             Ok(true) => {
@@ -187,42 +203,31 @@ pub fn judge(
 
 /// One look at everything, in the order in which it comes up.
 fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
-    let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new("image", told(&error)))?;
-    let (status, services) = ask_init(places).map_err(|error| Fault::new("init", error))?;
+    let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new(Subject::Image, told(&error)))?;
+    let (status, services) = ask_init(places).map_err(|error| Fault::new(Subject::Init, error))?;
     if !status.var.persistent {
-        return Err(Fault { is_final: true, ..Fault::new("phase var", "/var is in memory") });
+        return Err(Fault { is_final: true, ..Fault::new(Subject::Phase("var".to_owned()), "/var is in memory") });
     }
     // Another version could read it: without it this is another machine, with none of its checks.
     let was_good = places.last_good_config.exists();
     if let (Some(error), None, true) = (&status.config.error, &status.config.source, was_good) {
-        return Err(Fault { is_final: true, ..Fault::new("host.toml", error) });
+        return Err(Fault { is_final: true, ..Fault::new(Subject::HostConfig, error) });
     }
     services_are_ready(&status, &services)?;
     let mut starts = Starts::of(&services);
-    let docker = engine::Docker::new(&places.docker);
-    match image.engine.as_ref().map(|engine| engine.kind) {
-        Some(EngineKind::Docker) => {
-            docker.ping().map_err(|error| Fault::new("engine docker", error))?;
-            starts.add(required_containers_run(&status, &docker)?);
-        }
-        Some(EngineKind::Containerd) => {
-            let connected = std::os::unix::net::UnixStream::connect(&places.containerd);
-            connected.map_err(|error| {
-                Fault::new("engine containerd", format!("cannot connect to {}: {error}", places.containerd.display()))
-            })?;
-        }
-        // podman has no daemon that could answer.
-        Some(EngineKind::Podman) | None => {}
+    let engine = image.engine.as_ref().map(|engine| (engine.kind, places.client(engine.kind)));
+    if let Some((kind, client)) = &engine {
+        client.ping().map_err(|error| Fault::new(Subject::Engine(kind.to_string()), error))?;
+        starts.add(required_containers_run(&status, &**client)?);
     }
     let baseline: Option<Baseline> =
-        file::json_if_there(&places.baseline).map_err(|error| Fault::new(BASELINE, told(&error)))?;
+        file::json_if_there(&places.baseline).map_err(|error| Fault::new(Subject::BaselineFile, told(&error)))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
-        let running = baseline::still_holds(&baseline, places, &status, &docker);
-        starts.add(running.map_err(|why| Fault::new(BASELINE, why))?);
+        starts.add(baseline::still_holds(&baseline, places, &status, engine.as_ref().map(|(_, client)| &**client))?);
     }
     for check in checks(places)? {
         program::run(&check, deadline.left().max(LEAST))
-            .map_err(|why| Fault::new(format!("check {}", check.name), why))?;
+            .map_err(|why| Fault::new(Subject::Check(check.name.clone()), why))?;
     }
     Ok(starts)
 }
@@ -235,31 +240,32 @@ fn ask_init(places: &Places) -> Result<(StatusReport, Vec<ServiceStatus>), Clien
 
 fn services_are_ready(status: &StatusReport, services: &[ServiceStatus]) -> Result<(), Fault> {
     if status.state == HostState::Stopping {
-        return Err(Fault { is_final: true, ..Fault::new("init", "the host is going down") });
+        return Err(Fault { is_final: true, ..Fault::new(Subject::Init, "the host is going down") });
     }
     let Some(service) = services.iter().find(|one| one.required && one.state != ServiceState::Ready) else {
-        // What is wrong with a service's file. A phase of the boot that failed is no reason: what needs it will say so.
-        return match status.problems.iter().find(|problem| !problem.starts_with("boot phase ")) {
-            Some(problem) => Err(Fault::new("init", problem)),
+        // A phase of the boot that failed is no reason: what needs the phase has a problem of its own.
+        return match status.problems.iter().find(|problem| !matches!(problem, Problem::Phase { .. })) {
+            Some(problem) => Err(Fault::new(Subject::Init, problem)),
             None => Ok(()),
         };
     };
     let why = service.last_exit.clone().unwrap_or_else(|| "not ready yet".to_owned());
     let is_final = service.state == ServiceState::Failed;
-    Err(Fault { is_final, ..Fault::new(format!("service {}", service.name), why) })
+    Err(Fault { is_final, ..Fault::new(Subject::Service(service.name.clone()), why) })
 }
 
-/// What init knows of containers is from their start; the engine knows of now.
+/// init knows the state of containers at their start; the engine knows their state now.
 fn required_containers_run(
     status: &StatusReport,
-    docker: &engine::Docker,
-) -> Result<Vec<(String, engine::Container)>, Fault> {
+    engine: &dyn EngineClient,
+) -> Result<Vec<(String, Container)>, Fault> {
     let mut running = Vec::new();
-    for container in status.containers.iter().filter(|container| container.required && container.state == "running") {
-        let fault = |why: String| Fault::new(format!("container {}", container.name), why);
-        match docker.container(&container.name).map_err(|error| fault(error.to_string()))? {
+    let started = |container: &&ContainerStatus| container.required && container.state == ContainerState::Running;
+    for container in status.containers.iter().filter(started) {
+        let fault = |why: String| Fault::new(Subject::Container(container.name.clone()), why);
+        match engine.inspect(&container.name).map_err(|error| fault(error.to_string()))? {
             Some(found) if found.runs() => running.push((container.name.clone(), found)),
-            Some(found) => return Err(fault(format!("is {}, with status {}", found.status, found.exit_code))),
+            Some(found) => return Err(fault(format!("is {}, with status {}", found.state, found.exit_code))),
             None => return Err(fault("is not there any more".to_owned())),
         }
     }
@@ -271,7 +277,9 @@ fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
     let mut programs: Vec<PathBuf> = match fs::read_dir(&places.checks) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| is_program(path)).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(Fault::new("checks", format!("cannot list {}: {error}", places.checks.display()))),
+        Err(error) => {
+            return Err(Fault::new(Subject::Checks, format!("cannot list {}: {error}", places.checks.display())));
+        }
     };
     programs.sort();
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -282,7 +290,7 @@ fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
     };
     let mut all: Vec<HealthCheck> = programs.into_iter().map(of_image).collect();
     let config = file::json_if_there::<HostConfig>(&places.host_config);
-    all.extend(config.map_err(|error| Fault::new("checks", told(&error)))?.unwrap_or_default().health);
+    all.extend(config.map_err(|error| Fault::new(Subject::Checks, told(&error)))?.unwrap_or_default().health);
     Ok(all)
 }
 

@@ -1,33 +1,34 @@
 //! Has the host been well for long enough? What ends again and again is well at each look that finds it between two ends; how often it
 //! has been started tells.
 
-use super::{Deadline, Fault, PAUSE, engine::Container, now};
-use berth_contract::control::ServiceStatus;
+use super::{Deadline, Fault, PAUSE, now};
+use berth_contract::{control::ServiceStatus, subject::Subject};
+use berth_engine::Container;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Starts and process of each required service, and of each container that has to run, by the name that a fault has.
+/// Starts and process of each required service, and of each container that has to run.
 #[derive(Debug, Default)]
-pub(super) struct Starts(BTreeMap<String, (u64, u64)>);
+pub(super) struct Starts(BTreeMap<Subject, (u64, u64)>);
 
 impl Starts {
     /// Of services.
     pub(super) fn of(services: &[ServiceStatus]) -> Self {
         let required = services.iter().filter(|service| service.required);
         let start = |service: &ServiceStatus| (service.restarts.into(), service.pid.unwrap_or(0).into());
-        Self(required.map(|service| (format!("service {}", service.name), start(service))).collect())
+        Self(required.map(|service| (Subject::Service(service.name.clone()), start(service))).collect())
     }
 
     /// And of containers.
     pub(super) fn add(&mut self, containers: Vec<(String, Container)>) {
         self.0.extend(
-            containers.into_iter().map(|(name, found)| (format!("container {name}"), (found.restarts, found.pid))),
+            containers.into_iter().map(|(name, found)| (Subject::Container(name), (found.restarts, found.pid))),
         );
     }
 
     /// What has been started again since.
-    fn differs_from(&self, before: &Self) -> Option<&str> {
-        let again = |(name, start): &(&String, _)| before.0.get(*name).is_some_and(|old| old != *start);
-        self.0.iter().find(again).map(|(name, _)| name.as_str())
+    fn differs_from(&self, before: &Self) -> Option<&Subject> {
+        let again = |(subject, start): &(&Subject, _)| before.0.get(*subject).is_some_and(|old| old != *start);
+        self.0.iter().find(again).map(|(subject, _)| subject)
     }
 }
 
@@ -56,7 +57,9 @@ impl Steady {
         deadline: Deadline,
     ) -> Result<bool, Fault> {
         let starts = look.inspect_err(|_| self.since = None)?;
-        let again = starts.differs_from(&self.last).map(|name| Fault::new(name, "has ended, and was started again"));
+        let again = starts
+            .differs_from(&self.last)
+            .map(|subject| Fault::new(subject.clone(), "has ended, and was started again"));
         self.last = starts;
         if let Some(fault) = again {
             self.since = None;

@@ -88,7 +88,10 @@ fn bytes(count: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_contract::{disk::Slot, update::Way};
+    use berth_contract::{
+        disk::Slot,
+        update::{UpgradeStep, Way},
+    };
 
     fn text(list: &[&str]) -> Vec<String> {
         list.iter().map(ToString::to_string).collect()
@@ -159,7 +162,7 @@ fetch            0 B  present (taken)
                 "block delta failed, going another way: no ranges\n",
             ),
             (
-                UpgradeEvent::Progress { step: "fetch".into(), done: 1536, total: 5 << 20 },
+                UpgradeEvent::Progress { step: UpgradeStep::Fetch, done: 1536, total: 5 << 20 },
                 "fetch: 1.5 KiB of 5.0 MiB\n",
             ),
             (

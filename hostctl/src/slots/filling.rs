@@ -15,7 +15,7 @@ use berth_contract::{
     digest::Sha256,
     disk::BLOCK,
     release::{DeltaRecord, ReleaseRecord, Target},
-    update::{UpgradeEvent, Way},
+    update::{UpgradeEvent, UpgradeStep, Way},
 };
 use berth_formats::verity::Superblock;
 use sha2::Digest;
@@ -258,7 +258,7 @@ impl Filling<'_> {
             let mut progress = |done: u64| {
                 let now = done.saturating_mul(100) / root.size;
                 if std::mem::replace(&mut percent, now) != now {
-                    report(UpgradeEvent::Progress { step: "fetch".to_owned(), done, total: root.size });
+                    report(UpgradeEvent::Progress { step: UpgradeStep::Fetch, done, total: root.size });
                 }
             };
             let mut sink = Sink::begin(idle, wanted, written, &mut progress)?;
@@ -275,7 +275,7 @@ impl Filling<'_> {
             }
             sink.finish()?;
         }
-        let mut verified = |done| report(UpgradeEvent::Progress { step: "verify".to_owned(), done, total: root.size });
+        let mut verified = |done| report(UpgradeEvent::Progress { step: UpgradeStep::Verify, done, total: root.size });
         verified(0);
         let read_back = read_back(idle, &root.root_hash);
         if read_back.is_err() {

@@ -199,7 +199,7 @@ fn newest<'a>(criteria: &Criteria<'_>, matching: &[&'a Release]) -> Result<Optio
 pub fn check_store(running: &ImageSpec, record: &ReleaseRecord, allowed: Option<&StoreFormat>) -> Result<(), Refusal> {
     let Some(engine) = &running.engine else { return Ok(()) };
     let now = StoreFormat::of(engine.kind, &engine.version);
-    let then = record.engine.as_ref().map_or_else(|| StoreFormat("none".to_owned()), |engine| engine.store.clone());
+    let then = record.engine.as_ref().map_or_else(|| StoreFormat::None, |engine| engine.store.clone());
     if now == then || allowed == Some(&then) {
         return Ok(());
     }

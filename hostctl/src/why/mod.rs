@@ -2,9 +2,9 @@
 
 pub mod records;
 
-use crate::health::BASELINE;
 use berth_contract::{
     entry::BootEntry,
+    subject::Subject,
     update::{BootRecord, Quarantined, Verdict},
 };
 use records::{Dump, Records};
@@ -76,21 +76,19 @@ pub fn last_boot<'a>(entry: &BootEntry, records: &'a Records) -> Option<&'a Boot
     records.boots.last().filter(|boot| boot.id == entry.id && boot.version == entry.version)
 }
 
-/// Whether every try of this entry is on record and failed because something that had worked before did not work. `is_it` is asked whether
-/// the recorded reason is the one in question.
+/// Whether every try of this entry is on record, and failed because of this part of the host.
 #[must_use]
-pub fn failed_by_baseline(entry: &BootEntry, records: &Records, is_it: impl Fn(&str) -> bool) -> bool {
+pub fn always_failed_by(entry: &BootEntry, records: &Records, part: &Subject) -> bool {
     let is_its = |boot: &&BootRecord| boot.id == entry.id && boot.version == entry.version;
     let tries = entry.counter.map_or(0, |counter| counter.done);
     let last = records.boots.iter().rev().take_while(is_its).take(usize::try_from(tries).unwrap_or(usize::MAX));
-    let failed =
-        last.filter(|boot| matches!(&boot.verdict, Verdict::Bad { what, why } if what == BASELINE && is_it(why)));
+    let failed = last.filter(|boot| matches!(&boot.verdict, Verdict::Bad { what, .. } if what == part));
     tries > 0 && u32::try_from(failed.count()) == Ok(tries)
 }
 
 /// The cause of a failed boot; `None` if the boot did not fail.
 fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
-    match (&boot.verdict, boot.end.as_deref()) {
+    match (&boot.verdict, &boot.end) {
         (Verdict::Good, _) => None,
         (Verdict::Bad { what, why }, _) => Some(format!("{what}: {why}")),
         (Verdict::Pending, Some(end)) => Some(format!("shut down before its verdict ({end})")),
@@ -144,12 +142,12 @@ pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
                 || "not on trial".to_owned(),
                 |counter| format!("on trial: boot {}, {} left", counter.done, counter.left),
             );
-            let end = record.end.as_deref().unwrap_or("without a shutdown");
+            let end = record.end.as_ref().map_or_else(|| "without a shutdown".to_owned(), ToString::to_string);
             for (name, value) in [
                 ("version", format!("{} {}", record.id, record.version)),
                 ("booted", format!("{}, from slot {}, {tries}", time(record.started), record.slot)),
                 ("failed", cause.clone()),
-                ("ended", end.to_owned()),
+                ("ended", end),
                 ("failures", format!("{boots} on record of this version")),
             ] {
                 let _ = writeln!(out, "{name:<10}  {value}");

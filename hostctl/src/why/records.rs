@@ -2,6 +2,8 @@
 
 use crate::file::{self, FileError};
 use berth_contract::{
+    boot_report::{LOG_TAG, ROOT_LINE},
+    cmdline::ROOTHASH,
     digest::RootHash,
     paths,
     update::{BootRecord, Quarantined},
@@ -111,8 +113,9 @@ impl Dump {
     /// the root.
     #[must_use]
     pub fn root_hash(&self) -> Option<&str> {
+        let (word, ours) = (format!("{ROOTHASH}="), format!("{LOG_TAG}{ROOT_LINE}"));
         self.lines.iter().rev().find_map(|line| {
-            let after = line.split_once("roothash=").or_else(|| line.split_once("berth: root "))?.1;
+            let after = line.split_once(&word).or_else(|| line.split_once(&ours))?.1;
             after.get(..64).filter(|hex| hex.bytes().all(|c| c.is_ascii_hexdigit()))
         })
     }

@@ -3,6 +3,7 @@ use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
     entry::BootCounter,
+    update::BootEnd,
 };
 use std::fs;
 
@@ -16,7 +17,7 @@ fn boot(version: &str, started: u64, verdict: Verdict, end: Option<&str>) -> Boo
         counter: None,
         started,
         verdict,
-        end: end.map(str::to_owned),
+        end: end.map(BootEnd::from),
         tail: vec!["[   1.000] a line".to_owned()],
     }
 }
@@ -26,8 +27,8 @@ fn root_hash(version: &str) -> RootHash {
     RootHash(Sha256([version.as_bytes()[0]; 32]))
 }
 
-fn bad(what: &str, why: &str) -> Verdict {
-    Verdict::Bad { what: what.to_owned(), why: why.to_owned() }
+fn bad(what: Subject, why: &str) -> Verdict {
+    Verdict::Bad { what, why: why.to_owned() }
 }
 
 fn dump(at: u64, lines: &[&str]) -> Dump {
@@ -56,7 +57,7 @@ const PANIC: &str = "<0>[    2.5] Kernel panic - not syncing: dm-verity device c
 
 #[test]
 fn causes_are_derived_from_boot_records_and_dumps() {
-    let failed = |started| boot("2", started, bad("service dockerd", "status 1"), Some("verdict"));
+    let failed = |started| boot("2", started, bad(Subject::Service("dockerd".into()), "status 1"), Some("verdict"));
     let cut = |started| boot("2", started, Verdict::Pending, None);
     for (boots, dumps, expected) in [
         (vec![failed(2000), failed(3000), failed(4000)], vec![], "3 boots, each: service dockerd: status 1"),
@@ -106,7 +107,7 @@ fn dumps_of_other_versions_or_earlier_times_are_not_the_cause() {
     let line = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
     assert_eq!(cause_with(&[], &[dump(2100, &[&line, PANIC])]), nothing);
     // The same version was installed earlier, before another one ran.
-    let earlier = boot("2", 500, bad("check x", "y"), Some("verdict"));
+    let earlier = boot("2", 500, bad(Subject::Check("x".into()), "y"), Some("verdict"));
     assert_eq!(cause_with(&[earlier], &[]), nothing);
 }
 
@@ -147,7 +148,7 @@ fn records_are_read_from_the_disk_and_a_host_without_records_has_an_empty_report
 
     fs::create_dir(&paths.boots).unwrap();
     fs::create_dir(&paths.pstore).unwrap();
-    let mut last = boot("2", 3000, bad("time", "not healthy after 300 s"), Some("verdict"));
+    let mut last = boot("2", 3000, bad(Subject::Time, "not healthy after 300 s"), Some("verdict"));
     last.counter = Some(BootCounter { left: 1, done: 2 });
     for record in [boot("1", 5000, Verdict::Pending, None), last, boot("2", 2000, Verdict::Pending, None)] {
         let path = paths.boots.join(format!("{}.json", record.boot_id));
@@ -204,6 +205,17 @@ fn a_boot_that_did_not_fail_is_not_reported() {
     };
     assert_eq!(report(&records).failed, None);
     // The running version was found unhealthy, and was not rebooted.
-    records.running = Some(boot("1", 3, bad("check disk", "full"), None));
+    records.running = Some(boot("1", 3, bad(Subject::Check("disk".into()), "full"), None));
     assert_eq!(report(&records).failed.unwrap().cause, "check disk: full");
+}
+
+/// A record of an older or newer version may have words that this version does not know.
+#[test]
+fn unknown_words_of_a_record_are_shown_as_they_are() {
+    let mut json = serde_json::to_value(boot("2", 1, bad(Subject::Time, "late"), Some("reboot"))).unwrap();
+    json["end"] = "kexec".into();
+    json["verdict"]["bad"]["what"] = serde_json::json!({ "kind": "disk", "name": "vda" });
+    let records = Records { boots: vec![serde_json::from_value(json).unwrap()], ..Records::default() };
+    let text = show(&report(&records), |at| at.to_string());
+    assert!(text.contains("failed      disk vda: late\nended       kexec\n"), "{text}");
 }

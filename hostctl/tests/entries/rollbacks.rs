@@ -67,7 +67,7 @@ fn a_rollback_is_refused_unless_the_other_version_can_boot() {
     let (one, seven) = ("1".parse().unwrap(), "7".parse().unwrap());
     let named = go(&esp, Destination::Named(&seven), &other("1"), &failed).unwrap_err();
     assert!(named.starts_with("the other slot holds version 1, not 7"), "{named}");
-    let format = |name: &str| Some(StoreFormat(name.into()));
+    let format = |name: &str| Some(StoreFormat::from(name));
     let stores = OtherSlot { stores: (format("docker-snapshotter"), format("docker-graphdriver")), ..other("1") };
     let crossed = go(&esp, Destination::Other, &stores, &failed).unwrap_err();
     assert!(

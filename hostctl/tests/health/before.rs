@@ -3,6 +3,7 @@
 use super::kit::{Host, ROUTES, container, inspected, listed};
 use berth_contract::{
     control::HostState,
+    subject::Subject,
     update::{Baseline, Verdict},
     version::OsVersion,
 };
@@ -46,8 +47,7 @@ fn a_missing_thing_is_reported_only_after_the_host_is_up() {
     file::replace_json(&host.places.baseline, &noted).unwrap();
     assert_eq!(missing(&three), None);
     fs::write(&host.places.routes[0], "").unwrap();
-    let why = missing(&three).unwrap();
-    assert!(baseline::is_same(&why, "there is no default route, or so") && !baseline::is_same(&why, "container x"));
+    assert_eq!(missing(&three).unwrap().what, Subject::BaselineRoute);
     assert_eq!(missing(&two), None, "the baseline is for another version");
     host.change(|state| state.status.state = HostState::Booting);
     assert_eq!(missing(&three), None, "the host is still booting");
@@ -64,33 +64,37 @@ fn what_worked_before_the_update_must_work_again() {
         containers: vec!["web".into(), "old".into()],
     };
     file::replace_json(&host.places.baseline, &baseline).unwrap();
-    let why = |words: &str| {
+    let ill = |expected: Subject, words: &str| {
         let (what, why) = host.ill();
-        assert!(what == "baseline" && why.contains(words), "{what}: {why}");
+        assert!(what == expected && why.contains(words), "{what:?}: {why}");
     };
+    let of_old = |words: &str| ill(Subject::BaselineContainer("old".to_owned()), words);
     // Of the containers that are not declared, only `job` is left.
     assert!(host.is_well_by(&baseline), "a removed container is not a failure");
     host.change(|state| drop(state.docker.insert("/containers/json?all=1".into(), (200, listed(&["web"])))));
-    why("container old is not there, nor any other that ran before the update");
+    of_old("container old is not there, nor any other that ran before the update");
     let put = |answer: (u16, String)| {
         host.change(|state| drop(state.docker.insert("/containers/old/json".into(), answer)));
     };
     put(container(false, "always"));
-    why("container old is exited, and it ran before the update");
+    of_old("container old is exited, and it ran before the update");
     put(inspected("restarting", "always", (3, 0), "{}"));
-    why("container old is restarting");
+    of_old("container old is restarting");
     put(container(false, "unless-stopped"));
     assert!(host.is_well_by(&baseline), "a stopped container is not a failure");
     let (status, body) = container(false, "unless-stopped");
     put((status, body.replace("Error\":\"", "Error\":\"no such runtime")));
-    why("container old is exited");
+    of_old("container old is exited");
     host.change(|state| state.dns = (2, 0));
-    why("container old is exited");
+    of_old("container old is exited");
     host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::new(127, 0, 0, 2).into()]);
-    why("updates.example.org was resolved before the update: name server 127.0.0.2");
+    ill(
+        Subject::BaselineName("updates.example.org".to_owned()),
+        "updates.example.org was resolved before the update: name server 127.0.0.2",
+    );
     host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::LOCALHOST.into()]);
     fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
-    why("no default route");
+    ill(Subject::BaselineRoute, "no default route");
     // A default route over IPv6 is enough.
     let zero = "0".repeat(32);
     let six =
@@ -102,5 +106,22 @@ fn what_worked_before_the_update_must_work_again() {
     });
     assert!(host.is_well());
     fs::write(&host.places.baseline, "?").unwrap();
-    why("baseline.json");
+    ill(Subject::BaselineFile, "baseline.json");
+}
+
+#[test]
+fn containers_that_ran_before_need_an_engine() {
+    let host = Host::new();
+    let text = fs::read_to_string(&host.places.image_spec).unwrap();
+    let mut image: serde_json::Value = serde_json::from_str(&text).unwrap();
+    image["engine"] = serde_json::Value::Null;
+    fs::write(&host.places.image_spec, image.to_string()).unwrap();
+    let baseline = Baseline { to: Some("2".parse().unwrap()), ..Baseline::default() };
+    assert!(host.is_well_by(&baseline), "nothing ran before");
+    let baseline = Baseline { containers: vec!["db".into()], ..baseline };
+    file::replace_json(&host.places.baseline, &baseline).unwrap();
+    let why = "container db ran before the update, and this version has no engine";
+    assert_eq!(host.ill(), (Subject::BaselineContainer("db".to_owned()), why.to_owned()));
+    let versions: (OsVersion, OsVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
+    assert_eq!(baseline::note(&host.places, &[], (&versions.0, &versions.1), None).containers, [""; 0]);
 }

@@ -1,14 +1,16 @@
 //! A healthy host, with stand-ins for init, docker and the name server.
 
 use berth_contract::{
+    container_state::ContainerState,
     control::{
-        Body, Call, ConfigStatus, ContainerStatus, Frame, HostState, MemoryStatus, NetworkStatus, Reply, Request,
-        ServiceState, ServiceStatus, StatusReport, VarStatus,
+        Body, Call, ConfigStatus, ContainerStatus, Frame, HostState, MemoryStatus, NetworkStatus, Problem, Reply,
+        Request, ServiceState, ServiceStatus, StatusReport, VarStatus,
     },
     digest::{RootHash, Sha256},
     disk::Slot,
     engine::EngineKind,
     image_spec::{ImageEngine, ImageSpec},
+    subject::Subject,
     update::{Baseline, Verdict},
 };
 use hostctl::{
@@ -87,19 +89,19 @@ impl Host {
             name: "web".into(),
             image: "hello".into(),
             required: true,
-            state: "running".into(),
+            state: ContainerState::Running,
             error: None,
         };
         let status = StatusReport {
-            image_id: "berth-test".into(),
-            version: "2".into(),
+            image_id: "berth-test".parse().unwrap(),
+            version: "2".parse().unwrap(),
             kernel: "6.12".into(),
             slot: Slot::B,
             root_hash: RootHash(Sha256([7; 32])),
             hostname: "x".into(),
             machine_id: "0".repeat(32),
             state: HostState::Running,
-            problems: vec!["boot phase random-seed: no".into()],
+            problems: vec![Problem::Phase { name: "random-seed".into(), error: "no".into() }],
             uptime_us: 1,
             engine: None,
             config: ConfigStatus::default(),
@@ -143,8 +145,7 @@ impl Host {
         fs::write(path("route"), ROUTES).unwrap();
         let places = Places {
             control: path("control"),
-            docker: path("docker"),
-            containerd: path("containerd"),
+            engine: Some(path("docker")),
             checks: path("health.d"),
             image_spec: path("image.json"),
             host_config: path("host-config.json"),
@@ -177,7 +178,7 @@ impl Host {
     }
 
     /// Checks that the host is unhealthy until the time is up, and that the entry is not blessed.
-    pub(crate) fn ill(&self) -> (String, String) {
+    pub(crate) fn ill(&self) -> (Subject, String) {
         match self.judge(1) {
             (Verdict::Bad { what, why }, 0, said) => {
                 assert_eq!(said, [format!("{what}: {why}")]);

@@ -1,7 +1,7 @@
 //! How long a host must be healthy, and how long it may take to become healthy.
 
 use super::kit::{Host, OURS, State, inspected, service};
-use berth_contract::{control::ServiceState, update::Verdict};
+use berth_contract::{control::ServiceState, subject::Subject, update::Verdict};
 use hostctl::health::{Deadline, judge};
 use std::{
     fs,
@@ -16,15 +16,15 @@ fn a_container_or_service_that_restarts_again_and_again_is_not_healthy() {
     host.change(|state| {
         state.docker.insert("/containers/web/json".into(), inspected("restarting", "always", (3, 0), OURS));
     });
-    assert_eq!(host.ill(), ("container web".to_owned(), "is restarting, with status 7".to_owned()));
+    assert_eq!(host.ill(), (Subject::Container("web".to_owned()), "is restarting, with status 7".to_owned()));
     // Every look finds the container running between two ends. A restart of dockerd shows only in its process id.
     type Again = fn(&mut State, u32);
-    let changes: [(&str, Again); 2] = [
-        ("container web", |state, turn| {
+    let changes: [(Subject, Again); 2] = [
+        (Subject::Container("web".to_owned()), |state, turn| {
             let starts = (turn.into(), 100 + u64::from(turn));
             state.docker.insert("/containers/web/json".into(), inspected("running", "always", starts, OURS));
         }),
-        ("service dockerd", |state, turn| state.services[0].pid = Some(turn)),
+        (Subject::Service("dockerd".to_owned()), |state, turn| state.services[0].pid = Some(turn)),
     ];
     for (what, change) in changes {
         let host = Host::new();
@@ -41,8 +41,8 @@ fn a_container_or_service_that_restarts_again_and_again_is_not_healthy() {
         });
         let (verdict, blessed, said) = host.judge_steady(3500, 1500);
         let why = "has ended, and was started again";
-        assert_eq!((verdict, blessed), (Verdict::Bad { what: what.into(), why: why.into() }, 0));
         assert_eq!(said, [format!("{what}: {why}")]);
+        assert_eq!((verdict, blessed), (Verdict::Bad { what, why: why.into() }, 0));
         *over.lock().unwrap() = true;
         restarts.join().unwrap();
         // The restarts have ended.
@@ -81,13 +81,13 @@ fn a_late_service_is_waited_for_and_a_failed_one_is_not() {
     host.change(|state| state.services.push(service("dead", ServiceState::Failed, Some("status 127"))));
     let begin = Instant::now();
     let (verdict, blessed, _) = host.judge(600_000);
-    assert_eq!(verdict, Verdict::Bad { what: "service dead".into(), why: "status 127".into() });
+    assert_eq!(verdict, Verdict::Bad { what: Subject::Service("dead".into()), why: "status 127".into() });
     assert!(blessed == 0 && begin.elapsed() < Duration::from_secs(60));
     // If the entry cannot be blessed, the verdict is bad.
     let host = Host::new();
     let mut refuse = || Err("the ESP is in use".to_owned());
     let verdict =
         judge(&host.places, Deadline::after(Duration::from_millis(1)), Duration::ZERO, &mut |_| (), &mut refuse);
-    assert_eq!(verdict, Verdict::Bad { what: "boot entry".into(), why: "the ESP is in use".into() });
+    assert_eq!(verdict, Verdict::Bad { what: Subject::BootEntry, why: "the ESP is in use".into() });
     drop(host.folder);
 }

@@ -218,7 +218,7 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
         engine: Some(EngineRecord {
             kind: EngineKind::Docker,
             version: "26.1.5-1".to_owned(),
-            store: StoreFormat("docker-graphdriver".to_owned()),
+            store: StoreFormat::from("docker-graphdriver"),
         }),
         packages: BTreeMap::from([("libc6".to_owned(), "2.41-12".to_owned())]),
         deltas: vec![],

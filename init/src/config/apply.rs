@@ -1,41 +1,27 @@
 //! What a configuration changes on the host: files that services read when they start.
 
-use super::{ConfigError, Outcome, docker};
+use super::{Outcome, docker};
 use crate::{
     fault::{Failure, Failures},
     host::identity,
 };
 use berth_contract::{
-    container::ContainerSpec, engine::EngineKind, host_config::HostConfig, image_spec::ImageSpec, paths,
+    container::{ContainerSpec, Declared},
+    host_config::HostConfig,
+    image_spec::ImageSpec,
+    paths,
 };
-use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What [`paths::CONTAINERS`] holds.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Declared {
-    /// Those of recipe and host.toml.
-    pub containers: Vec<ContainerSpec>,
-    /// There is a host.toml, and what it declares is not known: what was made of it before stays as it is.
-    pub is_partial: bool,
-}
-
-/// Writes what services and hostctl read: docker's settings and certificates, the declared containers, the configuration itself. The host name is the caller's.
+/// Writes what services and hostctl read: the engine's settings and certificates, the declared containers, the configuration itself. The
+/// caller sets the host name.
 ///
 /// # Errors
 /// What cannot be written; the rest is.
 pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
     let config = &outcome.config;
     let mut failures = Failures::none();
-    if let Some(tls) = config.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
-        let has_docker = image.engine.as_ref().is_some_and(|engine| engine.kind == EngineKind::Docker);
-        failures.keep(if has_docker {
-            docker::apply_tls(tls, Path::new(paths::DOCKER_CONFIG), Path::new(paths::DOCKER_TLS))
-        } else {
-            let message = format!("[docker.tls]: expected an image with docker, found {}", image.id);
-            Err(ConfigError::Value { place: "this machine".to_owned(), message }.into())
-        });
-    }
+    failures.keep(docker::apply(config.docker.as_ref(), image));
     let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.

@@ -5,7 +5,11 @@ use crate::{
     fault::{At, Failure, PathError},
     host::identity,
 };
-use berth_contract::{host_config::DockerTls, paths};
+use berth_contract::{
+    engine::EngineKind,
+    host_config::{DockerConfig, DockerTls},
+    image_spec::ImageSpec,
+};
 use serde_json::{Map, Value, json};
 use std::{
     fs,
@@ -16,17 +20,28 @@ use std::{
 /// Names of the three files in the directory of certificates.
 const FILES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
 
-/// Writes certificates and settings.
+/// Applies `[docker]` of host.toml: writes certificates and settings.
 ///
 /// # Errors
-/// What cannot be written; settings of the image that are no JSON object.
-pub fn apply_tls(tls: &DockerTls, settings: &Path, certificates: &Path) -> Result<(), Failure> {
+/// An image without docker; files that cannot be written; settings of the image that are no JSON object.
+pub fn apply(config: Option<&DockerConfig>, image: &ImageSpec) -> Result<(), Failure> {
+    let Some(tls) = config.and_then(|docker| docker.tls.as_ref()) else { return Ok(()) };
+    let kind = EngineKind::Docker;
+    if image.engine.as_ref().is_none_or(|engine| engine.kind != kind) {
+        let message = format!("[docker.tls]: expected an image with docker, found {}", image.id);
+        return Err(ConfigError::Value { place: "this machine".to_owned(), message }.into());
+    }
+    let engine = kind.row();
+    write(tls, engine.socket, Path::new(engine.settings), Path::new(engine.certificates))
+}
+
+fn write(tls: &DockerTls, socket: &str, settings: &Path, certificates: &Path) -> Result<(), Failure> {
     write_certificates(tls, certificates)?;
     let image = match fs::read_to_string(settings) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "{}".to_owned(),
         found => found.at("read", settings)?,
     };
-    let merged = merge(&image, tls, certificates)
+    let merged = merge(&image, tls, socket, certificates)
         .map_err(|message| ConfigError::Docker { path: settings.display().to_string(), message })?;
     if let Some(directory) = settings.parent() {
         fs::create_dir_all(directory).at("create", directory)?;
@@ -43,12 +58,12 @@ fn write_certificates(tls: &DockerTls, directory: &Path) -> Result<(), PathError
     Ok(())
 }
 
-/// The image's settings with the listener. Keys of the image stay, other than those of TLS; its own listeners too, and without
-/// any the Unix socket, which docker would otherwise no longer listen on.
-fn merge(image: &str, tls: &DockerTls, certificates: &Path) -> Result<String, String> {
+/// The image's settings with the listener. Keys of the image stay, except those of TLS. Its listeners stay too; where it has none, the
+/// Unix socket is added, because docker listens on nothing else once a listener is set.
+fn merge(image: &str, tls: &DockerTls, socket: &str, certificates: &Path) -> Result<String, String> {
     let image: Value = serde_json::from_str(image).map_err(|error| format!("expected a JSON object: {error}"))?;
     let Value::Object(mut settings) = image else { return Err(format!("expected a JSON object, found {image}")) };
-    let unix = json!(format!("unix://{}", paths::DOCKER_SOCKET));
+    let unix = json!(format!("unix://{socket}"));
     let hosts = settings.entry("hosts").or_insert_with(|| json!([unix]));
     let Value::Array(hosts) = hosts else { return Err(format!("hosts: expected a list, found {hosts}")) };
     let ours = json!(format!("tcp://{}", tls.listen));
@@ -69,6 +84,8 @@ fn merge(image: &str, tls: &DockerTls, certificates: &Path) -> Result<String, St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SOCKET: &str = "/run/docker.sock";
 
     fn tls() -> DockerTls {
         let pem = |what: &str| format!("-----BEGIN {what}-----\n");
@@ -99,13 +116,13 @@ mod tests {
             (r#"{"hosts": ["fd://"]}"#, full(json!(["fd://", "tcp://[::]:2376"]))),
             (r#"{"hosts": ["tcp://[::]:2376"]}"#, full(json!(["tcp://[::]:2376"]))),
         ] {
-            let merged: Value = serde_json::from_str(&merge(image, &tls(), Path::new("/c")).unwrap()).unwrap();
+            let merged: Value = serde_json::from_str(&merge(image, &tls(), SOCKET, Path::new("/c")).unwrap()).unwrap();
             assert_eq!(merged, expected, "{image}");
         }
         for (image, words) in
             [("", "expected a JSON object"), ("[]", "found []"), (r#"{"hosts": "x"}"#, "hosts: expected a list")]
         {
-            let error = merge(image, &tls(), Path::new("/c")).unwrap_err();
+            let error = merge(image, &tls(), SOCKET, Path::new("/c")).unwrap_err();
             assert!(error.contains(words), "{error}");
         }
     }
@@ -116,13 +133,13 @@ mod tests {
         let (settings, certificates) = (dir.path().join("etc/docker/daemon.json"), dir.path().join("tls"));
         fs::create_dir(&certificates).unwrap();
         for _ in 0..2 {
-            apply_tls(&tls(), &settings, &certificates).unwrap();
+            write(&tls(), SOCKET, &settings, &certificates).unwrap();
         }
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&certificates), mode(&certificates.join("key.pem"))), (0o700, 0o600));
         assert_eq!(fs::read_to_string(certificates.join("key.pem")).unwrap(), tls().key);
         fs::write(&settings, "no json").unwrap();
-        let error = apply_tls(&tls(), &settings, &certificates).unwrap_err().to_string();
+        let error = write(&tls(), SOCKET, &settings, &certificates).unwrap_err().to_string();
         assert!(error.contains("daemon.json: expected a JSON object"), "{error}");
     }
 }

@@ -5,7 +5,7 @@ pub mod docker;
 pub mod error;
 pub mod sources;
 
-pub use apply::{Declared, apply, containers};
+pub use apply::{apply, containers};
 pub use error::ConfigError;
 
 use crate::{console, fault::PathError, host::identity, modules::Loader};

@@ -1,7 +1,7 @@
 //! What the protocol's server asks of the host.
 
 use crate::supervisor::{Outcome, Started};
-use berth_contract::control::{BootReport, LogLine, ServiceStatus, StatusReport};
+use berth_contract::control::{BootReport, ControlError, LogLine, Problem, ServiceStatus, StatusReport};
 
 /// What `wait-ready` waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +11,7 @@ pub enum Readiness {
     /// Everything required is up.
     Running,
     /// Something required is not.
-    Degraded(Vec<String>),
+    Degraded(Vec<Problem>),
     /// Going down.
     Stopping,
 }
@@ -46,8 +46,8 @@ pub trait Answers {
     /// # Errors
     /// When it cannot be started.
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
-    /// How it ended, when it has and all of its output is known; with what it said on stderr when that was not well.
-    fn end_of(&self, program: &Started) -> Option<Result<(), String>>;
+    /// How it ended, when it has and all of its output is known; with its error when it failed.
+    fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
     /// Begins to go down.
     ///
     /// # Errors

@@ -214,6 +214,7 @@ impl Session {
                 Readiness::Running => Some(Body::End),
                 Readiness::Degraded(problems) => {
                     let hint = "hostctl status and hostctl logs NAME say more";
+                    let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                     Some(failed(format!("the host is degraded: {}", problems.join("; ")), Some(hint)))
                 }
                 Readiness::Stopping => Some(failed("the host is going down".to_owned(), None)),
@@ -228,11 +229,7 @@ impl Session {
                 let drained = self.send_lines(id, &LogName::Program(program.number()), next, host);
                 match end.filter(|_| drained)? {
                     Ok(()) => Some(Body::End),
-                    Err(said) => {
-                        // As hostctl says it: `error: ...`, and `hint: ...` on a line of its own.
-                        let (message, hint) = said.split_once("\nhint: ").map_or((&*said, None), |(m, h)| (m, Some(h)));
-                        Some(failed(message.strip_prefix("error: ").unwrap_or(message).to_owned(), hint))
-                    }
+                    Err(error) => Some(Body::Error(error)),
                 }
             }
             Task::Kernel { log, follow } => {

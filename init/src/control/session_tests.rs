@@ -1,7 +1,7 @@
 use super::*;
 use berth_contract::{
     boot_report::{PhaseStamp, Stage},
-    control::{BootReport, ServiceState, ServiceStatus, StatusReport},
+    control::{BootReport, Problem, ServiceState, ServiceStatus, StatusReport},
 };
 use std::{cell::Cell, path::Path};
 
@@ -15,7 +15,7 @@ pub(in crate::control) struct FakeHost {
     /// Programs that were started: their arguments.
     pub(in crate::control) programs: Vec<Vec<String>>,
     /// How they end, once they do.
-    pub(in crate::control) end_of_programs: Option<Result<(), String>>,
+    pub(in crate::control) end_of_programs: Option<Result<(), ControlError>>,
     /// The one that runs is held by its client.
     pub(in crate::control) held: Option<Started>,
 }
@@ -74,7 +74,7 @@ impl Answers for FakeHost {
         self.held = Some(started.clone());
         if arguments.is_empty() { Err("cannot start it".into()) } else { Ok(started) }
     }
-    fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
+    fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         self.end_of_programs.clone()
     }
     fn end(&mut self, outcome: Outcome) -> Result<(), String> {
@@ -238,7 +238,7 @@ fn gaps_are_named() {
         fn start_hostctl(&mut self, _: &[String]) -> Result<Started, String> {
             unreachable!()
         }
-        fn end_of(&self, _: &Started) -> Option<Result<(), String>> {
+        fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
             unreachable!()
         }
         fn end(&mut self, _: Outcome) -> Result<(), String> {
@@ -254,9 +254,10 @@ fn gaps_are_named() {
 
 #[test]
 fn waiting_ends_with_the_first_verdict() {
+    let problem = |text: &str| Problem::ServiceFile { error: text.to_owned() };
     for (readiness, expected) in [
         (Readiness::Running, None),
-        (Readiness::Degraded(vec!["a".into(), "b".into()]), Some("the host is degraded: a; b")),
+        (Readiness::Degraded(vec![problem("a"), problem("b")]), Some("the host is degraded: a; b")),
         (Readiness::Stopping, Some("the host is going down")),
     ] {
         let (mut session, mut host) = (session(), host());
@@ -298,13 +299,13 @@ const RUN: &[u8] = b"{\"id\":1,\"request\":{\"run\":{\"arguments\":[\"why\"]}}}\
 
 #[test]
 fn a_commands_lines_come_before_its_end() {
+    let error = |message: &str, hint: Option<&str>| {
+        Err(ControlError { message: message.to_owned(), hint: hint.map(str::to_owned) })
+    };
     for (end, last) in [
         (Ok(()), Body::End),
-        (
-            Err("error: no release\nhint: hostctl status".to_owned()),
-            failed("no release".to_owned(), Some("hostctl status")),
-        ),
-        (Err("killed".to_owned()), failed("killed".to_owned(), None)),
+        (error("no release", Some("hostctl status")), failed("no release".to_owned(), Some("hostctl status"))),
+        (error("killed", None), failed("killed".to_owned(), None)),
     ] {
         let (mut session, mut host) = (session(), host());
         assert_eq!(texts(&talk(&mut session, &mut host, RUN)), ["one", "two"]);

@@ -15,7 +15,7 @@ use crate::{
     uevent::{UeventSocket, coldplug, listener, socket::Received},
 };
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, ROOT_LINE},
     cmdline::{self, Cmdline},
     digest::RootHash,
     paths,
@@ -180,7 +180,7 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     initrd.found = found;
     let found = initrd.found()?;
     console::info(format_args!(
-        "root {wanted}: slot {} on {} ({}, {})",
+        "{ROOT_LINE}{wanted}: slot {} on {} ({}, {})",
         found.slot, found.disk.name, found.data.name, found.verity.name
     ));
     Ok(())

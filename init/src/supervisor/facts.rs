@@ -54,6 +54,7 @@ fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_contract::container_state::ContainerState;
     use std::fs;
 
     #[test]
@@ -70,17 +71,20 @@ mod tests {
     fn reports_complete_what_is_declared_and_may_be_missing_or_wrong() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("status.json");
-        let one = |name: &str, state: &str| ContainerStatus {
+        let one = |name: &str, state: ContainerState| ContainerStatus {
             name: name.into(),
             image: "hello".into(),
             required: true,
-            state: state.into(),
+            state,
             error: None,
         };
-        let declared = [one("a", "pending"), one("b", "pending")];
+        let declared = [one("a", ContainerState::Pending), one("b", ContainerState::Pending)];
         assert_eq!(containers(&path, &declared), declared);
-        fs::write(&path, serde_json::to_vec(&[one("b", "running")]).unwrap()).unwrap();
-        assert_eq!(containers(&path, &declared), [one("b", "running"), one("a", "pending")]);
+        fs::write(&path, serde_json::to_vec(&[one("b", ContainerState::Running)]).unwrap()).unwrap();
+        assert_eq!(
+            containers(&path, &declared),
+            [one("b", ContainerState::Running), one("a", ContainerState::Pending)]
+        );
         fs::write(&path, "[{").unwrap();
         assert_eq!(containers(&path, &declared), declared);
         assert_eq!(network(&path), None);

@@ -5,7 +5,11 @@ use crate::{
     console,
     trial::{Boot, tail::tail},
 };
-use berth_contract::{control::LogLine, update::Verdict};
+use berth_contract::{
+    control::LogLine,
+    subject::Subject,
+    update::{BootEnd, Verdict},
+};
 use std::{
     path::{Path, PathBuf},
     time::Duration,
@@ -40,7 +44,7 @@ impl Judge {
     /// Starts to find out. What can be said at once is said at once; the verdict comes with [`Judge::work`].
     pub(super) fn begin(&mut self, hostctl: &Path, fleet: &mut Fleet) -> Option<String> {
         if self.boot.on_trial() && self.boot.store.is_none() {
-            return self.condemn("phase var", "/var is in memory", fleet);
+            return self.condemn(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
         }
         let until = (self.limit_us / SECOND).to_string();
         let words = [&hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
@@ -50,7 +54,7 @@ impl Judge {
                 self.program = Some(program);
                 None
             }
-            Err(error) => self.condemn("bless", &error.to_string(), fleet),
+            Err(error) => self.condemn(Subject::Bless, &error.to_string(), fleet),
         }
     }
 
@@ -77,16 +81,16 @@ impl Judge {
             Some((exit, _)) => {
                 let said = lines().iter().rev().find_map(|line| serde_json::from_str(&line.text).ok());
                 match said {
-                    Some(Verdict::Bad { what, why }) => self.condemn(&what, &why, fleet),
+                    Some(Verdict::Bad { what, why }) => self.condemn(what, &why, fleet),
                     _ => {
                         let last = lines().pop().map(|line| format!("; it said: {}", line.text)).unwrap_or_default();
-                        self.condemn("bless", &format!("hostctl bless ended with {exit}{last}"), fleet)
+                        self.condemn(Subject::Bless, &format!("hostctl bless ended with {exit}{last}"), fleet)
                     }
                 }
             }
             None if self.boot.on_trial() && now_us >= self.limit_us => {
                 let last = lines().pop().map_or_else(|| "nothing was said".to_owned(), |line| line.text);
-                self.condemn("time", &format!("not healthy after {} s: {last}", self.limit_us / SECOND), fleet)
+                self.condemn(Subject::Time, &format!("not healthy after {} s: {last}", self.limit_us / SECOND), fleet)
             }
             None => None,
         }
@@ -99,8 +103,8 @@ impl Judge {
     }
 
     /// The host goes down, in order.
-    pub(super) fn ends(&mut self, how: &str) {
-        self.boot.record.end = Some(how.to_owned());
+    pub(super) fn ends(&mut self, how: BootEnd) {
+        self.boot.record.end = Some(how);
         self.write();
         // It need not find out any more.
         self.program = None;
@@ -113,17 +117,20 @@ impl Judge {
         }
     }
 
-    fn condemn(&mut self, what: &str, why: &str, fleet: &Fleet) -> Option<String> {
-        let service = what.strip_prefix("service ").map(|name| {
-            let lines = fleet.output(name).map(|output| output.since(0, usize::MAX).0).unwrap_or_default();
-            (name, lines)
-        });
+    fn condemn(&mut self, what: Subject, why: &str, fleet: &Fleet) -> Option<String> {
+        let service = match &what {
+            Subject::Service(name) => {
+                let lines = fleet.output(name).map(|output| output.since(0, usize::MAX).0).unwrap_or_default();
+                Some((name.as_str(), lines))
+            }
+            _ => None,
+        };
         let bless = self.program.as_ref().map(|program| fleet.programs.last_lines(program.number(), LINES));
         let further: Vec<_> = service.into_iter().chain(bless.map(|lines| (LOG, lines))).collect();
         let record = &mut self.boot.record;
         record.tail = tail(&self.kernel_log, &further);
-        record.verdict = Verdict::Bad { what: what.to_owned(), why: why.to_owned() };
         let said = format!("version {} is not healthy: {what}: {why}", record.version);
+        record.verdict = Verdict::Bad { what, why: why.to_owned() };
         let on_trial = self.boot.on_trial();
         if !on_trial {
             // Nothing is gained by a reboot into the same version.

@@ -5,7 +5,7 @@ use super::{
     unit::{SECOND, State, Then, Unit},
 };
 use berth_contract::{
-    control::ServiceStatus,
+    control::{Problem, ServiceStatus},
     service::{Readiness, Restart, ServiceSpec},
 };
 use std::collections::BTreeMap;
@@ -178,7 +178,7 @@ impl Machine {
     }
 
     /// What is wrong with services that the host needs.
-    pub(super) fn problems(&self) -> Vec<String> {
+    pub(super) fn problems(&self) -> Vec<Problem> {
         self.units.iter().filter(|(_, unit)| unit.spec.required).filter_map(|(name, unit)| unit.problem(name)).collect()
     }
 

@@ -5,7 +5,10 @@ use crate::{
     fault::{At, PathError},
     sys::spawn::{Birth, spawn},
 };
-use berth_contract::service::{Readiness, ServiceSpec};
+use berth_contract::{
+    control::JSON_ERRORS,
+    service::{Readiness, ServiceSpec},
+};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use std::{
     io::{PipeReader, PipeWriter},
@@ -48,7 +51,7 @@ pub(super) fn start(
 pub(super) enum Errors {
     /// The same way as stdout.
     WithOutput,
-    /// By a pipe of its own.
+    /// Through a pipe of its own. hostctl is told to write its error as JSON.
     Apart,
 }
 
@@ -70,6 +73,9 @@ pub(super) fn start_program(
     };
     let mut command = command(program, arguments);
     command.stdout(writer).stderr(errors_writer);
+    if errors == Errors::Apart {
+        command.env(JSON_ERRORS, "1");
+    }
     let birth = Birth { cgroup: cgroups.open(group)?, ..Birth::default() };
     let child = spawn(command, birth).at("start", program)?;
     Ok((child.id(), reader, errors_reader))

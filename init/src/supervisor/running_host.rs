@@ -10,16 +10,15 @@ use crate::{
 };
 use berth_contract::{
     boot_report::{InitrdReport, Stage},
+    container_state::ContainerState,
     control::{
-        BootReport, ConfigStatus, ContainerStatus, EngineStatus, HostState, LogLine, ServiceStatus, StatusReport,
+        BootReport, ConfigStatus, ContainerStatus, ControlError, EngineStatus, HostState, LogLine, Problem,
+        ServiceStatus, StatusReport,
     },
-    engine::EngineKind,
     image_spec::ImageSpec,
+    update::BootEnd,
 };
 use std::path::PathBuf;
-
-/// State of a declared container that the workload program has not come to.
-const PENDING: &str = "pending";
 
 /// Everything that `status` can tell.
 #[derive(Debug)]
@@ -54,7 +53,7 @@ impl RunningHost {
             name: spec.name,
             image: spec.image,
             required: spec.required,
-            state: PENDING.to_owned(),
+            state: ContainerState::Pending,
             error: None,
         };
         Ok(Self {
@@ -101,7 +100,7 @@ impl RunningHost {
     /// Begins to find out whether this boot is a good one.
     pub(super) fn begin_to_judge(&mut self) {
         if let Some(why) = self.judge.begin(&self.hostctl, &mut self.fleet) {
-            self.go_down(Outcome::Reboot, "verdict", &why);
+            self.go_down(Outcome::Reboot, BootEnd::Verdict, &why);
         }
     }
 
@@ -110,7 +109,7 @@ impl RunningHost {
         if self.ending.is_none()
             && let Some(why) = self.judge.work(&self.fleet, now_us())
         {
-            self.go_down(Outcome::Reboot, "verdict", &why);
+            self.go_down(Outcome::Reboot, BootEnd::Verdict, &why);
         }
     }
 
@@ -123,13 +122,13 @@ impl RunningHost {
     /// Begins to go down, when it is not already.
     pub(super) fn begin_to_end(&mut self, outcome: Outcome, why: &str) {
         let how = match outcome {
-            Outcome::Reboot => "reboot",
-            Outcome::Poweroff => "poweroff",
+            Outcome::Reboot => BootEnd::Reboot,
+            Outcome::Poweroff => BootEnd::Poweroff,
         };
         self.go_down(outcome, how, why);
     }
 
-    fn go_down(&mut self, outcome: Outcome, how: &str, why: &str) {
+    fn go_down(&mut self, outcome: Outcome, how: BootEnd, why: &str) {
         if self.ending.is_none() {
             console::announce(&format!("going down: {why}"));
             self.ending = Some(outcome);
@@ -148,29 +147,25 @@ impl RunningHost {
     }
 
     fn engine_is_ready(&self) -> bool {
-        match self.image.engine.as_ref().map(|engine| engine.kind) {
-            Some(EngineKind::Docker) => self.fleet.machine.is_ready("dockerd"),
-            Some(EngineKind::Containerd) => self.fleet.machine.is_ready("containerd"),
-            // No daemon: it can be used at any time.
-            Some(EngineKind::Podman) => true,
-            None => false,
-        }
+        self.image.engine.as_ref().is_some_and(|engine| self.fleet.machine.is_ready(engine.kind.row().service))
     }
 
-    fn problems(&self) -> Vec<String> {
+    fn problems(&self) -> Vec<Problem> {
         let failed = |stamp: &berth_contract::boot_report::PhaseStamp| {
             let error = stamp.error.as_ref().filter(|_| stamp.stage != Stage::Service)?;
-            Some(format!("boot phase {}: {error}", stamp.name))
+            Some(Problem::Phase { name: stamp.name.clone(), error: error.clone() })
         };
-        let mut problems: Vec<String> = self.timeline.stamps().iter().filter_map(failed).collect();
-        problems.extend(self.faults.iter().map(ToString::to_string));
+        let mut problems: Vec<Problem> = self.timeline.stamps().iter().filter_map(failed).collect();
+        problems.extend(self.faults.iter().map(|fault| Problem::ServiceFile { error: fault.to_string() }));
         let services = self.fleet.machine.problems();
         // Only while something is wrong: the report is not kept up to date afterwards.
         if !services.is_empty() {
-            problems.extend(self.containers().into_iter().filter(|one| one.required).filter_map(|one| {
-                let error = one.error?;
-                Some(format!("container {}: {error}", one.name))
-            }));
+            problems.extend(
+                self.containers()
+                    .into_iter()
+                    .filter(|one| one.required)
+                    .filter_map(|one| Some(Problem::Container { name: one.name, error: one.error? })),
+            );
         }
         problems.extend(services);
         problems
@@ -180,7 +175,7 @@ impl RunningHost {
         facts::containers(&self.containers_status, &self.declared)
     }
 
-    fn state(&self, problems: &[String]) -> HostState {
+    fn state(&self, problems: &[Problem]) -> HostState {
         if self.ending.is_some() {
             HostState::Stopping
         } else if !problems.is_empty() && (self.ready_us.is_some() || !self.fleet.machine.problems().is_empty()) {
@@ -198,8 +193,8 @@ impl Answers for RunningHost {
         let uname = rustix::system::uname();
         let problems = self.problems();
         StatusReport {
-            image_id: self.image.id.to_string(),
-            version: self.image.version.to_string(),
+            image_id: self.image.id.clone(),
+            version: self.image.version.clone(),
             kernel: uname.release().to_string_lossy().into_owned(),
             slot: self.initrd.slot,
             root_hash: self.initrd.root_hash,
@@ -277,12 +272,14 @@ impl Answers for RunningHost {
         programs.start("hostctl", &words, Errors::Apart, cgroups).map_err(|error| error.to_string())
     }
 
-    fn end_of(&self, program: &Started) -> Option<Result<(), String>> {
+    fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>> {
         let (exit, errors) = self.fleet.programs.end(program.number())?;
         Some(match exit.is_success() {
             true => Ok(()),
-            false if errors.is_empty() => Err(format!("hostctl ended with {exit}")),
-            false => Err(errors),
+            false if errors.is_empty() => {
+                Err(ControlError { message: format!("hostctl ended with {exit}"), hint: None })
+            }
+            false => Err(control_error(&errors)),
         })
     }
 
@@ -298,6 +295,36 @@ impl Answers for RunningHost {
                 self.begin_to_end(outcome, asked);
                 Ok(())
             }
+        }
+    }
+}
+
+/// What hostctl said on stderr. Its last line is its error as JSON ([`berth_contract::control::JSON_ERRORS`]), unless hostctl died;
+/// other lines come before it.
+fn control_error(said: &str) -> ControlError {
+    let (before, last) = said.rsplit_once('\n').unwrap_or(("", said));
+    match serde_json::from_str(last) {
+        Ok(ControlError { message, hint }) if before.is_empty() => ControlError { message, hint },
+        Ok(ControlError { message, hint }) => ControlError { message: format!("{before}\n{message}"), hint },
+        Err(_) => ControlError { message: said.to_owned(), hint: None },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_of_hostctl_is_its_error() {
+        let json = r#"{"message":"no release","hint":"hostctl status"}"#;
+        for (said, message, hint) in [
+            (json, "no release", Some("hostctl status")),
+            (&format!("warning: x\n{json}"), "warning: x\nno release", Some("hostctl status")),
+            (r#"{"message":"no","hint":null}"#, "no", None),
+            ("panicked\nhint: at y", "panicked\nhint: at y", None),
+        ] {
+            let expected = ControlError { message: message.to_owned(), hint: hint.map(str::to_owned) };
+            assert_eq!(control_error(said), expected);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One service as it stands.
 
 use berth_contract::{
-    control::{ServiceState, ServiceStatus},
+    control::{Problem, ServiceState, ServiceStatus},
     service::{Readiness, ServiceSpec},
 };
 
@@ -101,17 +101,25 @@ impl Unit {
     }
 
     /// Why the host is not well because of it; none while it is well, or on its way for the first time.
-    pub(super) fn problem(&self, name: &str) -> Option<String> {
-        let how = self.last_exit.as_deref().unwrap_or("not started");
+    pub(super) fn problem(&self, name: &str) -> Option<Problem> {
+        let is_problem = match self.state {
+            State::Failed | State::Stopped | State::Stopping { .. } | State::Backoff { .. } => true,
+            State::Starting { .. } | State::Waiting => self.starts > 1 || self.last_exit.is_some(),
+            State::Ready { .. } => false,
+        };
+        let end = self.last_exit.clone().unwrap_or_else(|| "not started".to_owned());
+        is_problem.then(|| Problem::Service { name: name.to_owned(), state: self.service_state(), end })
+    }
+
+    fn service_state(&self) -> ServiceState {
         match self.state {
-            State::Failed => Some(format!("service {name} failed: {how}")),
-            State::Stopped => Some(format!("service {name} has ended: {how}")),
-            State::Stopping { .. } => Some(format!("service {name} is being stopped: {how}")),
-            State::Backoff { .. } => Some(format!("service {name} is started again: {how}")),
-            State::Starting { .. } | State::Waiting if self.starts > 1 || self.last_exit.is_some() => {
-                Some(format!("service {name} is started again: {how}"))
-            }
-            State::Starting { .. } | State::Waiting | State::Ready { .. } => None,
+            State::Waiting => ServiceState::Waiting,
+            State::Starting { .. } => ServiceState::Starting,
+            State::Ready { .. } => ServiceState::Ready,
+            State::Backoff { .. } => ServiceState::Backoff,
+            State::Stopping { .. } => ServiceState::Stopping,
+            State::Stopped => ServiceState::Stopped,
+            State::Failed => ServiceState::Failed,
         }
     }
 
@@ -119,15 +127,7 @@ impl Unit {
     pub(super) fn status(&self, name: &str) -> ServiceStatus {
         ServiceStatus {
             name: name.to_owned(),
-            state: match self.state {
-                State::Waiting => ServiceState::Waiting,
-                State::Starting { .. } => ServiceState::Starting,
-                State::Ready { .. } => ServiceState::Ready,
-                State::Backoff { .. } => ServiceState::Backoff,
-                State::Stopping { .. } => ServiceState::Stopping,
-                State::Stopped => ServiceState::Stopped,
-                State::Failed => ServiceState::Failed,
-            },
+            state: self.service_state(),
             required: self.spec.required,
             pid: self.process(),
             restarts: self.starts.saturating_sub(1),

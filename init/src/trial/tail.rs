@@ -1,7 +1,7 @@
 //! The last words of a boot that failed, for its record.
 
 use crate::{console, control::kernel_log::KernelLog};
-use berth_contract::control::LogLine;
+use berth_contract::{boot_report::LOG_TAG, control::LogLine};
 use std::{collections::VecDeque, path::Path};
 
 /// Lines of init and kernel.
@@ -10,8 +10,6 @@ const LINES: usize = 80;
 const FURTHER: usize = 20;
 /// Bytes of one line.
 const LONGEST: usize = 400;
-/// How init's own lines look in the kernel's log, where the kernel may have left some out.
-const OURS: &str = "berth: ";
 
 /// The last lines of init and kernel by their time, then those of further logs, each with its log's name.
 #[must_use]
@@ -19,7 +17,8 @@ pub fn tail(kernel_log: &Path, further: &[(&str, Vec<LogLine>)]) -> Vec<String> 
     let mut lines: VecDeque<LogLine> = VecDeque::new();
     if let Ok(mut log) = KernelLog::open(kernel_log) {
         while let Ok(Some(line)) = log.next_record() {
-            if !line.text.starts_with(OURS) {
+            // init has its own lines in memory. In the kernel's log some of them may be missing.
+            if !line.text.starts_with(LOG_TAG) {
                 lines.push_back(line);
             }
             if lines.len() > LINES {

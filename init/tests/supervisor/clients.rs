@@ -2,7 +2,7 @@
 
 use super::kit::{Enough, Host, SLEEPS};
 use berth_contract::control::LogLine;
-use hostctl::client::ClientError;
+use berth_control::ClientError;
 use std::{
     fs,
     time::{Duration, Instant},
@@ -47,7 +47,7 @@ pub(crate) fn hostctl_runs_for_clients() {
     let script = r#"case "$1" in
         bless) exec sleep 1000 ;;
         talk) for i in 1 2 3; do echo "line $i"; done; printf open ;;
-        fail) echo before; echo "error: it is so" >&2; echo "hint: do that" >&2; exit 3 ;;
+        fail) echo before; echo warned >&2; test "$BERTH_JSON_ERRORS" && echo '{"message":"it is so","hint":"do that"}' >&2; exit 3 ;;
         flood) i=0; while [ $i -lt 3000 ]; do echo "$i 0123456789012345678901234567890123456789"; i=$((i+1)); done ;;
         stay) echo $$ > stays; trap 'echo ended > ended; exit 0' TERM; echo begun; while :; do sleep 0.05; done ;;
     esac"#;
@@ -66,7 +66,10 @@ pub(crate) fn hostctl_runs_for_clients() {
     let (lines, end) = run(&["fail"], "");
     assert_eq!(lines, ["before"]);
     let Err(Enough(Some(error))) = end else { panic!("{end:?}") };
-    assert_eq!((error.to_string().as_str(), error.hint().as_deref()), ("the host says: it is so", Some("do that")));
+    assert_eq!(
+        (error.to_string().as_str(), error.hint().as_deref()),
+        ("the host says: warned\nit is so", Some("do that"))
+    );
     assert_eq!(run(&["flood"], "").0.len(), 3000);
     // Its client goes; it is told to end.
     assert_eq!(run(&["stay"], "begun").0, ["begun"]);

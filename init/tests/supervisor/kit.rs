@@ -1,7 +1,7 @@
 //! A host as the tests have it: started, asked, ended.
 
 use berth_contract::control::ServiceStatus;
-use hostctl::client::{Client, ClientError};
+use berth_control::{Client, ClientError};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,

@@ -9,7 +9,7 @@ use berth_contract::{
     control::{HostState, ServiceState},
     disk::Slot,
 };
-use hostctl::client::ClientError;
+use berth_control::ClientError;
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     fs,
@@ -101,7 +101,10 @@ pub(crate) fn the_dead_are_started_again_and_children_follow_or_stay() {
         host.wait_for("backoff", |host| host.service(name).state == ServiceState::Backoff);
         let status = host.client().status().unwrap();
         assert_eq!(status.state, HostState::Degraded);
-        assert_eq!(status.problems, [format!("service {name} is started again: signal 9 (SIGKILL)")]);
+        assert_eq!(
+            status.problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            [format!("service {name} is started again: signal 9 (SIGKILL)")]
+        );
         host.wait_for("ready again", |host| host.service(name).state == ServiceState::Ready);
         let after = host.service(name);
         assert_eq!((after.restarts, after.last_exit.as_deref()), (1, Some("signal 9 (SIGKILL)")));
@@ -131,7 +134,11 @@ pub(crate) fn what_fails_degrades_the_host_and_nothing_else() {
     let status = host.client().status().unwrap();
     assert_eq!(status.state, HostState::Degraded);
     for words in ["unknown field `nedds`", "service late failed: not ready after 1 s"] {
-        assert!(status.problems.iter().any(|problem| problem.contains(words)), "{words}: {:#?}", status.problems);
+        assert!(
+            status.problems.iter().any(|problem| problem.to_string().contains(words)),
+            "{words}: {:#?}",
+            status.problems
+        );
     }
     let error = host.client().wait_ready().unwrap_err().to_string();
     assert!(error.contains("degraded") && error.contains("service late failed"), "{error}");

@@ -4,8 +4,11 @@ use super::{
     init::{POWEROFF, REBOOT},
     kit::{Host, SLEEPS},
 };
-use berth_contract::update::{BootRecord, Verdict};
-use hostctl::client::ClientError;
+use berth_contract::{
+    subject::Subject,
+    update::{BootEnd, BootRecord, Verdict},
+};
+use berth_control::ClientError;
 use std::{fs, path::Path, time::Duration};
 
 /// What systemd-boot leaves of an entry with a counter.
@@ -23,8 +26,8 @@ fn record(host: &Host) -> Option<BootRecord> {
     serde_json::from_slice(&fs::read(entry.path()).ok()?).ok()
 }
 
-fn bad(what: &str, why: &str) -> Verdict {
-    Verdict::Bad { what: what.to_owned(), why: why.to_owned() }
+fn bad(what: Subject, why: &str) -> Verdict {
+    Verdict::Bad { what, why: why.to_owned() }
 }
 
 pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
@@ -43,14 +46,15 @@ pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
     host.client().poweroff().unwrap();
     assert_eq!(host.status_of_end(), POWEROFF);
     let found = record(&host).unwrap();
-    assert_eq!((found.verdict, found.end.as_deref()), (Verdict::Good, Some("poweroff")));
+    assert_eq!((found.verdict, found.end), (Verdict::Good, Some(BootEnd::Poweroff)));
 
     // Not healthy: its word, and the logs of what failed, are kept; then the host goes down.
-    let word = r#"echo checking; echo '{"bad":{"what":"service sleeps","why":"status 3"}}'; exit 1"#;
+    let word = r#"echo checking; echo '{"bad":{"what":{"kind":"service","name":"sleeps"},"why":"status 3"}}'; exit 1"#;
     let mut host = Host::start_with(&[SLEEPS], &format!("sleep 0.5; {word}"), count);
     assert_eq!(host.status_of_end(), REBOOT);
     let found = record(&host).unwrap();
-    assert_eq!((&found.verdict, found.end.as_deref()), (&bad("service sleeps", "status 3"), Some("verdict")));
+    let sleeps = Subject::Service("sleeps".to_owned());
+    assert_eq!((&found.verdict, &found.end), (&bad(sleeps, "status 3"), &Some(BootEnd::Verdict)));
     for words in ["sleeps: something to say", "bless: checking"] {
         assert!(found.tail.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
     }
@@ -64,17 +68,18 @@ pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
     assert_eq!(host.status_of_end(), REBOOT);
     let verdict = record(&host).unwrap().verdict;
     let Verdict::Bad { what, why } = verdict else { panic!("{verdict:?}") };
-    assert!(what == "time" && why.ends_with("s: still waiting"), "{what}: {why}");
+    assert!(what == Subject::Time && why.ends_with("s: still waiting"), "{what}: {why}");
     let mut host = Host::start_with(&[SLEEPS], "echo oh; kill -SEGV $$", count);
     assert_eq!(host.status_of_end(), REBOOT);
     let why = "hostctl bless ended with signal 11 (SIGSEGV); it said: oh";
-    assert_eq!(record(&host).unwrap().verdict, bad("bless", why));
+    assert_eq!(record(&host).unwrap().verdict, bad(Subject::Bless, why));
 }
 
 pub(crate) fn a_version_that_is_not_on_trial_is_never_rebooted() {
-    let word = r#"echo '{"bad":{"what":"check disk","why":"full"}}'; exit 1"#;
+    let word = r#"echo '{"bad":{"what":{"kind":"check","name":"disk"},"why":"full"}}'; exit 1"#;
     let mut host = Host::start_with(&[SLEEPS], word, |folder| fs::write(folder.join("limit"), "1").unwrap());
-    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == bad("check disk", "full")));
+    let full = bad(Subject::Check("disk".to_owned()), "full");
+    host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == full));
     assert!(host.process.try_wait().unwrap().is_none());
     assert_eq!(record(&host).unwrap().end, None);
     // Over its limit without a word: neither.
@@ -92,7 +97,7 @@ pub(crate) fn a_trial_without_hostctl_or_without_var_has_failed() {
     assert_eq!(host.status_of_end(), REBOOT);
     let verdict = record(&host).unwrap().verdict;
     assert!(
-        matches!(&verdict, Verdict::Bad { what, why } if what == "bless" && why.contains("cannot start")),
+        matches!(&verdict, Verdict::Bad { what, why } if *what == Subject::Bless && why.contains("cannot start")),
         "{verdict:?}"
     );
     let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| {

@@ -5,11 +5,11 @@ use berth_contract::{
     control::{LogLine, StatusReport},
     update::{EntryState, SlotReport, SlotsReport},
 };
+use berth_control::{Client, ClientError};
 use berth_qemu::{
     error::VmError,
     machine::{Description, Machine},
 };
-use hostctl::client::{Client, ClientError};
 use std::time::Duration;
 
 pub(crate) struct Host {

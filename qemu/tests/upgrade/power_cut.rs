@@ -76,7 +76,7 @@ fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
             let mut host = Host::try_start(&machine(&format!("power-cut-{cut}"), Some(image.clone())), LIMIT)
                 .unwrap_or_else(|error| panic!("after {cut} of {after} writes (seed {seed:x}): {error}"));
             let status = host.status();
-            booted.lock().unwrap().push((cut, status.version));
+            booted.lock().unwrap().push((cut, status.version.to_string()));
             host.cut_power();
             fs::remove_file(image).unwrap();
         }

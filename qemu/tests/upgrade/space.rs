@@ -42,7 +42,7 @@ fn a_version_that_does_not_fit_and_one_that_comes_too_early_are_refused() {
     host.reboot();
     let on_trial = |vm: &mut berth_qemu::machine::Machine| {
         let status = vm.control(Duration::from_secs(5)).ok().and_then(|mut client| client.status().ok());
-        status.is_some_and(|status| status.version == "2")
+        status.is_some_and(|status| status.version.as_str() == "2")
     };
     host.vm.wait_until("version 2", Duration::from_secs(180), on_trial).unwrap();
     for verb in [&["upgrade", &server.url()][..], &["rollback"]] {

@@ -1,7 +1,7 @@
 //! A client of the control protocol ([`berth_contract::control`]), over a Unix socket.
 //!
-//! The socket is the host's own (`/run/berth/control.sock`), or the one that QEMU offers for the virtio-serial port
-//! `berth.control`. The latter has no connections: frames of an earlier client may still come, so ids are not used twice.
+//! The socket is the host's own (`/run/berth/control.sock`), or the one that QEMU offers for the virtio-serial port `berth.control`. A
+//! serial port has no connections: frames of an earlier client may still come, so ids are not used twice.
 
 use berth_contract::control::{
     Body, BootReport, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus, StatusReport,

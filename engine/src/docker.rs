@@ -1,10 +1,11 @@
 //! docker's HTTP API (docs.docker.com/reference/api/engine), without a version in the path: the daemon's own.
 
 use super::{
-    engine::{Engine, EngineError, Existing, LABEL},
-    http::{self, Body, Response, encoded},
+    client::{EngineClient, EngineError},
+    container::{Container, Listed, Listing, RestartPolicy},
+    http::{self, Body, Limits, Response, encoded},
 };
-use berth_contract::container::{ContainerRestart, ContainerSpec, PortSpec, Protocol};
+use berth_contract::container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
@@ -12,26 +13,28 @@ use std::{
     time::Duration,
 };
 
-/// Seconds from SIGTERM to SIGKILL for a container that is replaced.
+/// Seconds from SIGTERM to SIGKILL for a container that is removed.
 const STOP_SECONDS: u32 = 10;
+/// Bytes of an answer that an error shows.
+const SHOWN: usize = 500;
 
 /// dockerd behind its Unix socket.
 #[derive(Debug)]
-pub struct Docker {
+pub(crate) struct Docker {
     socket: PathBuf,
+    limits: Limits,
 }
 
 impl Docker {
     /// The daemon that listens there.
-    #[must_use]
-    pub fn new(socket: &Path) -> Self {
-        Self { socket: socket.to_owned() }
+    pub(crate) fn new(socket: &Path, limits: Limits) -> Self {
+        Self { socket: socket.to_owned(), limits }
     }
 
-    /// Asks; a status that is not expected is an error with docker's own message.
+    /// Asks. A status that is not expected is an error with docker's own message.
     fn ask(&self, method: &str, target: &str, body: Body<'_>, expected: &[u16]) -> Result<Response, EngineError> {
-        let asked = || format!("{method} {}", target.split('?').next().unwrap_or_default());
-        let response = http::request(&self.socket, method, target, body)
+        let asked = || asked(method, target);
+        let response = http::request(&self.socket, self.limits, (method, target), body)
             .map_err(|source| EngineError::Http { asked: asked(), source })?;
         if expected.contains(&response.status) {
             return Ok(response);
@@ -39,17 +42,13 @@ impl Docker {
         Err(EngineError::Refused { asked: asked(), status: response.status, message: message(&response.body) })
     }
 
+    /// A JSON answer; none when there is no such thing.
     fn get(&self, target: &str) -> Result<Option<Value>, EngineError> {
         let response = self.ask("GET", target, Body::Empty, &[200, 404])?;
         if response.status == 404 {
             return Ok(None);
         }
-        let asked = || format!("GET {target}");
-        serde_json::from_slice(&response.body).map(Some).map_err(|error| EngineError::Answer {
-            asked: asked(),
-            wanted: "JSON",
-            found: error.to_string(),
-        })
+        serde_json::from_slice(&response.body).map(Some).map_err(|_| unexpected(target, "JSON", &shown(&response.body)))
     }
 
     fn post(&self, target: &str, expected: &[u16]) -> Result<(), EngineError> {
@@ -57,21 +56,23 @@ impl Docker {
     }
 }
 
-impl Engine for Docker {
+impl EngineClient for Docker {
+    fn ping(&self) -> Result<(), EngineError> {
+        self.ask("GET", "/_ping", Body::Empty, &[200]).map(drop)
+    }
+
     fn image_id(&self, image: &str) -> Result<Option<String>, EngineError> {
         let target = format!("/images/{}/json", encoded(image));
         match self.get(&target)? {
             None => Ok(None),
             Some(found) => match found["Id"].as_str() {
                 Some(id) => Ok(Some(id.to_owned())),
-                None => {
-                    Err(EngineError::Answer { asked: target, wanted: "an image with an Id", found: found.to_string() })
-                }
+                None => Err(unexpected(&target, "an image with an Id", &found.to_string())),
             },
         }
     }
 
-    fn import(&self, archive: &Path) -> Result<(), EngineError> {
+    fn load(&self, archive: &Path) -> Result<(), EngineError> {
         let unreadable = |source| EngineError::Archive { path: archive.to_owned(), source };
         let mut file = File::open(archive).map_err(unreadable)?;
         let size = file.metadata().map_err(unreadable)?.len();
@@ -83,7 +84,7 @@ impl Engine for Docker {
             .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
             .find_map(|line| line["error"].as_str().map(str::to_owned));
         match failure {
-            Some(message) => Err(EngineError::Refused { asked: "POST /images/load".to_owned(), status: 200, message }),
+            Some(message) => Err(EngineError::Refused { asked: asked("POST", target), status: 200, message }),
             None => Ok(()),
         }
     }
@@ -96,40 +97,41 @@ impl Engine for Docker {
         )
     }
 
-    fn ours(&self) -> Result<Vec<Existing>, EngineError> {
-        let filters = json!({ "label": [LABEL] }).to_string();
-        let list = self.get(&format!("/containers/json?all=1&filters={}", encoded(&filters)))?.unwrap_or_default();
-        let Some(list) = list.as_array() else {
-            return Err(EngineError::Answer {
-                asked: "GET /containers/json".to_owned(),
-                wanted: "a list",
-                found: list.to_string(),
-            });
+    fn list(&self, listing: Listing) -> Result<Vec<Listed>, EngineError> {
+        let filters = || encoded(&json!({ "label": [LABEL] }).to_string());
+        let target = match listing {
+            Listing::All => "/containers/json?all=1".to_owned(),
+            Listing::Running => "/containers/json".to_owned(),
+            Listing::Declared => format!("/containers/json?all=1&filters={}", filters()),
         };
-        Ok(list
-            .iter()
-            .filter_map(|one| {
-                Some(Existing {
-                    name: one["Names"][0].as_str()?.trim_start_matches('/').to_owned(),
-                    label: one["Labels"][LABEL].as_str().map(str::to_owned),
-                    status: one["State"].as_str().unwrap_or_default().to_owned(),
-                    ..Existing::default()
-                })
-            })
-            .collect())
+        let list = self.get(&target)?.unwrap_or_default();
+        let Some(list) = list.as_array() else {
+            return Err(unexpected(&target, "a list", &list.to_string()));
+        };
+        let listed = |one: &Value| {
+            let name = one["Names"][0].as_str()?.trim_start_matches('/').to_owned();
+            Some(Listed { name, label: one["Labels"][LABEL].as_str().map(str::to_owned) })
+        };
+        Ok(list.iter().filter_map(listed).collect())
     }
 
-    fn inspect(&self, name: &str) -> Result<Option<Existing>, EngineError> {
+    fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError> {
         let found = self.get(&format!("/containers/{}/json", encoded(name)))?;
         Ok(found.map(|found| {
+            // `Running` of the state does not tell: it is true as well of one that has ended and waits to be started again.
             let state = &found["State"];
-            Existing {
-                name: name.to_owned(),
+            Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
-                status: state["Status"].as_str().unwrap_or_default().to_owned(),
-                restarts: found["RestartCount"].as_u64().unwrap_or(0),
+                state: state["Status"].as_str().unwrap_or_default().into(),
                 exit_code: state["ExitCode"].as_i64().unwrap_or(0),
                 error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),
+                policy: match found["HostConfig"]["RestartPolicy"]["Name"].as_str() {
+                    Some("always") => RestartPolicy::Always,
+                    Some("unless-stopped") => RestartPolicy::UnlessStopped,
+                    _ => RestartPolicy::Otherwise,
+                },
+                restarts: found["RestartCount"].as_u64().unwrap_or(0),
+                pid: state["Pid"].as_u64().unwrap_or(0),
             }
         }))
     }
@@ -151,14 +153,28 @@ impl Engine for Docker {
     }
 }
 
-/// `{"message": "..."}`, or whatever it is.
+/// Method and path, for errors.
+fn asked(method: &str, target: &str) -> String {
+    format!("{method} {}", target.split('?').next().unwrap_or_default())
+}
+
+fn unexpected(target: &str, expected: &'static str, found: &str) -> EngineError {
+    EngineError::Answer { asked: asked("GET", target), expected, found: shown(found.as_bytes()) }
+}
+
+/// The beginning of an answer.
+fn shown(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).trim().to_owned()
+}
+
+/// What docker says about a failure: `{"message": "..."}`, or the beginning of something else.
 fn message(body: &[u8]) -> String {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let message = json.and_then(|json| json["message"].as_str().map(str::to_owned));
-    message.unwrap_or_else(|| String::from_utf8_lossy(&body[..body.len().min(500)]).trim().to_owned())
+    message.unwrap_or_else(|| shown(body))
 }
 
-/// A registry's port is no tag.
+/// Splits an image's name. The port of a registry is not a tag.
 fn repository_and_tag(name: &str) -> (&str, &str) {
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
@@ -166,7 +182,7 @@ fn repository_and_tag(name: &str) -> (&str, &str) {
     }
 }
 
-/// What docker is asked to make. Absent keys are docker's defaults, or the image's.
+/// What docker is asked to make. A key that is absent means docker's default, or the image's.
 fn create_body(spec: &ContainerSpec, label: &str) -> Value {
     let mut body = Map::new();
     body.insert("Image".to_owned(), json!(spec.image));
@@ -216,7 +232,7 @@ fn host_config(spec: &ContainerSpec) -> Value {
     })
 }
 
-/// Billionths of a CPU. They are to CPUs what nanoseconds are to seconds.
+/// Billionths of a CPU, which are to CPUs what nanoseconds are to seconds.
 fn nano_cpus(cpus: f64) -> u64 {
     let nanos = Duration::try_from_secs_f64(cpus).map(|time| time.as_nanos());
     nanos.ok().and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0)

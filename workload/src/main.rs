@@ -6,9 +6,9 @@ use std::{
 };
 
 fn main() -> ExitCode {
-    let faults = berth_init::workload::run().unwrap_or_else(|error| vec![error.to_string()]);
+    let faults = berth_workload::run().unwrap_or_else(|error| vec![error.to_string()]);
     for fault in &faults {
-        // Nobody to tell when this fails, too.
+        // There is nobody left to tell when this fails too.
         let _ = writeln!(io::stderr(), "error: {fault}");
     }
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

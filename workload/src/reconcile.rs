@@ -1,27 +1,23 @@
-//! From what there is to what shall be: images, then containers.
+//! From what there is to what is declared: images, then containers.
 
-use super::{
-    engine::{Engine, EngineError, Existing},
-    order::{in_order, network_of},
-};
-use crate::config::Declared;
+use super::order::{in_order, network_of};
 use berth_contract::{
-    container::{ContainerRestart, ContainerSpec},
+    container::{ContainerRestart, ContainerSpec, Declared},
+    container_state::ContainerState,
     control::ContainerStatus,
     digest::Sha256,
     image_spec::PreloadedImage,
 };
+use berth_engine::{Container, EngineClient, EngineError, Listing};
 use sha2::Digest;
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
 /// A container that cannot run, with a wrong command say, ends within this time after its start.
 const SETTLING: Duration = Duration::from_millis(300);
-/// One that has ended before, and was started again by the engine, must run this often to be believed, a second apart.
-const DOUBTS: usize = 5;
-/// State of a container that could not be started.
-const FAILED: &str = "failed";
+/// A container that the engine has started again by itself is looked at this often, a second apart, before it counts as running.
+const LOOKS: usize = 5;
 
-/// What came of it.
+/// The result.
 #[derive(Debug, Default)]
 pub struct Report {
     /// Every declared container.
@@ -52,13 +48,15 @@ enum Fault {
     #[error("ends again and again, last with status {0}")]
     Loops(i64),
     #[error("is {0} after its start")]
-    NotRunning(String),
+    NotRunning(ContainerState),
+    #[error("is gone after its start")]
+    Gone,
 }
 
-/// Imports what is missing, makes what is new or has changed, removes what is no longer declared, and starts the rest. Where not all
-/// that is declared is known, what there is stays as it was made. Host directories of volumes are made below `var`. One container's
-/// failure does not keep the others from running.
-pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
+/// Imports images that are missing, makes containers that are new or have changed, removes those that are no longer declared, and starts
+/// the rest. Where not all that is declared is known, the containers that there are stay as they were made. Host directories of volumes
+/// are made below `var`. The failure of one container does not stop the others.
+pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
     let declared = &all.containers[..];
     let mut report = Report::default();
     for image in images {
@@ -88,7 +86,7 @@ pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], all: &Declared,
     for (spec, outcome) in outcomes {
         let (state, fault) = match outcome.and_then(|()| settled(engine, spec)) {
             Ok(state) => (state, None),
-            Err(fault) => (FAILED.to_owned(), Some(fault.to_string())),
+            Err(fault) => (ContainerState::Failed, Some(fault.to_string())),
         };
         report
             .faults
@@ -99,15 +97,15 @@ pub fn reconcile(engine: &dyn Engine, images: &[PreloadedImage], all: &Declared,
     report
 }
 
-fn import(engine: &dyn Engine, image: &PreloadedImage) -> Result<(), EngineError> {
+fn import(engine: &dyn EngineClient, image: &PreloadedImage) -> Result<(), EngineError> {
     let is = |name: &str| engine.image_id(name);
     if is(&image.name)?.as_ref() == Some(&image.image_id) {
         return Ok(());
     }
     if is(&image.image_id)?.is_none() {
-        engine.import(Path::new(&image.archive))?;
+        engine.load(Path::new(&image.archive))?;
     }
-    // An archive may carry another name, or none; an engine may count ids in another way, and then the archive's name stands.
+    // An archive may carry another name, or none. An engine may make ids in another way: then the name in the archive is used.
     if is(&image.name)?.as_ref() != Some(&image.image_id) && is(&image.image_id)?.is_some() {
         engine.tag(&image.image_id, &image.name)?;
     }
@@ -115,21 +113,21 @@ fn import(engine: &dyn Engine, image: &PreloadedImage) -> Result<(), EngineError
         Some(_) => Ok(()),
         None => Err(EngineError::Answer {
             asked: format!("import of {}", image.archive),
-            wanted: "an image of this name",
+            expected: "an image of this name",
             found: "none".to_owned(),
         }),
     }
 }
 
-fn remove_undeclared(engine: &dyn Engine, declared: &[ContainerSpec]) -> Result<(), EngineError> {
-    let ours = engine.ours()?;
-    let mut undeclared = ours.iter().filter(|one| !declared.iter().any(|spec| spec.name == one.name));
+fn remove_undeclared(engine: &dyn EngineClient, declared: &[ContainerSpec]) -> Result<(), EngineError> {
+    let made = engine.list(Listing::Declared)?;
+    let mut undeclared = made.iter().filter(|one| !declared.iter().any(|spec| spec.name == one.name));
     undeclared.try_for_each(|one| engine.remove(&one.name))
 }
 
-/// Makes the container what it shall be, and starts it. Returns its label.
+/// Makes the container as it is declared, and starts it. Returns its label.
 fn bring_up(
-    engine: &dyn Engine,
+    engine: &dyn EngineClient,
     spec: &ContainerSpec,
     all: &Declared,
     labels: &BTreeMap<&str, String>,
@@ -142,8 +140,8 @@ fn bring_up(
     let image_id = engine.image_id(&spec.image)?.ok_or_else(|| Fault::NoImage(spec.image.clone()))?;
     let label = label(spec, &image_id, network);
     match engine.inspect(&spec.name)? {
-        Some(Existing { label: Some(found), .. }) if found == label || all.is_partial => {}
-        Some(Existing { label: None, .. }) => return Err(Fault::Foreign),
+        Some(Container { label: Some(found), .. }) if found == label || all.is_partial => {}
+        Some(Container { label: None, .. }) => return Err(Fault::Foreign),
         existing => {
             if existing.is_some() {
                 engine.remove(&spec.name)?;
@@ -156,8 +154,8 @@ fn bring_up(
     Ok(label)
 }
 
-/// Digest of all that makes a container what it is: its declaration, its image, and the container whose network it has, because
-/// an engine ties it to that one container and not to the name.
+/// Digest of everything that a container is made from: its declaration, its image, and the label of the container whose network it uses,
+/// because an engine ties the network to that container and not to its name.
 fn label(spec: &ContainerSpec, image_id: &str, network: &str) -> String {
     let declaration = serde_json::to_string(spec).unwrap_or_default();
     let text = [&declaration, image_id, network].join("\n");
@@ -172,13 +170,13 @@ fn make_directories(spec: &ContainerSpec, var: &Path) -> Result<(), Fault> {
         .try_for_each(|path| fs::create_dir_all(path).map_err(|source| Fault::Volume { path: path.clone(), source }))
 }
 
-/// The state of a container that was started a moment ago, if it is as it should be.
-fn settled(engine: &dyn Engine, spec: &ContainerSpec) -> Result<String, Fault> {
-    let inspect = || engine.inspect(&spec.name)?.ok_or(Fault::NotRunning("gone".to_owned()));
+/// The state of a container that was started a moment ago, if the state is a good one.
+fn settled(engine: &dyn EngineClient, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
+    let inspect = || engine.inspect(&spec.name)?.ok_or(Fault::Gone);
     let first = inspect()?;
     let state = judged(&first, spec)?;
-    if state == "running" && first.restarts > 0 {
-        for _ in 0..DOUBTS {
+    if state == ContainerState::Running && first.restarts > 0 {
+        for _ in 0..LOOKS {
             thread::sleep(Duration::from_secs(1));
             let now = inspect()?;
             if now.restarts != first.restarts || judged(&now, spec)? != state {
@@ -189,14 +187,16 @@ fn settled(engine: &dyn Engine, spec: &ContainerSpec) -> Result<String, Fault> {
     Ok(state)
 }
 
-fn judged(found: &Existing, spec: &ContainerSpec) -> Result<String, Fault> {
-    let Existing { status, exit_code, error, .. } = found;
-    match (status.as_str(), error) {
-        ("running", _) => Ok(status.clone()),
+fn judged(found: &Container, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
+    let Container { state, exit_code, error, .. } = found;
+    match (state, error) {
+        (ContainerState::Running, _) => Ok(state.clone()),
         (_, Some(error)) => Err(Fault::NotStarted(error.clone())),
         // It has done what it was started for.
-        ("exited", None) if *exit_code == 0 && spec.restart != ContainerRestart::Always => Ok(status.clone()),
-        ("exited" | "restarting", None) => Err(Fault::Ended(*exit_code)),
-        _ => Err(Fault::NotRunning(status.clone())),
+        (ContainerState::Exited, None) if *exit_code == 0 && spec.restart != ContainerRestart::Always => {
+            Ok(state.clone())
+        }
+        (ContainerState::Exited | ContainerState::Restarting, None) => Err(Fault::Ended(*exit_code)),
+        _ => Err(Fault::NotRunning(state.clone())),
     }
 }

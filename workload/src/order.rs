@@ -1,13 +1,13 @@
-//! Which container comes before which: one whose network another uses comes first.
+//! The order of containers: a container whose network another one uses comes first.
 
 use berth_contract::container::{ContainerSpec, NetworkMode};
 
 /// The declared containers in an order in which they can be made, and those that wait for each other in a circle.
 #[must_use]
-pub fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&ContainerSpec>) {
+pub(crate) fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&ContainerSpec>) {
     let (mut ordered, mut left): (Vec<&ContainerSpec>, Vec<&ContainerSpec>) = (Vec::new(), specs.iter().collect());
     loop {
-        // One that is not declared is somebody else's, and not waited for.
+        // A container that is not declared belongs to somebody else, and is not waited for.
         let waits =
             |spec: &&ContainerSpec| network_of(spec).is_some_and(|name| left.iter().any(|other| other.name == name));
         let (waiting, free): (Vec<_>, Vec<_>) = left.iter().copied().partition(waits);
@@ -19,9 +19,9 @@ pub fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&Container
     }
 }
 
-/// The container whose network it uses.
+/// The container whose network this one uses.
 #[must_use]
-pub fn network_of(spec: &ContainerSpec) -> Option<&str> {
+pub(crate) fn network_of(spec: &ContainerSpec) -> Option<&str> {
     match &spec.network {
         NetworkMode::Container(name) => Some(name),
         NetworkMode::Bridge | NetworkMode::Host | NetworkMode::None => None,
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn networks_come_before_those_who_use_them() {
+    fn networks_come_before_the_containers_that_use_them() {
         let spec = |text: &str| -> ContainerSpec {
             let (name, network) = text.split_once(' ').unwrap();
             toml::from_str(&format!("name = '{name}'\nimage = 'x'\nnetwork = '{network}'")).unwrap()

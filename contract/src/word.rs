@@ -1,0 +1,69 @@
+//! Words with a known set that another program may have extended: an older or newer version's record, an engine.
+
+/// Makes an enum of words that is text in JSON. A word that is not in the list is kept as `Other`, so that it can be shown.
+macro_rules! open_words {
+    ($(#[$doc:meta])* $visibility:vis enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+        #[serde(from = "String", into = "String")]
+        $visibility enum $name {
+            $($(#[$variant_doc])* $variant,)+
+            /// A word that this program does not know.
+            Other(String),
+        }
+
+        impl From<&str> for $name {
+            fn from(text: &str) -> Self {
+                match text {
+                    $($text => Self::$variant,)+
+                    _ => Self::Other(text.to_owned()),
+                }
+            }
+        }
+
+        impl From<String> for $name {
+            fn from(text: String) -> Self {
+                text.as_str().into()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(word: $name) -> Self {
+                word.to_string()
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(match self {
+                    $(Self::$variant => $text,)+
+                    Self::Other(text) => text,
+                })
+            }
+        }
+    };
+}
+
+pub(crate) use open_words;
+
+#[cfg(test)]
+mod tests {
+    open_words! {
+        /// Two words.
+        enum Two {
+            /// One.
+            One = "one",
+            /// Another.
+            TwoWords = "two-words",
+        }
+    }
+
+    #[test]
+    fn unknown_words_are_kept_and_known_ones_are_known() {
+        for (text, word) in [("one", Two::One), ("two-words", Two::TwoWords), ("3", Two::Other("3".into()))] {
+            assert_eq!(serde_json::from_str::<Two>(&format!("\"{text}\"")).unwrap(), word);
+            assert_eq!(serde_json::to_string(&word).unwrap(), format!("\"{text}\""));
+            assert_eq!(word.to_string(), text);
+        }
+    }
+}

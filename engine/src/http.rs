@@ -1,0 +1,308 @@
+//! A small HTTP/1.1 client (RFC 9112) over a Unix socket: one request a connection, answers of a bounded size.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+/// Longest head of an answer, in bytes.
+const MAX_HEAD: u64 = 64 * 1024;
+/// Header fields of an answer.
+const MAX_FIELDS: usize = 100;
+/// Bytes of an answer that an error shows.
+const SHOWN: usize = 80;
+/// What is encoded in a target: all but unreserved characters (RFC 3986, 2.3) and `/` and `:`, which image names have.
+const RESERVED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
+
+/// What a client allows an answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Longest body, in bytes.
+    pub body: u64,
+    /// How long the engine may be silent.
+    pub silence: Duration,
+}
+
+/// An answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Response {
+    /// 200, ...
+    pub(crate) status: u16,
+    /// Without its transfer encoding.
+    pub(crate) body: Vec<u8>,
+}
+
+/// What is sent along.
+#[derive(Debug)]
+pub(crate) enum Body<'a> {
+    /// Nothing.
+    Empty,
+    /// JSON.
+    Json(&'a [u8]),
+    /// A tar archive of so many bytes.
+    Tar(&'a mut File, u64),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// Nobody listens.
+    #[error("cannot connect to {}: {source}", path.display())]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke, or was silent for too long.
+    #[error("connection broken: {0}")]
+    Broken(#[source] io::Error),
+    /// The answer is not HTTP.
+    #[error("expected {expected}, found {found:?}")]
+    Protocol {
+        /// What should have come.
+        expected: &'static str,
+        /// What came.
+        found: String,
+    },
+    /// The answer is longer than anything that is asked for.
+    #[error("expected an answer of {limit} bytes at most, found more")]
+    TooLong {
+        /// Bytes.
+        limit: u64,
+    },
+}
+
+impl HttpError {
+    fn protocol(expected: &'static str, found: &[u8]) -> Self {
+        let found = String::from_utf8_lossy(&found[..found.len().min(SHOWN)]).into_owned();
+        Self::Protocol { expected, found }
+    }
+}
+
+/// Asks, and reads the answer to its end. `target` is path and query, encoded already ([`encoded`]).
+///
+/// # Errors
+/// No connection, no HTTP, too much of it. A status that tells of a failure is not an error here.
+pub(crate) fn request(
+    socket: &Path,
+    limits: Limits,
+    (method, target): (&str, &str),
+    body: Body<'_>,
+) -> Result<Response, HttpError> {
+    let connect = |source| HttpError::Connect { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).map_err(connect)?;
+    stream.set_read_timeout(Some(limits.silence)).map_err(connect)?;
+    stream.set_write_timeout(Some(limits.silence)).map_err(connect)?;
+    let sent = send(&stream, method, target, body);
+    // A server that refuses a large body answers and closes before it has read all of it.
+    match (receive(&mut BufReader::new(&stream), limits.body), sent) {
+        (Ok(response), _) => Ok(response),
+        (Err(_), Err(error)) => Err(HttpError::Broken(error)),
+        (Err(error), Ok(())) => Err(error),
+    }
+}
+
+fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> io::Result<()> {
+    let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    match body {
+        Body::Empty => stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes()),
+        Body::Json(json) => {
+            let kind = "Content-Type: application/json";
+            stream.write_all(format!("{head}{kind}\r\nContent-Length: {}\r\n\r\n", json.len()).as_bytes())?;
+            stream.write_all(json)
+        }
+        Body::Tar(tar, size) => {
+            let kind = "Content-Type: application/x-tar";
+            stream.write_all(format!("{head}{kind}\r\nContent-Length: {size}\r\n\r\n").as_bytes())?;
+            let copied = io::copy(&mut tar.take(size), &mut stream)?;
+            if copied == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        }
+    }
+}
+
+/// How the end of a body is known (RFC 9112, 6.3).
+#[derive(Debug, PartialEq, Eq)]
+enum Framing {
+    None,
+    Chunks,
+    Length(u64),
+    ToTheEnd,
+}
+
+fn receive(stream: &mut impl BufRead, limit: u64) -> Result<Response, HttpError> {
+    let (status, framing) = head(&read_head(stream)?)?;
+    let mut body = Vec::new();
+    match framing {
+        Framing::None => {}
+        Framing::Chunks => read_chunks(stream, limit, &mut body)?,
+        Framing::Length(length) => read_exactly(stream, length, limit, &mut body)?,
+        Framing::ToTheEnd => {
+            stream.take(limit.saturating_add(1)).read_to_end(&mut body).map_err(HttpError::Broken)?;
+            if body.len() as u64 > limit {
+                return Err(HttpError::TooLong { limit });
+            }
+        }
+    }
+    Ok(Response { status, body })
+}
+
+/// The bytes up to the empty line.
+fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
+    let (mut bytes, mut stream) = (Vec::new(), stream.take(MAX_HEAD));
+    loop {
+        let start = bytes.len();
+        stream.read_until(b'\n', &mut bytes).map_err(HttpError::Broken)?;
+        match &bytes[start..] {
+            b"\r\n" | b"\n" => return Ok(bytes),
+            line if line.ends_with(b"\n") => {}
+            _ => return Err(HttpError::protocol("the head of an HTTP answer", &bytes)),
+        }
+    }
+}
+
+fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
+    let bad = |expected| HttpError::protocol(expected, bytes);
+    let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+    let mut answer = httparse::Response::new(&mut fields);
+    let status = match answer.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => answer.code,
+        Ok(httparse::Status::Partial) => None,
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("header fields")),
+        Err(httparse::Error::TooManyHeaders) => return Err(bad("fewer header fields")),
+        Err(_) => None,
+    };
+    let status = status.ok_or_else(|| bad("a status line of HTTP/1.1"))?;
+    let (mut length, mut chunked) = (None, false);
+    for field in answer.headers {
+        let value = String::from_utf8_lossy(field.value);
+        if field.name.eq_ignore_ascii_case("content-length") {
+            let parsed: Option<u64> = value.trim().parse().ok();
+            length = Some(parsed.ok_or_else(|| HttpError::protocol("a length", field.value))?);
+        } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
+            chunked = value.trim().eq_ignore_ascii_case("chunked");
+        }
+    }
+    let framing = match (status, length) {
+        (204 | 304, _) => Framing::None,
+        _ if chunked => Framing::Chunks,
+        (_, Some(length)) => Framing::Length(length),
+        (_, None) => Framing::ToTheEnd,
+    };
+    Ok((status, framing))
+}
+
+fn read_exactly(stream: &mut impl BufRead, length: u64, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
+    if length > limit.saturating_sub(body.len() as u64) {
+        return Err(HttpError::TooLong { limit });
+    }
+    let got = stream.take(length).read_to_end(body).map_err(HttpError::Broken)?;
+    if got as u64 == length { Ok(()) } else { Err(HttpError::Broken(io::ErrorKind::UnexpectedEof.into())) }
+}
+
+/// RFC 9112, 7.1: a size in hexadecimal, so many bytes, and so on, ended by a chunk of size 0 and a trailer.
+fn read_chunks(stream: &mut impl BufRead, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
+    loop {
+        let line = line(stream)?;
+        let Ok(httparse::Status::Complete((_, size))) = httparse::parse_chunk_size(&line) else {
+            return Err(HttpError::protocol("the size of a chunk", &line));
+        };
+        if size == 0 {
+            return skip_trailer(stream);
+        }
+        read_exactly(stream, size, limit, body)?;
+        let end = self::line(stream)?;
+        if !is_empty(&end) {
+            return Err(HttpError::protocol("the end of a chunk", &end));
+        }
+    }
+}
+
+fn skip_trailer(stream: &mut impl BufRead) -> Result<(), HttpError> {
+    let mut trailer = stream.take(MAX_HEAD);
+    while !is_empty(&line(&mut trailer)?) {}
+    Ok(())
+}
+
+/// A line with its end.
+fn line(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
+    let mut bytes = Vec::new();
+    stream.take(MAX_HEAD).read_until(b'\n', &mut bytes).map_err(HttpError::Broken)?;
+    if bytes.ends_with(b"\n") { Ok(bytes) } else { Err(HttpError::protocol("a line", &bytes)) }
+}
+
+fn is_empty(line: &[u8]) -> bool {
+    matches!(line, b"\r\n" | b"\n")
+}
+
+/// Percent-encodes a part of a target. `/` and `:` stay, as image names have them.
+#[must_use]
+pub(crate) fn encoded(text: &str) -> String {
+    utf8_percent_encode(text, RESERVED).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: u64 = 1000;
+
+    fn parse(text: &str) -> Result<Response, HttpError> {
+        receive(&mut text.as_bytes(), LIMIT)
+    }
+
+    #[test]
+    fn answers_of_every_framing() {
+        for (text, status, body) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}tail", 200, "{}"),
+            ("HTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\n", 404, ""),
+            ("HTTP/1.1 204 No Content\r\n\r\n", 204, ""),
+            ("HTTP/1.1 304 \r\nContent-Length: 10\r\n\r\n", 304, ""),
+            ("HTTP/1.0 500\r\n\r\nto the end", 500, "to the end"),
+            ("HTTP/1.1 200 OK\nContent-Length: 1\n\nx", 200, "x"),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX: y\r\n\r\n",
+                200,
+                "abc0123456789",
+            ),
+        ] {
+            assert_eq!(parse(text).unwrap(), Response { status, body: body.into() }, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_http_or_endless_is_an_error() {
+        let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(70_000));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS + 1));
+        let chunked = |chunks: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+        let endless = chunked(&format!("0\r\n{}", "X: y\r\n".repeat(20_000)));
+        for (text, words) in [
+            ("", "expected the head of an HTTP answer"),
+            ("HTTP/1.1 200 OK\r\n", "expected the head of an HTTP answer"),
+            (&long, "expected the head of an HTTP answer"),
+            ("SSH-2.0-x\r\n\r\n", "expected a status line"),
+            ("HTTP/1.1 99999 x\r\n\r\n", "expected a status line"),
+            ("HTTP/1.1 200 OK\r\nbroken\r\n\r\n", "expected header fields"),
+            (&many, "expected fewer header fields"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "expected a length"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", "expected an answer of 1000 bytes at most"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "at most"),
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nabc", "connection broken"),
+            (&format!("HTTP/1.1 200 OK\r\n\r\n{}", "y".repeat(1001)), "at most"),
+            (&chunked("xyz\r\n"), "expected the size of a chunk"),
+            (&chunked("ffffffffffffffff\r\n"), "at most"),
+            (&chunked("1\r\nab\r\n"), "expected the end of a chunk"),
+            (&chunked(&format!("3e8\r\n{}\r\n1\r\nx\r\n0\r\n\r\n", "y".repeat(1000))), "at most"),
+            (&endless, "expected a line"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text:.60}: {error}");
+        }
+        assert_eq!(encoded("registry.example.org:5000/a b:1?x"), "registry.example.org:5000/a%20b:1%3Fx");
+    }
+}

@@ -1,0 +1,160 @@
+//! From images and containers as they are declared to an engine that has them: what the engine is asked, and what is reported.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../../engine/tests/docker/daemon.rs"]
+mod daemon;
+
+use berth_contract::{
+    container::{ContainerSpec, Declared},
+    container_state::ContainerState,
+    control::ContainerStatus,
+    engine::EngineKind,
+    image_spec::PreloadedImage,
+};
+use berth_engine::client;
+use berth_workload::reconcile;
+use daemon::{ID, LIMITS, Shared, daemon};
+use serde_json::json;
+use std::{fs, path::Path};
+
+fn spec(text: &str) -> ContainerSpec {
+    toml::from_str(text).unwrap()
+}
+
+fn all(containers: &[ContainerSpec]) -> Declared {
+    Declared { containers: containers.to_vec(), is_partial: false }
+}
+
+fn image(archive: &Path) -> PreloadedImage {
+    PreloadedImage { name: "hello:latest".into(), archive: archive.display().to_string(), image_id: ID.into() }
+}
+
+fn changes(shared: &Shared) -> Vec<String> {
+    std::mem::take(&mut shared.lock().unwrap().changes)
+}
+
+fn states(containers: &[ContainerStatus]) -> Vec<(&str, ContainerState)> {
+    containers.iter().map(|one| (one.name.as_str(), one.state.clone())).collect()
+}
+
+#[test]
+fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (docker, shared) = daemon(dir.path());
+    let archive = dir.path().join("hello.tar");
+    fs::write(&archive, vec![b'x'; 300_000]).unwrap();
+    let source = dir.path().join("srv/data");
+    let declared = [
+        spec("name = 'sidecar'\nimage = 'hello:latest'\nnetwork = 'container:web'"),
+        spec(&format!("name = 'web'\nimage = 'hello'\nvolumes = ['{}:/data']", source.display())),
+    ];
+    let images = [image(&archive)];
+    let report = reconcile(&*docker, &images, &all(&declared), dir.path());
+    assert_eq!(report.faults, [""; 0]);
+    assert_eq!(states(&report.containers), [("web", ContainerState::Running), ("sidecar", ContainerState::Running)]);
+    assert_eq!(
+        changes(&shared),
+        [
+            "POST /images/load?quiet=1",
+            "POST /images/sha256:aaaa/tag?repo=hello&tag=latest",
+            "POST /containers/create?name=web",
+            "POST /containers/web/start",
+            "POST /containers/create?name=sidecar",
+            "POST /containers/sidecar/start",
+        ]
+    );
+    assert!(source.is_dir());
+    reconcile(&*docker, &images, &all(&declared), dir.path());
+    assert_eq!(changes(&shared), ["POST /containers/web/start", "POST /containers/sidecar/start"]);
+    // Where it is not known what host.toml declares, no container is changed; those that are known to be declared are started.
+    let partial =
+        Declared { containers: vec![spec("name = 'web'\nimage = 'hello'\nmemory = '1MiB'")], is_partial: true };
+    assert!(reconcile(&*docker, &[], &partial, dir.path()).faults.is_empty());
+    assert_eq!(changes(&shared), ["POST /containers/web/start"]);
+    // A changed declaration: the container is made anew, and so is the container that uses its network.
+    let changed = [declared[0].clone(), spec("name = 'web'\nimage = 'hello'\nmemory = '64MiB'")];
+    assert!(reconcile(&*docker, &images, &all(&changed), dir.path()).faults.is_empty());
+    let expected = |name: &str| {
+        [
+            format!("POST /containers/{name}/stop?t=10"),
+            format!("DELETE /containers/{name}?v=1&force=1"),
+            format!("POST /containers/create?name={name}"),
+            format!("POST /containers/{name}/start"),
+        ]
+    };
+    assert_eq!(changes(&shared), [expected("web"), expected("sidecar")].concat());
+    // The same for another image of the same name. A container that is no longer declared is removed.
+    shared.lock().unwrap().images.insert("hello".into(), "sha256:bbbb".into());
+    assert!(reconcile(&*docker, &[], &all(&changed[1..]), dir.path()).faults.is_empty());
+    assert_eq!(changes(&shared), [&expected("sidecar")[..2], &expected("web")[..]].concat());
+}
+
+#[test]
+fn what_cannot_run_is_named_and_the_others_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (docker, shared) = daemon(dir.path());
+    let broken = dir.path().join("broken.tar");
+    fs::write(&broken, "broken").unwrap();
+    {
+        let mut daemon = shared.lock().unwrap();
+        daemon.images.insert("hello".into(), ID.into());
+        daemon.containers.insert("theirs".into(), (json!({}), "running".into()));
+        for (name, state) in [
+            ("crash", "restarting 1"),
+            ("done", "exited 0"),
+            ("loop", "exited 0"),
+            ("taken", "refused"),
+            ("spare", "exited 3"),
+        ] {
+            daemon.after_start.insert(name.into(), state.into());
+        }
+        daemon.loops.insert("again".into(), 0);
+    }
+    let hello = |name: &str, more: &str| spec(&format!("name = '{name}'\nimage = 'hello'\n{more}"));
+    let declared = [
+        hello("crash", ""),
+        hello("done", "restart = 'no'"),
+        hello("loop", ""),
+        hello("taken", ""),
+        hello("beside", "network = 'container:taken'"),
+        hello("theirs", ""),
+        hello("a", "network = 'container:b'"),
+        hello("b", "network = 'container:a'"),
+        spec("name = 'missing'\nimage = 'registry.example.org:5000/x'"),
+        hello("again", ""),
+        hello("spare", "required = false"),
+        hello("good", ""),
+    ];
+    let missing = PreloadedImage { name: "m".into(), archive: "/no/such.tar".into(), image_id: "sha256:m".into() };
+    let wrong = PreloadedImage { archive: broken.display().to_string(), ..missing.clone() };
+    let report = reconcile(&*docker, &[missing, wrong], &all(&declared), dir.path());
+    let state = |name: &str| report.containers.iter().find(|one| one.name == name).unwrap().state.clone();
+    for name in ["crash", "loop", "taken", "beside", "theirs", "a", "b", "missing", "again", "spare"] {
+        assert_eq!(state(name), ContainerState::Failed, "{name}");
+    }
+    assert_eq!((state("done"), state("good")), (ContainerState::Exited, ContainerState::Running));
+    for words in [
+        "image m: cannot read /no/such.tar: No such file",
+        "image m: POST /images/load: status 200: no manifest",
+        "container crash: ended with status 1",
+        "container loop: ended with status 0",
+        "container again: ends again and again, last with status 0",
+        "container taken: POST /containers/taken/start: status 500: port is already allocated",
+        "container beside: needs the network of taken, which does not run",
+        "container theirs: a container of this name was made by somebody else",
+        "container a: waits for its own network: container:b",
+        "container missing: image \"registry.example.org:5000/x\": expected one that is preloaded",
+    ] {
+        assert!(report.faults.iter().any(|fault| fault.starts_with(words)), "{words}: {:#?}", report.faults);
+    }
+    assert_eq!(report.faults.len(), 11, "spare is not required: {:#?}", report.faults);
+    assert!(!changes(&shared).iter().any(|change| change.contains("theirs")));
+}
+
+#[test]
+fn an_engine_that_is_not_there_is_named() {
+    let docker = client(EngineKind::Docker, Path::new("/no/docker.sock"), LIMITS);
+    let report = reconcile(&*docker, &[], &all(&[spec("name = 'x'\nimage = 'y'")]), Path::new("/var"));
+    let words = "container x: GET /images/y/json: cannot connect to /no/docker.sock";
+    assert!(report.faults.iter().any(|fault| fault.starts_with(words)), "{:?}", report.faults);
+}
