@@ -31,6 +31,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use berth_contract::{
+    arch::Arch,
     digest::Sha256,
     image_spec::{ImageSpec, PreloadedImage},
     paths::{IMAGES, TRUST_ROOT},
@@ -89,6 +90,8 @@ pub struct Built {
     pub folder: PathBuf,
     /// Names of the files in it.
     pub outputs: Outputs,
+    /// Architecture of the image.
+    pub arch: Arch,
 }
 
 /// Debian package of the boot loader and of the stub that makes a kernel an EFI program.
@@ -139,13 +142,14 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let plan = plan::plan(&recipe, &locked, options.version.clone(), options.epoch)?;
 
     let fetcher = fetcher(&options.sources)?;
-    let programs = programs::find(&options.programs)?;
+    let programs = programs::find(&options.programs, recipe.arch)?;
     let (root, images) = assembled((&recipe, &input, &locked, &plan), &fetcher, &programs, report)?;
     let staging = Staging::new(&options.output)?;
     // Compressing the initrd takes as long as root file system and hash tree together; neither needs the other.
     let (root_hash, initrd) = thread::scope(|scope| {
-        let initrd = scope
-            .spawn(|| initrd(&root.tree, &root.kernel.release, &programs.init, plan.epoch, fetcher.store().root()));
+        let initrd = scope.spawn(|| {
+            initrd(&root.tree, (&root.kernel.release, plan.arch), &programs.init, plan.epoch, fetcher.store().root())
+        });
         let root_file = write::root(&root.tree, &plan, &staging);
         let root_hash = root_file.and_then(|file| write::hash_tree(&file, &plan, &staging));
         (root_hash, initrd.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -171,7 +175,7 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     manifest::write(&manifest, &plan.outputs, &staging)?;
     let folder = staging.commit(&plan.outputs.all())?;
     report.step("done", folder.display());
-    Ok(Built { folder, outputs: plan.outputs })
+    Ok(Built { folder, outputs: plan.outputs, arch: plan.arch })
 }
 
 /// Builds `recipe` twice: in two folders, the second time from packages unpacked anew and on one processor. Only a build
@@ -186,13 +190,13 @@ pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
         build(recipe, &BuildOptions { output, sources, ..options.clone() }, report)
     };
     let cache = options.sources.cache.clone();
-    let outputs = build_in(twice.first(), cache.clone())?.outputs;
+    let Built { outputs, arch, .. } = build_in(twice.first(), cache.clone())?;
     report.step("again", "with nothing but fetched packages, on one processor");
     let fresh = twice.fresh_cache(&cache)?;
     on_one_processor(|| build_in(twice.second(), fresh)).context("cannot choose a processor")??;
     let folder = twice.publish(&outputs)?;
     report.step("same", folder.display());
-    Ok(Built { folder, outputs })
+    Ok(Built { folder, outputs, arch })
 }
 
 /// Everything that a recipe decides, and its lock.
@@ -336,7 +340,7 @@ fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<Preload
     ImageSpec {
         id: plan.id.clone(),
         version: plan.version.clone(),
-        arch: recipe.arch.to_string(),
+        arch: recipe.arch,
         // Known once the packages are unpacked.
         kernel: String::new(),
         engine: plan.engine.clone(),

@@ -59,7 +59,8 @@ fn a_tree_has_what_every_image_has() {
     assert_eq!(assembled.sizes["package linux-image-test"], {
         let kernel = all
             .iter()
-            .filter(|path| path.starts_with("usr/lib/modules") && (path.ends_with(".ko") || path.ends_with("builtin")));
+            .filter(|path| path.starts_with("usr/lib/modules") && (path.ends_with(".ko") || path.ends_with("builtin")))
+            .chain(all.iter().filter(|path| path.ends_with("linux-image-test/copyright")));
         kernel.map(|path| tree.data(path.as_bytes()).unwrap().len()).sum::<u64>()
     });
     assert_eq!(assembled.warnings, Vec::<String>::new());
@@ -309,7 +310,7 @@ fn drops_and_overlays_come_after_packages() {
     assert_eq!(text(tree, "etc/tool.conf"), "ours, later");
     assert_eq!(text(tree, "usr/share/doc/own"), "own", "what an overlay brings is not dropped");
     assert_eq!(text(tree, "usr/bin/merged"), "m");
-    assert!(tree.get(b"usr/share/doc/tool").is_none() && tree.get(b"usr/bin/tool").is_none());
+    assert!(tree.get(b"usr/share/doc/tool/copyright").is_none() && tree.get(b"usr/bin/tool").is_none());
     assert_eq!(text(tree, "usr/bin/tool-too"), "tool", "the other name of a dropped file");
     assert!(tree.get(b"usr/bin/t").is_none(), "no alternative without a program");
     assert_eq!(assembled.warnings.len(), 2, "{:?}", assembled.warnings);

@@ -5,7 +5,8 @@ mod assemble_kit;
 mod build_kit;
 
 use assemble_kit::tool;
-use berth::{image::difference, plan::Outputs, recipe::Arch};
+use berth::{image::difference, plan::Outputs};
+use berth_contract::arch::Arch;
 use build_kit::{Small, done, noise, same, talk};
 use std::{
     fs::{self, File},
@@ -94,7 +95,7 @@ fn every_place_has_a_name() {
     done(&mut small.build("first", "cache"));
     let (first, second) = (small.path("first"), small.path("second"));
     tool("cp", &["-r", "--sparse=always", first.to_str().unwrap(), second.to_str().unwrap()]);
-    let outputs = Outputs::new(&"small".parse().unwrap(), &"1".parse().unwrap(), Arch::X86_64);
+    let outputs = Outputs::new(&"small".parse().unwrap(), &"1".parse().unwrap(), Arch::DEFAULT);
     let bench = Bench { first, second, outputs: outputs.clone() };
     assert_eq!(difference::between(&bench.first, &bench.second, &outputs).unwrap(), []);
 

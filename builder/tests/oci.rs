@@ -2,9 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
-    recipe::{Arch, OciEntry, OciSource, Recipe, Source},
+    recipe::{OciEntry, OciSource, Recipe, Source},
     source::oci::{self, OciImage, Packing},
 };
+use berth_contract::arch::Arch;
 use berth_fetch::store::Store;
 use serde_json::{Value, json};
 use std::{
@@ -51,7 +52,7 @@ fn a_packed_program_is_read_back_and_accepted_by_others() {
     oci::publish(&image, &path).unwrap();
     let read = |name: Option<&str>| {
         let name = name.map(|name| name.parse().unwrap());
-        oci::read(&OciSource::Archive(path.clone()), Arch::X86_64, name).unwrap()
+        oci::read(&OciSource::Archive(path.clone()), Arch::DEFAULT, name).unwrap()
     };
     assert_eq!(shown(&read(None)), shown(&image));
     assert_eq!(read(Some("example.org/other:2")).name.to_string(), "example.org/other:2");
@@ -94,7 +95,7 @@ fn the_preloaded_archive_is_the_same_whatever_it_came_from() {
     let folder = dir.path().join("layout");
     fs::create_dir(&folder).unwrap();
     judge("tar", &["-xf", path.to_str().unwrap(), "-C", folder.to_str().unwrap()]);
-    let from_folder = oci::read(&OciSource::Layout(folder), Arch::X86_64, None).unwrap();
+    let from_folder = oci::read(&OciSource::Layout(folder), Arch::DEFAULT, None).unwrap();
     assert_eq!(bytes(&from_folder), bytes(&image));
     // Named anew: the same image, another archive.
     let renamed = OciImage { name: "other:1".parse().unwrap(), ..image.clone() };
@@ -113,7 +114,7 @@ fn an_image_that_skopeo_wrote_is_read() {
     let foreign = dir.path().join("foreign.tar");
     let to = format!("oci-archive:{}:registry.example.org/hello:3", foreign.display());
     judge("skopeo", &["--insecure-policy", "copy", &format!("oci-archive:{}", path.display()), &to]);
-    let read = oci::read(&OciSource::Archive(foreign), Arch::X86_64, None).unwrap();
+    let read = oci::read(&OciSource::Archive(foreign), Arch::DEFAULT, None).unwrap();
     assert_eq!(read.name.to_string(), "registry.example.org/hello:3");
     // skopeo compresses what it copies.
     assert_eq!(read.layers[0].media_type, "application/vnd.oci.image.layer.v1.tar+gzip");

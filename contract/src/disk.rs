@@ -1,5 +1,7 @@
 //! The disk: partitions, their order, labels and types (Discoverable Partitions Specification, UAPI.2).
 
+use crate::{arch::Arch, guid::guid};
+
 /// Disk sector that all our GPTs use, in bytes.
 pub const SECTOR: u64 = 512;
 /// Block of the root file system, its hash tree and the ext4 file system, in bytes.
@@ -44,44 +46,10 @@ pub enum PartitionRole {
     Var = 6,
 }
 
-/// A GPT type as printed.
-pub const TYPE_ESP: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
-/// `root-x86-64`.
-pub const TYPE_ROOT_X86_64: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
-/// `root-x86-64-verity`.
-pub const TYPE_ROOT_X86_64_VERITY: &str = "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5";
-/// `var`.
-pub const TYPE_VAR: &str = "4d21b016-b534-45c2-a9fb-5c16e091fd2d";
-
-const ESP_BYTES: [u8; 16] = guid(TYPE_ESP);
-const ROOT_X86_64_BYTES: [u8; 16] = guid(TYPE_ROOT_X86_64);
-const ROOT_X86_64_VERITY_BYTES: [u8; 16] = guid(TYPE_ROOT_X86_64_VERITY);
-const VAR_BYTES: [u8; 16] = guid(TYPE_VAR);
-
-/// A GUID's bytes in the order in which they are printed. A text that is no GUID does not compile.
-const fn guid(text: &str) -> [u8; 16] {
-    let text = text.as_bytes();
-    assert!(text.len() == 36, "a GUID has 36 characters");
-    let (mut out, mut at, mut byte) = ([0; 16], 0, 0);
-    while byte < 16 {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            assert!(text[at] == b'-', "a GUID has a dash here");
-            at += 1;
-        }
-        out[byte] = digit(text[at]) << 4 | digit(text[at + 1]);
-        at += 2;
-        byte += 1;
-    }
-    out
-}
-
-const fn digit(c: u8) -> u8 {
-    match c {
-        b'0'..=b'9' => c - b'0',
-        b'a'..=b'f' => c - b'a' + 10,
-        _ => panic!("a GUID is written in lower-case hex digits"),
-    }
-}
+/// GPT type of the EFI system partition, in the order in which it is printed.
+const TYPE_ESP: [u8; 16] = guid("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+/// GPT type of the partition for `/var`.
+const TYPE_VAR: [u8; 16] = guid("4d21b016-b534-45c2-a9fb-5c16e091fd2d");
 
 /// GPT attribute bit: the partition is to be mounted read-only.
 pub const ATTRIBUTE_READ_ONLY: u64 = 1 << 60;
@@ -113,25 +81,14 @@ impl PartitionRole {
         }
     }
 
-    /// The GPT type, as printed.
-    #[must_use]
-    pub fn type_guid(self) -> &'static str {
-        match self {
-            Self::Esp => TYPE_ESP,
-            Self::RootA | Self::RootB => TYPE_ROOT_X86_64,
-            Self::RootAVerity | Self::RootBVerity => TYPE_ROOT_X86_64_VERITY,
-            Self::Var => TYPE_VAR,
-        }
-    }
-
     /// The GPT type's 16 bytes, in the order in which they are printed.
     #[must_use]
-    pub fn type_guid_bytes(self) -> [u8; 16] {
+    pub fn type_guid(self, arch: Arch) -> [u8; 16] {
         match self {
-            Self::Esp => ESP_BYTES,
-            Self::RootA | Self::RootB => ROOT_X86_64_BYTES,
-            Self::RootAVerity | Self::RootBVerity => ROOT_X86_64_VERITY_BYTES,
-            Self::Var => VAR_BYTES,
+            Self::Esp => TYPE_ESP,
+            Self::RootA | Self::RootB => arch.root_type,
+            Self::RootAVerity | Self::RootBVerity => arch.root_verity_type,
+            Self::Var => TYPE_VAR,
         }
     }
 

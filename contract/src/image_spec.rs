@@ -1,6 +1,7 @@
 //! `/usr/lib/berth/image.json`: what the builder tells init about the image it runs in.
 
 use crate::{
+    arch::Arch,
     container::ContainerSpec,
     engine::EngineKind,
     update::{HealthSpec, UpdateSpec},
@@ -16,8 +17,8 @@ pub struct ImageSpec {
     pub id: ImageId,
     /// `IMAGE_VERSION`.
     pub version: OsVersion,
-    /// Architecture as the recipe names it.
-    pub arch: String,
+    /// Architecture of its programs.
+    pub arch: Arch,
     /// Kernel release: the directory below `/usr/lib/modules`.
     pub kernel: String,
     /// The engine, where there is one.

@@ -3,6 +3,7 @@
 //! Pure data: no I/O, no policy. Every fact of the contract on disk and on the wire stands here once.
 #![deny(missing_docs)]
 
+pub mod arch;
 pub mod boot_report;
 pub mod cmdline;
 pub mod container;
@@ -12,6 +13,7 @@ pub mod digest;
 pub mod disk;
 pub mod engine;
 pub mod entry;
+mod guid;
 pub mod host_config;
 pub mod image_spec;
 pub mod paths;

@@ -5,6 +5,7 @@
 //! metadata; what the record says beyond that is signed by being a target itself.
 
 use crate::{
+    arch::ArchName,
     container::ByteSize,
     digest::{RootHash, Sha256},
     engine::{EngineKind, StoreFormat},
@@ -48,8 +49,8 @@ pub struct ReleaseRecord {
     pub id: ImageId,
     /// `IMAGE_VERSION`.
     pub version: OsVersion,
-    /// Architecture as the recipe names it.
-    pub arch: String,
+    /// Architecture of its programs.
+    pub arch: ArchName,
     /// Who it is for: a host takes releases of its own channel only.
     pub channel: String,
     /// Seconds since 1970 that every file of the build bears. A host's clock cannot be right before it.
@@ -148,7 +149,7 @@ pub struct RecordCustom {
     /// As in the record.
     pub version: OsVersion,
     /// As in the record.
-    pub arch: String,
+    pub arch: ArchName,
     /// As in the record.
     pub channel: String,
 }
@@ -182,7 +183,7 @@ impl Target {
 
     /// The name of a release's target.
     #[must_use]
-    pub fn name(self, id: &ImageId, version: &OsVersion, arch: &str) -> String {
+    pub fn name(self, id: &ImageId, version: &OsVersion, arch: &ArchName) -> String {
         let ending = match self {
             Self::Record => "release.json",
             Self::Uki => "efi",
@@ -198,7 +199,7 @@ impl Target {
 
 /// The name of a static delta's target.
 #[must_use]
-pub fn delta_name(id: &ImageId, from: &OsVersion, to: &OsVersion, arch: &str) -> String {
+pub fn delta_name(id: &ImageId, from: &OsVersion, to: &OsVersion, arch: &ArchName) -> String {
     // "_" separates, and versions have none.
     format!("{id}_{to}_{arch}.from_{from}.delta")
 }
@@ -214,9 +215,10 @@ mod tests {
 
     #[test]
     fn targets_have_names_of_their_own() {
+        let arch = "x86_64".parse().unwrap();
         let (id, version): (ImageId, OsVersion) = ("berth-docker".parse().unwrap(), "2026.11.0".parse().unwrap());
-        let mut names: Vec<_> = Target::ALL.iter().map(|target| target.name(&id, &version, "x86_64")).collect();
-        names.push(delta_name(&id, &"2026.10.0".parse().unwrap(), &version, "x86_64"));
+        let mut names: Vec<_> = Target::ALL.iter().map(|target| target.name(&id, &version, &arch)).collect();
+        names.push(delta_name(&id, &"2026.10.0".parse().unwrap(), &version, &arch));
         assert_eq!(names[0], "berth-docker_2026.11.0_x86_64.release.json");
         assert_eq!(names[7], "berth-docker_2026.11.0_x86_64.from_2026.10.0.delta");
         names.sort();

@@ -36,15 +36,13 @@ const HEADER: usize = 48;
 const ENTRY: usize = 24;
 /// `cache_file_new_flags_endian_little`.
 const LITTLE_ENDIAN: u8 = 2;
-/// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
-const X86_64: u32 = 0x0303;
 
-/// Makes a cache. Of several libraries of one name the first given is the one that is found, so they come in the order
-/// of the search path.
+/// Makes a cache. `flags` are those of every library in it: kind of C library and architecture. If several libraries have
+/// one name, the loader finds the first, so the libraries come in the order of the search path.
 ///
 /// # Errors
 /// When a name or a path is not one.
-pub fn write(libraries: &[Library]) -> Result<Vec<u8>, LdCacheError> {
+pub fn write(libraries: &[Library], flags: u32) -> Result<Vec<u8>, LdCacheError> {
     let mut sorted: Vec<&Library> = libraries.iter().collect();
     // The loader halves a list that falls.
     sorted.sort_by(|a, b| compare(b.soname.as_bytes(), a.soname.as_bytes()));
@@ -70,7 +68,7 @@ pub fn write(libraries: &[Library]) -> Result<Vec<u8>, LdCacheError> {
             }
         };
         // flags, key, value, osversion; hwcap.
-        for field in [X86_64, narrow(name_at)?, narrow(path_at)?, 0, 0, 0] {
+        for field in [flags, narrow(name_at)?, narrow(path_at)?, 0, 0, 0] {
             entries.extend_from_slice(&field.to_le_bytes());
         }
     }
@@ -119,18 +117,17 @@ fn number(text: &[u8]) -> (i32, &[u8]) {
 }
 
 const ET_DYN: u16 = 3;
-const EM_X86_64: u16 = 62;
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 
-/// `DT_SONAME` of a shared object for x86-64. Nothing when it has none, or the file is no such object.
+/// `DT_SONAME` of a shared object whose `e_machine` is `machine`. Nothing if it has none, or if the file is not such an object.
 #[must_use]
-pub fn elf_soname(file: &[u8]) -> Option<String> {
+pub fn elf_soname(file: &[u8], machine: u16) -> Option<String> {
     let elf = Elf::parse(file).ok()?;
-    if elf.machine() != EM_X86_64 || u16_at(file, 16) != ET_DYN {
+    if elf.machine() != machine || u16_at(file, 16) != ET_DYN {
         return None;
     }
     let segments = elf.segments().ok()?;

@@ -7,6 +7,11 @@ use berth_formats::ldcache::{self, LdCacheError, Library, elf_soname};
 use judge::judge;
 use std::{fs, path::Path};
 
+/// `FLAG_ELF_LIBC6 | FLAG_X8664_LIB64`.
+const FLAGS: u32 = 0x0303;
+/// `EM_X86_64`.
+const MACHINE: u16 = 62;
+
 fn library(soname: &str, path: &str) -> Library {
     Library { soname: soname.to_owned(), path: path.to_owned() }
 }
@@ -38,7 +43,7 @@ fn caches_hold_what_ldconfigs_hold_in_its_order() {
     ] {
         let (file, soname) = (libraries.join(name), format!("-Wl,-soname,{name}"));
         judge("sh", &["-c", &format!("echo | gcc -shared -nostdlib -x c - {soname} -o {}", file.display())]);
-        assert_eq!(elf_soname(&fs::read(&file).unwrap()).as_deref(), Some(name));
+        assert_eq!(elf_soname(&fs::read(&file).unwrap(), MACHINE).as_deref(), Some(name));
     }
     judge("ldconfig", &["-X", "-f", config.to_str().unwrap(), "-C", theirs.to_str().unwrap()]);
     let wanted: Vec<_> = printed(&theirs).into_iter().filter(|line| line.contains("(libc6,x86-64)")).collect();
@@ -50,23 +55,26 @@ fn caches_hold_what_ldconfigs_hold_in_its_order() {
     let mut libraries: Vec<_> = wanted.iter().map(parse).collect();
     // Two of one name stay in the order given; all others are sorted whatever that was.
     libraries.sort_by(|a, b| a.soname.cmp(&b.soname));
-    fs::write(&ours, ldcache::write(&libraries).unwrap()).unwrap();
+    fs::write(&ours, ldcache::write(&libraries, FLAGS).unwrap()).unwrap();
     assert_eq!(printed(&ours), wanted);
 
     let doubled = [library("libx.so.1", "/first/libx.so.1"), library("libx.so.1", "/second/other-file")];
-    fs::write(&ours, ldcache::write(&doubled).unwrap()).unwrap();
+    fs::write(&ours, ldcache::write(&doubled, FLAGS).unwrap()).unwrap();
     assert_eq!(
         printed(&ours),
         ["libx.so.1 (libc6,x86-64) => /first/libx.so.1", "libx.so.1 (libc6,x86-64) => /second/other-file"]
     );
-    fs::write(&ours, ldcache::write(&[]).unwrap()).unwrap();
+    // FLAG_ELF_LIBC6 | FLAG_AARCH64_LIB64
+    fs::write(&ours, ldcache::write(&doubled[..1], 0x0a03).unwrap()).unwrap();
+    assert_eq!(printed(&ours), ["libx.so.1 (libc6,AArch64) => /first/libx.so.1"]);
+    fs::write(&ours, ldcache::write(&[], FLAGS).unwrap()).unwrap();
     assert!(printed(&ours).is_empty());
 }
 
 #[test]
 fn what_the_loader_could_not_use_is_refused() {
     for (soname, path) in [("", "/a"), ("a/b", "/a"), ("a\0", "/a"), ("a", "a"), ("a", ""), ("a", "/a\0")] {
-        let refused = ldcache::write(&[library(soname, path)]);
+        let refused = ldcache::write(&[library(soname, path)], FLAGS);
         assert!(matches!(refused, Err(LdCacheError::Library { .. })), "{soname} {path}");
     }
 }
@@ -79,21 +87,22 @@ fn only_shared_objects_have_a_name_and_no_rotten_one_panics() {
         judge("sh", &["-c", &format!("echo 'int main(void){{return 0;}}' | gcc -x c - {flags} -o {}", out.display())]);
         fs::read(out).unwrap()
     };
-    assert_eq!(elf_soname(&build("-shared -nostdlib")), None);
-    assert_eq!(elf_soname(&build("-no-pie")), None);
-    assert_eq!(elf_soname(&build("-c")), None);
-    assert_eq!(elf_soname(b""), None);
+    assert_eq!(elf_soname(&build("-shared -nostdlib"), MACHINE), None);
+    assert_eq!(elf_soname(&build("-no-pie"), MACHINE), None);
+    assert_eq!(elf_soname(&build("-c"), MACHINE), None);
+    assert_eq!(elf_soname(b"", MACHINE), None);
     let good = build("-shared -nostdlib -Wl,-soname,libgood.so.1");
-    assert_eq!(elf_soname(&good).as_deref(), Some("libgood.so.1"));
+    assert_eq!(elf_soname(&good, MACHINE).as_deref(), Some("libgood.so.1"));
     let mut other = good.clone();
     other[18] = 183;
-    assert_eq!(elf_soname(&other), None, "aarch64");
+    assert_eq!(elf_soname(&other, MACHINE), None, "another machine");
+    assert_eq!(elf_soname(&other, 183).as_deref(), Some("libgood.so.1"));
     for at in 0..good.len() {
         for value in [0, 0x7f, 0xff] {
             let mut bad = good.clone();
             bad[at] = value;
-            drop(elf_soname(&bad));
+            drop(elf_soname(&bad, MACHINE));
         }
-        drop(elf_soname(&good[..at]));
+        drop(elf_soname(&good[..at], MACHINE));
     }
 }

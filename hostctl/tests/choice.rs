@@ -17,7 +17,7 @@ fn host(version: &str) -> ImageSpec {
     ImageSpec {
         id: "host".parse().unwrap(),
         version: version.parse().unwrap(),
-        arch: "x86_64".to_owned(),
+        arch: "x86_64".parse().unwrap(),
         kernel: "6.12.1".to_owned(),
         engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1.5-1".to_owned() }),
         modules: vec![],
@@ -36,7 +36,7 @@ fn releases(lines: &[&str]) -> Releases {
         let custom = RecordCustom {
             id: id.parse().unwrap(),
             version: version.parse().unwrap(),
-            arch: arch.to_owned(),
+            arch: arch.parse().unwrap(),
             channel: channel.to_owned(),
         };
         Release { target: (*line).to_owned(), custom }
@@ -117,8 +117,8 @@ fn refusals_name_both_sides() {
         "this host runs host, and the repository only holds releases of db, edge"
     );
     assert_eq!(
-        choice(&releases(&["host 3 aarch64 stable", "edge 3 x86_64 stable"]), &[], None),
-        "this host's architecture is x86_64, and the repository only holds releases for aarch64"
+        choice(&releases(&["host 3 aarch64 stable", "host 4 vax stable", "edge 3 x86_64 stable"]), &[], None),
+        "this host's architecture is x86_64, and the repository only holds releases for aarch64, vax"
     );
     assert_eq!(
         choice(&releases(&["host 3 x86_64 beta"]), &[], None),

@@ -197,7 +197,7 @@ fn record(tree: verity::Tree) -> ReleaseRecord {
         format: FORMAT,
         id: "berth-test".parse().unwrap(),
         version: "2".parse().unwrap(),
-        arch: "x86_64".to_owned(),
+        arch: "x86_64".parse().unwrap(),
         channel: "stable".to_owned(),
         epoch: 1_700_000_000,
         root: RootRecord {

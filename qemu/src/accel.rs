@@ -1,12 +1,10 @@
-//! KVM where it works, else emulation.
+//! KVM if it works, else emulation.
 //!
-//! `/dev/kvm` may be there and useless: without the CPU's vmx or svm a guest hangs before its first line. So KVM is taken
-//! only with the CPU flag, and after QEMU has proven that it can start a machine with it.
+//! `/dev/kvm` may exist and be useless: if the processor has no virtualisation, a guest hangs before its first console line. So
+//! KVM is used only if the processor has the flag, and if QEMU has started a machine with KVM.
 
-use crate::{
-    error::VmError,
-    tool::{self, QEMU},
-};
+use crate::{error::VmError, tool};
+use berth_contract::arch::Arch;
 use std::{
     fs::{self, File},
     process::{Command, Stdio},
@@ -14,19 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How the guest's instructions are run.
+/// How QEMU executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
-    /// By the processor.
+    /// On the processor.
     Kvm,
     /// Emulated, one thread for each of the guest's processors.
     TcgMulti,
-    /// Emulated on one thread: QEMU before 8 emulates cmpxchg16b wrongly on several, and Linux panics.
+    /// Emulated on one thread. QEMU before version 8 emulates cmpxchg16b wrongly on several threads, and Linux panics.
     TcgSingle,
 }
 
 impl Accel {
-    /// Values of QEMU's `-accel` and `-cpu`.
+    /// The values of QEMU's options `-accel` and `-cpu`.
     #[must_use]
     pub fn arguments(self) -> (&'static str, &'static str) {
         match self {
@@ -36,9 +34,10 @@ impl Accel {
         }
     }
 
-    /// Words for the guest kernel's command line, beside the image's own. An emulated machine has a periodic tick: in one of about a
-    /// thousand boots under QEMU 10.0 one processor got no timer interrupt any more ("rcu_preempt kthread timer wakeup didn't happen"),
-    /// as if one had been lost. Where each is what programs the next, none comes after it. The cause has not been found.
+    /// Words that are added to the guest kernel's command line. They give an emulated machine a periodic timer tick. Without them, in
+    /// about one of a thousand boots under QEMU 10.0 one processor gets no timer interrupt any more ("rcu_preempt kthread timer wakeup
+    /// didn't happen"): an interrupt seems to be lost, and without a periodic tick each interrupt is what programs the next one. The
+    /// cause is not known.
     #[must_use]
     pub fn kernel_words(self) -> Option<&'static str> {
         match self {
@@ -47,7 +46,7 @@ impl Accel {
         }
     }
 
-    /// How much longer things take than on a processor.
+    /// Factor for time limits: how much slower the guest may be than on a processor.
     #[must_use]
     pub fn patience(self) -> u32 {
         match self {
@@ -58,12 +57,13 @@ impl Accel {
     }
 }
 
-/// Finds out what works here; `wish` (the environment's `BERTH_ACCEL`: `kvm` or `tcg`) decides where given.
+/// Chooses what works on this computer for a machine of `arch`. `wish` is the environment's `BERTH_ACCEL` (`kvm` or `tcg`); if it is
+/// given, it decides.
 ///
 /// # Errors
-/// When QEMU cannot be asked, or the wish is another word.
-pub fn choose(wish: Option<&str>) -> Result<Accel, VmError> {
-    let emulated = || Ok(if tool::qemu_major()? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
+/// If QEMU cannot be started, or `wish` is another word.
+pub fn choose(arch: Arch, wish: Option<&str>) -> Result<Accel, VmError> {
+    let emulated = || Ok(if tool::qemu_major(arch)? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
     match wish {
         Some("kvm") => Ok(Accel::Kvm),
         Some("tcg") => emulated(),
@@ -71,26 +71,32 @@ pub fn choose(wish: Option<&str>) -> Result<Accel, VmError> {
             program: "BERTH_ACCEL".to_owned(),
             message: format!("expected kvm or tcg, found {other:?}"),
         }),
-        None if kvm_works() => Ok(Accel::Kvm),
+        None if kvm_works(arch) => Ok(Accel::Kvm),
         None => emulated(),
     }
 }
 
-fn kvm_works() -> bool {
+fn kvm_works(arch: Arch) -> bool {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    has_virtualisation(&cpu) && File::options().read(true).write(true).open("/dev/kvm").is_ok() && probe()
+    // KVM runs guests of this processor's own architecture only.
+    arch.name == std::env::consts::ARCH
+        && has_virtualisation(&cpu, arch.qemu.kvm_flags)
+        && File::options().read(true).write(true).open("/dev/kvm").is_ok()
+        && probe(arch)
 }
 
-fn has_virtualisation(cpuinfo: &str) -> bool {
+/// Whether the processor has one of `wanted`, or none is wanted.
+fn has_virtualisation(cpuinfo: &str, wanted: &[&str]) -> bool {
     let flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
-    flags.flat_map(str::split_whitespace).any(|flag| flag == "vmx" || flag == "svm")
+    wanted.is_empty() || flags.flat_map(str::split_whitespace).any(|flag| wanted.contains(&flag))
 }
 
-/// Whether QEMU starts a machine with KVM: one that is told to quit at once.
-fn probe() -> bool {
+/// Whether QEMU can start a machine with KVM. The machine is told to quit at once.
+fn probe(arch: Arch) -> bool {
+    let machine = arch.qemu.machine;
     let arguments =
-        ["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "64", "-display", "none", "-monitor", "stdio"];
-    let child = Command::new(QEMU)
+        ["-accel", "kvm", "-cpu", "host", "-machine", machine, "-m", "64", "-display", "none", "-monitor", "stdio"];
+    let child = Command::new(arch.qemu.program)
         .args(arguments)
         .args(["-nodefaults", "-S"])
         .stdin(Stdio::piped())
@@ -99,7 +105,7 @@ fn probe() -> bool {
         .spawn();
     let Ok(mut child) = child else { return false };
     if let Some(mut monitor) = child.stdin.take() {
-        // A QEMU that has ended already does not read it; its status says so below.
+        // If QEMU has ended already, this write fails. The exit status below tells so.
         let _ = std::io::Write::write_all(&mut monitor, b"cont\nquit\n");
     }
     let end = Instant::now() + Duration::from_secs(3);
@@ -121,16 +127,18 @@ mod tests {
 
     #[test]
     fn only_the_flag_itself_counts() {
-        assert!(has_virtualisation("flags\t\t: fpu svm sse\n"));
-        assert!(has_virtualisation("flags\t\t: vmx\n"));
-        assert!(!has_virtualisation("flags\t\t: fpu vmxish svm_lock\nbugs: svm\n"));
+        let wanted = &["vmx", "svm"];
+        assert!(has_virtualisation("flags\t\t: fpu svm sse\n", wanted));
+        assert!(has_virtualisation("flags\t\t: vmx\n", wanted));
+        assert!(!has_virtualisation("flags\t\t: fpu vmxish svm_lock\nbugs: svm\n", wanted));
+        assert!(has_virtualisation("Features\t: fp asimd\n", &[]), "an architecture may need no flag");
     }
 
     #[test]
     fn a_wish_is_followed_or_refused() {
-        assert_eq!(choose(Some("kvm")).unwrap(), Accel::Kvm);
-        assert_ne!(choose(Some("tcg")).unwrap(), Accel::Kvm);
-        assert!(choose(Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));
-        choose(None).unwrap();
+        assert_eq!(choose(Arch::DEFAULT, Some("kvm")).unwrap(), Accel::Kvm);
+        assert_ne!(choose(Arch::DEFAULT, Some("tcg")).unwrap(), Accel::Kvm);
+        assert!(choose(Arch::DEFAULT, Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));
+        choose(Arch::DEFAULT, None).unwrap();
     }
 }

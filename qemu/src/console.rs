@@ -1,11 +1,11 @@
-//! The serial console, as QEMU writes it into a file.
+//! The serial console, which QEMU writes into a file.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// Bytes of the console's end that go into an error.
+/// An error message quotes the last bytes of the console: so many.
 const TAIL: usize = 6 << 10;
 
 /// A machine's console.
@@ -15,25 +15,25 @@ pub struct Console {
 }
 
 impl Console {
-    /// The console that is written to `path`.
+    /// The console that QEMU writes to `path`.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Its file.
+    /// The console's file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Everything said so far, without the control sequences of firmware and boot loader.
+    /// Everything that the machine has written so far, without the control sequences of firmware and boot loader.
     #[must_use]
     pub fn text(&self) -> String {
         plain(&String::from_utf8_lossy(&fs::read(&self.path).unwrap_or_default()))
     }
 
-    /// The last lines.
+    /// The end of the console, for error messages.
     #[must_use]
     pub fn tail(&self) -> String {
         let text = self.text();

@@ -7,6 +7,7 @@ use crate::{
     firmware::Firmware,
     tool::option,
 };
+use berth_contract::arch::Arch;
 use berth_contract::paths::{CONTROL_PORT, FW_CFG_HOST_CONFIG};
 use std::{
     fs,
@@ -16,6 +17,8 @@ use std::{
 /// What a machine is to be.
 #[derive(Clone, Debug)]
 pub struct Description {
+    /// Architecture of its processor.
+    pub arch: Arch,
     /// The disk image it boots; never written to.
     pub image: Option<PathBuf>,
     /// Size of its disk in bytes, where larger than the image.
@@ -77,6 +80,7 @@ impl Description {
     #[must_use]
     pub fn new(image: Option<PathBuf>, accel: Accel, firmware: Firmware, console: PathBuf) -> Self {
         Self {
+            arch: Arch::DEFAULT,
             image,
             disk_size: None,
             bus: Bus::default(),
@@ -105,7 +109,7 @@ impl Description {
         let (memory, cpus) = (self.memory.to_string(), self.cpus.to_string());
         add(&[
             "-machine",
-            "q35",
+            self.arch.qemu.machine,
             "-accel",
             accel,
             "-cpu",
@@ -189,4 +193,26 @@ impl Description {
 
 fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> VmError + 'a {
     move |source| VmError::Io { doing, path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_contract::arch::{ArchRow, QemuRow};
+
+    #[test]
+    fn the_machine_type_is_the_architectures() {
+        static OTHER: ArchRow =
+            ArchRow { qemu: QemuRow { machine: "virt", ..Arch::DEFAULT.row().qemu }, ..*Arch::DEFAULT.row() };
+        let dir = tempfile::tempdir().unwrap();
+        let firmware = Firmware { code: "/code".into(), vars: "/vars".into() };
+        let mut description = Description::new(None, Accel::TcgMulti, firmware, dir.path().join("console"));
+        let [image, initrd] = ["/vmlinuz", "/initrd"].map(PathBuf::from);
+        description.kernel = Some(Kernel { image, initrd, cmdline: String::new() });
+        for (arch, machine) in [(Arch::DEFAULT, "q35"), (Arch::of(&OTHER), "virt")] {
+            description.arch = arch;
+            let words = description.arguments(dir.path(), Path::new("/log"), &[]).unwrap();
+            assert_eq!(words[..2], ["-machine", machine]);
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Arguments that attach drive `id`; the firmware boots the one with the lowest `rank`, and nothing without one.
+    /// Arguments that attach drive `id`. The firmware boots the drive with the lowest `rank`, and never one without a rank.
     pub(crate) fn arguments(self, id: &str, rank: Option<u32>) -> Vec<String> {
         let rank = rank.map(|rank| format!(",bootindex={rank}")).unwrap_or_default();
         let (controller, disk) = match self {
@@ -40,10 +40,11 @@ impl Bus {
     }
 }
 
-/// Makes a throw-away layer over `image`, at `layer`; what is written goes there. `size` makes the disk larger, in bytes.
+/// Creates a copy-on-write layer over `image` in the file `layer`: the machine writes to the layer only. The disk becomes `size`
+/// bytes large, if that is given.
 ///
 /// # Errors
-/// When the image is not there, or qemu-img refuses.
+/// If the image does not exist, or qemu-img fails.
 pub fn overlay(image: &Path, layer: &Path, size: Option<u64>) -> Result<(), VmError> {
     let io = |source| VmError::Io { doing: "find", path: image.to_owned(), source };
     let image = fs::canonicalize(image).map_err(io)?;
@@ -55,7 +56,7 @@ pub fn overlay(image: &Path, layer: &Path, size: Option<u64>) -> Result<(), VmEr
     tool::run(QEMU_IMG, &arguments).map(drop)
 }
 
-/// Options of a drive for a disk image file.
+/// Options for a drive whose content is a disk image file.
 pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     let format = if path.extension().is_some_and(|e| e == "qcow2") { "qcow2" } else { "raw" };
     vec![
@@ -64,7 +65,7 @@ pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     ]
 }
 
-/// The same for a layer of [`overlay`], with every write and flush noted in `log`.
+/// Options for a drive whose content is a layer of [`overlay`]. QEMU records every write and flush in `log`.
 pub(crate) fn logged(layer: &Path, log: &Path, id: &str) -> Vec<String> {
     let (layer, log) = (tool::option(layer), tool::option(log));
     let file = format!("file.driver=qcow2,file.file.driver=file,file.file.filename={layer}");

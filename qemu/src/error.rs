@@ -1,5 +1,7 @@
 //! What can go wrong with a virtual machine.
 
+use crate::tool::QEMU_IMG;
+use berth_contract::arch::Arch;
 use std::{io, path::PathBuf, time::Duration};
 
 /// Why a machine could not be run, or did not do what was waited for.
@@ -95,10 +97,10 @@ impl VmError {
 }
 
 fn package(program: &str) -> &str {
+    let emulator = Arch::all().find(|arch| arch.qemu.program == program);
     match program {
-        "qemu-img" => "qemu-utils",
-        program if program.starts_with("qemu-system") => "qemu-system-x86",
-        program => program,
+        QEMU_IMG => "qemu-utils",
+        _ => emulator.map_or(program, |arch| arch.qemu.package),
     }
 }
 

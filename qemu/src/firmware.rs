@@ -1,26 +1,13 @@
 //! UEFI firmware (OVMF), where distributions put it.
 
 use crate::error::VmError;
+use berth_contract::arch::Arch;
 use std::{
     ffi::OsString,
     fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
-
-/// Code and the template of its variables, without Secure Boot.
-const PLACES: &[(&str, &str)] = &[
-    // Debian, Ubuntu
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    // Fedora
-    ("/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/ovmf/OVMF_VARS.fd"),
-    // Arch
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
-    ("/usr/share/edk2-ovmf/x64/OVMF_CODE.fd", "/usr/share/edk2-ovmf/x64/OVMF_VARS.fd"),
-    // SUSE
-    ("/usr/share/qemu/ovmf-x86_64-4m-code.bin", "/usr/share/qemu/ovmf-x86_64-4m-vars.bin"),
-];
 
 /// A firmware's two files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,13 +35,13 @@ impl Firmware {
     }
 }
 
-/// Finds a firmware; `code` and `vars` (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`) decide where given.
+/// Finds a firmware for `arch`; `code` and `vars` (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`) decide where given.
 ///
 /// # Errors
 /// When there is none, with the places that were looked at.
-pub fn find(code: Option<OsString>, vars: Option<OsString>) -> Result<Firmware, VmError> {
+pub fn find(arch: Arch, code: Option<OsString>, vars: Option<OsString>) -> Result<Firmware, VmError> {
     let mut places: Vec<(PathBuf, PathBuf)> =
-        PLACES.iter().map(|(code, vars)| (PathBuf::from(code), PathBuf::from(vars))).collect();
+        arch.qemu.firmware.iter().map(|(code, vars)| (PathBuf::from(code), PathBuf::from(vars))).collect();
     if let (Some(code), Some(vars)) = (code, vars) {
         places = vec![(code.into(), vars.into())];
     }
@@ -75,7 +62,7 @@ mod tests {
 
     #[test]
     fn a_missing_firmware_is_an_error_with_places_and_hint() {
-        let error = find(Some("/no/code".into()), Some("/no/vars".into())).unwrap_err();
+        let error = find(Arch::DEFAULT, Some("/no/code".into()), Some("/no/vars".into())).unwrap_err();
         assert!(error.to_string().contains("/no/code") && error.hint().unwrap().contains("ovmf"));
         let places = [("/a".into(), "/b".into()), ("/c".into(), "/d".into())];
         let found = first(&places, |path| path != Path::new("/b")).unwrap();

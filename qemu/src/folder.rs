@@ -1,4 +1,4 @@
-//! The throw-away folder of a machine. A process that is killed cannot remove its own: the next machine does it.
+//! The temporary folder of a machine. A process that is killed cannot remove its folder, so the next machine removes it.
 
 use crate::error::VmError;
 use std::{
@@ -9,19 +9,19 @@ use std::{
 use tempfile::TempDir;
 
 const PREFIX: &str = "berth-vm-";
-/// Held locked as long as the folder's owner lives; the kernel lets go of it in any case.
+/// The folder's owner locks this file as long as it lives. The kernel releases the lock when the process ends.
 const LOCK: &str = "owner.lock";
 
-/// A folder that is removed with its value.
+/// A folder that is removed when its value is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     folder: TempDir,
-    /// Not handed down to QEMU, which ends with its owner.
+    /// QEMU does not inherit this file: QEMU ends with its owner.
     _lock: File,
 }
 
 impl Folder {
-    /// Makes one in `parent`, and removes those there whose owners are gone.
+    /// Creates a folder in `parent`, and removes the folders in it whose owners have ended.
     pub(crate) fn new(parent: &Path) -> Result<Self, VmError> {
         let io = |doing, path: &Path| {
             let path = path.to_owned();
@@ -30,7 +30,7 @@ impl Folder {
         remove_orphans(parent);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(io("make a folder in", parent))?;
-        // It gets its name when it is locked, so that nobody takes this folder for an orphan.
+        // The lock file gets its name after it is locked: another machine must not take this folder for an orphan.
         let (unnamed, named) = (folder.path().join("new.lock"), folder.path().join(LOCK));
         let lock = File::create(&unnamed).map_err(io("make", &unnamed))?;
         lock.lock().map_err(io("lock", &unnamed))?;
@@ -43,7 +43,7 @@ impl Folder {
     }
 }
 
-/// What cannot be looked at or removed is somebody else's.
+/// Removes folders whose owners have ended. A folder that cannot be read or removed belongs to another user.
 fn remove_orphans(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_orphan(&entry.path()).unwrap_or(false) {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orphans_go_and_the_living_stay() {
+    fn folders_without_an_owner_are_removed_and_others_stay() {
         let parent = tempfile::tempdir().unwrap();
         for (name, file) in [("berth-vm-orphan", LOCK), ("berth-vm-young", "new.lock"), ("other", LOCK)] {
             fs::create_dir(parent.path().join(name)).unwrap();

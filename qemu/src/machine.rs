@@ -1,6 +1,6 @@
 //! A running virtual machine: started from a description, ended with its value.
 
-use crate::{accel::Accel, console::Console, error::VmError, folder::Folder, monitor::Monitor, tool::QEMU};
+use crate::{accel::Accel, console::Console, error::VmError, folder::Folder, monitor::Monitor};
 use berth_control::{Client, ClientError, answering};
 use std::{
     fs::{self, File},
@@ -17,6 +17,7 @@ pub use crate::description::{Description, Kernel, Serial};
 /// A running machine. Dropping it ends QEMU and removes everything it wrote but the console's file.
 #[derive(Debug)]
 pub struct Machine {
+    program: &'static str,
     child: Child,
     folder: Folder,
     console: Console,
@@ -44,7 +45,8 @@ impl Description {
         let arguments = self.arguments(folder.path(), log, &forwards)?;
         let errors_path = folder.path().join("qemu.err");
         let errors = File::create(&errors_path).map_err(io("make", &errors_path))?;
-        let mut command = Command::new(QEMU);
+        let program = self.arch.qemu.program;
+        let mut command = Command::new(program);
         command.args(&arguments).stderr(errors);
         match self.serial {
             Serial::File(_) => command.stdin(Stdio::null()).stdout(Stdio::null()),
@@ -52,8 +54,9 @@ impl Description {
         };
         let child = crate::run::dies_with_us(&mut command)
             .spawn()
-            .map_err(|source| VmError::Program { program: QEMU.to_owned(), source })?;
-        let mut machine = Machine { child, folder, console: Console::new(log.clone()), forwards, accel: self.accel };
+            .map_err(|source| VmError::Program { program: program.to_owned(), source })?;
+        let mut machine =
+            Machine { program, child, folder, console: Console::new(log.clone()), forwards, accel: self.accel };
         // The monitor is there before QEMU has looked at all it is told, but answers only afterwards.
         machine.wait_until("QEMU's start", Duration::from_secs(20), |machine| machine.monitor().is_ok())?;
         Ok(machine)
@@ -216,7 +219,7 @@ impl Machine {
     }
 
     fn ended(&mut self) -> Result<Option<ExitStatus>, VmError> {
-        self.child.try_wait().map_err(io("wait for", Path::new(QEMU)))
+        self.child.try_wait().map_err(io("wait for", Path::new(self.program)))
     }
 
     fn not_in_time(&self, what: &str, limit: Duration) -> VmError {

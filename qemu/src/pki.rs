@@ -1,4 +1,4 @@
-//! A throw-away certificate authority, so that the docker client of this machine reaches the docker of a virtual one.
+//! A temporary certificate authority: with its certificates, docker's client on this computer reaches docker in a virtual machine.
 
 use crate::error::VmError;
 use berth_contract::{
@@ -17,12 +17,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How long certificates last. They are for one run.
+/// How long certificates are valid. They serve one run.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The guest's clock may be behind this one.
+/// The guest's clock may be behind this computer's clock.
 const SLACK: Duration = Duration::from_secs(24 * 3600);
 
-/// PEM texts of an authority and of the two that it vouches for.
+/// PEM texts of an authority and of the two certificates that it has signed.
 #[derive(Clone, Debug)]
 pub struct Pki {
     /// The authority's certificate.
@@ -37,10 +37,10 @@ fn failed(error: impl std::fmt::Display) -> VmError {
     VmError::Certificates(error.to_string())
 }
 
-/// Makes new ones, valid around `now`.
+/// Creates an authority and its certificates, valid around `now`.
 ///
 /// # Errors
-/// When the system has no randomness.
+/// If the system has no source of randomness.
 pub fn make(now: SystemTime) -> Result<Pki, VmError> {
     let params = |name: &str, hosts: &[&str]| -> Result<CertificateParams, VmError> {
         let hosts: Vec<_> = hosts.iter().map(|&host| host.to_owned()).collect();
@@ -71,10 +71,10 @@ pub fn make(now: SystemTime) -> Result<Pki, VmError> {
 }
 
 impl Pki {
-    /// Writes what docker's client wants to find in `DOCKER_CERT_PATH`: ca.pem, cert.pem, key.pem.
+    /// Writes the files that docker's client expects in `DOCKER_CERT_PATH`: ca.pem, cert.pem, key.pem.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// If a file cannot be written.
     pub fn write_client(&self, folder: &Path) -> Result<(), VmError> {
         let io = |doing, path: &Path| {
             let path = path.to_owned();
@@ -90,7 +90,7 @@ impl Pki {
         Ok(())
     }
 
-    /// `config` with docker's TLS listener in it, unless it has one.
+    /// Adds docker's TLS listener to `config`, unless it has one.
     #[must_use]
     pub fn serve(&self, mut config: HostConfig) -> HostConfig {
         let (cert, key) = self.server.clone();

@@ -1,4 +1,4 @@
-//! `berth run`: an image in a throw-away machine that this machine's docker client can use.
+//! `berth run`: boots an image in a temporary virtual machine that the docker client of this computer can use.
 
 use crate::{
     accel,
@@ -7,7 +7,7 @@ use crate::{
     machine::{Description, Machine, Serial},
     pki,
 };
-use berth_contract::{engine::EngineKind, host_config::HostConfig};
+use berth_contract::{arch::Arch, engine::EngineKind, host_config::HostConfig};
 use std::{
     ffi::OsString,
     fs,
@@ -16,29 +16,31 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Time from power-on to readiness on a processor; emulation gets a multiple of it.
+/// Longest time from power-on to readiness with KVM. Emulation gets a multiple of it.
 const READY: Duration = Duration::from_secs(60);
-/// Time for an ordered shutdown, likewise.
+/// Longest time for an orderly shutdown with KVM. Emulation gets a multiple of it.
 const STOP: Duration = Duration::from_secs(30);
 
-/// What to run and how.
+/// What to run, and how.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The disk image.
     pub image: PathBuf,
+    /// Architecture of the disk image.
+    pub arch: Arch,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
     pub cpus: u32,
     /// Ports: (host, guest).
     pub forwards: Vec<(u16, u16)>,
-    /// The machine's host.toml; docker's TLS listener is added to it.
+    /// The machine's host.toml. Docker's TLS listener is added to it.
     pub config: Option<PathBuf>,
-    /// Where a copy of the console goes.
+    /// File for a copy of the console.
     pub console: PathBuf,
-    /// Whether the guest may use this machine's network.
+    /// Whether the guest may use this computer's network.
     pub reach_out: bool,
-    /// Certificates are valid around this.
+    /// The current time. Certificates are valid from shortly before it.
     pub now: SystemTime,
 }
 
@@ -49,17 +51,19 @@ pub struct Session {
     docker_port: u16,
 }
 
-/// Starts a machine for `options`, with its console on the terminal or in a file only.
+/// Starts a machine for `options`. Its console is on the terminal if `on_terminal` is set, and in a file in any case.
 ///
 /// # Errors
-/// When something that it needs is missing, or it does not start.
+/// If something that the machine needs is missing, or if it does not start.
 pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
-    let accel = accel::choose(std::env::var("BERTH_ACCEL").ok().as_deref())?;
-    let firmware = firmware::find(std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
+    let accel = accel::choose(options.arch, std::env::var("BERTH_ACCEL").ok().as_deref())?;
+    let firmware =
+        firmware::find(options.arch, std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
     let pki = pki::make(options.now)?;
     let config = pki.serve(options.config.as_deref().map(read_config).transpose()?.unwrap_or_default());
     let text = toml::to_string(&config).map_err(|error| VmError::Certificates(error.to_string()))?;
     let mut description = Description::new(Some(options.image.clone()), accel, firmware, options.console.clone());
+    description.arch = options.arch;
     description.memory = options.memory;
     description.cpus = options.cpus;
     description.reach_out = options.reach_out;
@@ -92,7 +96,7 @@ impl Session {
         &mut self.machine
     }
 
-    /// What docker's client needs in its environment, and where the machine's control port and forwarded ports are.
+    /// Environment variables for docker's client, and for programs that use the control port and the forwarded ports.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, OsString)> {
         let mut all = vec![
@@ -110,26 +114,26 @@ impl Session {
     /// Waits until the host is running.
     ///
     /// # Errors
-    /// When it is not, in time.
+    /// If it is not running within the time limit.
     pub fn wait_ready(&mut self) -> Result<(), VmError> {
         let limit = READY * self.machine.accel().patience();
         self.machine.wait_ready(limit)
     }
 
-    /// Runs a program of this machine with [`Self::environment`], and waits for it.
+    /// Runs a program on this computer with [`Self::environment`], and waits for its end.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn command(&self, program: &OsString, arguments: &[OsString]) -> Result<ExitStatus, VmError> {
         let name = program.to_string_lossy().into_owned();
         let status = Command::new(program).args(arguments).envs(self.environment()).status();
         status.map_err(|source| VmError::Program { program: name, source })
     }
 
-    /// Waits for the machine's own end, however long that takes.
+    /// Waits until the machine ends by itself. There is no time limit.
     ///
     /// # Errors
-    /// When QEMU cannot be waited for.
+    /// If the state of QEMU cannot be read.
     pub fn wait_for_end(&mut self) -> Result<ExitStatus, VmError> {
         loop {
             match self.machine.wait_for_end(Duration::from_secs(3600)) {
@@ -139,10 +143,10 @@ impl Session {
         }
     }
 
-    /// Ordered shutdown.
+    /// Powers the host off in order.
     ///
     /// # Errors
-    /// When the host does not power off in time; it is ended all the same.
+    /// If the host does not power off in time. QEMU is killed then.
     pub fn power_off(mut self) -> Result<(), VmError> {
         let limit = STOP * self.machine.accel().patience();
         self.machine.control(limit)?.poweroff()?;
@@ -150,14 +154,14 @@ impl Session {
     }
 }
 
-/// Makes the child of `command` end with this thread, however this process ends: no machine outlives who started it.
+/// Makes the kernel kill the child of `command` when this thread ends, so that no machine outlives the process that started it.
 pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt;
     let die = || {
         rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
             .map_err(std::io::Error::from)
     };
-    #[expect(unsafe_code, reason = "the one thing the standard library has no safe word for")]
+    #[expect(unsafe_code, reason = "the standard library has no safe way to set the parent-death signal")]
     // SAFETY: the closure runs between fork and exec and makes a single system call, prctl(2).
     unsafe {
         command.pre_exec(die)

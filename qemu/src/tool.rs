@@ -1,20 +1,19 @@
-//! The door to other programs: QEMU and its disk tool.
+//! Running other programs: QEMU and its disk tool.
 
 use crate::error::VmError;
+use berth_contract::arch::Arch;
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-/// The emulator.
-pub const QEMU: &str = "qemu-system-x86_64";
 /// The disk tool.
 pub const QEMU_IMG: &str = "qemu-img";
 
-/// Runs a program to its end and returns what it printed; what it says on stderr is the error.
+/// Runs a program to its end and returns its stdout. If it fails, its stderr is in the error.
 ///
 /// # Errors
-/// When it cannot be started, or fails.
+/// If the program cannot be started, or fails.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     let output = Command::new(program)
         .args(arguments)
@@ -29,19 +28,19 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// A path as it stands in a list of options: QEMU's commas separate, unless they are doubled.
+/// A path for a list of options. In QEMU's lists a comma separates; two commas stand for one.
 pub(crate) fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// QEMU's major version.
+/// Major version of the QEMU that emulates `arch`.
 ///
 /// # Errors
-/// When QEMU cannot be started, or says something else.
-pub fn qemu_major() -> Result<u32, VmError> {
-    let text = run(QEMU, &["--version"])?;
+/// If QEMU cannot be started, or prints something else.
+pub fn qemu_major(arch: Arch) -> Result<u32, VmError> {
+    let text = run(arch.qemu.program, &["--version"])?;
     parse_major(&text).ok_or_else(|| VmError::Failed {
-        program: QEMU.to_owned(),
+        program: arch.qemu.program.to_owned(),
         message: format!("--version: expected \"QEMU emulator version N\", found {text:?}"),
     })
 }
@@ -55,21 +54,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commas_in_paths_do_not_end_them() {
+    fn commas_in_paths_are_doubled() {
         assert_eq!(option(Path::new("/a,b/c d")), "/a,,b/c d");
     }
 
     #[test]
-    fn versions_are_read_from_what_qemu_says() {
+    fn the_major_version_is_read_from_qemus_output() {
         assert_eq!(parse_major("QEMU emulator version 10.0.2 (Debian 1:10.0.2+ds-2)"), Some(10));
         assert_eq!(parse_major("QEMU emulator version 7.2.17"), Some(7));
         assert_eq!(parse_major("nonsense"), None);
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_named_with_its_package() {
+    fn the_error_for_a_missing_program_names_its_package() {
         let error = run("qemu-system-nothing", &[]).unwrap_err();
-        assert!(error.to_string().contains("qemu-system-nothing") && error.hint().unwrap().contains("qemu-system-x86"));
+        assert!(
+            error.to_string().contains("qemu-system-nothing") && error.hint().unwrap().contains("qemu-system-nothing")
+        );
+        let VmError::Program { source, .. } = error else { panic!("{error}") };
+        let emulator = VmError::Program { program: Arch::DEFAULT.qemu.program.to_owned(), source };
+        assert!(emulator.hint().unwrap().contains("apt install qemu-system-x86)"));
         assert!(run(QEMU_IMG, &["info", "/nonexistent"]).unwrap_err().to_string().contains("nonexistent"));
     }
 }

@@ -7,6 +7,7 @@ mod common;
 mod tiny_efi;
 
 use berth_contract::{
+    arch::Arch,
     digest::{RootHash, Sha256},
     disk::{PartitionRole, SECTOR},
 };
@@ -63,7 +64,7 @@ impl Host {
         let role = PartitionRole::Esp;
         let partition = gpt::Partition {
             number: 1,
-            type_guid: role.type_guid_bytes(),
+            type_guid: role.type_guid(Arch::DEFAULT),
             guid: [1; 16],
             start: ESP.0,
             size: ESP.1,

@@ -1,22 +1,24 @@
-//! Shared libraries: `/etc/ld.so.cache`, and the links by which programs ask for them. What ldconfig(8) does.
+//! Shared libraries: `/etc/ld.so.cache`, and the links named like the sonames. Does what ldconfig(8) does.
 
 use super::{declaration, declaration::content_error, error::AssembleError};
 use crate::tree::{Kind, Node, Tree, TreePath, Verdict, split};
+use berth_contract::arch::Arch;
 use berth_formats::ldcache::{self, Library, elf_soname};
 use std::{collections::BTreeSet, sync::Arc};
 
-/// The loader's own folders, searched after those of `/etc/ld.so.conf`.
-const TRUSTED: [&str; 4] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib", "usr/lib"];
 const CONF: &str = "etc/ld.so.conf";
 const CACHE: &str = "etc/ld.so.cache";
 
-/// Writes the cache, where there are libraries at all, and makes links that are missing.
-pub(super) fn apply(tree: &mut Tree, origin: &Arc<str>) -> Result<(), AssembleError> {
+/// Writes the cache and makes missing links. An image without libraries gets no cache.
+pub(super) fn apply(tree: &mut Tree, arch: Arch, origin: &Arc<str>) -> Result<(), AssembleError> {
     let mut folders: Vec<TreePath> = Vec::new();
     let mut configured = Vec::new();
     configuration(tree, CONF.as_bytes(), &mut configured, &mut BTreeSet::new())?;
-    for folder in configured.iter().map(String::as_str).chain(TRUSTED) {
-        // With a merged /usr, several names are one folder.
+    // The loader's own folders are searched after those of `/etc/ld.so.conf`.
+    configured.extend(["lib", "usr/lib"].map(|lib| format!("{lib}/{}", arch.multiarch)));
+    configured.extend(["lib", "usr/lib"].map(str::to_owned));
+    for folder in configured {
+        // With a merged /usr, several paths lead to one folder.
         if let Some((real, node)) = tree.lookup(folder.trim_start_matches('/').as_bytes())
             && node.is_dir()
             && !folders.contains(&real)
@@ -26,23 +28,23 @@ pub(super) fn apply(tree: &mut Tree, origin: &Arc<str>) -> Result<(), AssembleEr
     }
     let mut libraries = Vec::new();
     for folder in folders {
-        libraries.extend(in_folder(tree, &folder, origin)?);
+        libraries.extend(in_folder(tree, &folder, arch, origin)?);
     }
     if libraries.is_empty() {
         return Ok(());
     }
-    let cache = ldcache::write(&libraries)?;
+    let cache = ldcache::write(&libraries, arch.ldcache_flags)?;
     tree.insert(CACHE.as_bytes(), Node::file(0o644, cache, origin), |_, _| Verdict::TakeNew)?;
     Ok(())
 }
 
 /// The libraries directly in `folder`, by name.
-fn in_folder(tree: &mut Tree, folder: &[u8], origin: &Arc<str>) -> Result<Vec<Library>, AssembleError> {
+fn in_folder(tree: &mut Tree, folder: &[u8], arch: Arch, origin: &Arc<str>) -> Result<Vec<Library>, AssembleError> {
     let looks_like = |name: &[u8]| {
         let start = name.starts_with(b"lib") || name.starts_with(b"ld-");
         start && (name.ends_with(b".so") || name.windows(4).any(|part| part == b".so."))
     };
-    // A link to a file beside it would only show the same library again.
+    // A link to a file in the same folder would add the same library again.
     let elsewhere =
         |path: &[u8]| tree.lookup(path).is_some_and(|(real, _)| split(&real).map(|(dir, _)| dir) != Some(folder));
     let files: Vec<TreePath> = tree
@@ -54,15 +56,15 @@ fn in_folder(tree: &mut Tree, folder: &[u8], origin: &Arc<str>) -> Result<Vec<Li
         })
         .map(|(_, path, _)| path.clone())
         .collect();
-    // Several files may have one soname; if there is a link of that name already, it says which one counts.
+    // Several files may have one soname. If a link of that name exists already, it decides.
     let mut best: Vec<(String, TreePath)> = Vec::new();
     for path in files {
         let Some(data) = tree.data(&path) else { continue };
         let bytes = data.to_bytes().map_err(|source| content_error(tree, &path, source))?;
-        // Without a soname it is a plugin, opened by its path, or no library at all.
-        let Some(soname) = elf_soname(&bytes).filter(|name| !name.contains('/')) else { continue };
+        // A file without a soname is a plugin, which programs open by path, or not a library.
+        let Some(soname) = elf_soname(&bytes, arch.elf_machine).filter(|name| !name.contains('/')) else { continue };
         match best.iter_mut().find(|(name, _)| *name == soname) {
-            // Paths come in the order of their bytes: the later is the newer version.
+            // Paths come in the order of their bytes: the later path is the newer version.
             Some((_, known)) => *known = path,
             None => best.push((soname, path)),
         }
@@ -80,7 +82,7 @@ fn in_folder(tree: &mut Tree, folder: &[u8], origin: &Arc<str>) -> Result<Vec<Li
     Ok(libraries)
 }
 
-/// Folders that ld.so.conf names, `include` followed.
+/// Adds the folders that ld.so.conf and the files it includes name.
 fn configuration(
     tree: &Tree,
     path: &[u8],
@@ -109,7 +111,7 @@ fn configuration(
     Ok(())
 }
 
-/// Files that a pattern with one `*` in its last component means, in order.
+/// The files that match a pattern, in order. Its last component may hold one `*`.
 fn matching(tree: &Tree, pattern: &str) -> Vec<TreePath> {
     let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let Some((start, end)) = name.split_once('*') else { return vec![pattern.as_bytes().to_vec()] };

@@ -9,6 +9,7 @@ pub mod scripts;
 
 mod accounts;
 mod certificates;
+mod copyright;
 mod declaration;
 mod index;
 mod kernel;
@@ -88,10 +89,7 @@ pub struct Assembled {
 }
 
 /// Folder of systemd-boot-efi: nothing of it is for the root file system.
-const BOOT_FOLDER: &[u8] = b"usr/lib/systemd/boot";
-/// Where it keeps its files, and what they are called in messages.
-const STUB: (&str, &str) = ("usr/lib/systemd/boot/efi/linuxx64.efi.stub", "systemd's EFI stub");
-const BOOT_LOADER: (&str, &str) = ("usr/lib/systemd/boot/efi/systemd-bootx64.efi", "systemd-boot");
+const BOOT_FOLDER: &str = "usr/lib/systemd/boot";
 
 /// Makes the root tree.
 ///
@@ -111,9 +109,10 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     for (path, node) in input.overlays.iter().flatten() {
         tree.insert(path, node.clone(), |_, _| Verdict::TakeNew)?;
     }
-    let stub = take_part(&mut tree, STUB)?;
-    let systemd_boot = take_part(&mut tree, BOOT_LOADER)?;
-    tree.remove(BOOT_FOLDER);
+    let arch = input.image.arch;
+    let stub = take_part(&mut tree, &format!("linux{}.efi.stub", arch.efi), "systemd's EFI stub")?;
+    let systemd_boot = take_part(&mut tree, &format!("systemd-boot{}.efi", arch.efi), "systemd-boot")?;
+    tree.remove(BOOT_FOLDER.as_bytes());
     let kernel = kernel::take(&mut tree)?;
 
     // What is read from files that the recipe may drop comes before they are dropped, what lists files after.
@@ -122,9 +121,11 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     lines.extend(effects.tmpfiles.iter().cloned());
     tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
     certificates::apply(&mut tree, &origin)?;
+    let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
     drop_files(&mut tree, input.drop, &mut warnings);
+    copyright::keep(&mut tree, &notices)?;
     alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
-    libraries::apply(&mut tree, &origin)?;
+    libraries::apply(&mut tree, arch, &origin)?;
     kernel::check_modules(&tree, &kernel.release, input.modules)?;
     warnings.extend(kernel::index_modules(&mut tree, &kernel.release, &origin)?);
 
@@ -187,8 +188,9 @@ fn cover(
     Ok(all)
 }
 
-/// Takes a file of systemd-boot-efi out of the tree.
-fn take_part(tree: &mut Tree, (path, what): (&str, &'static str)) -> Result<Data, AssembleError> {
+/// Takes the file `name` of systemd-boot-efi out of the tree. Messages call it `what`.
+fn take_part(tree: &mut Tree, name: &str, what: &'static str) -> Result<Data, AssembleError> {
+    let path = format!("{BOOT_FOLDER}/efi/{name}");
     match tree.remove(path.as_bytes()).map(|node| node.kind) {
         Some(Kind::File(data)) => Ok(data),
         _ => Err(AssembleError::Part {

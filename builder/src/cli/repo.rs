@@ -6,7 +6,10 @@ use crate::{
     report::Report,
 };
 use anyhow::Result;
-use berth_contract::version::{ImageId, OsVersion};
+use berth_contract::{
+    arch::ArchName,
+    version::{ImageId, OsVersion},
+};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -52,7 +55,7 @@ struct Revoke {
     id: Option<ImageId>,
     /// Its architecture, where there are several.
     #[arg(long)]
-    arch: Option<String>,
+    arch: Option<ArchName>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -87,7 +90,7 @@ impl Repo {
             }
             Verb::List(List { place }) => list(&place.repo, &KeyRing::load(&place.keys)?)?,
             Verb::Revoke(Revoke { version, id, arch, place, terms }) => {
-                let which = (&version, id.as_ref(), arch.as_deref());
+                let which = (&version, id.as_ref(), arch.as_ref());
                 let gone = revoke(&place.repo, &KeyRing::load(&place.keys)?, which, terms.terms()?, report)?;
                 report.step("revoke", gone);
                 Vec::new()

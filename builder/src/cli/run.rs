@@ -7,6 +7,7 @@ use crate::{
     report::Report,
 };
 use anyhow::{Context, Result, bail, ensure};
+use berth_contract::arch::Arch;
 use berth_qemu::run::{Options, Session, start};
 use clap::{Args, value_parser};
 use std::{
@@ -61,10 +62,11 @@ fn port(text: &str) -> Result<(u16, u16), String> {
 impl Run {
     /// The exports go to stdout; everything else that is not the machine's console to stderr.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<ExitCode> {
-        let image = self.image(global, report)?;
+        let (image, arch) = self.image(global, report)?;
         let options = Options {
             console: self.output.join("console.log"),
             image,
+            arch,
             memory: self.memory,
             cpus: self.cpus,
             forwards: self.publish,
@@ -79,10 +81,11 @@ impl Run {
         }
     }
 
-    fn image(&self, global: &Global, report: &Report) -> Result<PathBuf> {
+    /// The disk image, and its architecture. A disk image that is there already is taken for the default one.
+    fn image(&self, global: &Global, report: &Report) -> Result<(PathBuf, Arch)> {
         ensure!(self.what.exists(), "{} is not there: expected a recipe or a disk image", self.what.display());
         if self.what.extension().is_none_or(|extension| extension != "toml") {
-            return Ok(self.what.clone());
+            return Ok((self.what.clone(), Arch::DEFAULT));
         }
         let options = BuildOptions {
             version: None,
@@ -93,7 +96,7 @@ impl Run {
             sources: global.sources()?,
         };
         let built = pipeline::build(&self.what, &options, report)?;
-        Ok(built.folder.join(built.outputs.raw))
+        Ok((built.folder.join(built.outputs.raw), built.arch))
     }
 }
 

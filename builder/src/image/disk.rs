@@ -1,16 +1,17 @@
-//! The whole disk: the partition table and what lies in each partition.
+//! The partition table of the disk.
 
 use crate::plan::{identity::uuid, layout::Layout};
 use berth_contract::{
+    arch::Arch,
     digest::RootHash,
     disk::{ATTRIBUTE_GROW_FS, ATTRIBUTE_NO_AUTO, ATTRIBUTE_READ_ONLY, PartitionRole},
 };
 use berth_formats::gpt::Partition;
 
-/// The partition table's entries. Slot A's UUIDs are the halves of the root hash, so that foreign tools find and verify it;
-/// slot B is empty, and marked so that they leave it alone.
+/// The entries of the partition table. The UUIDs of slot A are the halves of the root hash, so that other tools find and verify
+/// it. Slot B is empty; its attribute `no-auto` tells other tools not to mount it.
 #[must_use]
-pub fn partitions(layout: &Layout, root_hash: RootHash) -> Vec<Partition> {
+pub fn partitions(layout: &Layout, arch: Arch, root_hash: RootHash) -> Vec<Partition> {
     let (data, verity) = root_hash.partition_uuids();
     let seed = root_hash.0.0;
     PartitionRole::ALL
@@ -28,7 +29,7 @@ pub fn partitions(layout: &Layout, root_hash: RootHash) -> Vec<Partition> {
             };
             Partition {
                 number: role.number(),
-                type_guid: role.type_guid_bytes(),
+                type_guid: role.type_guid(arch),
                 guid,
                 start: extent.start,
                 size: extent.size,

@@ -1,23 +1,40 @@
 //! The EFI system partition's files: systemd-boot, its configuration, and the unified kernel image.
 
-use berth_contract::{entry::BootEntry, paths::ESP_LINUX};
+use berth_contract::{arch::Arch, entry::BootEntry, paths::ESP_LINUX};
 use berth_formats::data::Data;
 use std::collections::BTreeMap;
 
-/// Where firmware looks for a boot loader on a disk that it has no entry for (UEFI 2.10, 3.5.1.1).
-const REMOVABLE: &str = "EFI/BOOT/BOOTX64.EFI";
-/// Where systemd-boot looks for itself when it is updated.
-const OWN: &str = "EFI/systemd/systemd-bootx64.efi";
-/// No menu unless a key is held, no command line editing: whoever has the console still does not have the machine.
+/// No menu unless a key is held, and no editing of the command line: access to the console must not give control of the machine.
 const LOADER_CONF: &str = "timeout 0\neditor no\nauto-firmware no\n";
 
-/// Files of the ESP by path.
+/// The files of the ESP, by path.
 #[must_use]
-pub fn files(systemd_boot: &Data, entry: &BootEntry, uki: Data) -> BTreeMap<String, Data> {
+pub fn files(arch: Arch, systemd_boot: &Data, entry: &BootEntry, uki: Data) -> BTreeMap<String, Data> {
+    // Where firmware looks for a boot loader on a disk that it has no entry for (UEFI 2.10, 3.5.1.1).
+    let removable = format!("EFI/BOOT/BOOT{}.EFI", arch.efi.to_uppercase());
+    // Where systemd-boot looks for itself when it is updated.
+    let own = format!("EFI/systemd/systemd-boot{}.efi", arch.efi);
     BTreeMap::from([
-        (REMOVABLE.to_owned(), systemd_boot.clone()),
-        (OWN.to_owned(), systemd_boot.clone()),
+        (removable, systemd_boot.clone()),
+        (own, systemd_boot.clone()),
         ("loader/loader.conf".to_owned(), LOADER_CONF.to_owned().into()),
         (format!("{ESP_LINUX}/{entry}"), uki),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_contract::arch::ArchRow;
+
+    #[test]
+    fn the_boot_loader_has_the_names_of_the_architecture() {
+        static OTHER: ArchRow = ArchRow { efi: "aa64", ..*Arch::DEFAULT.row() };
+        let entry: BootEntry = "host_1.efi".parse().unwrap();
+        let names = |arch| files(arch, &Data::empty(), &entry, Data::empty()).into_keys().collect::<Vec<_>>();
+        let rest = [&format!("{ESP_LINUX}/host_1.efi")[..], "loader/loader.conf"];
+        let wanted = |boot: &[&'static str]| [&boot[..1], &rest[..1], &boot[1..], &rest[1..]].concat();
+        assert_eq!(names(Arch::DEFAULT), wanted(&["EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi"]));
+        assert_eq!(names(Arch::of(&OTHER)), wanted(&["EFI/BOOT/BOOTAA64.EFI", "EFI/systemd/systemd-bootaa64.efi"]));
+    }
 }

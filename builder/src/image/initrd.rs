@@ -1,8 +1,8 @@
-//! The initrd: the static init and the modules that find the disk. Small, since firmware reads it slowly.
+//! The initrd: the static init, and the kernel modules that the root disk needs. It is small because firmware reads it slowly.
 
 use super::compressed::compress;
 use crate::tree::{Kind, Tree};
-use berth_contract::paths::MODULES;
+use berth_contract::{arch::Arch, paths::MODULES};
 use berth_formats::{
     cpio::{self, Node},
     data::Data,
@@ -13,8 +13,9 @@ use std::{
     path::Path,
 };
 
-/// Modules for the disks that a host may boot from, for the root file system, and for what guards a boot from its first second on. Those that a kernel does not have (or has
-/// built in) are left out; [`NEEDED`] must be there.
+/// Kernel modules: drivers of disks that a host may boot from, the root file system, watchdogs and crash records. The
+/// architecture's `hash_modules` are added. A module that the kernel lacks, or has built in, is left out; [`NEEDED`] must be
+/// there.
 const STORAGE: &[&str] = &[
     // virtual machines
     "virtio_blk",
@@ -44,28 +45,25 @@ const STORAGE: &[&str] = &[
     "mmc_block",
     "sdhci_pci",
     "sdhci_acpi",
-    // what resets a machine that stands still, and keeps the last words of a kernel that panics
+    // watchdogs, and storage for the last messages of a kernel that panics
     "i6300esb",
     "wdat_wdt",
     "xen_wdt",
     "softdog",
     "efi_pstore",
     "ramoops",
-    // which disk and entry the boot loader took, and which it is to take next
+    // EFI variables: the disk and entry that the boot loader took, and the entry for the next boot
     "efivarfs",
-    // root file system; the SHA-256 and CRC-32C of this very processor
+    // root file system
     "dm_verity",
     "erofs",
     "overlay",
-    "sha256_ssse3",
-    "sha256_x86",
-    "crc32c_intel",
 ];
 
-/// Without these there is no root file system.
+/// Without these modules the root file system cannot be mounted.
 const NEEDED: &[&str] = &["dm_verity", "erofs"];
 
-/// What can go wrong in making the initrd.
+/// Why the initrd cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
     /// The image's kernel cannot mount the root file system.
@@ -76,7 +74,7 @@ pub enum InitrdError {
         /// The module.
         module: &'static str,
     },
-    /// An index or module that should be in the tree.
+    /// The tree lacks a module index or a module.
     #[error("{0} is missing in the image")]
     MissingFile(String),
     /// A module's content cannot be read.
@@ -96,7 +94,7 @@ pub enum InitrdError {
 }
 
 impl InitrdError {
-    /// What can be done about it.
+    /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -108,22 +106,29 @@ impl InitrdError {
     }
 }
 
-/// The initrd as the kernel takes it: a newc archive, compressed with zstd. `cache` keeps it for the next build.
+/// The initrd for the kernel: a newc archive, compressed with zstd. `kernel` is the kernel's release and its architecture.
+/// `cache` keeps the compressed initrd for the next build.
 ///
 /// # Errors
-/// When the image's kernel lacks what the root file system needs, or something cannot be read.
-pub fn initrd(root: &Tree, kernel: &str, init: &Data, epoch: u64, cache: &Path) -> Result<Vec<u8>, InitrdError> {
+/// If the image's kernel lacks a module that the root file system needs, or if a file cannot be read.
+pub fn initrd(
+    root: &Tree,
+    kernel: (&str, Arch),
+    init: &Data,
+    epoch: u64,
+    cache: &Path,
+) -> Result<Vec<u8>, InitrdError> {
     let nodes = nodes(root, kernel, init)?;
     let mut archive = Vec::new();
     cpio::write(&mut archive, epoch, &nodes)?;
     compress(&archive, cache).map_err(InitrdError::Compress)
 }
 
-fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {
+fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTreeMap<String, Node>, InitrdError> {
     let base = format!("{}/{kernel}", MODULES.trim_start_matches('/'));
     let index = |name: &str| text(root, &format!("{base}/{name}"));
     let (dep, builtin) = (index("modules.dep")?, index("modules.builtin")?);
-    let names: BTreeSet<_> = STORAGE.iter().copied().collect();
+    let names: BTreeSet<_> = STORAGE.iter().chain(arch.hash_modules).copied().collect();
     let mut paths = BTreeSet::new();
     for (path, needs) in dep.lines().filter_map(|line| line.split_once(':')) {
         if names.contains(module_name(path).as_str()) {
@@ -169,7 +174,7 @@ fn nodes(root: &Tree, kernel: &str, init: &Data) -> Result<BTreeMap<String, Node
     for parent in parents {
         nodes.entry(parent).or_insert_with(folder);
     }
-    // The kernel opens this before init can mount anything.
+    // The kernel opens the console before init can mount devtmpfs.
     let console = cpio::Kind::CharDevice { major: 5, minor: 1 };
     nodes.insert("dev/console".to_owned(), Node { mode: 0o600, uid: 0, gid: 0, kind: console });
     Ok(nodes)

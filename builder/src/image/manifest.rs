@@ -9,6 +9,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use berth_contract::{
+    arch::Arch,
     digest::{RootHash, Sha256},
     engine::EngineKind,
     version::{ImageId, OsVersion},
@@ -30,7 +31,7 @@ pub struct BuildManifest {
     /// `IMAGE_VERSION`.
     pub version: OsVersion,
     /// Architecture as the recipe names it.
-    pub arch: String,
+    pub arch: Arch,
     /// Seconds since 1970 that every file bears.
     pub epoch: u64,
     /// dm-verity root hash of the root file system.
@@ -130,7 +131,7 @@ impl BuildManifest {
             format: FORMAT,
             id: plan.id.clone(),
             version: plan.version.clone(),
-            arch: recipe.arch.to_string(),
+            arch: recipe.arch,
             epoch: plan.epoch,
             root_hash,
             cmdline,

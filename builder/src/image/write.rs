@@ -102,7 +102,7 @@ pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File
     };
     let serial = identity::uuid(&seed, "fat");
     let serial = u32::from_be_bytes([serial[0], serial[1], serial[2], serial[3]]);
-    let esp_files = esp::files(parts.systemd_boot, &plan.entry, parts.uki);
+    let esp_files = esp::files(plan.arch, parts.systemd_boot, &plan.entry, parts.uki);
     fat::write(&range(PartitionRole::Esp), "ESP", serial, plan.epoch, &esp_files).context("EFI system partition")?;
     let var = var_nodes(parts.var)?;
     ext4::write(&range(PartitionRole::Var), identity::uuid(&seed, "ext4"), "var", plan.epoch, &var).context("var")?;
@@ -113,7 +113,7 @@ pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File
     };
     copy(&plan.outputs.root, PartitionRole::RootA)?;
     copy(&plan.outputs.verity, PartitionRole::RootAVerity)?;
-    gpt::write(&mut raw, identity::uuid(&seed, "disk"), &disk::partitions(&plan.layout, parts.root_hash))?;
+    gpt::write(&mut raw, identity::uuid(&seed, "disk"), &disk::partitions(&plan.layout, plan.arch, parts.root_hash))?;
     Ok(raw)
 }
 

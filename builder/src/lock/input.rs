@@ -1,33 +1,30 @@
-//! What a lock is made from.
+//! The input of a lock.
 
 use super::Pin;
-use crate::{
-    recipe::{Arch, Place},
-    source::debian::mirrors::Mirrors,
-};
-use berth_contract::digest::Sha256;
+use crate::{recipe::Place, source::debian::mirrors::Mirrors};
+use berth_contract::{arch::Arch, digest::Sha256};
 use sha2::Digest as _;
 use std::{collections::BTreeSet, path::PathBuf};
 
-/// Everything that locking takes from a recipe and the command line.
+/// Everything that a lock takes from the recipe and the command line.
 #[derive(Clone, Debug)]
 pub struct LockInput {
-    /// The suites, each once, e.g. `trixie` and `trixie-security`. Of two versions the one with the higher priority is
-    /// taken; if these are equal, the later one.
+    /// The suites, each once, e.g. `trixie` and `trixie-security`. Of two versions of a package, the version from the suite with
+    /// the higher priority is taken; if the priorities are equal, the later version.
     pub suites: Vec<WantedSuite>,
     /// Components, e.g. `main`.
     pub components: Vec<String>,
     /// Architecture of the image.
     pub arch: Arch,
-    /// The packages that are asked for, kernel and boot loader among them.
+    /// The wanted packages, the kernel and the boot loader among them.
     pub packages: Vec<Wish>,
-    /// Versions that packages must have, if they are needed at all; one for a name.
+    /// Rules for the versions of packages, if they are needed; at most one per name.
     pub pins: Vec<Pin>,
-    /// Packages (or virtual ones) that are taken as installed, in whatever version is needed.
+    /// Packages, or virtual packages, that count as installed in any version.
     pub provided: Vec<String>,
-    /// Where the suites come from. No part of the digest: any mirror will do.
+    /// Where the suites come from. Not part of the digest: every mirror has the same packages.
     pub mirrors: Mirrors,
-    /// Keyring file. No part of the digest either.
+    /// Keyring file. Not part of the digest.
     pub keyring: PathBuf,
 }
 
@@ -36,21 +33,21 @@ pub struct LockInput {
 pub struct WantedSuite {
     /// Its name.
     pub name: String,
-    /// What the recipe puts instead of the priority that its Release gives it.
+    /// The priority that the recipe gives. It replaces the priority of the suite's Release file.
     pub priority: Option<i16>,
 }
 
-/// A package that is asked for.
+/// A wanted package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wish {
-    /// Its name; a virtual package with a single provider will do.
+    /// Its name, or the name of a virtual package that has a single provider.
     pub name: String,
-    /// Where the recipe says so; nowhere if every image has it.
+    /// Where the recipe names it. None for a package that every image has.
     pub place: Option<Place>,
 }
 
 impl Wish {
-    /// What no line of a recipe asks for.
+    /// A package that no line of the recipe names.
     #[must_use]
     pub fn own(name: &str) -> Self {
         Self { name: name.to_owned(), place: None }
@@ -58,8 +55,8 @@ impl Wish {
 }
 
 impl LockInput {
-    /// Digest of all that a lock depends on. A lock with another one is older than its recipe. The order of packages and
-    /// of provided names does not matter, nor do repetitions, mirrors and the keyring.
+    /// Digest of everything that a lock depends on. A lock that holds another digest was made from an older recipe. The order of
+    /// packages and of provided names does not matter, nor do repetitions, mirrors and the keyring.
     #[must_use]
     pub fn digest(&self) -> Sha256 {
         let mut hash = sha2::Sha256::new();
@@ -69,7 +66,8 @@ impl LockInput {
                 hash.update(format!("{kind} {value}\n"));
             }
         };
-        add("arch", &mut [format!("{:?}", self.arch)].into_iter());
+        // In capital letters: the digests of existing locks were computed so.
+        add("arch", &mut [self.arch.name.to_uppercase()].into_iter());
         let suite = |suite: &WantedSuite| match suite.priority {
             Some(priority) => format!("{} {priority}", suite.name),
             None => suite.name.clone(),
@@ -98,7 +96,7 @@ mod tests {
         let input = LockInput {
             suites: vec![suite("trixie", None), suite("trixie-security", None)],
             components: vec!["main".into()],
-            arch: Arch::X86_64,
+            arch: Arch::DEFAULT,
             packages: vec![Wish::own("b"), Wish::own("a")],
             pins: vec![],
             provided: vec!["d".into(), "c".into()],

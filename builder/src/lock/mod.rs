@@ -32,7 +32,7 @@ pub use why::Chain;
 use crate::{
     recipe::{Place, nearest},
     source::debian::{
-        archive::{Archive, IndexText, debian_architecture},
+        archive::{Archive, IndexText},
         date::Date,
         error::DebianError,
         keyring::Keyring,
@@ -68,7 +68,7 @@ pub fn lock(
     progress: &dyn Progress,
 ) -> Result<Outcome, LockError> {
     let keyring = Keyring::load(&input.keyring)?;
-    let arch = debian_architecture(input.arch);
+    let arch = input.arch.debian;
     // Most of the time goes into waiting for mirrors and unpacking indices.
     let opened: Vec<Result<Opened, DebianError>> = thread::scope(|scope| {
         let keyring = &keyring;
@@ -147,7 +147,7 @@ fn open(
 ) -> Result<Opened, DebianError> {
     let archive = Archive::open(fetcher, &input.mirrors.of_suite(suite)?, suite, keyring, now)?;
     check_age(&archive, previous)?;
-    let arch = debian_architecture(input.arch);
+    let arch = input.arch.debian;
     let texts = input.components.iter().map(|component| archive.packages(fetcher, component, arch, progress));
     let texts = texts.collect::<Result<Vec<_>, _>>()?;
     Ok((archive, texts.into_iter().flatten().collect()))

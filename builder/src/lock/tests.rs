@@ -2,12 +2,13 @@
 
 use super::*;
 use crate::{
-    recipe::{Arch, Source},
+    recipe::Source,
     source::debian::{
         fixture::{Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, paragraph, rfc},
         mirrors::Mirrors,
     },
 };
+use berth_contract::arch::Arch;
 use berth_fetch::{
     progress::Silent,
     settings::{Network, Settings},
@@ -243,7 +244,7 @@ pub(super) fn bench(packages: &str) -> Bench {
     let input = LockInput {
         suites: ["trixie", "trixie-security"].map(|name| WantedSuite { name: name.into(), priority: None }).into(),
         components: vec!["main".into()],
-        arch: Arch::X86_64,
+        arch: Arch::DEFAULT,
         packages: wishes("a kernel"),
         pins: vec![],
         provided: vec!["debconf".into(), "unused".into()],

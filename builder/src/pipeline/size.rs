@@ -37,8 +37,12 @@ pub fn size(recipe: &Path, programs: &Path, sources: &Sources, report: &Report) 
     // A recipe may leave its version to the build; sizes are the same in all.
     let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
     let plan = plan::plan(&recipe, &locked, version, None)?;
-    let (root, _) =
-        assembled((&recipe, &input, &locked, &plan), &fetcher(sources)?, &programs::find(programs)?, report)?;
+    let (root, _) = assembled(
+        (&recipe, &input, &locked, &plan),
+        &fetcher(sources)?,
+        &programs::find(programs, recipe.arch)?,
+        report,
+    )?;
     let slot = plan.layout.extent(PartitionRole::RootA).size;
     Ok(Sizes { costs: costs(&root.tree)?, root: write::root_size(&root.tree, &plan)?, slot })
 }

@@ -27,7 +27,7 @@ pub fn why(recipe: &Path, what: &str, programs: &Path, sources: &Sources, report
     }
     let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
     let plan = plan::plan(&recipe, &locked, version, None)?;
-    let programs = programs::find(programs)?;
+    let programs = programs::find(programs, recipe.arch)?;
     let (root, _) = assembled((&recipe, &input, &locked, &plan), &fetcher(sources)?, &programs, report)?;
     of_path(&recipe, locked.lock(), (&root.tree, &root.var), what)
 }

@@ -11,6 +11,7 @@ use crate::{
     recipe::{Diagnostic, Place, Recipe},
 };
 use berth_contract::{
+    arch::Arch,
     disk::PartitionRole,
     entry::BootEntry,
     image_spec::ImageEngine,
@@ -26,6 +27,8 @@ pub struct Plan {
     pub id: ImageId,
     /// `IMAGE_VERSION`.
     pub version: OsVersion,
+    /// Architecture of the image.
+    pub arch: Arch,
     /// Seconds since 1970 that every file bears.
     pub epoch: u64,
     /// Debian's name of the release, e.g. `trixie`.
@@ -131,6 +134,7 @@ pub fn plan(
     Ok(Plan {
         entry: BootEntry { id: id.clone(), version: version.clone(), counter: None },
         outputs: Outputs::new(&id, &version, recipe.arch),
+        arch: recipe.arch,
         epoch: epoch.unwrap_or(lock.date.0),
         engine: engine.transpose()?,
         layout: Layout::new(sizes)

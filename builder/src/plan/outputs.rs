@@ -1,7 +1,9 @@
 //! Names of the files that a build makes.
 
-use crate::recipe::Arch;
-use berth_contract::version::{ImageId, OsVersion};
+use berth_contract::{
+    arch::Arch,
+    version::{ImageId, OsVersion},
+};
 
 /// File names, without a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

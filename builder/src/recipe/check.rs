@@ -1,7 +1,7 @@
 //! From what the files say together to a valid [`Recipe`].
 
 use super::{
-    Arch, Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
+    Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
     archives,
     diagnostic::Diagnostic,
     merge::Merged,
@@ -10,6 +10,7 @@ use super::{
     update,
 };
 use berth_contract::{
+    arch::Arch,
     cmdline::ROOTHASH,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
@@ -34,10 +35,12 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
     let main = suite(needed(merged.suite, "debian.suite", "trixie")?)?;
     let archives = archives::archives(merged.archives)?;
     let versions = archives::versions(merged.versions, &main, &archives)?;
+    let known: Vec<_> = Arch::all().map(|arch| (arch.name, arch)).collect();
+    let arch = merged.arch.map_or(Ok(Arch::DEFAULT), |arch| one_of(&arch, &known))?;
     let recipe = Recipe {
         id,
         version: merged.version.map(named).transpose()?,
-        arch: merged.arch.map_or(Ok(Arch::X86_64), |arch| one_of(&arch, &[("x86_64", Arch::X86_64)]))?,
+        arch,
         debian: Debian {
             suite: main,
             archives,
@@ -50,7 +53,7 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
             drop: drops(merged.drop)?,
         },
         kernel: Kernel {
-            package: package(needed(merged.kernel, "kernel.package", "linux-image-cloud-amd64")?)?,
+            package: package(needed(merged.kernel, "kernel.package", &format!("linux-image-cloud-{}", arch.debian))?)?,
             cmdline: merged.cmdline.into_iter().map(word).collect::<Checked<_>>()?,
             modules: set(merged.modules, module)?,
         },

@@ -19,6 +19,7 @@ pub use place::{Located, Place, Source};
 pub use read::{ReadError, read};
 
 use berth_contract::{
+    arch::Arch,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
     update::{HealthSpec, UpdateSpec},
@@ -65,13 +66,6 @@ pub struct Recipe {
     pub devices: Vec<Located<Device>>,
     /// `[scripts]`: package name → what is done about its maintainer scripts.
     pub scripts: BTreeMap<String, Located<ScriptRule>>,
-}
-
-/// An architecture that images are built for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Arch {
-    /// 64-bit x86.
-    X86_64,
 }
 
 /// `[debian]`.
@@ -234,37 +228,11 @@ impl Recipe {
     }
 }
 
-impl Arch {
-    /// Debian's word.
-    #[must_use]
-    pub fn debian(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-        }
-    }
-
-    /// The word of OCI's `platform.architecture`.
-    #[must_use]
-    pub fn oci(self) -> &'static str {
-        match self {
-            Self::X86_64 => "amd64",
-        }
-    }
-}
-
 impl fmt::Display for Overlay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Named(name) => f.write_str(name),
             Self::Path(path) => path.display().fmt(f),
-        }
-    }
-}
-
-impl fmt::Display for Arch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::X86_64 => f.write_str("x86_64"),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{error::ReleaseError, file};
 use crate::image::manifest;
 use berth_contract::{
+    arch::Arch,
     cmdline,
     digest::{RootHash, Sha256},
     engine::EngineKind,
@@ -41,7 +42,7 @@ pub(super) struct Manifest {
     format: u32,
     pub(super) id: ImageId,
     pub(super) version: OsVersion,
-    pub(super) arch: String,
+    pub(super) arch: Arch,
     pub(super) epoch: u64,
     pub(super) root_hash: RootHash,
     pub(super) kernel: String,

@@ -2,6 +2,7 @@
 
 use super::{error::ReleaseError, file, metadata::fault, repository::Repository, targets};
 use berth_contract::{
+    arch::ArchName,
     release::{MAX_SIZE, RecordCustom, ReleaseRecord, Target as Kind},
     version::{ImageId, OsVersion},
 };
@@ -59,13 +60,13 @@ pub(super) fn find(
     targets: &HashMap<TargetName, Target>,
     version: &OsVersion,
     id: Option<&ImageId>,
-    arch: Option<&str>,
+    arch: Option<&ArchName>,
 ) -> Result<Listed, ReleaseError> {
     let all = releases(targets);
     let meant = |listed: &&Listed| {
         listed.custom.version == *version
             && id.is_none_or(|id| listed.custom.id == *id)
-            && arch.is_none_or(|arch| listed.custom.arch == arch)
+            && arch.is_none_or(|arch| listed.custom.arch == *arch)
     };
     let found: Vec<_> = all.iter().filter(meant).collect();
     if let [one] = found[..] {
@@ -73,7 +74,7 @@ pub(super) fn find(
     }
     let names = if found.is_empty() { all.iter().collect() } else { found };
     let names: Vec<_> = names.into_iter().map(ToString::to_string).collect();
-    let wanted = [id.map(ToString::to_string), Some(version.to_string()), arch.map(str::to_owned)];
+    let wanted = [id.map(ToString::to_string), Some(version.to_string()), arch.map(ToString::to_string)];
     Err(ReleaseError::NoSuchRelease {
         wanted: wanted.into_iter().flatten().collect::<Vec<_>>().join(" "),
         found: if names.is_empty() { "none at all".to_owned() } else { names.join(", ") },

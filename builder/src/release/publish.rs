@@ -163,7 +163,11 @@ fn add(
         workshop.put(&name(Kind::Uki), &build.uki)?,
         workshop.copy(&name(Kind::Verity), &build.verity)?,
         workshop.make(&name(Kind::Root), |to| Ok(targets::compress(&build.root, wanted.level, to)?))?.0,
-        workshop.make(&name(Kind::Packed), |to| Ok(targets::pack(&build.root, wanted.level, to)?))?.0,
+        workshop
+            .make(&name(Kind::Packed), |to| {
+                Ok(targets::pack(&build.root, build.manifest.arch.xz_filter, wanted.level, to)?)
+            })?
+            .0,
     ];
     let open = || File::open(&build.root).map_err(ReleaseError::io("read", &build.root));
     let cuts = cuts::of(&Image::open(open()?, 0)?).with_context(|| build.root.display().to_string())?;

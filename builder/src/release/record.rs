@@ -28,7 +28,7 @@ pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> 
         format: FORMAT,
         id: manifest.id.clone(),
         version: manifest.version.clone(),
-        arch: manifest.arch.clone(),
+        arch: manifest.arch.into(),
         channel: channel.to_owned(),
         epoch: manifest.epoch,
         root: RootRecord { root_hash: manifest.root_hash, size, verity_size, verity_uuid },

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::report::Report;
 use berth_contract::{
+    arch::ArchName,
     release::{ReleaseRecord, Target as Kind},
     version::{ImageId, OsVersion},
 };
@@ -68,7 +69,7 @@ pub fn list(repo: &Path, keys: &KeyRing) -> Result<Vec<Listed>, ReleaseError> {
 pub fn revoke(
     repo: &Path,
     keys: &KeyRing,
-    (version, id, arch): (&OsVersion, Option<&ImageId>, Option<&str>),
+    (version, id, arch): (&OsVersion, Option<&ImageId>, Option<&ArchName>),
     terms: Terms,
     report: &Report,
 ) -> Result<Listed, ReleaseError> {

@@ -1,6 +1,7 @@
 //! Our own programs, as cargo built them beside `berth`.
 
 use berth_contract::{
+    arch::Arch,
     digest::Sha256,
     paths::{HOSTCTL, INIT, NETD, WORKLOAD},
 };
@@ -36,8 +37,10 @@ pub enum ProgramError {
         source: io::Error,
     },
     /// It would not start on a host, which has no loader for it at that time.
-    #[error("{}: expected a static x86-64 program, found {found}", .path.display())]
+    #[error("{}: expected a static {arch} program, found {found}", .path.display())]
     Kind {
+        /// Architecture of the image.
+        arch: Arch,
         /// Where it lies.
         path: PathBuf,
         /// What it is.
@@ -53,17 +56,17 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`.
+/// Finds them in `folder`, for an image of `arch`.
 ///
 /// # Errors
 /// When one is missing or is no static program.
-pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
+pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|source| ProgramError::Read { path: path.clone(), source })?;
-        if let Some(found) = wrong_kind(&bytes) {
-            return Err(ProgramError::Kind { path, found });
+        if let Some(found) = wrong_kind(&bytes, arch) {
+            return Err(ProgramError::Kind { arch, path, found });
         }
         all.insert(inside, Data::from(bytes));
     }
@@ -71,11 +74,11 @@ pub fn find(folder: &Path) -> Result<Programs, ProgramError> {
     Ok(Programs { init, all })
 }
 
-/// Why a file is no static x86-64 program (ELF-64, gABI chapters 4 and 5), if it is none.
-fn wrong_kind(bytes: &[u8]) -> Option<&'static str> {
+/// What a file is, if it is not a static program for `arch` (ELF-64, gABI chapters 4 and 5).
+fn wrong_kind(bytes: &[u8], arch: Arch) -> Option<&'static str> {
     const PT_INTERP: [u8; 4] = [3, 0, 0, 0];
     let number = |at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));
-    if bytes.get(..6) != Some(b"\x7fELF\x02\x01") || number(18) != Some(62) {
+    if bytes.get(..6) != Some(b"\x7fELF\x02\x01") || number(18) != Some(arch.elf_machine.into()) {
         return Some("another kind of file");
     }
     let table = bytes.get(32..40).and_then(|field| usize::try_from(u64::from_le_bytes(field.try_into().ok()?)).ok());
@@ -101,14 +104,22 @@ impl Programs {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use berth_contract::arch::ArchRow;
 
     #[test]
     fn only_static_programs_are_taken() {
         let this = std::env::current_exe().unwrap();
-        assert_eq!(wrong_kind(&fs::read(&this).unwrap()), None, "tests are static, as everything here is");
-        assert_eq!(wrong_kind(&fs::read("/bin/true").unwrap()), Some("one that needs a dynamic loader"));
-        assert_eq!(wrong_kind(b"#!/bin/sh\n"), Some("another kind of file"));
+        assert_eq!(
+            wrong_kind(&fs::read(&this).unwrap(), Arch::DEFAULT),
+            None,
+            "tests are static, as everything here is"
+        );
+        assert_eq!(wrong_kind(&fs::read("/bin/true").unwrap(), Arch::DEFAULT), Some("one that needs a dynamic loader"));
+        assert_eq!(wrong_kind(b"#!/bin/sh\n", Arch::DEFAULT), Some("another kind of file"));
+        static OTHER: ArchRow = ArchRow { elf_machine: 183, ..*Arch::DEFAULT.row() };
+        let for_other = wrong_kind(&fs::read(&this).unwrap(), Arch::of(&OTHER));
+        assert_eq!(for_other, Some("another kind of file"), "the machine is the row's");
         let dir = tempfile::tempdir().unwrap();
-        assert!(matches!(find(dir.path()), Err(ProgramError::Read { .. })));
+        assert!(matches!(find(dir.path(), Arch::DEFAULT), Err(ProgramError::Read { .. })));
     }
 }

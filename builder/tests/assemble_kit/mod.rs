@@ -144,11 +144,13 @@ pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
         .file(&format!("{folder}/kernel/fs/inner.ko.xz"), xz(work.path(), &inner))
         .file(&format!("{folder}/kernel/outer-one.ko.xz"), xz(work.path(), &outer))
         .file(&format!("{folder}/modules.builtin"), "kernel/fs/ext4/ext4.ko\n")
+        .file("usr/share/doc/linux-image-test/copyright", "GPL-2")
         .build(store);
     let efi = "usr/lib/systemd/boot/efi";
     let boot = Deb::new("systemd-boot-efi")
         .file(&format!("{efi}/linuxx64.efi.stub"), "the stub")
         .file(&format!("{efi}/systemd-bootx64.efi"), "the boot loader")
+        .file("usr/share/doc/systemd-boot-efi/copyright", "LGPL-2.1+")
         .build(store);
     vec![kernel, boot]
 }

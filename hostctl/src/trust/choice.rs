@@ -2,6 +2,7 @@
 
 use super::{Release, Releases};
 use berth_contract::{
+    arch::Arch,
     engine::StoreFormat,
     image_spec::ImageSpec,
     release::ReleaseRecord,
@@ -56,7 +57,7 @@ pub enum Refusal {
     #[error("this host's architecture is {running}, and the repository only holds releases for {}", list(found))]
     OtherArch {
         /// The architecture of the image that runs.
-        running: String,
+        running: Arch,
         /// Those in the repository.
         found: Vec<String>,
     },
@@ -156,8 +157,8 @@ fn fitting<'a>(wish: &Wish<'_>, releases: &'a Releases) -> Result<Vec<&'a Releas
     };
     keep(&|release| release.custom.id == running.id, &|release| release.custom.id.to_string())
         .map_err(|found| Refusal::OtherId { running: running.id.clone(), found })?;
-    keep(&|release| release.custom.arch == running.arch, &|release| release.custom.arch.clone())
-        .map_err(|found| Refusal::OtherArch { running: running.arch.clone(), found })?;
+    keep(&|release| release.custom.arch == running.arch, &|release| release.custom.arch.to_string())
+        .map_err(|found| Refusal::OtherArch { running: running.arch, found })?;
     keep(&|release| release.custom.channel == wish.channel, &|release| release.custom.channel.clone())
         .map_err(|found| Refusal::OtherChannel { wanted: wish.channel.to_owned(), found })?;
     left.sort_by(|a, b| b.custom.version.cmp(&a.custom.version));

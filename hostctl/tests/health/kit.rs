@@ -131,7 +131,7 @@ impl Host {
         let image = ImageSpec {
             id: "berth-test".parse().unwrap(),
             version: "2".parse().unwrap(),
-            arch: "x86_64".into(),
+            arch: "x86_64".parse().unwrap(),
             kernel: "6.12".into(),
             engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
             modules: Vec::new(),

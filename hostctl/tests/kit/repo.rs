@@ -199,7 +199,7 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
         format: FORMAT,
         id: id.parse().unwrap(),
         version: version.parse().unwrap(),
-        arch: arch.to_owned(),
+        arch: arch.parse().unwrap(),
         channel: channel.to_owned(),
         epoch: NOW - 86_400,
         root: RootRecord {

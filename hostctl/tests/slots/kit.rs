@@ -84,7 +84,7 @@ pub(crate) fn release_version(image: &[u8], folder: &Path, version: &str) -> Rel
         format: FORMAT,
         id: "berth-test".parse().unwrap(),
         version: version.parse().unwrap(),
-        arch: "x86_64".to_owned(),
+        arch: "x86_64".parse().unwrap(),
         channel: "stable".to_owned(),
         epoch: 1_700_000_000,
         root: RootRecord { root_hash: built.root_hash, size, verity_size: built.size, verity_uuid: uuid },

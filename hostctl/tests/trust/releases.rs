@@ -1,8 +1,11 @@
 //! Releases of repositories that are believed: their records and targets.
 
-use super::kit::repo::{Host, Repo, content};
-use berth_contract::release::Target;
-use hostctl::trust::TrustError;
+use super::kit::repo::{Host, Repo, content, record};
+use berth_contract::{
+    image_spec::ImageSpec,
+    release::{STABLE, Target},
+};
+use hostctl::trust::{Choice, TrustError, Wish, choose};
 use serde_json::json;
 use std::{fs, io::Read as _, path::Path, process::Command};
 
@@ -102,6 +105,30 @@ fn releases_of_another_day_are_named_and_harm_no_other() {
     let repository = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
     assert_eq!(repository.releases().known.len(), 1);
     assert_eq!(repository.releases().unknown, ["host_3_x86_64.release.json", "host_4_x86_64.release.json"]);
+}
+
+#[test]
+fn releases_for_architectures_that_this_program_does_not_know_are_listed_and_harm_no_other() {
+    let mut repo = Repo::new();
+    let ours = repo.add_release("2");
+    let newer = record("host", "3", "vax", STABLE);
+    repo.add_record(&newer);
+    repo.publish();
+    let repository = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
+    let releases = repository.releases();
+    let archs: Vec<_> = releases.known.iter().map(|release| release.custom.arch.to_string()).collect();
+    assert_eq!((archs, &releases.unknown), (vec!["x86_64".to_owned(), "vax".to_owned()], &vec![]));
+    // The record itself can be read, too.
+    assert_eq!(repository.record(&releases.known[1]).unwrap(), newer);
+
+    let running: ImageSpec = serde_json::from_value(json!({
+        "id": "host", "version": "1", "arch": "x86_64", "kernel": "", "engine": null, "modules": [], "images": [],
+        "containers": [],
+    }))
+    .unwrap();
+    let wish = Wish { running: &running, channel: STABLE, quarantine: &[], named: None };
+    let Choice::Newer(chosen) = choose(&wish, releases) else { panic!("{:?}", choose(&wish, releases)) };
+    assert_eq!(repository.record(chosen).unwrap(), ours);
 }
 
 /// Runs a program that must succeed, and returns what it prints.

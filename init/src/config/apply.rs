@@ -53,7 +53,7 @@ mod tests {
         let image = ImageSpec {
             id: "x".parse().unwrap(),
             version: "1".parse().unwrap(),
-            arch: "x86_64".into(),
+            arch: "x86_64".parse().unwrap(),
             kernel: "6".into(),
             engine: None,
             modules: Vec::new(),

@@ -47,7 +47,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
     let image = ImageSpec {
         id: "berth-test".parse().unwrap(),
         version: "1".parse().unwrap(),
-        arch: "x86_64".into(),
+        arch: "x86_64".parse().unwrap(),
         kernel: "6".into(),
         engine: Some(ImageEngine { kind: EngineKind::Docker, version: "26.1".into() }),
         modules: Vec::new(),

@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 use anyhow::{Context, Result, bail, ensure};
+use berth_contract::arch::Arch;
 use berth_qemu::{
     accel, firmware,
     machine::{Description, Machine},
@@ -61,8 +62,10 @@ pub(crate) fn output(folder: &Path, ending: &str) -> PathBuf {
 
 /// A machine for the built image; its console goes to `target/vm-logs/NAME.log`.
 pub(crate) fn machine(name: &str, image: Option<PathBuf>) -> Description {
-    let accel = accel::choose(std::env::var("BERTH_ACCEL").ok().as_deref()).unwrap();
-    let firmware = firmware::find(std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS")).unwrap();
+    let accel = accel::choose(Arch::DEFAULT, std::env::var("BERTH_ACCEL").ok().as_deref()).unwrap();
+    let firmware =
+        firmware::find(Arch::DEFAULT, std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))
+            .unwrap();
     Description::new(image, accel, firmware, root().join(format!("target/vm-logs/{name}.log")))
 }
 

@@ -1,7 +1,6 @@
 //! A suite of an archive, opened: its verified Release, and its indices.
 
 use super::{date::Date, debs::is_safe_path, error::DebianError, keyring::Keyring, release::Release};
-use crate::recipe::Arch;
 use berth_contract::digest::Sha256;
 use berth_fetch::{
     fetcher::{Fetcher, Job},
@@ -39,14 +38,6 @@ pub struct IndexText {
     pub place: String,
     /// Its paragraphs.
     pub text: String,
-}
-
-/// Debian's name of an architecture.
-#[must_use]
-pub fn debian_architecture(arch: Arch) -> &'static str {
-    match arch {
-        Arch::X86_64 => "amd64",
-    }
 }
 
 impl Archive {

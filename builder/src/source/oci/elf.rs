@@ -1,9 +1,9 @@
 //! Whether a program runs alone: just enough of the System V ABI's ELF to tell.
 
+use berth_contract::arch::Arch;
+
 /// `e_ident` of a 64-bit little-endian file of version 1.
 const IDENT: &[u8] = b"\x7fELF\x02\x01\x01";
-/// `e_machine` of x86-64.
-const EM_X86_64: u64 = 62;
 /// `p_type` of the segment that names the dynamic loader.
 const PT_INTERP: u64 = 3;
 
@@ -16,14 +16,16 @@ pub(super) enum NotAlone {
     Dynamic,
 }
 
-/// Checks that `bytes` is a 64-bit x86 program without a dynamic loader.
-pub(super) fn check(bytes: &[u8]) -> Result<(), NotAlone> {
+/// Checks that `bytes` is a program without a dynamic loader, and returns its architecture.
+pub(super) fn check(bytes: &[u8]) -> Result<Arch, NotAlone> {
     if !bytes.starts_with(b"\x7fELF") {
         return Err(NotAlone::Other(if bytes.starts_with(b"#!") { "a script" } else { "not an ELF file" }));
     }
-    if !bytes.starts_with(IDENT) || number(bytes, 18, 2) != Some(EM_X86_64) {
+    let machine = number(bytes, 18, 2);
+    let arch = Arch::all().find(|arch| machine == Some(arch.elf_machine.into()));
+    let Some(arch) = arch.filter(|_| bytes.starts_with(IDENT)) else {
         return Err(NotAlone::Other("a program for another machine"));
-    }
+    };
     // e_type: ET_EXEC, or ET_DYN for a program that may be loaded anywhere.
     if !matches!(number(bytes, 16, 2), Some(2 | 3)) {
         return Err(NotAlone::Other("an ELF file that is no program"));
@@ -41,7 +43,7 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), NotAlone> {
             Some(_) => {}
         }
     }
-    Ok(())
+    Ok(arch)
 }
 
 /// The little-endian number of `len` bytes at `at`.
@@ -58,7 +60,7 @@ mod tests {
     fn programs_that_need_a_loader_are_told_from_those_that_do_not() {
         // This very test is linked statically, by .cargo/config.toml.
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
-        assert_eq!(check(&own), Ok(()));
+        assert_eq!(check(&own), Ok(Arch::DEFAULT));
         assert_eq!(check(&own[..64]), Err(NotAlone::Other("a damaged ELF file")));
         assert_eq!(check(&own[..40]), Err(NotAlone::Other("a damaged ELF file")));
         assert_eq!(check(&std::fs::read("/bin/sh").unwrap()), Err(NotAlone::Dynamic));

@@ -1,5 +1,6 @@
 //! What can be wrong with an OCI image.
 
+use berth_contract::arch::Arch;
 use std::{io, path::PathBuf};
 
 /// An image that cannot be used. `at` is the archive or folder it should come from.
@@ -137,7 +138,7 @@ pub enum OciError {
         source: Box<berth_fetch::error::FetchError>,
     },
     /// A program that would not run by itself.
-    #[error("{}: {found}: expected a statically linked 64-bit x86 Linux program{}", path.display(), elf_hint(*dynamic))]
+    #[error("{}: {found}: expected a statically linked Linux program for {}{}", path.display(), Arch::names(), elf_hint(*dynamic))]
     Program {
         /// The program.
         path: PathBuf,

@@ -14,8 +14,8 @@ pub use error::OciError;
 pub use pack::{Packing, pack};
 pub use reference::{BadReference, Reference};
 
-use crate::recipe::{Arch, Diagnostic, OciEntry, OciSource};
-use berth_contract::digest::Sha256;
+use crate::recipe::{Diagnostic, OciEntry, OciSource};
+use berth_contract::{arch::Arch, digest::Sha256};
 use berth_formats::data::Data;
 use layout::Layout;
 use schema::{CONFIG_TYPES, ImageConfig, LAYER_TYPES, OciManifest};
@@ -86,7 +86,7 @@ pub fn read(source: &OciSource, arch: Arch, name: Option<Reference>) -> Result<O
         OciSource::Archive(path) => (Layout::archive(path)?, path),
         OciSource::Layout(path) => (Layout::folder(path)?, path),
     };
-    let chosen = select::select(&layout, arch.oci(), name.as_ref())?;
+    let chosen = select::select(&layout, arch.oci, name.as_ref())?;
     let (manifest, document): (_, OciManifest) = layout.json(&chosen.manifest, "manifest")?;
     let known = |media_type: &str, types: &[&str], what: &str| match types.contains(&media_type) {
         true => Ok(()),
@@ -94,10 +94,10 @@ pub fn read(source: &OciSource, arch: Arch, name: Option<Reference>) -> Result<O
     };
     known(&document.config.media_type, &CONFIG_TYPES, "configuration")?;
     let (config, settings): (_, ImageConfig) = layout.json(&document.config, "configuration")?;
-    if (settings.os.as_str(), settings.architecture.as_str()) != ("linux", arch.oci()) {
+    if (settings.os.as_str(), settings.architecture.as_str()) != ("linux", arch.oci) {
         return Err(OciError::NoPlatform {
             at: path.clone(),
-            wanted: format!("linux/{}", arch.oci()),
+            wanted: format!("linux/{}", arch.oci),
             found: vec![format!("{}/{}", settings.os, settings.architecture)],
         });
     }

@@ -9,7 +9,6 @@ use super::{
     reference::Reference,
     schema::{CONFIG_TYPES, Descriptor, Execution, ImageConfig, LAYER_TYPES, MANIFEST_TYPES, OciManifest, RootFs},
 };
-use crate::recipe::Arch;
 use berth_formats::data::Data;
 use std::{
     collections::BTreeMap,
@@ -41,7 +40,7 @@ pub struct Packing {
 pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     let Packing { program: path, name, cmd, epoch } = packing;
     let bytes = read(path).map_err(io_error("read", path))?;
-    elf::check(&bytes).map_err(|fault| {
+    let arch = elf::check(&bytes).map_err(|fault| {
         let (found, dynamic) = match fault {
             NotAlone::Other(found) => (found, false),
             NotAlone::Dynamic => ("dynamically linked", true),
@@ -56,10 +55,9 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     }
     // Not compressed: the image it goes into is compressed as a whole, and better.
     let layer = blob(LAYER_TYPES[0], layer.into())?;
-    let arch = Arch::X86_64;
     let config = ImageConfig {
         created: Some(timestamp(*epoch)),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         os: "linux".to_owned(),
         config: Execution {
             entrypoint: Some(vec![format!("/{}", name.stem())]),
@@ -76,7 +74,7 @@ pub fn pack(packing: &Packing) -> std::result::Result<OciImage, OciError> {
     };
     Ok(OciImage {
         name: name.clone(),
-        architecture: arch.oci().to_owned(),
+        architecture: arch.oci.to_owned(),
         manifest: blob(MANIFEST_TYPES[0], json(&manifest)?)?,
         image_id: config.digest,
         config,
