@@ -6,6 +6,7 @@ use super::{
 };
 use berth_contract::{
     boot_report::Stage,
+    container_state::ContainerState,
     control::{HostState, ServiceState},
     disk::Slot,
 };
@@ -76,7 +77,7 @@ while True: time.sleep(0.05)'";
     let status = client.status().unwrap();
     assert_eq!((status.state, status.slot, status.problems), (HostState::Running, Slot::B, vec![]));
     assert!(status.engine.unwrap().ready && status.memory.total_kib > 0 && status.var.size > 0);
-    assert_eq!(status.containers[0].state, "pending");
+    assert_eq!(status.containers[0].state, ContainerState::Pending);
     host.wait_for("trap", |host| host.path("up").exists());
     client.reboot().unwrap();
     client.reboot().unwrap();
