@@ -18,7 +18,7 @@ use crate::{
     memory,
     slots::{Filling, Slots, Survey, Ways, partition, uki},
     source::{HttpOptions, Source},
-    trust::{Clock, Criteria, Repository, Trust, check_store, plan, select},
+    trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
 use anyhow::{Context, Result};
 use berth_contract::{
@@ -228,6 +228,6 @@ fn select_release(
     };
     let Some(release) = select(&criteria, repository.releases())? else { return Ok(None) };
     let record = repository.record(release)?;
-    check_store(&host.image, &record, options.store.as_ref())?;
+    check_engine(&host.image, &record, options.store.as_ref())?;
     Ok(Some(record))
 }

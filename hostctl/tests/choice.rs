@@ -4,11 +4,11 @@
 use berth_contract::{
     engine::{EngineKind, StoreFormat},
     image_spec::{ImageEngine, ImageSpec},
-    release::{RecordCustom, STABLE},
+    release::{RecordCustom, ReleaseRecord, STABLE},
     update::Quarantined,
     version::OsVersion,
 };
-use hostctl::trust::{Criteria, Refusal, Release, Releases, check_store, select};
+use hostctl::trust::{Criteria, Refusal, Release, Releases, check_engine, select};
 
 #[path = "kit/mod.rs"]
 mod kit;
@@ -127,23 +127,40 @@ fn a_refusal_names_the_expected_and_the_found_values() {
 }
 
 #[test]
+fn a_release_with_an_unknown_engine_is_readable_and_refused_by_the_name_of_its_engine() {
+    let mut json = serde_json::to_value(kit::repo::record("host", "3", "x86_64", STABLE)).unwrap();
+    json["engine"]["kind"] = "steam".into();
+    let record: ReleaseRecord = serde_json::from_value(json).unwrap();
+    let bare = ImageSpec { engine: None, ..host("2") };
+    let store = record.engine.as_ref().map(|engine| &engine.store);
+    for (running, allowed) in [(&host("2"), None), (&host("2"), store), (&bare, None)] {
+        let refusal = check_engine(running, &record, allowed).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "version 3 has the container engine steam, which this hostctl does not know: it knows docker"
+        );
+        assert_eq!(refusal.hint(), "upgrade to an intermediate release first, whose hostctl knows steam");
+    }
+}
+
+#[test]
 fn a_change_of_the_store_format_needs_permission() {
     let mut record = kit::repo::record("host", "3", "x86_64", STABLE);
-    assert_eq!(check_store(&host("2"), &record, None), Ok(()));
+    assert_eq!(check_engine(&host("2"), &record, None), Ok(()));
     record.engine.as_mut().unwrap().store = StoreFormat::from("docker-snapshotter");
-    let refusal = check_store(&host("2"), &record, None).unwrap_err();
+    let refusal = check_engine(&host("2"), &record, None).unwrap_err();
     assert_eq!(
         refusal.to_string(),
         "version 3 stores the engine's data as docker-snapshotter, the running version as docker-graphdriver: \
          images and containers in /var would be unusable"
     );
     assert!(refusal.hint().contains("--allow-store-change docker-snapshotter"));
-    let allowed = |format: &str| check_store(&host("2"), &record, Some(&StoreFormat::from(format)));
+    let allowed = |format: &str| check_engine(&host("2"), &record, Some(&StoreFormat::from(format)));
     assert_eq!(allowed("docker-snapshotter"), Ok(()));
     assert!(matches!(allowed("other-2"), Err(Refusal::StoreChange { .. })));
     record.engine = None;
-    assert!(check_store(&host("2"), &record, None).is_err());
-    assert_eq!(check_store(&host("2"), &record, Some(&StoreFormat::None)), Ok(()));
+    assert!(check_engine(&host("2"), &record, None).is_err());
+    assert_eq!(check_engine(&host("2"), &record, Some(&StoreFormat::None)), Ok(()));
     let bare = ImageSpec { engine: None, ..host("2") };
-    assert_eq!(check_store(&bare, &kit::repo::record("host", "3", "x86_64", STABLE), None), Ok(()));
+    assert_eq!(check_engine(&bare, &kit::repo::record("host", "3", "x86_64", STABLE), None), Ok(()));
 }

@@ -25,12 +25,11 @@ pub enum WorkloadError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The image has no engine for what is declared.
-    #[error("declared containers and images need a container engine ({}), and this image has none", engines())]
+    #[error(
+        "declared containers and images need a container engine ({}), and this image has none",
+        EngineKind::names()
+    )]
     NoEngine,
-}
-
-fn engines() -> String {
-    EngineKind::ALL.map(|kind| kind.to_string()).join(", ")
 }
 
 /// Does all of it. Returns what is wrong with required containers and preloaded images, one sentence each.

@@ -16,7 +16,7 @@ pub use clock::Clock;
 pub use error::TrustError;
 pub use release::{Release, Releases, TargetInfo};
 pub use repository::Repository;
-pub use selection::{Criteria, Refusal, check_store, select};
+pub use selection::{Criteria, Refusal, check_engine, select};
 
 use crate::source::Source;
 use berth_contract::release::{MAX_METADATA, MAX_SMALL_METADATA};

@@ -3,7 +3,7 @@
 use super::release::{Release, Releases};
 use berth_contract::{
     arch::Arch,
-    engine::StoreFormat,
+    engine::{EngineKind, EngineName, StoreFormat},
     image_spec::ImageSpec,
     release::ReleaseRecord,
     update::Quarantined,
@@ -74,6 +74,17 @@ pub enum Refusal {
         /// Why it failed.
         cause: String,
     },
+    /// This hostctl does not know the engine of the release.
+    #[error(
+        "version {version} has the container engine {found}, which this hostctl does not know: it knows {}",
+        EngineKind::names()
+    )]
+    UnknownEngine {
+        /// The other version.
+        version: OsVersion,
+        /// Its engine.
+        found: EngineName,
+    },
     /// The engine of the release cannot use the data in /var.
     #[error(
         "version {version} stores the engine's data as {found}, the running version as {running}: images and containers in /var would be unusable"
@@ -104,6 +115,9 @@ impl Refusal {
             Self::NoSuchVersion { .. } => "name one of these versions".to_owned(),
             Self::Quarantined { version, .. } => {
                 format!("`hostctl why` shows the details; to try it again: `hostctl upgrade --retry {version}`")
+            }
+            Self::UnknownEngine { found, .. } => {
+                format!("upgrade to an intermediate release first, whose hostctl knows {found}")
             }
             Self::StoreChange { found, .. } => {
                 format!("save the data that you need, then allow the change: `--allow-store-change {found}`")
@@ -191,12 +205,16 @@ fn newest<'a>(criteria: &Criteria<'_>, matching: &[&'a Release]) -> Result<Optio
     }
 }
 
-/// Refuses a release whose engine cannot use the data that the running engine has in /var, unless its format is `allowed`. An image without
+/// Refuses a release whose engine this hostctl does not know, or whose engine cannot use the data that the running engine has in /var, unless its format is `allowed`. An image without
 /// an engine has the format `none`. A host without an engine accepts every format, because it has no such data.
 ///
 /// # Errors
-/// [`Refusal::StoreChange`].
-pub fn check_store(running: &ImageSpec, record: &ReleaseRecord, allowed: Option<&StoreFormat>) -> Result<(), Refusal> {
+/// [`Refusal::UnknownEngine`], [`Refusal::StoreChange`].
+pub fn check_engine(running: &ImageSpec, record: &ReleaseRecord, allowed: Option<&StoreFormat>) -> Result<(), Refusal> {
+    let unknown = record.engine.as_ref().filter(|engine| engine.kind.kind().is_none());
+    if let Some(engine) = unknown {
+        return Err(Refusal::UnknownEngine { version: record.version.clone(), found: engine.kind.clone() });
+    }
     let Some(engine) = &running.engine else { return Ok(()) };
     let now = StoreFormat::of(engine.kind, &engine.version);
     let then = record.engine.as_ref().map_or_else(|| StoreFormat::None, |engine| engine.store.clone());

@@ -216,7 +216,7 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
         min_slot: MinSlot { root: ByteSize(1 << 20), verity: ByteSize(1 << 20) },
         kernel: "6.12.1".to_owned(),
         engine: Some(EngineRecord {
-            kind: EngineKind::Docker,
+            kind: EngineKind::Docker.into(),
             version: "26.1.5-1".to_owned(),
             store: StoreFormat::from("docker-graphdriver"),
         }),
