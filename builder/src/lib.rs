@@ -4,6 +4,7 @@
 
 pub mod assemble;
 pub mod cli;
+pub mod date;
 pub mod image;
 pub mod lock;
 pub mod pipeline;

@@ -1,10 +1,11 @@
-//! The one mouth: data goes to stdout, talk to stderr. Colour only underlines what the words say already.
+//! The only module that prints: data to stdout, messages to stderr. Colours only repeat what the words say.
 
+use berth_contract::chain::Chain;
 use berth_fetch::progress::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
     error::Error,
-    fmt::{self, Display, Write as _},
+    fmt::{self, Display},
     io::{self, IsTerminal, Write},
     sync::{
         Mutex, PoisonError,
@@ -12,7 +13,29 @@ use std::{
     },
 };
 
-/// How much is said.
+/// A failure with a message and a hint, where an error type of its own would have one use only.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Advised {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Advised {
+    /// A failure, and what to do about it, where that is known.
+    #[must_use]
+    pub fn new(message: String, hint: Option<String>) -> Self {
+        Self { message, hint }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        self.hint.clone()
+    }
+}
+
+/// How much is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Warnings and errors.
@@ -24,18 +47,18 @@ pub enum Verbosity {
     Verbose,
 }
 
-/// How it is said.
+/// How messages are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Manner {
-    /// How much.
+    /// How much is printed.
     pub verbosity: Verbosity,
-    /// Progress bars: somebody watches.
+    /// Draw progress bars.
     pub bars: bool,
-    /// ANSI colours.
+    /// Use ANSI colours.
     pub colour: bool,
 }
 
-/// Where everything that the builder has to say goes through.
+/// Prints all output of the builder.
 pub struct Report {
     data: Mutex<Box<dyn Write + Send>>,
     talk: Mutex<Box<dyn Write + Send>>,
@@ -50,8 +73,8 @@ impl fmt::Debug for Report {
 }
 
 impl Report {
-    /// Speaks through the process's own stdout and stderr: bars where stderr is a terminal, colours unless `no_colour` (the
-    /// value of `NO_COLOR` is there and not empty, see no-color.org).
+    /// Prints to the process's stdout and stderr: with bars if stderr is a terminal, and with colours unless `no_colour` is set
+    /// (`NO_COLOR` exists and is not empty, see no-color.org).
     #[must_use]
     pub fn stdio(verbosity: Verbosity, no_colour: bool) -> Self {
         let terminal = io::stderr().is_terminal();
@@ -59,7 +82,7 @@ impl Report {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), manner)
     }
 
-    /// Writes data to `data` and talk to `talk`. Bars are drawn on the process's stderr.
+    /// Writes data to `data` and messages to `talk`. Bars are drawn on the process's stderr.
     #[must_use]
     pub fn new(data: Box<dyn Write + Send>, talk: Box<dyn Write + Send>, manner: Manner) -> Self {
         let draws = manner.bars && manner.verbosity > Verbosity::Quiet;
@@ -67,7 +90,7 @@ impl Report {
         Self { data: Mutex::new(data), talk: Mutex::new(talk), manner, bars: MultiProgress::with_draw_target(target) }
     }
 
-    /// A line of what was asked for.
+    /// Prints a line of data.
     ///
     /// # Errors
     /// When stdout cannot be written.
@@ -77,60 +100,51 @@ impl Report {
         data.flush()
     }
 
-    /// A step of the work, named by its verb: `lock`, `fetch`.
+    /// Prints a step of the work, named by its verb: `lock`, `fetch`.
     pub fn step(&self, name: &str, text: impl Display) {
         if self.manner.verbosity >= Verbosity::Normal {
             self.say(&format!("{} {text}", self.paint("1;32", &format!("{name:>8}"))));
         }
     }
 
-    /// What only those want to know who ask for it.
+    /// Prints a detail, for `--verbose`.
     pub fn detail(&self, text: impl Display) {
         if self.manner.verbosity >= Verbosity::Verbose {
             self.say(&format!("         {text}"));
         }
     }
 
-    /// Something that the user should look at, though the work goes on.
+    /// Prints something that the user should look at, though the work goes on.
     pub fn warning(&self, text: impl Display) {
         self.fault("warning", "1;33", &text.to_string(), &[]);
     }
 
-    /// Why the work ended: the error, its causes, and what can be done. Hints are lines of an error's text that start with
-    /// `hint: `, and what `hint` knows about an error or one of its causes.
+    /// Prints a warning, and what to do about it.
+    pub fn warning_with_hint(&self, text: impl Display, hint: &str) {
+        self.fault("warning", "1;33", &text.to_string(), &[hint.to_owned()]);
+    }
+
+    /// Prints why the work ended: the error, its causes, and what can be done. `hint` returns the hint of an error or of a cause.
     pub fn error(&self, error: &anyhow::Error, hint: impl Fn(&(dyn Error + 'static)) -> Option<String>) {
-        let mut text = String::new();
-        for cause in error.chain().map(ToString::to_string) {
-            // Some errors repeat their cause in their own text.
-            if text.is_empty() {
-                text = cause;
-            } else if !text.contains(&cause) {
-                let indent = "\n    ";
-                _ = write!(text, "\n  caused by: {}", cause.replace('\n', indent));
-            }
+        let mut texts = Chain(error.as_ref()).texts().into_iter();
+        let mut text = texts.next().unwrap_or_default();
+        for cause in texts {
+            text += &format!("\n  caused by: {}", cause.replace('\n', "\n    "));
         }
         let hints: Vec<_> = error.chain().filter_map(hint).collect();
         self.fault("error", "1;31", &text, &hints);
     }
 
-    /// That the user ended the work.
+    /// Prints that the user ended the work.
     pub fn interrupted(&self) {
-        // The bars' own threads draw on otherwise.
+        // Otherwise the threads of the bars go on drawing.
         _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
         self.fault("error", "1;31", "interrupted: nothing half made is left, and what was fetched is kept", &[]);
     }
 
-    fn fault(&self, label: &str, colour: &str, text: &str, more: &[String]) {
-        let mut hints: Vec<&str> = Vec::new();
-        let mut said = self.paint(colour, label) + ":";
-        for (index, line) in text.lines().enumerate() {
-            match line.trim_start().strip_prefix("hint: ") {
-                Some(hint) => hints.push(hint),
-                None => said += &format!("{}{line}", if index == 0 { " " } else { "\n" }),
-            }
-        }
-        hints.extend(more.iter().map(String::as_str));
+    fn fault(&self, label: &str, colour: &str, text: &str, hints: &[String]) {
+        let mut said = format!("{}: {text}", self.paint(colour, label));
         for (index, hint) in hints.iter().enumerate() {
             if !hints[..index].contains(hint) {
                 said += &format!("\n{}: {hint}", self.paint("1;36", "hint"));
@@ -139,7 +153,7 @@ impl Report {
         self.say(&said);
     }
 
-    /// The fetch step's progress: a bar on a terminal, a line at the beginning and one at the end elsewhere.
+    /// The progress of the fetch step: a bar on a terminal; elsewhere a line at its begin and one at its end.
     #[must_use]
     pub fn fetching(&self) -> Fetching<'_> {
         Fetching {
@@ -157,12 +171,12 @@ impl Report {
 
     fn say(&self, text: &str) {
         let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
-        // Nobody is left to tell when stderr is gone.
+        // A closed stderr cannot be reported anywhere.
         self.bars.suspend(|| _ = writeln!(talk, "{text}"));
     }
 }
 
-/// Tells how a fetch gets on.
+/// Prints the progress of a fetch.
 #[derive(Debug)]
 pub struct Fetching<'a> {
     report: &'a Report,
@@ -225,7 +239,7 @@ impl Progress for Fetching<'_> {
 
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
-        // A fetch that failed leaves no half bar beside its error.
+        // Remove the bar of a fetch that failed, so that it does not stand beside the error.
         self.bar(|bar| bar.finish_and_clear());
     }
 }
@@ -238,7 +252,7 @@ impl Display for Files {
     }
 }
 
-/// A number of bytes for the eye: powers of 1000, as disks and downloads are sold.
+/// A number of bytes for people: powers of 1000, as disks and downloads are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
@@ -286,10 +300,11 @@ mod tests {
         report.data("out/image.raw").unwrap();
         report.step("lock", "35 packages");
         report.detail("asked for by the recipe");
-        report.warning("glob matches nothing\nhint: remove it");
-        let inner = anyhow::anyhow!("mirror is down\nno answer\nhint: try another");
+        report.warning_with_hint("glob matches nothing", "remove it");
+        let inner = anyhow::anyhow!("mirror is down\nno answer");
         let error = inner.context("cannot fetch zstd").context("cannot fetch");
-        report.error(&error, |cause| (cause.to_string() == "cannot fetch zstd").then(|| "try another".to_owned()));
+        // Two errors of the chain may have the same hint.
+        report.error(&error, |cause| (cause.to_string() != "cannot fetch").then(|| "try another".to_owned()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! What is half made: files and folders that vanish with whoever makes them, and when the process is interrupted.
+//! Unfinished files and folders: removed by the code that makes them, and when the process is interrupted.
 
+use berth_file::{FileError, Flush, Replacement};
 use std::{
     collections::BTreeSet,
     fs, io,
@@ -7,7 +8,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Of the whole process: a signal knows nobody's values.
+/// Paths of the whole process: the handler of a signal has no other way to them.
 static PATHS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// A file or folder that is removed at the end, if it still has this name then.
@@ -19,14 +20,14 @@ fn paths() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 }
 
 impl Scratch {
-    /// `path` will be this process's own. Say so before it is made: then it does not outlive an interruption.
+    /// Takes `path`, which is about to be made. Call this first: then an interruption removes the file at any time.
     #[must_use]
     pub fn new(path: PathBuf) -> Self {
         paths().insert(path.clone());
         Self(path)
     }
 
-    /// Where it is.
+    /// The path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
@@ -41,7 +42,29 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes everything that is half made, for a process that ends now. As long as the result lives, nobody makes anything new.
+/// Replaces the file at `path` with what `write` writes. The unfinished file is removed after a failure and when the process is
+/// interrupted.
+///
+/// # Errors
+/// Those of `write` and of [`Replacement`]: the old file is still there.
+pub fn replace<E: From<FileError>>(
+    path: &Path,
+    mode: u32,
+    flush: Flush,
+    write: impl FnOnce(&mut Replacement) -> Result<(), E>,
+) -> Result<(), E> {
+    let temporary = berth_file::temporary(path);
+    paths().insert(temporary.clone());
+    let replaced = Replacement::new(path, mode).map_err(E::from).and_then(|mut new| {
+        write(&mut new)?;
+        Ok(new.commit(flush)?)
+    });
+    // Not removed here: by now the name may be that of another process's file.
+    paths().remove(&temporary);
+    replaced
+}
+
+/// Removes all unfinished files, for a process that ends now. As long as the result lives, no new ones are made.
 #[must_use]
 pub fn clear() -> impl Sized {
     let paths = paths();
@@ -49,12 +72,13 @@ pub fn clear() -> impl Sized {
     paths
 }
 
-/// Returns when no interruption is at work, so never when one is: the failures that it causes are no news.
+/// Returns if the process is not being interrupted; waits for its end otherwise. The failures that an interruption causes are
+/// not worth a message.
 pub fn settle() {
     drop(paths());
 }
 
-/// Nobody can be told about a failure here; the next build removes what is left.
+/// A failure cannot be reported here; the next build removes what is left.
 fn remove(path: &Path) {
     /// Other threads may still put files into a folder, but only so many.
     const TRIES: usize = 100;

@@ -136,6 +136,7 @@ fn packages_that_are_cut_or_too_large_are_errors() {
 fn scripts_that_are_not_covered_are_shown() {
     let script = || {
         Deb::new("mystery1.0")
+            .copyright()
             .script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  chmod 4755 /usr/bin/mystery\nfi")
     };
     let mut bench = Bench::new();
@@ -173,7 +174,8 @@ fn declarations_that_cannot_be_obeyed_are_shown() {
     ] {
         let mut bench = Bench::new();
         bench.overlay("own", &[(path, &format!("# comment\n{line}\n"))]);
-        assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}"));
+        let hint = "mend the line; that of a package, by a file of the same name in an overlay";
+        assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}\nhint: {hint}"));
     }
 }
 

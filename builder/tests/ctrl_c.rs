@@ -56,7 +56,7 @@ fn half_made(folder: &Path) -> Vec<PathBuf> {
     for entry in fs::read_dir(folder).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        if name.ends_with(".part") || name.starts_with(".out.") {
+        if name.ends_with(".part") || name.ends_with(".partial") || name.starts_with(".out.") {
             found.push(path.clone());
         }
         found.extend(half_made(&path));
@@ -153,5 +153,5 @@ fn a_lock_that_is_interrupted_stays_as_it_was() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     let said = desk.said(&child.wait_with_output().unwrap());
     assert_eq!((said.code, said.text.as_str()), (Some(130), WORDS));
-    assert!(desk.text("r.lock") == before && !desk.path("r.lock.new").exists());
+    assert!(desk.text("r.lock") == before && !desk.path(".r.lock.partial").exists());
 }

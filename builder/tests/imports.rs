@@ -10,33 +10,38 @@ use std::{
 /// Crate → crates of this workspace that it may depend on.
 const CRATES: &[(&str, &[&str])] = &[
     ("contract", &[]),
+    ("file", &[]),
     ("formats", &["contract"]),
     ("fetch", &["contract"]),
     ("engine", &["contract"]),
     ("control", &["contract"]),
-    ("builder", &["contract", "formats", "fetch", "qemu"]),
-    ("init", &["contract", "formats"]),
-    ("workload", &["contract", "engine"]),
-    ("hostctl", &["contract", "control", "engine", "formats", "fetch"]),
+    ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
+    ("init", &["contract", "file", "formats"]),
+    ("workload", &["contract", "engine", "file"]),
+    ("hostctl", &["contract", "control", "engine", "file", "formats", "fetch"]),
     ("qemu", &["contract", "control"]),
 ];
 
 /// Room of the builder → rooms that it may import.
 const ROOMS: &[(&str, &[&str])] = &[
+    ("date", &[]),
     ("scratch", &[]),
     ("tree", &[]),
     ("recipe", &[]),
-    ("source", &["tree", "recipe", "scratch"]),
-    ("lock", &["source", "tree", "recipe", "scratch"]),
+    ("source", &["tree", "recipe", "scratch", "date"]),
+    ("lock", &["source", "tree", "recipe", "scratch", "date"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
-    ("release", &["image", "report", "scratch"]),
+    ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
-    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report"]),
+    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"]),
     ("report", &["recipe"]),
     (
         "cli",
-        &["pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "scratch"],
+        &[
+            "pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
+            "scratch", "date",
+        ],
     ),
 ];
 

@@ -76,7 +76,7 @@ impl Bench {
 
     /// Paths below the cache, but for the initrds of both images: which of them are there is a matter of what was built.
     fn cached(&self) -> Vec<String> {
-        let initrd = |path: &String| path.starts_with("compressed/") && !path.ends_with(".part");
+        let initrd = |path: &String| path.starts_with("compressed/") && !path.ends_with(".partial");
         listing(&self.small.path("cache")).into_iter().filter(|path| !initrd(path)).collect()
     }
 

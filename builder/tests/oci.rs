@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
-    recipe::{OciEntry, OciSource, Recipe, Source},
+    recipe::{OciEntry, OciSource, Recipe, RecipeFile},
     source::oci::{self, OciImage, Packing},
 };
 use berth_contract::arch::Arch;
@@ -132,14 +132,12 @@ fn programs_that_need_more_than_themselves_are_refused() {
     let dir = TempDir::new().unwrap();
     let pack = |program: &str| {
         let packing = Packing { program: program.into(), name: "x".parse().unwrap(), cmd: vec![], epoch: 0 };
-        oci::pack(&packing).unwrap_err().to_string()
+        oci::pack(&packing).unwrap_err()
     };
     let dynamic = pack("/bin/sh");
-    assert!(
-        dynamic.contains("/bin/sh: dynamically linked") && dynamic.contains("\nhint: link it statically"),
-        "{dynamic}"
-    );
-    assert!(pack(dir.path().join("none").to_str().unwrap()).starts_with("cannot read "));
+    assert!(dynamic.to_string().contains("/bin/sh: dynamically linked"), "{dynamic}");
+    assert!(dynamic.hint().unwrap().starts_with("link it statically"));
+    assert!(pack(dir.path().join("none").to_str().unwrap()).to_string().starts_with("cannot read "));
 }
 
 /// A layout in a folder that can be spoilt.
@@ -212,11 +210,14 @@ fn said(dir: &Path, image: &str, name: Option<&str>) -> String {
     let text = format!(
         "id = 'a'\ndebian.suite = 's'\nkernel.package = 'kk'\nengine.kind = 'docker'\n[[oci]]\nimage = '{image}'{name}\n"
     );
-    let recipe = Recipe::parse(vec![Source::new(dir.join("r.toml"), text)]).unwrap();
+    let recipe = Recipe::parse(vec![RecipeFile::new(dir.join("r.toml"), text)]).unwrap();
     let entry: &OciEntry = &recipe.oci[0];
     match oci::image(entry, recipe.arch) {
         Ok(image) => format!("good: {}", image.name),
-        Err(fault) => fault.to_string().replace(dir.to_str().unwrap(), "DIR"),
+        Err(fault) => {
+            let hint = fault.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+            format!("{fault}{hint}").replace(dir.to_str().unwrap(), "DIR")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Recipes as their author sees them: what a good one means, and what is said about a bad one.
 
-use berth::recipe::{Recipe, Source, read};
+use berth::recipe::{Recipe, RecipeFile, read};
 use std::{fs, path::Path};
 
 const BASE: &str = "\
@@ -20,8 +20,12 @@ slot = '1GiB'
 ";
 
 fn parse(files: &[(&str, &str)]) -> Result<Recipe, String> {
-    Recipe::parse(files.iter().map(|(path, text)| Source::new(*path, *text)).collect())
-        .map_err(|fault| fault.to_string())
+    Recipe::parse(files.iter().map(|(path, text)| RecipeFile::new(*path, *text)).collect()).map_err(|fault| match fault
+        .hint()
+    {
+        Some(hint) => format!("{fault}\nhint: {hint}"),
+        None => fault.to_string(),
+    })
 }
 
 fn values<'a>(items: impl IntoIterator<Item = &'a berth::recipe::Located<String>>) -> Vec<&'a str> {
@@ -149,7 +153,8 @@ fn files_are_read_along_extends() {
     for path in [&again, &selfish, &orphan, &latin, &huge, &dir.path().join("none.toml"), &dir.path().to_owned()] {
         let fault = read(path).unwrap_err();
         let cause = std::error::Error::source(&fault).map(|cause| format!("\n  {cause}")).unwrap_or_default();
-        said += &format!("{fault}{cause}\n\n");
+        let hint = fault.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+        said += &format!("{fault}{cause}{hint}\n\n");
     }
     insta::assert_snapshot!(said.replace(dir.path().to_str().unwrap(), "DIR"));
 }

@@ -12,10 +12,11 @@ use berth::{
     },
 };
 use berth_fetch::{
+    blob::Want,
     fetcher::Fetcher,
     progress::Silent,
-    settings::{Network, Pace, Settings},
-    store::{Store, Want},
+    settings::{FetchSettings, Network, Pace},
+    store::Store,
 };
 use refusal_kit::{
     Deb, Desk,
@@ -183,7 +184,7 @@ impl Write for Sink {
 #[test]
 fn mirrors_that_trickle_or_fall_silent() {
     let desk = desk();
-    let mut settings = Settings::new(Network::Online, None);
+    let mut settings = FetchSettings::new(Network::Online, None);
     settings.pace = Pace { floor: 1024, window: Duration::from_secs(1) };
     let fetcher = Fetcher::new(Store::open(&desk.path("cache")).unwrap(), settings);
     let want = Want { sha256: hex(b"x").parse().unwrap(), size: 5000 };

@@ -1,6 +1,9 @@
 //! Containers that the host starts by itself, as recipe and host.toml declare them (`[[container]]`).
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{Unexpected, Visitor},
+};
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// Label in the engine of the containers that the host has made from such a declaration.
@@ -152,6 +155,13 @@ pub struct BadValue {
     pub found: String,
 }
 
+impl BadValue {
+    /// The same as an error of serde, which keeps apart what was wanted and what was found.
+    fn into_serde<E: serde::de::Error>(self) -> E {
+        E::invalid_value(Unexpected::Str(&self.found), &self.wanted)
+    }
+}
+
 impl FromStr for NetworkMode {
     type Err = BadValue;
 
@@ -279,16 +289,29 @@ impl fmt::Display for ByteSize {
 
 impl<'de> Deserialize<'de> for ByteSize {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "expected a size like \"512MiB\" or a number of bytes")]
-        enum Either {
-            Number(u64),
-            Text(String),
+        struct SizeVisitor;
+
+        impl Visitor<'_> for SizeVisitor {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size like \"512MiB\" or a number of bytes")
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(bytes))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
+                u64::try_from(bytes).map(ByteSize).map_err(|_| E::invalid_value(Unexpected::Signed(bytes), &self))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                text.parse().map_err(BadValue::into_serde)
+            }
         }
-        match Either::deserialize(d)? {
-            Either::Number(bytes) => Ok(Self(bytes)),
-            Either::Text(text) => text.parse().map_err(serde::de::Error::custom),
-        }
+
+        d.deserialize_any(SizeVisitor)
     }
 }
 
@@ -307,7 +330,7 @@ macro_rules! serde_as_text {
         }
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-                String::deserialize(d)?.parse().map_err(serde::de::Error::custom)
+                String::deserialize(d)?.parse().map_err(BadValue::into_serde)
             }
         }
     )*};

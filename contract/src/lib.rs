@@ -5,6 +5,7 @@
 
 pub mod arch;
 pub mod boot_report;
+pub mod chain;
 pub mod cmdline;
 pub mod container;
 pub mod container_state;

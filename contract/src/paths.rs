@@ -71,6 +71,9 @@ pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
 pub const RESOLV_CONF: &str = "/run/netd/resolv.conf";
 
+/// Largest JSON file below these paths that a program of the host reads, in bytes.
+pub const MAX_JSON: u64 = 16 << 20;
+
 /// Directory of unified kernel images on the ESP.
 pub const ESP_LINUX: &str = "EFI/Linux";
 /// Ending of a unified kernel image that is staged: beside the entries, but none yet.

@@ -2,7 +2,11 @@
 
 use crate::{settings::Pace, url::Url};
 use berth_contract::digest::Sha256;
-use std::{io, path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Why something could not be fetched. Every variant names the place, and what was wanted and found where that applies.
 #[derive(Debug, thiserror::Error)]
@@ -267,4 +271,8 @@ impl FetchError {
             _ => false,
         }
     }
+}
+
+pub(crate) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FetchError + 'a {
+    move |source| FetchError::Io { action, path: path.to_owned(), source }
 }

@@ -1,12 +1,13 @@
 //! Fetching: from mirrors into the store, or an index into memory.
 
 use crate::{
+    blob::{Blob, Want},
     error::FetchError,
     pace::Meter,
     part::Part,
     progress::{Event, Progress},
-    settings::{Network, Settings},
-    store::{Blob, Claim, Store, Want},
+    settings::{FetchSettings, Network},
+    store::{Claim, Store},
     transport::Transport,
     url::{Scheme, Url},
 };
@@ -37,7 +38,7 @@ pub struct Job {
 /// The door that bytes come in by.
 pub struct Fetcher {
     store: Store,
-    settings: Settings,
+    settings: FetchSettings,
     transport: Transport,
 }
 
@@ -50,7 +51,7 @@ impl fmt::Debug for Fetcher {
 impl Fetcher {
     /// A fetcher into `store`. Connects to nobody yet.
     #[must_use]
-    pub fn new(store: Store, settings: Settings) -> Self {
+    pub fn new(store: Store, settings: FetchSettings) -> Self {
         Self { store, transport: Transport::new(settings.clone()), settings }
     }
 

@@ -5,6 +5,7 @@
 //! A [`ranges::Ranges`] reads parts of the files of one server, without a store, and is patient with it.
 #![deny(missing_docs)]
 
+pub mod blob;
 pub mod error;
 pub mod fetcher;
 mod pace;

@@ -1,8 +1,8 @@
 //! A blob on its way in: `HEX.part`, kept when a transfer breaks off and locked while it is written.
 
 use crate::{
-    error::FetchError,
-    store::{Blob, Want, io_error},
+    blob::{Blob, Want},
+    error::{FetchError, io_error},
 };
 use berth_contract::digest::Sha256;
 use sha2::Digest as _;

@@ -4,7 +4,7 @@ use crate::{
     error::FetchError,
     fetcher::is_timeout,
     pace::Meter,
-    settings::{Pace, Patience, Settings},
+    settings::{FetchSettings, Pace, Patience},
     transport::{Part, Transport},
     url::Url,
     waits::Waits,
@@ -34,7 +34,7 @@ impl fmt::Debug for Ranges {
 impl Ranges {
     /// Connects to nobody yet.
     #[must_use]
-    pub fn new(settings: Settings, patience: Patience) -> Self {
+    pub fn new(settings: FetchSettings, patience: Patience) -> Self {
         let pace = settings.pace;
         let transport = Transport::new(settings);
         Self { transport, pace, patience, heard: AtomicBool::new(false), received: AtomicU64::new(0) }

@@ -29,7 +29,7 @@ impl Default for Pace {
 
 /// Everything that is not the store.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct FetchSettings {
     /// Whether the network may be used.
     pub network: Network,
     /// Time for name resolution, TCP and TLS together.
@@ -70,7 +70,7 @@ impl Default for Patience {
     }
 }
 
-impl Settings {
+impl FetchSettings {
     /// The defaults: 20 s to connect, 1 KiB/s over 30 s, 4 downloads at a time.
     #[must_use]
     pub fn new(network: Network, ca_bundle: Option<PathBuf>) -> Self {

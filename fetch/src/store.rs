@@ -3,7 +3,11 @@
 //! A blob is verified when it enters and published in one move, so that a name always stands for its content, whoever
 //! is killed when. Several processes may share a store.
 
-use crate::{error::FetchError, part::Part};
+use crate::{
+    blob::{Blob, Want},
+    error::{FetchError, io_error},
+    part::Part,
+};
 use berth_contract::digest::Sha256;
 use sha2::Digest as _;
 use std::{
@@ -12,24 +16,6 @@ use std::{
     io::{self, Read},
     path::{Path, PathBuf},
 };
-
-/// What is wanted: exactly these bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Want {
-    /// Their digest.
-    pub sha256: Sha256,
-    /// Their number.
-    pub size: u64,
-}
-
-/// A blob that lies in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blob {
-    /// What it is.
-    pub want: Want,
-    /// Where it is. Never written to.
-    pub path: PathBuf,
-}
 
 /// The cache.
 #[derive(Clone, Debug)]
@@ -42,10 +28,6 @@ pub struct Store {
 pub(crate) enum Claim {
     Present(Blob),
     Absent(Part),
-}
-
-pub(crate) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> FetchError + 'a {
-    move |source| FetchError::Io { action, path: path.to_owned(), source }
 }
 
 /// Where the store lies by default, from the values of `XDG_CACHE_HOME` and `HOME`: the XDG Base Directory

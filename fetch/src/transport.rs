@@ -1,10 +1,9 @@
 //! Opening a URL for reading, from any byte on.
 
 use crate::{
-    error::FetchError,
+    error::{FetchError, io_error},
     roots,
-    settings::Settings,
-    store::io_error,
+    settings::FetchSettings,
     url::{Scheme, Url},
 };
 use std::{
@@ -40,13 +39,13 @@ pub(crate) struct Part {
 
 /// All ways to open a URL.
 pub(crate) struct Transport {
-    settings: Settings,
+    settings: FetchSettings,
     /// Made at the first use: an offline build reads no certificates.
     agent: OnceLock<Agent>,
 }
 
 impl Transport {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(settings: FetchSettings) -> Self {
         Self { settings, agent: OnceLock::new() }
     }
 

@@ -1,6 +1,28 @@
 //! Places that bytes can be had from: `http:`, `https:` and `file:` URLs.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::{ffi::OsString, fmt, os::unix::ffi::OsStringExt as _, path::PathBuf, str::FromStr};
+
+/// What is escaped in a path: all but letters, digits and what RFC 3986 allows in a segment. `+` is escaped too, as APT does,
+/// since it means a blank to some object stores.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b':')
+    .remove(b'~')
+    .remove(b',')
+    .remove(b'=')
+    .remove(b'@')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b';');
 
 /// How a URL is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,29 +125,15 @@ impl Url {
     pub fn join(&self, path: &str) -> Self {
         let mut text = self.text.trim_end_matches('/').to_owned();
         text.push('/');
-        for byte in path.bytes() {
-            // `+` means a blank to some object stores, hence APT escapes it as well.
-            if byte.is_ascii_alphanumeric() || b"/-._:~,=@!$&'()*;".contains(&byte) {
-                text.push(char::from(byte));
-            } else {
-                text.push_str(&format!("%{byte:02x}"));
-            }
-        }
+        text.extend(utf8_percent_encode(path, ESCAPED));
         Self { text, scheme: self.scheme }
     }
 
     /// The file that a `file:` URL names, its escapes resolved.
     #[must_use]
     pub fn file_path(&self) -> PathBuf {
-        let mut rest = self.text.strip_prefix("file://").unwrap_or_default().as_bytes();
-        let mut path = Vec::with_capacity(rest.len());
-        while let [first, tail @ ..] = rest {
-            let escaped = (*first == b'%').then(|| tail.first_chunk::<2>()).flatten();
-            let value = escaped.and_then(|hex| u8::from_str_radix(str::from_utf8(hex).ok()?, 16).ok());
-            path.push(value.unwrap_or(*first));
-            rest = if value.is_some() { &tail[2..] } else { tail };
-        }
-        PathBuf::from(OsString::from_vec(path))
+        let path = self.text.strip_prefix("file://").unwrap_or_default();
+        PathBuf::from(OsString::from_vec(percent_decode_str(path).collect()))
     }
 }
 
@@ -174,7 +182,7 @@ mod tests {
         assert_eq!(host("https://a.example.org:8443?x").as_deref(), Some("a.example.org"));
         assert_eq!(host("http://[fe80::1]:80/").as_deref(), Some("fe80::1"));
         assert_eq!(host("file:///x"), None);
-        assert_eq!(base.join("pool/g++ 1%~é").as_str(), "http://example.org/debian/pool/g%2b%2b%201%25~%c3%a9");
+        assert_eq!(base.join("pool/g++ 1%~é").as_str(), "http://example.org/debian/pool/g%2B%2B%201%25~%C3%A9");
         let base: Url = "file:///srv/a%20b".parse().unwrap();
         assert_eq!(base.join("pool/g++%41").file_path(), PathBuf::from("/srv/a b/pool/g++%41"));
         assert_eq!("file:///50%".parse::<Url>().unwrap().file_path(), PathBuf::from("/50%"));

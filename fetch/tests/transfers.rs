@@ -5,11 +5,12 @@ mod server;
 
 use berth_contract::digest::Sha256;
 use berth_fetch::{
+    blob::Want,
     error::FetchError,
     fetcher::{Fetcher, Job},
     progress::{Event, Progress, Silent},
-    settings::{Network, Pace, Settings},
-    store::{Store, Want},
+    settings::{FetchSettings, Network, Pace},
+    store::Store,
 };
 use server::{Reply, Request, Server, page};
 use sha2::Digest as _;
@@ -33,8 +34,8 @@ fn want(bytes: &[u8]) -> Want {
     Want { sha256: Sha256(sha2::Sha256::digest(bytes).into()), size: bytes.len() as u64 }
 }
 
-fn settings() -> Settings {
-    let mut settings = Settings::new(Network::Online, None);
+fn settings() -> FetchSettings {
+    let mut settings = FetchSettings::new(Network::Online, None);
     settings.pace = Pace { floor: 1024, window: Duration::from_millis(400) };
     settings
 }
@@ -238,7 +239,7 @@ fn a_server_that_says_nothing_in_tls_is_given_up() {
     let base = format!("https://{}", listener.local_addr().unwrap());
     let taken = std::thread::spawn(move || listener.accept().unwrap());
     let dir = TempDir::new().unwrap();
-    let settings = Settings { connect: Duration::from_millis(400), ..settings() };
+    let settings = FetchSettings { connect: Duration::from_millis(400), ..settings() };
     let fetcher = Fetcher::new(Store::open(dir.path()).unwrap(), settings);
     let error = fetcher.fetch_blob(&job(&[&base]), &Silent).unwrap_err();
     assert!(error.hint().unwrap().contains("--mirror"), "{error}");
@@ -302,7 +303,7 @@ fn many_blobs_come_in_parallel_and_in_order() {
 fn offline_names_what_is_missing_and_still_reads_files() {
     let server = Server::start(|_| Reply::Good(body()));
     let dir = TempDir::new().unwrap();
-    let offline = Fetcher::new(Store::open(dir.path()).unwrap(), Settings::new(Network::Offline, None));
+    let offline = Fetcher::new(Store::open(dir.path()).unwrap(), FetchSettings::new(Network::Offline, None));
     let jobs = [job(&[&server.base]), Job { name: "b".into(), want: want(b"b"), ..job(&[&server.base]) }];
     let error = offline.fetch_all(&jobs, &Silent).unwrap_err();
     assert_eq!(error.to_string(), "offline, and not in the cache: a, b");

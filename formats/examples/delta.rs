@@ -1,4 +1,4 @@
-//! Deltas by hand, for ci/bench.
+//! Makes and applies deltas, for ci/bench.
 
 use berth_formats::{
     delta::{

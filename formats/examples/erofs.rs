@@ -1,8 +1,9 @@
-//! `erofs FOLDER IMAGE`: writes what lies below a folder as it is there, without attributes; for ci/bench.
+//! `erofs FOLDER IMAGE`: writes the content of a folder without extended attributes; for ci/bench.
 
 use berth_formats::{
     data::Data,
     erofs::{self, Body, FileSystem, Inode, InodeIndex},
+    node::Meta,
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -48,7 +49,7 @@ impl Walk {
                 let entry = entry?;
                 names.insert(entry.file_name().into_vec(), self.add(&entry.path())?);
             }
-            Body::Dir(names)
+            Body::Directory(names)
         } else if kind.is_symlink() {
             Body::Symlink(fs::read_link(path)?.as_os_str().as_bytes().to_vec())
         } else if kind.is_file() {
@@ -58,7 +59,7 @@ impl Walk {
         };
         let index = InodeIndex(self.inodes.len());
         let mode = u16::try_from(meta.mode() & 0o7777)?;
-        self.inodes.push(Inode { mode, uid: meta.uid(), gid: meta.gid(), xattrs: BTreeMap::new(), body });
+        self.inodes.push(Inode { meta: Meta::new(mode, meta.uid(), meta.gid()), body });
         if !kind.is_dir() && meta.nlink() > 1 {
             self.linked.insert(key, index);
         }

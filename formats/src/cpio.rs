@@ -1,55 +1,20 @@
-//! cpio archives in the "newc" format, as the kernel unpacks them into its initial root (Documentation/driver-api/
-//! early-userspace/buffer-format.rst).
+//! cpio archives in the "newc" format, which the kernel unpacks into its initial root:
+//! <https://docs.kernel.org/driver-api/early-userspace/buffer-format.html>.
 
-use crate::data::Data;
+use crate::{
+    data::Data,
+    node::{Kind, Meta, Node},
+};
 use std::{
     collections::BTreeMap,
     io::{self, Write},
 };
 
-/// What stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Permission bits, at most 0o7777.
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// What it is.
-    pub kind: Kind,
-}
-
-/// The kinds of node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File(Data),
-    /// A symbolic link to this target.
-    Symlink(String),
-    /// A character device.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A block device.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-}
-
 /// What can go wrong in writing an archive.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CpioError {
-    /// A path that the kernel would not unpack as meant.
+    /// A node that the archive cannot hold, or that the kernel would not unpack as meant.
     #[error("cpio path {path:?}: {reason}")]
     Path {
         /// As given.
@@ -62,7 +27,7 @@ pub enum CpioError {
     Content {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -71,7 +36,7 @@ pub enum CpioError {
     Write {
         /// The node that was being written.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -92,11 +57,12 @@ struct Header {
 }
 
 /// Writes an archive of `nodes`, by `/`-separated path without a leading slash, in the order of the map. All times are
-/// `epoch` (seconds since 1970, up to 2106). Inode numbers count from 1; there are no hard links.
+/// `epoch` (seconds since 1970, up to 2106). Inode numbers count from 1. Extended attributes are left out: the format has
+/// none.
 ///
 /// # Errors
-/// When a path is not plain or its directory is missing (the kernel makes none), a file has 4 GiB or more, a content
-/// cannot be read, or `out` not be written.
+/// A hard link or a named pipe; a path that is not plain or has no directory (the kernel makes none); a file of 4 GiB or
+/// more; a content that cannot be read; a failed write to `out`.
 pub fn write(out: &mut impl Write, epoch: u64, nodes: &BTreeMap<String, Node>) -> Result<(), CpioError> {
     let mtime = u32::try_from(epoch).unwrap_or(u32::MAX);
     for (inode, (path, node)) in (1..).zip(nodes) {
@@ -104,7 +70,7 @@ pub fn write(out: &mut impl Write, epoch: u64, nodes: &BTreeMap<String, Node>) -
         let content = match &node.kind {
             Kind::File(data) => data.clone(),
             Kind::Symlink(target) => target.clone().into(),
-            Kind::Directory | Kind::CharDevice { .. } | Kind::BlockDevice { .. } => Data::empty(),
+            _ => Data::empty(),
         };
         let (kind, links, device) = match node.kind {
             Kind::Directory => (0o040_000, 2, (0, 0)),
@@ -112,11 +78,15 @@ pub fn write(out: &mut impl Write, epoch: u64, nodes: &BTreeMap<String, Node>) -
             Kind::Symlink(_) => (0o120_000, 1, (0, 0)),
             Kind::CharDevice { major, minor } => (0o020_000, 1, (major, minor)),
             Kind::BlockDevice { major, minor } => (0o060_000, 1, (major, minor)),
+            Kind::HardLink(_) | Kind::Fifo => {
+                return Err(CpioError::Path { path: path.clone(), reason: "a hard link or a named pipe" });
+            }
         };
+        let Meta { mode, uid, gid, .. } = node.meta;
         let size = u32::try_from(content.len())
             .map_err(|_| CpioError::Path { path: path.clone(), reason: "the file has 4 GiB or more" })?;
-        let mode = kind | u32::from(node.mode & 0o7777);
-        let header = Header { inode, mode, uid: node.uid, gid: node.gid, links, mtime, size, device };
+        let mode = kind | u32::from(mode & 0o7777);
+        let header = Header { inode, mode, uid, gid, links, mtime, size, device };
         let failed = |source| CpioError::Write { path: path.clone(), source };
         put_header(out, path, &header).map_err(failed)?;
         let unread = |source| CpioError::Content { path: path.clone(), source };

@@ -1,4 +1,4 @@
-//! Bytes of a file that is to be written, wherever they lie now.
+//! The content of a file that is to be written: in memory, or in a file on disk.
 
 use std::{
     fs::File,
@@ -14,7 +14,7 @@ pub enum Data {
     Bytes(Arc<[u8]>),
     /// `len` bytes at `offset` of the file at `path`.
     File {
-        /// File on disk that must not change meanwhile.
+        /// File on disk that must not change until it has been read.
         path: Arc<Path>,
         /// Where the bytes begin.
         offset: u64,
@@ -45,7 +45,7 @@ impl Data {
         self.len() == 0
     }
 
-    /// A reader over exactly these bytes; a file that has become shorter is an error at its end.
+    /// A reader of exactly these bytes. If the file has become shorter, reading its end is an error.
     ///
     /// # Errors
     /// When the file cannot be opened.

@@ -1,5 +1,7 @@
-//! Labels of the two file systems that sticks and discs have.
+//! Labels of the file systems of removable media: FAT (see [`crate::fat`]) and ISO 9660
+//! (<https://ecma-international.org/publications-and-standards/standards/ecma-119/>).
 
+use crate::fat::boot_sector::{BOOT, BootSector};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 /// A file system with its label, without trailing blanks.
@@ -11,18 +13,19 @@ pub enum Labelled {
     Iso(String),
 }
 
-/// Looks for a label; none for every other file system.
+/// Reads the label of a FAT or ISO 9660 file system. `None` for any other content.
 ///
 /// # Errors
-/// When the start of the device cannot be read.
+/// The start of the device cannot be read.
 pub fn read(device: &File) -> io::Result<Option<Labelled>> {
-    let mut sector = [0; 512];
+    let mut sector = [0; BOOT];
     device.read_exact_at(&mut sector, 0)?;
-    if let Some(fat) = Fat::parse(&sector) {
-        let mut root = vec![0; fat.root_bytes];
-        // The entry in the root directory is what programs change when they change a label; the boot sector may lag behind.
-        let entry = device.read_exact_at(&mut root, fat.root_at).ok().and_then(|()| label_entry(&root));
-        return Ok(Some(Labelled::Fat(entry.unwrap_or(fat.label))));
+    if let Some(place) = BootSector(&sector).label_place() {
+        // At most 255 sectors of 32 KiB, or 65535 entries of 32 bytes.
+        let mut root = vec![0; usize::try_from(place.root_len).unwrap_or_default()];
+        // Programs that change a label change the entry in the root directory; the boot sector may have the old label.
+        let entry = device.read_exact_at(&mut root, place.root_at).ok().and_then(|()| label_entry(&root));
+        return Ok(Some(Labelled::Fat(entry.unwrap_or_else(|| text(place.label)))));
     }
     let mut descriptor = [0; 2048];
     match device.read_exact_at(&mut descriptor, ISO_DESCRIPTOR) {
@@ -40,46 +43,8 @@ fn parse_iso(descriptor: &[u8; 2048]) -> Option<String> {
     (descriptor[..6] == *b"\x01CD001").then(|| text(&descriptor[40..72]))
 }
 
-/// What a FAT boot sector tells, "FAT: General Overview of On-Disk Format" (Microsoft's fatgen103).
-#[derive(Debug)]
-struct Fat {
-    label: String,
-    /// Where the root directory begins, in bytes.
-    root_at: u64,
-    /// Of its first cluster, or of all of it.
-    root_bytes: usize,
-}
-
-impl Fat {
-    fn parse(sector: &[u8; 512]) -> Option<Self> {
-        let half = |at: usize| u64::from(u16::from_le_bytes([sector[at], sector[at + 1]]));
-        let word =
-            |at: usize| u64::from(u32::from_le_bytes([sector[at], sector[at + 1], sector[at + 2], sector[at + 3]]));
-        let is = |at: usize, kind: &[u8]| sector[at..at + kind.len()] == *kind;
-        let (bytes_per_sector, sectors_per_cluster) = (half(11), u64::from(sector[13]));
-        if !is(510, &[0x55, 0xaa]) || !bytes_per_sector.is_power_of_two() || sectors_per_cluster == 0 {
-            return None;
-        }
-        let (reserved, fats, root_entries) = (half(14), u64::from(sector[16]), half(17));
-        let (label_at, root_sector, root_bytes) = if is(82, b"FAT32   ") {
-            let data = reserved + fats * word(36);
-            let cluster = word(44).checked_sub(2)?;
-            (71, data + cluster * sectors_per_cluster, sectors_per_cluster * bytes_per_sector)
-        } else if is(54, b"FAT12   ") || is(54, b"FAT16   ") {
-            (43, reserved + fats * half(22), root_entries * 32)
-        } else {
-            return None;
-        };
-        Some(Self {
-            label: text(&sector[label_at..label_at + 11]),
-            root_at: root_sector.checked_mul(bytes_per_sector)?,
-            // At most 255 sectors of 32 KiB, or 65535 entries of 32 bytes.
-            root_bytes: usize::try_from(root_bytes).ok()?,
-        })
-    }
-}
-
-/// The directory entry with the attribute ATTR_VOLUME_ID alone (a long name's entries have it among others).
+/// The text of the directory entry whose only attribute is ATTR_VOLUME_ID. (The entries of a long name have other
+/// attributes, too.)
 fn label_entry(root: &[u8]) -> Option<String> {
     let entries = root.chunks_exact(32).take_while(|entry| entry[0] != 0);
     let label = entries.filter(|entry| entry[0] != 0xe5).find(|entry| entry[11] & 0x3f == 0x08)?;
@@ -132,7 +97,7 @@ mod tests {
         assert_eq!(label(&image).unwrap(), Some(Labelled::Iso("cidata".into())));
         assert_eq!(label(&image[..4096]).unwrap(), None);
         assert!(label(&[]).is_err());
-        // A boot sector whose numbers lead nowhere.
+        // A boot sector with impossible numbers.
         let mut wild = vec![0xff; 1024];
         wild[510..512].copy_from_slice(&[0x55, 0xaa]);
         wild[82..90].copy_from_slice(b"FAT32   ");

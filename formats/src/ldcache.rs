@@ -1,11 +1,11 @@
-//! `/etc/ld.so.cache`, where glibc's loader finds shared libraries: the format "glibc-ld.so.cache1.1" alone, as ldconfig
-//! writes it since glibc 2.32 (`sysdeps/generic/dl-cache.h`), without extensions. And the name under which a library
-//! goes there.
+//! `/etc/ld.so.cache`, in which glibc's loader finds shared libraries: only the format "glibc-ld.so.cache1.1", as ldconfig
+//! writes it since glibc 2.32, without extensions. Also the name under which a library is listed there.
+//! <https://sourceware.org/git/?p=glibc.git;a=blob;f=sysdeps/generic/dl-cache.h>
 
-use crate::elf::{Elf, Segment, u16_at, u64_at};
+use crate::elf::{ET_DYN, Elf, PT_DYNAMIC, PT_LOAD, Segment, u64_at};
 use std::cmp::Ordering;
 
-/// A library that the loader shall find.
+/// A library for the loader to find.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Library {
     /// The name that programs ask for, such as `libc.so.6`.
@@ -14,7 +14,7 @@ pub struct Library {
     pub path: String,
 }
 
-/// What cannot be in a cache.
+/// Why a cache cannot be made.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LdCacheError {
@@ -26,7 +26,7 @@ pub enum LdCacheError {
         /// As given.
         path: String,
     },
-    /// Offsets have 32 bits.
+    /// The cache is too large: its offsets have 32 bits.
     #[error("the loader's cache would be larger than 4 GiB")]
     Large,
 }
@@ -38,13 +38,13 @@ const ENTRY: usize = 24;
 const LITTLE_ENDIAN: u8 = 2;
 
 /// Makes a cache. `flags` are those of every library in it: kind of C library and architecture. If several libraries have
-/// one name, the loader finds the first, so the libraries come in the order of the search path.
+/// one name, the loader finds the first of them: give them in the order of the search path.
 ///
 /// # Errors
-/// When a name or a path is not one.
+/// A name or path that the loader could not use, or a cache of more than 4 GiB.
 pub fn write(libraries: &[Library], flags: u32) -> Result<Vec<u8>, LdCacheError> {
     let mut sorted: Vec<&Library> = libraries.iter().collect();
-    // The loader halves a list that falls.
+    // The loader searches a descending list by bisection.
     sorted.sort_by(|a, b| compare(b.soname.as_bytes(), a.soname.as_bytes()));
     let narrow = |value: usize| u32::try_from(value).map_err(|_| LdCacheError::Large);
     let strings_at = HEADER + sorted.len() * ENTRY;
@@ -57,7 +57,7 @@ pub fn write(libraries: &[Library], flags: u32) -> Result<Vec<u8>, LdCacheError>
         let path_at = strings_at + strings.len();
         strings.extend_from_slice(path.as_bytes());
         strings.push(0);
-        // Mostly the path ends with the name, which then need not be stored.
+        // The path usually ends with the name. Then the name is not stored again.
         let name_at = match path.strip_suffix(soname.as_str()) {
             Some(directory) => path_at + directory.len(),
             None => {
@@ -82,7 +82,7 @@ pub fn write(libraries: &[Library], flags: u32) -> Result<Vec<u8>, LdCacheError>
     Ok(cache)
 }
 
-/// `_dl_cache_libcmp`: runs of digits by their value, and after everything else.
+/// Order of `_dl_cache_libcmp`: runs of digits compare by value, and come after all other characters.
 fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
     loop {
         let digit = |text: &[u8]| text.first().is_some_and(u8::is_ascii_digit);
@@ -99,7 +99,7 @@ fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
             (false, true) => return Ordering::Less,
             (false, false) => match (a.split_first(), b.split_first()) {
                 (Some((x, rest_a)), Some((y, rest_b))) if x == y => (a, b) = (rest_a, rest_b),
-                // As the loader's `char`, which has a sign; the end is a zero.
+                // The loader's `char` is signed, and its texts end with a zero.
                 (x, y) => {
                     let signed = |byte: Option<(&u8, _)>| byte.map_or(0, |(byte, _)| byte.cast_signed());
                     return signed(x).cmp(&signed(y));
@@ -109,37 +109,36 @@ fn compare(mut a: &[u8], mut b: &[u8]) -> Ordering {
     }
 }
 
-/// The number that a text begins with, as the loader's 32 bits wrap, and the rest.
+/// The number with which the text begins, and the rest. It wraps at 32 bits, as the loader's does.
 fn number(text: &[u8]) -> (i32, &[u8]) {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (number, rest) = text.split_at(digits);
     (number.iter().fold(0_i32, |value, byte| value.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'))), rest)
 }
 
-const ET_DYN: u16 = 3;
-const PT_LOAD: u32 = 1;
-const PT_DYNAMIC: u32 = 2;
 const DT_STRTAB: u64 = 5;
 const DT_STRSZ: u64 = 10;
 const DT_SONAME: u64 = 14;
 
-/// `DT_SONAME` of a shared object whose `e_machine` is `machine`. Nothing if it has none, or if the file is not such an object.
+/// `DT_SONAME` of a shared object for the machine with the ELF number `machine`. `None` if it has no name, or the file is
+/// not such an object.
 #[must_use]
 pub fn elf_soname(file: &[u8], machine: u16) -> Option<String> {
     let elf = Elf::parse(file).ok()?;
-    if elf.machine() != machine || u16_at(file, 16) != ET_DYN {
+    if elf.machine() != machine || elf.file_type() != ET_DYN {
         return None;
     }
     let segments = elf.segments().ok()?;
-    let dynamic = segments.iter().find(|it| it.kind == PT_DYNAMIC)?;
-    let dynamic = elf.bytes("the dynamic section", dynamic.offset, dynamic.file_size).ok()?;
+    let dynamic = segments.iter().find(|it| it.segment_type == PT_DYNAMIC)?;
+    let dynamic = elf.bytes("dynamic section", dynamic.offset, dynamic.file_size).ok()?;
     let value = |tag: u64| dynamic.chunks_exact(16).find(|entry| u64_at(entry, 0) == tag).map(|entry| u64_at(entry, 8));
     let (strings, size, name) = (value(DT_STRTAB)?, value(DT_STRSZ)?, value(DT_SONAME)?);
     let within = |it: &&Segment| {
-        it.kind == PT_LOAD && strings.checked_sub(it.address).is_some_and(|offset| offset < it.file_size)
+        it.segment_type == PT_LOAD && strings.checked_sub(it.address).is_some_and(|offset| offset < it.file_size)
     };
     let load = segments.iter().find(within)?;
-    let strings = elf.bytes("the names", load.offset.checked_add(strings - load.address)?, size).ok()?;
+    let strings =
+        elf.bytes("names of the dynamic section", load.offset.checked_add(strings - load.address)?, size).ok()?;
     let name = strings.get(usize::try_from(name).ok()?..)?.split(|&byte| byte == 0).next()?;
     String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty())
 }

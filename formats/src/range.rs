@@ -1,4 +1,4 @@
-//! A window of a file: how a partition is written inside a disk image.
+//! A window of a file, such as a partition of a disk image.
 
 use crate::workers;
 use std::{
@@ -10,8 +10,8 @@ use std::{
 /// Bytes that [`Range::fill`] moves at once.
 const PIECE: usize = 1 << 18;
 
-/// `len` bytes of a file from `start` on, as if they were a file of their own. Nothing outside is ever touched: a
-/// write that does not fit is an error. The file's own position is not used.
+/// `len` bytes of a file from `start` on, as if they were a file of their own. No byte outside is written: a write that
+/// does not fit is an error. The file's own position is not used.
 #[derive(Clone, Debug)]
 pub struct Range<'a> {
     file: &'a File,
@@ -39,10 +39,61 @@ impl<'a> Range<'a> {
         self.len == 0
     }
 
+    /// The file.
+    #[must_use]
+    pub fn file(&self) -> &'a File {
+        self.file
+    }
+
+    /// Where the window begins in the file.
+    #[must_use]
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// A part of this window, cut where this window ends.
+    #[must_use]
+    pub fn part(&self, start: u64, len: u64) -> Self {
+        let start = start.min(self.len);
+        Self::new(self.file, self.start + start, len.min(self.len - start))
+    }
+
+    /// The `len` bytes at `at`. `None` if they end after the window, or cannot be read.
+    #[must_use]
+    pub fn bytes(&self, at: u64, len: u64) -> Option<Vec<u8>> {
+        if at.checked_add(len).is_none_or(|end| end > self.len) {
+            return None;
+        }
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        self.file.read_exact_at(&mut bytes, self.start + at).ok()?;
+        Some(bytes)
+    }
+
+    /// The `N` bytes at `at`, in the same way.
+    #[must_use]
+    pub fn array<const N: usize>(&self, at: u64) -> Option<[u8; N]> {
+        self.bytes(at, N as u64)?.try_into().ok()
+    }
+
+    /// The byte at `at`.
+    pub(crate) fn u8(&self, at: u64) -> Option<u64> {
+        Some(self.array::<1>(at)?[0].into())
+    }
+
+    /// The little-endian number at `at`.
+    pub(crate) fn u16(&self, at: u64) -> Option<u64> {
+        Some(u16::from_le_bytes(self.array(at)?).into())
+    }
+
+    /// The little-endian number at `at`.
+    pub(crate) fn u32(&self, at: u64) -> Option<u64> {
+        Some(u32::from_le_bytes(self.array(at)?).into())
+    }
+
     /// Writes all of `bytes` at `offset` of the window.
     ///
     /// # Errors
-    /// When they do not fit into the window, or the file cannot be written.
+    /// They do not fit into the window, or the file cannot be written.
     pub fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let fits = offset.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.len);
         if !fits {
@@ -52,11 +103,11 @@ impl<'a> Range<'a> {
         self.file.write_all_at(bytes, self.start + offset)
     }
 
-    /// Writes all of `source` at the beginning of the window, with a thread for each CPU; returns its length. Zeros
-    /// are written too.
+    /// Writes all of `source` to the beginning of the window, with a thread for each CPU, and returns its length. Zeros are
+    /// written, too.
     ///
     /// # Errors
-    /// When it does not fit, cannot be read or becomes shorter meanwhile, or the file cannot be written.
+    /// `source` does not fit, cannot be read, or becomes shorter during the copy; or the file cannot be written.
     pub fn fill(&self, source: &File) -> io::Result<u64> {
         let len = source.metadata()?.len();
         let pieces = usize::try_from(len.div_ceil(PIECE as u64)).map_err(io::Error::other)?;

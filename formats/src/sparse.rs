@@ -1,5 +1,5 @@
-//! Where a file holds nothing but zeros, told from its content: the same on every file system, for a file with holes
-//! and for its copy without.
+//! Finds the parts of a file that hold only zeros, by content: so the result is the same for a file with holes and for its
+//! copy without holes, on every file system.
 
 use rustix::{
     fs::{SeekFrom, seek},
@@ -7,17 +7,17 @@ use rustix::{
 };
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Zeros are looked for in pieces of this size: almost every piece that is not zero shows it here.
+/// Zeros are looked for in pieces of this size: almost every chunk with data has data in its first piece.
 const PROBE: u64 = 4096;
 
 /// Whether all bytes are zero.
 pub(crate) fn is_zero(bytes: &[u8]) -> bool {
-    // All equal to the neighbour, and the first is zero: one memcmp, which stops at the first difference.
+    // The first byte is zero, and each byte equals the next one: one memcmp, which stops at the first difference.
     bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
 }
 
-/// For each `chunk` of the `len` bytes at `start`, the last one maybe shorter: whether it holds a byte that is not zero.
-/// Holes are stepped over, of data usually a page of each chunk is read. Moves the file's position.
+/// Says for each `chunk` of the `len` bytes at `start` whether it holds a byte that is not zero. The last chunk may be
+/// shorter. Holes are not read; of data, usually one page of each chunk is. Moves the file's position.
 pub(crate) fn data_chunks(file: &File, start: u64, len: u64, chunk: u64) -> io::Result<Vec<bool>> {
     let end = start + len;
     let size = seek(file, SeekFrom::End(0))?;
@@ -25,7 +25,7 @@ pub(crate) fn data_chunks(file: &File, start: u64, len: u64, chunk: u64) -> io::
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("file ends at {size}, {end} bytes expected")));
     }
     let mut page = [0; 4096];
-    // Whatever lies below has been looked at, or is a hole.
+    // All bytes before this have been checked, or are in a hole.
     let mut data_from = start;
     let mut holds_data = |from: u64, to: u64| -> io::Result<bool> {
         let mut at = from.max(data_from);
@@ -39,7 +39,7 @@ pub(crate) fn data_chunks(file: &File, start: u64, len: u64, chunk: u64) -> io::
             data_from = match seek(file, SeekFrom::Data(at)) {
                 Ok(next) => next,
                 Err(Errno::NXIO) => end,
-                // A device that knows no holes: all is data.
+                // A device without holes: all is data.
                 Err(Errno::INVAL) => at,
                 Err(errno) => return Err(errno.into()),
             };

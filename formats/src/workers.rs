@@ -1,4 +1,4 @@
-//! Numbered pieces of work, done on several threads, with a result that does not depend on how many.
+//! Numbered pieces of work on several threads. The result does not depend on the number of threads.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +17,8 @@ pub(crate) fn per_cpu() -> NonZeroUsize {
 }
 
 /// Does `work` for each number below `count`. Each thread keeps a `state` of its own (a buffer, an open file).
-/// After a failure no further number is begun; numbers are begun in order, so the error returned is always that of the
-/// lowest number that fails.
+/// After a failure no further number is started. Numbers are started in order, so the error returned is that of the lowest
+/// number that fails.
 pub(crate) fn each<S, E: Send>(
     count: usize,
     threads: NonZeroUsize,
@@ -49,8 +49,8 @@ pub(crate) fn each<S, E: Send>(
     first.map_or(Ok(()), |(_, error)| Err(error))
 }
 
-/// The same for work that has a result: `take` is given the results in the order of their numbers, on whichever thread. What
-/// waits for its turn is held.
+/// The same for work with a result: `take` gets the results in the order of their numbers, on any of the threads. Results
+/// that come too early are held.
 pub(crate) fn in_order<S, T: Send, E: Send>(
     count: usize,
     threads: NonZeroUsize,
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_number_is_done_once_and_the_lowest_failure_is_told() {
+    fn every_number_is_done_once_and_the_lowest_failure_is_returned() {
         for threads in [1, 2, 7] {
             let threads = NonZeroUsize::new(threads).unwrap();
             let sum = AtomicUsize::new(0);

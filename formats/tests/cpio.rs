@@ -3,14 +3,15 @@
 mod judge;
 
 use berth_formats::{
-    cpio::{self, CpioError, Kind, Node},
+    cpio::{self, CpioError},
     data::Data,
+    node::{Kind, Meta, Node},
 };
 use judge::judge;
 use std::{collections::BTreeMap, fs};
 
 fn node(mode: u16, uid: u32, kind: Kind) -> Node {
-    Node { mode, uid, gid: uid + 1, kind }
+    Node { meta: Meta::new(mode, uid, uid + 1), kind }
 }
 
 fn tree() -> BTreeMap<String, Node> {
@@ -19,7 +20,7 @@ fn tree() -> BTreeMap<String, Node> {
         ("dev".to_owned(), node(0o755, 0, Kind::Directory)),
         ("dev/console".to_owned(), node(0o600, 0, Kind::CharDevice { major: 5, minor: 1 })),
         ("dev/loop7".to_owned(), node(0o660, 0, Kind::BlockDevice { major: 7, minor: 300 })),
-        ("bin".to_owned(), node(0o777, 0, Kind::Symlink("usr/bin".to_owned()))),
+        ("bin".to_owned(), node(0o777, 0, Kind::Symlink(b"usr/bin".to_vec()))),
         ("usr".to_owned(), node(0o755, 0, Kind::Directory)),
         ("usr-x".to_owned(), node(0o644, 70_000, Kind::File(Data::empty()))),
         ("usr/bin".to_owned(), node(0o1777, 0, Kind::Directory)),
@@ -28,7 +29,7 @@ fn tree() -> BTreeMap<String, Node> {
 }
 
 #[test]
-fn archives_are_what_gnu_cpio_takes_them_for() {
+fn gnu_cpio_lists_and_extracts_archives() {
     let dir = tempfile::tempdir().unwrap();
     let (archive, out) = (dir.path().join("archive"), dir.path().join("out"));
     let mut bytes = Vec::new();
@@ -63,7 +64,7 @@ fn archives_are_what_gnu_cpio_takes_them_for() {
 }
 
 #[test]
-fn what_the_kernel_would_not_unpack_is_refused_with_the_reason() {
+fn invalid_nodes_are_refused_with_the_reason() {
     let write = |path: &str, kind: Kind| {
         let mut nodes = tree();
         nodes.insert(path.to_owned(), node(0o644, 0, kind));
@@ -74,6 +75,9 @@ fn what_the_kernel_would_not_unpack_is_refused_with_the_reason() {
         assert!(matches!(write(path, Kind::Directory), Err(CpioError::Path { .. })), "{path}");
     }
     let large = Data::File { path: std::path::Path::new("/dev/zero").into(), offset: 0, len: 1 << 32 };
+    for kind in [Kind::Fifo, Kind::HardLink(b"init".to_vec())] {
+        assert!(matches!(write("other", kind), Err(CpioError::Path { .. })));
+    }
     assert!(matches!(write("large", Kind::File(large)), Err(CpioError::Path { .. })));
     let short = Data::File { path: std::path::Path::new("/dev/null").into(), offset: 0, len: 1 };
     assert!(matches!(write("short", Kind::File(short)), Err(CpioError::Content { .. })));

@@ -3,7 +3,10 @@
 
 mod judge;
 
-use berth_formats::deb::{self, Deb, DebError, Entry, EntryKind};
+use berth_formats::{
+    deb::{self, Deb, DebError, Entry, Span},
+    node::Kind,
+};
 use judge::judge;
 use std::{
     fs,
@@ -15,7 +18,7 @@ use std::{
 const CONTROL: &str =
     "Package: test\nVersion: 1.0-1\nArchitecture: all\nMaintainer: A <a@example.org>\nDescription: test\n long\n";
 
-/// A package tree, built with that compression.
+/// A package that dpkg-deb builds with this compression.
 fn package(dir: &Path, compression: &str) -> PathBuf {
     let tree = dir.join(format!("tree-{compression}"));
     let long = format!("usr/share/{}", "directory with a long name/".repeat(8));
@@ -66,20 +69,24 @@ fn packages_of_every_compression_are_read_as_dpkg_deb_does() {
         assert_eq!(listing, wanted);
 
         let file = entries.iter().find(|it| it.path == "usr/bin/test" || it.path == "usr/bin/test2").unwrap();
-        let EntryKind::File { offset, size } = file.kind else { panic!("{file:?}") };
+        let Kind::File(Span { offset, size }) = file.kind else { panic!("{file:?}") };
         let at = usize::try_from(offset).unwrap();
         assert!(data[at..at + usize::try_from(size).unwrap()] == vec![b'x'; 100_001]);
     }
 }
 
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
 /// An entry as `dpkg-deb -c` lists it, without owner and time.
 fn listed(entry: &Entry, all: &[Entry]) -> String {
-    let of_file = |path: &str| all.iter().find(|it| it.path == path).map_or(0, |it| it.mode);
+    let of_file = |path: &str| all.iter().find(|it| it.path == path).map_or(0, |it| it.meta.mode);
     let (kind, mode, size, tail) = match &entry.kind {
-        EntryKind::File { size, .. } => ('-', entry.mode, *size, String::new()),
-        EntryKind::Directory => ('d', entry.mode, 0, if entry.path.is_empty() { "" } else { "/" }.to_owned()),
-        EntryKind::Symlink(target) => ('l', entry.mode, 0, format!(" -> {target}")),
-        EntryKind::Hardlink(target) => ('h', of_file(target), 0, format!(" link to ./{target}")),
+        Kind::File(Span { size, .. }) => ('-', entry.meta.mode, *size, String::new()),
+        Kind::Directory => ('d', entry.meta.mode, 0, if entry.path.is_empty() { "" } else { "/" }.to_owned()),
+        Kind::Symlink(target) => ('l', entry.meta.mode, 0, format!(" -> {}", text(target))),
+        Kind::HardLink(target) => ('h', of_file(&text(target)), 0, format!(" link to ./{}", text(target))),
         other => panic!("{other:?}"),
     };
     let mut bits: Vec<char> = "rwxrwxrwx".chars().collect();
@@ -91,7 +98,7 @@ fn listed(entry: &Entry, all: &[Entry]) -> String {
     if mode & 0o4000 != 0 {
         bits[2] = 's';
     }
-    assert_eq!((entry.uid, entry.gid), (0, 0));
+    assert_eq!((entry.meta.uid, entry.meta.gid), (0, 0));
     format!("{kind}{} {size} ./{}{tail}", bits.into_iter().collect::<String>(), entry.path)
 }
 
@@ -147,7 +154,7 @@ fn error(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_no_package_is_refused_with_the_reason() {
+fn files_that_are_not_packages_are_refused_with_the_reason() {
     let control = tar(&[("./control", tar::EntryType::Regular, CONTROL.as_bytes())]);
     let data = tar(&[("./a", tar::EntryType::Regular, b"content")]);
     let v2: (&str, &[u8]) = ("debian-binary", b"2.0\n");
@@ -181,7 +188,7 @@ fn what_is_no_package_is_refused_with_the_reason() {
 }
 
 #[test]
-fn entries_that_lead_outside_or_are_strange_are_refused_by_name() {
+fn entries_that_lead_outside_or_have_another_type_are_refused_by_name() {
     use tar::EntryType;
     for (path, kind, wanted) in [
         ("./usr/../../etc/passwd", EntryType::Regular, "\"./usr/../../etc/passwd\": the path has a `..`"),
@@ -218,8 +225,8 @@ fn extended_attributes_are_kept() {
     assert!(listing.contains("12 security.capability"), "{listing}");
     let entries = deb::entries(bytes.as_slice()).unwrap();
     assert_eq!(entries.len(), 1);
-    assert_eq!(entries[0].xattrs["security.capability"], value);
-    assert_eq!(entries[0].kind, EntryKind::File { offset: 1536, size: 1 });
+    assert_eq!(entries[0].meta.xattrs[&b"security.capability"[..]], value);
+    assert_eq!(entries[0].kind, Kind::File(Span { offset: 1536, size: 1 }));
 }
 
 #[test]

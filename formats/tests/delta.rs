@@ -1,4 +1,4 @@
-//! Deltas: what is made of them is what was meant, foreign programs read them, and damage is found.
+//! Deltas: they make the right bytes, foreign programs read them, and damage is found.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod judge;
@@ -13,6 +13,7 @@ use berth_formats::{
         patch::{self, Delta},
     },
     erofs::{self, Body, FileSystem, Inode, InodeIndex, read::Image},
+    node::Meta,
     verity,
 };
 use judge::judge;
@@ -24,7 +25,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Bytes that look like a program: words that repeat, and some chance.
+/// Bytes similar to a program: words that repeat, and some random bytes.
 fn program(seed: u32, len: usize) -> Vec<u8> {
     let mut state = seed;
     let mut random = || {
@@ -35,9 +36,9 @@ fn program(seed: u32, len: usize) -> Vec<u8> {
     (0..len / 4).flat_map(|_| words[usize::try_from(random()).unwrap() % words.len()]).collect()
 }
 
-/// A file system of files at paths of one folder and a name, as a file.
+/// An EROFS image, as a file, with files at paths FOLDER/NAME.
 fn image(folder: &Path, name: &str, files: &[(&str, &str, Vec<u8>)]) -> File {
-    let inode = |body, mode| Inode { mode, uid: 0, gid: 0, xattrs: BTreeMap::default(), body };
+    let inode = |body, mode| Inode { meta: Meta::root(mode), body };
     let mut inodes = Vec::new();
     let mut folders: BTreeMap<&str, BTreeMap<Vec<u8>, InodeIndex>> = BTreeMap::new();
     for (folder, file, content) in files {
@@ -47,17 +48,17 @@ fn image(folder: &Path, name: &str, files: &[(&str, &str, Vec<u8>)]) -> File {
     let mut root = BTreeMap::new();
     for (folder, names) in folders {
         root.insert(folder.as_bytes().to_vec(), InodeIndex(inodes.len()));
-        inodes.push(inode(Body::Dir(names), 0o755));
+        inodes.push(inode(Body::Directory(names), 0o755));
     }
     let at = InodeIndex(inodes.len());
-    inodes.push(inode(Body::Dir(root), 0o755));
+    inodes.push(inode(Body::Directory(root), 0o755));
     let fs = FileSystem { inodes, root: at, epoch: 1, uuid: [7; 16], label: String::new() };
     let file = File::options().read(true).write(true).create(true).truncate(true).open(folder.join(name)).unwrap();
     erofs::write(&fs, &file).unwrap();
     file
 }
 
-/// Two versions with everything that happens to files between versions.
+/// Two versions with all kinds of changes to files.
 fn versions(folder: &Path) -> (File, File) {
     let library = program(1, 300_000);
     let mut changed = library.clone();
@@ -105,7 +106,7 @@ fn chunked(folder: &Path) -> (Vec<u8>, Index, Vec<u8>) {
 }
 
 #[test]
-fn chunks_make_the_image_and_begin_with_files() {
+fn chunks_make_the_image_and_begin_at_files() {
     let folder = TempDir::new().unwrap();
     let (image, index, file) = chunked(folder.path());
     assert_eq!((index.image_len(), index.chunks_len()), (image.len() as u64, file.len() as u64));
@@ -138,7 +139,7 @@ fn chunks_make_the_image_and_begin_with_files() {
 }
 
 #[test]
-fn zstd_decodes_chunks_and_sha256sum_knows_them() {
+fn zstd_decodes_chunks_and_sha256sum_confirms_their_digests() {
     let folder = TempDir::new().unwrap();
     let (image, index, file) = chunked(folder.path());
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
@@ -153,7 +154,7 @@ fn zstd_decodes_chunks_and_sha256sum_knows_them() {
         assert!(bytes(folder.path(), "chunk") == image[size(chunk.first * 4096)..][..size(chunk.len())]);
         assert!(judge("sha256sum", &[&path("chunk.zst")]).starts_with(&chunk.digest.to_string()));
     }
-    // So it does runs of marks.
+    // The same for runs of marks.
     let marks = index.marks_of(&index.blocks_of(&(1..2)));
     fs::write(path("marks"), &file[size(marks.start)..size(marks.end)]).unwrap();
     let digest: String = index.runs()[1].digest.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -161,15 +162,15 @@ fn zstd_decodes_chunks_and_sha256sum_knows_them() {
 }
 
 #[test]
-fn threads_and_time_do_not_change_chunks() {
+fn chunks_do_not_depend_on_threads_or_time() {
     let (one, two) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let ((_, index, file), (_, again, same)) = (chunked(one.path()), chunked(two.path()));
     assert!(index == again && file == same);
 }
 
-/// What stands in front of a chunk may look like a dictionary of zstd's own.
+/// The bytes before a chunk may look like a dictionary of zstd.
 #[test]
-fn blocks_that_begin_as_dictionaries_do_no_harm() {
+fn blocks_that_look_like_dictionaries_are_decoded() {
     let folder = TempDir::new().unwrap();
     let mut image = program(30, 100 * 4096);
     image.chunks_mut(4096).for_each(|block| block[..4].copy_from_slice(&[0x37, 0xa4, 0x30, 0xec]));
@@ -199,7 +200,7 @@ fn damaged_chunks_and_indices_are_found() {
     for len in (0..compressed.len()).step_by(3) {
         decode(&compressed[..len], size(chunk.len())).unwrap_err();
     }
-    // Only that it ends, and within its bounds: a digest tells of it before.
+    // Check only that decoding ends within its bounds: the caller has checked the digest before.
     for bit in (0..compressed.len() * 8).step_by(5) {
         let mut damaged = compressed.to_vec();
         damaged[bit / 8] ^= 1 << (bit % 8);
@@ -216,7 +217,7 @@ fn damaged_chunks_and_indices_are_found() {
         let mut damaged = good.clone();
         damaged[bit / 8] ^= 1 << (bit % 8);
         let parsed = Index::parse(&damaged);
-        // Another prefix or group is an index too, of chunks that do not decode.
+        // Another prefix or group makes a valid index, but its chunks do not decode.
         let prefix = (24..32).contains(&(bit / 8));
         assert!(parsed.is_err() || prefix, "bit {bit}");
     }
@@ -262,7 +263,7 @@ fn a_static_delta_makes_the_new_version_and_is_small() {
             .map(String::as_str),
     );
     assert!(kernel == newer);
-    // What came is 60 KB that repeat 600 words, and 5 KB likewise; all else are a few bytes.
+    // New are 60 KB that repeat 600 words, and 5 KB of the same kind. All other changes are a few bytes.
     fs::write(folder.path().join("came"), program(8, 60_000)).unwrap();
     let path = folder.path().join("came");
     judge("xz", &["-9", "-k", path.to_str().unwrap()]);
@@ -271,7 +272,7 @@ fn a_static_delta_makes_the_new_version_and_is_small() {
 }
 
 #[test]
-fn another_program_unpacks_a_static_delta() {
+fn xz_unpacks_a_static_delta() {
     let folder = TempDir::new().unwrap();
     let (delta, _) = delta(folder.path());
     let path = folder.path().join("sections.xz");
@@ -283,7 +284,7 @@ fn another_program_unpacks_a_static_delta() {
 }
 
 #[test]
-fn a_damaged_static_delta_is_an_error_or_makes_something_else() {
+fn a_damaged_static_delta_is_an_error_or_makes_other_bytes() {
     let folder = TempDir::new().unwrap();
     let small = |content: &[u8]| vec![("a", "b", content.to_vec())];
     let (old, new) = (program(1, 9000), [program(1, 8000), program(2, 2000)].concat());
@@ -302,7 +303,7 @@ fn a_damaged_static_delta_is_an_error_or_makes_something_else() {
             assert_eq!((root.len(), kernel.len()), (new.len(), 10), "bit {bit}");
         }
     }
-    // The wrong old version makes something, which the caller's digest tells; a shorter one does not even that.
+    // With the wrong old version the result is wrong, and the caller's digest shows it. A shorter old version is an error.
     let error = apply(delta.as_slice(), &old[..4096], b"old kernel").unwrap_err().to_string();
     assert!(error.contains("of the old root file system"), "{error}");
 }
@@ -332,7 +333,7 @@ fn hostile_static_deltas_are_refused_by_name() {
     let old = [5; 8192];
     let apply = |delta: Vec<u8>| match apply(delta.as_slice(), &old, b"") {
         Ok([root, _]) => format!("{root:?}"),
-        // With the cause.
+        // The error with its cause.
         Err(error) => {
             format!("{error} {}", std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default())
         }
@@ -366,15 +367,15 @@ fn hostile_static_deltas_are_refused_by_name() {
     large[8..12].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(made(large).contains("section at byte 0 of the root file system: expected at most 1048576"));
     assert!(made([section(&[0, 4, 0, 0], &[], &[]), vec![0]].concat()).contains("rest at byte 0 of the kernel image"));
-    // A dictionary that does not fit a host's memory.
+    // A dictionary that is larger than a host's memory limit.
     let said = apply(crafted(4, &section(&[0, 4, 0, 0], &[], &[]), 64 << 20));
     assert!(said.contains("cannot read the static delta") && said.contains("memory"), "{said}");
-    // A length that no image has.
+    // An impossible length of an image.
     let said = apply(crafted(u64::MAX, &[], 1 << 20));
     assert!(said.contains("new root file system's length at byte 0 of the header"), "{said}");
 }
 
-/// Fails after some bytes.
+/// A writer that fails after some bytes.
 struct Full(usize);
 
 impl io::Write for Full {
@@ -389,7 +390,7 @@ impl io::Write for Full {
 }
 
 #[test]
-fn a_slot_that_cannot_be_written_is_told_from_a_bad_delta() {
+fn a_failed_write_differs_from_a_bad_delta() {
     let folder = TempDir::new().unwrap();
     let (delta, _) = delta(folder.path());
     let old = bytes(folder.path(), "old");

@@ -5,7 +5,8 @@ mod judge;
 
 use berth_formats::{
     data::Data,
-    ext4::{self, BadSuperblock, Ext4Error, Kind, Node, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock},
+    ext4::{self, BadSuperblock, Ext4Error, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock},
+    node::{Kind, Meta, Node},
     range::Range,
 };
 use judge::judge;
@@ -27,7 +28,7 @@ fn image(path: &Path, len: u64) -> File {
 }
 
 fn node(mode: u16, uid: u32, kind: Kind) -> Node {
-    Node { mode, uid, gid: uid + 1, kind }
+    Node { meta: Meta::new(mode, uid, uid + 1), kind }
 }
 
 fn var() -> BTreeMap<String, Node> {
@@ -36,7 +37,7 @@ fn var() -> BTreeMap<String, Node> {
         ("lib/berth".to_owned(), node(0o700, 0, Kind::Directory)),
         ("lib/berth/file".to_owned(), node(0o4640, 70_000, Kind::File(Data::from(vec![b'x'; 100_000])))),
         ("lib/berth/empty".to_owned(), node(0o644, 0, Kind::File(Data::empty()))),
-        ("run".to_owned(), node(0o777, 0, Kind::Symlink("/run".to_owned()))),
+        ("run".to_owned(), node(0o777, 0, Kind::Symlink(b"/run".to_vec()))),
         ("tmp".to_owned(), node(0o1777, 0, Kind::Directory)),
     ]);
     nodes.extend((0..500).map(|i| (format!("tmp/{i}"), node(0o600, 0, Kind::File(Data::from(vec![1; i]))))));
@@ -50,7 +51,7 @@ fn superblock(file: &File) -> Superblock {
 }
 
 #[test]
-fn file_systems_are_clean_growable_sparse_and_the_same_twice() {
+fn file_systems_are_clean_growable_sparse_and_reproducible() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     for path in [&one, &two] {
@@ -78,7 +79,7 @@ fn file_systems_are_clean_growable_sparse_and_the_same_twice() {
     ] {
         assert!(dump.contains(wanted), "{wanted}: {dump}");
     }
-    // The kernel refuses to grow a file system with this one online.
+    // The kernel does not grow a mounted file system that has this feature.
     assert!(!dump.contains("sparse_super2"), "{dump}");
 
     let stat = |path: &str, what: &str| judge("debugfs", &["-R", what, path]);
@@ -92,7 +93,7 @@ fn file_systems_are_clean_growable_sparse_and_the_same_twice() {
     judge("debugfs", &["-R", &format!("dump /lib/berth/file {}", out.display()), path]);
     assert_eq!(fs::read(&out).unwrap(), vec![b'x'; 100_000]);
 
-    // Growth, as far as it can be tried without a kernel.
+    // Growth without a kernel: resize2fs.
     let file = OpenOptions::new().write(true).open(&one).unwrap();
     file.set_len(64 << 30).unwrap();
     judge("resize2fs", &[path]);
@@ -114,7 +115,7 @@ fn a_file_system_lies_inside_a_disk() {
 }
 
 #[test]
-fn superblocks_tell_state_and_size() {
+fn superblocks_give_state_and_size() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, 512 * MIB);
@@ -142,7 +143,7 @@ fn superblocks_tell_state_and_size() {
     let worn = superblock(&file);
     assert!(worn.needs_recovery && worn.has_errors && !worn.clean);
 
-    // One made by mke2fs, with 64-bit block numbers and other block size.
+    // A file system of mke2fs, with 64-bit block numbers and another block size.
     let other = dir.path().join("other");
     image(&other, 64 * MIB);
     judge("mke2fs", &["-q", "-t", "ext4", "-O", "64bit", "-b", "1024", "-L", "x", other.to_str().unwrap()]);
@@ -179,6 +180,9 @@ fn what_ext4_cannot_hold_is_refused_with_the_reason() {
             other => panic!("{path}: {other:?}"),
         }
     }
+    let target = Kind::Symlink(vec![0xff]);
+    assert!(matches!(write(512 * MIB, "var", &one("a", target)), Err(Ext4Error::Target { .. })));
+    assert!(matches!(write(512 * MIB, "var", &one("a", Kind::Fifo)), Err(Ext4Error::Kind { found: "named pipe", .. })));
     assert!(matches!(write(512 * MIB, "var", &one("..", Kind::Directory)), Err(Ext4Error::Node { .. })));
     let short = Data::File { path: Path::new("/dev/null").into(), offset: 0, len: 1 };
     assert!(matches!(write(512 * MIB, "var", &one("a", Kind::File(short))), Err(Ext4Error::Content { .. })));

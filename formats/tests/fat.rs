@@ -44,14 +44,14 @@ fn esp() -> BTreeMap<String, Data> {
         file("loader/loader.conf", b"timeout 0\n".to_vec()),
         file("a b/\u{e4}\u{f6}.txt", b"umlauts\n".to_vec()),
     ]);
-    // So many that the directory needs more than one cluster, and directories that do.
+    // So many files that their directory needs more than one cluster, and so many directories.
     files.extend((0..100).map(|i| file(&format!("berth/many/file number {i:03}.toml"), noise(i))));
     files.extend((0..60).map(|i| file(&format!("deep/directory {i:02}/x"), noise(i))));
     files
 }
 
 #[test]
-fn volumes_are_clean_readable_sparse_and_the_same_twice() {
+fn volumes_are_clean_readable_sparse_and_reproducible() {
     let dir = tempfile::tempdir().unwrap();
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     let files = esp();
@@ -82,13 +82,13 @@ fn volumes_are_clean_readable_sparse_and_the_same_twice() {
         assert!(fs::read(out.join(path)).unwrap() == *data.to_bytes().unwrap(), "{path}");
     }
     assert_eq!(judge("mtype", &["-i", path, "::loader/loader.conf"]), "timeout 0\n");
-    // What systemd-boot does at each boot, through another driver than the one that wrote.
+    // What systemd-boot does at each boot, with a foreign FAT driver.
     judge("mren", &["-i", path, "::EFI/Linux/berth-docker_2026.11.0+3.efi", "berth-docker_2026.11.0+2-1.efi"]);
     judge("fsck.fat", &["-n", path]);
 }
 
 #[test]
-fn a_volume_lies_inside_a_disk_and_touches_nothing_else() {
+fn a_volume_inside_a_disk_does_not_write_outside() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let file = image(&path, MIB, 64 * MIB);
@@ -123,7 +123,7 @@ fn clusters_are_as_large_as_fat32_allows() {
 }
 
 #[test]
-fn what_fat_cannot_hold_is_refused_with_the_reason() {
+fn content_that_fat_cannot_hold_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
     let file = image(&dir.path().join("disk"), 0, 64 * MIB);
     let write = |label: &str, size: u64, paths: &[(&str, usize)]| {

@@ -1,5 +1,5 @@
-//! Power cuts: after each write, with each kind of choice among the sectors that were not flushed. Whatever the cut leaves,
-//! the boot entries with their contents are those of before or after, and the next update finds a volume to work with.
+//! Power cuts after each write, with several choices of the sectors that were not flushed. After each cut, the boot entries
+//! and their contents are those before or after the change, and the next update can change the volume.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod judge;
@@ -23,7 +23,7 @@ use std::{
 
 const ENTRIES: &str = "EFI/Linux";
 const SECTOR: usize = 512;
-/// Clusters of one sector, and of four as hosts have them: the end mark of a directory moves within a cluster then.
+/// Clusters of one sector, and of four as on hosts: there the end mark of a directory moves within a cluster.
 const SIZES: [u64; 2] = [34 << 20, 256 << 20];
 
 /// Sectors by number.
@@ -36,7 +36,7 @@ enum Step {
     Flush,
 }
 
-/// A volume with sectors laid over it; what is written is remembered in order.
+/// A volume whose changed sectors are kept apart. Writes are recorded in order.
 struct Cut<'a> {
     base: &'a File,
     over: RefCell<Sectors>,
@@ -80,7 +80,7 @@ impl Disk for &Cut<'_> {
     }
 }
 
-/// Everything that a cut may leave, as sectors over the base.
+/// All states that a cut may leave, as changed sectors.
 fn cuts(before: &Sectors, steps: &[Step], random: &mut impl FnMut() -> u64) -> Vec<Sectors> {
     let (mut durable, mut pending, mut found, mut seen) = (before.clone(), Vec::new(), Vec::new(), BTreeSet::new());
     for step in steps {
@@ -123,7 +123,7 @@ fn entries<D: Disk>(volume: &Volume<D>) -> Files {
     items.map(|name| (name.clone(), volume.read(&format!("{ENTRIES}/{name}"), 1 << 20).unwrap())).collect()
 }
 
-/// Where foreign programs look at a state.
+/// A file with a state of the volume, for foreign programs.
 struct Court<'a> {
     path: &'a Path,
     file: File,
@@ -145,7 +145,7 @@ impl Court<'_> {
     }
 }
 
-/// Nothing may be wrong but what the next update puts right.
+/// Only damage that the next update repairs is allowed.
 fn is_harmless(verdict: &str) -> bool {
     let known = [
         "fsck.fat ",
@@ -162,7 +162,7 @@ fn is_harmless(verdict: &str) -> bool {
     verdict.lines().all(|line| line.trim().is_empty() || known.iter().any(|known| line.contains(known)))
 }
 
-/// Cuts `change` everywhere; `between` are names that may stand beside the old state for a moment, until the next update.
+/// Cuts `change` at every write. `between` are names that may exist in addition to the old state, until the next update.
 fn survive(
     name: &str,
     path: &Path,
@@ -201,7 +201,7 @@ fn survive(
             () => panic!("{name}: {:?}", found.keys()),
         };
         seen[which] += 1;
-        // Firmware may look at it before we do, and other drivers.
+        // Firmware and other drivers may read the volume before we do.
         court.with(state, |path| {
             let verdict = Command::new("fsck.fat").args(["-n", path]).output().expect("fsck.fat: run ci/setup");
             let verdict = String::from_utf8_lossy(&verdict.stdout).into_owned();
@@ -212,7 +212,7 @@ fn survive(
                 listed.lines().filter(is_entry).map(|line| line.rsplit('/').next().unwrap().to_owned()).collect();
             assert_eq!(listed, found.keys().cloned().collect(), "{name}");
         });
-        // Opening it puts right what is wrong, even if the power fails in that, too; and the change can be made then.
+        // Opening the volume repairs it, even if there is a power cut during the repair. Then the change can be made.
         let mut editor = Editor::open(&cut).unwrap();
         let repaired = entries(&editor);
         assert!(repaired == if which == 0 { old.clone() } else { new.clone() }, "{name}: {:?}", repaired.keys());
@@ -222,7 +222,7 @@ fn survive(
             assert!(entries(&Editor::open(&cut).unwrap()) == repaired, "{name}: cut in the repair");
         }
         if which == 0 {
-            // (Where only something that is no entry has changed, old and new are the same, and it may be done already.)
+            // (If only bytes outside of entries have changed, old and new are the same, and the change may be done already.)
             if let Err(error) = change(&mut editor) {
                 assert!(old == new, "{name}: {error}");
             }
@@ -260,7 +260,7 @@ fn files_are_added_or_not() {
         };
         survive("add", &path, &[], add("berth-docker_2026.12.0+3.efi", 80_000));
         survive("add an empty one", &path, &[], add("a.efi", 0));
-        // The sector's rest is too small: the directory grows.
+        // The rest of the sector is too small, so the directory grows.
         survive("grow", &path, &[], add(&"long name ".repeat(19).trim_end().replace(' ', "_").leak()[..], 1000));
     }
 }
@@ -271,7 +271,7 @@ fn files_are_removed_or_not() {
     let path = dir.path().join("disk");
     ours(&path, SIZES[0], &OLD);
     survive("remove", &path, &[], |editor| editor.remove(ENTRIES, OLD[0].0));
-    // An entry that is spread over two sectors: without its long name it would be another.
+    // An entry in two sectors: without its long name it would have another name.
     let path = dir.path().join("spread");
     let long = format!("{}.efi", "x".repeat(150));
     ours(&path, SIZES[0], &[OLD[0], (&long, 3000)]);
@@ -288,14 +288,14 @@ fn files_have_the_old_name_or_the_new_one() {
         survive("longer", &path, &[], |editor| {
             editor.rename(ENTRIES, OLD[1].0, "berth-docker_2026.11.0-with-more-than-a-slot.efi")
         });
-        // A name that its sector has no room for: it gets a place behind, and has two names for a moment.
+        // A name that does not fit into its sector: it gets a later place, and the file has two names for a moment.
         let new = format!("{}.efi", "y".repeat(180));
         survive("move", &path, &[OLD[0].0, &new], |editor| editor.rename(ENTRIES, OLD[0].0, &new));
         let path = dir.path().join("spread");
         let long = format!("{}.efi", "x".repeat(150));
         ours(&path, size, &[OLD[0], (&long, 3000)]);
         survive("move a spread one", &path, &[&long, "z.efi"], |editor| editor.rename(ENTRIES, &long, "z.efi"));
-        // There is room before the old name: not taken, for then the old one would pass for the new.
+        // There is space before the old name. It is not used: the repair would take the old name for the new one.
         Editor::open(OpenOptions::new().read(true).write(true).open(&path).unwrap())
             .unwrap()
             .remove(ENTRIES, OLD[0].0)
@@ -304,7 +304,7 @@ fn files_have_the_old_name_or_the_new_one() {
     }
 }
 
-/// The sequence of an upgrade: each step has a state before and after, so the whole has.
+/// The steps of an upgrade. Each step is atomic, so the whole is.
 #[test]
 fn an_upgrade_commits_by_one_name() {
     for size in SIZES {

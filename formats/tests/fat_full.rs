@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-/// Paths below a folder, with what is in the files.
+/// Paths below a folder, with the contents of the files.
 fn found(folder: &Path, below: &str, into: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
@@ -25,13 +25,13 @@ fn found(folder: &Path, below: &str, into: &mut BTreeMap<String, Vec<u8>>) {
 }
 
 #[test]
-fn a_thousand_files_and_the_longest_names_come_out_with_their_contents() {
+fn a_thousand_files_and_the_longest_names_are_read_with_their_contents() {
     let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    // All of them have the same beginning: their short names have to be told apart by number.
+    // All names have the same beginning, so that their short names need numbers.
     for number in 0..1000_usize {
         files.insert(format!("many/a rather long name, number {number}.conf"), vec![b'x'; number % 700]);
     }
-    // Names of every length up to the longest, which take 1 to 20 entries beside the short name's.
+    // Names of every length up to the longest: 1 to 20 slots in addition to the short entry.
     for len in 1..=255 {
         files.insert(format!("lengths/{}", "n".repeat(len)), format!("{len}").into_bytes());
     }
@@ -42,7 +42,7 @@ fn a_thousand_files_and_the_longest_names_come_out_with_their_contents() {
     }
     let deep = "deep/".repeat(30);
     files.insert(format!("{deep}down"), b"here".to_vec());
-    // Around sectors and clusters.
+    // Lengths around those of sectors and clusters.
     for len in [0, 1, 511, 512, 513, 2047, 2048, 2049, 65_536, 1_000_000] {
         files.insert(format!("sizes/{len}"), vec![0xa5; len]);
     }

@@ -1,4 +1,4 @@
-//! Changes of FAT32 volumes, whoever made them, judged by fsck.fat and mtools.
+//! Changes of FAT32 volumes of ours and of mkfs.fat, judged by fsck.fat and mtools.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod judge;
@@ -44,7 +44,7 @@ fn ours(path: &Path, size: u64) {
     fat::write(&Range::new(&file, 0, size), "ESP", 1, 0, &files).unwrap();
 }
 
-/// A volume as mkfs.fat makes it and mtools fill it, with names of all kinds.
+/// A volume that mkfs.fat makes and mtools fill, with names of all kinds.
 fn theirs(path: &Path, sector: u32, cluster: u32) {
     let file = path.to_str().unwrap();
     open(path).set_len(300 * MIB).unwrap();
@@ -57,7 +57,7 @@ fn theirs(path: &Path, sector: u32, cluster: u32) {
     for name in ["berth_1.efi", "PLAIN.EFI", "lower.efi", "\u{e4}\u{f6} \u{fc}.efi", "a.b.c+[1],;=.txt", "noending"] {
         judge("mcopy", &["-i", file, source, &format!("::EFI/Linux/{name}")]);
     }
-    // Long names that are spread over sectors, and holes between them.
+    // Long names in two sectors, with free slots between them.
     for number in 0..40 {
         let name = format!("::EFI/Linux/{number:02} {}.txt", "x".repeat(90));
         judge("mcopy", &["-i", file, "/dev/null", &name]);
@@ -72,7 +72,7 @@ fn listed(path: &Path, folder: &str) -> Vec<String> {
     volume.list(folder).unwrap().into_iter().map(|item| item.name).collect()
 }
 
-/// What mtools list, without the folder.
+/// The listing of mtools, without the folder.
 fn by_mtools(path: &Path, folder: &str) -> Vec<String> {
     let text = judge("mdir", &["-i", path.to_str().unwrap(), "-b", "-a", &format!("::{folder}")]);
     text.lines().filter_map(|line| line.rsplit('/').next()).map(str::to_owned).collect()
@@ -98,7 +98,7 @@ fn compare(path: &Path, folder: &str) {
 }
 
 #[test]
-fn foreign_programs_find_what_we_add_rename_and_remove() {
+fn foreign_programs_see_added_renamed_and_removed_files() {
     let dir = tempfile::tempdir().unwrap();
     let makers: [fn(&Path); 5] = [
         |path| ours(path, 34 * MIB),
@@ -120,7 +120,7 @@ fn foreign_programs_find_what_we_add_rename_and_remove() {
         check(&path, ENTRIES);
         assert_eq!(editor.free(), free - editor.whole(bytes.len() as u64));
         assert_eq!(Volume::open(open(&path)).unwrap().free(), editor.free());
-        // systemd-boot counts through another driver; then the counter goes.
+        // systemd-boot counts with another driver; then the counter is removed.
         judge("mren", &["-i", path.to_str().unwrap(), "::EFI/Linux/berth_2+3.efi", "berth_2+2-1.efi"]);
         let mut editor = Editor::open(open(&path)).unwrap();
         editor.rename(ENTRIES, "berth_2+2-1.efi", "berth_2.efi").unwrap();
@@ -140,7 +140,7 @@ fn foreign_programs_find_what_we_add_rename_and_remove() {
     }
 }
 
-/// So many entries of all lengths that sectors overflow, directories grow, and holes are used again.
+/// Many entries of all lengths: sectors overflow, directories grow, and free slots are used again.
 #[test]
 fn hundreds_of_changes_leave_a_clean_volume() {
     let dir = tempfile::tempdir().unwrap();
@@ -188,11 +188,11 @@ fn hundreds_of_changes_leave_a_clean_volume() {
 }
 
 #[test]
-fn behind_a_directorys_end_mark_may_be_anything() {
+fn bytes_after_a_directorys_end_mark_are_ignored() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 256 * MIB);
-    // The directory is the one cluster that holds this short name; behind its end mark, everything looks like files.
+    // The directory is the one cluster that holds this short name. Fill the bytes after its end mark with entries.
     let disk = fs::read(&path).unwrap();
     let at = disk.windows(11).position(|window| window.starts_with(b"BERTH_") && window.ends_with(b"EFI")).unwrap();
     let cluster = at / 2048 * 2048;
@@ -200,10 +200,10 @@ fn behind_a_directorys_end_mark_may_be_anything() {
     let garbage = b"GARBAGE TXT".iter().copied().chain([0x20; 21]);
     let garbage: Vec<u8> = garbage.cycle().take(cluster + 2048 - end - 32).collect();
     open(&path).write_all_at(&garbage, end as u64 + 32).unwrap();
-    // fsck.fat looks behind the mark as well, unlike drivers.
+    // fsck.fat reads the bytes after the mark, unlike drivers.
     compare(&path, ENTRIES);
     let mut editor = Editor::open(open(&path)).unwrap();
-    // Short names: slots are taken one by one, up to each sector's last.
+    // Short names: slots are used one by one, up to the last of each sector.
     for number in 10..60 {
         editor.add(ENTRIES, &format!("{number}.efi"), 0, &mut &b""[..]).unwrap();
         compare(&path, ENTRIES);
@@ -212,7 +212,7 @@ fn behind_a_directorys_end_mark_may_be_anything() {
 }
 
 #[test]
-fn what_cannot_be_done_changes_nothing_and_says_why() {
+fn a_change_that_fails_leaves_the_volume_and_says_why() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);
@@ -240,13 +240,13 @@ fn what_cannot_be_done_changes_nothing_and_says_why() {
     assert!(matches!(editor.read("EFI/Linux/OTHER", 3), Err(VolumeError::Damaged { .. })));
     editor.remove(ENTRIES, "other").unwrap();
     check(&path, ENTRIES);
-    // But for the deleted slots and what a failed write left in free clusters, all is as it was.
+    // All is as before, except for deleted slots and for bytes of a failed write in free clusters.
     assert_eq!(listed(&path, ENTRIES), ["berth_1.efi"]);
     assert_eq!(fs::read(&path).unwrap()[..34 * 512], before[..34 * 512]);
 }
 
 #[test]
-fn damage_of_others_is_refused_and_never_followed() {
+fn damage_by_other_programs_is_refused_and_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     ours(&path, 34 * MIB);
@@ -254,7 +254,7 @@ fn damage_of_others_is_refused_and_never_followed() {
     let word = |at: usize| usize::from(u16::from_le_bytes([good[at], good[at + 1]]));
     let table = word(14) * 512;
     let judged = |at: usize, bytes: &[u8]| {
-        // What a repair may have changed lies in the tables and behind them, in the directories.
+        // A repair may change only the tables and directories, which are at the beginning.
         let file = open(&path);
         file.write_all_at(&good[..1 << 20], 0).unwrap();
         file.write_all_at(bytes, at as u64).unwrap();
@@ -279,12 +279,12 @@ fn damage_of_others_is_refused_and_never_followed() {
         let error = judged(at, bytes).unwrap_err();
         assert!(error.contains(field), "{error}");
     }
-    // The root's chain: to itself, to nowhere, to a free cluster.
-    for (next, why) in [(2_u32, "has no end"), (0x00ff_ffff, "that there is not"), (60_000, "marked as free")] {
+    // The root's chain leads to itself, to no cluster, to a free cluster.
+    for (next, why) in [(2_u32, "has no end"), (0x00ff_ffff, "does not exist"), (60_000, "marked as free")] {
         let error = judged(table + 8, &next.to_le_bytes()).unwrap_err();
         assert!(error.contains(why), "{error}");
     }
-    // A file that runs into another's clusters: found, whichever it is.
+    // A file's chain leads into another file's clusters: found for either file.
     let first = |name: &[u8; 11]| {
         let at = good.windows(11).position(|window| window == name).unwrap();
         (at + 26, word(at + 26))
@@ -292,20 +292,20 @@ fn damage_of_others_is_refused_and_never_followed() {
     let ((at, _), (_, other)) = (first(b"BOOTX64 EFI"), first(b"LOADER~1CON"));
     let error = judged(at, &u16::try_from(other).unwrap().to_le_bytes()).unwrap_err();
     assert!(error.contains("something else as well"), "{error}");
-    // Nothing is taken or freed then, but an entry of another folder still gets its name: a version can be blessed.
+    // No cluster is allocated or freed then. An entry of another folder can still be renamed, so that a boot can be blessed.
     let mut editor = Editor::open(open(&path)).unwrap();
     assert!(editor.remove(ENTRIES, "berth_1.efi").is_err());
     editor.rename(ENTRIES, "berth_1.efi", "berth_1+3.efi").unwrap();
     compare(&path, ENTRIES);
     assert!(Editor::open(open(&path)).unwrap().check_sound().is_err());
-    // A file that ends in the middle of nowhere is nobody's business until it is read.
+    // A file whose chain is damaged is an error only when it is read.
     let (_, other) = first(b"BOOTX64 EFI");
     assert!(judged(table + 4 * (other + 3), &[0; 4]).is_ok());
     let mut editor = Editor::open(open(&path)).unwrap();
     assert!(editor.read("EFI/BOOT/BOOTX64.EFI", 1 << 20).unwrap_err().to_string().contains("fewer clusters"));
     editor.remove("EFI/BOOT", "BOOTX64.EFI").unwrap();
     check(&path, ENTRIES);
-    // One whose clusters go in a circle keeps them.
+    // A file whose chain is a cycle keeps its clusters.
     fs::write(&path, &good).unwrap();
     let (_, circle) = first(b"BOOTX64 EFI");
     let back = u32::try_from(circle).unwrap().to_le_bytes();

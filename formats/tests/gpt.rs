@@ -55,13 +55,13 @@ fn sound(path: &Path) {
     assert!(verdict.contains("No problems found"), "{verdict}");
     let verdict = judge("sfdisk", &["-V", path]);
     assert!(verdict.contains("No errors detected"), "{verdict}");
-    // sfdisk grumbles on stderr about a backup or a protective MBR that do not fit the disk.
+    // sfdisk warns on stderr about a backup or a protective MBR that do not fit the disk.
     let dump = judge("sfdisk", &["--dump", path]);
     assert!(!dump.contains("GPT PMBR") && !dump.contains("backup GPT"), "{dump}");
 }
 
 #[test]
-fn tables_are_what_sgdisk_and_sfdisk_take_them_for() {
+fn sgdisk_and_sfdisk_find_the_tables_valid() {
     let dir = tempfile::tempdir().unwrap();
     let (path, other) = (dir.path().join("disk"), dir.path().join("other"));
     let mut file = disk(&path, 8 * GIB);
@@ -80,7 +80,7 @@ fn tables_are_what_sgdisk_and_sfdisk_take_them_for() {
     assert!(table.damage.is_none() && table.disk_guid == DISK);
     assert_eq!(table.partitions, layout());
 
-    // The same twice, and sparse.
+    // Reproducible and sparse.
     let again = disk(&other, 8 * GIB);
     let (mut one, mut two) = ([0; 34 * 512], [0; 34 * 512]);
     for offset in [0, 8 * GIB - 34 * 512] {
@@ -110,7 +110,7 @@ fn the_last_partition_grows_to_the_end_of_a_larger_disk() {
     assert_eq!(gpt::grow_last(&mut file, 1024 * GIB).unwrap(), Grown::Already);
     assert_eq!(fs::metadata(&path).unwrap().mtime_nsec(), before, "nothing to do, nothing written");
 
-    // A protective MBR of more than 2 TiB, and a size that is no multiple of a MiB.
+    // A disk of more than 2 TiB, and a size that is not a multiple of a MiB.
     let odd = 4096 * GIB + 70 * 512;
     file.set_len(odd).unwrap();
     assert_eq!(gpt::grow_last(&mut file, odd).unwrap(), Grown::To { size: 4092 * GIB });
@@ -130,14 +130,14 @@ fn growth_survives_a_cut_at_any_write() {
     let mut grown = vec![0; 34 * 512];
     file.read_exact_at(&mut grown, 0).unwrap();
 
-    // Backup written, primary not yet: the old table counts, and growing again finishes the work.
+    // The backup is written, the primary is not: the old table counts, and growing again completes the change.
     file.write_all_at(&first, 0).unwrap();
     let table = gpt::read(&mut file).unwrap();
     assert_eq!(table.partitions, layout());
     assert_eq!(gpt::grow_last(&mut file, 16 * GIB).unwrap(), Grown::To { size: 12 * GIB - MIB });
     sound(&path);
 
-    // Primary torn between header and entries, either way round: the backup counts, and growing repairs.
+    // The primary's header or its entries are old: the backup counts, and growing again repairs.
     for (header, entries) in [(&first, &grown), (&grown, &first)] {
         file.write_all_at(&header[..1024], 0).unwrap();
         file.write_all_at(&entries[1024..], 1024).unwrap();
@@ -151,7 +151,7 @@ fn growth_survives_a_cut_at_any_write() {
         sound(&path);
     }
 
-    // Backup torn, primary whole.
+    // The backup is half written, the primary is valid.
     file.write_all_at(&[0xff; 512], 16 * GIB - 512).unwrap();
     let damage = gpt::read(&mut file).unwrap().damage.unwrap();
     assert_eq!(damage.to_string(), "backup partition table at sector 33554431: no signature \"EFI PART\"");
@@ -177,7 +177,7 @@ fn a_table_made_by_sfdisk_is_read_and_grown() {
 }
 
 #[test]
-fn what_is_no_table_is_refused_with_the_reason() {
+fn invalid_tables_are_refused_with_the_reason() {
     let error = gpt::read(&mut Cursor::new(vec![0; 1 << 20])).unwrap_err().to_string();
     assert_eq!(
         error,
@@ -186,7 +186,7 @@ fn what_is_no_table_is_refused_with_the_reason() {
     );
     assert!(gpt::read(&mut Cursor::new(Vec::new())).is_err());
 
-    // Every byte of the structures, changed, is noticed or harmless; nothing panics.
+    // A change of any byte of the structures is found or harmless, and there is no panic.
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("disk");
     let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).unwrap();
@@ -200,13 +200,13 @@ fn what_is_no_table_is_refused_with_the_reason() {
         assert!(matches!(table.damage, Some(GptError::Broken { which: Which::Primary, .. })), "byte {at}");
         assert_eq!(table.partitions, [partition(1, MIB, MIB, "one")]);
     }
-    // A disk that is smaller than its table.
+    // A disk that is smaller than its table says.
     assert!(matches!(gpt::grow_last(&mut file, 2 * MIB), Err(GptError::TooSmall { .. })));
     assert_eq!(fs::read(&path).unwrap(), image);
 }
 
 #[test]
-fn partitions_that_make_no_table_are_refused() {
+fn partitions_that_form_no_table_are_refused() {
     let mut file = tempfile::tempfile().unwrap();
     file.set_len(8 * MIB).unwrap();
     let long = "x".repeat(37);

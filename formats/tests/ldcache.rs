@@ -23,13 +23,13 @@ fn printed(cache: &Path) -> Vec<String> {
 }
 
 #[test]
-fn caches_hold_what_ldconfigs_hold_in_its_order() {
+fn caches_have_ldconfigs_content_in_its_order() {
     let dir = tempfile::tempdir().unwrap();
     let (theirs, ours, config) = (dir.path().join("theirs"), dir.path().join("ours"), dir.path().join("conf"));
     let libraries = dir.path().join("lib");
     fs::create_dir(&libraries).unwrap();
     fs::write(&config, format!("{}\n", libraries.display())).unwrap();
-    // Names that try the order: numbers by value, dots, letters, none.
+    // Names that test the order: numbers by value, dots, letters, no number.
     for name in [
         "liba.so.2",
         "liba.so.10",
@@ -53,7 +53,7 @@ fn caches_hold_what_ldconfigs_hold_in_its_order() {
         library(soname, rest.split_once(" => ").unwrap().1)
     };
     let mut libraries: Vec<_> = wanted.iter().map(parse).collect();
-    // Two of one name stay in the order given; all others are sorted whatever that was.
+    // Two libraries of one name keep the given order; all others are sorted.
     libraries.sort_by(|a, b| a.soname.cmp(&b.soname));
     fs::write(&ours, ldcache::write(&libraries, FLAGS).unwrap()).unwrap();
     assert_eq!(printed(&ours), wanted);
@@ -72,7 +72,7 @@ fn caches_hold_what_ldconfigs_hold_in_its_order() {
 }
 
 #[test]
-fn what_the_loader_could_not_use_is_refused() {
+fn names_that_the_loader_cannot_use_are_refused() {
     for (soname, path) in [("", "/a"), ("a/b", "/a"), ("a\0", "/a"), ("a", "a"), ("a", ""), ("a", "/a\0")] {
         let refused = ldcache::write(&[library(soname, path)], FLAGS);
         assert!(matches!(refused, Err(LdCacheError::Library { .. })), "{soname} {path}");
@@ -80,7 +80,7 @@ fn what_the_loader_could_not_use_is_refused() {
 }
 
 #[test]
-fn only_shared_objects_have_a_name_and_no_rotten_one_panics() {
+fn only_shared_objects_have_a_name_and_damaged_ones_do_not_panic() {
     let dir = tempfile::tempdir().unwrap();
     let build = |flags: &str| {
         let out = dir.path().join("out");

@@ -25,7 +25,7 @@ fn parts() -> Vec<(&'static str, Data)> {
 }
 
 #[test]
-fn images_are_what_objdump_and_pefile_take_them_for() {
+fn objdump_and_pefile_find_the_sections() {
     let image = pe::append_sections(&stub(), &parts()).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("uki.efi");
@@ -81,7 +81,7 @@ fn a_signed_stub_loses_its_signature() {
 }
 
 #[test]
-fn what_cannot_be_added_is_refused_with_the_reason() {
+fn invalid_sections_are_refused_with_the_reason() {
     let add = |sections: &[(&str, Data)]| pe::append_sections(&stub(), sections);
     assert!(matches!(add(&[(".sbat", Data::empty())]), Err(PeError::Name { reason: "there is one already", .. })));
     assert!(matches!(add(&[(".a", Data::empty()), (".a", Data::empty())]), Err(PeError::Name { .. })));
@@ -96,7 +96,7 @@ fn what_cannot_be_added_is_refused_with_the_reason() {
 }
 
 #[test]
-fn no_rotten_image_panics() {
+fn damaged_images_do_not_panic() {
     let stub = stub();
     assert_eq!(
         pe::sections(&stub[..63]).unwrap_err().to_string(),

@@ -25,7 +25,7 @@ fn disk(path: &Path, size: u64, texts: &[u64]) -> File {
     file
 }
 
-/// Converts, has it checked and compared; the number of data clusters, as QEMU counts them.
+/// Converts a disk; qemu-img checks and compares the result. Returns QEMU's number of data clusters.
 fn judged(folder: &Path, raw: &File) -> u64 {
     let (raw_path, path) = (folder.join("raw"), folder.join("qcow2"));
     let size = write(raw, &open(&path)).unwrap().size;
@@ -78,7 +78,7 @@ fn bytes_are_pinned_and_do_not_depend_on_holes() {
     let sparse = fs::read(folder.path().join("qcow2")).unwrap();
     let full = fs::read(folder.path().join("raw")).unwrap();
     fs::write(folder.path().join("raw"), full).unwrap();
-    // What was in the file before must not shine through.
+    // Old bytes of the file must not remain.
     fs::write(folder.path().join("qcow2"), vec![0xff; 2_000_000]).unwrap();
     assert_eq!(judged(folder.path(), &open(&folder.path().join("raw"))), 5);
     assert!(fs::read(folder.path().join("qcow2")).unwrap() == sparse);
@@ -87,7 +87,7 @@ fn bytes_are_pinned_and_do_not_depend_on_holes() {
 }
 
 #[test]
-fn sizes_that_are_no_disk_are_refused() {
+fn invalid_sizes_are_refused() {
     for size in [0, 511, 513] {
         let raw = tempfile::tempfile().unwrap();
         raw.set_len(size).unwrap();

@@ -45,7 +45,7 @@ fn ukify_finds_every_section_with_its_content() {
 }
 
 #[test]
-fn signatures_for_secure_boot_are_put_on_and_hold() {
+fn signatures_for_secure_boot_are_added_and_valid() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let (plain, signed, key, certificate) = (file("plain.efi"), file("signed.efi"), file("key"), file("certificate"));
@@ -53,7 +53,7 @@ fn signatures_for_secure_boot_are_put_on_and_hold() {
     let subject = ["-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=berth test"];
     judge("openssl", &[&["req", "-keyout", &key, "-out", &certificate][..], &subject].concat());
     let said = judge("sbsign", &["--key", &key, "--cert", &certificate, "--output", &signed, &plain]);
-    // "gaps between PE/COFF sections", "data remaining": what a firmware would hash otherwise than the signer.
+    // The tools warn ("gaps between PE/COFF sections", "data remaining") if firmware would hash other bytes than the signer.
     assert!(!said.contains("warning"), "{said}");
     assert!(judge("sbverify", &["--cert", &certificate, &signed]).contains("Signature verification OK"));
 
@@ -61,7 +61,7 @@ fn signatures_for_secure_boot_are_put_on_and_hold() {
     for (name, data) in parts() {
         let section = pe::sections(&image).unwrap().into_iter().find(|it| it.name == name).unwrap();
         assert!(section.content(&image) == &*data.to_bytes().unwrap(), "{name}");
-        // One bit anywhere, and it no longer holds.
+        // With one changed bit the signature is invalid.
         let mut bad = image.clone();
         bad[section.raw.start] ^= 1;
         let path = file("bad.efi");

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 const UUID: [u8; 16] = *b"\x01\x23\x45\x67\x89\xab\xcd\xef\x01\x23\x45\x67\x89\xab\xcd\xef";
 const UUID_TEXT: &str = "01234567-89ab-cdef-0123-456789abcdef";
 
-/// A file of blocks that differ, a few of them zeros and a few holes.
+/// A file of different blocks; a few of them are zeros, a few are holes.
 fn data(folder: &Path, blocks: u64) -> PathBuf {
     let path = folder.join("data");
     let file = File::create(&path).unwrap();
@@ -65,14 +65,14 @@ fn trees_are_those_of_veritysetup_byte_for_byte() {
         let folder = TempDir::new().unwrap();
         let data = data(folder.path(), blocks);
         let (ours, theirs) = (folder.path().join("ours"), folder.path().join("theirs"));
-        // What was in the file before must not shine through.
+        // Old bytes of the file must not remain.
         fs::write(&ours, vec![0xff; 3_000_000]).unwrap();
         let tree = build(&open(&data), blocks * BLOCK, UUID, &open(&ours)).unwrap();
         assert_eq!(tree.root_hash, format(&data, &theirs, "-"), "{blocks}");
         let (mut ours, theirs) = (fs::read(&ours).unwrap(), fs::read(&theirs).unwrap());
         assert!(ours == theirs, "{blocks}");
         assert_eq!(tree.size, ours.len() as u64);
-        // And so a slot is found: from the superblock and one block.
+        // A slot is found in this way: from the superblock and one block.
         let superblock = Superblock::parse(&ours).unwrap();
         assert_eq!((superblock.data_size(), superblock.tree_size()), (blocks * BLOCK, tree.size));
         assert_eq!(ours[..512], superblock.to_bytes());
@@ -99,7 +99,7 @@ fn trees_with_salt_are_read() {
 }
 
 #[test]
-fn one_bit_is_found_by_both() {
+fn one_changed_bit_is_found_by_us_and_by_veritysetup() {
     let folder = TempDir::new().unwrap();
     let path = data(folder.path(), 20_000);
     let tree_path = folder.path().join("tree");
@@ -128,7 +128,7 @@ fn one_bit_is_found_by_both() {
         assert!(judge_refuses(&path, &tree_path, &root));
         flip(&tree, block * BLOCK + 7);
     }
-    // The first of several is named, whichever thread comes across it.
+    // The first of several is named, whichever thread finds it.
     [19_000, 812, 813, 4000].iter().for_each(|block| flip(&data, block * BLOCK));
     assert_eq!(found(), Some((Fault::Data, 812)));
     let text = verify(&data, &tree, &root).unwrap_err().to_string();
@@ -138,7 +138,7 @@ fn one_bit_is_found_by_both() {
 }
 
 #[test]
-fn what_is_missing_is_an_error() {
+fn missing_bytes_are_an_error() {
     let folder = TempDir::new().unwrap();
     let path = data(folder.path(), 200);
     let (data, tree) = (open(&path), open(&folder.path().join("tree")));
@@ -172,7 +172,7 @@ fn digests_of_files_are_those_of_fsverity() {
 }
 
 #[test]
-fn a_tree_that_is_written_while_its_data_comes_by_is_the_same() {
+fn a_tree_that_is_written_with_its_data_is_the_same() {
     for (blocks, piece) in [(1, 1), (2, 1), (127, 5), (128, 128), (129, 64), (16_384, 100), (16_385, 128), (20_000, 77)]
     {
         let folder = TempDir::new().unwrap();
@@ -192,7 +192,7 @@ fn a_tree_that_is_written_while_its_data_comes_by_is_the_same() {
         out.write_all_at(&first, 0).unwrap();
         let (ours, theirs) = (fs::read(&ours).unwrap(), fs::read(&theirs).unwrap());
         assert!(ours[..theirs.len()] == theirs, "{blocks}");
-        // Nothing behind it is touched.
+        // Nothing after it is written.
         assert!(ours[theirs.len()..].iter().all(|byte| *byte == 0xff));
     }
     let out = tempfile::tempfile().unwrap();

@@ -1,11 +1,10 @@
 //! Small files: read up to a limit, and replaced atomically.
 
 use berth_contract::{paths::UPDATE_STATE, release::MAX_METADATA};
+use berth_file::Flush;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -49,6 +48,15 @@ pub enum FileError {
     },
 }
 
+impl From<berth_file::FileError> for FileError {
+    fn from(error: berth_file::FileError) -> Self {
+        match error {
+            berth_file::FileError::Io { path, source, .. } => Self::Read { path, source },
+            berth_file::FileError::Json { path, source } => Self::Content { path, source },
+        }
+    }
+}
+
 impl FileError {
     /// What the user can do about this error.
     #[must_use]
@@ -80,13 +88,7 @@ impl FileError {
 /// # Errors
 /// When the file cannot be read, or is longer.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| match file.take(LONGEST + 1).read_to_end(&mut bytes)? as u64 {
-        ..=LONGEST => Ok(()),
-        _ => Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {LONGEST} bytes"))),
-    });
-    read.map_err(|source| FileError::Read { path: path.to_owned(), source })?;
-    Ok(bytes)
+    Ok(berth_file::read(path, LONGEST)?)
 }
 
 /// Reads and parses a JSON file.
@@ -94,8 +96,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// When the file cannot be read or parsed.
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
-    let bytes = read(path)?;
-    serde_json::from_slice(&bytes).map_err(|source| FileError::Content { path: path.to_owned(), source })
+    Ok(berth_file::read_json(path, LONGEST)?)
 }
 
 /// Reads and parses a JSON file; `None` if it does not exist.
@@ -109,24 +110,15 @@ pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, File
     }
 }
 
-/// Makes the file, or puts this content in its place: whenever the power fails there is the old one or the new one.
+/// Writes this content to the file, or replaces the file with it. A power cut leaves the old file or the new one.
 ///
 /// # Errors
-/// When it cannot be written: the old one is still there.
+/// When the file cannot be written: the old one is still there.
 pub fn replace_json(path: &Path, content: &impl Serialize) -> Result<(), FileError> {
     let write = || {
-        let folder = path.parent().unwrap_or(Path::new("/"));
-        fs::create_dir_all(folder)?;
-        // Two that write at once, an upgrade and somebody who only looks, would share what lies beside.
-        let folder = File::open(folder)?;
-        folder.lock()?;
-        let mut beside = OsString::from(path);
-        beside.push(".new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(content)?)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)?;
-        folder.sync_all()
+        fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        let text = serde_json::to_vec(content)?;
+        Ok(berth_file::replace(path, &text, 0o644, Flush::ContentAndName)?)
     };
     write().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
@@ -147,24 +139,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_that_write_at_once_do_not_meet() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file.json");
-        std::thread::scope(|scope| {
-            for text in ["a".repeat(50_000), "b".to_owned()] {
-                let path = &path;
-                scope.spawn(move || {
-                    for _ in 0..100 {
-                        replace_json(path, &text).unwrap();
-                        let read: String = json(path).unwrap();
-                        assert!(read == "b" || read.len() == 50_000);
-                    }
-                });
-            }
-        });
-    }
-
-    #[test]
     fn errors_tell_missing_too_long_and_malformed_files_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/file.json");
@@ -180,9 +154,9 @@ mod tests {
         };
         let kept = FileError::Content { path: Path::new(UPDATE_STATE).join("x.json"), source };
         assert!(kept.hint().unwrap().starts_with("remove "));
-        File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();
+        fs::File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("cannot read"));
-        fs::create_dir(path.with_extension("json.new")).unwrap();
+        fs::create_dir(berth_file::temporary(&path)).unwrap();
         assert!(matches!(replace_json(&path, &9), Err(FileError::Write { .. })));
         remove(&path).unwrap();
         remove(&path).unwrap();

@@ -12,9 +12,6 @@ mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;
-mod told;
 pub mod trust;
 pub mod upgrade;
 pub mod why;
-
-pub use told::told;

@@ -3,6 +3,7 @@
 mod command;
 
 use berth_contract::{
+    chain::Chain,
     control::{ControlError, JSON_ERRORS, LogLine},
     paths::CONTROL_SOCKET,
     version::OsVersion,
@@ -121,8 +122,8 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let error = ControlError { message: chain(&error), hint: hint(&error) };
-            // There is nobody left to tell when this fails.
+            let error = ControlError { message: Chain(error.as_ref()).to_string(), hint: hint(&error) };
+            // Nobody is left to be told when this fails.
             let _ = io::stderr().write_all(complaint(&error).as_bytes());
             ExitCode::FAILURE
         }
@@ -136,15 +137,6 @@ fn complaint(error: &ControlError) -> String {
     }
     let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
     format!("error: {}\n{hint}", error.message)
-}
-
-/// An error with its causes, each of which many errors have told already.
-fn chain(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
-        cause if told.contains(&cause) => told,
-        cause if told.is_empty() => cause,
-        cause => format!("{told}: {cause}"),
-    })
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Failures as sentences: what was being done, to what, and why it did not work.
 
+use berth_file::FileError;
 use std::{
     error::Error,
     fmt, io,
@@ -16,6 +17,13 @@ pub struct PathError {
     pub path: PathBuf,
     /// Why not.
     pub source: io::Error,
+}
+
+impl From<FileError> for PathError {
+    fn from(error: FileError) -> Self {
+        let (doing, path, source) = error.into_parts();
+        Self { doing, path, source }
+    }
 }
 
 /// Adds verb and path to an I/O error.

@@ -11,7 +11,7 @@ use crate::{
     shutdown,
     timeline::Timeline,
 };
-use berth_contract::boot_report::Stage;
+use berth_contract::{boot_report::Stage, chain::Chain};
 use std::thread::{self, JoinHandle};
 
 /// One row.
@@ -134,26 +134,12 @@ pub fn run<S>(stage: Stage, phases: &[Phase<S>], state: &mut S, timeline: &Timel
 }
 
 fn tell(name: &str, stamp: crate::timeline::Running, result: Result<(), Failure>) {
-    let error = result.err().map(|failure| chain(failure.as_ref()));
+    let error = result.err().map(|failure| Chain(failure.as_ref()).to_string());
     let milliseconds = stamp.end(error.clone()) / 1000;
     match error {
         None => console::announce(&format!("{name} ok ({milliseconds} ms)")),
         Some(error) => console::error(format_args!("{name} FAILED ({milliseconds} ms): {error}")),
     }
-}
-
-/// An error with its causes, each of which most errors have printed already.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]
@@ -203,18 +189,5 @@ mod tests {
         }
         check(INITRD);
         check(HOST);
-    }
-
-    #[test]
-    fn causes_are_printed_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("outer")]
-        struct Outer(#[source] Inner);
-        #[derive(Debug, thiserror::Error)]
-        #[error("inner")]
-        struct Inner;
-        assert_eq!(chain(&Outer(Inner)), "outer: inner");
-        let error = crate::fault::PathError { doing: "read", path: "/x".into(), source: std::io::Error::other("no") };
-        assert_eq!(chain(&error), "cannot read /x: no");
     }
 }

@@ -52,7 +52,7 @@ impl Description {
             Serial::File(_) => command.stdin(Stdio::null()).stdout(Stdio::null()),
             Serial::Terminal(_) => &mut command,
         };
-        let child = crate::run::dies_with_us(&mut command)
+        let child = crate::tool::dies_with_us(&mut command)
             .spawn()
             .map_err(|source| VmError::Program { program: program.to_owned(), source })?;
         let mut machine =

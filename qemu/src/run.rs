@@ -153,17 +153,3 @@ impl Session {
         self.machine.wait_for_end(limit).map(drop)
     }
 }
-
-/// Makes the kernel kill the child of `command` when this thread ends, so that no machine outlives the process that started it.
-pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
-    use std::os::unix::process::CommandExt;
-    let die = || {
-        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
-            .map_err(std::io::Error::from)
-    };
-    #[expect(unsafe_code, reason = "the standard library has no safe way to set the parent-death signal")]
-    // SAFETY: the closure runs between fork and exec and makes a single system call, prctl(2).
-    unsafe {
-        command.pre_exec(die)
-    }
-}

@@ -28,6 +28,20 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Makes the child of `command` end with this thread, however this process ends: no virtual machine outlives the process that started it.
+pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
+    use std::os::unix::process::CommandExt;
+    let die = || {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+            .map_err(std::io::Error::from)
+    };
+    #[expect(unsafe_code, reason = "the standard library has no safe way to set the parent-death signal")]
+    // SAFETY: the closure runs between fork and exec and makes a single system call, prctl(2).
+    unsafe {
+        command.pre_exec(die)
+    }
+}
+
 /// A path for a list of options. In QEMU's lists a comma separates; two commas stand for one.
 pub(crate) fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")

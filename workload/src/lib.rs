@@ -4,15 +4,14 @@
 //! here, not in PID 1. From then on the engine's own restart policy keeps containers running.
 #![deny(missing_docs)]
 
-mod file;
 mod order;
 mod reconcile;
 
-pub use file::FileError;
 pub use reconcile::{Report, reconcile};
 
 use berth_contract::{container::Declared, engine::EngineKind, image_spec::ImageSpec, paths};
 use berth_engine::Limits;
+use berth_file::{FileError, Flush, read_json, replace};
 use std::{path::Path, time::Duration};
 
 /// The engine may be silent for so long: it is when it unpacks a large image.
@@ -24,6 +23,9 @@ pub enum WorkloadError {
     /// A file of the host.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The report on the containers cannot be written as JSON.
+    #[error("cannot write the report on the containers as JSON")]
+    Status(#[source] serde_json::Error),
     /// The image has no engine for what is declared.
     #[error(
         "declared containers and images need a container engine ({}), and this image has none",
@@ -37,8 +39,8 @@ pub enum WorkloadError {
 /// # Errors
 /// When what is declared cannot be read, or what has been done cannot be reported.
 pub fn run() -> Result<Vec<String>, WorkloadError> {
-    let image: ImageSpec = file::read_json(Path::new(paths::IMAGE_SPEC))?;
-    let declared: Declared = file::read_json(Path::new(paths::CONTAINERS))?;
+    let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
+    let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;
     let report = match &image.engine {
         Some(engine) => {
             let client = berth_engine::client(engine.kind, Path::new(engine.kind.row().socket), LIMITS);
@@ -47,6 +49,7 @@ pub fn run() -> Result<Vec<String>, WorkloadError> {
         None if declared.containers.is_empty() && image.images.is_empty() => Report::default(),
         None => return Err(WorkloadError::NoEngine),
     };
-    file::replace_json(Path::new(paths::CONTAINERS_STATUS), &report.containers)?;
+    let status = serde_json::to_vec(&report.containers).map_err(WorkloadError::Status)?;
+    replace(Path::new(paths::CONTAINERS_STATUS), &status, 0o644, Flush::Content)?;
     Ok(report.faults)
 }

@@ -1,40 +1,13 @@
 //! Users and groups: passwd(5), group(5), shadow(5), gshadow(5).
 
 use super::{
+    account::{Accounts, Group, User},
     declaration::{self, Declaration},
     error::AssembleError,
     sysusers,
 };
 use crate::tree::{Node, Show, Tree, Verdict};
 use std::sync::Arc;
-
-/// A line of passwd(5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) name: String,
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) comment: String,
-    pub(super) home: String,
-    pub(super) shell: String,
-    /// Whether the account has expired, so that no key or token opens it either.
-    pub(super) expired: bool,
-}
-
-/// A line of group(5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Group {
-    pub(super) name: String,
-    pub(super) gid: u32,
-    pub(super) members: Vec<String>,
-}
-
-/// All accounts of an image, in the order of their files.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Accounts {
-    pub(super) users: Vec<User>,
-    pub(super) groups: Vec<Group>,
-}
 
 /// Where base-passwd keeps Debian's static accounts.
 const PASSWD_MASTER: &[u8] = b"usr/share/base-passwd/passwd.master";
@@ -64,42 +37,30 @@ users:*:100:
 nogroup:*:65534:
 ";
 
-impl Accounts {
-    /// The user of this name.
-    pub(super) fn user(&self, name: &str) -> Option<&User> {
-        self.users.iter().find(|user| user.name == name)
-    }
-
-    /// The group of this name.
-    pub(super) fn group(&self, name: &str) -> Option<&Group> {
-        self.groups.iter().find(|group| group.name == name)
-    }
-
-    /// Reads passwd(5) and group(5).
-    fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Self, AssembleError> {
-        let number = |line: &Declaration, text: &str| {
-            text.parse::<u32>().map_err(|_| line.error(format!("expected a number, found {text:?}")))
+/// Reads passwd(5) and group(5).
+fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Accounts, AssembleError> {
+    let number = |line: &Declaration, text: &str| {
+        text.parse::<u32>().map_err(|_| line.error(format!("expected a number, found {text:?}")))
+    };
+    let mut accounts = Accounts::default();
+    for line in declaration::lines(passwd.0, passwd.1) {
+        let fields: Vec<&str> = line.text.split(':').collect();
+        let [name, _, uid, gid, comment, home, shell] = fields[..] else {
+            return Err(line.error("expected the seven fields of passwd(5)"));
         };
-        let mut accounts = Self::default();
-        for line in declaration::lines(passwd.0, passwd.1) {
-            let fields: Vec<&str> = line.text.split(':').collect();
-            let [name, _, uid, gid, comment, home, shell] = fields[..] else {
-                return Err(line.error("expected the seven fields of passwd(5)"));
-            };
-            let (uid, gid) = (number(&line, uid)?, number(&line, gid)?);
-            let [name, comment, home, shell] = [name, comment, home, shell].map(str::to_owned);
-            accounts.users.push(User { name, uid, gid, comment, home, shell, expired: false });
-        }
-        for line in declaration::lines(group.0, group.1) {
-            let fields: Vec<&str> = line.text.split(':').collect();
-            let [name, _, gid, members] = fields[..] else {
-                return Err(line.error("expected the four fields of group(5)"));
-            };
-            let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
-            accounts.groups.push(Group { name: name.to_owned(), gid: number(&line, gid)?, members });
-        }
-        Ok(accounts)
+        let (uid, gid) = (number(&line, uid)?, number(&line, gid)?);
+        let [name, comment, home, shell] = [name, comment, home, shell].map(str::to_owned);
+        accounts.users.push(User { name, uid, gid, comment, home, shell, expired: false });
     }
+    for line in declaration::lines(group.0, group.1) {
+        let fields: Vec<&str> = line.text.split(':').collect();
+        let [name, _, gid, members] = fields[..] else {
+            return Err(line.error("expected the four fields of group(5)"));
+        };
+        let members = members.split(',').filter(|member| !member.is_empty()).map(str::to_owned).collect();
+        accounts.groups.push(Group { name: name.to_owned(), gid: number(&line, gid)?, members });
+    }
+    Ok(accounts)
 }
 
 /// The accounts of the image: those of an overlay's /etc/passwd and /etc/group, else of base-passwd, else a few; and what
@@ -115,7 +76,7 @@ pub(super) fn apply(tree: &mut Tree, declared: &[Declaration], origin: &Arc<str>
     };
     let passwd = file(b"etc/passwd", PASSWD_MASTER, PASSWD)?;
     let group = file(b"etc/group", GROUP_MASTER, GROUP)?;
-    let mut accounts = Accounts::parse((&passwd.0, &passwd.1), (&group.0, &group.1))?;
+    let mut accounts = parse((&passwd.0, &passwd.1), (&group.0, &group.1))?;
     let mut lines = declaration::read(tree, "sysusers")?;
     lines.extend(declared.iter().cloned());
     sysusers::apply(&mut accounts, &lines, tree)?;

@@ -1,13 +1,14 @@
-//! Lines of sysusers.d(5) and tmpfiles.d(5): where they come from, and how they are split.
+//! Lines of sysusers.d(5) and tmpfiles.d(5): where they come from, and the fields of sysusers.d.
 
 use super::error::AssembleError;
 use crate::tree::{Show, Tree};
+use berth_formats::words::{self, Backslash};
 use std::collections::BTreeMap;
 
-/// A line, and where it stands.
+/// A line, and where it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Declaration {
-    /// Path in the image, or `package NAME` for what stands for a script.
+    /// Path in the image, or `package NAME` for a line in place of a script.
     pub(super) place: String,
     /// Number of the line.
     pub(super) line: usize,
@@ -26,53 +27,20 @@ impl Declaration {
         }
     }
 
-    /// Its fields, at most `most`; the last one takes the rest of the line. Quotes and backslashes protect, as
-    /// systemd's `extract_first_word` has it with unquoting and C escapes.
+    /// Its fields, at most `most`; the last one takes the rest of the line.
     pub(super) fn fields(&self, most: usize) -> Result<Vec<String>, AssembleError> {
-        let (mut fields, mut rest) = (Vec::new(), self.text.trim_start());
-        while !rest.is_empty() {
-            if fields.len() + 1 == most {
-                fields.push(rest.to_owned());
-                break;
-            }
-            let (field, after) = word(rest).ok_or_else(|| self.error("a quote is not closed"))?;
-            fields.push(field);
-            rest = after.trim_start();
+        let (mut fields, mut rest) = (Vec::new(), self.text.as_str());
+        while fields.len() + 1 < most {
+            let word = words::first(rest, Backslash::Protect).map_err(|error| self.error(error.to_string()))?;
+            let Some((field, after)) = word else { return Ok(fields) };
+            fields.push(String::from_utf8_lossy(&field).into_owned());
+            rest = after;
+        }
+        if !rest.is_empty() {
+            fields.push(rest.to_owned());
         }
         Ok(fields)
     }
-}
-
-fn word(text: &str) -> Option<(String, &str)> {
-    let (mut out, mut quote) = (String::new(), None);
-    let mut chars = text.char_indices();
-    while let Some((at, c)) = chars.next() {
-        match (c, quote) {
-            (c, Some(open)) if c == open => quote = None,
-            ('"' | '\'', None) => quote = Some(c),
-            ('\\', _) => out.push(unescaped(chars.next()?.1)),
-            (c, None) if c.is_whitespace() => return Some((out, &text[at..])),
-            (c, _) => out.push(c),
-        }
-    }
-    quote.is_none().then_some((out, ""))
-}
-
-fn unescaped(c: char) -> char {
-    match c {
-        'n' => '\n',
-        't' => '\t',
-        other => other,
-    }
-}
-
-/// C escapes in the last field, which [`Declaration::fields`] leaves as they are.
-pub(super) fn unescape(text: &str) -> String {
-    let (mut out, mut chars) = (String::new(), text.chars());
-    while let Some(c) = chars.next() {
-        out.push(if c == '\\' { chars.next().map_or('\\', unescaped) } else { c });
-    }
-    out
 }
 
 /// The lines of all `NAME.conf` in `/etc/KIND.d` and `/usr/lib/KIND.d` of the tree, ordered by name; a file in the first
@@ -107,7 +75,7 @@ pub(super) fn text(tree: &Tree, path: &[u8]) -> Result<Option<String>, AssembleE
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The error of a file whose bytes cannot be had.
+/// The error of a file whose bytes cannot be read.
 pub(super) fn content_error(tree: &Tree, path: &[u8], source: std::io::Error) -> AssembleError {
     let origin = tree.lookup(path).map_or_else(String::new, |(_, node)| node.origin.to_string());
     AssembleError::Content { origin, path: Show(path).to_string(), source }
@@ -121,8 +89,7 @@ mod tests {
     fn fields_are_split_as_systemd_splits_them() {
         let fields = |text: &str, most| lines("x.conf", text)[0].fields(most);
         assert_eq!(fields("u  a - \"A \\\"b\\\" c\" '/x y' -", 6).unwrap(), ["u", "a", "-", "A \"b\" c", "/x y", "-"]);
-        assert_eq!(fields("f /a 0644 - - - two  words\\n", 7).unwrap()[6], "two  words\\n");
-        assert_eq!(unescape("two\\twords\\n\\\\"), "two\twords\n\\");
+        assert_eq!(fields("u a b two  words\\n", 4).unwrap()[3], "two  words\\n");
         assert_eq!(fields("g \"open", 6).unwrap_err().to_string(), "x.conf:1: \"g \\\"open\": a quote is not closed");
         assert_eq!(lines("p", "\n# c\n  g a -\n"), [Declaration { place: "p".into(), line: 3, text: "g a -".into() }]);
     }

@@ -1,7 +1,7 @@
 //! What keeps a root tree from being made.
 
 use super::scripts::Uncovered;
-use crate::{recipe::Diagnostic, tree::TreeError};
+use crate::{recipe::Diagnostic, source::oci::OciError, tree::TreeError};
 use berth_formats::{deb::DebError, kmod::KmodError, ldcache::LdCacheError};
 use std::{fmt, io, path::PathBuf};
 
@@ -48,7 +48,7 @@ pub enum AssembleError {
         source: io::Error,
     },
     /// Two files of one path, or a path that cannot be.
-    #[error("{0}{hint}", hint = tree_hint(.0))]
+    #[error("{0}")]
     Tree(TreeError),
     /// A maintainer script that is not covered.
     #[error("{0}")]
@@ -66,7 +66,7 @@ pub enum AssembleError {
         reason: String,
     },
     /// Something that every image has is missing, or is there more than once.
-    #[error("{what}: {found}\nhint: {hint}")]
+    #[error("{what}: {found}")]
     Part {
         /// What is wanted.
         what: &'static str,
@@ -78,13 +78,16 @@ pub enum AssembleError {
     /// Something that the recipe names.
     #[error(transparent)]
     Recipe(#[from] Diagnostic),
+    /// A preloaded image.
+    #[error(transparent)]
+    Image(#[from] OciError),
     /// The loader's cache.
     #[error("/etc/ld.so.cache")]
     LoaderCache(#[from] LdCacheError),
 }
 
 impl AssembleError {
-    /// What can be done about it, where the error itself does not say so.
+    /// What can be done about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
@@ -100,12 +103,12 @@ impl AssembleError {
                 "mend the line; that of a package, by a file of the same name in an overlay".to_owned()
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
-            Self::Cache { .. }
-            | Self::Content { .. }
-            | Self::Tree(_)
-            | Self::Script(_)
-            | Self::Part { .. }
-            | Self::Recipe(_) => return None,
+            Self::Tree(error) => tree_hint(error).to_owned(),
+            Self::Script(script) => script.hint(),
+            Self::Part { hint, .. } => (*hint).to_owned(),
+            Self::Recipe(fault) => fault.hint()?.to_owned(),
+            Self::Image(error) => return error.hint(),
+            Self::Cache { .. } | Self::Content { .. } => return None,
         })
     }
 }
@@ -149,21 +152,27 @@ impl fmt::Display for UncoveredScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Uncovered { script, lines, changed, digest } = &self.uncovered;
         let why = if *changed { "it has changed since it was reviewed" } else { "nobody has reviewed it" };
-        writeln!(f, "package {} {}: {script} is not covered: {why}", self.package, self.version)?;
+        write!(f, "package {} {}: {script} is not covered: {why}", self.package, self.version)?;
         for (number, text) in lines.iter().take(SHOWN) {
-            writeln!(f, "  {number:>4} | {}", text.lines().next().unwrap_or_default())?;
+            write!(f, "\n  {number:>4} | {}", text.lines().next().unwrap_or_default())?;
         }
         if lines.len() > SHOWN {
-            writeln!(f, "       | and {} more lines", lines.len() - SHOWN)?;
+            write!(f, "\n       | and {} more lines", lines.len() - SHOWN)?;
         }
         if !digest.is_empty() {
-            writeln!(f, "  (these lines together: {})", &digest[..digest.len().min(16)])?;
+            write!(f, "\n  (these lines together: {})", &digest[..digest.len().min(16)])?;
         }
+        Ok(())
+    }
+}
+
+impl UncoveredScript {
+    fn hint(&self) -> String {
         // A name with a dot has to be quoted in TOML.
         let quote = if self.package.contains(['.', '+']) { "\"" } else { "" };
-        write!(
-            f,
-            "hint: scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, below [scripts]: {quote}{}{quote} = \"ignore\"",
+        format!(
+            "scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, below \
+             [scripts]: {quote}{}{quote} = \"ignore\"",
             self.package
         )
     }
@@ -172,11 +181,11 @@ impl fmt::Display for UncoveredScript {
 fn tree_hint(error: &TreeError) -> &'static str {
     match error {
         TreeError::Both { .. } | TreeError::Kinds { .. } | TreeError::Parent { .. } => {
-            "\nhint: only one can have it; leave one of them out"
+            "only one can have it; leave one of them out"
         }
         TreeError::Path { .. } | TreeError::LinkLeaves { .. } | TreeError::HardLink { .. } => {
-            "\nhint: leave it out: a package by not asking for it, a file of an overlay by removing it"
+            "leave it out: a package by not asking for it, a file of an overlay by removing it"
         }
-        TreeError::Leaves { .. } | TreeError::Loop { .. } => "\nhint: the links on the way there have to change",
+        TreeError::Leaves { .. } | TreeError::Loop { .. } => "the links on the way there have to change",
     }
 }

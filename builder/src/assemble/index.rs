@@ -1,5 +1,9 @@
 //! What is known of an unpacked package without looking into it again: its paths and the control members that matter.
 
+use berth_formats::{
+    deb::Span,
+    node::{Kind, Meta},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -48,7 +52,7 @@ pub(super) struct Entry {
     pub(super) kind: EntryKind,
 }
 
-/// What a path is.
+/// What a path is: a [`Kind`] as the cache stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryKind {
     /// Directory.
@@ -81,17 +85,19 @@ fn is_zero(number: &u32) -> bool {
 
 impl From<berth_formats::deb::Entry> for Entry {
     fn from(entry: berth_formats::deb::Entry) -> Self {
-        use berth_formats::deb::EntryKind as From;
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let kind = match entry.kind {
-            From::File { offset, size } => EntryKind::File(offset, size),
-            From::Directory => EntryKind::Dir,
-            From::Symlink(target) => EntryKind::Symlink(target),
-            From::Hardlink(target) => EntryKind::HardLink(target),
-            From::CharDevice { major, minor } => EntryKind::CharDevice(major, minor),
-            From::BlockDevice { major, minor } => EntryKind::BlockDevice(major, minor),
-            From::Fifo => EntryKind::Fifo,
+            Kind::File(Span { offset, size }) => EntryKind::File(offset, size),
+            Kind::Directory => EntryKind::Dir,
+            Kind::Symlink(target) => EntryKind::Symlink(text(target)),
+            Kind::HardLink(target) => EntryKind::HardLink(text(target)),
+            Kind::CharDevice { major, minor } => EntryKind::CharDevice(major, minor),
+            Kind::BlockDevice { major, minor } => EntryKind::BlockDevice(major, minor),
+            Kind::Fifo => EntryKind::Fifo,
         };
-        Self { path: entry.path, mode: entry.mode, uid: entry.uid, gid: entry.gid, xattrs: entry.xattrs, kind }
+        let Meta { mode, uid, gid, xattrs } = entry.meta;
+        let xattrs = xattrs.into_iter().map(|(name, value)| (text(name), value)).collect();
+        Self { path: entry.path, mode, uid, gid, xattrs, kind }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use berth_formats::{
     data::Data,
-    kmod::{self, Modinfo},
+    kmod::{self, Modinfo, module_name},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -91,22 +91,18 @@ pub(super) fn index_modules(tree: &mut Tree, release: &str, origin: &Arc<str>) -
 /// Every module that the recipe loads at boot is there, or built in.
 pub(super) fn check_modules(tree: &Tree, release: &str, wanted: &[Located<String>]) -> Result<(), AssembleError> {
     let folder = format!("{MODULES}/{release}");
-    let name = |path: &str| {
-        let file = path.rsplit('/').next().unwrap_or_default();
-        file.split('.').next().unwrap_or_default().replace('-', "_")
-    };
     let builtin = declaration::text(tree, format!("{folder}/modules.builtin").as_bytes())?.unwrap_or_default();
     let there = tree.below(folder.as_bytes()).filter(|(path, _)| path.ends_with(b".ko"));
-    let there = there.map(|(path, _)| name(&Show(path).to_string()));
-    let known: BTreeSet<String> = builtin.lines().map(name).chain(there).collect();
+    let there = there.map(|(path, _)| module_name(&Show(path).to_string()));
+    let known: BTreeSet<String> = builtin.lines().map(module_name).chain(there).collect();
     for module in wanted {
-        if !known.contains(&name(&module.value)) {
+        if !known.contains(&module_name(&module.value)) {
             let fault = Diagnostic::new(&module.place, format!("kernel module {:?} is not in the image", module.value))
                 .found(format!("{} modules of {release}, built in or not", known.len()));
             let near = nearest(&module.value, known.iter().map(String::as_str));
             return Err(match near {
-                Some(near) => fault.hint(format!("did you mean {near:?}?")),
-                None => fault.hint("debian.drop may leave it out"),
+                Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
+                None => fault.with_hint("debian.drop may leave it out"),
             }
             .into());
         }

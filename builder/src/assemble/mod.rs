@@ -7,6 +7,7 @@ pub mod alternatives;
 pub mod error;
 pub mod scripts;
 
+mod account;
 mod accounts;
 mod certificates;
 mod copyright;
@@ -17,7 +18,9 @@ mod libraries;
 mod os_release;
 mod own;
 mod packages;
+mod preload;
 mod skeleton;
+mod spec;
 mod sysusers;
 mod tmpfiles;
 mod unpack;
@@ -26,7 +29,9 @@ mod var;
 pub use error::AssembleError;
 pub use kernel::KernelParts;
 pub use os_release::os_release;
-pub use own::OwnFile;
+pub use own::{OwnFile, own_files};
+pub use preload::{Preloaded, preload};
+pub use spec::image_spec;
 pub use unpack::PackageInput;
 
 use crate::{

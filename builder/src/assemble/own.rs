@@ -3,6 +3,7 @@
 use super::error::AssembleError;
 use crate::{
     recipe::{Device, DeviceKind, Located},
+    source::programs::Programs,
     tree::{Kind, Meta, Node, Tree, Verdict},
 };
 use berth_contract::{
@@ -24,6 +25,13 @@ pub struct OwnFile {
     pub mode: u16,
     /// Content.
     pub data: Data,
+}
+
+/// All files that the builder adds to an image: its programs, the preloaded images, the root metadata that hosts trust.
+#[must_use]
+pub fn own_files(programs: &Programs, images: Vec<OwnFile>, trust: Option<OwnFile>) -> Vec<OwnFile> {
+    let own = |(&path, data): (&&str, &Data)| OwnFile { path: path.to_owned(), mode: 0o755, data: data.clone() };
+    programs.all.iter().map(own).chain(images).chain(trust).collect()
 }
 
 /// Puts programs, images, device nodes, os-release and the links of every image into `tree`. Links give way to overlays.

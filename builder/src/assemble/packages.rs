@@ -56,7 +56,7 @@ pub(super) fn insert(
 
 fn node(entry: &Entry, data: &Arc<Path>, origin: &Arc<str>) -> Node {
     let kind = match &entry.kind {
-        EntryKind::Dir => Kind::Dir,
+        EntryKind::Dir => Kind::Directory,
         EntryKind::File(_, 0) => Kind::File(Data::empty()),
         EntryKind::File(offset, len) => Kind::File(Data::File { path: Arc::clone(data), offset: *offset, len: *len }),
         EntryKind::Symlink(target) => Kind::Symlink(target.clone().into_bytes()),

@@ -5,7 +5,7 @@
 //! another package has come or gone. Only names whose numbers would be the same move, to the next free one.
 
 use super::{
-    accounts::{Accounts, Group, User},
+    account::{Accounts, Group, User},
     declaration::Declaration,
     error::AssembleError,
 };

@@ -1,29 +1,24 @@
-//! tmpfiles.d(5), as far as it concerns the image: lines for paths outside of what is mounted at boot.
+//! Lines of tmpfiles.d(5), applied to the tree of an image: those for paths outside of what is mounted at boot.
 //!
-//! Lines for /run, /var and /tmp are init's, at every boot; those for /dev, /proc and /sys nobody's. Types that clean up,
-//! write to devices or need a running system are passed over, and so are lines with specifiers.
+//! Lines for /run, /var and /tmp are applied by init at every boot; lines for /dev, /proc and /sys by nobody. Passed over are:
+//! types that clean up, write to devices or need a running system; credentials; specifiers of the running host; types and
+//! modifiers of later versions of systemd.
 
-use super::{
-    accounts::Accounts,
-    declaration::{Declaration, unescape},
-    error::AssembleError,
-};
+use super::{account::Accounts, declaration::Declaration, error::AssembleError};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath, Verdict};
+use berth_formats::tmpfiles::{self, Argument, Line, LineError, LineType, Owner};
 use std::sync::Arc;
 
 /// First components of what is mounted at boot.
 const MOUNTED: [&[u8]; 6] = [b"dev", b"proc", b"run", b"sys", b"tmp", b"var"];
 
-/// One line that makes or changes something.
+/// A line with the numbers of its user and group.
 struct Item {
-    letter: char,
-    /// `+`: replaces what is there.
-    replace: bool,
+    line: Line,
+    /// Without the leading slash.
     path: TreePath,
-    mode: Option<u16>,
-    uid: u32,
-    gid: u32,
-    argument: String,
+    uid: Option<u32>,
+    gid: Option<u32>,
 }
 
 /// Applies `lines` to `tree`.
@@ -33,114 +28,169 @@ pub(super) fn apply(
     accounts: &Accounts,
     origin: &Arc<str>,
 ) -> Result<(), AssembleError> {
-    for line in lines {
-        if let Some(item) = parse(line, accounts)? {
-            make(tree, item, origin).map_err(|reason| line.error(reason))?;
+    let mut parsed = Vec::new();
+    for declaration in lines {
+        parsed.extend(parse(declaration)?.map(|(line, path)| (line, (declaration, path))));
+    }
+    for (line, (declaration, path)) in tmpfiles::arrange(parsed) {
+        let number = |owner: &Option<Owner>, find: &dyn Fn(&str) -> Option<u32>| match owner {
+            None => Ok(None),
+            Some(Owner { name, .. }) => {
+                let known = name.parse().ok().or_else(|| find(name));
+                known.map(Some).ok_or_else(|| declaration.error(format!("the image has no account {name:?}")))
+            }
+        };
+        let uid = number(&line.user, &|name| accounts.user(name).map(|user| user.uid))?;
+        let gid = number(&line.group, &|name| accounts.group(name).map(|group| group.gid))?;
+        let item = Item { line, path, uid, gid };
+        match make(tree, &item, origin) {
+            Err(reason) if !item.line.modifiers.may_fail => return Err(declaration.error(reason)),
+            _ => {}
         }
     }
     Ok(())
 }
 
-fn parse(line: &Declaration, accounts: &Accounts) -> Result<Option<Item>, AssembleError> {
-    let fields = line.fields(7)?;
-    let field = |at: usize| fields.get(at).map(String::as_str).filter(|field| !field.is_empty() && *field != "-");
-    let (Some(kind), Some(path)) = (field(0), field(1)) else {
-        return Err(line.error("expected a type and a path"));
+/// A line that concerns the image, and its path in the tree.
+fn parse(declaration: &Declaration) -> Result<Option<(Line, TreePath)>, AssembleError> {
+    let line = match Line::parse(&declaration.text, &|_| None) {
+        Ok(line) => line,
+        Err(LineError::Type { .. } | LineError::Modifier { .. } | LineError::Specifier { .. }) => return Ok(None),
+        Err(error) => return Err(declaration.error(error.to_string())),
     };
-    let mut letters = kind.chars();
-    let letter = letters.next().unwrap_or_default();
-    let modifiers = letters.as_str();
-    let ours = "dDvqQfFLCzZm".contains(letter) && !modifiers.contains(['^', '$']);
-    if !ours || line.text.replace("%%", "").contains('%') {
+    let is_applied = matches!(
+        line.line_type,
+        LineType::Directory
+            | LineType::EmptiedDirectory
+            | LineType::Subvolume
+            | LineType::ExistingDirectory
+            | LineType::File
+            | LineType::Symlink
+            | LineType::Copy
+            | LineType::Adjust
+            | LineType::AdjustAll
+    );
+    if !is_applied || line.modifiers.credential {
         return Ok(None);
     }
-    let Some(relative) = path.strip_prefix('/') else { return Err(line.error("expected an absolute path")) };
-    let path = crate::tree::clean(relative.as_bytes()).map_err(|fault| line.error(fault.to_string()))?;
-    if path.split(|&byte| byte == b'/').next().is_none_or(|first| first.is_empty() || MOUNTED.contains(&first)) {
-        return Ok(None);
-    }
-    let mode = field(2).map(|mode| mode.trim_start_matches([':', '~']));
-    let mode = mode.map(|mode| u16::from_str_radix(mode, 8).ok().filter(|mode| *mode <= 0o7777));
-    let mode =
-        mode.map(|mode| mode.ok_or_else(|| line.error("expected a mode of up to four octal digits"))).transpose()?;
-    let id = |at: usize, find: &dyn Fn(&str) -> Option<u32>| match field(at).map(|name| name.trim_start_matches(':')) {
-        None => Ok(0),
-        Some(name) => {
-            let known = name.parse().ok().or_else(|| find(name));
-            known.ok_or_else(|| line.error(format!("the image has no account {name:?}")))
-        }
-    };
-    let uid = id(3, &|name| accounts.user(name).map(|user| user.uid))?;
-    let gid = id(4, &|name| accounts.group(name).map(|group| group.gid))?;
-    let argument = field(6).unwrap_or_default().replace("%%", "%");
-    Ok(Some(Item { letter, replace: modifiers.contains('+'), path, mode, uid, gid, argument }))
+    let path = crate::tree::clean(&line.path[1..]).map_err(|fault| declaration.error(fault.to_string()))?;
+    let first = path.split(|&byte| byte == b'/').next().unwrap_or_default();
+    Ok((!first.is_empty() && !MOUNTED.contains(&first)).then_some((line, path)))
 }
 
-fn make(tree: &mut Tree, item: Item, origin: &Arc<str>) -> Result<(), String> {
-    let Item { letter, replace, path, mode, uid, gid, argument } = item;
-    let meta = |default: u16| Meta { mode: mode.unwrap_or(default), uid, gid, ..Meta::default() };
-    let node = |kind: Kind, default: u16| Node { meta: meta(default), kind, origin: Arc::clone(origin) };
-    let new = match letter {
-        'd' | 'D' | 'v' | 'q' | 'Q' => node(Kind::Dir, 0o755),
-        'f' | 'F' => node(Kind::File(unescape(&argument).into()), 0o644),
-        'L' if argument.is_empty() => Node::symlink([b"/usr/share/factory/", &*path].concat(), origin),
-        'L' => Node::symlink(argument, origin),
-        'C' => {
-            let from = if argument.is_empty() {
-                [b"usr/share/factory/", &*path].concat()
-            } else {
-                argument.trim_start_matches('/').as_bytes().to_vec()
-            };
-            return copy(tree, &from, &path, origin);
-        }
-        // z, Z, m: only what is there changes.
-        _ => {
-            let Some((real, _)) = tree.lookup(&path) else { return Ok(()) };
-            if let Some(node) = tree.get_mut(&real) {
-                node.meta.mode = mode.unwrap_or(node.meta.mode);
-                (node.meta.uid, node.meta.gid) = (uid, gid);
-            }
-            return Ok(());
-        }
-    };
-    // What is there stays, but a folder gets what the line says about it, as systemd-tmpfiles has it.
-    if let Some((real, there)) = tree.lookup(&path) {
-        if there.is_dir() != new.is_dir() {
-            return if replace { Err(format!("there is a {}", there.kind.word())) } else { Ok(()) };
-        }
-        if there.is_dir() {
-            if let Some(there) = tree.get_mut(&real) {
-                there.meta = new.meta;
-            }
-            return Ok(());
-        }
+impl Item {
+    /// Owner, mode and attributes of a path that is there, once the line is applied.
+    fn changed(&self, found: &Node) -> Meta {
+        let id = |id: Option<u32>, owner: &Option<Owner>, found: u32| {
+            id.filter(|_| Owner::wanted(owner.as_ref(), false).is_some()).unwrap_or(found)
+        };
+        let mode = match found.kind {
+            Kind::Symlink(_) => found.meta.mode,
+            _ => self.line.mode_of_existing(found.meta.mode, found.is_dir()),
+        };
+        let (uid, gid) =
+            (id(self.uid, &self.line.user, found.meta.uid), id(self.gid, &self.line.group, found.meta.gid));
+        Meta { mode, uid, gid, xattrs: found.meta.xattrs.clone() }
     }
-    let verdict = if replace || letter == 'F' { Verdict::TakeNew } else { Verdict::KeepOld };
-    tree.insert(&path, new, |_, _| verdict).map(drop).map_err(|error| error.to_string())
+
+    /// Owner and mode of a path that the line makes.
+    fn meta(&self) -> Meta {
+        let (uid, gid) = (self.uid.unwrap_or(0), self.gid.unwrap_or(0));
+        Meta { mode: self.line.mode_of_new(), uid, gid, ..Meta::default() }
+    }
 }
 
-/// `C`: a file, or a folder with all that is in it, where nothing is yet.
-fn copy(tree: &mut Tree, from: &[u8], to: &[u8], origin: &Arc<str>) -> Result<(), String> {
-    let Some((from, first)) = tree.lookup(from) else { return Ok(()) };
-    let occupied =
-        tree.lookup(to).is_some_and(|(real, there)| !there.is_dir() || tree.children(&real).next().is_some());
-    if occupied {
+fn make(tree: &mut Tree, item: &Item, origin: &Arc<str>) -> Result<(), String> {
+    let (line, path) = (&item.line, &item.path);
+    if line.line_type.takes_pattern() {
+        adjust(tree, item);
         return Ok(());
     }
-    let found = std::iter::once((&from, first)).chain(tree.below(&from));
+    let node = |kind: Kind| Node { meta: item.meta(), kind, origin: Arc::clone(origin) };
+    let new = match &line.argument {
+        Argument::Target(target) => Node::symlink(target.clone(), origin),
+        Argument::Source(source) => return copy(tree, source, item, origin),
+        Argument::Content(content) => node(Kind::File(content.clone().into())),
+        _ if line.line_type == LineType::File => node(Kind::File(berth_formats::data::Data::empty())),
+        _ => node(Kind::Directory),
+    };
+    let plus = line.modifiers.plus;
+    // What is there stays, with the mode and owner of the line. A link to a directory stands for the directory.
+    if let Some((real, there)) = tree.lookup(path) {
+        if there.is_dir() != new.is_dir() {
+            match (line.modifiers.replace_other_type, plus) {
+                (true, _) => tree.remove(&real),
+                (false, true) => return Err(format!("there is a {}", there.kind.word())),
+                (false, false) => return Ok(()),
+            };
+        } else if there.is_dir() || (!plus && !matches!(new.kind, Kind::Symlink(_))) {
+            let meta = item.changed(there);
+            if let Some(there) = tree.get_mut(&real) {
+                there.meta = meta;
+            }
+            return Ok(());
+        }
+    }
+    let verdict = if plus { Verdict::TakeNew } else { Verdict::KeepOld };
+    tree.insert(path, new, |_, _| verdict).map(drop).map_err(|error| error.to_string())
+}
+
+/// `z`, `Z`, `e`: mode and owner of paths that exist.
+fn adjust(tree: &mut Tree, item: &Item) {
+    let children = |directory: &[u8]| -> Vec<Vec<u8>> {
+        let directory = directory.strip_prefix(b"/").unwrap_or(directory);
+        tree.children(directory).map(|(name, _, _)| name.to_vec()).collect()
+    };
+    let found: Vec<TreePath> = tmpfiles::matching(&item.line.path, &children)
+        .iter()
+        .filter_map(|path| Some(tree.lookup(&path[1..])?.0))
+        .collect();
+    let inside: Vec<TreePath> = match item.line.line_type {
+        LineType::AdjustAll => found.iter().flat_map(|path| tree.below(path)).map(|(path, _)| path.clone()).collect(),
+        _ => Vec::new(),
+    };
+    let only_directories = item.line.line_type == LineType::ExistingDirectory;
+    for path in found.iter().chain(&inside) {
+        if let Some(node) = tree.get_mut(path)
+            && (node.is_dir() || !only_directories)
+        {
+            node.meta = item.changed(node);
+        }
+    }
+}
+
+/// `C`: a file, or a directory with its content, to a path that does not exist, or is an empty directory. The copies have
+/// the owner of the line, if it gives one; the path itself has the mode of the line, if it gives one.
+fn copy(tree: &mut Tree, source: &[u8], item: &Item, origin: &Arc<str>) -> Result<(), String> {
+    let path = &item.path;
+    let Some((from, first)) = tree.lookup(source.strip_prefix(b"/").unwrap_or(source)) else { return Ok(()) };
+    let has_content = match tree.lookup(path) {
+        Some((_, there)) if there.is_dir() != first.is_dir() => return Ok(()),
+        Some((real, there)) => !there.is_dir() || (!item.line.modifiers.plus && tree.children(&real).next().is_some()),
+        None => false,
+    };
+    let found = std::iter::once((&from, first)).chain(tree.below(&from)).filter(|_| !has_content);
     let copies: Vec<(TreePath, Node)> = found
-        .map(|(path, node)| {
+        .filter_map(|(found, node)| {
             let kind = match &node.kind {
                 // The copy is a file of its own.
-                Kind::HardLink(target) => tree.data(target).map_or(Kind::Fifo, |data| Kind::File(data.clone())),
+                Kind::HardLink(target) => Kind::File(tree.data(target)?.clone()),
                 kind => kind.clone(),
             };
-            let copy = Node { meta: node.meta.clone(), kind, origin: Arc::clone(origin) };
-            ([to, &path[from.len()..]].concat(), copy)
+            let (uid, gid) = (item.uid.unwrap_or(node.meta.uid), item.gid.unwrap_or(node.meta.gid));
+            let meta = Meta { uid, gid, ..node.meta.clone() };
+            Some(([path, &found[from.len()..]].concat(), Node { meta, kind, origin: Arc::clone(origin) }))
         })
         .collect();
     for (path, node) in copies {
         tree.insert(&path, node, |_, _| Verdict::KeepOld).map_err(|error| error.to_string())?;
+    }
+    let Some((real, _)) = tree.lookup(path) else { return Ok(()) };
+    if let Some(node) = tree.get_mut(&real) {
+        let is_directory = node.is_dir();
+        let Meta { mode, uid, gid, .. } = &mut node.meta;
+        *mode = item.line.mode.map_or(*mode, |wanted| wanted.applied(*mode, is_directory));
+        (*uid, *gid) = (item.uid.unwrap_or(*uid), item.gid.unwrap_or(*gid));
     }
     Ok(())
 }
@@ -148,7 +198,13 @@ fn copy(tree: &mut Tree, from: &[u8], to: &[u8], origin: &Arc<str>) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::assemble::{accounts::Group, declaration};
+    use crate::assemble::{account::Group, declaration};
+    use std::{
+        collections::BTreeMap,
+        fs,
+        os::unix::fs::{PermissionsExt, symlink},
+        path::Path,
+    };
 
     #[test]
     fn lines_for_the_image_are_obeyed() {
@@ -174,7 +230,8 @@ mod tests {
         assert_eq!((meta("etc/dir"), meta("etc/dir/deep")), ((0o750, 7), (0o755, 0)));
         assert_eq!((text("etc/file"), meta("etc/file")), ("one\ttwo\n".to_owned(), (0o640, 7)));
         assert_eq!((text("etc/there"), meta("etc/there")), ("old".to_owned(), (0o444, 0)));
-        assert_eq!((text("etc/forced"), text("etc/conf"), text("etc/y/z")), ("b".into(), "conf".into(), "zz".into()));
+        // Of two lines that make one path differently, the first counts.
+        assert_eq!((text("etc/forced"), text("etc/conf"), text("etc/y/z")), ("a".into(), "conf".into(), "zz".into()));
         assert_eq!(tree.get(b"etc/link").unwrap().kind, Kind::Symlink(b"../usr/x".to_vec()));
         assert_eq!(tree.get(b"etc/factory").unwrap().kind, Kind::Symlink(b"/usr/share/factory/etc/factory".to_vec()));
         assert!(tree.get(b"run").is_none() && tree.get(b"var").is_none());
@@ -189,5 +246,87 @@ mod tests {
                 apply(&mut tree, &declaration::lines("x.conf", line), &accounts, &origin).unwrap_err().to_string();
             assert_eq!(error, format!("x.conf:1: {line:?}: {reason}"));
         }
+    }
+
+    /// By path: mode, kind, and content or target.
+    type Listing = BTreeMap<String, (u16, &'static str, Vec<u8>)>;
+
+    fn in_tree(tree: &Tree) -> Listing {
+        let nodes = tree.iter().filter(|(path, _)| !path.is_empty());
+        let row = |(path, node): (&TreePath, &Node)| {
+            let content = match &node.kind {
+                Kind::File(data) => data.to_bytes().unwrap().to_vec(),
+                Kind::Symlink(target) => target.clone(),
+                _ => Vec::new(),
+            };
+            (String::from_utf8(path.clone()).unwrap(), (node.meta.mode, node.kind.word(), content))
+        };
+        nodes.map(row).collect()
+    }
+
+    fn in_folder(root: &Path) -> Listing {
+        let (mut all, mut open) = (Listing::new(), vec![root.to_owned()]);
+        while let Some(folder) = open.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                let found = fs::symlink_metadata(&path).unwrap();
+                let (word, content) = match found.file_type() {
+                    kind if kind.is_dir() => {
+                        open.push(path.clone());
+                        ("folder", Vec::new())
+                    }
+                    kind if kind.is_symlink() => {
+                        ("symbolic link", fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes())
+                    }
+                    _ => ("file", fs::read(&path).unwrap()),
+                };
+                let mode = u16::try_from(found.permissions().mode() & 0o7777).unwrap();
+                all.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned(), (mode, word, content));
+            }
+        }
+        all
+    }
+
+    /// Two copies of one file system; the lines are applied to the tree by us, to the folder by systemd-tmpfiles.
+    #[test]
+    fn lines_do_what_systemd_does() {
+        let lines = "d /etc/a/b 1750\nD /etc/emptied\nv /etc/v\nQ /etc/Q 0700\nf /etc/file - - - - a\\nb \\x41 %%m %T\n\
+             f /etc/there 0640 - - - new\nf /etc/only :0640\nf+ /etc/forced - - - - new\nf~ /etc/base64 - - - - YQpi\n\
+             L /etc/link - - - - ../x\\x20y\nL /etc/there2 - - - - new\nL+ /etc/linked - - - - new\n\
+             L /etc/factory\nC /etc/copy - - - - /usr/share/from\nC /etc/mode 0600 - - - /usr/share/from/one\nC /etc/known\n\
+             C /etc/full - - - - /usr/share/from\nC /etc/none - - - - /usr/share/none\nz /etc/z* 0700\nZ /etc/tree ~0750\n\
+             m /etc/m 0600\ne /etc/e* 0711\nz /etc/absent 0755\nd= /etc/wrong\nd /etc/twice 0700\nd /etc/twice 0711\n\
+             d /etc/later/x\nd /etc/later 0700\nd /opt//x/./y/\n";
+        let files =
+            ["etc/there", "etc/there2", "etc/only", "etc/forced", "etc/z1", "etc/.z", "etc/m", "etc/e1/x", "etc/e2"];
+        let more = ["etc/wrong", "etc/tree/a/b", "etc/full/own", "usr/share/from/one"];
+        let last = ["usr/share/from/below/two", "usr/share/factory/etc/known"];
+        let origin: Arc<str> = "test".into();
+        let (mut tree, dir) = (Tree::default(), tempfile::tempdir().unwrap());
+        for path in files.iter().chain(&more).chain(&last) {
+            let mode = if path.ends_with("a/b") { 0o444 } else { 0o644 };
+            tree.insert(path.as_bytes(), Node::file(mode, (*path).to_owned(), &origin), |_, _| Verdict::Refuse)
+                .unwrap();
+            let there = dir.path().join(path);
+            fs::create_dir_all(there.parent().unwrap()).unwrap();
+            fs::write(&there, path).unwrap();
+            fs::set_permissions(&there, fs::Permissions::from_mode(mode.into())).unwrap();
+        }
+        tree.insert(b"etc/linked", Node::symlink("old", &origin), |_, _| Verdict::Refuse).unwrap();
+        symlink("old", dir.path().join("etc/linked")).unwrap();
+        apply(&mut tree, &declaration::lines("x.conf", lines), &Accounts::default(), &origin).unwrap();
+
+        let conf = dir.path().join("x.conf");
+        fs::write(&conf, lines).unwrap();
+        let mut judge = std::process::Command::new("systemd-tmpfiles");
+        let output = judge.args(["--create", "--root"]).arg(dir.path()).arg(&conf).output();
+        let output = output.unwrap_or_else(|error| panic!("systemd-tmpfiles: {error}: run ci/setup"));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(conf).unwrap();
+        let (ours, theirs) = (in_tree(&tree), in_folder(dir.path()));
+        for path in ours.keys().chain(theirs.keys()) {
+            assert_eq!(ours.get(path), theirs.get(path), "{path}");
+        }
+        assert_eq!(ours["etc/file"].2, b"a\nb A %m /tmp");
     }
 }

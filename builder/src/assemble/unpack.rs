@@ -8,8 +8,12 @@ use super::{
     error::AssembleError,
     index::{Entry, EntryKind, FORMAT, PackageIndex},
 };
-use crate::scratch::Scratch;
+use crate::{
+    lock::{Lock, LockedPackage},
+    scratch::Scratch,
+};
 use berth_contract::digest::Sha256;
+use berth_fetch::blob::Blob;
 use berth_formats::{
     deb::{Deb, entries},
     kmod::{KmodError, unxz},
@@ -41,6 +45,22 @@ pub struct PackageInput {
     pub size: u64,
     /// Bytes that it takes when installed, where the archive says so: limits what unpacking may yield.
     pub installed_size: Option<u64>,
+}
+
+impl PackageInput {
+    /// The packages of a lock with their fetched files, both in the lock's order.
+    #[must_use]
+    pub fn all(lock: &Lock, debs: &[Blob]) -> Vec<Self> {
+        let input = |(package, deb): (&LockedPackage, &Blob)| Self {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            deb: deb.path.clone(),
+            sha256: package.sha256,
+            size: package.size,
+            installed_size: package.installed_size,
+        };
+        lock.packages.iter().zip(debs).map(input).collect()
+    }
 }
 
 /// A package in the cache.

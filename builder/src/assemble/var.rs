@@ -73,7 +73,7 @@ fn declare(tree: &mut Tree, path: &[u8], node: &Node) -> Result<Option<String>, 
     let quoted = if name.contains(' ') { format!("\"/{name}\"") } else { format!("/{name}") };
     let (mode, uid, gid) = (node.meta.mode, node.meta.uid, node.meta.gid);
     Ok(match &node.kind {
-        Kind::Dir => Some(format!("d {quoted} {mode:04o} {uid} {gid} -")),
+        Kind::Directory => Some(format!("d {quoted} {mode:04o} {uid} {gid} -")),
         Kind::Symlink(target) => match std::str::from_utf8(target) {
             Ok(target) if !target.contains(['%', '\\', '\n']) => Some(format!("L {quoted} - - - - {target}")),
             _ => None,

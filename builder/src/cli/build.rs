@@ -14,7 +14,7 @@ use std::path::PathBuf;
 /// Build a recipe's disk image from its lock file.
 #[derive(Debug, Args)]
 #[command(after_help = "SOURCE_DATE_EPOCH sets the time that every file bears, instead of the date of the lock.")]
-pub(super) struct Build {
+pub(super) struct Arguments {
     /// The recipe.
     recipe: PathBuf,
     /// Version of the image, instead of the recipe's.
@@ -31,7 +31,7 @@ pub(super) struct Build {
     check: bool,
 }
 
-impl Build {
+impl Arguments {
     /// Prints the paths of all outputs.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
         let options = BuildOptions {
@@ -40,7 +40,7 @@ impl Build {
             epoch: environment::source_date_epoch()?,
             raw_digest: if self.checksum_raw { RawDigest::Sha256Too } else { RawDigest::FsVerity },
             programs: environment::programs()?,
-            sources: global.sources()?,
+            supply: global.supply()?,
         };
         let build = if self.check { pipeline::check } else { pipeline::build };
         let built = build(&self.recipe, &options, report)?;

@@ -1,5 +1,6 @@
-//! What the environment says. Read here and nowhere else: below, everything is an argument.
+//! Environment variables, the clock, and the path of this program. Only this module reads them; other modules take arguments.
 
+use crate::report::Advised;
 use anyhow::{Context, Result, anyhow};
 use berth_fetch::store;
 use std::{
@@ -9,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// `NO_COLOR` (no-color.org), or a terminal that has no colours.
+/// Whether `NO_COLOR` is set (no-color.org), or the terminal has no colours.
 pub(super) fn no_colour() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|term| term == "dumb")
@@ -18,13 +19,12 @@ pub(super) fn no_colour() -> bool {
 /// The default cache folder.
 pub(super) fn cache() -> Result<PathBuf> {
     store::default_root(env::var_os("XDG_CACHE_HOME").as_deref(), env::var_os("HOME").as_deref()).ok_or_else(|| {
-        anyhow!(
-            "no cache folder: neither XDG_CACHE_HOME nor HOME is set to an absolute path\nhint: name one with --cache"
-        )
+        let message = "no cache folder: neither XDG_CACHE_HOME nor HOME is set to an absolute path".to_owned();
+        Advised::new(message, Some("name one with --cache".to_owned())).into()
     })
 }
 
-/// The authorities that OpenSSL's users trust.
+/// `SSL_CERT_FILE`: the certificate authorities that OpenSSL uses.
 pub(super) fn ssl_cert_file() -> Option<OsString> {
     env::var_os("SSL_CERT_FILE")
 }
@@ -37,15 +37,15 @@ pub(super) fn source_date_epoch() -> Result<Option<u64>> {
     seconds.ok_or_else(wanted).map(Some)
 }
 
-/// Seconds since 1970 by this machine's clock: only what must not be out of date asks for it.
+/// This machine's clock, in seconds since 1970. Only checks of expiry use it.
 pub(super) fn now() -> Result<u64> {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock becomes an argument")]
     let now = SystemTime::now();
     Ok(now.duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?.as_secs())
 }
 
-/// The folder of this program, where init and its kin lie too.
+/// The folder of this program. The programs of the image are in the same folder.
 pub(super) fn programs() -> Result<PathBuf> {
-    let own = env::current_exe().context("cannot find out where this program lies")?;
-    own.parent().map(PathBuf::from).ok_or_else(|| anyhow!("{} lies in no folder", own.display()))
+    let own = env::current_exe().context("cannot find the path of this program")?;
+    own.parent().map(PathBuf::from).ok_or_else(|| anyhow!("{} has no parent folder", own.display()))
 }

@@ -1,4 +1,4 @@
-//! What the rooms know about what can be done, asked of whichever error it is.
+//! What can be done about an error: each error type of the builder knows that for itself.
 
 use crate::{
     assemble::AssembleError,
@@ -7,13 +7,14 @@ use crate::{
     plan::PlanError,
     recipe::{Diagnostic, ReadError},
     release::ReleaseError,
-    source::{debian::error::DebianError, local::LocalError, programs::ProgramError},
+    report::Advised,
+    source::{debian::error::DebianError, local::LocalError, oci::OciError, programs::ProgramError},
 };
 use berth_fetch::error::FetchError;
 use berth_qemu::error::VmError;
 use std::{error::Error, io};
 
-/// The hint of `error`, if it is of a room that gives some.
+/// The hint of `error`, if its type has one.
 pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
     None.or_else(|| error.downcast_ref().and_then(LockError::hint))
         .or_else(|| error.downcast_ref().and_then(LockFileError::hint))
@@ -25,32 +26,29 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(ProgramError::hint))
         .or_else(|| error.downcast_ref().and_then(TwiceError::hint))
         .or_else(|| error.downcast_ref().and_then(ReadError::hint))
+        .or_else(|| error.downcast_ref().and_then(LocalError::hint))
+        .or_else(|| error.downcast_ref().and_then(OciError::hint))
+        .or_else(|| error.downcast_ref().and_then(Advised::hint))
+        .or_else(|| error.downcast_ref().and_then(Diagnostic::hint).map(str::to_owned))
         .or_else(|| error.downcast_ref().and_then(AssembleError::hint))
         .or_else(|| error.downcast_ref().and_then(StagingError::hint))
         .or_else(|| error.downcast_ref().and_then(InitrdError::hint))
         .or_else(|| error.downcast_ref().and_then(ReleaseError::hint))
-        // Where it is one large cause of a small error.
+        // A large cause is boxed.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
-        .or_else(|| diagnostic(error).and_then(manual))
+        .or_else(|| is_of_recipe(error).then(|| "docs/recipe.md says what each key takes".to_owned()))
         .or_else(|| error.downcast_ref().and_then(system))
 }
 
-/// The fault of the recipe that `error` passes on.
-fn diagnostic<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Diagnostic> {
-    match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
-        (Some(ReadError::Content(fault)), ..)
-        | (_, Some(LocalError::Missing(fault)), ..)
-        | (_, _, Some(PlanError::Recipe(fault)), _)
-        | (.., Some(AssembleError::Recipe(fault))) => Some(fault),
-        _ => None,
-    }
+/// Whether `error` is a fault of the recipe.
+fn is_of_recipe(error: &(dyn Error + 'static)) -> bool {
+    matches!(error.downcast_ref(), Some(ReadError::Content(_)))
+        || matches!(error.downcast_ref(), Some(LocalError::Missing(_)))
+        || matches!(error.downcast_ref(), Some(PlanError::Recipe(_)))
+        || matches!(error.downcast_ref(), Some(AssembleError::Recipe(_)))
 }
 
-fn manual(fault: &Diagnostic) -> Option<String> {
-    (!fault.has_hint()).then(|| "docs/recipe.md says what each key takes".to_owned())
-}
-
-/// What the system's own reasons call for, wherever they come up.
+/// Hints for the system's error codes, for all errors.
 fn system(error: &io::Error) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, then try again",

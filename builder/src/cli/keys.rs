@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Make and replace the keys that releases are signed with.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
-pub(super) struct Keys {
+pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -109,7 +109,7 @@ impl From<Role> for RoleType {
     }
 }
 
-impl Keys {
+impl Arguments {
     /// Prints the paths of what is made.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let made = match self.verb {

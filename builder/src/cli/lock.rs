@@ -11,7 +11,7 @@ use std::path::PathBuf;
 /// What is locked already stays as it is, where the archives still have it and the recipe allows it.
 #[derive(Debug, Args)]
 #[command(override_usage = "berth lock [OPTIONS] [--update [PKG]...] <RECIPE>")]
-pub(super) struct Lock {
+pub(super) struct Arguments {
     /// The recipe.
     #[arg(required_unless_present = "update")]
     recipe: Option<PathBuf>,
@@ -20,7 +20,7 @@ pub(super) struct Lock {
     update: Option<Vec<String>>,
 }
 
-impl Lock {
+impl Arguments {
     /// Prints the lock file's path.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
         let Self { recipe, mut update } = self;
@@ -36,7 +36,7 @@ impl Lock {
             Some(names) if names.is_empty() => Update::All,
             Some(names) => Update::Only(names.into_iter().collect()),
         };
-        let written = pipeline::lock(&recipe, &update, &global.sources()?, environment::now()?, report)?;
+        let written = pipeline::lock(&recipe, &update, &global.supply()?, environment::now()?, report)?;
         Ok(report.data(written.display())?)
     }
 }

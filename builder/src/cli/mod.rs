@@ -1,4 +1,4 @@
-//! The command line: one file per verb, each of which turns its arguments into values and calls the room that does the work.
+//! The command line: one file per verb. Each turns its arguments into values and calls the module that does the work.
 
 mod build;
 mod environment;
@@ -14,7 +14,7 @@ mod size;
 mod why;
 
 use crate::{
-    pipeline::Sources,
+    pipeline::Supply,
     report::{Report, Verbosity},
     scratch,
 };
@@ -29,7 +29,7 @@ use std::{
 
 const EXIT_CODES: &str = "\
 Exit status: 0 when done, 1 when not (stderr says why), 2 for wrong usage, 130 when interrupted.
-Data goes to stdout, talk to stderr. NO_COLOR=1 leaves colours out.";
+Data goes to stdout, messages to stderr. NO_COLOR=1 leaves colours out.";
 
 /// Immutable container hosts: from a recipe to a bootable, versioned, read-only disk image.
 #[derive(Debug, Parser)]
@@ -62,18 +62,18 @@ struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    Lock(lock::Lock),
-    Build(build::Build),
-    Pack(pack::Pack),
-    Keys(keys::Keys),
-    Release(release::Release),
-    Repo(repo::Repo),
-    Run(run::Run),
-    Size(size::Size),
-    Why(why::Why),
+    Lock(lock::Arguments),
+    Build(build::Arguments),
+    Pack(pack::Arguments),
+    Keys(keys::Arguments),
+    Release(release::Arguments),
+    Repo(repo::Arguments),
+    Run(run::Arguments),
+    Size(size::Arguments),
+    Why(why::Arguments),
 }
 
-/// Reads the command line, does what it says, and tells how that went.
+/// Runs the verb of the command line and returns the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
     let Berth { global, verb } = Berth::parse();
@@ -108,8 +108,8 @@ impl Global {
         }
     }
 
-    fn sources(&self) -> Result<Sources> {
-        Ok(Sources {
+    fn supply(&self) -> Result<Supply> {
+        Ok(Supply {
             mirrors: self.mirror.iter().map(|url| url.as_str().to_owned()).collect(),
             cache: self.cache.clone().map_or_else(environment::cache, Ok)?,
             network: if self.offline { Network::Offline } else { Network::Online },

@@ -2,17 +2,17 @@
 
 use super::environment;
 use crate::{
-    report::Report,
-    source::oci::{self, Packing, Reference},
+    report::{Advised, Report},
+    source::oci::{self, BadReference, Packing, Reference},
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
 /// Make an OCI archive of one statically linked program.
 #[derive(Debug, Args)]
 #[command(after_help = "SOURCE_DATE_EPOCH sets the time that the image bears; it is 1970 without.")]
-pub(super) struct Pack {
+pub(super) struct Arguments {
     /// The program; it lies in the image's root and is its entry point.
     program: PathBuf,
     /// Name of the image, and of the program in it [default: the program's].
@@ -26,13 +26,16 @@ pub(super) struct Pack {
     output: PathBuf,
 }
 
-impl Pack {
+impl Arguments {
     /// Prints the archive's path.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let name = self.name.map_or_else(
             || {
                 let file = self.program.file_name().unwrap_or_default().to_string_lossy();
-                file.parse().context("the program's name is no name of an image\nhint: give one with --name")
+                file.parse().map_err(|bad: BadReference| {
+                    let message = format!("the program's name is not a valid name of an image: {bad}");
+                    Advised::new(message, Some("give one with --name".to_owned()))
+                })
             },
             Ok,
         )?;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Sign builds into a release repository, which hosts update from.
 #[derive(Debug, Args)]
-pub(super) struct Release {
+pub(super) struct Arguments {
     /// Output folders of `berth build`.
     #[arg(required = true, value_name = "BUILD")]
     builds: Vec<PathBuf>,
@@ -56,7 +56,7 @@ impl TermArgs {
     }
 }
 
-impl Release {
+impl Arguments {
     /// Prints the names of the releases.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let keys = KeyRing::load(&self.keys)?;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 /// Look after a release repository.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
-pub(super) struct Repo {
+pub(super) struct Arguments {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -79,7 +79,7 @@ struct Place {
     keys: Vec<PathBuf>,
 }
 
-impl Repo {
+impl Arguments {
     /// Prints the releases, for `list` and `check`.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let listed = match self.verb {

@@ -24,7 +24,7 @@ use std::{
     With COMMAND, it is run on this machine as soon as the host is running, with DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH, \
     BERTH_CONTROL and BERTH_PORT_<GUEST> in its environment; then the machine is powered off, and its status is this command's."
 )]
-pub(super) struct Run {
+pub(super) struct Arguments {
     /// A recipe, which is built first, or a disk image (raw or qcow2).
     #[arg(value_name = "RECIPE|IMAGE")]
     what: PathBuf,
@@ -59,8 +59,8 @@ fn port(text: &str) -> Result<(u16, u16), String> {
     }
 }
 
-impl Run {
-    /// The exports go to stdout; everything else that is not the machine's console to stderr.
+impl Arguments {
+    /// Exports of variables go to stdout; all other messages go to stderr.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<ExitCode> {
         let (image, arch) = self.image(global, report)?;
         let options = Options {
@@ -93,7 +93,7 @@ impl Run {
             epoch: environment::source_date_epoch()?,
             raw_digest: RawDigest::default(),
             programs: environment::programs()?,
-            sources: global.sources()?,
+            supply: global.supply()?,
         };
         let built = pipeline::build(&self.what, &options, report)?;
         Ok((built.folder.join(built.outputs.raw), built.arch))
@@ -124,7 +124,7 @@ fn with_command(options: &Options, program: &OsString, arguments: &[OsString], r
     }
 }
 
-/// How long the host says it took.
+/// The boot time that the host reports.
 fn ready(session: &mut Session, console: &Path) -> String {
     let limit = Duration::from_secs(10);
     let boot = session.machine().control(limit).and_then(|mut client| Ok(client.boot()?));

@@ -12,15 +12,15 @@ use std::path::PathBuf;
 
 /// Print what each package, overlay and program of an image costs, the dearest first.
 #[derive(Debug, Args)]
-pub(super) struct Size {
+pub(super) struct Arguments {
     /// The recipe; it is assembled from its lock file, nothing is written.
     recipe: PathBuf,
 }
 
-impl Size {
+impl Arguments {
     /// Prints a line for each, and one for all.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
-        let sizes = pipeline::size(&self.recipe, &environment::programs()?, &global.sources()?, report)?;
+        let sizes = pipeline::size(&self.recipe, &environment::programs()?, &global.supply()?, report)?;
         report.data(format_args!(
             "{:>12} {:>6} {:>12} {:>6}  origin",
             "bytes",

@@ -1,7 +1,8 @@
 //! zstd, and a cache of what it made: compressing an initrd takes longer than the rest of a build.
 
-use crate::scratch::Scratch;
+use crate::scratch;
 use berth_contract::digest::Sha256;
+use berth_file::Flush;
 use sha2::Digest;
 use std::{
     fs,
@@ -27,10 +28,9 @@ pub fn compress(bytes: &[u8], cache: &Path) -> io::Result<Vec<u8>> {
     encoder.include_checksum(true)?;
     encoder.write_all(bytes)?;
     let made = encoder.finish()?;
-    // Nothing that is half written stays to fill the disk.
-    let part = Scratch::new(path.with_extension("part"));
-    let part = part.path();
-    _ = fs::create_dir_all(&folder).and_then(|()| fs::write(part, &made)).and_then(|()| fs::rename(part, &path));
+    // Not flushed: what is found is compared at each use. Without a cache the next build takes longer, that is all.
+    _ = fs::create_dir_all(&folder)
+        .and_then(|()| scratch::replace(&path, 0o666, Flush::Nothing, |file| file.write_all(&made)));
     Ok(made)
 }
 

@@ -1,11 +1,13 @@
 //! The initrd: the static init, and the kernel modules that the root disk needs. It is small because firmware reads it slowly.
 
 use super::compressed::compress;
-use crate::tree::{Kind, Tree};
+use crate::tree::Tree;
 use berth_contract::{arch::Arch, paths::MODULES};
 use berth_formats::{
-    cpio::{self, Node},
+    cpio,
     data::Data,
+    kmod::{module_name, normalized},
+    node::{Kind, Node},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -143,7 +145,7 @@ fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTree
         }
     }
 
-    let file = |mode, data| Node { mode, uid: 0, gid: 0, kind: cpio::Kind::File(data) };
+    let file = |mode, data| Node::root(mode, Kind::File(data));
     let mut nodes = BTreeMap::from([("init".to_owned(), file(0o755, init.clone()))]);
     for path in &paths {
         let path = format!("{base}/{path}");
@@ -153,9 +155,8 @@ fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTree
         text.lines().filter(|line| keep(line)).flat_map(|line| [line, "\n"]).collect()
     };
     let by_path = |line: &str| line.split_once(':').is_some_and(|(path, _)| paths.contains(path));
-    let last_word = |line: &str| line.rsplit(' ').next().is_some_and(|module| kept.contains(&module.replace('-', "_")));
-    let second_word =
-        |line: &str| line.split(' ').nth(1).is_some_and(|module| kept.contains(&module.replace('-', "_")));
+    let last_word = |line: &str| line.rsplit(' ').next().is_some_and(|module| kept.contains(&normalized(module)));
+    let second_word = |line: &str| line.split(' ').nth(1).is_some_and(|module| kept.contains(&normalized(module)));
     for (name, text) in [
         ("modules.dep", lines(&dep, &by_path)),
         ("modules.alias", lines(&index("modules.alias")?, &last_word)),
@@ -165,7 +166,7 @@ fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTree
         nodes.insert(format!("{base}/{name}"), file(0o644, text.into()));
     }
 
-    let folder = || Node { mode: 0o755, uid: 0, gid: 0, kind: cpio::Kind::Directory };
+    let folder = || Node::root(0o755, Kind::Directory);
     for name in ["dev", "proc", "sys", "run", "sysroot"] {
         nodes.insert(name.to_owned(), folder());
     }
@@ -175,14 +176,9 @@ fn nodes(root: &Tree, (kernel, arch): (&str, Arch), init: &Data) -> Result<BTree
         nodes.entry(parent).or_insert_with(folder);
     }
     // The kernel opens the console before init can mount devtmpfs.
-    let console = cpio::Kind::CharDevice { major: 5, minor: 1 };
-    nodes.insert("dev/console".to_owned(), Node { mode: 0o600, uid: 0, gid: 0, kind: console });
+    let console = Kind::CharDevice { major: 5, minor: 1 };
+    nodes.insert("dev/console".to_owned(), Node::root(0o600, console));
     Ok(nodes)
-}
-
-fn module_name(path: &str) -> String {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    file.split('.').next().unwrap_or(file).replace('-', "_")
 }
 
 fn content(root: &Tree, path: &str) -> Result<Data, InitrdError> {

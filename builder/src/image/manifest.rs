@@ -3,8 +3,10 @@
 use super::{measure::OutputEntry, staging::Staging};
 use crate::{
     assemble::Assembled,
+    lock::{Locked, LockedPackage},
     plan::{Outputs, Plan},
     recipe::Recipe,
+    source::programs::Programs,
     tree::{Kind, Tree},
 };
 use anyhow::{Context, Result};
@@ -12,6 +14,7 @@ use berth_contract::{
     arch::Arch,
     digest::{RootHash, Sha256},
     engine::EngineKind,
+    image_spec::PreloadedImage,
     version::{ImageId, OsVersion},
 };
 use serde::Serialize;
@@ -76,6 +79,32 @@ pub struct Inputs {
     pub oci: BTreeMap<String, String>,
     /// Our own programs by path in the image.
     pub programs: BTreeMap<String, Sha256>,
+}
+
+impl Inputs {
+    /// What a build is made of.
+    ///
+    /// # Errors
+    /// A program that cannot be read.
+    pub fn new(recipe: &Recipe, locked: &Locked, programs: &Programs, images: &[PreloadedImage]) -> Result<Self> {
+        let lock = locked.lock();
+        let mut merged = sha2::Sha256::new();
+        recipe.files.iter().for_each(|file| merged.update(file.text()));
+        let package = |package: &LockedPackage| PackageEntry {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            arch: package.architecture.clone(),
+            sha256: package.sha256,
+        };
+        Ok(Self {
+            recipe: Sha256(merged.finalize().into()),
+            lock: lock.content_digest(),
+            packages: lock.packages.iter().map(package).collect(),
+            provided: lock.provided.iter().map(|provided| provided.name.clone()).collect(),
+            oci: images.iter().map(|image| (image.name.clone(), image.image_id.clone())).collect(),
+            programs: programs.digests()?,
+        })
+    }
 }
 
 /// A package in the image.
@@ -169,7 +198,7 @@ pub fn files(tree: &Tree) -> Vec<FileEntry> {
     tree.iter()
         .map(|(path, node)| {
             let (kind, size, target) = match &node.kind {
-                Kind::Dir => ("dir", None, None),
+                Kind::Directory => ("dir", None, None),
                 Kind::File(data) => ("file", Some(data.len()), None),
                 Kind::Symlink(target) => ("symlink", None, Some(text(target))),
                 Kind::HardLink(target) => ("hardlink", None, Some(format!("/{}", text(target)))),

@@ -2,7 +2,7 @@
 
 use crate::tree::{Kind, Tree, TreePath};
 use berth_formats::erofs::{Body, FileSystem, Inode, InodeIndex};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// A tree that no file system can hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,23 +29,9 @@ pub fn inodes(tree: &Tree, epoch: u64, uuid: [u8; 16], label: &str) -> Result<Fi
     let mut index: HashMap<&[u8], InodeIndex> = HashMap::new();
     // Parents sort before their children, but a hard link may sort before its file: names are linked in a second pass.
     for (path, node) in tree.iter() {
-        let body = match &node.kind {
-            Kind::HardLink(_) => continue,
-            Kind::Dir => Body::Dir(BTreeMap::new()),
-            Kind::File(data) => Body::File(data.clone()),
-            Kind::Symlink(target) => Body::Symlink(target.clone()),
-            Kind::CharDevice { major, minor } => Body::CharDevice { major: *major, minor: *minor },
-            Kind::BlockDevice { major, minor } => Body::BlockDevice { major: *major, minor: *minor },
-            Kind::Fifo => Body::Fifo,
-        };
+        let Ok(body) = Body::try_from(&node.kind) else { continue };
         index.insert(path, InodeIndex(inodes.len()));
-        inodes.push(Inode {
-            mode: node.meta.mode,
-            uid: node.meta.uid,
-            gid: node.meta.gid,
-            xattrs: node.meta.xattrs.clone(),
-            body,
-        });
+        inodes.push(Inode { meta: node.meta.clone(), body });
     }
     for (path, node) in tree.iter().filter(|(path, _)| !path.is_empty()) {
         let target = match &node.kind {
@@ -60,7 +46,7 @@ pub fn inodes(tree: &Tree, epoch: u64, uuid: [u8; 16], label: &str) -> Result<Fi
         };
         let folder = index.get(parent).and_then(|folder| inodes.get_mut(folder.0));
         match folder.map(|folder| &mut folder.body) {
-            Some(Body::Dir(entries)) => entries.insert(name.to_vec(), inode),
+            Some(Body::Directory(entries)) => entries.insert(name.to_vec(), inode),
             _ => return Err(RootFsError::NoFolder(path.clone())),
         };
     }

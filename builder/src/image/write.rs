@@ -3,11 +3,18 @@
 use super::{disk, esp, rootfs, staging::Staging};
 use crate::{
     plan::{Plan, identity},
-    tree::{Kind, Tree},
+    tree::Tree,
 };
 use anyhow::{Context, Result};
 use berth_contract::{digest::RootHash, disk::PartitionRole};
-use berth_formats::{data::Data, erofs, ext4, fat, gpt, pe, qcow2, range::Range, verity};
+use berth_formats::{
+    data::Data,
+    erofs, ext4, fat, gpt,
+    node::{Kind, Meta, Node},
+    pe, qcow2,
+    range::Range,
+    verity,
+};
 use std::{collections::BTreeMap, fs::File};
 
 /// Label of the EROFS: at most 16 bytes.
@@ -140,20 +147,18 @@ pub fn qcow2(raw: &File, plan: &Plan, staging: &Staging) -> Result<()> {
     Ok(())
 }
 
-fn var_nodes(var: &Tree) -> Result<BTreeMap<String, ext4::Node>> {
-    let text = |bytes: &[u8]| {
-        String::from_utf8(bytes.to_vec()).with_context(|| format!("/var/{}", String::from_utf8_lossy(bytes)))
-    };
+fn var_nodes(var: &Tree) -> Result<BTreeMap<String, Node>> {
     let mut nodes = BTreeMap::new();
     for (path, node) in var.iter().filter(|(path, _)| !path.is_empty()) {
-        let kind = match &node.kind {
-            Kind::Dir => ext4::Kind::Directory,
-            Kind::File(data) => ext4::Kind::File(data.clone()),
-            Kind::Symlink(target) => ext4::Kind::Symlink(text(target)?),
-            // Named by assemble's warnings: nothing else is made at boot either.
-            _ => continue,
-        };
-        nodes.insert(text(path)?, ext4::Node { mode: node.meta.mode, uid: node.meta.uid, gid: node.meta.gid, kind });
+        // Nodes of other kinds are not made at boot either; a warning of assemble names them.
+        if !matches!(node.kind, Kind::Directory | Kind::File(_) | Kind::Symlink(_)) {
+            continue;
+        }
+        let name = String::from_utf8(path.clone());
+        let name = name.with_context(|| format!("/var/{}", String::from_utf8_lossy(path)))?;
+        // A new /var has no attributes.
+        let Meta { mode, uid, gid, .. } = node.meta;
+        nodes.insert(name, Node { meta: Meta::new(mode, uid, gid), kind: node.kind.clone() });
     }
     Ok(nodes)
 }

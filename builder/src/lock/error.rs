@@ -12,20 +12,23 @@ pub enum LockError {
     /// An archive cannot be used.
     #[error(transparent)]
     Archive(#[from] DebianError),
+    /// Something in the recipe, shown where it stands.
+    #[error(transparent)]
+    Recipe(#[from] Diagnostic),
     /// The packages do not go together.
     #[error("{}", told(problem, place.as_ref()))]
     Packages {
-        /// In which way.
+        /// What is wrong.
         problem: Box<Problem>,
-        /// Where the recipe asks for the one that it began with.
+        /// Where the recipe asks for the first package of the chain.
         place: Option<Place>,
     },
     /// `--update` names a package that is neither in the old lock nor in the new one.
-    #[error("package {name}: expected one that is locked, found none of that name")]
+    #[error("package {name}: expected a locked package, found none of that name")]
     NotLocked {
         /// Its name.
         name: String,
-        /// The locked one most like it.
+        /// The locked package with the most similar name.
         nearest: Option<String>,
     },
 }
@@ -36,6 +39,7 @@ impl LockError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Archive(error) => error.hint(),
+            Self::Recipe(fault) => fault.hint().map(str::to_owned),
             Self::Packages { problem, .. } => problem.hint(),
             Self::NotLocked { nearest, .. } => nearest.as_ref().map(|near| format!("did you mean {near}?")),
         }

@@ -1,24 +1,25 @@
-//! Lock files: reading, judging, writing.
+//! Lock files: reading, checking, writing.
 
 use super::{
     LockInput,
     lockfile::{FORMAT, Lock},
 };
 use crate::{
-    recipe::{Diagnostic, Place, Source},
-    scratch::Scratch,
+    recipe::{Diagnostic, Place, RecipeFile},
+    scratch,
     source::debian::debs::{DebRef, is_safe_path},
 };
+use berth_file::{FileError, Flush};
 use std::{
-    fmt, fs, io,
-    io::Write as _,
+    fmt, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
 const HEADER: &str = "# Written by `berth lock`: the exact packages of the recipe beside it. Keep it under version control;\n\
     # do not edit it, change the recipe and lock again.\n\n";
 
-/// A lock that belongs to its recipe as the recipe is now, unchanged since it was written.
+/// A lock that matches its recipe, and has not been edited.
 #[derive(Clone, Debug)]
 pub struct Locked(Lock);
 
@@ -26,13 +27,13 @@ pub struct Locked(Lock);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockFileError {
-    /// There is none.
+    /// The file does not exist.
     #[error("{}: no such file", path.display())]
     Missing {
         /// Where it should be.
         path: PathBuf,
     },
-    /// It cannot be read or written.
+    /// The file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
         /// What was tried.
@@ -42,10 +43,10 @@ pub enum LockFileError {
         /// Why not.
         source: io::Error,
     },
-    /// It is no lock file.
+    /// The file is not a lock file.
     #[error("{0}")]
     Syntax(Diagnostic),
-    /// It was written by another Berth.
+    /// The file has the format of another version of Berth.
     #[error("{}: expected format {FORMAT}, found {found}", path.display())]
     Format {
         /// The file.
@@ -53,18 +54,25 @@ pub enum LockFileError {
         /// Its format.
         found: u32,
     },
-    /// It is not as it was written.
+    /// The file was edited.
     #[error("{}: changed by hand since it was written", path.display())]
     Edited {
         /// The file.
         path: PathBuf,
     },
-    /// The recipe asks for something else now.
+    /// The recipe has changed since the file was written.
     #[error("{}: older than its recipe", path.display())]
     Stale {
         /// The file.
         path: PathBuf,
     },
+}
+
+impl From<FileError> for LockFileError {
+    fn from(error: FileError) -> Self {
+        let (action, path, source) = error.into_parts();
+        Self::Io { action, path, source }
+    }
 }
 
 impl LockFileError {
@@ -82,19 +90,19 @@ impl LockFileError {
     }
 }
 
-/// What to run when the lock at `path` is of no use.
+/// The command that makes a new lock at `path`.
 fn relock(path: &Path) -> String {
     format!("run `berth lock {}`", path.with_extension("toml").display())
 }
 
-/// Where the lock of a recipe lies: beside it, `docker.toml` → `docker.lock`.
+/// The lock file of a recipe, beside the recipe: `docker.toml` → `docker.lock`.
 #[must_use]
 pub fn lock_path(recipe: &Path) -> PathBuf {
     recipe.with_extension("lock")
 }
 
 impl fmt::Display for Lock {
-    /// The file as it is written: TOML, always the same for the same lock.
+    /// The content of the file: TOML, always the same for the same lock.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HEADER)?;
         f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
@@ -107,12 +115,12 @@ impl Lock {
     /// # Errors
     /// [`LockFileError::Syntax`], [`LockFileError::Format`], [`LockFileError::Edited`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, LockFileError> {
-        /// All that other formats are sure to have.
+        /// The only key that every format has.
         #[derive(serde::Deserialize)]
         struct Format {
             format: u32,
         }
-        let source = Source::new(path, text);
+        let source = RecipeFile::new(path, text);
         let bad = |error: toml::de::Error| {
             let place = Place::new(&source, error.span().unwrap_or_default());
             LockFileError::Syntax(Diagnostic::new(&place, error.message()))
@@ -140,6 +148,19 @@ impl Lock {
                 Err(LockFileError::Missing { path: path.to_owned() })
             }
             Err(source) => Err(LockFileError::Io { action: "read", path: path.to_owned(), source }),
+        }
+    }
+}
+
+impl Lock {
+    /// The lock that is about to be replaced; `None` if there is none. If the file is damaged, the second value says how: the
+    /// new lock then cannot be compared with the old one, so an archive older than before goes unnoticed.
+    #[must_use]
+    pub fn previous(path: &Path) -> (Option<Self>, Option<LockFileError>) {
+        match Self::load(path) {
+            Ok(lock) => (Some(lock), None),
+            Err(LockFileError::Missing { .. }) => (None, None),
+            Err(error) => (None, Some(error)),
         }
     }
 }
@@ -174,21 +195,14 @@ impl Locked {
     }
 }
 
-/// Writes a lock file in one move: a crash leaves the old one or the new one.
+/// Writes a lock file. A crash leaves the old file or the new one.
 ///
 /// # Errors
 /// [`LockFileError::Io`].
 pub fn write(lock: &Lock, path: &Path) -> Result<(), LockFileError> {
-    let temporary = Scratch::new(path.with_added_extension("new"));
-    let temporary = temporary.path();
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| LockFileError::Io { action, path, source }
-    };
-    let mut file = fs::File::create(temporary).map_err(failed("create", temporary))?;
-    file.write_all(lock.to_string().as_bytes()).map_err(failed("write", temporary))?;
-    file.sync_all().map_err(failed("write", temporary))?;
-    fs::rename(temporary, path).map_err(failed("replace", path))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed("write", folder))
+    let text = lock.to_string();
+    scratch::replace(path, 0o666, Flush::ContentAndName, |file| {
+        let failed = |source| LockFileError::Io { action: "write", path: path.to_owned(), source };
+        file.write_all(text.as_bytes()).map_err(failed)
+    })
 }

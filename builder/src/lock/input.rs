@@ -1,10 +1,19 @@
 //! The input of a lock.
 
-use super::Pin;
-use crate::{recipe::Place, source::debian::mirrors::Mirrors};
+use super::{LockError, Pin};
+use crate::{
+    recipe::{Archive, Located, Place, Recipe},
+    source::debian::{apt_sources, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
+};
 use berth_contract::{arch::Arch, digest::Sha256};
 use sha2::Digest as _;
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+/// Debian package of the boot loader and of the stub that makes a kernel an EFI program. Every image has it.
+pub const BOOT_PACKAGE: &str = "systemd-boot-efi";
 
 /// Everything that a lock takes from the recipe and the command line.
 #[derive(Clone, Debug)]
@@ -55,6 +64,32 @@ impl Wish {
 }
 
 impl LockInput {
+    /// What a recipe asks for. `mirrors` are those of the command line, which replace the recipe's; without any, those of the
+    /// APT configuration in `etc_apt` are used.
+    ///
+    /// # Errors
+    /// A mirror, an APT configuration or a version that cannot be read.
+    pub fn new(recipe: &Recipe, mirrors: &[String], etc_apt: &Path) -> Result<Self, LockError> {
+        let mirrors = match (mirrors, recipe.debian.mirror.as_slice()) {
+            ([], []) => Mirrors::Host(apt_sources::read(etc_apt)?),
+            ([], given) => Mirrors::Given(given.iter().map(|url| url.value.clone()).collect()),
+            (given, _) => Mirrors::given(given)?,
+        };
+        let wish = |name: &Located<String>| Wish { name: name.value.clone(), place: Some(name.place.clone()) };
+        let asked = recipe.debian.packages.iter().chain([&recipe.kernel.package]);
+        let keyring = recipe.debian.keyring.as_ref();
+        Ok(Self {
+            suites: suites(recipe),
+            components: recipe.debian.components.clone(),
+            arch: recipe.arch,
+            packages: asked.map(wish).chain([Wish::own(BOOT_PACKAGE)]).collect(),
+            pins: recipe.debian.versions.iter().map(|(name, pin)| Pin::new(name, pin)).collect::<Result<_, _>>()?,
+            provided: recipe.debian.provided.iter().map(|name| name.value.clone()).collect(),
+            mirrors,
+            keyring: keyring.map_or_else(|| DEBIAN_KEYRING.into(), |keyring| keyring.value.clone()),
+        })
+    }
+
     /// Digest of everything that a lock depends on. A lock that holds another digest was made from an older recipe. The order of
     /// packages and of provided names does not matter, nor do repetitions, mirrors and the keyring.
     #[must_use]
@@ -82,10 +117,23 @@ impl LockInput {
     }
 }
 
+/// The recipe's main suite and its other archives, each once.
+fn suites(recipe: &Recipe) -> Vec<WantedSuite> {
+    let mut suites = vec![WantedSuite { name: recipe.debian.suite.value.clone(), priority: None }];
+    for archive in &recipe.debian.archives {
+        let Archive { suite, priority } = &archive.value;
+        match suites.iter_mut().find(|known| known.name == *suite) {
+            Some(known) => known.priority = *priority,
+            None => suites.push(WantedSuite { name: suite.clone(), priority: *priority }),
+        }
+    }
+    suites
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recipe::Source;
+    use crate::recipe::RecipeFile;
 
     fn suite(name: &str, priority: Option<i16>) -> WantedSuite {
         WantedSuite { name: name.into(), priority }
@@ -110,7 +158,7 @@ mod tests {
             ..input.clone()
         };
         assert_eq!(input.digest(), same.digest());
-        let source = Source::new("r.toml", "");
+        let source = RecipeFile::new("r.toml", "");
         let place = Place::new(&source, 0..0);
         let pin = |version: Option<&str>, suite: Option<&str>| Pin {
             name: "a".into(),

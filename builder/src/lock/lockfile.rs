@@ -1,30 +1,29 @@
-//! What stands in a lock file.
+//! The content of a lock file.
 
-use super::{Askers, LockInput, Resolution, Universe, universe::relations};
-use crate::source::debian::{archive::Archive, date::Date, debs::DebRef};
+use crate::{date::Date, source::debian::debs::DebRef};
 use berth_contract::digest::Sha256;
-use berth_fetch::store::Want;
+use berth_fetch::blob::Want;
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// The version of the format. One that is not known is refused.
+/// The version of the format. Other versions are refused.
 pub(super) const FORMAT: u32 = 2;
 
-/// Who asks for a package that the recipe itself names.
+/// The name under which the recipe is listed in `asked_by`.
 pub const RECIPE: &str = "(recipe)";
 
-/// The exact inputs of an image. Holds no mirror and no path of a machine.
+/// The exact inputs of an image. It holds no mirror and no path of this machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lock {
     /// Version of the format: 2.
     pub format: u32,
-    /// [`LockInput::digest`] of what it was made from.
+    /// [`super::LockInput::digest`] of the input that it was made from.
     pub input: Sha256,
-    /// Digest of all the rest: tells when the file was edited by hand.
+    /// Digest of all other fields: shows whether the file was edited by hand.
     pub checksum: Sha256,
-    /// `Date` of the newest archive: the time that all files of the image bear unless told otherwise.
+    /// `Date` of the newest archive: the time of all files of the image, unless `SOURCE_DATE_EPOCH` is set.
     pub date: Date,
     /// The suites, in the recipe's order.
     #[serde(rename = "archive")]
@@ -43,23 +42,23 @@ pub struct Lock {
 pub struct LockedArchive {
     /// Its name in the recipe.
     pub suite: String,
-    /// `Codename` of its Release.
+    /// `Codename` of its InRelease.
     pub codename: String,
     /// The components that were read.
     pub components: Vec<String>,
-    /// `Date` of its Release.
+    /// `Date` of its InRelease.
     pub date: Date,
     /// Digest of its InRelease file.
     pub in_release: Sha256,
 }
 
-/// Something that the recipe takes as installed.
+/// A package that the recipe takes as installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedProvided {
     /// Its name.
     pub name: String,
-    /// The packages that depend on it, each with its words.
+    /// The packages that depend on it, each with the text of the dependency.
     pub asked_by: BTreeMap<String, String>,
 }
 
@@ -81,14 +80,13 @@ pub struct LockedPackage {
     pub size: u64,
     /// Digest of the .deb.
     pub sha256: Sha256,
-    /// Bytes that its files take when they are installed, as the index says it, where it does: limits what unpacking may
-    /// yield.
+    /// Bytes of its files when installed, if the index gives them: a limit for unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed_size: Option<u64>,
     /// Packages of this lock whose files it may overwrite (`Replaces`, versions already checked), sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
-    /// Who asks for it, and in which words: packages by a dependency, [`RECIPE`] by a name.
+    /// What asks for it: a package with the text of its dependency, or [`RECIPE`] with a name.
     pub asked_by: BTreeMap<String, String>,
 }
 
@@ -102,69 +100,7 @@ impl LockedPackage {
 }
 
 impl Lock {
-    /// The lock of a resolution.
-    pub(super) fn new(
-        input: &LockInput,
-        archives: &[&Archive],
-        universe: &Universe<'_>,
-        resolution: &Resolution<'_>,
-    ) -> Result<Self, super::Problem> {
-        let owned = |askers: &Askers<'_>| -> BTreeMap<String, String> {
-            askers.iter().map(|(by, words)| ((*by).to_owned(), words.clone())).collect()
-        };
-        let mut packages = Vec::with_capacity(resolution.chosen.len());
-        for (&name, &id) in &resolution.chosen {
-            let package = &universe[id].package;
-            let mut asked_by = resolution.asked_by.get(name).map(owned).unwrap_or_default();
-            if let Some(wish) = resolution.requested.get(name) {
-                asked_by.insert(RECIPE.to_owned(), wish.clone());
-            }
-            let mut replaces = BTreeSet::new();
-            for relation in relations(package, "Replaces", package.replaces)?.into_iter().flatten() {
-                // dpkg lets a package overwrite files of the named package itself, not of those that provide the name.
-                if let Some((&other, _)) = resolution.chosen.get_key_value(relation.name)
-                    && other != name
-                    && universe.satisfies(resolution.chosen[other], &relation)
-                {
-                    replaces.insert(other);
-                }
-            }
-            packages.push(LockedPackage {
-                name: name.to_owned(),
-                version: package.version.0.to_owned(),
-                architecture: package.architecture.to_owned(),
-                suite: universe.suite_of(id).to_owned(),
-                file: package.file.to_owned(),
-                size: package.want.size,
-                sha256: package.want.sha256,
-                installed_size: package.installed_size,
-                replaces: replaces.into_iter().map(String::from).collect(),
-                asked_by,
-            });
-        }
-        let locked_archive = |archive: &Archive| LockedArchive {
-            suite: archive.asked.clone(),
-            codename: archive.release.codename.clone(),
-            components: input.components.clone(),
-            date: archive.release.date,
-            in_release: archive.in_release,
-        };
-        let provided = resolution.provided.iter();
-        let provided = provided.map(|(name, by)| LockedProvided { name: name.clone(), asked_by: owned(by) });
-        let mut lock = Self {
-            format: FORMAT,
-            input: input.digest(),
-            checksum: Sha256([0; 32]),
-            date: archives.iter().map(|archive| archive.release.date).max().unwrap_or(Date(0)),
-            archives: archives.iter().copied().map(locked_archive).collect(),
-            provided: provided.collect(),
-            packages,
-        };
-        lock.checksum = lock.content_digest();
-        Ok(lock)
-    }
-
-    /// The digest that [`Lock::checksum`] must be: of the file as this program would write it, with a checksum of zeros.
+    /// The expected [`Lock::checksum`]: the digest of the file as this program writes it, with a checksum of zeros.
     #[must_use]
     pub fn content_digest(&self) -> Sha256 {
         let blank = Self { checksum: Sha256([0; 32]), ..self.clone() };

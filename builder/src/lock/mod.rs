@@ -1,7 +1,7 @@
-//! The lock: every package of an image, exactly, so that the same recipe gives the same image tomorrow.
+//! The lock: the exact packages of an image, so that the same recipe gives the same image tomorrow.
 //!
 //! [`lock`] resolves what a recipe asks for against verified archives; [`Lock`] is the result as it stands in a file;
-//! [`Locked`] is a lock that was found to belong to its recipe, and the only thing that a build starts from.
+//! [`Locked`] is a lock that matches its recipe. A build takes nothing else.
 
 #[cfg(test)]
 mod again_tests;
@@ -11,6 +11,7 @@ mod input;
 mod lockfile;
 mod pin;
 mod problem;
+mod resolved;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ mod why;
 
 pub use error::LockError;
 pub use file::{LockFileError, Locked, lock_path, write};
-pub use input::{LockInput, WantedSuite, Wish};
+pub use input::{BOOT_PACKAGE, LockInput, WantedSuite, Wish};
 pub use lockfile::{Lock, LockedArchive, LockedPackage, LockedProvided, RECIPE};
 pub use pin::{BadVersionRule, Pin, VersionRule};
 pub use problem::Problem;
@@ -30,10 +31,10 @@ pub use update::{Change, Update};
 pub use why::Chain;
 
 use crate::{
+    date::Date,
     recipe::{Place, nearest},
     source::debian::{
         archive::{Archive, IndexText},
-        date::Date,
         error::DebianError,
         keyring::Keyring,
         packages,
@@ -42,16 +43,16 @@ use crate::{
 use berth_fetch::{fetcher::Fetcher, progress::Progress};
 use std::{collections::BTreeSet, panic::resume_unwind, thread};
 
-/// What locking led to.
+/// A new lock, and how it differs from the previous one.
 #[derive(Clone, Debug)]
-pub struct Outcome {
+pub struct NewLock {
     /// The lock.
     pub lock: Lock,
-    /// What is different from the previous lock; nothing if there was none.
+    /// Differences from the previous lock; empty if there was none.
     pub changes: Vec<Change>,
-    /// How many packages stay as they are locked although there is something newer.
+    /// Number of packages that stay at their locked version although a newer one exists.
     pub behind: usize,
-    /// What the user should hear, one sentence each.
+    /// Warnings for the user, one sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -66,10 +67,10 @@ pub fn lock(
     fetcher: &Fetcher,
     now: Date,
     progress: &dyn Progress,
-) -> Result<Outcome, LockError> {
+) -> Result<NewLock, LockError> {
     let keyring = Keyring::load(&input.keyring)?;
     let arch = input.arch.debian;
-    // Most of the time goes into waiting for mirrors and unpacking indices.
+    // In threads: most of the time goes into waiting for mirrors and unpacking indices.
     let opened: Vec<Result<Opened, DebianError>> = thread::scope(|scope| {
         let keyring = &keyring;
         let open = move |suite| open(suite, input, previous, keyring, fetcher, now, progress);
@@ -81,7 +82,7 @@ pub fn lock(
 
     let suite = |(archive, wanted): (&&Archive, &WantedSuite)| Suite {
         name: archive.asked.clone(),
-        priority: wanted.priority.unwrap_or(archive.release.priority),
+        priority: wanted.priority.unwrap_or(archive.in_release.priority),
     };
     let suites = archives.iter().zip(&input.suites).map(suite).collect();
     let indices = opened.iter().enumerate().flat_map(|(suite, (_, texts))| texts.iter().map(move |text| (suite, text)));
@@ -99,7 +100,7 @@ pub fn lock(
     if let Update::Only(names) = update {
         names.iter().try_for_each(|name| check_known(name, &lock, previous))?;
     }
-    Ok(Outcome {
+    Ok(NewLock {
         changes: previous.map(|previous| update::changes(previous, &lock, &universe)).unwrap_or_default(),
         behind: universe.kept().filter(|name| resolution.chosen.contains_key(name)).count(),
         warnings: warnings(input, &resolution),
@@ -107,7 +108,7 @@ pub fn lock(
     })
 }
 
-/// Where the recipe speaks of a package: its pin, or where it asks for it.
+/// The place in the recipe that names a package: its pin, or the request.
 fn place_of(input: &LockInput, name: &str) -> Option<Place> {
     let pin = input.pins.iter().find(|pin| pin.name == name).map(|pin| &pin.place);
     pin.or_else(|| input.packages.iter().find(|wish| wish.name == name)?.place.as_ref()).cloned()
@@ -156,9 +157,11 @@ fn open(
 fn check_age(archive: &Archive, previous: Option<&Lock>) -> Result<(), DebianError> {
     let before = previous.and_then(|lock| lock.archives.iter().find(|locked| locked.suite == archive.asked));
     match before.map(|locked| locked.date) {
-        Some(locked) if archive.release.date < locked => {
-            Err(DebianError::Rollback { place: archive.release.place.clone(), date: archive.release.date, locked })
-        }
+        Some(locked) if archive.in_release.date < locked => Err(DebianError::Rollback {
+            place: archive.in_release.place.clone(),
+            date: archive.in_release.date,
+            locked,
+        }),
         _ => Ok(()),
     }
 }

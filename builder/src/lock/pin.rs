@@ -1,4 +1,4 @@
-//! Versions that a recipe insists on.
+//! Versions that a recipe requires.
 
 use crate::{
     recipe::{self, Diagnostic, Located, Place},
@@ -6,7 +6,7 @@ use crate::{
 };
 use std::{fmt, str::FromStr};
 
-/// What a package may be: a version that the rule allows, from the suite if one is named.
+/// The rule for a package: a version that the rule allows, from the suite if one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// Name of the package.

@@ -1,6 +1,6 @@
 //! Why packages do not go together.
 
-/// What stands in the way of an installation. Chains begin with a package that the recipe asks for.
+/// Why packages cannot be installed together. Chains begin with a package that the recipe asks for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
@@ -29,13 +29,13 @@ pub enum Problem {
     Virtual {
         /// Its name.
         name: String,
-        /// Who provides it.
+        /// The packages that provide it.
         providers: Vec<String>,
     },
     /// A dependency that nothing satisfies.
     #[error("{} → {relation}: {reason}", chain.join(" → "))]
     Unsatisfiable {
-        /// Who asks for whom.
+        /// The packages from the recipe's one to the last, each of which asks for the next.
         chain: Vec<String>,
         /// What the last one depends on.
         relation: String,
@@ -43,15 +43,15 @@ pub enum Problem {
         reason: String,
         /// Names like it, if it does not exist.
         nearest: Vec<String>,
-        /// A package and the suite whose version would do, were it not for pins and priorities.
+        /// A package and its suite that would satisfy it, if pins and priorities allowed it.
         elsewhere: Option<Box<(String, String)>>,
     },
     /// Two packages that exclude each other.
     #[error("{} and {} exclude each other: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
     Conflict {
-        /// How the package came in that says so.
+        /// The chain to the package that declares the conflict.
         one: Vec<String>,
-        /// How the other came in.
+        /// The chain to the other package.
         other: Vec<String>,
         /// `Conflicts` or `Breaks`.
         field: &'static str,
@@ -96,7 +96,7 @@ impl Problem {
         }
     }
 
-    /// The package of the recipe that it began with.
+    /// The package of the recipe at the begin of the chain.
     pub(super) fn culprit(&self) -> Option<&str> {
         match self {
             Self::Unknown { name, .. } | Self::NoVersion { name, .. } | Self::Virtual { name, .. } => Some(name),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    recipe::Source,
+    recipe::RecipeFile,
     source::debian::{
         fixture::{Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, paragraph, rfc},
         mirrors::Mirrors,
@@ -11,7 +11,7 @@ use crate::{
 use berth_contract::arch::Arch;
 use berth_fetch::{
     progress::Silent,
-    settings::{Network, Settings},
+    settings::{FetchSettings, Network},
     store::Store,
 };
 use std::path::Path;
@@ -27,7 +27,7 @@ pub(super) fn index(lines: &[&str]) -> IndexText {
 }
 
 fn place(text: &str) -> Place {
-    Place::new(&Source::new("r.toml", text), 0..text.len())
+    Place::new(&RecipeFile::new("r.toml", text), 0..text.len())
 }
 
 pub(super) fn wishes(names: &str) -> Vec<Wish> {
@@ -252,7 +252,7 @@ pub(super) fn bench(packages: &str) -> Bench {
         keyring: fixture.path().join("keys.gpg"),
     };
     fixture.suite(&key, "trixie", "Acquire-By-Hash: yes\n", packages);
-    Bench { fixture, key, fetcher: Fetcher::new(store, Settings::new(Network::Offline, None)), input }
+    Bench { fixture, key, fetcher: Fetcher::new(store, FetchSettings::new(Network::Offline, None)), input }
 }
 
 impl Bench {
@@ -270,11 +270,11 @@ impl Bench {
         self.fixture.suite(&self.key, name, fields, &index(lines).text);
     }
 
-    pub(super) fn lock(&self, previous: Option<&Lock>) -> Result<Outcome, LockError> {
+    pub(super) fn lock(&self, previous: Option<&Lock>) -> Result<NewLock, LockError> {
         self.update(previous, &Update::Needed)
     }
 
-    pub(super) fn update(&self, previous: Option<&Lock>, update: &Update) -> Result<Outcome, LockError> {
+    pub(super) fn update(&self, previous: Option<&Lock>, update: &Update) -> Result<NewLock, LockError> {
         lock(&self.input, (previous, update), &self.fetcher, NOW, &Silent)
     }
 }

@@ -1,12 +1,12 @@
-//! What the parts of an image cost.
+//! The size of each part of an image.
 
-use super::{Sources, assembled, fetcher, lock_input};
+use super::{Supply, assembled};
 use crate::{
     image::{
         size::{Cost, costs},
         write,
     },
-    lock::{Locked, lock_path},
+    lock::{LockInput, Locked, lock_path},
     plan, recipe,
     report::Report,
     source::programs,
@@ -15,10 +15,10 @@ use anyhow::Result;
 use berth_contract::disk::PartitionRole;
 use std::path::Path;
 
-/// What an image consists of.
+/// Sizes of an image's parts.
 #[derive(Clone, Debug)]
 pub struct Sizes {
-    /// What each origin costs, the dearest first.
+    /// Bytes per origin, largest first.
     pub costs: Vec<Cost>,
     /// Bytes of the root file system.
     pub root: u64,
@@ -26,20 +26,20 @@ pub struct Sizes {
     pub slot: u64,
 }
 
-/// What each part of `recipe` costs. Nothing is written but the cache.
+/// Computes the sizes of the parts of `recipe`. Only the cache is written.
 ///
 /// # Errors
 /// Whatever is wrong with recipe, lock or packages.
-pub fn size(recipe: &Path, programs: &Path, sources: &Sources, report: &Report) -> Result<Sizes> {
+pub fn size(recipe: &Path, programs: &Path, supply: &Supply, report: &Report) -> Result<Sizes> {
     let recipe = recipe::read(recipe)?;
-    let input = lock_input(&recipe, sources)?;
+    let input = LockInput::new(&recipe, &supply.mirrors, &supply.etc_apt)?;
     let locked = Locked::load(&lock_path(recipe.path()), &input)?;
-    // A recipe may leave its version to the build; sizes are the same in all.
+    // A recipe may leave its version to the build; the sizes do not depend on it.
     let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
     let plan = plan::plan(&recipe, &locked, version, None)?;
     let (root, _) = assembled(
         (&recipe, &input, &locked, &plan),
-        &fetcher(sources)?,
+        &supply.fetcher()?,
         &programs::find(programs, recipe.arch)?,
         report,
     )?;

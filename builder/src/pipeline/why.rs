@@ -1,25 +1,25 @@
 //! Why a package or a file is in an image.
 
-use super::{BOOT_PACKAGE, Sources, assembled, fetcher, lock_input, overlay_name};
+use super::{Supply, assembled};
 use crate::{
-    lock::{Lock, Locked, lock_path},
+    lock::{BOOT_PACKAGE, Lock, LockInput, Locked, lock_path},
     plan,
     recipe::{self, Located, Place, Recipe, nearest},
-    report::Report,
+    report::{Advised, Report},
     source::programs,
     tree::{self, IMPLIED, Kind, Node, Show, Tree, TreePath},
 };
 use anyhow::{Result, anyhow};
 use std::path::Path;
 
-/// Tells why `what`, a package or (with a slash in it) a path, is in the image of `recipe`: one sentence a line. For a path
-/// the root tree is assembled; nothing is written but the cache.
+/// Explains why `what` is in the image of `recipe`, one sentence a line. A text with a slash is a path, any other a package. For a
+/// path the root tree is assembled; only the cache is written.
 ///
 /// # Errors
-/// Whatever is wrong with recipe or lock; what is not in the image, with what is most like it.
-pub fn why(recipe: &Path, what: &str, programs: &Path, sources: &Sources, report: &Report) -> Result<Vec<String>> {
+/// Faults of recipe or lock; `what` is not in the image, with the most similar name as a hint.
+pub fn why(recipe: &Path, what: &str, programs: &Path, supply: &Supply, report: &Report) -> Result<Vec<String>> {
     let recipe = recipe::read(recipe)?;
-    let input = lock_input(&recipe, sources)?;
+    let input = LockInput::new(&recipe, &supply.mirrors, &supply.etc_apt)?;
     let path = lock_path(recipe.path());
     let locked = Locked::load(&path, &input)?;
     if !what.contains('/') {
@@ -28,7 +28,7 @@ pub fn why(recipe: &Path, what: &str, programs: &Path, sources: &Sources, report
     let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
     let plan = plan::plan(&recipe, &locked, version, None)?;
     let programs = programs::find(programs, recipe.arch)?;
-    let (root, _) = assembled((&recipe, &input, &locked, &plan), &fetcher(sources)?, &programs, report)?;
+    let (root, _) = assembled((&recipe, &input, &locked, &plan), &supply.fetcher()?, &programs, report)?;
     of_path(&recipe, locked.lock(), (&root.tree, &root.var), what)
 }
 
@@ -77,7 +77,7 @@ fn wished<'a>(recipe: &'a Recipe, name: &str) -> Option<&'a Place> {
 
 fn of_path(recipe: &Recipe, lock: &Lock, (root, var): (&Tree, &Tree), what: &str) -> Result<Vec<String>> {
     let wanted = tree::clean(what.trim_start_matches('/').as_bytes()).map_err(|fault| anyhow!("{what}: {fault}"))?;
-    // What lies below /var is a tree of its own.
+    // /var is a tree of its own.
     let found = match wanted.strip_prefix(b"var/") {
         Some(below) => find(var, below).map(|(path, node)| ([b"var/", path.as_slice()].concat(), node)),
         None => find(root, &wanted),
@@ -97,7 +97,7 @@ fn of_path(recipe: &Recipe, lock: &Lock, (root, var): (&Tree, &Tree), what: &str
         lines.push(format!("{shown} is a {kind}{leads} of package {package}"));
         lines.extend(of_package(recipe, lock, package)?);
     } else if let Some(name) = origin.strip_prefix("overlay ") {
-        let place = recipe.overlays.iter().rev().find(|overlay| overlay_name(&overlay.value) == name);
+        let place = recipe.overlays.iter().rev().find(|overlay| overlay.value.origin() == origin);
         let place = place.map(|overlay| format!(", {}", overlay.place)).unwrap_or_default();
         lines.push(format!("{shown} is a {kind}{leads} of overlay {name}{place}"));
     } else if origin == IMPLIED {
@@ -110,15 +110,15 @@ fn of_path(recipe: &Recipe, lock: &Lock, (root, var): (&Tree, &Tree), what: &str
     Ok(lines)
 }
 
-/// The file of that name: links in its folder are followed, itself is not.
+/// The file of that name. Links in its folder are followed; a link at its end is not.
 fn find<'t>(tree: &'t Tree, wanted: &[u8]) -> Option<(TreePath, &'t Node)> {
     let real = tree.place(wanted, &IMPLIED.into()).ok()?;
     tree.get(&real).map(|node| (real, node))
 }
 
 fn missing(recipe: &Recipe, what: &str, near: Option<String>) -> anyhow::Error {
-    let hint = near.map(|near| format!("\nhint: did you mean {near}?")).unwrap_or_default();
-    anyhow!("{what} is not in the image of {}{hint}", recipe.path().display())
+    let hint = near.map(|near| format!("did you mean {near}?"));
+    Advised::new(format!("{what} is not in the image of {}", recipe.path().display()), hint).into()
 }
 
 fn no_path(recipe: &Recipe, tree: &Tree, wanted: &[u8]) -> anyhow::Error {
@@ -170,7 +170,7 @@ type = 'fifo'
 ";
 
     /// A recipe that is locked against an archive on disk.
-    fn locked() -> (Fixture, Sources, Report) {
+    fn locked() -> (Fixture, Supply, Report) {
         let (fixture, key) = (Fixture::new(), TestKey::new(GOOD));
         fixture.write("keys.gpg", key.binary());
         fixture.write("r.toml", RECIPE);
@@ -182,7 +182,7 @@ type = 'fifo'
             paragraph("systemd-boot-efi 257", &[]),
         ];
         fixture.suite(&key, "trixie", "", &packages.concat());
-        let sources = Sources {
+        let supply = Supply {
             mirrors: vec![fixture.url()],
             cache: fixture.path().join("cache"),
             network: Network::Offline,
@@ -192,28 +192,32 @@ type = 'fifo'
         let manner = Manner { verbosity: Verbosity::Quiet, bars: false, colour: false };
         let report = Report::new(Box::new(Vec::new()), Box::new(Vec::new()), manner);
         let recipe = fixture.path().join("r.toml");
-        super::super::lock(&recipe, &Update::Needed, &sources, NOW.0, &report).unwrap();
-        (fixture, sources, report)
+        super::super::lock(&recipe, &Update::Needed, &supply, NOW.0, &report).unwrap();
+        (fixture, supply, report)
     }
 
     fn shown(told: Result<Vec<String>>, fixture: &Fixture) -> String {
-        let text = told.map_or_else(|error| format!("error: {error}"), |lines| lines.join("\n"));
+        let failed = |error: anyhow::Error| {
+            let hint = error.downcast_ref().and_then(Advised::hint);
+            format!("error: {error}{}", hint.map(|hint| format!("\nhint: {hint}")).unwrap_or_default())
+        };
+        let text = told.map_or_else(failed, |lines| lines.join("\n"));
         text.replace(fixture.path().to_str().unwrap(), "DIR")
     }
 
     #[test]
     fn a_package_is_traced_to_the_recipes_line() {
-        let (fixture, sources, report) = locked();
+        let (fixture, supply, report) = locked();
         // The archive is needed no more.
         fs::remove_dir_all(fixture.path().join("debian")).unwrap();
         let mut said = String::new();
         for what in ["runc", "docker.io", "systemd-boot-efi", "debconf", "idle", "rucn", "docker", "zzz"] {
-            let told = why(&fixture.path().join("r.toml"), what, Path::new("none"), &sources, &report);
+            let told = why(&fixture.path().join("r.toml"), what, Path::new("none"), &supply, &report);
             said += &format!("--- {what}\n{}\n", shown(told, &fixture));
         }
         insta::assert_snapshot!(said);
         fixture.write("r.toml", RECIPE.replace("'docker.io'", "'runc'"));
-        let stale = why(&fixture.path().join("r.toml"), "runc", Path::new("none"), &sources, &report).unwrap_err();
+        let stale = why(&fixture.path().join("r.toml"), "runc", Path::new("none"), &supply, &report).unwrap_err();
         assert!(stale.to_string().ends_with("r.lock: older than its recipe"), "{stale}");
     }
 

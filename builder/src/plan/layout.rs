@@ -4,6 +4,7 @@ use berth_contract::{
     container::ByteSize,
     disk::{ALIGNMENT, BLOCK, PartitionRole},
 };
+use berth_formats::verity::tree_size;
 
 /// A partition's place in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +91,8 @@ impl Layout {
     /// # Errors
     /// A size that is not aligned or out of range, naming its key.
     pub fn new(sizes: Sizes) -> Result<Self, LayoutError> {
-        // FAT32 needs 65 525 clusters of 512 bytes; ext4 with a 64 MiB journal and room to grow needs 512 MiB (see CRATES).
+        // FAT32 needs 65 525 clusters of 512 bytes. ext4 gives its journal an eighth of the file system at most, and a
+        // journal of 64 MiB is chosen for what /var grows to: so it needs 512 MiB.
         for (key, size, least, most) in [
             ("esp", sizes.esp, 64 << 20, 32 * GIB),
             ("slot", sizes.slot, 16 << 20, 64 * GIB),
@@ -106,7 +108,7 @@ impl Layout {
                 return Err(LayoutError::Unaligned { key, found: size });
             }
         }
-        let tree = verity_size(sizes.slot.0).next_multiple_of(ALIGNMENT);
+        let tree = tree_size(sizes.slot.0 / BLOCK).next_multiple_of(ALIGNMENT);
         let mut next = ALIGNMENT;
         let extents = PartitionRole::ALL.map(|role| {
             let size = match role {
@@ -136,17 +138,6 @@ impl Layout {
     }
 }
 
-/// Size of a whole hash tree partition's content for `data` bytes: superblock block and all levels.
-fn verity_size(data: u64) -> u64 {
-    let per_block = BLOCK / 32;
-    let (mut blocks, mut total) = (data.div_ceil(BLOCK), 1);
-    while blocks > 1 {
-        blocks = blocks.div_ceil(per_block);
-        total += blocks;
-    }
-    total * BLOCK
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,7 +160,7 @@ mod tests {
         }
         assert_eq!(layout.disk_size(), next + MIB);
         // veritysetup writes 8 458 240 bytes for 1 GiB: superblock, 2048 + 16 + 1 hash blocks.
-        assert_eq!(verity_size(1024 * MIB), 4096 * (1 + 2048 + 16 + 1));
+        assert_eq!(tree_size(1024 * MIB / BLOCK), 4096 * (1 + 2048 + 16 + 1));
     }
 
     #[test]

@@ -91,14 +91,14 @@ impl PlanError {
             }
             Self::NoVersion(_) => Some("write version = \"1.0\" in the recipe, or give --version 1.0".to_owned()),
             Self::Layout(error) => Some(format!("set disk.{} = \"{}\"", error.key(), error.instead())),
-            Self::Recipe(_) => None,
+            Self::Recipe(fault) => fault.hint().map(str::to_owned),
         }
     }
 
     /// The error, shown at the line of the recipe that gives the size, if one does.
     fn at(self, key: &str, places: &BTreeMap<&'static str, Place>) -> Self {
         match (places.get(key), self.hint()) {
-            (Some(place), Some(hint)) => Self::Recipe(Diagnostic::new(place, self.to_string()).hint(hint)),
+            (Some(place), Some(hint)) => Self::Recipe(Diagnostic::new(place, self.to_string()).with_hint(hint)),
             _ => self,
         }
     }
@@ -124,7 +124,7 @@ pub fn plan(
         let package = lock.packages.iter().find(|package| package.name == name);
         let missing = || {
             Diagnostic::new(&kind.place, format!("no package {name} in the lock"))
-                .hint(format!("add {name:?} to debian.packages and run berth lock"))
+                .with_hint(format!("add {name:?} to debian.packages and run berth lock"))
         };
         let version = package.ok_or_else(missing)?.version.clone();
         Ok::<_, Diagnostic>(ImageEngine { kind: kind.value, version })

@@ -2,13 +2,13 @@
 
 use super::{
     Archive, Located, Pin,
-    check::{Checked, package, suite},
     diagnostic::Diagnostic,
     raw::{RawArchive, RawPin},
+    value::{Checked, package, suite},
 };
 use std::collections::BTreeMap;
 
-/// Each suite once, where it is first named; the last priority given counts.
+/// Each suite once, at the place where it is first named; the last priority counts.
 pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located<Archive>>> {
     let mut archives: Vec<Located<Archive>> = Vec::new();
     for Located { value: RawArchive { suite: name, priority }, place } in entries {
@@ -31,7 +31,7 @@ pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located
     Ok(archives)
 }
 
-/// Pins of packages. What a version looks like is known where locks are made.
+/// Pins of packages. The lock checks the syntax of versions.
 pub(super) fn versions(
     pins: BTreeMap<String, (Located<()>, Located<RawPin>)>,
     main: &Located<String>,

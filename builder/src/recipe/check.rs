@@ -1,13 +1,14 @@
-//! From what the files say together to a valid [`Recipe`].
+//! From the merged files to a valid [`Recipe`].
 
 use super::{
     Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
     archives,
     diagnostic::Diagnostic,
     merge::Merged,
-    place::{Place, Source},
+    place::{Place, RecipeFile},
     raw::{RawDevice, RawOci},
     update,
+    value::{Checked, package, path, spelled, suite},
 };
 use berth_contract::{
     arch::Arch,
@@ -17,18 +18,16 @@ use berth_contract::{
     version::BadName,
 };
 use berth_fetch::url::{BadUrl, Url};
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, sync::Arc};
+use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
-pub(super) type Checked<T> = Result<T, Diagnostic>;
-
-/// Checks every value by itself, and what can be said about several without knowing the packages.
-pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe> {
-    // What is missing altogether is shown at the beginning of the recipe itself.
+/// Checks each value by itself, and those combinations that can be checked without knowing the packages.
+pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Recipe> {
+    // A missing key is shown at the beginning of the recipe itself.
     let top = files.last().map(|file| Place::new(file, 0..0));
     let Some(top) = top else { unreachable!("a chain of recipes has at least one file") };
     let needed = |value: Option<Located<String>>, key: &str, example: &str| {
         value.ok_or_else(|| {
-            Diagnostic::new(&top, format!("key `{key}` is missing")).hint(format!("add {key} = {example:?}"))
+            Diagnostic::new(&top, format!("key `{key}` is missing")).with_hint(format!("add {key} = {example:?}"))
         })
     };
     let id = named(needed(merged.id, "id", "my-host")?)?;
@@ -70,14 +69,14 @@ pub(super) fn recipe(files: Vec<Arc<Source>>, merged: Merged) -> Checked<Recipe>
     };
     if let Some(compression) = merged.compression {
         one_of(&compression, &[("none", ())])
-            .map_err(|fault| fault.hint("the root file system is not compressed: what is published of it is"))?;
+            .map_err(|fault| fault.with_hint("the root file system is not compressed: what is published of it is"))?;
     }
     unique(&recipe.containers, "container", |container| &container.name)?;
     unique(&recipe.devices, "device", |device| &device.path)?;
     let workload = recipe.containers.first().map(|c| &c.place).or(recipe.oci.first().map(|oci| &oci.image.place));
     match (workload, &recipe.engine) {
         (Some(place), None) => Err(Diagnostic::new(place, "no container engine would run this")
-            .hint(format!("add the table [engine] with kind = {}", engine_names(" or ")))),
+            .with_hint(format!("add the table [engine] with kind = {}", engine_names(" or ")))),
         _ => Ok(recipe),
     }
 }
@@ -110,23 +109,6 @@ fn set<T>(
     items.into_iter().filter(|item| seen.insert(item.value.clone())).map(check).collect()
 }
 
-/// Passes `text` on when it is made of letters, digits and `others`, and starts with a letter or digit.
-fn spelled(text: Located<String>, what: &str, others: &str, example: &str) -> Checked<Located<String>> {
-    let good = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
-    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts && text.value.chars().all(good) && !text.value.contains("..") {
-        return Ok(text);
-    }
-    let others: Vec<_> = others.chars().map(String::from).collect();
-    Err(Diagnostic::new(&text.place, format!("{what} is not valid"))
-        .wanted(format!("letters, digits and {}, e.g. {example:?}", others.join(" ")))
-        .found(format!("{:?}", text.value)))
-}
-
-pub(super) fn suite(text: Located<String>) -> Checked<Located<String>> {
-    spelled(text, "name of a suite", "-._/", "trixie")
-}
-
 fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
     let items = set(items, |text| spelled(text, "name of a component", "-._/", "main"))?;
     Ok(if items.is_empty() { vec!["main".to_owned()] } else { items.into_iter().map(|item| item.value).collect() })
@@ -139,18 +121,6 @@ fn mirror(text: Located<String>) -> Checked<Located<Url>> {
             .wanted(format!("a URL with {wanted}"))
             .found(format!("{found:?}"))),
     }
-}
-
-/// Debian policy 5.6.7: at least two characters, lower-case letters, digits, `+ - .`, starting with a letter or digit.
-pub(super) fn package(text: Located<String>) -> Checked<Located<String>> {
-    let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
-    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
-    if starts && text.value.len() >= 2 && text.value.bytes().all(good) {
-        return Ok(text);
-    }
-    Err(Diagnostic::new(&text.place, "name of a package is not valid")
-        .wanted("at least two lower-case letters, digits and + - .")
-        .found(format!("{:?}", text.value)))
 }
 
 fn module(text: Located<String>) -> Checked<Located<String>> {
@@ -176,13 +146,12 @@ fn word(text: Located<String>) -> Checked<String> {
 }
 
 fn drops(globs: Vec<Located<String>>) -> Checked<Drops> {
-    let globs =
-        set(globs, |glob| match glob.value.strip_prefix('/') {
-            Some(rest) => Err(Diagnostic::new(&glob.place, "paths of the image are relative to its root")
-                .hint(format!("write {rest:?}"))),
-            None if glob.value.is_empty() => Err(Diagnostic::new(&glob.place, "glob is empty")),
-            None => Ok(glob),
-        })?;
+    let globs = set(globs, |glob| match glob.value.strip_prefix('/') {
+        Some(rest) => Err(Diagnostic::new(&glob.place, "paths of the image are relative to its root")
+            .with_hint(format!("write {rest:?}"))),
+        None if glob.value.is_empty() => Err(Diagnostic::new(&glob.place, "glob is empty")),
+        None => Ok(glob),
+    })?;
     Drops::new(globs).map_err(|(glob, why)| {
         Diagnostic::new(&glob.place, format!("glob is not valid: {why}")).found(format!("{:?}", glob.value))
     })
@@ -207,10 +176,6 @@ fn disk(sizes: [(&'static str, Option<Located<ByteSize>>, u64); 3]) -> Disk {
         None => ByteSize(default),
     });
     Disk { esp, slot, var, places }
-}
-
-pub(super) fn path(text: Located<String>) -> Located<PathBuf> {
-    Located { value: text.place.folder().join(&text.value), place: text.place }
 }
 
 fn overlay(text: Located<String>) -> Checked<Located<Overlay>> {
@@ -306,7 +271,7 @@ fn unique<T>(items: &[Located<T>], what: &str, name: impl Fn(&T) -> &str) -> Che
         if let Some(first) = seen.insert(name(&item.value), &item.place) {
             return Err(Diagnostic::new(&item.place, format!("{what} {:?} is declared twice", name(&item.value)))
                 .found(format!("the first one at {first}"))
-                .hint(format!("to replace what is inherited, write {what} = {{ remove = [...], add = [...] }}")));
+                .with_hint(format!("to replace what is inherited, write {what} = {{ remove = [...], add = [...] }}")));
         }
     }
     Ok(())

@@ -13,11 +13,11 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// Compiles the globs; a bad one is returned with what is wrong with it.
+    /// Compiles the globs. The error is the invalid glob with the reason.
     pub(super) fn new(globs: Vec<Located<String>>) -> Result<Self, (Located<String>, String)> {
         let mut set = GlobSet::builder();
         for glob in &globs {
-            // A backslash escapes in every glob here, on whichever system it runs.
+            // A backslash escapes, on every system.
             match GlobBuilder::new(&glob.value).literal_separator(true).backslash_escape(true).build() {
                 Ok(glob) => _ = set.add(glob),
                 Err(error) => return Err((glob.clone(), error.kind().to_string())),
@@ -38,7 +38,7 @@ impl Drops {
         self.set.is_match(Path::new(OsStr::from_bytes(path)))
     }
 
-    /// The globs that match `path`, as indices of [`Self::globs`]: to find out which ones never match anything.
+    /// The globs that match `path`, as indices of [`Self::globs`]: to find globs that match nothing.
     #[must_use]
     pub fn matching(&self, path: &[u8]) -> Vec<usize> {
         self.set.matches(Path::new(OsStr::from_bytes(path)))

@@ -2,14 +2,14 @@
 
 use super::{
     diagnostic::Diagnostic,
-    place::{Located, Source},
+    place::{Located, RecipeFile},
     raw::{RawArchive, RawDevice, RawList, RawOci, RawPin, RawRecipe, locate},
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
 use std::{collections::BTreeMap, sync::Arc};
 use toml::Spanned;
 
-/// What all files of a chain say together, each value with its place.
+/// The merged values of all files of a chain, each with its place.
 #[derive(Debug, Default)]
 pub(super) struct Merged {
     pub(super) id: Option<Located<String>>,
@@ -44,7 +44,7 @@ pub(super) struct Merged {
     pub(super) scripts: BTreeMap<String, (Located<()>, Located<String>)>,
 }
 
-/// What an item of a list is called in `remove`.
+/// The name of a list's item in `remove`.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -80,8 +80,8 @@ impl Named for RawDevice {
 }
 
 impl Merged {
-    /// Lays the next file of the chain, `raw` as read from `source`, over what the files before it said.
-    pub(super) fn lay(&mut self, source: &Arc<Source>, raw: RawRecipe) -> Result<(), Diagnostic> {
+    /// Merges the next file of the chain, `raw` as parsed from `source`, into the values of the files before it.
+    pub(super) fn lay(&mut self, source: &Arc<RecipeFile>, raw: RawRecipe) -> Result<(), Diagnostic> {
         let RawRecipe { debian, kernel, engine, disk, update, health, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
@@ -125,10 +125,10 @@ impl Merged {
     }
 }
 
-/// Names that the author gives: a later file's value replaces an earlier one's.
+/// A table whose keys the author chooses: a later file's value replaces an earlier one's.
 fn table<T>(
     into: &mut BTreeMap<String, (Located<()>, Located<T>)>,
-    source: &Arc<Source>,
+    source: &Arc<RecipeFile>,
     values: BTreeMap<Spanned<String>, Spanned<T>>,
 ) {
     for (name, value) in values {
@@ -137,7 +137,7 @@ fn table<T>(
     }
 }
 
-fn scalar<T>(into: &mut Option<Located<T>>, source: &Arc<Source>, value: Option<Spanned<T>>) {
+fn scalar<T>(into: &mut Option<Located<T>>, source: &Arc<RecipeFile>, value: Option<Spanned<T>>) {
     if let Some(value) = value {
         *into = Some(locate(source, value));
     }
@@ -145,7 +145,7 @@ fn scalar<T>(into: &mut Option<Located<T>>, source: &Arc<Source>, value: Option<
 
 fn list<T: Named>(
     into: &mut Vec<Located<T>>,
-    source: &Arc<Source>,
+    source: &Arc<RecipeFile>,
     key: &str,
     change: RawList<T>,
 ) -> Result<(), Diagnostic> {

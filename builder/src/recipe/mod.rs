@@ -1,21 +1,24 @@
 //! The recipe: what an image is made of, as its author wrote it.
 //!
-//! A file is read into its raw shape, laid over the files it extends, and checked; what comes out is a [`Recipe`], in which
-//! every value is valid by itself and knows its place in the text. Only [`read`] touches the disk.
+//! A file is parsed into its raw shape, merged with the files that it extends, and checked. The result is a [`Recipe`]: each
+//! value is valid by itself, and has its place in the text for later messages. Only [`read`] reads files.
 
 mod archives;
 mod check;
 mod diagnostic;
 mod drops;
 mod merge;
+mod misfit;
 mod place;
 mod raw;
 mod read;
+mod shape;
 mod update;
+mod value;
 
 pub use diagnostic::{Diagnostic, nearest};
 pub use drops::Drops;
-pub use place::{Located, Place, Source};
+pub use place::{Located, Place, RecipeFile};
 pub use read::{ReadError, read};
 
 use berth_contract::{
@@ -33,11 +36,11 @@ use std::{
     sync::Arc,
 };
 
-/// A valid recipe. Lists are in the order of the files, what is extended first, without repetitions.
+/// A valid recipe. Lists are in the order of the files, the extended ones first, without repetitions.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// The files it was read from, what is extended first; the last is the recipe itself.
-    pub files: Vec<Arc<Source>>,
+    /// The files it was read from, the extended ones first; the last is the recipe itself.
+    pub files: Vec<Arc<RecipeFile>>,
     /// `id`.
     pub id: Located<ImageId>,
     /// `version`; the command line may give one instead.
@@ -96,11 +99,11 @@ pub struct Debian {
 pub struct Archive {
     /// `suite`.
     pub suite: String,
-    /// `priority`, never 0; without one it is what the Release says.
+    /// `priority`, never 0; `None`: the one of its InRelease.
     pub priority: Option<i16>,
 }
 
-/// One of `versions`; at least one of its parts is there.
+/// One of `versions`; at least one part is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// `version`, as written.
@@ -120,7 +123,7 @@ pub struct Kernel {
     pub modules: Vec<Located<String>>,
 }
 
-/// `[disk]`: sizes in bytes as written; whether they fit together is the plan's business.
+/// `[disk]`: sizes in bytes as written. The plan checks whether they fit together.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// `esp`, 256 MiB by default.
@@ -138,7 +141,7 @@ pub struct Disk {
 pub struct Update {
     /// `trust`: path relative to the working directory, resolved from the file that names it.
     pub trust: Option<Located<PathBuf>>,
-    /// What the image tells its hosts.
+    /// The part that the image passes on to its hosts.
     pub spec: UpdateSpec,
 }
 
@@ -180,7 +183,7 @@ pub struct Device {
     pub mode: u16,
 }
 
-/// What a device node is.
+/// The kind of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceKind {
     /// `char`.
@@ -201,19 +204,19 @@ pub enum DeviceKind {
     Fifo,
 }
 
-/// What is done about a package's maintainer scripts that the builder does not cover.
+/// The rule for a package's maintainer scripts that the builder does not cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptRule {
-    /// `ignore`: nothing; the author knows that the image does not need what they would do.
+    /// `ignore`: the author says that the image does not need what they would do.
     Ignore,
 }
 
 impl Recipe {
-    /// The recipe that `files` (what is extended first) make together. Reads nothing.
+    /// The recipe of `files`, the extended ones first. Reads no file.
     ///
     /// # Errors
     /// The first fault, with its place.
-    pub fn parse(files: Vec<Arc<Source>>) -> Result<Self, Diagnostic> {
+    pub fn parse(files: Vec<Arc<RecipeFile>>) -> Result<Self, Diagnostic> {
         let mut merged = merge::Merged::default();
         for file in &files {
             merged.lay(file, raw::RawRecipe::parse(file)?)?;
@@ -225,6 +228,17 @@ impl Recipe {
     #[must_use]
     pub fn path(&self) -> &Path {
         self.files.last().map_or(Path::new(""), |file| file.path())
+    }
+}
+
+impl Overlay {
+    /// The origin of its files in a tree: `overlay NAME`, of a path the last part.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        match self {
+            Self::Named(name) => format!("overlay {name}"),
+            Self::Path(path) => format!("overlay {}", path.file_name().unwrap_or_default().to_string_lossy()),
+        }
     }
 }
 

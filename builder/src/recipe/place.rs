@@ -1,4 +1,4 @@
-//! Where a value stands in a recipe's text, kept so that a fault found much later can still point at it.
+//! The place of a value in a recipe's text, so that a fault found much later can be shown there.
 
 use std::{
     fmt,
@@ -9,28 +9,28 @@ use std::{
 
 /// A recipe file: its path as the user would write it, and its text.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct RecipeFile {
     path: PathBuf,
     text: String,
 }
 
-/// A stretch of a recipe's text.
+/// A range of a recipe's text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Place {
-    source: Arc<Source>,
+    source: Arc<RecipeFile>,
     span: Range<usize>,
 }
 
-/// A value and the place where the recipe says it.
+/// A value and its place in the recipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
-    /// Where it stands.
+    /// Its place.
     pub place: Place,
 }
 
-impl Source {
+impl RecipeFile {
     /// The text of the file at `path`.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
@@ -51,9 +51,9 @@ impl Source {
 }
 
 impl Place {
-    /// The bytes `span` of `source`; cut to the text where it goes beyond.
+    /// The bytes `span` of `source`, cut at the end of the text.
     #[must_use]
-    pub fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+    pub fn new(source: &Arc<RecipeFile>, span: Range<usize>) -> Self {
         let inside = |at: usize| {
             let at = at.min(source.text.len());
             (0..=at).rev().find(|&at| source.text.is_char_boundary(at)).unwrap_or(0)
@@ -111,7 +111,7 @@ impl Place {
         let text = &self.source.text;
         let start = self.line_start();
         let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-        // A file that is no text at all must not command the terminal.
+        // Control characters of a binary file must not reach the terminal.
         let visible = |c: char| if c.is_control() { ' ' } else { c };
         let line: String = text[start..end].trim_end().chars().map(visible).collect();
         let number = self.line().to_string();
@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn places_count_lines_and_characters_from_one() {
-        let source = Source::new("r.toml", "a = 1\n\té = \"ü\"  # x\n");
+        let source = RecipeFile::new("r.toml", "a = 1\n\té = \"ü\"  # x\n");
         let at = source.text().find("\"ü\"").unwrap();
         let place = Place::new(&source, at..at + 4);
         assert_eq!(place.to_string(), "r.toml:2:6");
@@ -155,10 +155,10 @@ mod tests {
 
     #[test]
     fn places_beyond_the_text_or_over_several_lines_do_not_panic() {
-        let source = Source::new("r.toml", "ü\nb");
+        let source = RecipeFile::new("r.toml", "ü\nb");
         assert_eq!(Place::new(&source, 1..99).excerpt(), "  |\n1 | ü\n  | ^");
         assert_eq!(Place::new(&source, 99..100).to_string(), "r.toml:2:2");
-        let empty = Source::new("e.toml", "");
+        let empty = RecipeFile::new("e.toml", "");
         assert_eq!(Place::new(&empty, 0..0).excerpt(), "  |\n1 | \n  | ^");
     }
 }

@@ -1,8 +1,10 @@
-//! One recipe file as serde reads it: nothing but its shape is checked.
+//! One recipe file as serde parses it: only types and keys are checked.
 
 use super::{
-    diagnostic::Diagnostic,
-    place::{Located, Place, Source},
+    diagnostic::{Diagnostic, nearest},
+    misfit::{Asked, Fault, Found, Misfit},
+    place::{Located, Place, RecipeFile},
+    shape::{self, keys_of},
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
 use serde::{
@@ -58,6 +60,13 @@ pub(super) struct RawArchive {
 pub(super) struct RawPin {
     pub(super) version: Option<String>,
     pub(super) suite: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinTable {
+    version: Option<String>,
+    suite: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -116,7 +125,7 @@ pub(super) struct RawDevice {
     pub(super) mode: Option<Spanned<String>>,
 }
 
-/// A list: an array, or a table of what is taken away from the inherited list and what is added to it.
+/// A list: an array, or a table with the items to remove from the inherited list and those to add.
 #[derive(Debug)]
 pub(super) struct RawList<T> {
     pub(super) add: Vec<Spanned<T>>,
@@ -162,7 +171,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for RawList<T> {
             }
         }
 
-        d.deserialize_any(ListVisitor(PhantomData))
+        d.deserialize_seq(ListVisitor(PhantomData))
     }
 }
 
@@ -206,34 +215,88 @@ impl<'de> Deserialize<'de> for RawArchive {
 
 impl<'de> Deserialize<'de> for RawPin {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            version: Option<String>,
-            suite: Option<String>,
-        }
-        let from_text = |text: &str| Table { version: Some(text.to_owned()), suite: None };
+        let from_text = |text: &str| PinTable { version: Some(text.to_owned()), suite: None };
         let expecting = "a version like \"=26.1*\", or a table with `version` and `suite`";
-        let Table { version, suite } = d.deserialize_any(Short { expecting, from_text, kind: PhantomData })?;
+        let PinTable { version, suite } = d.deserialize_any(Short { expecting, from_text, kind: PhantomData })?;
         Ok(Self { version, suite })
     }
 }
 
 impl RawRecipe {
     /// Reads the shape of one file.
-    pub(super) fn parse(source: &Arc<Source>) -> Result<Self, Diagnostic> {
-        toml::from_str(source.text()).map_err(|error| Diagnostic::from_toml(source, &error, table_of))
+    pub(super) fn parse(source: &Arc<RecipeFile>) -> Result<Self, Diagnostic> {
+        shape::from_text(source.text()).map_err(|misfit| diagnose(source, misfit))
     }
 }
 
 /// A value of `source` with its place.
-pub(super) fn locate<T>(source: &Arc<Source>, value: Spanned<T>) -> Located<T> {
+pub(super) fn locate<T>(source: &Arc<RecipeFile>, value: Spanned<T>) -> Located<T> {
     let place = Place::new(source, value.span());
     Located { value: value.into_inner(), place }
 }
 
-/// Where a key belongs that stands in the wrong table (in TOML, whatever follows `[table]` is in that table).
-fn table_of(key: &str) -> Option<String> {
+/// The message for the author of the recipe.
+fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
+    let Misfit { fault, span, asked } = misfit;
+    let place = Place::new(source, span.unwrap_or_default());
+    match fault {
+        Fault::Syntax(message) | Fault::Other(message) => Diagnostic::new(&place, message),
+        Fault::UnknownKey { key, known } => unknown_key(&place, &key, known),
+        Fault::MissingKey(key) => Diagnostic::new(&place, format!("key `{key}` is missing")),
+        Fault::WrongType { wanted, found } => wrong_type(&place, asked, wanted, found),
+        Fault::BadValue { wanted, found } => {
+            let wanted = match asked {
+                Some(Asked::Whole { least, most }) => format!("a whole number from {least} to {most}"),
+                _ => wanted,
+            };
+            let found = match found {
+                Found::Text(text) => format!("{text:?}"),
+                other => other.to_string(),
+            };
+            Diagnostic::new(&place, "value cannot be read").wanted(wanted).found(found)
+        }
+        Fault::UnknownWord { found, known } => Diagnostic::new(&place, "unknown value")
+            .wanted(known.join(", "))
+            .found(format!("{found:?}"))
+            .nearest(&found, known.iter().copied()),
+    }
+}
+
+const DOTS: &str = "a dot makes tables: write a name with a dot in quotes";
+
+fn unknown_key(place: &Place, key: &str, known: &'static [&'static str]) -> Diagnostic {
+    let fault = Diagnostic::new(place, format!("unknown key `{key}`")).wanted(known.join(", "));
+    match (nearest(key, known.iter().copied()), table_of(key)) {
+        (Some(near), _) => fault.with_hint(format!("did you mean `{near}`?")),
+        (None, Some(table)) => fault.with_hint(format!("`{key}` is a key of {table}")),
+        // An unknown key of a pin, unlike its own keys: the part of a package's name after a dot.
+        (None, None) if known == keys_of::<PinTable>() => fault.with_hint(DOTS),
+        (None, None) => fault,
+    }
+}
+
+fn wrong_type(place: &Place, asked: Option<Asked>, wanted: String, found: Found) -> Diagnostic {
+    let wanted = match asked {
+        Some(Asked::Whole { .. }) => "a whole number".to_owned(),
+        Some(Asked::Number) => "a number".to_owned(),
+        Some(Asked::Table) => "a table".to_owned(),
+        _ => wanted,
+    };
+    let fault = Diagnostic::new(place, "wrong type").wanted(wanted).found(found.to_string());
+    // A number or a word without quotes.
+    let bare = place.text().chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
+    match (asked, found) {
+        (Some(Asked::Text), Found::Table) => fault.with_hint(DOTS),
+        (Some(Asked::Text), Found::Other(_)) if bare => {
+            fault.with_hint(format!("write \"{}\"", place.text().trim_start_matches("0o")))
+        }
+        (Some(Asked::List), Found::Text(_)) => fault.with_hint(format!("write [{}]", place.text())),
+        _ => fault,
+    }
+}
+
+/// The table to which a key belongs that stands in another one. In TOML, all keys after `[table]` are in that table.
+fn table_of(key: &str) -> Option<&'static str> {
     let tables = [
         ("[debian]", keys_of::<RawDebian>()),
         ("[kernel]", keys_of::<RawKernel>()),
@@ -243,11 +306,5 @@ fn table_of(key: &str) -> Option<String> {
         ("[health]", keys_of::<RawHealth>()),
         ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
     ];
-    tables.iter().find(|(_, keys)| keys.iter().any(|known| known == key)).map(|(table, _)| (*table).to_owned())
-}
-
-/// The keys of a table, asked of serde, which alone knows them.
-fn keys_of<T: for<'de> Deserialize<'de>>() -> Vec<String> {
-    let message = toml::from_str::<T>("'?' = 0").err().map(|error| error.message().to_owned()).unwrap_or_default();
-    message.split('`').skip(3).step_by(2).map(str::to_owned).collect()
+    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table)
 }

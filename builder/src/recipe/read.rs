@@ -3,7 +3,7 @@
 use super::{
     Recipe,
     diagnostic::{Diagnostic, nearest},
-    place::{Place, Source},
+    place::{Place, RecipeFile},
     raw::{RawRecipe, locate},
 };
 use std::{
@@ -16,7 +16,7 @@ use std::{
 /// Largest recipe file, in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
-/// A recipe that cannot be had.
+/// A recipe that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The file that was asked for cannot be read.
@@ -27,13 +27,13 @@ pub enum ReadError {
         /// Why.
         source: io::Error,
     },
-    /// Its content is at fault, or what it extends.
+    /// Its content is not valid, or that of a file that it extends.
     #[error(transparent)]
     Content(#[from] Diagnostic),
 }
 
 impl ReadError {
-    /// What to do about it, where the error itself does not say so.
+    /// What to do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -45,7 +45,8 @@ impl ReadError {
             {
                 Some("a recipe is a TOML file of at most 1 MiB, as docs/recipe.md describes it".to_owned())
             }
-            Self::File { .. } | Self::Content(_) => None,
+            Self::File { .. } => None,
+            Self::Content(fault) => fault.hint().map(str::to_owned),
         }
     }
 }
@@ -56,35 +57,35 @@ impl ReadError {
 /// Files that cannot be read, a cycle of `extends`, and every fault of the content, with its place.
 pub fn read(path: &Path) -> Result<Recipe, ReadError> {
     let text = text(path).map_err(|source| ReadError::File { path: path.to_owned(), source })?;
-    let mut chain = vec![Source::new(path, text)];
+    let mut chain = vec![RecipeFile::new(path, text)];
     let mut seen = vec![identity(path)];
     while let Some((base, place)) = extends(&chain[chain.len() - 1])? {
         if seen.contains(&identity(&base)) {
             let names: Vec<_> = chain.iter().map(|file| file.path().display().to_string()).collect();
             return Err(Diagnostic::new(&place, "extends goes in a circle")
                 .found(format!("{} → {}", names.join(" → "), base.display()))
-                .hint("take `extends` out of one of them")
+                .with_hint("take `extends` out of one of them")
                 .into());
         }
         let text = self::text(&base).map_err(|error| {
             Diagnostic::new(&place, format!("cannot read {}: {error}", base.display()))
                 .wanted("path of a recipe, relative to this file's folder")
-                .hint(beside(&base))
+                .with_hint(beside(&base))
         })?;
         seen.push(identity(&base));
-        chain.push(Source::new(base, text));
+        chain.push(RecipeFile::new(base, text));
     }
     chain.reverse();
     Ok(Recipe::parse(chain)?)
 }
 
-fn extends(file: &Arc<Source>) -> Result<Option<(PathBuf, Place)>, Diagnostic> {
+fn extends(file: &Arc<RecipeFile>) -> Result<Option<(PathBuf, Place)>, Diagnostic> {
     let Some(base) = RawRecipe::parse(file)?.extends else { return Ok(None) };
     let base = locate(file, base);
     Ok(Some((base.place.folder().join(&base.value), base.place)))
 }
 
-/// What there is in the place of a recipe that cannot be read.
+/// A hint for a recipe that cannot be read: a file in the same folder with a similar name.
 fn beside(missing: &Path) -> String {
     let folder = missing.parent().unwrap_or(Path::new(""));
     let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
@@ -98,7 +99,7 @@ fn beside(missing: &Path) -> String {
     }
 }
 
-/// What two names of one file have in common. A file that is not there is found out when it is read.
+/// The same path for all names of one file. A missing file is reported when it is read.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -1,9 +1,9 @@
-//! `[update]` and `[health]`: where new versions come from, whom a host believes, when a new one counts as failed.
+//! `[update]` and `[health]`: where new versions come from, which keys a host trusts, when a new version counts as failed.
 
 use super::{
     Located, Update,
-    check::{Checked, path},
     diagnostic::Diagnostic,
+    value::{Checked, path},
 };
 use berth_contract::{
     release::is_channel,
@@ -16,7 +16,7 @@ pub(super) fn update([trust, source, channel, ca]: [Option<Located<String>>; 4])
     if let (Some(source), None) = (&source, &trust) {
         return Err(Diagnostic::new(&source.place, "no host would believe what comes from there")
             .wanted("the key `trust` beside it")
-            .hint("add trust = \"root.json\": the file that `berth keys new` made, see docs/keys.md"));
+            .with_hint("add trust = \"root.json\": the file that `berth keys new` made, see docs/keys.md"));
     }
     let spec = UpdateSpec {
         source: source.map(place_of_releases).transpose()?,

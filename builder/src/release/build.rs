@@ -25,7 +25,7 @@ const CHECKSUMS: &str = "SHA256SUMS";
 const MAX_CHECKSUMS: u64 = 1 << 20;
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// A build that is whole: its digests, its tree and its command line agree.
+/// A complete build: its digests, its hash tree and its command line agree.
 #[derive(Debug)]
 pub(super) struct Build {
     pub(super) manifest: Manifest,
@@ -36,7 +36,7 @@ pub(super) struct Build {
     pub(super) uki_sha256: Sha256,
 }
 
-/// As much of the manifest as a release needs.
+/// The part of the build manifest that a release needs.
 #[derive(Debug, Deserialize)]
 pub(super) struct Manifest {
     format: u32,
@@ -128,7 +128,7 @@ impl Build {
     }
 }
 
-/// The root hash over the tree over the file system; returns the tree's superblock.
+/// Checks the file system against the hash tree, and the hash tree against the root hash; returns the tree's superblock.
 fn hash_tree(root: &Path, tree: &Path, root_hash: RootHash) -> Result<Superblock, ReleaseError> {
     let open = |path: &Path| File::open(path).map_err(ReleaseError::io("read", path));
     verity::verify(&open(root)?, &open(tree)?, &root_hash)
@@ -142,7 +142,7 @@ fn hash_tree(root: &Path, tree: &Path, root_hash: RootHash) -> Result<Superblock
     Ok(superblock)
 }
 
-/// Its command line names the root hash, its os-release the version.
+/// Checks that the kernel image's command line names the root hash, and its os-release the version.
 fn check_uki(uki: &[u8], path: &Path, manifest: &Manifest) -> Result<(), ReleaseError> {
     let sections = pe::sections(uki).map_err(|source| ReleaseError::Uki { path: path.to_owned(), source })?;
     let text = |name: &str| {
@@ -168,7 +168,7 @@ fn check_uki(uki: &[u8], path: &Path, manifest: &Manifest) -> Result<(), Release
     Ok(())
 }
 
-/// Name to digest, of a file as sha256sum writes it.
+/// Reads a file that sha256sum writes: name to digest.
 fn checksums(text: &[u8], path: &Path) -> Result<BTreeMap<String, Sha256>, ReleaseError> {
     let text = String::from_utf8_lossy(text);
     let line = |line: &str| {

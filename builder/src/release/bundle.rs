@@ -1,29 +1,28 @@
 //! A repository in one file, for a stick or an offline site: a tar (POSIX.1-2001) with its metadata and some of its targets.
 //!
-//! The order is fixed, the metadata first; the same releases give the same bytes. Chunks and their index are left out: they
-//! save transfers, and a file is there as a whole.
+//! The order is fixed, metadata first, so the same releases give the same bytes. Chunks and their index are left out: they only
+//! save transfers, and the bundle is read from a local file.
 
 use super::{
     error::ReleaseError,
-    file,
     listing::{self, Listed, name_of, owns},
     repository::{Repository, target_file},
 };
-use crate::scratch::Scratch;
+use crate::scratch;
 use berth_contract::release::{METADATA, RecordCustom, TARGETS, Target as Kind};
+use berth_file::Flush;
 use std::{
     collections::HashMap,
-    ffi::OsString,
-    fs::{self, File},
+    fs::File,
     io::{self, BufWriter, Read, Write},
     path::{Path, PathBuf},
 };
 use tough::{TargetName, schema::Target};
 
-/// Whether hosts could use a bundle with the releases `own`, made where `before` is listed already.
+/// Checks that hosts can use a bundle with the releases `own` of a repository that lists `before`.
 ///
 /// # Errors
-/// A newer release is listed: hosts would look for that one.
+/// The repository lists a newer release: hosts would look for that one in the bundle.
 pub(super) fn check(before: &HashMap<TargetName, Target>, own: &[RecordCustom]) -> Result<(), ReleaseError> {
     let alike = |a: &RecordCustom, b: &RecordCustom| a.id == b.id && a.arch == b.arch && a.channel == b.channel;
     for listed in listing::releases(before) {
@@ -41,20 +40,14 @@ pub(super) fn check(before: &HashMap<TargetName, Target>, own: &[RecordCustom]) 
 
 /// Writes the bundle `to` with `releases` of the repository.
 pub(super) fn write(repository: &Repository, releases: &[Listed], to: &Path) -> Result<(), ReleaseError> {
-    let mut name = OsString::from(".");
-    name.push(to.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = Scratch::new(to.with_file_name(name));
-    let file = File::create(partial.path()).map_err(ReleaseError::io("make", partial.path()))?;
-    let mut tar = BufWriter::with_capacity(1 << 20, file);
-    for (name, path) in members(repository, releases) {
-        append(&mut tar, &name, &path).map_err(ReleaseError::io("bundle", &path))?;
-    }
-    // Two blocks of zeros are the end (POSIX, pax Interchange Format).
-    let finished = tar.write_all(&[0; 1024]).and_then(|()| tar.into_inner().map_err(io::IntoInnerError::into_error));
-    finished.and_then(|file| file.sync_all()).map_err(ReleaseError::io("write", partial.path()))?;
-    fs::rename(partial.path(), to).map_err(ReleaseError::io("write", to))?;
-    file::sync_parent(to)
+    scratch::replace(to, 0o666, Flush::ContentAndName, |file| {
+        let mut tar = BufWriter::with_capacity(1 << 20, file);
+        for (name, path) in members(repository, releases) {
+            append(&mut tar, &name, &path).map_err(ReleaseError::io("bundle", &path))?;
+        }
+        // Two blocks of zeros are the end (POSIX, pax Interchange Format).
+        tar.write_all(&[0; 1024]).and_then(|()| tar.flush()).map_err(ReleaseError::io("write", to))
+    })
 }
 
 /// Name in the bundle and path of each file, in order.
@@ -67,7 +60,7 @@ fn members(repository: &Repository, releases: &[Listed]) -> Vec<(String, PathBuf
         let left_out = [Kind::Chunks, Kind::Index, Kind::Root].map(|kind| name_of(custom, kind));
         let mut own: Vec<_> = targets.iter().filter(|(name, _)| owns(custom, name.raw())).collect();
         own.retain(|(name, _)| !left_out.iter().any(|out| out == name.raw()));
-        // The record first: it says what the others are.
+        // The record comes first: it describes the others.
         let record = name_of(custom, Kind::Record);
         own.sort_by_key(|(name, _)| (name.raw() != record, name.raw().to_owned()));
         for (name, target) in own {
@@ -78,13 +71,13 @@ fn members(repository: &Repository, releases: &[Listed]) -> Vec<(String, PathBuf
     all
 }
 
-/// One file, as owned by nobody in particular and made in 1970.
+/// Appends one file, with the owner 0:0 and the time 1970-01-01.
 fn append(tar: &mut impl Write, name: &str, path: &Path) -> io::Result<()> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
     let mut header = header(tar::EntryType::Regular, size);
     if header.set_path(name).is_err() {
-        // Longer than the header has room for: an extended header says it.
+        // The name is longer than the header's field: an extended header holds it.
         let record = pax_record("path", name);
         let mut extended = self::header(tar::EntryType::XHeader, record.len() as u64);
         extended.set_path("pax")?;

@@ -1,21 +1,21 @@
-//! The signed metadata in force: what a repository's timestamp stands for.
+//! The signed metadata in force: timestamp, and the snapshot and targets that it leads to.
 
 use super::{
     error::ReleaseError,
     file,
-    metadata::{Document, MAX_SIZE, fault},
+    metadata::{Document, MAX_SIZE, fault, name},
 };
-use std::{collections::HashMap, num::NonZeroU64, path::Path};
+use std::{collections::HashMap, path::Path};
 use tough::schema::{Metafile, Root, Snapshot, Targets, Timestamp};
 
-/// The one file that is replaced.
+/// The only metadata file that is replaced. All others have their version in their name.
 pub(super) const TIMESTAMP: &str = "timestamp.json";
 /// The name under which a snapshot lists the top-level targets.
 pub(super) const TARGETS_META: &str = "targets.json";
-/// The name under which a timestamp lists it.
+/// The name under which a timestamp lists the snapshot.
 pub(super) const SNAPSHOT_META: &str = "snapshot.json";
 
-/// What a repository's timestamp stands for.
+/// A repository's timestamp, and the snapshot and targets that it leads to.
 #[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) timestamp: Document<Timestamp>,
@@ -24,7 +24,7 @@ pub(super) struct Current {
 }
 
 impl Current {
-    /// Reads what the timestamp in `folder` stands for, and checks it against `root`; nothing where there is no timestamp.
+    /// Reads timestamp, snapshot and targets in `folder` and verifies them with the keys of `root`; `None` without a timestamp.
     pub(super) fn load(folder: &Path, root: &Root) -> Result<Option<Self>, ReleaseError> {
         let path = folder.join(TIMESTAMP);
         let Some(bytes) = file::read_if_there(&path, MAX_SIZE)? else { return Ok(None) };
@@ -43,7 +43,7 @@ impl Current {
         Ok(Some(Self { timestamp, snapshot, targets }))
     }
 
-    /// Whether all of it is signed as `root` wants it.
+    /// Whether all three are signed with the keys of `root`.
     pub(super) fn accepted_by(&self, root: &Root) -> bool {
         root.verify_role(&self.timestamp.role).is_ok()
             && root.verify_role(&self.snapshot.role).is_ok()
@@ -53,9 +53,4 @@ impl Current {
 
 fn listed<'a>(meta: &'a HashMap<String, Metafile>, name: &str, path: &Path) -> Result<&'a Metafile, ReleaseError> {
     meta.get(name).ok_or_else(|| fault(path, format!("expected it to list {name}, but it does not")))
-}
-
-/// The file of a role's version, `N.NAME`.
-pub(super) fn name(role: &str, version: NonZeroU64) -> String {
-    format!("{version}.{role}")
 }

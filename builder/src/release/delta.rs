@@ -1,4 +1,4 @@
-//! Static deltas, from the releases that came last before.
+//! Static deltas from the most recent earlier releases.
 
 use super::{
     build::Build,
@@ -35,7 +35,7 @@ pub(super) fn older(
     before.iter().filter_map(|custom| repository.record(targets, custom).transpose()).collect()
 }
 
-/// Makes the delta from the release `from` to `build`: what the record says of it, and its target.
+/// Makes the delta from the release `from` to `build`. Returns its entry for the record, and its target.
 pub(super) fn make(
     build: &Build,
     from: &ReleaseRecord,

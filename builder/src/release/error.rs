@@ -1,5 +1,6 @@
 //! What can go wrong with keys, repositories and releases.
 
+use berth_file::FileError;
 use berth_formats::{pe::PeError, verity::VerifyError};
 use jiff::Timestamp;
 use std::{
@@ -8,7 +9,7 @@ use std::{
 };
 use tough::schema::RoleType;
 
-/// Why something was not signed, or not found good. What was there before is as it was.
+/// Why keys, metadata or a release were refused. Nothing has been changed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
@@ -28,7 +29,7 @@ pub enum ReleaseError {
     /// A folder of keys without the metadata that says what they are for.
     #[error("no root.json in {}", folders(.0))]
     NoRoot(Vec<PathBuf>),
-    /// A file that is no key of ours.
+    /// A `.pem` file that is not an ed25519 private key.
     #[error("{}: expected {wanted}, found {found}", path.display())]
     Key {
         /// The file.
@@ -38,7 +39,7 @@ pub enum ReleaseError {
         /// What it is.
         found: String,
     },
-    /// Keys that cannot make a role's signatures.
+    /// Too few private keys to sign a role.
     #[error(
         "{role}: expected private keys for at least {threshold} of {}, found {found} in {}",
         ids.join(", "),
@@ -47,9 +48,9 @@ pub enum ReleaseError {
     MissingKeys {
         /// The role.
         role: String,
-        /// How many signatures it takes.
+        /// How many signatures it needs.
         threshold: u64,
-        /// The beginnings of its keys' ids.
+        /// The first digits of its keys' ids.
         ids: Vec<String>,
         /// How many of them are there.
         found: usize,
@@ -66,7 +67,7 @@ pub enum ReleaseError {
         /// How many signatures were asked for.
         threshold: u64,
     },
-    /// Metadata that cannot be trusted, or not be understood.
+    /// Metadata that is malformed, or not signed as it has to be.
     #[error("{}: {fault}", path.display())]
     Metadata {
         /// The file.
@@ -74,8 +75,8 @@ pub enum ReleaseError {
         /// Expected and found.
         fault: String,
     },
-    /// A role whose time is over.
-    #[error("{}: the time of role {role} has ended at {end}", path.display())]
+    /// The metadata of a role has expired.
+    #[error("{}: the metadata of role {role} expired at {end}", path.display())]
     Ended {
         /// The metadata.
         path: PathBuf,
@@ -84,7 +85,7 @@ pub enum ReleaseError {
         /// Its end.
         end: Timestamp,
     },
-    /// More than a host reads.
+    /// A file that is larger than the limit of hosts.
     #[error("{what}: expected at most {most} bytes, which hosts read, found {found}")]
     Large {
         /// The file.
@@ -96,7 +97,7 @@ pub enum ReleaseError {
         /// What makes it smaller.
         hint: &'static str,
     },
-    /// A bundle in which hosts would not find what its metadata lists as the newest.
+    /// A bundle without the newest release that its metadata lists.
     #[error("a bundle with {release}: expected the newest release of channel {channel}, which is {newest}")]
     NotNewest {
         /// What was to be in it.
@@ -117,13 +118,13 @@ pub enum ReleaseError {
     /// No repository yet, where one is needed.
     #[error("{} is no release repository: it has no metadata/timestamp.json", .0.display())]
     NotARepository(PathBuf),
-    /// New keys are trusted in a repository, and their signatures are missing still.
+    /// A change of keys that was killed: the new root metadata is published, the signatures of the new keys are missing.
     #[error("a change of keys in {} was not finished", .0.display())]
     Unfinished(PathBuf),
     /// Another process writes to the repository.
     #[error("another berth is writing to {}", .0.display())]
     Busy(PathBuf),
-    /// A build that is not whole.
+    /// A build whose parts do not agree.
     #[error("{}: {what}: expected {wanted}, found {found}", path.display())]
     Build {
         /// The file.
@@ -135,7 +136,7 @@ pub enum ReleaseError {
         /// What it is.
         found: String,
     },
-    /// Root file system and hash tree do not belong together.
+    /// The root file system does not match its hash tree.
     #[error("{}", path.display())]
     Tree {
         /// The root file system.
@@ -143,7 +144,7 @@ pub enum ReleaseError {
         /// Where they differ.
         source: VerifyError,
     },
-    /// A unified kernel image that is none.
+    /// The unified kernel image is malformed.
     #[error("{}", path.display())]
     Uki {
         /// The file.
@@ -151,7 +152,7 @@ pub enum ReleaseError {
         /// What is wrong with it.
         source: PeError,
     },
-    /// The version is released already, as something else.
+    /// The version has been released already, with other content.
     #[error("{release} is released already with another {what}: {released}, not {given}")]
     Differs {
         /// Id, version and architecture.
@@ -163,7 +164,7 @@ pub enum ReleaseError {
         /// What was to be released.
         given: String,
     },
-    /// A release that is not there, or not the only one of that version.
+    /// No release, or several releases, of the version that was asked for.
     #[error("expected one release {wanted}, found {found}")]
     NoSuchRelease {
         /// What was asked for.
@@ -183,6 +184,13 @@ pub enum ReleaseError {
     },
 }
 
+impl From<FileError> for ReleaseError {
+    fn from(error: FileError) -> Self {
+        let (action, path, source) = error.into_parts();
+        Self::Io { action, path, source }
+    }
+}
+
 fn folders(paths: &[PathBuf]) -> String {
     paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
 }
@@ -192,7 +200,7 @@ impl ReleaseError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            // The system's reason decides.
+            // The hint depends on the system's reason.
             Self::Io { .. } | Self::Threshold { .. } => return None,
             Self::Exists(_) => "name another folder",
             Self::NoRoot(_) => "name the folder that `berth keys new` made",
@@ -201,7 +209,7 @@ impl ReleaseError {
             Self::Metadata { .. } => "restore the repository from a backup, or from the server that it is published on",
             Self::Foreign { .. } => "name the keys of this repository, or another --repo",
             Self::NotARepository(_) => "name the folder that `berth release --repo` made",
-            Self::Ended { role, .. } => super::outlook::renewal(*role),
+            Self::Ended { role, .. } => renewal(*role),
             Self::Large { hint, .. } => hint,
             Self::NotNewest { .. } => "name the build of the newest as well: what is released already stays as it is",
             Self::Unfinished(_) => {
@@ -224,3 +232,15 @@ impl ReleaseError {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }
 }
+
+/// The command that signs a role with a later expiry.
+pub(super) fn renewal(role: RoleType) -> &'static str {
+    match role {
+        RoleType::Root => "sign it anew with the root keys: berth keys renew",
+        RoleType::Targets => "sign it anew with the targets keys: berth repo refresh",
+        _ => "sign it anew: berth repo refresh",
+    }
+}
+
+/// What to do about a list of releases that is too long.
+pub(super) const REVOKE: &str = "take old releases back: berth repo revoke";

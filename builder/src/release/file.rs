@@ -1,32 +1,22 @@
-//! Files of a repository: read within limits, written in one move.
+//! Files of a repository: read up to a limit, replaced as a whole, measured.
 
 use super::error::ReleaseError;
-use crate::scratch::Scratch;
+use crate::scratch;
 use berth_contract::digest::Sha256;
+use berth_file::Flush;
 use sha2::Digest;
 use std::{
-    ffi::OsString,
-    fs::{self, File},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
+    io::{self, Write},
     path::Path,
 };
 
 /// The content of a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseError> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) if bytes.len() as u64 > limit => {
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("larger than {limit} bytes")))
-        }
-        other => other,
-    }
-    .map_err(ReleaseError::io("read", path))?;
-    Ok(bytes)
+    Ok(berth_file::read(path, limit)?)
 }
 
-/// The same, of a file that need not be there.
+/// The content of a file of at most `limit` bytes; `None` if there is no such file.
 pub(super) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, ReleaseError> {
     match read(path, limit) {
         Err(ReleaseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -34,26 +24,16 @@ pub(super) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// Puts a file in its place: nobody sees half of it, and it is on the disk afterwards.
+/// Writes a file, or replaces it. A crash leaves the old file or the new one; after the call the new one is on the disk.
 pub(super) fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReleaseError> {
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".partial");
-    let partial = Scratch::new(path.with_file_name(name));
-    let written = || {
-        _ = fs::remove_file(partial.path());
-        let mut file = File::options().write(true).create_new(true).mode(mode).open(partial.path())?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(partial.path(), path)
-    };
-    written().map_err(ReleaseError::io("write", path))?;
-    sync_parent(path)
+    scratch::replace(path, mode, Flush::ContentAndName, |file| {
+        file.write_all(bytes).map_err(ReleaseError::io("write", path))
+    })
 }
 
 /// Makes the name `path` outlive a power cut.
 pub(super) fn sync_parent(path: &Path) -> Result<(), ReleaseError> {
-    // Of a plain name the parent is empty, and that is no folder's name.
+    // The parent of a plain file name is the empty path, which cannot be opened.
     sync(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 

@@ -1,5 +1,6 @@
 //! How long signatures are good for.
 
+use crate::date::Date;
 use jiff::Timestamp;
 use std::{fmt, str::FromStr};
 
@@ -7,7 +8,7 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(u64);
 
-/// What is no [`Lifetime`].
+/// A text that is not a [`Lifetime`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a time like 12h, 30d or 52w, of at most 36500d")]
 pub struct BadLifetime;
@@ -37,16 +38,11 @@ impl fmt::Display for Lifetime {
 }
 
 impl Lifetime {
-    /// The end of a life that begins at `now`, in seconds since 1970.
+    /// The expiry of signatures made at `now`, in seconds since 1970.
     #[must_use]
     pub fn from(self, now: u64) -> Timestamp {
-        instant(now.saturating_add(self.0))
+        Date(now.saturating_add(self.0)).timestamp()
     }
-}
-
-/// A time in seconds since 1970.
-pub(super) fn instant(seconds: u64) -> Timestamp {
-    i64::try_from(seconds).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]

@@ -12,9 +12,9 @@ use tough::{TargetName, schema::Target};
 /// One of the releases that a repository lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// What it is.
+    /// Id, version, architecture and channel.
     pub custom: RecordCustom,
-    /// Targets of its own: name and length in bytes, sorted by name.
+    /// Its targets: name and length in bytes, sorted by name.
     pub targets: Vec<(String, u64)>,
 }
 
@@ -30,7 +30,7 @@ pub(super) fn name_of(custom: &RecordCustom, kind: Kind) -> String {
     kind.name(&custom.id, &custom.version, &custom.arch)
 }
 
-/// Whether the target `name` is one of the release's own.
+/// Whether the target `name` belongs to the release.
 pub(super) fn owns(custom: &RecordCustom, name: &str) -> bool {
     // Neither id nor version has a "_", so no other release's name begins like this.
     name.starts_with(&format!("{}_{}_{}.", custom.id, custom.version, custom.arch))

@@ -1,14 +1,17 @@
 //! Signed roles of The Update Framework as files: <https://theupdateframework.github.io/specification/latest/>.
 //!
-//! `tough` has the shapes, the canonical form that is signed, and the check of signatures.
+//! The crate `tough` defines the types, makes the canonical form that is signed, and verifies signatures.
 
-use super::{error::ReleaseError, keys::SigningKey};
+use super::{error::ReleaseError, key::SigningKey};
 use serde::de::DeserializeOwned;
 use std::{num::NonZeroU64, path::Path};
 use tough::schema::{Hashes, Metafile, Role, Root, Signature, Signed};
 
 /// Largest metadata file that is read, in bytes.
 pub(super) const MAX_SIZE: u64 = 16 << 20;
+
+/// The trusted root metadata in a folder of keys.
+pub(super) const ROOT: &str = "root.json";
 
 /// The version of the specification that is followed.
 pub(super) const SPEC_VERSION: &str = "1.0.31";
@@ -21,7 +24,7 @@ pub(super) struct Document<T> {
 }
 
 impl<T: Role> Document<T> {
-    /// `role`, signed with all of `keys`.
+    /// Signs `role` with all `keys`.
     pub(super) fn sign<'a>(role: T, keys: impl IntoIterator<Item = &'a SigningKey>) -> Result<Self, ReleaseError> {
         let fault = |error: &dyn std::fmt::Display| ReleaseError::Metadata {
             path: role.filename(true).into(),
@@ -34,19 +37,19 @@ impl<T: Role> Document<T> {
                 signatures.push(Signature { keyid: key.id().clone(), sig: key.sign(&message).into() });
             }
         }
-        // By way of a value, whose keys are sorted: the same role has the same bytes each time.
+        // A `Value` sorts its keys, so the same role always has the same bytes.
         let mut value = serde_json::to_value(&role).map_err(|error| fault(&error))?;
         value = serde_json::json!({ "signed": value, "signatures": signatures });
         Ok(Self { bytes: format!("{value:#}\n").into_bytes(), role: Signed { signed: role, signatures } })
     }
 
-    /// The same, if it has at most `most` bytes; `hint` says what to do otherwise.
+    /// Checks that the document has at most `most` bytes. `hint` says how to make it smaller.
     pub(super) fn within(self, most: u64, hint: &'static str) -> Result<Self, ReleaseError> {
         let (what, found) = (self.role.signed.filename(true), self.bytes.len() as u64);
         if found > most { Err(ReleaseError::Large { what, most, found, hint }) } else { Ok(self) }
     }
 
-    /// What another document says about this one.
+    /// The entry that another document has for this one.
     pub(super) fn metafile(&self) -> Metafile {
         Metafile {
             length: Some(self.bytes.len() as u64),
@@ -56,13 +59,13 @@ impl<T: Role> Document<T> {
         }
     }
 
-    /// Whether `root` accepts it.
+    /// Verifies the signatures with the keys of `root`.
     pub(super) fn verify(&self, root: &Root, path: &Path) -> Result<(), ReleaseError> {
         let fault = |error: tough::schema::Error| fault(path, format!("expected to be signed: {error}"));
         root.verify_role(&self.role).map_err(fault)
     }
 
-    /// Whether this is the file that `said` means.
+    /// Compares version and digest with an entry of another document.
     pub(super) fn matches(&self, said: &Metafile, path: &Path) -> Result<(), ReleaseError> {
         let version = self.role.signed.version();
         if version != said.version {
@@ -79,11 +82,11 @@ impl<T: Role> Document<T> {
 }
 
 impl<T: Role + DeserializeOwned> Document<T> {
-    /// What the file at `path` holds. Its signatures are not looked at.
+    /// Parses the content of the file at `path`. Signatures are not verified.
     pub(super) fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, ReleaseError> {
         let shape = |error: serde_json::Error| fault(path, format!("expected metadata of TUF: {error}"));
         let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(shape)?;
-        // serde does not look at the type.
+        // serde does not check `_type`.
         let (wanted, found) = (T::TYPE.to_string(), &value["signed"]["_type"]);
         if *found != *wanted {
             return Err(fault(path, format!("expected the role {wanted:?}, found {found}")));
@@ -91,10 +94,15 @@ impl<T: Role + DeserializeOwned> Document<T> {
         Ok(Self { role: serde_json::from_slice(&bytes).map_err(shape)?, bytes })
     }
 
-    /// The same, of a file of [`MAX_SIZE`].
+    /// Reads and parses a file of at most [`MAX_SIZE`]. Signatures are not verified.
     pub(super) fn load(path: &Path) -> Result<Self, ReleaseError> {
         Self::parse(super::file::read(path, MAX_SIZE)?, path)
     }
+}
+
+/// The file of a role's version, `N.NAME`.
+pub(super) fn name(role: &str, version: NonZeroU64) -> String {
+    format!("{version}.{role}")
 }
 
 /// The version after `version`.

@@ -20,11 +20,11 @@ use berth_formats::{
 use std::{collections::HashMap, fmt, fs::File, num::NonZeroU64, path::PathBuf, str::FromStr};
 use tough::{TargetName, schema::Target};
 
-/// Who a release is for: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
+/// The hosts that a release is for: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel(String);
 
-/// What is no [`Channel`].
+/// A text that is not a [`Channel`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 48 of the characters a-z, 0-9, . and -, starting with a letter or digit")]
 pub struct BadChannel;
@@ -48,9 +48,9 @@ impl fmt::Display for Channel {
 pub struct Wanted {
     /// Output folders of builds.
     pub builds: Vec<PathBuf>,
-    /// The repository; made where it is not there.
+    /// The repository; made if it does not exist.
     pub repo: PathBuf,
-    /// Who the releases are for.
+    /// The hosts that the releases are for.
     pub channel: Channel,
     /// From how many older releases static deltas are made.
     pub deltas: usize,
@@ -65,27 +65,28 @@ pub struct Wanted {
 /// Targets that the repository lists, or will.
 type Targets = HashMap<TargetName, Target>;
 
-/// Releases builds; returns them as the repository lists them. A build that is released already changes nothing.
+/// Releases builds; returns them as the repository lists them. A build that has been released already is left as it is.
 ///
 /// # Errors
-/// Builds that are not whole, keys that are missing, a repository that does not verify, a version that is released as
-/// something else. The repository then lists what it listed before.
+/// Incomplete builds, missing keys, a repository that does not verify, a version that has been released with other content.
+/// The repository then lists what it listed before.
 pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<Listed>> {
     let mut builds = wanted.builds.iter().map(|folder| Build::open(folder)).collect::<Result<Vec<_>, _>>()?;
-    // A release among them may be what the next one's delta starts from.
+    // In order of versions: a delta may start from another build of this call.
     builds.sort_by(|a, b| (&a.manifest.id, &a.manifest.version).cmp(&(&b.manifest.id, &b.manifest.version)));
     super::upkeep::warn_of_exposed(keys, report);
     let _lock = Repository::lock(&wanted.repo)?;
     let mut repository = Repository::open(&wanted.repo, keys)?;
     repository.in_time(wanted.terms.now)?;
     if repository.current.is_none() && keys.anchor.role.signed.version != NonZeroU64::MIN {
-        report.warning(format_args!(
-            "{} is new, and its keys are not: hosts that have seen another repository of theirs refuse this one until its \
-             versions are higher\nhint: put back metadata/ from a backup, or from the server that it is published on",
+        let text = format_args!(
+            "{} is new, and its keys are not: hosts that have seen another repository of these keys refuse this one until its \
+             versions are higher",
             wanted.repo.display()
-        ));
+        );
+        report.warning_with_hint(text, "put back metadata/ from a backup, or from the server that it is published on");
     }
-    // Before the long work.
+    // Checked before the long work.
     let signers = Signers::new(keys, repository.root())?;
 
     let before = repository.targets();
@@ -126,7 +127,7 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
     Ok(made)
 }
 
-/// That a version is what it was.
+/// Checks that a version that has been released already has the same content.
 fn same(released: &ReleaseRecord, given: &ReleaseRecord) -> Result<(), ReleaseError> {
     let parts = |record: &ReleaseRecord| {
         [
@@ -156,7 +157,7 @@ fn add(
     all: &mut Targets,
 ) -> Result<()> {
     let custom = record::custom(&record);
-    // It only grows: what is too large is that before the long work.
+    // The record only grows later, so one that is too large is refused before the long work.
     record::text(&record)?;
     let name = |kind| name_of(&custom, kind);
     let mut made = vec![

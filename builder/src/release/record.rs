@@ -41,10 +41,10 @@ pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> 
     })
 }
 
-/// Its file.
+/// The record as a file.
 ///
 /// # Errors
-/// One that is larger than hosts read.
+/// A record that is larger than the limit of hosts.
 pub(super) fn text(record: &ReleaseRecord) -> anyhow::Result<String> {
     let text = format!("{:#}\n", serde_json::to_value(record)?);
     let (found, hint) = (text.len() as u64, "build it with fewer packages");
@@ -55,7 +55,7 @@ pub(super) fn text(record: &ReleaseRecord) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// What the targets metadata says of a record.
+/// The custom part of the record's entry in the targets metadata.
 pub(super) fn custom(record: &ReleaseRecord) -> RecordCustom {
     RecordCustom {
         id: record.id.clone(),
@@ -65,7 +65,7 @@ pub(super) fn custom(record: &ReleaseRecord) -> RecordCustom {
     }
 }
 
-/// The whole of `uki`, cut where its sections begin and end.
+/// The parts of `uki`: cut where its sections begin and end, without a gap.
 fn parts(uki: &[u8]) -> Result<Vec<UkiPart>, PeError> {
     let mut cuts = BTreeSet::from([0, uki.len()]);
     for section in pe::sections(uki)? {

@@ -1,16 +1,18 @@
-//! A repository on disk: its chain of signed metadata, read as a client reads it but for the clock, and its next version.
+//! A repository on disk: its chain of signed metadata and its next version. Metadata is verified as a client does it, except
+//! for expiry.
 
 use super::{
-    current::{Current, SNAPSHOT_META, TARGETS_META, TIMESTAMP, name},
-    error::ReleaseError,
+    current::{Current, SNAPSHOT_META, TARGETS_META, TIMESTAMP},
+    error::{REVOKE, ReleaseError},
     file,
-    keys::{KeyRing, ROOT, SigningKey},
+    file_lock::FileLock,
+    key::SigningKey,
+    keys::KeyRing,
     lifetime::Lifetime,
-    lock::Lock,
-    metadata::{Document, MAX_SIZE, SPEC_VERSION, next},
-    outlook::REVOKE,
+    metadata::{Document, MAX_SIZE, ROOT, SPEC_VERSION, name, next},
     root,
 };
+use crate::date::Date;
 use berth_contract::release::{MAX_METADATA, METADATA, TARGETS};
 use std::{
     collections::HashMap,
@@ -23,30 +25,30 @@ use tough::{
     schema::{RoleType, Root, Snapshot, Target, Targets, Timestamp},
 };
 
-/// For how long the next signatures are good, from `now` on.
+/// How long the next signatures are valid, from `now` on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// This machine's clock, in seconds since 1970.
     pub now: u64,
-    /// Of timestamp and snapshot: how old a host may let its view of the repository become.
+    /// Lifetime of timestamp and snapshot: hosts refuse metadata that is older.
     pub online: Lifetime,
-    /// Of targets.
+    /// Lifetime of targets.
     pub targets: Lifetime,
 }
 
-/// A repository whose metadata is signed by the keys of one's own.
+/// A repository whose metadata is signed with our keys.
 #[derive(Debug)]
 pub(super) struct Repository {
     folder: PathBuf,
-    /// Those before, as the keys' folder has them.
+    /// Root metadata older than `roots`, from the folder of keys.
     earlier: Vec<Document<Root>>,
-    /// From that of the keys' folder to the newest.
+    /// Root metadata from the version in the folder of keys to the newest.
     pub(super) roots: Vec<Document<Root>>,
-    /// Nothing before the first release.
+    /// `None` before the first release.
     pub(super) current: Option<Current>,
 }
 
-/// Keys for all that is signed with each change. What has none stays as it is.
+/// Keys for the roles that a change signs. A role without keys stays as it is.
 #[derive(Debug)]
 pub(super) struct Signers<'a> {
     pub(super) targets: Vec<&'a SigningKey>,
@@ -54,25 +56,25 @@ pub(super) struct Signers<'a> {
     pub(super) timestamp: Vec<&'a SigningKey>,
 }
 
-/// What is done about a change of keys that was killed after the new root metadata was there, and before the old keys' last
-/// signature was replaced.
+/// What to do about a change of keys that was killed after it published the new root metadata, and before it replaced all
+/// signatures of the old keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfinished {
-    /// Nothing but to say so.
+    /// Report the error.
     Refuse,
-    /// What the last root metadata but one accepts is taken for now, for a change of keys that signs all of it anew. Only ever
-    /// up to the root metadata in the folder of keys: a change that came to its end is in there, and what its retired keys
-    /// signed is not believed again.
+    /// Also accept metadata that the second newest root metadata accepts. Only for a change of keys that signs all of it again.
+    /// It never goes back behind the root metadata in the folder of keys: a finished change is stored there, and signatures
+    /// of keys that were retired before are not accepted again.
     Resume,
 }
 
 impl<'a> Signers<'a> {
-    /// Those of `root`, enough for each.
+    /// The keys of `root`, enough for each role.
     pub(super) fn new(keys: &'a KeyRing, root: &Root) -> Result<Self, ReleaseError> {
         Ok(Self { targets: keys.enough(root, RoleType::Targets)?, ..Self::online(keys, root)? })
     }
 
-    /// The same without those of targets, which are not signed then.
+    /// The keys of snapshot and timestamp only: targets are not signed then.
     pub(super) fn online(keys: &'a KeyRing, root: &Root) -> Result<Self, ReleaseError> {
         Ok(Self {
             targets: Vec::new(),
@@ -83,10 +85,10 @@ impl<'a> Signers<'a> {
 }
 
 impl Repository {
-    /// Reads and verifies the metadata in `folder`, starting from the root metadata of `keys`. Nothing need be there yet.
+    /// Reads and verifies the metadata in `folder`, starting from the root metadata of `keys`. The folder may be empty.
     ///
     /// # Errors
-    /// Metadata that is missing, damaged or signed with other keys: it must not be signed once more.
+    /// Metadata that is missing, damaged or signed with other keys: our keys must not sign it.
     pub(super) fn open(folder: &Path, keys: &KeyRing) -> Result<Self, ReleaseError> {
         Self::read(folder, keys, Unfinished::Refuse)
     }
@@ -124,7 +126,7 @@ impl Repository {
         Ok(Self { folder: folder.to_owned(), earlier: keys.earlier.clone(), roots, current })
     }
 
-    /// The same, where there has to be one.
+    /// Like [`Repository::open`], for a repository that must exist.
     ///
     /// # Errors
     /// Those of [`Repository::open`], and an empty repository.
@@ -141,7 +143,7 @@ impl Repository {
         Ok((repository, current))
     }
 
-    /// The same, as its only writer.
+    /// Like [`Repository::existing`], with the lock of the repository.
     ///
     /// # Errors
     /// Those of [`Repository::existing`], and another writer.
@@ -149,21 +151,21 @@ impl Repository {
         folder: &Path,
         keys: &KeyRing,
         unfinished: Unfinished,
-    ) -> Result<(Lock, Self, Current), ReleaseError> {
-        // Before anything is made there.
+    ) -> Result<(FileLock, Self, Current), ReleaseError> {
+        // First without the lock: a wrong path must not get a lock file.
         Self::read_existing(folder, keys, unfinished)?;
         let lock = Self::lock(folder)?;
         let (repository, current) = Self::read_existing(folder, keys, unfinished)?;
         Ok((lock, repository, current))
     }
 
-    /// Makes the folders where they are missing, and becomes the only writer.
-    pub(super) fn lock(folder: &Path) -> Result<Lock, ReleaseError> {
+    /// Makes missing folders, and takes the lock of the repository.
+    pub(super) fn lock(folder: &Path) -> Result<FileLock, ReleaseError> {
         for part in [METADATA, TARGETS] {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(ReleaseError::io("make folder", &path))?;
         }
-        Lock::take(folder)
+        FileLock::take(folder)
     }
 
     /// The root metadata in force.
@@ -171,22 +173,48 @@ impl Repository {
         &self.roots[self.roots.len() - 1].role.signed
     }
 
+    /// When each role expires.
+    pub(super) fn ends(&self) -> Vec<(RoleType, jiff::Timestamp)> {
+        let mut ends = vec![(RoleType::Root, self.root().expires)];
+        if let Some(current) = &self.current {
+            ends.extend([
+                (RoleType::Timestamp, current.timestamp.role.signed.expires),
+                (RoleType::Snapshot, current.snapshot.role.signed.expires),
+                (RoleType::Targets, current.targets.role.signed.expires),
+            ]);
+        }
+        ends
+    }
+
+    /// Checks that root has not expired at `now`: otherwise no host accepts what it signs.
+    ///
+    /// # Errors
+    /// [`ReleaseError::Ended`].
+    pub(super) fn in_time(&self, now: u64) -> Result<(), ReleaseError> {
+        let end = self.root().expires;
+        if end > Date(now).timestamp() { Ok(()) } else { Err(self.ended(RoleType::Root, end)) }
+    }
+
+    pub(super) fn ended(&self, role: RoleType, end: jiff::Timestamp) -> ReleaseError {
+        ReleaseError::Ended { path: self.metadata(), role, end }
+    }
+
     /// The signed list of targets; empty before the first release.
     pub(super) fn targets(&self) -> HashMap<TargetName, Target> {
         self.current.as_ref().map(|current| current.targets.role.signed.targets.clone()).unwrap_or_default()
     }
 
-    /// Where metadata lies.
+    /// The folder of metadata.
     pub(super) fn metadata(&self) -> PathBuf {
         self.folder.join(METADATA)
     }
 
-    /// Where a target lies.
+    /// The path of a target.
     pub(super) fn target_path(&self, name: &str, target: &Target) -> PathBuf {
         self.folder.join(TARGETS).join(target_file(name, target))
     }
 
-    /// Where targets lie.
+    /// The folder of targets.
     pub(super) fn targets_folder(&self) -> PathBuf {
         self.folder.join(TARGETS)
     }
@@ -206,10 +234,10 @@ impl Repository {
         all
     }
 
-    /// The next version: the targets as they are now, or `targets`. Nothing is written.
+    /// Signs the next version with `targets`, or with the present targets. Nothing is written.
     ///
     /// # Errors
-    /// More targets than hosts read.
+    /// A list of targets that is larger than the limit of hosts.
     pub(super) fn next(
         &self,
         targets: Option<HashMap<TargetName, Target>>,
@@ -232,7 +260,7 @@ impl Repository {
             )?,
         };
         let count = |targets: &Document<Targets>| targets.role.signed.targets.len();
-        // One that shrinks is on its way to where hosts read it.
+        // A list that gets shorter is allowed: revoking releases is the way back below the limit.
         let targets = match before {
             Some(before) if count(&targets) < count(&before.targets) => targets,
             _ => targets.within(MAX_METADATA, REVOKE)?,
@@ -259,13 +287,13 @@ impl Repository {
         Ok(Current { timestamp, snapshot, targets })
     }
 
-    /// Writes `next`: first what nothing names yet, the timestamp last of all. Then what nothing names any more is removed.
+    /// Writes `next`, the timestamp last. Then removes files that no metadata names any more.
     pub(super) fn publish(&mut self, next: Current) -> Result<(), ReleaseError> {
         self.stage(&next)?;
         self.commit(next)
     }
 
-    /// The first half of [`Repository::publish`]: nobody sees it.
+    /// Writes all files of `next` but the timestamp: clients do not see them yet.
     pub(super) fn stage(&self, next: &Current) -> Result<(), ReleaseError> {
         let folder = self.metadata();
         for root in self.earlier.iter().chain(&self.roots) {
@@ -274,14 +302,14 @@ impl Repository {
                 file::put(&path, &root.bytes, 0o644)?;
             }
         }
-        // The targets' own names are on the disk before anything is signed that needs them.
+        // Targets must survive a power cut before metadata names them.
         file::sync(&self.targets_folder())?;
         let Current { snapshot, targets, .. } = next;
         file::put(&folder.join(name(TARGETS_META, targets.role.signed.version)), &targets.bytes, 0o644)?;
         file::put(&folder.join(name(SNAPSHOT_META, snapshot.role.signed.version)), &snapshot.bytes, 0o644)
     }
 
-    /// The second half.
+    /// Replaces the timestamp: from now on clients see `next`.
     pub(super) fn commit(&mut self, next: Current) -> Result<(), ReleaseError> {
         file::put(&self.metadata().join(TIMESTAMP), &next.timestamp.bytes, 0o644)?;
         self.current = Some(next);
@@ -297,7 +325,7 @@ impl Repository {
 
     /// Removes targets that are not listed (of revoked releases, or of a run that was killed) and old metadata.
     fn sweep(&self) -> Result<(), ReleaseError> {
-        /// Versions of metadata that stay, for hosts that are in the middle of reading them.
+        /// Versions of metadata that stay, for hosts that are reading them now.
         const KEPT: u64 = 3;
         let Some(current) = &self.current else { return Ok(()) };
         let targets = &current.targets.role.signed;
@@ -326,12 +354,12 @@ fn named_by_digest(name: &str) -> bool {
     name.split_once('.').is_some_and(|(digest, _)| digest.parse::<berth_contract::digest::Sha256>().is_ok())
 }
 
-/// Whether what is called so among the targets, and is none, is removed with the next release.
+/// Whether the next release removes a file of this name that is not a target.
 pub(super) fn swept(name: &str) -> bool {
     named_by_digest(name) || name == WORKSHOP
 }
 
-/// The folder among the targets in which they are made.
+/// The folder beside the targets in which new ones are made.
 pub(super) const WORKSHOP: &str = ".partial";
 
 fn remove_where(folder: &Path, old: impl Fn(&str) -> bool) -> Result<(), ReleaseError> {

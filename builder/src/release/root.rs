@@ -1,11 +1,10 @@
-//! Root metadata: which keys are trusted for what. Made once, replaced by a signed successor.
+//! Root metadata: which keys are trusted for which role. Made once; each later version is signed by the one before.
 
 use super::{
-    current::name,
     error::ReleaseError,
     file,
-    keys::{ROOT, SigningKey, short},
-    metadata::{Document, MAX_SIZE, SPEC_VERSION, fault, next},
+    key::{SigningKey, short},
+    metadata::{Document, MAX_SIZE, ROOT, SPEC_VERSION, fault, name, next},
 };
 use crate::scratch::Scratch;
 use berth_contract::release::MAX_SMALL_METADATA;
@@ -23,23 +22,23 @@ use tough::schema::{RoleKeys, RoleType, Root};
 
 const FEWER: &str = "make do with fewer keys";
 
-/// The roles that a repository has to have, and has.
+/// The roles of a repository.
 pub(super) const ROLES: [RoleType; 4] = [RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
 
 /// How many keys a role has, and how many of them must sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quorum {
-    /// Keys.
+    /// Number of keys.
     pub keys: u64,
-    /// Signatures.
+    /// Number of signatures needed.
     pub threshold: u64,
 }
 
 impl Quorum {
-    /// One key, which signs.
+    /// One key, which has to sign.
     pub const ONE: Self = Self { keys: 1, threshold: 1 };
 
-    /// That of `role` by `root`.
+    /// The quorum of `role` in `root`.
     pub(super) fn of(root: &Root, role: RoleType) -> Self {
         root.roles
             .get(&role)
@@ -52,7 +51,7 @@ impl Quorum {
         good.ok_or_else(|| ReleaseError::Threshold { role: role.to_string(), keys, threshold })
     }
 
-    /// As many new keys.
+    /// Makes the keys.
     pub(super) fn generate(self, role: RoleType) -> Result<Vec<SigningKey>, ReleaseError> {
         self.threshold(role)?;
         let key = || {
@@ -63,7 +62,7 @@ impl Quorum {
         (0..self.keys).map(|_| key()).collect()
     }
 
-    /// What root metadata says of a role with these keys.
+    /// The entry of a role with these keys in root metadata.
     pub(super) fn role(self, role: RoleType, keys: &[SigningKey]) -> Result<RoleKeys, ReleaseError> {
         let keyids = keys.iter().map(|key| key.id().clone()).collect();
         Ok(RoleKeys { keyids, threshold: self.threshold(role)?, _extra: HashMap::new() })
@@ -74,7 +73,7 @@ impl Quorum {
 /// all files. `root` and `targets` are the quorums of those roles; the others have one key each.
 ///
 /// # Errors
-/// A folder that is there, a threshold that cannot be, and files that cannot be written; no folder is made then.
+/// A folder that exists already, an impossible threshold, files that cannot be written; no folder is made then.
 pub fn new_keys(
     folder: &Path,
     root: Quorum,
@@ -105,7 +104,7 @@ pub fn new_keys(
     let signers = made.iter().filter(|(role, _)| *role == RoleType::Root).map(|(_, key)| key);
     let document = Document::sign(all, signers)?.within(MAX_SMALL_METADATA, FEWER)?;
 
-    // A name that nobody else has: others may make keys here at this moment.
+    // A unique name: another process may be making keys here at the same time.
     let mut partial = OsString::from(".");
     partial.push(folder.file_name().unwrap_or_default());
     partial.push(made.first().map_or_else(String::new, |(_, key)| format!(".{}.partial", short(key.id()))));
@@ -130,8 +129,8 @@ pub fn new_keys(
 /// Reads root metadata that is trusted because of where it comes from: of a folder of keys, or of a recipe.
 ///
 /// # Errors
-/// What is no root metadata, lacks a role or a key, has a threshold that cannot be reached, no consistent snapshots, or is
-/// not signed by itself.
+/// Not root metadata; a role or key is missing; a threshold cannot be reached; no consistent snapshots; not signed with its own
+/// root keys.
 pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, ReleaseError> {
     let document = Document::<Root>::parse(bytes, path)?;
     let root = &document.role.signed;
@@ -153,7 +152,7 @@ pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, Rel
     Ok(document)
 }
 
-/// The same, and of this version.
+/// Like [`trusted`], and checks the version.
 pub(super) fn trusted_version(bytes: Vec<u8>, path: &Path, wanted: NonZeroU64) -> Result<Document<Root>, ReleaseError> {
     let document = trusted(bytes, path)?;
     match document.role.signed.version {
@@ -162,10 +161,10 @@ pub(super) fn trusted_version(bytes: Vec<u8>, path: &Path, wanted: NonZeroU64) -
     }
 }
 
-/// The root metadata before `newest`, the oldest first: those in `folder`, as far back as none is missing.
+/// The versions of root metadata before `newest` in `folder`, oldest first, as far back as none is missing.
 ///
 /// # Errors
-/// One that is not signed by itself and by the one before.
+/// A version that is not signed with its own keys and those of the version before.
 pub(super) fn earlier(folder: &Path, newest: &Document<Root>) -> Result<Vec<Document<Root>>, ReleaseError> {
     let path = |version| folder.join(name(ROOT, version));
     let versions = (1..newest.role.signed.version.get()).rev().filter_map(NonZeroU64::new);
@@ -186,11 +185,11 @@ pub(super) fn earlier(folder: &Path, newest: &Document<Root>) -> Result<Vec<Docu
     Ok(all)
 }
 
-/// Whether `bytes`, of the file at `path`, can be the root of trust of an image.
+/// Checks that `bytes`, from the file at `path`, can be the root of trust of an image.
 ///
 /// # Errors
-/// As a sentence: what was expected and what was found.
-pub fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
+/// What was expected and what was found, as a sentence.
+pub(super) fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
     match trusted(bytes.to_vec(), path) {
         Ok(_) => Ok(()),
         Err(ReleaseError::Metadata { fault, .. }) => Err(fault),
@@ -199,7 +198,7 @@ pub fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
 }
 
 impl Document<Root> {
-    /// The successor with `change`, signed by `signers`, who must be enough for both.
+    /// The next version with `change`, signed by `signers`, which must be enough for both versions.
     pub(super) fn successor<'a>(
         &self,
         expires: Timestamp,
@@ -210,7 +209,7 @@ impl Document<Root> {
         root.version = next(Some(root.version));
         root.expires = expires;
         change(&mut root);
-        // Keys that no role has any more are not trusted for anything: they go.
+        // Remove keys that no role uses any more.
         let used: BTreeSet<_> = root.roles.values().flat_map(|role| role.keyids.clone()).collect();
         root.keys.retain(|id, _| used.contains(id));
         Self::sign(root, signers)?.within(MAX_SMALL_METADATA, FEWER)

@@ -1,10 +1,12 @@
-//! New keys for a role, or a new term for those there are: the next root metadata.
+//! The next root metadata: new keys for a role, or a later expiry.
 
 use super::{
-    current::{Current, name},
+    current::Current,
     error::ReleaseError,
     file,
-    keys::{KeyRing, ROOT, SigningKey, short},
+    key::{SigningKey, short},
+    keys::KeyRing,
+    metadata::{ROOT, name},
     outlook,
     repository::{Repository, Signers, Terms, Unfinished},
     root::{self, Quorum},
@@ -15,20 +17,20 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use tough::schema::{RoleType, Root};
 
-/// What becomes of the keys.
+/// What changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// All keys of a role are replaced by new ones, as many as before or as said.
+    /// All keys of a role are replaced by new ones; without a number, as many as before.
     Role(RoleType, Option<Quorum>),
-    /// They stay: only the root metadata's own term is new.
+    /// The keys stay: only the expiry of the root metadata changes.
     Renewal,
 }
 
-/// Makes the next root metadata, good until `expires`, puts it into repository and folder of keys, and signs anew what the old
-/// keys of the role had signed. Returns the paths of new keys.
+/// Makes the next root metadata, valid until `expires`, writes it into the repository and the folder of keys, and signs again
+/// what the old keys of the role had signed. Returns the paths of new keys.
 ///
-/// Hosts follow from any earlier root metadata: it is signed by the root keys before and after. A repository is valid at every
-/// moment, as long as the old keys of the role are there as well: their signatures stand beside the new ones for once.
+/// Hosts follow from any earlier root metadata: each version is signed with the root keys before and after. The repository is
+/// valid at every moment if the old keys of the role are there too: then one version has the signatures of both.
 ///
 /// # Errors
 /// Keys that are missing (those of root, and those of what is signed anew), a repository that does not verify.
@@ -46,7 +48,7 @@ pub fn rotate(
     if !before.accepted_by(&old) {
         report.warning("the last change of keys was not finished, and hosts refuse the repository: this one mends it");
     }
-    // All of the chain is kept with the keys: a new repository needs it.
+    // The folder of keys holds the whole chain: a new repository needs it.
     let earlier = root::earlier(&repository.metadata(), &repository.roots[0])?;
     let resigned = resigned(&before, &old, change);
 
@@ -56,7 +58,7 @@ pub fn rotate(
             for other in resigned.iter().copied().filter(|other| *other != role) {
                 keys.enough(&old, other)?;
             }
-            // On the disk before anything is signed with them.
+            // The keys must survive a power cut before anything is signed with them.
             let folder = keys.folders()[0].clone();
             let stored = new.iter().map(|key| key.store(&folder, role)).collect::<Result<_, _>>()?;
             (Some((role, new)), stored)
@@ -88,7 +90,7 @@ pub fn rotate(
     keys.add(new.map(|(_, new)| new).unwrap_or_default());
 
     let root = next.role.signed.clone();
-    // The old keys' signatures stand beside the new ones for once.
+    // This version has the signatures of the old keys and of the new ones.
     let both = |role| -> Result<Vec<&SigningKey>, ReleaseError> {
         if !resigned.contains(&role) {
             return Ok(Vec::new());
@@ -109,7 +111,7 @@ pub fn rotate(
             repository.publish(current)?;
             repository.publish_root(next.clone())?;
         } else {
-            // The old keys are lost: hosts refuse the old signatures from the new root on, until the new ones are there.
+            // The old keys are lost: from the new root metadata on, hosts refuse the repository until the new signatures are there.
             repository.stage(&current)?;
             repository.publish_root(next.clone())?;
             repository.commit(current)?;
@@ -127,7 +129,7 @@ pub fn rotate(
     Ok(stored)
 }
 
-/// What is to be signed anew: what the changed keys have signed or `old` does not accept, and whatever names that.
+/// The roles to sign again: those of the changed keys, those that `old` does not accept, and the roles that list them.
 fn resigned(before: &Current, old: &Root, change: Change) -> &'static [RoleType] {
     const ORDER: [RoleType; 3] = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
     let good = [

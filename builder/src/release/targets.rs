@@ -1,4 +1,4 @@
-//! Making the files of a release: each is written into the repository, measured on the way, and named by its digest.
+//! Making the files of a release: each is written into the repository, hashed while it is written, and named by its digest.
 
 use super::{
     error::ReleaseError,
@@ -26,7 +26,7 @@ use tough::{
     schema::{Hashes, Target},
 };
 
-/// Where targets are made: a folder beside them, which vanishes at the end.
+/// The folder beside the targets in which new ones are made. It is removed at the end.
 #[derive(Debug)]
 pub(super) struct Workshop<'a> {
     targets: PathBuf,
@@ -38,7 +38,7 @@ impl<'a> Workshop<'a> {
     /// In the folder `targets` of a repository that is locked.
     pub(super) fn new(targets: PathBuf, report: &'a Report) -> Result<Self, ReleaseError> {
         let partial = Scratch::new(targets.join(WORKSHOP));
-        // Of a run that was killed.
+        // Left by a process that was killed.
         match fs::remove_dir_all(partial.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(ReleaseError::io("remove", partial.path())(error));
@@ -48,12 +48,12 @@ impl<'a> Workshop<'a> {
         Ok(Self { targets, partial, report })
     }
 
-    /// A file for work in between.
+    /// The path of a temporary file.
     pub(super) fn scratch(&self, name: &str) -> PathBuf {
         self.partial.path().join(name)
     }
 
-    /// The target `name`, written by `write`; its length and digest, and what `write` returns.
+    /// Makes the target `name` with what `write` writes. Returns its entry for the metadata, and what `write` returns.
     pub(super) fn make<T>(
         &self,
         name: &str,
@@ -74,7 +74,7 @@ impl<'a> Workshop<'a> {
         Ok(((TargetName::new(name)?, target), value))
     }
 
-    /// The target `name` with the bytes of the file at `from`.
+    /// Makes the target `name` from the file at `from`.
     pub(super) fn copy(&self, name: &str, from: &Path) -> anyhow::Result<(TargetName, Target)> {
         let copy = |to: &mut Measured<_>| {
             let mut file = File::open(from).map_err(ReleaseError::io("read", from))?;
@@ -83,13 +83,13 @@ impl<'a> Workshop<'a> {
         Ok(self.make(name, copy)?.0)
     }
 
-    /// The target `name` with these bytes.
+    /// Makes the target `name` from bytes.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> anyhow::Result<(TargetName, Target)> {
         Ok(self.make(name, |to| Ok(to.write_all(bytes)?))?.0)
     }
 }
 
-/// `image` as one zstd stream (RFC 8878) that a host can unpack: see [`MAX_WINDOW`].
+/// Compresses `image` into one zstd stream (RFC 8878) that a host can unpack: see [`MAX_WINDOW`].
 pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), ReleaseError> {
     let compressed = || {
         let mut file = File::open(image)?;
@@ -97,7 +97,7 @@ pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), R
         encoder.set_pledged_src_size(Some(file.metadata()?.len()))?;
         encoder.long_distance_matching(true)?;
         encoder.window_log(MAX_WINDOW.ilog2())?;
-        // The number of threads decides nothing but the time: the pieces that they take are equal.
+        // The number of threads does not change the bytes: zstd cuts the input into equal jobs.
         let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
         encoder.multithread(u32::try_from(threads).unwrap_or(1))?;
         io::copy(&mut file, &mut encoder)?;
@@ -106,14 +106,14 @@ pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), R
     compressed().map_err(ReleaseError::io("compress", image))
 }
 
-/// Each takes some hundred MB at the highest level.
+/// Most threads that compress. Each needs some hundred MB at the highest level.
 const MOST_THREADS: usize = 8;
 
 /// `image` as one xz stream (format 1.2) that a host can unpack: see [`MAX_WINDOW`]. The filter makes machine code compress
 /// better.
 pub(super) fn pack(image: &Path, filter: XzFilter, level: i32, to: impl Write) -> Result<(), ReleaseError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    // Of zstd's levels the upper half are xz's.
+    // zstd's levels 10 to 19 become xz's presets 0 to 9.
     let preset = u32::try_from(level.saturating_sub(10)).unwrap_or(0).min(9);
     let stream = || {
         let mut options = LzmaOptions::new_preset(preset)?;
@@ -125,7 +125,7 @@ pub(super) fn pack(image: &Path, filter: XzFilter, level: i32, to: impl Write) -
         };
         filters.lzma2(&options);
         let mut builder = MtStreamBuilder::new();
-        // The number of threads decides nothing but the time: the blocks that they take are equal.
+        // The number of threads does not change the bytes: all blocks have the same size.
         builder.filters(filters).check(Check::Crc32).block_size(XZ_BLOCK);
         builder.threads(u32::try_from(threads).unwrap_or(1)).encoder()
     };
@@ -137,7 +137,7 @@ pub(super) fn pack(image: &Path, filter: XzFilter, level: i32, to: impl Write) -
     packed().map_err(ReleaseError::io("compress", image))
 }
 
-/// Bytes that a thread takes: many, since each block begins without a past.
+/// Bytes of a block. Large, since each block begins with an empty dictionary.
 const XZ_BLOCK: u64 = 192 << 20;
 
 /// Unpacks the zstd stream at `from` into the file `to`.
@@ -150,7 +150,7 @@ pub(super) fn unpack(from: &Path, to: &Path) -> Result<(), ReleaseError> {
     unpacked().map(drop).map_err(ReleaseError::io("unpack", from))
 }
 
-/// Whether the file at `path` is the target that is signed.
+/// Checks length and digest of the file at `path` against its entry in the signed metadata.
 pub(super) fn check(path: &Path, target: &Target) -> Result<(), ReleaseError> {
     let (length, sha256) = file::measure(path)?;
     let said = |length, digest: &[u8]| {

@@ -1,18 +1,16 @@
-//! What a repository needs between releases: fresh signatures, a look at what is in it, a release taken back.
+//! Work on a repository between releases: new signatures, checks, revoking a release.
 
 use super::{
-    current::name,
     error::ReleaseError,
-    keys::{KeyRing, ROOT},
-    lifetime::instant,
+    keys::KeyRing,
     listing::{self, Listed, name_of, owns},
-    metadata::fault,
-    outlook::{self, remark, soon},
+    metadata::{ROOT, fault, name},
+    outlook::{self, soon, warn_of_end},
     record,
     repository::{Repository, Signers, Terms, Unfinished, swept},
     root, targets,
 };
-use crate::report::Report;
+use crate::{date::Date, report::Report};
 use berth_contract::{
     arch::ArchName,
     release::{ReleaseRecord, Target as Kind},
@@ -30,11 +28,11 @@ use tough::{
     schema::{RoleType, Target},
 };
 
-/// Signs timestamp and snapshot anew, and targets where their time ends soon or before that of the timestamp. Returns until
-/// when hosts take the repository as it is now: the first end of all roles.
+/// Signs timestamp and snapshot again, and targets if they expire soon or before the timestamp. Returns the earliest expiry of
+/// all roles: until then hosts accept the repository.
 ///
 /// # Errors
-/// Keys that are missing, a repository that does not verify, a root whose time has ended.
+/// Missing keys, a repository that does not verify, an expired root.
 pub fn refresh(repo: &Path, keys: &KeyRing, terms: Terms, report: &Report) -> Result<Timestamp, ReleaseError> {
     let (_lock, mut repository, current) = Repository::own(repo, keys, Unfinished::Refuse)?;
     repository.in_time(terms.now)?;
@@ -61,11 +59,11 @@ pub fn list(repo: &Path, keys: &KeyRing) -> Result<Vec<Listed>, ReleaseError> {
     Ok(listing::releases(&Repository::existing(repo, keys)?.0.targets()))
 }
 
-/// Takes a release back: from the metadata first, then its files. Deltas from it to newer releases stay, for the hosts that
-/// have it.
+/// Revokes a release: first its entries in the metadata go, then its files. Deltas from it to newer releases stay, for the hosts
+/// that run it.
 ///
 /// # Errors
-/// No such release, or several; keys that are missing, a repository that does not verify.
+/// No such release, or several; missing keys; a repository that does not verify.
 pub fn revoke(
     repo: &Path,
     keys: &KeyRing,
@@ -86,20 +84,20 @@ pub fn revoke(
     Ok(gone)
 }
 
-/// Verifies all there is: metadata, every target's length and digest, every record and what it names. Returns the releases.
-/// What only deserves a look is told as a warning.
+/// Verifies everything: metadata, length and digest of each target, each record and the targets that it names. Returns the
+/// releases. Lesser faults are printed as warnings.
 ///
 /// # Errors
-/// The first fault, and metadata whose time has ended at `now`.
+/// The first fault; metadata that has expired at `now`.
 pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<Vec<Listed>, ReleaseError> {
     let (repository, _) = Repository::existing(repo, keys)?;
     whole_chain(&repository)?;
     for (role, end) in repository.ends() {
-        if end <= instant(now) {
+        if end <= Date(now).timestamp() {
             return Err(repository.ended(role, end));
         }
         if end <= soon(role, now) {
-            report.warning(remark(role, end));
+            warn_of_end(role, end, report);
         }
     }
     let all = repository.targets();
@@ -130,7 +128,7 @@ pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<V
     Ok(releases)
 }
 
-/// Whether a host with any root metadata from the first on can follow to the newest.
+/// Checks that a host can follow from any version of the root metadata to the newest.
 fn whole_chain(repository: &Repository) -> Result<(), ReleaseError> {
     let oldest = &repository.roots[0];
     let known = root::earlier(&repository.metadata(), oldest)?;
@@ -150,7 +148,7 @@ fn record_path(repository: &Repository, targets: &HashMap<TargetName, Target>, l
     target.map_or_else(|| repository.targets_folder(), |(_, target)| repository.target_path(&name, target))
 }
 
-/// Whether a record says what the metadata says, and names what there is.
+/// Checks that a record agrees with the metadata, and that the targets that it names exist.
 fn coherent(record: &ReleaseRecord, listed: &Listed, path: &Path) -> Result<(), ReleaseError> {
     let wrong = |what: String| Err(fault(path, what));
     if record::custom(record) != listed.custom {
@@ -180,9 +178,9 @@ fn coherent(record: &ReleaseRecord, listed: &Listed, path: &Path) -> Result<(), 
     }
 }
 
-/// Says which keys others may read.
+/// Warns of keys that other users may read.
 pub(super) fn warn_of_exposed(keys: &KeyRing, report: &Report) {
     for path in &keys.exposed {
-        report.warning(format_args!("others may read {}\nhint: chmod 600 it", path.display()));
+        report.warning_with_hint(format_args!("other users may read {}", path.display()), "chmod 600 it");
     }
 }

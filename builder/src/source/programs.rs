@@ -5,7 +5,10 @@ use berth_contract::{
     digest::Sha256,
     paths::{HOSTCTL, INIT, NETD, WORKLOAD},
 };
-use berth_formats::data::Data;
+use berth_formats::{
+    data::Data,
+    elf::{Elf, ElfError},
+};
 use sha2::Digest;
 use std::{
     collections::BTreeMap,
@@ -36,15 +39,15 @@ pub enum ProgramError {
         /// Why.
         source: io::Error,
     },
-    /// It would not start on a host, which has no loader for it at that time.
-    #[error("{}: expected a static {arch} program, found {found}", .path.display())]
+    /// It is not a static program of the architecture: the initrd has no dynamic loader.
+    #[error("{}: expected a static {arch} program", .path.display())]
     Kind {
         /// Architecture of the image.
         arch: Arch,
-        /// Where it lies.
+        /// The file.
         path: PathBuf,
         /// What it is.
-        found: &'static str,
+        source: ElfError,
     },
 }
 
@@ -56,35 +59,27 @@ impl ProgramError {
     }
 }
 
-/// Finds them in `folder`, for an image of `arch`.
+/// Reads the programs in `folder`, for an image of `arch`.
 ///
 /// # Errors
-/// When one is missing or is no static program.
+/// A program is missing, or is not static.
 pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
         let path = folder.join(name);
         let bytes = fs::read(&path).map_err(|source| ProgramError::Read { path: path.clone(), source })?;
-        if let Some(found) = wrong_kind(&bytes, arch) {
-            return Err(ProgramError::Kind { arch, path, found });
-        }
+        check(&bytes, arch).map_err(|source| ProgramError::Kind { arch, path, source })?;
         all.insert(inside, Data::from(bytes));
     }
     let init = all.get(INIT).cloned().unwrap_or_else(Data::empty);
     Ok(Programs { init, all })
 }
 
-/// What a file is, if it is not a static program for `arch` (ELF-64, gABI chapters 4 and 5).
-fn wrong_kind(bytes: &[u8], arch: Arch) -> Option<&'static str> {
-    const PT_INTERP: [u8; 4] = [3, 0, 0, 0];
-    let number = |at: usize| Some(usize::from(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?)));
-    if bytes.get(..6) != Some(b"\x7fELF\x02\x01") || number(18) != Some(arch.elf_machine.into()) {
-        return Some("another kind of file");
-    }
-    let table = bytes.get(32..40).and_then(|field| usize::try_from(u64::from_le_bytes(field.try_into().ok()?)).ok());
-    let (Some(table), Some(size), Some(count)) = (table, number(54), number(56)) else { return Some("a torn file") };
-    let kinds = (0..count).map(|i| bytes.get(table.checked_add(i * size)?..)?.get(..4));
-    kinds.flatten().any(|kind| kind == PT_INTERP).then_some("one that needs a dynamic loader")
+/// Checks that a file is a static program for `arch`.
+fn check(bytes: &[u8], arch: Arch) -> Result<(), ElfError> {
+    let elf = Elf::parse(bytes)?;
+    elf.check_machine(arch.elf_machine)?;
+    elf.check_static_program()
 }
 
 impl Programs {
@@ -109,16 +104,13 @@ mod tests {
     #[test]
     fn only_static_programs_are_taken() {
         let this = std::env::current_exe().unwrap();
-        assert_eq!(
-            wrong_kind(&fs::read(&this).unwrap(), Arch::DEFAULT),
-            None,
-            "tests are static, as everything here is"
-        );
-        assert_eq!(wrong_kind(&fs::read("/bin/true").unwrap(), Arch::DEFAULT), Some("one that needs a dynamic loader"));
-        assert_eq!(wrong_kind(b"#!/bin/sh\n", Arch::DEFAULT), Some("another kind of file"));
+        let own = fs::read(&this).unwrap();
+        assert_eq!(check(&own, Arch::DEFAULT), Ok(()), "tests are static, as all programs here are");
+        assert_eq!(check(&fs::read("/bin/true").unwrap(), Arch::DEFAULT), Err(ElfError::Dynamic));
+        assert_eq!(check(b"#!/bin/sh\n", Arch::DEFAULT), Err(ElfError::NotElf { is_script: true }));
         static OTHER: ArchRow = ArchRow { elf_machine: 183, ..*Arch::DEFAULT.row() };
-        let for_other = wrong_kind(&fs::read(&this).unwrap(), Arch::of(&OTHER));
-        assert_eq!(for_other, Some("another kind of file"), "the machine is the row's");
+        let other = ElfError::Machine { expected: 183, found: Arch::DEFAULT.elf_machine };
+        assert_eq!(check(&own, Arch::of(&OTHER)), Err(other), "the machine is the row's");
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(find(dir.path(), Arch::DEFAULT), Err(ProgramError::Read { .. })));
     }

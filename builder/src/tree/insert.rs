@@ -111,7 +111,7 @@ impl Tree {
             return Err(TreeError::Kinds {
                 path: "/".to_owned(),
                 old: "every image".to_owned(),
-                old_kind: Kind::Dir.word(),
+                old_kind: Kind::<()>::Directory.word(),
                 new: node.origin.to_string(),
                 new_kind: node.kind.word(),
             });

@@ -9,6 +9,7 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
+pub use berth_formats::node::{Kind, Meta};
 pub use error::TreeError;
 pub use insert::Verdict;
 pub use path::{NAME_MAX, PATH_MAX, PathFault, Show, ShowName, clean, split};
@@ -28,7 +29,7 @@ pub struct Tree {
     nodes: BTreeMap<TreePath, Node>,
 }
 
-/// A file of any kind.
+/// A node of the file system, and where it comes from. Times are not kept: every file of an image has the build's epoch.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Owner, mode, attributes.
@@ -39,61 +40,11 @@ pub struct Node {
     pub origin: Arc<str>,
 }
 
-/// What every kind of file has. Times are not kept: every file of an image bears the build's epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    /// Permission bits with setuid, setgid and sticky (`0o7777`).
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Extended attributes by full name (`security.capability`).
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-/// What a file is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Directory.
-    Dir,
-    /// Regular file.
-    File(Data),
-    /// Symbolic link and its target, as written.
-    Symlink(Vec<u8>),
-    /// Another name of the regular file at this path (never of another hard link).
-    HardLink(TreePath),
-    /// Character device.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// Block device.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// Named pipe.
-    Fifo,
-}
-
-impl Meta {
-    /// The superuser's, with this mode and no attributes.
-    #[must_use]
-    pub fn root(mode: u16) -> Self {
-        Self { mode, ..Self::default() }
-    }
-}
-
 impl Node {
     /// A directory of the superuser.
     #[must_use]
     pub fn dir(mode: u16, origin: &Arc<str>) -> Self {
-        Self { meta: Meta::root(mode), kind: Kind::Dir, origin: Arc::clone(origin) }
+        Self { meta: Meta::root(mode), kind: Kind::Directory, origin: Arc::clone(origin) }
     }
 
     /// A regular file of the superuser.
@@ -111,23 +62,7 @@ impl Node {
     /// Whether it is a directory.
     #[must_use]
     pub fn is_dir(&self) -> bool {
-        matches!(self.kind, Kind::Dir)
-    }
-}
-
-impl Kind {
-    /// Its name in messages.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::Dir => "folder",
-            Self::File(_) => "file",
-            Self::Symlink(_) => "symbolic link",
-            Self::HardLink(_) => "hard link",
-            Self::CharDevice { .. } => "character device",
-            Self::BlockDevice { .. } => "block device",
-            Self::Fifo => "named pipe",
-        }
+        matches!(self.kind, Kind::Directory)
     }
 }
 

@@ -21,7 +21,7 @@ impl Tree {
 
     fn follow(&self, wanted: &[u8], links: &mut u32) -> Result<TreePath, TreeError> {
         // Nearly every path leads through no link.
-        if wanted.is_empty() || self.get(wanted).is_some_and(|node| matches!(node.kind, Kind::Dir)) {
+        if wanted.is_empty() || self.get(wanted).is_some_and(|node| matches!(node.kind, Kind::Directory)) {
             return Ok(wanted.to_vec());
         }
         let mut real = TreePath::with_capacity(wanted.len());

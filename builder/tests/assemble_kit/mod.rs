@@ -3,7 +3,7 @@
 
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},
-    recipe::{Recipe, Source},
+    recipe::{Recipe, RecipeFile},
     tree::{Node, Tree, TreePath},
 };
 use berth_contract::{digest::Sha256, image_spec::ImageSpec};
@@ -70,6 +70,12 @@ impl Deb {
     pub(crate) fn hard_link(self, path: &str, target: &str) -> Self {
         fs::hard_link(self.path(target), self.path(path)).unwrap();
         self
+    }
+
+    /// The file that every package must have (Debian Policy, section 12.5).
+    pub(crate) fn copyright(self) -> Self {
+        let path = format!("usr/share/doc/{}/copyright", self.name);
+        self.file(&path, "free")
     }
 
     pub(crate) fn script(self, name: &str, text: &str) -> Self {
@@ -144,13 +150,13 @@ pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
         .file(&format!("{folder}/kernel/fs/inner.ko.xz"), xz(work.path(), &inner))
         .file(&format!("{folder}/kernel/outer-one.ko.xz"), xz(work.path(), &outer))
         .file(&format!("{folder}/modules.builtin"), "kernel/fs/ext4/ext4.ko\n")
-        .file("usr/share/doc/linux-image-test/copyright", "GPL-2")
+        .copyright()
         .build(store);
     let efi = "usr/lib/systemd/boot/efi";
     let boot = Deb::new("systemd-boot-efi")
         .file(&format!("{efi}/linuxx64.efi.stub"), "the stub")
         .file(&format!("{efi}/systemd-bootx64.efi"), "the boot loader")
-        .file("usr/share/doc/systemd-boot-efi/copyright", "LGPL-2.1+")
+        .copyright()
         .build(store);
     vec![kernel, boot]
 }
@@ -193,7 +199,7 @@ impl Bench {
             "id = 'test'\nversion = '1.2'\n[debian]\nsuite = 'trixie'\npackages = []\ndrop = [{}]\n[kernel]\npackage = 'linux-image-test'\n{}",
             self.drop, self.recipe
         );
-        let recipe = Recipe::parse(vec![Source::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
+        let recipe = Recipe::parse(vec![RecipeFile::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
         let image: ImageSpec = serde_json::from_str(
             r#"{"id":"test","version":"1.2","arch":"x86_64","kernel":"","engine":null,"modules":[],"images":[],"containers":[]}"#,
         )
@@ -212,7 +218,7 @@ impl Bench {
         })
     }
 
-    /// The error and its causes, one a line.
+    /// The error, its causes and its hint, one a line.
     pub(crate) fn fault(&self) -> String {
         let error = match self.assemble() {
             Ok(_) => panic!("expected an error"),
@@ -223,6 +229,9 @@ impl Bench {
         while let Some(next) = cause {
             text += &format!("\n{next}");
             cause = next.source();
+        }
+        if let Some(hint) = error.hint() {
+            text += &format!("\nhint: {hint}");
         }
         text
     }
@@ -246,7 +255,7 @@ pub(crate) fn unfold(tree: &Tree, to: &Path) {
     let there = |path: &[u8]| to.join(std::ffi::OsStr::from_bytes(path));
     for (path, node) in tree.iter() {
         match &node.kind {
-            Kind::Dir => fs::create_dir_all(there(path)).unwrap(),
+            Kind::Directory => fs::create_dir_all(there(path)).unwrap(),
             Kind::File(data) => fs::write(there(path), data.to_bytes().unwrap()).unwrap(),
             Kind::Symlink(target) => symlink(std::ffi::OsStr::from_bytes(target), there(path)).unwrap(),
             other => panic!("{other:?} is not needed in these tests"),

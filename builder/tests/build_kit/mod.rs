@@ -8,7 +8,7 @@ mod fixture;
 
 use crate::assemble_kit::{Deb, module, tool, xz};
 // What the fixture finds in its parent.
-use berth::source::debian::date;
+use berth::date::Date;
 use fixture::{Fixture, GOOD, TestKey, hex};
 use std::{
     fs,
@@ -167,7 +167,7 @@ impl Small {
         }
         let mut index = String::new();
         for deb in [kernel, boot, engine] {
-            let package = deb.build(&pool);
+            let package = deb.copyright().build(&pool);
             let bytes = fs::read(&package.deb).unwrap();
             index += &format!(
                 "Package: {0}\nVersion: 1.0\nArchitecture: amd64\nFilename: pool/{0}.deb\nSize: {1}\nSHA256: {2}\n\n",

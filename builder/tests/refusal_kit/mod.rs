@@ -15,7 +15,7 @@ use fixture::{Fixture, GOOD, TestKey};
 use server::{Reply, Request, Server, page};
 
 // What the fixture finds in its parent.
-use berth::source::debian::date;
+use berth::date::Date;
 use std::{
     fs,
     os::unix::process::CommandExt,

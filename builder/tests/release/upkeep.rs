@@ -163,7 +163,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
     let talk = site.says(&refresh);
     assert!(!talk.contains("warning"), "{talk}");
     let renew = ["keys", "renew", "keys", "--repo", "repo", "--root-expires"];
-    let ends = "warning: the time of role root ends at ";
+    let ends = "warning: the metadata of role root expires at ";
     let talk = site.says(&[&renew[..], &["20d"]].concat());
     assert!(talk.contains(ends) && talk.contains("berth keys renew"), "{talk}");
     let root = tool("jq", &["-j", ".signed.expires", site.path("keys/root.json").to_str().unwrap()]);
@@ -178,12 +178,15 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
     site.copy("keys", "online");
     site.lose("online", "targets");
     let talk = site.says(&["repo", "refresh", "--repo", "repo", "--keys", "online"]);
-    assert!(talk.contains("warning: the time of role targets ends at ") && talk.contains("targets keys"), "{talk}");
+    assert!(
+        talk.contains("warning: the metadata of role targets expires at ") && talk.contains("targets keys"),
+        "{talk}"
+    );
     assert!(!site.says(&refresh).contains("warning"));
 
     site.good(&[&renew[..], &["1s"]].concat());
     thread::sleep(Duration::from_millis(1100));
-    let ended = "error: repo/metadata: the time of role root has ended at ";
+    let ended = "error: repo/metadata: the metadata of role root expired at ";
     let revoke = [&["repo", "revoke", "1"], &REPO[..]].concat();
     for verb in [&refresh, &site.release("out", &[]), &revoke, &[&["repo", "check"], &REPO[..]].concat()] {
         let talk = site.bad(verb);
@@ -203,7 +206,10 @@ fn time_ends_and_a_refresh_gives_more_of_it() {
     site.refuses("repo", "state", &target, "ExpiredMetadataError");
     let check = [&["repo", "check"], &REPO[..]].concat();
     let talk = site.bad(&check);
-    assert!(talk.contains("the time of role timestamp has ended at ") && talk.contains("berth repo refresh"), "{talk}");
+    assert!(
+        talk.contains("the metadata of role timestamp expired at ") && talk.contains("berth repo refresh"),
+        "{talk}"
+    );
     let targets = fs::read(site.path("repo/metadata/1.targets.json")).unwrap();
     site.good(&[&["repo", "refresh"], &REPO[..]].concat());
     site.gets("repo", "state", &target);

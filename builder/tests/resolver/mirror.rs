@@ -1,18 +1,20 @@
 //! The suites of a Debian mirror as a local archive, and the same indices read by Berth.
 
-use berth::source::debian::{
-    apt_sources,
-    archive::{Archive, IndexText},
+use berth::{
     date::Date,
-    keyring::{DEBIAN_KEYRING, Keyring},
-    mirrors::Mirrors,
-    packages::{self, Package},
+    source::debian::{
+        apt_sources,
+        archive::{Archive, IndexText},
+        keyring::{DEBIAN_KEYRING, Keyring},
+        mirrors::Mirrors,
+        packages::{self, Package},
+    },
 };
 use berth_fetch::{
     fetcher::{Fetcher, Job},
     progress::Silent,
     roots,
-    settings::{Network, Settings},
+    settings::{FetchSettings, Network},
     store::Store,
     url::Url,
 };
@@ -45,7 +47,7 @@ impl Mirror {
         let folder = dir.path().join("debian");
         // Indices are kept by their digests: those of a stable release are fetched once.
         let store = Store::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("indices")).unwrap();
-        let fetcher = Fetcher::new(store, Settings::new(Network::Online, roots::bundle(None)));
+        let fetcher = Fetcher::new(store, FetchSettings::new(Network::Online, roots::bundle(None)));
         let keyring = Keyring::load(Path::new(DEBIAN_KEYRING)).unwrap();
         let mirrors = Mirrors::Host(apt_sources::read(Path::new("/etc/apt")).unwrap());
         let local = Mirrors::given(&[format!("file:{}", folder.display())]).unwrap();
@@ -59,7 +61,7 @@ impl Mirror {
             let texts = archive.packages(&fetcher, "main", "amd64", &Silent).unwrap();
             let texts: &'static [IndexText] = Vec::leak(texts);
             let packages = texts.iter().flat_map(|text| packages::parse(text, "amd64").unwrap()).collect();
-            (suite.clone(), Parsed { priority: archive.release.priority, packages })
+            (suite.clone(), Parsed { priority: archive.in_release.priority, packages })
         });
         Self { suites: parsed.collect(), folder, _dir: dir }
     }
@@ -76,7 +78,7 @@ impl Mirror {
 
 fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Date, to: &Path) {
     let archive = Archive::open(fetcher, urls, suite, keyring, now).unwrap();
-    let want = archive.release.file(INDEX).unwrap();
+    let want = archive.in_release.file(INDEX).unwrap();
     // A mirror that is being updated may hold another index than its InRelease says; under its digest it has both.
     let hashed = Path::new(INDEX).parent().unwrap().join(format!("by-hash/SHA256/{}", want.sha256));
     let mirrors = urls.iter().map(|url| url.join(&format!("dists/{suite}/{}", hashed.display()))).collect();
@@ -85,7 +87,7 @@ fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Da
     let index = to.join(INDEX);
     fs::create_dir_all(index.parent().unwrap()).unwrap();
     fs::copy(&blobs[0].path, index).unwrap();
-    let place: Url = archive.release.place.parse().unwrap();
+    let place: Url = archive.in_release.place.parse().unwrap();
     let signed = fetcher.fetch_index(&place, 16 << 20).unwrap();
     fs::write(to.join("InRelease"), signed).unwrap();
 }

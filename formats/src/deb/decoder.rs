@@ -1,4 +1,4 @@
-use super::{DebError, Member};
+use super::{error::DebError, member::Member};
 use flate2::read::MultiGzDecoder;
 use liblzma::{
     read::XzDecoder,
@@ -12,7 +12,7 @@ use std::{
 /// Memory for a dictionary: four times what `xz -9` needs.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// A tar, whatever it is compressed with.
+/// A tar that is decompressed while it is read.
 pub(super) enum Decoder<R: Read> {
     Plain(R),
     Gzip(Box<MultiGzDecoder<R>>),
@@ -21,7 +21,7 @@ pub(super) enum Decoder<R: Read> {
 }
 
 impl<R: Read> Decoder<R> {
-    /// By the extension of the member's name.
+    /// Takes the compression from the extension of the member's name.
     pub(super) fn new(reader: R, member: &str) -> Result<Self, DebError> {
         let failed = |source| DebError::Read { what: member.to_owned(), source };
         Ok(match member.rsplit_once('.').map(|(_, extension)| extension) {
@@ -59,7 +59,7 @@ impl<R: Read> fmt::Debug for Decoder<R> {
     }
 }
 
-/// An unpacked tar of limited size.
+/// A decompressed tar with a size limit.
 #[derive(Debug)]
 pub struct DataTar<R: Read> {
     decoder: Decoder<Member<R>>,

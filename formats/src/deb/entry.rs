@@ -1,8 +1,6 @@
-use super::DebError;
-use std::{
-    collections::BTreeMap,
-    io::{self, Read, Seek, SeekFrom},
-};
+use super::error::DebError;
+use crate::node::{Kind, Meta, Xattrs};
+use std::io::{self, Read, Seek, SeekFrom};
 use tar::{Archive, EntryType};
 
 /// An entry of a package's data.tar.
@@ -10,74 +8,44 @@ use tar::{Archive, EntryType};
 pub struct Entry {
     /// Path without leading `./` or trailing slash; empty for the root.
     pub path: String,
-    /// Permission bits, at most 0o7777.
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Extended attributes by full name (`security.capability`).
-    pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// Mode, owner, attributes.
+    pub meta: Meta,
     /// What it is.
-    pub kind: EntryKind,
+    pub kind: Kind<Span>,
 }
 
-/// The kinds of entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    /// A regular file, whose bytes stand in the tar.
-    File {
-        /// First byte, from the beginning of the tar.
-        offset: u64,
-        /// Bytes.
-        size: u64,
-    },
-    /// A directory.
-    Directory,
-    /// A symbolic link, with its target as it stands there.
-    Symlink(String),
-    /// Another name for the file at this path, which is written like [`Entry::path`].
-    Hardlink(String),
-    /// A character device.
-    CharDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A block device.
-    BlockDevice {
-        /// Major number.
-        major: u32,
-        /// Minor number.
-        minor: u32,
-    },
-    /// A named pipe.
-    Fifo,
+/// Where the bytes of a regular file are in the tar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// First byte, from the beginning of the tar.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
 }
 
 /// All entries of a data.tar, in its order, reading it to its end.
 ///
 /// # Errors
-/// When it cannot be read, or is no tar, or has an entry with a path that leads outside, that is not UTF-8, or of a type
-/// that no package should have.
+/// It cannot be read or is not a tar; or an entry has a path that leads outside or is not UTF-8, or a type that no package
+/// should have.
 pub fn entries(mut tar: impl Read) -> Result<Vec<Entry>, DebError> {
     let entries = collect(Archive::new(&mut tar).entries())?;
-    // What a writer put behind the end of the archive belongs to the member, and its checksums to us.
+    // A writer may put bytes after the end of the archive. They belong to the member: read them, so that its checksum is
+    // verified.
     io::copy(&mut tar, &mut io::sink()).map_err(failed)?;
     Ok(entries)
 }
 
-/// As [`entries`], for a tar that lies in a file: contents are skipped, not read.
+/// The same as [`entries`] for a tar in a file: contents are skipped, not read.
 ///
 /// # Errors
-/// As [`entries`]; also when the file ends before the content of an entry does.
+/// As for [`entries`]; also if the file ends before the content of an entry does.
 pub fn entries_seekable(mut tar: impl Read + Seek) -> Result<Vec<Entry>, DebError> {
     let len = tar.seek(SeekFrom::End(0)).map_err(failed)?;
     tar.rewind().map_err(failed)?;
     let entries = collect(Archive::new(&mut tar).entries_with_seek())?;
     for Entry { path, kind, .. } in &entries {
-        if let EntryKind::File { offset, size } = kind
+        if let Kind::File(Span { offset, size }) = kind
             && offset.checked_add(*size).is_none_or(|end| end > len)
         {
             return Err(refused(path, format!("{size} bytes at {offset} lie behind the end of the tar at {len}")));
@@ -110,13 +78,13 @@ fn entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, DebError> {
         major.zip(minor).ok_or_else(|| refused(&path, "a device without numbers".to_owned()))
     };
     let kind = match header.entry_type() {
-        EntryType::Regular => EntryKind::File { offset: entry.raw_file_position(), size: entry.size() },
-        EntryType::Directory => EntryKind::Directory,
-        EntryType::Symlink => EntryKind::Symlink(target()?),
-        EntryType::Link => EntryKind::Hardlink(normalised(target()?.as_bytes())?),
-        EntryType::Char => device().map(|(major, minor)| EntryKind::CharDevice { major, minor })?,
-        EntryType::Block => device().map(|(major, minor)| EntryKind::BlockDevice { major, minor })?,
-        EntryType::Fifo => EntryKind::Fifo,
+        EntryType::Regular => Kind::File(Span { offset: entry.raw_file_position(), size: entry.size() }),
+        EntryType::Directory => Kind::Directory,
+        EntryType::Symlink => Kind::Symlink(target()?.into_bytes()),
+        EntryType::Link => Kind::HardLink(normalised(target()?.as_bytes())?.into_bytes()),
+        EntryType::Char => device().map(|(major, minor)| Kind::CharDevice { major, minor })?,
+        EntryType::Block => device().map(|(major, minor)| Kind::BlockDevice { major, minor })?,
+        EntryType::Fifo => Kind::Fifo,
         other => {
             return Err(refused(&path, format!("type {:?} does not belong into a package", other.as_byte() as char)));
         }
@@ -128,22 +96,22 @@ fn entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, DebError> {
     let (uid, gid) = (id("owner", header.uid())?, id("group", header.gid())?);
     let mode = u16::try_from(header.mode().map_err(failed)? & 0o7777).unwrap_or(0);
     let xattrs = xattrs(entry, &path)?;
-    Ok(Entry { path, mode, uid, gid, xattrs, kind })
+    Ok(Entry { path, meta: Meta { mode, uid, gid, xattrs }, kind })
 }
 
-fn xattrs<R: Read>(entry: &mut tar::Entry<'_, R>, path: &str) -> Result<BTreeMap<String, Vec<u8>>, DebError> {
-    let mut xattrs = BTreeMap::new();
+fn xattrs<R: Read>(entry: &mut tar::Entry<'_, R>, path: &str) -> Result<Xattrs, DebError> {
+    let mut xattrs = Xattrs::new();
     for extension in entry.pax_extensions().map_err(failed)?.into_iter().flatten() {
         let extension = extension.map_err(failed)?;
         let key = extension.key().map_err(|_| refused(path, "the name of an attribute is not UTF-8".to_owned()))?;
         if let Some(name) = key.strip_prefix("SCHILY.xattr.") {
-            xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
+            xattrs.insert(name.as_bytes().to_vec(), extension.value_bytes().to_vec());
         }
     }
     Ok(xattrs)
 }
 
-/// A tar's path without what means nothing; an error if it leads outside.
+/// A path of a tar without empty names and `.`. A path that leads outside is an error.
 pub(super) fn normalised(path: &[u8]) -> Result<String, DebError> {
     let bad = |reason: &str| refused(&String::from_utf8_lossy(path), reason.to_owned());
     let text = str::from_utf8(path).map_err(|_| bad("the path is not UTF-8"))?;

@@ -1,12 +1,12 @@
 //! Members of an ar archive, ar(5): a header of 60 bytes, the content, and a byte of padding after an odd one.
 
-use super::DebError;
+use super::error::DebError;
 use std::io::{self, Read};
 
 const MAGIC: &str = "!<arch>\n";
 const HEADER_END: &str = "`\n";
 
-/// The bytes of one member. It is an error if the package ends before it does.
+/// The bytes of one member. Reading fails if the package ends before the member does.
 #[derive(Debug)]
 pub(super) struct Member<R> {
     inner: R,
@@ -39,7 +39,7 @@ fn exactly<const N: usize>(reader: &mut impl Read, what: &str) -> Result<[u8; N]
     Ok(bytes)
 }
 
-/// Reads the magic that an archive begins with.
+/// Reads the magic at the beginning of an archive.
 pub(super) fn magic(reader: &mut impl Read) -> Result<(), DebError> {
     let found: [u8; 8] = exactly(reader, "the magic number")?;
     if found == *MAGIC.as_bytes() {
@@ -64,7 +64,7 @@ pub(super) fn next(reader: &mut impl Read) -> Result<(String, u64), DebError> {
     Ok((text(&header[..16]).trim_end_matches('/').to_owned(), size))
 }
 
-/// Reads a member whole, and its padding.
+/// Reads all of a member, and its padding.
 pub(super) fn whole(reader: &mut impl Read, name: &str, size: u64, limit: u64) -> Result<Vec<u8>, DebError> {
     if size > limit {
         return Err(DebError::TooLarge { what: name.to_owned(), limit });

@@ -1,21 +1,22 @@
-//! Debian binary packages, deb(5): an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and
-//! `data.tar[.gz|.xz|.zst]`, read as a stream. Nothing is unpacked, and nothing run.
+//! Debian binary packages, deb(5): <https://manpages.debian.org/trixie/dpkg-dev/deb.5.en.html>.
+//!
+//! A package is an ar archive of `debian-binary`, `control.tar[.gz|.xz|.zst]` and `data.tar[.gz|.xz|.zst]`. It is read as a
+//! stream. Nothing is written to disk, and no program of the package is run.
 
 mod decoder;
 mod entry;
+mod error;
 mod member;
 
 pub use decoder::DataTar;
-pub use entry::{Entry, EntryKind, entries, entries_seekable};
+pub use entry::{Entry, Span, entries, entries_seekable};
+pub use error::DebError;
 
 use decoder::Decoder;
 use member::Member;
-use std::{
-    collections::BTreeMap,
-    io::{self, Read},
-};
+use std::{collections::BTreeMap, io::Read};
 
-/// A package whose control part has been read and whose data part is next.
+/// A package whose control part has been read. The data part is next.
 #[derive(Debug)]
 pub struct Deb<R: Read> {
     /// The control part.
@@ -33,68 +34,7 @@ pub struct Control {
     pub members: BTreeMap<String, Vec<u8>>,
 }
 
-/// What is wrong with a package.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DebError {
-    /// The package cannot be read, or ends early.
-    #[error("Debian package: cannot read {what}")]
-    Read {
-        /// What was being read.
-        what: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The file is not a package.
-    #[error("no Debian package: {what} is {found:?}, expected {wanted:?}")]
-    Magic {
-        /// What was looked at.
-        what: &'static str,
-        /// What it has to be.
-        wanted: &'static str,
-        /// What stands there.
-        found: String,
-    },
-    /// A member is not the one that the format wants next.
-    #[error("Debian package: member {found:?} where {wanted} was expected")]
-    Member {
-        /// What was expected.
-        wanted: &'static str,
-        /// What stands there.
-        found: String,
-    },
-    /// A compression that we do not know.
-    #[error("Debian package: {member:?} is compressed in an unknown way; known are .gz, .xz, .zst and none")]
-    Compression {
-        /// The member.
-        member: String,
-    },
-    /// Something is larger than it may be.
-    #[error("Debian package: {what} is larger than {limit} bytes")]
-    TooLarge {
-        /// What.
-        what: String,
-        /// What it may have at most.
-        limit: u64,
-    },
-    /// The control part has no, or no proper, file `control`.
-    #[error("Debian package: control.tar {reason}")]
-    Control {
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// An entry of a tar that we do not take.
-    #[error("Debian package: entry {path:?}: {reason}")]
-    Entry {
-        /// As it stands in the tar.
-        path: String,
-        /// What is wrong.
-        reason: String,
-    },
-}
-
-/// Bytes that control.tar may have, packed and unpacked, and any one file in it.
+/// Largest control.tar, compressed and decompressed, and largest file in it, in bytes.
 const CONTROL_LIMIT: u64 = 32 << 20;
 const CONTROL_MEMBER_LIMIT: u64 = 4 << 20;
 
@@ -102,7 +42,7 @@ impl<R: Read> Deb<R> {
     /// Reads up to the beginning of the data part.
     ///
     /// # Errors
-    /// When the reader fails, or what it gives is no package of format 2.
+    /// The reader fails, or the bytes are not a package of format 2.
     pub fn open(mut reader: R) -> Result<Self, DebError> {
         member::magic(&mut reader)?;
         let (name, size) = member::next(&mut reader)?;
@@ -123,7 +63,7 @@ impl<R: Read> Deb<R> {
         Ok(Self { control, data })
     }
 
-    /// The unpacked data.tar. Reading fails after `limit` bytes, lest a small package fill the disk, and when the
+    /// The decompressed data.tar. Reading fails after `limit` bytes, so that a small package cannot fill the disk, and if the
     /// package ends early.
     #[must_use]
     pub fn into_data(self, limit: u64) -> DataTar<R> {
@@ -131,7 +71,7 @@ impl<R: Read> Deb<R> {
     }
 }
 
-/// The next member that counts (deb(5): those whose names begin with `_` do not), which has to be the one wanted.
+/// Reads to the next member, which must be the wanted one. deb(5): members whose names begin with `_` are ignored.
 fn required(reader: &mut impl Read, wanted: &'static str) -> Result<(String, u64), DebError> {
     loop {
         let (name, size) = member::next(reader)?;

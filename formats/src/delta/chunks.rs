@@ -1,8 +1,9 @@
-//! An image in chunks, each a zstd frame (RFC 8878) that refers to the image's bytes in front of it.
+//! An image in chunks. Each chunk is a zstd frame that refers to bytes of the image before it.
+//! <https://www.rfc-editor.org/rfc/rfc8878>
 //!
-//! A frame alone would cost a third more than one stream over the image. So each is compressed with preceding bytes
-//! of the image as raw prefix (`zstd --patch-from`): whoever makes the image from its first to its last block has them. Chunks of one
-//! group share a prefix, which the compressor then reads once.
+//! Independent frames would be a third larger than one stream over the image. So each chunk is compressed with preceding bytes
+//! of the image as raw prefix (`zstd --patch-from`): a host makes the image from its first to its last block, and so has
+//! these bytes. Chunks of one group have the same prefix, which the compressor then reads once.
 
 use super::{
     BLOCK,
@@ -23,7 +24,7 @@ use zstd::zstd_safe::{CCtx, CParameter, DCtx, ErrorCode, MAGIC_DICTIONARY, compr
 pub struct Settings {
     /// zstd level, 1 to 22.
     pub level: i32,
-    /// Most blocks of a chunk, 1 to [`MAX_CHUNK_BLOCKS`].
+    /// Largest number of blocks of a chunk, 1 to [`MAX_CHUNK_BLOCKS`].
     pub chunk_blocks: u32,
     /// Blocks of the prefix, at most [`MAX_PREFIX_BLOCKS`].
     pub prefix_blocks: u32,
@@ -31,10 +32,10 @@ pub struct Settings {
     pub group_blocks: u32,
 }
 
-/// Small chunks, since all of one is fetched for one new block; then most of the time goes into reading prefixes, hence the groups.
-/// Measured where it counts, on what is fetched for a kernel's patch release, in MB with index and marks: chunks of 8 blocks, prefix
-/// of 512, groups of 32: 21.04; chunks of 12: 21.14; of 6: 21.22. A prefix of 256 costs 1.4 percent more bytes in half the time, groups
-/// of 64 cost 1.2 percent.
+/// Chunks are small, because a whole chunk is fetched for one new block. With small chunks most of the time is spent on
+/// reading prefixes; groups reduce that. Measured as MB to fetch for a patch release of the kernel, with index and marks:
+/// chunks of 8 blocks, prefix of 512, groups of 32: 21.04; chunks of 12: 21.14; of 6: 21.22. A prefix of 256 needs 1.4 percent
+/// more bytes and half the time; groups of 64 need 1.2 percent more bytes.
 impl Default for Settings {
     fn default() -> Self {
         Self { level: 19, chunk_blocks: 8, prefix_blocks: 512, group_blocks: 32 }
@@ -50,13 +51,13 @@ pub enum ChunkError {
     Image {
         /// Where in the image.
         offset: u64,
-        /// How much.
+        /// Number of bytes.
         len: usize,
-        /// What the system says.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// An image that is empty, or no whole number of blocks.
+    /// An image that is empty, or not a whole number of blocks.
     #[error("image of {len} bytes: expected one or more blocks of 4096 bytes")]
     Size {
         /// Its length.
@@ -65,29 +66,29 @@ pub enum ChunkError {
     /// The chunks file cannot be written.
     #[error("cannot write the chunks file")]
     Output(#[source] io::Error),
-    /// zstd refuses.
+    /// zstd failed.
     #[error("chunk of {len} bytes: zstd: {what}")]
     Zstd {
         /// Bytes of the image in it.
         len: usize,
-        /// What zstd says.
+        /// The message of zstd.
         what: &'static str,
     },
-    /// Decoded to something shorter.
+    /// The decoded chunk is too short.
     #[error("chunk: expected {wanted} bytes, found {found}")]
     Length {
-        /// What the index says.
+        /// Length in the index.
         wanted: usize,
-        /// What came out.
+        /// Length of the decoded bytes.
         found: usize,
     },
 }
 
-/// Decodes a chunk into `out`, which is as long as the index says. `prefix` are the image's bytes of [`Index::prefix_of`].
-/// Takes some 200 KB of memory, whatever the frame says. `compressed` should have been compared with its digest.
+/// Decodes a chunk into `out`, which is as long as the index says. `prefix` are the bytes of the image at
+/// [`Index::prefix_of`]. Takes about 200 KB of memory, whatever the frame says. Check the digest of `compressed` before.
 ///
 /// # Errors
-/// When the chunk is damaged, or not as long as it has to be.
+/// The chunk is damaged, or has another length.
 pub fn decode(prefix: &[u8], compressed: &[u8], out: &mut [u8]) -> Result<(), ChunkError> {
     let wanted = out.len();
     let failed = |code| ChunkError::Zstd { len: wanted, what: get_error_name(code) };
@@ -98,11 +99,11 @@ pub fn decode(prefix: &[u8], compressed: &[u8], out: &mut [u8]) -> Result<(), Ch
 }
 
 /// Cuts the first `image_len` bytes of `image` at `cuts` (blocks at which files begin, ascending: `cuts::of`) and where a
-/// chunk would get too long, and writes the chunks file, the marks at its end. With a thread for each CPU, at level 19 of some 20 MB each; the
-/// result does not depend on their number.
+/// chunk would become too long. Writes the chunks file, with the marks at its end. Works with a thread for each CPU, each of
+/// which takes about 20 MB at level 19; the result does not depend on their number.
 ///
 /// # Errors
-/// When the image cannot be read, or `out` not written.
+/// The image cannot be read, or `out` cannot be written.
 pub fn write(
     image: &File,
     image_len: u64,
@@ -139,7 +140,7 @@ pub fn write(
     Ok(Index::new((settings.prefix_blocks, settings.group_blocks), chunks.into_iter(), runs))
 }
 
-/// Ranges of blocks, none longer than `most`. A run between two cuts is divided only if it is longer than that.
+/// Ranges of blocks, none longer than `most`. The blocks between two cuts are divided only if they are more than that.
 fn pieces(blocks: u64, cuts: &[u64], most: u64) -> Vec<Range<u64>> {
     let mut pieces: Vec<Range<u64>> = Vec::new();
     let ends = cuts.iter().copied().filter(|cut| (1..blocks).contains(cut)).chain([blocks]);
@@ -149,7 +150,7 @@ fn pieces(blocks: u64, cuts: &[u64], most: u64) -> Vec<Range<u64>> {
             continue;
         }
         match pieces.last_mut() {
-            // Small files together, as long as they fit.
+            // Put small files together, as long as they fit.
             Some(last) if end - last.start <= most => last.end = end,
             _ => {
                 pieces.extend((start..end).step_by(usize::try_from(most).unwrap_or(1)).map(|at| at..end.min(at + most)))
@@ -160,7 +161,7 @@ fn pieces(blocks: u64, cuts: &[u64], most: u64) -> Vec<Range<u64>> {
     pieces
 }
 
-/// A chunk that is ready.
+/// A compressed chunk.
 struct Made {
     compressed: Vec<u8>,
     marks: Vec<Mark>,
@@ -192,11 +193,11 @@ fn compress_group(
     Ok(made)
 }
 
-/// Makes frames with their content's size, and without a checksum.
+/// A compressor of frames with their content's size, without a checksum.
 fn context(prefix: &[u8], settings: Settings) -> Result<CCtx<'static>, ErrorCode> {
     let mut context = CCtx::create();
-    // A tree of just what it has to hold, and half of level 19's search for a place in it, which changes 0.2 percent of the bytes:
-    // reading the prefix is what takes the time.
+    // A search tree only as large as needed, and half of level 19's search depth. That changes 0.2 percent of the bytes; most of
+    // the time is spent on reading the prefix.
     let tree = (u64::from(settings.prefix_blocks) * BLOCK).max(1 << 16).next_power_of_two().ilog2() + 1;
     for parameter in [
         CParameter::CompressionLevel(settings.level),
@@ -207,7 +208,7 @@ fn context(prefix: &[u8], settings: Settings) -> Result<CCtx<'static>, ErrorCode
     ] {
         context.set_parameter(parameter)?;
     }
-    // A prefix that begins as a dictionary of zstd's would be read as one: without its first byte it does not.
+    // zstd would read a prefix that begins like one of its dictionaries as a dictionary. Without its first byte it does not.
     let raw = if prefix.starts_with(&MAGIC_DICTIONARY.to_le_bytes()) { &prefix[1..] } else { prefix };
     context.load_dictionary(raw)?;
     Ok(context)

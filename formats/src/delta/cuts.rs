@@ -1,4 +1,4 @@
-//! Where an image is best cut: at the first blocks of its files.
+//! Where an image is cut: at the first blocks of its files.
 
 use super::BLOCK;
 use crate::erofs::read::{Image, ReadError};
@@ -6,7 +6,7 @@ use crate::erofs::read::{Image, ReadError};
 /// The blocks at which the content of a file begins, in ascending order.
 ///
 /// # Errors
-/// When the image is damaged.
+/// The image is damaged.
 pub fn of(image: &Image) -> Result<Vec<u64>, ReadError> {
     let mut cuts = Vec::new();
     for (_, node) in image.walk()? {

@@ -1,7 +1,7 @@
-//! The block index of an image: in which piece of the chunks file each of its 4 KiB blocks can be had, and what is needed to know
-//! which of them are here already.
+//! The block index of an image: which piece of the chunks file holds each of its 4 KiB blocks, and what a host needs to find
+//! the blocks that it has already. The format is our own.
 //!
-//! All numbers little endian. There is no checksum: a release's targets are signed with length and digest.
+//! All numbers are little endian. There is no checksum: a release's targets are signed with length and digest.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -12,12 +12,12 @@
 //! | 4 | blocks of the prefix |
 //! | 4 | blocks of a group |
 //! | 20 each | chunk: compressed length (3), number of blocks less one (1), the first 16 bytes of the compressed bytes' SHA-256 |
-//! | 20 each | run of 32 blocks, the last one with what is left: key (4) and digest (16) of its marks, see [`Run`] |
+//! | 20 each | run of 32 blocks (the last one has the remaining blocks): key (4) and digest (16) of its marks, see [`Run`] |
 //!
-//! Chunks cover the image from first to last block, and lie behind each other in the chunks file in the same order. Those that
-//! begin in the same group of blocks (block number divided by the group's size) may refer to the same prefix: the blocks in front
-//! of the first of them. Behind the chunks, that file has the mark of each block: the first 8 bytes of its SHA-256, which without
-//! a salt is its leaf in the hash tree.
+//! Chunks cover the image from the first to the last block, and are one after the other in the chunks file in the same order.
+//! Chunks that begin in the same group of blocks (block number divided by the group's size) refer to the same prefix: the
+//! blocks before the first of these chunks. After the chunks, the chunks file has the mark of each block: the first 8 bytes of
+//! its SHA-256, which without a salt is its leaf in the hash tree.
 
 use super::{
     BLOCK, MAX_IMAGE,
@@ -32,22 +32,22 @@ const HEADER: usize = 32;
 const CHUNK: usize = 20;
 const RUN: usize = 20;
 
-/// Most blocks that a chunk may have: 1 MiB.
+/// Largest number of blocks of a chunk: 1 MiB.
 pub const MAX_CHUNK_BLOCKS: u32 = 256;
-/// Most blocks that the prefix may have: 8 MiB.
+/// Largest number of blocks of the prefix: 8 MiB.
 pub const MAX_PREFIX_BLOCKS: u32 = 2048;
-/// Most blocks that a group may have: 4 MiB.
+/// Largest number of blocks of a group: 4 MiB.
 pub const MAX_GROUP_BLOCKS: u32 = 1024;
-/// What zstd may make of a chunk that cannot be compressed, in bytes.
+/// Largest frame that zstd makes of a chunk that cannot be compressed, in bytes.
 pub const MAX_CHUNK_COMPRESSED: u32 = (MAX_CHUNK_BLOCKS * 4096) + (1 << 16);
 
-/// The first 16 bytes of a chunk's SHA-256. Who knows the signed index cannot make other bytes with this digest, and a full
-/// one would be a tenth of what a small update fetches.
+/// The first 16 bytes of a chunk's SHA-256. That is enough: the index is signed, and other bytes with this digest cannot be
+/// found. Full digests would be a tenth of the bytes of a small update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkDigest(pub [u8; 16]);
 
 impl ChunkDigest {
-    /// Of a chunk's compressed bytes.
+    /// The digest of a chunk's compressed bytes.
     #[must_use]
     pub fn of(compressed: &[u8]) -> Self {
         let mut digest = [0; 16];
@@ -62,23 +62,23 @@ impl fmt::Display for ChunkDigest {
     }
 }
 
-/// A piece of the image as it lies in the chunks file: one zstd frame.
+/// A piece of the image in the chunks file: one zstd frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
     /// First byte in the chunks file.
     pub offset: u64,
-    /// Bytes there.
+    /// Bytes in the chunks file.
     pub compressed: u32,
     /// Their digest.
     pub digest: ChunkDigest,
     /// First block of the image.
     pub first: u64,
-    /// How many blocks.
+    /// Number of blocks.
     pub blocks: u32,
 }
 
 impl Chunk {
-    /// The blocks that it has.
+    /// The blocks of the image in it.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
         self.first..self.first + u64::from(self.blocks)
@@ -90,7 +90,7 @@ impl Chunk {
         u64::from(self.blocks) * BLOCK
     }
 
-    /// Never: a chunk has a block at least.
+    /// Always false: a chunk has one block at least.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.blocks == 0
@@ -107,36 +107,36 @@ pub struct Index {
     runs: Vec<Run>,
 }
 
-/// Why bytes are no index.
+/// Why bytes are not an index.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IndexError {
     /// The file is shorter or longer than its header says.
     #[error("block index: expected {wanted} bytes, found {found}")]
     Length {
-        /// What the header asks for.
+        /// Length that follows from the header.
         wanted: u64,
-        /// What there is.
+        /// Length of the file.
         found: u64,
     },
-    /// A field that is not what it has to be.
+    /// A field with another value than required.
     #[error("block index: {field}: expected {wanted}, found {found}")]
     Field {
         /// Which.
         field: &'static str,
-        /// What it has to be.
+        /// The value expected.
         wanted: String,
-        /// What stands there.
+        /// The value found.
         found: u64,
     },
-    /// A chunk of a length that cannot be.
+    /// A chunk of an impossible length.
     #[error("block index: chunk {number}: expected 1 to {most} bytes, found {found}")]
     Chunk {
         /// Which, counted from 0.
         number: usize,
         /// The largest length.
         most: u32,
-        /// What stands there.
+        /// The value found.
         found: u32,
     },
 }
@@ -196,13 +196,13 @@ impl Index {
         at(blocks.start)..at(blocks.end)
     }
 
-    /// How many bytes of the image in front of a chunk must be there to decode it, at most.
+    /// The largest number of bytes of the image before a chunk that are needed to decode it.
     #[must_use]
     pub fn history_len(&self) -> u64 {
         (u64::from(self.prefix_blocks) + u64::from(self.group_blocks)) * BLOCK
     }
 
-    /// The bytes of the image that a chunk is to be decoded with.
+    /// The bytes of the image that are the prefix of a chunk.
     #[must_use]
     pub fn prefix_of(&self, chunk: &Chunk) -> Range<u64> {
         let group = u64::from(self.group_blocks);
@@ -217,7 +217,7 @@ impl Index {
         &self.chunks
     }
 
-    /// The number of the chunk that has a block.
+    /// The number of the chunk that holds a block.
     #[must_use]
     pub fn chunk_of(&self, block: u64) -> Option<usize> {
         let number = self.chunks.partition_point(|chunk| chunk.range().end <= block);
@@ -246,10 +246,10 @@ impl Index {
         out
     }
 
-    /// Reads what [`Self::to_bytes`] writes. Takes no more memory than twice the file's length beside it.
+    /// Reads what [`Self::to_bytes`] writes. Takes at most twice the file's length as memory.
     ///
     /// # Errors
-    /// When the file is anything else, byte for byte.
+    /// The file differs in any byte from what [`Self::to_bytes`] writes.
     pub fn parse(bytes: &[u8]) -> Result<Self, IndexError> {
         let field =
             |field, wanted: &dyn ToString, found| IndexError::Field { field, wanted: wanted.to_string(), found };
@@ -282,7 +282,7 @@ impl Index {
         if bytes.len() as u64 != wanted {
             return Err(IndexError::Length { wanted, found: bytes.len() as u64 });
         }
-        // As long as the file, so it fits.
+        // The file is as long as the list, so the list fits into memory.
         let (table, runs) = rest.split_at(usize::try_from(table).unwrap_or(rest.len()));
         let mut covered = 0;
         for (number, (compressed, _, blocks)) in rows(table).enumerate() {

@@ -1,7 +1,8 @@
-//! Marks: eight bytes of the digest of each block, in runs of which a host that has the old version knows most already.
+//! Marks: eight bytes of the digest of each block, in runs. A host that has the old version has most of the runs already. The
+//! format is our own.
 //!
-//! The index names a run by its key and its digest ([`Run`]), so that the marks themselves are fetched only where they are new: a key
-//! is compared with that of every stretch of blocks that is here ([`Window`]), whatever place it has moved to.
+//! The index names a run by its key and its digest ([`Run`]). A host compares the key with that of every sequence of its own
+//! blocks ([`Window`]), wherever they are. It fetches only the marks of runs that it does not have.
 
 use sha2::Digest;
 use std::{collections::VecDeque, iter, ops::Range};
@@ -10,16 +11,16 @@ use std::{collections::VecDeque, iter, ops::Range};
 pub const MARK: usize = 8;
 /// Blocks of a run; the last one of an image may be shorter.
 pub const RUN_BLOCKS: usize = 32;
-/// Known runs between two unknown ones that are fetched along with them, instead of by two requests.
+/// Largest number of known runs between two unknown runs that are fetched with them, to save a request.
 const BRIDGED: usize = 4;
 
-/// The first 8 bytes of a block's SHA-256. Two blocks with the same mark are nearly always the same: whoever believes it
-/// compares the root of the hash tree afterwards.
+/// The first 8 bytes of a block's SHA-256. Two blocks with the same mark are nearly always the same. The root hash, which is
+/// checked afterwards, tells the rest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark(pub [u8; MARK]);
 
 impl Mark {
-    /// Of the block with this digest.
+    /// The mark of the block with this digest.
     #[must_use]
     pub fn of(digest: &[u8; 32]) -> Self {
         let mut mark = [0; MARK];
@@ -32,7 +33,7 @@ impl Mark {
     }
 }
 
-/// What the index says about a run of marks.
+/// A run of marks, as in the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The upper half of m₀B³¹ + m₁B³⁰ + … + m₃₁ modulo 2⁶⁴, the marks as little-endian numbers, B = 0x9e37_79b9_7f4a_7c15; of a
@@ -42,20 +43,20 @@ pub struct Run {
     pub digest: [u8; 16],
 }
 
-/// An odd number whose powers have nothing to do with each other.
+/// An odd number whose powers are spread evenly.
 const BASE: u64 = 0x9e37_79b9_7f4a_7c15;
-/// What the oldest mark of a full window has been multiplied with.
+/// The factor of the oldest mark of a full window.
 const OLDEST: u64 = BASE.wrapping_pow(31);
 
 impl Run {
-    /// Of these marks.
+    /// The run of these marks.
     #[must_use]
     pub fn of(marks: &[Mark]) -> Self {
         let sum = marks.iter().fold(0_u64, |sum, mark| sum.wrapping_mul(BASE).wrapping_add(mark.number()));
         Self { key: key(sum), digest: digest(marks) }
     }
 
-    /// Whether these are its marks.
+    /// Whether these are the marks of the run.
     #[must_use]
     pub fn is(&self, marks: &[Mark]) -> bool {
         digest(marks) == self.digest
@@ -74,7 +75,7 @@ fn key(sum: u64) -> u32 {
     u32::try_from(sum >> 32).unwrap_or_default()
 }
 
-/// The last marks of those that pass by, and the key of a run that consists of them.
+/// The last marks that were added, and the key of the run of these marks.
 #[derive(Debug, Default)]
 pub struct Window {
     marks: VecDeque<Mark>,
@@ -82,7 +83,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// One more passes. The key, once there are enough.
+    /// Adds a mark. Returns the key, once there are enough marks.
     pub fn push(&mut self, mark: Mark) -> Option<u32> {
         if self.marks.len() == RUN_BLOCKS
             && let Some(oldest) = self.marks.pop_front()
@@ -100,7 +101,7 @@ impl Window {
     }
 }
 
-/// Which runs to fetch at once, where `known` says of each whether it need not be.
+/// The ranges of runs to fetch, one request each. `known` says of each run whether the host has it.
 #[must_use]
 pub fn requests(known: &[bool]) -> Vec<Range<usize>> {
     let mut requests: Vec<Range<usize>> = Vec::new();
@@ -137,7 +138,7 @@ mod tests {
         }
     }
 
-    /// A key by hand, so that it stays what it is.
+    /// A key that was computed by hand: the format must not change.
     #[test]
     fn a_key_is_what_the_format_says() {
         let mark = |number: u64| Mark(number.to_le_bytes());

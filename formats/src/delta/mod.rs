@@ -1,7 +1,7 @@
-//! From one root file system to another over a wire: what a release holds so that a host fetches little.
+//! Deltas between root file systems: what a release holds so that a host fetches few bytes. The formats are our own.
 //!
 //! - [`index`] and [`chunks`]: the image in pieces that can be fetched one by one, for a host with any other version.
-//! - [`patch`]: what makes one version of one other, as small as can be.
+//! - [`patch`]: makes one version out of another, with as few bytes as possible.
 
 pub mod chunks;
 pub mod cuts;
@@ -9,7 +9,7 @@ pub mod index;
 pub mod marks;
 pub mod patch;
 
-/// Bytes of a block: what a hash tree digests, and what is compared.
+/// Bytes of a block: the unit of hash trees and of comparison.
 pub const BLOCK: u64 = 4096;
-/// Largest image that is described, in bytes.
+/// Largest image, in bytes.
 pub const MAX_IMAGE: u64 = 64 << 30;

@@ -1,4 +1,4 @@
-//! Large files with pieces of nothing but zeros: those pieces are not stored.
+//! Large files with pieces of zeros: these pieces are not stored.
 
 use super::{
     Error,
@@ -10,14 +10,14 @@ use crate::{
     sparse::{data_chunks, is_zero},
 };
 
-/// Smaller files are stored whole, without a look at them.
+/// Smaller files are stored completely; they are not searched for zeros.
 const WORTH: u64 = 1 << 20;
 /// Smallest chunk: 64 KiB.
 const MIN_BITS: u8 = 16;
-/// Chunks get larger before the map of a file gets longer.
+/// Most chunks of a file: a larger file gets larger chunks.
 const MAX_CHUNKS: u64 = 1 << 14;
 
-/// A file in chunks of equal size, the last one maybe shorter.
+/// A file in chunks of equal size; the last one may be shorter.
 #[derive(Clone, Debug)]
 pub(super) struct Chunks {
     bits: u8,
@@ -27,7 +27,7 @@ pub(super) struct Chunks {
 }
 
 impl Chunks {
-    /// Looks for zeros; `None` if the file has too few to bother.
+    /// Searches a file for zeros. `None` if it has too few zeros to be worth a chunk map.
     pub(super) fn find(data: &Data, source: &mut Source) -> Result<Option<Self>, Error> {
         let size = data.len();
         if size < WORTH {
@@ -63,8 +63,8 @@ impl Chunks {
         self.places().flatten().map(|(_, len, _)| len.div_ceil(BLOCK)).sum()
     }
 
-    /// For each chunk that is stored: its offset in the file, its length, and its first block counted from the first
-    /// chunk's; for others nothing.
+    /// For each chunk that is stored: its offset in the file, its length, and its first block relative to the first chunk's.
+    /// `None` for the others.
     pub(super) fn places(&self) -> impl Iterator<Item = Option<(u64, u64, u64)>> {
         let mut block = 0;
         (0..).zip(&self.stored).map(move |(number, stored): (u64, _)| {

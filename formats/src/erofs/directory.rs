@@ -1,8 +1,8 @@
-//! A directory's content: blocks of dirents, each followed by its names.
+//! The content of a directory: blocks of dirents, each followed by its names.
 //!
-//! The kernel searches by bisection, first for the block, then in it: names ascend by their bytes over the whole
-//! directory, `.` and `..` among them. In each block the dirents come first; the first one's name offset tells how
-//! many they are. Every block but the last is filled up with zeros.
+//! The kernel searches by bisection, first for the block, then in the block: names ascend by their bytes over the whole
+//! directory, with `.` and `..` among them. In each block the dirents come first; the name offset of the first dirent tells
+//! their number. Every block except the last is filled up with zeros.
 
 use super::format::{BLOCK, u16_at, u64_at};
 
@@ -31,7 +31,7 @@ pub(super) fn size(name_lens: impl Iterator<Item = usize>) -> u64 {
     blocks * BLOCK + used as u64
 }
 
-/// Writes a directory; the entries come in order.
+/// Writes a directory. The entries must be in order.
 pub(super) fn encode(entries: &[(&[u8], u64, u8)]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = entries;
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn blocks_are_filled_to_the_last_byte_and_read_back() {
-        // 16 names of 244 bytes fill a block exactly; one byte more, and the last begins the next block.
+        // 16 names of 244 bytes fill a block exactly; with one byte more, the last name begins the next block.
         for (lens, size_wanted, blocks) in
             [(vec![244; 16], 4096, 1), ([vec![244; 15], vec![245]].concat(), 4096 + 257, 2)]
         {

@@ -1,13 +1,13 @@
-//! What lies on disk, both ways: superblock and inodes. fs/erofs/erofs_fs.h, all numbers little endian.
+//! Reading and writing of superblock and inodes: fs/erofs/erofs_fs.h, all numbers little endian.
 
 /// Bytes of a block, the only size that we write or read.
 pub const BLOCK: u64 = 4096;
 pub(super) const BLOCK_BITS: u8 = 12;
-/// Inodes begin at multiples of this; an inode's number (nid) is its byte offset divided by it.
+/// Inodes begin at multiples of this. An inode's number (nid) is its byte offset divided by this.
 pub(super) const SLOT: u64 = 32;
-/// The superblock lies here in block 0, after room for a boot sector.
+/// Offset of the superblock in block 0, after space for a boot sector.
 pub(super) const SUPER_OFFSET: usize = 1024;
-/// Its checksum covers the block from there to its end.
+/// Bytes that its checksum covers: from there to the block's end.
 pub(super) const SUPER_AREA: usize = 4096 - SUPER_OFFSET;
 const DIRBLKBITS: usize = 90;
 const MAGIC: u32 = 0xe0f5_e1e2;
@@ -26,7 +26,7 @@ pub(super) const CHUNK_INDEXES: u32 = 0x20;
 
 pub(super) const COMPACT_INODE: usize = 32;
 pub(super) const EXTENDED_INODE: usize = 64;
-/// Before an inode's first extended attribute.
+/// Bytes before an inode's first extended attribute.
 pub(super) const XATTR_HEADER: usize = 12;
 
 /// Types as in `stat`'s mode; a dirent has a number of its own for each.
@@ -68,7 +68,7 @@ pub(super) fn u64_at(bytes: &[u8], at: usize) -> u64 {
 /// The fields of the superblock that an uncompressed image on one device uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
-    /// Features that a reader must know.
+    /// Features that a reader must support.
     pub feature_incompat: u32,
     /// Inode number of the root directory.
     pub root_nid: u16,
@@ -92,7 +92,7 @@ pub struct Superblock {
 pub struct BadSuperblock {
     /// The field's name in the kernel.
     pub field: &'static str,
-    /// What it should be.
+    /// The value expected.
     pub wanted: u64,
     /// What it is.
     pub found: u64,
@@ -157,13 +157,14 @@ impl Superblock {
     }
 }
 
-/// CRC-32C as the kernel's `crc32c(~0, ..)`: without the usual inversion at the end. For 3 KiB a table does not pay.
+/// CRC-32C as the kernel's `crc32c(~0, ..)`: without the usual inversion at the end. A table is not worth its memory for
+/// 3 KiB.
 fn crc32c(bytes: &[u8]) -> u32 {
     let bit = |crc: u32, _| if crc & 1 == 0 { crc >> 1 } else { crc >> 1 ^ 0x82f6_3b78 };
     bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), bit))
 }
 
-/// How an inode's content is found.
+/// Where an inode's content is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum DataLayout {
     /// In consecutive blocks.
@@ -174,7 +175,7 @@ pub(super) enum DataLayout {
     ChunkBased = 4,
 }
 
-/// An inode as it lies on disk, in either form.
+/// An inode on disk, in the compact or the extended form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RawInode {
     pub(super) layout: DataLayout,
@@ -194,9 +195,19 @@ pub(super) struct RawInode {
 }
 
 impl RawInode {
-    /// Whether the 32-byte form is too narrow.
+    /// Whether the numbers do not fit into the compact form.
     pub(super) fn needs_extended(uid: u32, gid: u32, nlink: u32, size: u64) -> bool {
         uid.max(gid).max(nlink) > u16::MAX.into() || size > u32::MAX.into()
+    }
+
+    /// Size of a chunk of a chunk-based inode, as a power of two of bytes.
+    pub(super) fn chunk_bits(&self) -> u32 {
+        (self.union & CHUNK_BITS_MASK) + u32::from(BLOCK_BITS)
+    }
+
+    /// Bytes of a chunk of a chunk-based inode.
+    pub(super) fn chunk_len(&self) -> u64 {
+        1 << self.chunk_bits()
     }
 
     /// Bytes of the inode itself.
@@ -204,7 +215,7 @@ impl RawInode {
         if self.extended { EXTENDED_INODE } else { COMPACT_INODE }
     }
 
-    /// The low halves of a compact inode's numbers; [`Self::needs_extended`] says whether there is more to them.
+    /// The bytes on disk. A compact inode holds the low halves of its numbers: check [`Self::needs_extended`] before.
     ///
     /// `i_ino` (for 32-bit `stat`, read by no kernel) stays 0, so that an inode's bytes do not depend on its number.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -240,7 +251,7 @@ impl RawInode {
         out
     }
 
-    /// Reads an inode; `bytes` are as long as an extended one, whichever form it has. `build_time` is for compact ones.
+    /// Reads an inode. `bytes` are as long as an extended inode, whichever form it has. `build_time` is for compact inodes.
     pub(super) fn parse(bytes: &[u8; EXTENDED_INODE], build_time: u64) -> Option<Self> {
         let format = u16_at(bytes, 0);
         let layout = match format >> 1 {

@@ -1,4 +1,4 @@
-//! Where everything lies in the image, before a byte of it is written.
+//! The layout of an image. It is complete before a byte is written.
 
 use super::{
     BLOCK, Body, Error, FileSystem, InodeIndex, TAIL_MAX, Wrong,
@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, ops::Bound};
 
 /// Longest label.
 const LABEL_MAX: usize = 16;
-/// Metadata follows the superblock's block. That its first piece is the root keeps the root's number within 16 bits,
-/// and that it is not in block 0 keeps it from being 0, which some programs take for a deleted file.
+/// Metadata begins in the block after the superblock's. The root is its first piece, so that the root's number fits into 16
+/// bits. It is not in block 0: then its number would be 0, and some programs take that for a deleted file.
 const METADATA_BLOCK: u64 = 1;
 
 /// The layout of an image.
@@ -37,7 +37,7 @@ pub(super) struct Planned {
     pub(super) nlink: u32,
     /// Length of the content.
     pub(super) size: u64,
-    /// Length of the inode with its attributes.
+    /// Bytes of the inode with its attributes.
     pub(super) header: u64,
     pub(super) place: Place,
     /// First block of the content, if it has blocks.
@@ -47,16 +47,16 @@ pub(super) struct Planned {
 /// Where the content is.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// All in blocks, or there is none.
+    /// All of the content is in blocks, or there is no content.
     Blocks,
-    /// The last `tail` bytes behind the inode.
+    /// The last `tail` bytes are after the inode, the others in blocks.
     Inline { tail: u64 },
-    /// In blocks, without the zeros.
+    /// In blocks; chunks of zeros are left out.
     Chunked(Chunks),
 }
 
 impl Planned {
-    /// Bytes that must lie together: inode, attributes, and chunk map or tail.
+    /// Bytes that must be adjacent: inode, attributes, and chunk map or tail.
     fn len(&self) -> u64 {
         self.header
             + match &self.place {
@@ -66,7 +66,7 @@ impl Planned {
             }
     }
 
-    /// Bytes of the content that lie in blocks, except for chunks.
+    /// Bytes of the content that are in blocks, except for chunks.
     pub(super) fn in_blocks(&self) -> u64 {
         match self.place {
             Place::Inline { tail } => self.size - tail,
@@ -90,14 +90,15 @@ impl Planned {
     }
 }
 
-/// Bytes of a file that stands among its like: programs of one make, from several folders, that share much.
+/// Files of this size and more are placed together: large programs of one project, from several folders, have much in
+/// common.
 const LARGE: u64 = 8 << 20;
 
 impl<'a> Plan<'a> {
-    /// Lays out an image. Of the content only pages of large files are read, to find zeros.
+    /// Makes the layout of an image. Only pages of large files are read, to find zeros.
     ///
     /// # Errors
-    /// When the tree is not one that EROFS can hold, or a source cannot be read.
+    /// EROFS cannot hold the tree, or a source cannot be read.
     pub fn new(fs: &'a FileSystem) -> Result<Self, Error> {
         if fs.label.len() > LABEL_MAX {
             return Err(Error::Label { label: fs.label.clone() });
@@ -112,8 +113,8 @@ impl<'a> Plan<'a> {
         for self_contained in [false, true] {
             let mut packer = Packer::new(next);
             for inode in &plan.inodes {
-                // Content in blocks has an address, a directory's the numbers of other inodes.
-                let refers = inode.blocks() > 0 || matches!(fs.inodes[inode.index.0].body, Body::Dir(_));
+                // Content in blocks needs an address; a directory holds the numbers of other inodes.
+                let refers = inode.blocks() > 0 || matches!(fs.inodes[inode.index.0].body, Body::Directory(_));
                 if refers != self_contained {
                     plan.nids[inode.index.0] = packer.place(inode.len()) / SLOT;
                 }
@@ -146,11 +147,11 @@ impl<'a> Plan<'a> {
 fn planned(fs: &FileSystem, tree: &Tree<'_>, index: InodeIndex, source: &mut Source) -> Result<Planned, Error> {
     let inode = &fs.inodes[index.0];
     let wrong = |wrong| tree.wrong(index, wrong);
-    let xattr_len = xattr::encode(&inode.xattrs).map_err(|bad| wrong(Wrong::Xattr(bad)))?.len();
+    let xattr_len = xattr::encode(&inode.meta.xattrs).map_err(|bad| wrong(Wrong::Xattr(bad)))?.len();
     let parent = tree.parent[index.0].unwrap_or(fs.root);
     let mut chunks = None;
     let size = match &inode.body {
-        Body::Dir(names) => directory::size(entries(names, index, parent).map(|(name, _)| name.len())),
+        Body::Directory(names) => directory::size(entries(names, index, parent).map(|(name, _)| name.len())),
         Body::File(data) => {
             chunks = Chunks::find(data, source)?;
             data.len()
@@ -164,10 +165,10 @@ fn planned(fs: &FileSystem, tree: &Tree<'_>, index: InodeIndex, source: &mut Sou
         Body::Fifo | Body::Socket => 0,
     };
     let nlink = tree.nlink[index.0];
-    let extended = RawInode::needs_extended(inode.uid, inode.gid, nlink, size);
+    let extended = RawInode::needs_extended(inode.meta.uid, inode.meta.gid, nlink, size);
     let header = (xattr_len + if extended { EXTENDED_INODE } else { COMPACT_INODE }) as u64;
     let tail = if header + size <= BLOCK { size } else { size % BLOCK };
-    // A tail lies in the same block as its inode, which Linux 6.1 expects of symbolic links.
+    // A tail is in the same block as its inode. Linux 6.1 expects that of symbolic links.
     let inline = match &inode.body {
         Body::File(_) if tail < size => tail <= TAIL_MAX,
         _ => true,
@@ -180,7 +181,7 @@ fn planned(fs: &FileSystem, tree: &Tree<'_>, index: InodeIndex, source: &mut Sou
     Ok(Planned { index, parent, nlink, size, header, place, start: 0 })
 }
 
-/// What stands side by side in blocks.
+/// Groups of contents that are placed together in blocks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Group {
     Directories,
@@ -191,14 +192,14 @@ enum Group {
 impl Group {
     fn of(planned: &Planned, body: &Body) -> Self {
         match body {
-            Body::Dir(_) => Self::Directories,
+            Body::Directory(_) => Self::Directories,
             _ if planned.size >= LARGE => Self::Large,
             _ => Self::Others,
         }
     }
 }
 
-/// A directory's names as they are stored: in order, with `.` and `..` where they sort.
+/// A directory's names as they are stored: in order, with `.` and `..` among them.
 pub(super) fn entries(
     names: &BTreeMap<Vec<u8>, InodeIndex>,
     own: InodeIndex,

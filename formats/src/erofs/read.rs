@@ -1,19 +1,20 @@
-//! Reads an image, whoever wrote it: anything may be wrong in it, and nothing is believed.
+//! Reads an image that any program may have written. Nothing in it is trusted.
 
 use super::{
-    BLOCK, BadSuperblock, Dirent, Superblock, Xattrs, directory,
+    BLOCK, BadSuperblock, Dirent, Superblock, directory,
     format::{
-        CHUNK_BITS_MASK, CHUNK_INDEXES, DIRECTORY, DataLayout, EXTENDED_INODE, NULL_ADDR, REGULAR, RawInode, SLOT,
-        SUPER_AREA, SUPER_OFFSET, SYMLINK, TYPE_MASK, decode_device, u32_at,
+        CHUNK_INDEXES, DIRECTORY, DataLayout, EXTENDED_INODE, NULL_ADDR, REGULAR, RawInode, SLOT, SUPER_AREA,
+        SUPER_OFFSET, SYMLINK, TYPE_MASK, decode_device, u32_at,
     },
     xattr,
 };
+use crate::node::Xattrs;
 use std::{collections::BTreeSet, fs::File, io, ops::Range, os::unix::fs::FileExt};
 
-/// Nothing beyond Linux's PATH_MAX can be opened; an image with longer paths could make a walk endless.
+/// Longest path, as Linux's PATH_MAX. An image with longer paths could make a walk endless.
 const PATH_MAX: usize = 4096;
 
-/// An image that has been opened.
+/// An open image.
 #[derive(Debug)]
 pub struct Image {
     file: File,
@@ -21,9 +22,9 @@ pub struct Image {
     superblock: Superblock,
 }
 
-/// An inode of an image.
+/// An inode, as it was read from an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
+pub struct StoredInode {
     nid: u64,
     raw: RawInode,
 }
@@ -31,15 +32,15 @@ pub struct Node {
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// No EROFS, or one with features that we do not read.
+    /// Not EROFS, or an image with features that are not supported.
     #[error(transparent)]
     Superblock(#[from] BadSuperblock),
-    /// Something that no writer writes.
+    /// The image is damaged.
     #[error("inode {nid}: {what}")]
     Damaged {
         /// Number of the inode.
         nid: u64,
-        /// What was found.
+        /// The damage.
         what: &'static str,
     },
     /// The file cannot be read, or ends too early.
@@ -47,15 +48,15 @@ pub enum ReadError {
     Io {
         /// Where in the image.
         offset: u64,
-        /// How much.
+        /// Number of bytes.
         len: usize,
-        /// What the system says.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
 }
 
-impl Node {
+impl StoredInode {
     /// Its number.
     #[must_use]
     pub fn nid(&self) -> u64 {
@@ -110,6 +111,15 @@ impl Node {
         self.raw.mode & TYPE_MASK == SYMLINK
     }
 
+    pub(super) fn raw(&self) -> &RawInode {
+        &self.raw
+    }
+
+    /// Whether the inode's size is that of a content in the image. A device has none.
+    pub(super) fn has_content(&self) -> bool {
+        matches!(self.raw.mode & TYPE_MASK, REGULAR | DIRECTORY | SYMLINK)
+    }
+
     fn damaged(&self, what: &'static str) -> ReadError {
         ReadError::Damaged { nid: self.nid, what }
     }
@@ -119,7 +129,7 @@ impl Image {
     /// Opens the image that begins at byte `start` of a file.
     ///
     /// # Errors
-    /// When there is no superblock that we understand.
+    /// There is no supported superblock.
     pub fn open(file: File, start: u64) -> Result<Self, ReadError> {
         let mut area = [0; SUPER_AREA];
         read(&file, start, SUPER_OFFSET as u64, &mut area)?;
@@ -135,43 +145,43 @@ impl Image {
     /// The inode with this number.
     ///
     /// # Errors
-    /// When it is none.
-    pub fn node(&self, nid: u64) -> Result<Node, ReadError> {
+    /// There is no valid inode with this number.
+    pub fn node(&self, nid: u64) -> Result<StoredInode, ReadError> {
         let damaged = |what| ReadError::Damaged { nid, what };
         let offset = self.offset(nid).ok_or_else(|| damaged("lies outside of the image"))?;
         let mut bytes = [0; EXTENDED_INODE];
-        // A compact inode may lie at the very end.
+        // A compact inode may be the last bytes of the image.
         let len = usize::try_from((self.len() - offset).min(EXTENDED_INODE as u64)).unwrap_or(EXTENDED_INODE);
         self.read(offset, &mut bytes[..len])?;
         let raw = RawInode::parse(&bytes, self.superblock.build_time).ok_or_else(|| damaged("unknown format"))?;
-        Ok(Node { nid, raw })
+        Ok(StoredInode { nid, raw })
     }
 
     /// The root directory.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn root(&self) -> Result<Node, ReadError> {
+    /// The superblock names no valid inode.
+    pub fn root(&self) -> Result<StoredInode, ReadError> {
         self.node(self.superblock.root_nid.into())
     }
 
-    /// The extended attributes of an inode, if they lie behind it.
+    /// The extended attributes of an inode.
     ///
     /// # Errors
-    /// When they cannot be read, or are shared between inodes as other writers do.
-    pub fn xattrs(&self, node: &Node) -> Result<Xattrs, ReadError> {
+    /// They cannot be read, or are shared between inodes, as other programs write them.
+    pub fn xattrs(&self, node: &StoredInode) -> Result<Xattrs, ReadError> {
         let mut bytes = vec![0; node.raw.xattr_len];
         let behind = self.offset(node.nid).map(|offset| offset + node.raw.len() as u64);
         self.read(behind.ok_or_else(|| node.damaged("lies outside of the image"))?, &mut bytes)?;
         xattr::decode(&bytes).ok_or_else(|| node.damaged("extended attributes damaged or shared"))
     }
 
-    /// Reads content, a link's target or a directory's blocks from `offset` on, until `buf` is full or the end is
-    /// reached; tells how much.
+    /// Reads content, a link's target or a directory's blocks from `offset` on, until `buf` is full or the content ends.
+    /// Returns the number of bytes.
     ///
     /// # Errors
-    /// When it lies outside of the image or cannot be read.
-    pub fn read_at(&self, node: &Node, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
+    /// The content is outside of the image, or cannot be read.
+    pub fn read_at(&self, node: &StoredInode, offset: u64, buf: &mut [u8]) -> Result<usize, ReadError> {
         let mut done = 0;
         while done < buf.len() {
             let at = offset.saturating_add(done as u64);
@@ -190,8 +200,8 @@ impl Image {
         Ok(done)
     }
 
-    /// Where the byte at `at` of the content lies, nowhere for zeros, and how many bytes follow each other from there.
-    fn map(&self, node: &Node, at: u64) -> Result<(Option<u64>, u64), ReadError> {
+    /// Where the byte at `at` of the content is in the image (`None` for zeros), and how many bytes are adjacent from there.
+    pub(super) fn map(&self, node: &StoredInode, at: u64) -> Result<(Option<u64>, u64), ReadError> {
         let raw = &node.raw;
         let header = (raw.len() + raw.xattr_len) as u64;
         let behind = self.offset(node.nid).map(|offset| offset + header);
@@ -206,7 +216,7 @@ impl Image {
             DataLayout::FlatPlain => Ok((Some(start.saturating_add(at)), raw.size - at)),
             DataLayout::ChunkBased if raw.union & CHUNK_INDEXES != 0 => Err(node.damaged("chunks on other devices")),
             DataLayout::ChunkBased => {
-                let bits = (raw.union & CHUNK_BITS_MASK) + 12;
+                let bits = raw.chunk_bits();
                 let mut bytes = [0; 4];
                 self.read(behind.saturating_add(4 * (at >> bits)), &mut bytes)?;
                 let (block, inside) = (u32_at(&bytes, 0), at & ((1 << bits) - 1));
@@ -216,15 +226,15 @@ impl Image {
         }
     }
 
-    /// The bytes of the image that are blocks of an inode's content and of nothing else: whole blocks, in the order of the
-    /// content, what lies side by side in one range. A tail behind the inode is not among them.
+    /// The blocks of the image that hold only content of this inode, as byte ranges in the order of the content. Adjacent
+    /// blocks are one range. A tail after the inode is not included.
     ///
     /// # Errors
-    /// When they lie outside of the image, or it cannot be read.
-    pub fn extents(&self, node: &Node) -> Result<Vec<Range<u64>>, ReadError> {
+    /// They are outside of the image, or the image cannot be read.
+    pub fn extents(&self, node: &StoredInode) -> Result<Vec<Range<u64>>, ReadError> {
         let raw = &node.raw;
         let len = match raw.layout {
-            _ if !matches!(raw.mode & TYPE_MASK, REGULAR | DIRECTORY | SYMLINK) => 0,
+            _ if !node.has_content() => 0,
             DataLayout::FlatInline => raw.size.saturating_sub(1) / BLOCK * BLOCK,
             DataLayout::FlatPlain | DataLayout::ChunkBased => raw.size,
         };
@@ -249,8 +259,8 @@ impl Image {
     /// The names in a directory, without `.` and `..`.
     ///
     /// # Errors
-    /// When it is no directory, or damaged.
-    pub fn entries(&self, dir: &Node) -> Result<Vec<Dirent>, ReadError> {
+    /// It is not a directory, or is damaged.
+    pub fn entries(&self, dir: &StoredInode) -> Result<Vec<Dirent>, ReadError> {
         if !dir.is_dir() {
             return Err(dir.damaged("not a directory"));
         }
@@ -267,11 +277,11 @@ impl Image {
         Ok(entries)
     }
 
-    /// Everything in the image with its path, which begins with `/`; parents come first.
+    /// All inodes of the image with their paths, which begin with `/`. Parents come first.
     ///
     /// # Errors
-    /// When anything is damaged, or a directory has two names.
-    pub fn walk(&self) -> Result<Vec<(Vec<u8>, Node)>, ReadError> {
+    /// The image is damaged, or a directory has two names.
+    pub fn walk(&self) -> Result<Vec<(Vec<u8>, StoredInode)>, ReadError> {
         let root = self.root()?;
         let mut seen = BTreeSet::from([root.nid]);
         let mut all = vec![(b"/".to_vec(), root)];
@@ -297,13 +307,13 @@ impl Image {
         Ok(all)
     }
 
-    /// Bytes that the superblock claims.
+    /// Bytes of the image, from the superblock.
     fn len(&self) -> u64 {
         u64::from(self.superblock.blocks) * BLOCK
     }
 
-    /// Where an inode lies, if that is inside.
-    fn offset(&self, nid: u64) -> Option<u64> {
+    /// Byte offset of an inode. `None` if it is outside of the image.
+    pub(super) fn offset(&self, nid: u64) -> Option<u64> {
         let base = u64::from(self.superblock.meta_blkaddr) * BLOCK;
         nid.checked_mul(SLOT)?.checked_add(base).filter(|offset| *offset < self.len())
     }

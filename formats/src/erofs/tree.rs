@@ -1,4 +1,4 @@
-//! The inode table seen from its root: order, links, parents; and whether it is a tree at all.
+//! A walk over the inode table from its root: order, links, parents. Checks that the table is a tree.
 
 use super::{BadXattr, Body, Error, FileSystem, InodeIndex, directory::NAME_MAX};
 use std::collections::BTreeMap;
@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 /// Longest symbolic link that the kernel follows.
 const SYMLINK_MAX: usize = 4095;
 
-/// What EROFS, or the kernel, does not allow.
+/// What EROFS or the kernel does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Wrong {
-    /// The index is not in the table.
+    /// A directory names an inode that is not in the table.
     #[error("entry {name:?} names inode {index} of {count}")]
     NoInode {
         /// Name in the directory.
         name: String,
         /// Index found.
         index: usize,
-        /// Inodes that there are.
+        /// Number of inodes.
         count: usize,
     },
     /// The root must be a directory.
     #[error("the root is not a directory")]
     Root,
-    /// A directory has one name only.
+    /// A directory with a second name.
     #[error("directory has a second name, {name:?} in {second}")]
     SecondName {
         /// The other name.
@@ -30,25 +30,25 @@ pub enum Wrong {
         /// Path of the other parent.
         second: String,
     },
-    /// A name must be a name.
+    /// An invalid name.
     #[error("entry {name:?}: expected 1 to {NAME_MAX} bytes without / and NUL, not . or ..")]
     Name {
         /// Name found.
         name: String,
     },
-    /// More than permissions.
+    /// A mode with more than permission bits.
     #[error("mode {mode:#o}: expected at most 0o7777")]
     Mode {
         /// Mode found.
         mode: u16,
     },
-    /// Length of a link.
+    /// A symbolic link that is empty or too long.
     #[error("symbolic link of {len} bytes: expected 1 to {SYMLINK_MAX}")]
     Symlink {
         /// Length found.
         len: usize,
     },
-    /// Device number.
+    /// A device number that is too large.
     #[error("device {major}:{minor}: expected a major below 2^12 and a minor below 2^20")]
     Device {
         /// Major found.
@@ -61,10 +61,10 @@ pub enum Wrong {
     Xattr(#[from] BadXattr),
 }
 
-/// What a walk from the root finds.
+/// Result of a walk from the root.
 pub(super) struct Tree<'a> {
     fs: &'a FileSystem,
-    /// Every inode that has a name: the root, its children by name, then those of each child directory likewise.
+    /// Every inode that has a name: the root, its children by name, then those of each child directory.
     pub(super) order: Vec<InodeIndex>,
     /// By index: number of links.
     pub(super) nlink: Vec<u32>,
@@ -99,12 +99,12 @@ impl<'a> Tree<'a> {
 
     fn dir(&self, index: InodeIndex) -> Option<&'a BTreeMap<Vec<u8>, InodeIndex>> {
         match &self.fs.inodes.get(index.0)?.body {
-            Body::Dir(names) => Some(names),
+            Body::Directory(names) => Some(names),
             _ => None,
         }
     }
 
-    /// One entry of a directory; a failure names the inode where the fault lies.
+    /// Notes one entry of a directory. An error comes with the inode that is wrong.
     fn enter(&mut self, dir: InodeIndex, name: &[u8], child: InodeIndex) -> Result<(), (InodeIndex, Wrong)> {
         let printed = || String::from_utf8_lossy(name).into_owned();
         let length = (1..=NAME_MAX).contains(&name.len());
@@ -136,8 +136,8 @@ impl<'a> Tree<'a> {
 
     fn check(&self, index: InodeIndex) -> Result<(), Wrong> {
         let inode = &self.fs.inodes[index.0];
-        if inode.mode > 0o7777 {
-            return Err(Wrong::Mode { mode: inode.mode });
+        if inode.meta.mode > 0o7777 {
+            return Err(Wrong::Mode { mode: inode.meta.mode });
         }
         match &inode.body {
             Body::Symlink(target) if !(1..=SYMLINK_MAX).contains(&target.len()) => {

@@ -59,7 +59,7 @@ impl Plan<'_> {
         let (behind, start) = (at + planned.header, planned.start * BLOCK);
         window.put(&self.header(planned, inode), at)?;
         let content = match &inode.body {
-            Body::Dir(names) => {
+            Body::Directory(names) => {
                 let entries = entries(names, planned.index, planned.parent);
                 let typed = entries.map(|(name, to)| (name, self.nids[to.0], file_type(mode(&self.fs.inodes[to.0]))));
                 Cow::Owned(directory::encode(&typed.collect::<Vec<_>>()))
@@ -91,7 +91,7 @@ impl Plan<'_> {
     /// An inode and its attributes.
     fn header(&self, planned: &Planned, inode: &Inode) -> Vec<u8> {
         // Both have been checked by the plan.
-        let mut xattrs = xattr::encode(&inode.xattrs).unwrap_or_default();
+        let mut xattrs = xattr::encode(&inode.meta.xattrs).unwrap_or_default();
         let union = match (&inode.body, &planned.place) {
             (Body::CharDevice { major, minor } | Body::BlockDevice { major, minor }, _) => {
                 encode_device(*major, *minor).unwrap_or_default()
@@ -101,10 +101,10 @@ impl Plan<'_> {
         };
         let raw = RawInode {
             layout: planned.layout(),
-            extended: RawInode::needs_extended(inode.uid, inode.gid, planned.nlink, planned.size),
+            extended: RawInode::needs_extended(inode.meta.uid, inode.meta.gid, planned.nlink, planned.size),
             mode: mode(inode),
-            uid: inode.uid,
-            gid: inode.gid,
+            uid: inode.meta.uid,
+            gid: inode.meta.gid,
             nlink: planned.nlink,
             size: planned.size,
             union,
@@ -119,7 +119,7 @@ impl Plan<'_> {
 
 fn mode(inode: &Inode) -> u16 {
     let kind = match &inode.body {
-        Body::Dir(_) => DIRECTORY,
+        Body::Directory(_) => DIRECTORY,
         Body::File(_) => REGULAR,
         Body::Symlink(_) => SYMLINK,
         Body::CharDevice { .. } => CHAR_DEVICE,
@@ -127,7 +127,7 @@ fn mode(inode: &Inode) -> u16 {
         Body::Fifo => FIFO,
         Body::Socket => SOCKET,
     };
-    kind | inode.mode
+    kind | inode.meta.mode
 }
 
 /// Collects small writes, which come in ascending order, and fills the gaps between them with zeros.

@@ -1,9 +1,9 @@
-//! Extended attributes of one inode, as they lie behind it.
+//! Extended attributes of one inode, as they are after it on disk.
 
 use super::format::{XATTR_HEADER, u16_at};
-use std::collections::BTreeMap;
+use crate::node::Xattrs;
 
-/// Names bear a number instead of their beginning. The two ACL names have nothing after it, the others must.
+/// On disk a number stands for the beginning of a name. The two ACL names are complete with it; the others have more after it.
 const PREFIXES: [(u8, &[u8]); 5] = [
     (1, b"user."),
     (2, b"system.posix_acl_access"),
@@ -11,25 +11,22 @@ const PREFIXES: [(u8, &[u8]); 5] = [
     (4, b"trusted."),
     (6, b"security."),
 ];
-/// `XATTR_NAME_MAX` of linux/limits.h: the kernel lists a longer name, and then refuses to read it.
+/// `XATTR_NAME_MAX` of linux/limits.h. The kernel lists a longer name, but refuses to read it.
 const NAME_MAX: usize = 255;
 /// Name length, prefix, value length.
 const ENTRY: usize = 4;
 /// The inode counts its attributes in words of 4 bytes with 16 bits.
 const MAX_LEN: usize = XATTR_HEADER + 4 * (u16::MAX as usize - 1);
 
-/// Attributes by their full names.
-pub type Xattrs = BTreeMap<Vec<u8>, Vec<u8>>;
-
 /// Attributes that EROFS cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadXattr {
-    /// Not one of the name spaces, or nothing after it, or too long.
+    /// A name with an unknown prefix, with nothing after it, or too long.
     #[error(
         "extended attribute {0:?}: expected user., trusted. or security. and up to 255 bytes in all, or a POSIX ACL"
     )]
     Name(String),
-    /// More than 16 bits can say.
+    /// A value whose length does not fit into 16 bits.
     #[error("extended attribute {name:?}: {len} bytes of value, at most 65535 are possible")]
     Value {
         /// Name of the attribute.
@@ -37,7 +34,7 @@ pub enum BadXattr {
         /// Length of its value.
         len: usize,
     },
-    /// All together.
+    /// Too many bytes in all.
     #[error("{len} bytes of extended attributes, at most {MAX_LEN} are possible")]
     TooMany {
         /// Length with names and headers.
@@ -50,7 +47,7 @@ fn split(name: &[u8]) -> Option<(u8, &[u8])> {
     (rest.is_empty() == matches!(index, 2 | 3) && name.len() <= NAME_MAX).then_some((index, rest))
 }
 
-/// Bytes behind an inode with these attributes: nothing if there are none.
+/// The bytes after an inode with these attributes. Empty if there are none.
 pub(super) fn encode(xattrs: &Xattrs) -> Result<Vec<u8>, BadXattr> {
     if xattrs.is_empty() {
         return Ok(Vec::new());
@@ -71,7 +68,7 @@ pub(super) fn encode(xattrs: &Xattrs) -> Result<Vec<u8>, BadXattr> {
     if out.len() > MAX_LEN { Err(BadXattr::TooMany { len: out.len() }) } else { Ok(out) }
 }
 
-/// Reads them back; `None` if they are damaged, shared between inodes, or of an unknown name space.
+/// Reads attributes. `None` if they are damaged, shared between inodes, or have an unknown prefix.
 pub(super) fn decode(bytes: &[u8]) -> Option<Xattrs> {
     let mut out = Xattrs::new();
     if bytes.is_empty() {
@@ -105,7 +102,7 @@ mod tests {
     #[test]
     fn attributes_read_as_written() {
         let mut all = Xattrs::new();
-        assert_eq!(encode(&all).unwrap(), []);
+        assert!(encode(&all).unwrap().is_empty());
         for (n, (_, prefix)) in PREFIXES.iter().enumerate() {
             let rest: &[u8] = if prefix.ends_with(b".") { &b"name"[..1 + n % 4] } else { b"" };
             all.insert([prefix, rest].concat(), vec![7; 3 * n]);

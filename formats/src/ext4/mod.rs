@@ -1,57 +1,38 @@
-//! ext4 file systems for persistent state, after the kernel's Documentation/filesystems/ext4. Written by the `mkext4`
-//! crate, whose bytes are the same for the same input as long as its version is.
+//! ext4 file systems for persistent state: <https://docs.kernel.org/filesystems/ext4/index.html>. Written by the `mkext4`
+//! crate; one version of the crate makes the same bytes from the same input.
 
+pub mod show;
 mod superblock;
 
 pub use superblock::{BadSuperblock, SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE, Superblock};
 
-use crate::{data::Data, range::Range};
+use crate::{
+    node::{Kind, Node},
+    range::Range,
+};
 use berth_contract::disk::BLOCK;
 use mkext4::{FsBuilder, InodeHandle, Meta, Options, ROOT, RegionSink};
 use std::{collections::BTreeMap, io};
 
 /// The smallest file system: the journal takes an eighth of it.
 pub const MIN_SIZE: u64 = 512 << 20;
-/// Blocks of the journal, 64 MiB. It does not grow with the file system, so it is chosen for what that grows to.
+/// Blocks of the journal: 64 MiB. It does not grow with the file system, so its size is that for a large file system.
 const JOURNAL_BLOCKS: u32 = 16384;
-/// Per cent kept for the superuser. Everything that writes here is one; a little keeps the allocator out of trouble.
+/// Per cent reserved for the superuser. All programs that write here are the superuser's; the reserve keeps the allocator
+/// working when the file system is nearly full.
 const RESERVED_PERCENT: u8 = 1;
 
-/// What stands at a path.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Permission bits, at most 0o7777.
-    pub mode: u16,
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Directory or file.
-    pub kind: Kind,
-}
-
-/// The kinds of node that a fresh file system may hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A directory.
-    Directory,
-    /// A regular file.
-    File(Data),
-    /// A symbolic link to this target.
-    Symlink(String),
-}
-
-/// What can go wrong in making an ext4 file system.
+/// Why an ext4 file system cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Ext4Error {
-    /// No size for a file system.
+    /// An invalid size.
     #[error("an ext4 file system needs {MIN_SIZE} bytes (512 MiB) at least and a multiple of {BLOCK}, found {size}")]
     Size {
         /// As given.
         size: u64,
     },
-    /// The directory that a node lies in is not there.
+    /// The directory of a node is missing.
     #[error("ext4 path {path:?}: there is no directory {parent:?} to hold it")]
     NoParent {
         /// The node.
@@ -59,12 +40,26 @@ pub enum Ext4Error {
         /// The directory it needs.
         parent: String,
     },
-    /// A node that cannot be had.
+    /// A kind of node that is not supported here.
+    #[error("ext4 path {path:?}: expected a folder, file or symbolic link, found a {found}")]
+    Kind {
+        /// The node.
+        path: String,
+        /// Its kind.
+        found: &'static str,
+    },
+    /// A symbolic link whose target is not UTF-8.
+    #[error("ext4 path {path:?}: the target of the symbolic link is not UTF-8")]
+    Target {
+        /// The node.
+        path: String,
+    },
+    /// A node that the file system cannot hold.
     #[error("ext4 path {path:?}")]
     Node {
         /// The node.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: mkext4::Error,
     },
@@ -73,24 +68,24 @@ pub enum Ext4Error {
     Content {
         /// The file.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The file system as a whole cannot be had, or not be written.
+    /// The file system cannot be made or written.
     #[error("cannot make the ext4 file system")]
     Make(#[source] mkext4::Error),
 }
 
-/// Makes an ext4 file system that fills `out`: 4096-byte blocks, a journal of 64 MiB, checksums of all metadata, fit to
-/// be grown online. `out` must read as zeros; unused space is not written, so that a sparse file stays sparse.
+/// Makes an ext4 file system that fills `out`: 4096-byte blocks, a journal of 64 MiB, checksums of all metadata. The kernel
+/// can grow it while it is mounted. `out` must read as zeros; unused space is not written, so that a sparse file stays sparse.
 ///
-/// `uuid` is in printed order; `label` has at most 16 bytes; `epoch` (seconds since 1970, up to 2106) is every time in
-/// it. `nodes` are by `/`-separated path without a leading slash, each directory named before what is in it (as the
-/// order of the map gives); the root and `lost+found` come by themselves, the root with mode 0755.
+/// `uuid` is in printed order; `label` has at most 16 bytes; `epoch` (seconds since 1970, up to 2106) is the value of all
+/// timestamps. `nodes` are by `/`-separated path without a leading slash; each directory comes before its content, as in the
+/// order of the map. The root (mode 0755) and `lost+found` are made in any case. Extended attributes are left out.
 ///
 /// # Errors
-/// When size, label, epoch or a path cannot be had, and when contents cannot be read or `out` not be written.
+/// An invalid size, label, epoch, path or kind; a content that cannot be read; or `out` cannot be written.
 pub fn write(
     out: &Range<'_>,
     uuid: [u8; 16],
@@ -119,12 +114,11 @@ pub fn write(
                 None => return Err(Ext4Error::NoParent { path: path.clone(), parent: parent.to_owned() }),
             },
         };
-        let handle = declare(&mut builder, directory, name, node, time)
-            .map_err(|source| Ext4Error::Node { path: path.clone(), source })?;
+        let handle = declare(&mut builder, directory, name, node, time, path)?;
         match &node.kind {
             Kind::Directory => drop(directories.insert(path.as_str(), handle)),
             Kind::File(data) if !data.is_empty() => files.push((path, handle, data)),
-            Kind::File(_) | Kind::Symlink(_) => {}
+            _ => {}
         }
     }
     let layout = builder.seal().map_err(Ext4Error::Make)?;
@@ -144,16 +138,22 @@ fn declare(
     name: &str,
     node: &Node,
     time: i64,
-) -> mkext4::Result<InodeHandle> {
-    let meta = Meta::new(node.mode & 0o7777, node.uid, node.gid, (time, 0));
-    match &node.kind {
+    path: &str,
+) -> Result<InodeHandle, Ext4Error> {
+    let meta = Meta::new(node.meta.mode & 0o7777, node.meta.uid, node.meta.gid, (time, 0));
+    let made = match &node.kind {
         Kind::Directory => builder.mkdir(directory, name, meta),
         Kind::File(data) => builder.file(directory, name, meta, data.len()),
-        Kind::Symlink(target) => builder.symlink(directory, name, target, meta),
-    }
+        Kind::Symlink(target) => {
+            let target = str::from_utf8(target).map_err(|_| Ext4Error::Target { path: path.to_owned() })?;
+            builder.symlink(directory, name, target, meta)
+        }
+        other => return Err(Ext4Error::Kind { path: path.to_owned(), found: other.word() }),
+    };
+    made.map_err(|source| Ext4Error::Node { path: path.to_owned(), source })
 }
 
-/// Leaves out what is zero: the journal's body, inode tables, free space.
+/// Does not write zeros: the journal's body, inode tables, free space.
 struct Window<'a, 'file>(&'a Range<'file>);
 
 impl RegionSink for Window<'_, '_> {

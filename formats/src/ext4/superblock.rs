@@ -11,7 +11,7 @@ const RO_COMPAT_METADATA_CSUM: u32 = 0x400;
 const STATE_CLEAN: u16 = 1;
 const STATE_ERRORS: u16 = 2;
 
-/// What init wants to know of an ext4 file system.
+/// The fields of an ext4 superblock that init needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
     /// Blocks of the file system.
@@ -26,15 +26,15 @@ pub struct Superblock {
     pub label: String,
     /// Whether it has a journal.
     pub has_journal: bool,
-    /// Whether the journal has to be replayed: it was not unmounted. The kernel does that when it mounts.
+    /// Whether the journal must be replayed, because the file system was not unmounted. The kernel does that at mount.
     pub needs_recovery: bool,
     /// Whether it was unmounted cleanly, or never mounted.
     pub clean: bool,
-    /// Whether the kernel found errors in it, so that e2fsck is called for.
+    /// Whether the kernel found errors in it. Then e2fsck must be run.
     pub has_errors: bool,
 }
 
-/// What is no ext4 superblock, or a rotten one.
+/// Why bytes are not a valid ext4 superblock.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BadSuperblock {
@@ -47,7 +47,7 @@ pub enum BadSuperblock {
     /// Not ext4.
     #[error("no ext4 superblock: the magic number is {found:#06x}, expected {MAGIC:#06x}")]
     Magic {
-        /// What stands there.
+        /// The value found.
         found: u16,
     },
     /// The checksum is wrong.
@@ -58,12 +58,12 @@ pub enum BadSuperblock {
         /// As computed.
         wanted: u32,
     },
-    /// A field that makes no sense.
+    /// A field with an invalid value.
     #[error("ext4 superblock: {field} is {found}")]
     Field {
-        /// The kernel's name.
+        /// Its name in the kernel.
         field: &'static str,
-        /// What stands there.
+        /// The value found.
         found: u64,
     },
 }
@@ -72,7 +72,7 @@ impl Superblock {
     /// Parses the [`SUPERBLOCK_SIZE`] bytes at [`SUPERBLOCK_OFFSET`] of the file system, as `struct ext4_super_block`.
     ///
     /// # Errors
-    /// When they are not a superblock, or its checksum (where it has one) is wrong.
+    /// They are not a superblock, or its checksum (if it has one) is wrong.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadSuperblock> {
         let Some(bytes) = bytes.first_chunk::<SUPERBLOCK_SIZE>() else {
             return Err(BadSuperblock::Short { found: bytes.len() });

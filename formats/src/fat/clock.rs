@@ -1,15 +1,15 @@
 use fatfs::{Date, DateTime, Time, TimeProvider};
 
-/// A clock that stands still.
+/// A clock that always shows one time.
 #[derive(Debug)]
 pub(super) struct Clock(DateTime);
 
-/// 1980-01-01T00:00:00Z and 2107-12-31T23:59:58Z: what FAT can say.
+/// 1980-01-01T00:00:00Z and 2107-12-31T23:59:58Z: the range of FAT's dates.
 const FIRST: u64 = 315_532_800;
 const LAST: u64 = 4_354_819_198;
 
 impl Clock {
-    /// At so many seconds since 1970, UTC, within what FAT can say.
+    /// The clock at this time (seconds since 1970, UTC), cut to the range of FAT's dates.
     pub(super) fn at(epoch: u64) -> Self {
         let epoch = epoch.clamp(FIRST, LAST);
         let second_of_day = epoch % 86400;

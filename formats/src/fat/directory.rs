@@ -13,9 +13,9 @@ const IS_DIRECTORY: u8 = 0x10;
 const CLUSTER_HIGH: usize = 20;
 const CLUSTER_LOW: usize = 26;
 const SIZE: usize = 28;
-/// Archive: what every new file is.
+/// The attribute "archive", which every new file has.
 const NEW_FILE: u8 = 0x20;
-/// Date of a new file, 1980-01-01: there is no clock that could be trusted here.
+/// Date of a new file, 1980-01-01: a host's clock may not be set yet.
 const DATE: [u8; 2] = [0x21, 0];
 const DATES_AT: [usize; 3] = [16, 18, 24];
 
@@ -26,7 +26,7 @@ pub(super) struct Directory {
     pub clusters: Vec<u32>,
     /// Their bytes; zeros from the end mark on.
     pub bytes: Vec<u8>,
-    /// Slots up to the end mark, or all.
+    /// Number of slots before the end mark, or of all slots.
     pub end: usize,
 }
 
@@ -35,13 +35,13 @@ pub(super) struct Directory {
 pub(super) struct Entry {
     /// Long name, else short name.
     pub name: String,
-    /// The short one.
+    /// The short name.
     pub short: [u8; 11],
-    /// Slots, the short entry's last.
+    /// Its slots; the short entry is the last.
     pub slots: Range<usize>,
     /// What it is.
     pub is_directory: bool,
-    /// First cluster; 0 of an empty file.
+    /// First cluster; 0 for an empty file.
     pub first: u32,
     /// Bytes of a file.
     pub size: u32,
@@ -58,13 +58,13 @@ impl Directory {
         &self.bytes[number * SLOT..(number + 1) * SLOT]
     }
 
-    /// Entries in their order without `.`, `..` and the label; and slots of long names that belong to none.
+    /// Entries in their order, without `.`, `..` and the label; and slots of long names that belong to no entry.
     pub(super) fn entries(&self) -> (Vec<Entry>, Vec<usize>) {
         let (mut entries, mut orphans, mut long) = (Vec::new(), Vec::new(), 0..0);
         for at in 0..self.end {
             let slot = self.slot(at);
             if slot[0] != DELETED && slot[ATTRIBUTES] & 0x3f == LONG_NAME {
-                // A name begins anew with its last part.
+                // A slot with the last part of a name begins a new name.
                 if slot[0] & 0x40 != 0 || long.len() == MAX_LONG {
                     orphans.extend(long);
                     long = at..at;
@@ -110,7 +110,7 @@ impl Directory {
         number >= self.end || self.slot(number)[0] == DELETED
     }
 
-    /// The first `count` free slots side by side in one sector, among those in `within`; `freed` are taken as free.
+    /// The first `count` free slots that are adjacent and in one sector, among those in `within`; `freed` count as free.
     pub(super) fn room(
         &self,
         count: usize,
@@ -136,7 +136,7 @@ impl Directory {
         slots.into_iter().for_each(|slot| self.bytes[slot * SLOT] = DELETED);
     }
 
-    /// Puts slots at `at`; the end mark moves behind them.
+    /// Writes slots at `at`, and moves the end mark after them if needed.
     pub(super) fn put(&mut self, at: usize, slots: &[[u8; SLOT]]) {
         self.bytes[at * SLOT..(at + slots.len()) * SLOT].copy_from_slice(slots.as_flattened());
         self.end = self.end.max(at + slots.len());
@@ -155,10 +155,10 @@ pub(super) fn new_file(name: &str, short: &[u8; 11], first: u32, size: u32) -> V
     renamed(name, short, slot)
 }
 
-/// The slots of a file whose short entry is `slot`, under another name.
+/// The slots of a file whose short entry is `slot`, with another name.
 pub(super) fn renamed(name: &str, short: &[u8; 11], mut slot: [u8; SLOT]) -> Vec<[u8; SLOT]> {
     slot[..11].copy_from_slice(short);
-    // The long name says which letters are small.
+    // The long name keeps upper and lower case, so these two bits are not needed.
     slot[12] = 0;
     let mut slots = name::long_slots(name, short);
     slots.push(slot);

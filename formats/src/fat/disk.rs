@@ -1,24 +1,25 @@
+use crate::range::Range;
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// What a volume lies on: a block device, or a file. Between two flushes, writes may reach the medium in any order, each
-/// sector wholly or not at all.
+/// A medium with a volume: a block device or a file. Between two flushes, writes may reach the medium in any order. Each
+/// sector is written completely or not at all.
 pub trait Disk {
     /// Reads all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// When the medium cannot be read or ends too early.
+    /// The medium cannot be read, or ends too early.
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()>;
 
     /// Writes all of `bytes` at `offset`.
     ///
     /// # Errors
-    /// When the medium cannot be written.
+    /// The medium cannot be written.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Returns when all that was written is on the medium.
+    /// Returns once all written bytes are on the medium.
     ///
     /// # Errors
-    /// When it did not get there.
+    /// Some bytes did not reach the medium.
     fn flush(&self) -> io::Result<()>;
 }
 
@@ -33,5 +34,21 @@ impl Disk for File {
 
     fn flush(&self) -> io::Result<()> {
         self.sync_data()
+    }
+}
+
+impl Disk for Range<'_> {
+    fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        let found = self.bytes(offset, bytes.len() as u64).ok_or(io::ErrorKind::UnexpectedEof)?;
+        bytes.copy_from_slice(&found);
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.write_all_at(bytes, offset)
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        self.file().sync_data()
     }
 }

@@ -1,6 +1,6 @@
-//! fatfs 0.3.6 begins a directory with a long name for `.`, `.`, a long name for `..`, and `..`; and in a directory of
-//! the root, `..` points to cluster 2. The specification wants `.` and `..` as the first two entries, without long
-//! names, and cluster 0 for the root. (Fixed upstream after 0.3.6, the last release.)
+//! Corrects two faults of fatfs 0.3.6. It begins a directory with a long name for `.`, `.`, a long name for `..`, and `..`;
+//! and in a directory of the root, `..` points to cluster 2. The specification requires `.` and `..` as the first two
+//! entries, without long names, and cluster 0 for the root. (Fixed upstream after 0.3.6, the last release.)
 
 use super::{SECTOR, pages::Pages};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -12,7 +12,7 @@ const CLUSTER_HIGH: std::ops::Range<usize> = 20..22;
 const CLUSTER_LOW: std::ops::Range<usize> = 26..28;
 const DELETED: u8 = 0xe5;
 
-/// Puts `.` and `..` right in a volume that holds directories only, so that every cluster in use is a directory's.
+/// Corrects `.` and `..` in a volume that holds only directories: every cluster in use belongs to a directory.
 pub(super) fn correct(disk: &mut Pages) -> io::Result<()> {
     let mut boot = [0; 48];
     disk.rewind()?;
@@ -21,7 +21,7 @@ pub(super) fn correct(disk: &mut Pages) -> io::Result<()> {
     let u32_at = |at: usize| u16_at(at) | u16_at(at + 2) << 16;
     let (cluster, reserved) = (u64::from(boot[13]) * SECTOR, u16_at(14) * SECTOR);
     let (fats, fat, root) = (u64::from(boot[16]), u32_at(36) * SECTOR, u32_at(44));
-    // Clusters are handed out in order: the first free one ends the search.
+    // Clusters are allocated in order: the first free cluster ends the search.
     for number in 2.. {
         let mut next = [0; 4];
         disk.seek(SeekFrom::Start(reserved + number * 4))?;
@@ -41,7 +41,7 @@ pub(super) fn correct(disk: &mut Pages) -> io::Result<()> {
     Ok(())
 }
 
-/// The first four slots of a directory, if they are what the crate writes.
+/// The first four slots of a directory, if they are as the crate writes them.
 fn corrected(slots: [u8; 4 * SLOT], root: u64) -> Option<[u8; 4 * SLOT]> {
     let slot = |i: usize| &slots[i * SLOT..(i + 1) * SLOT];
     let is_dots = slot(0)[ATTRIBUTES] == LONG_NAME
@@ -61,7 +61,7 @@ fn corrected(slots: [u8; 4 * SLOT], root: u64) -> Option<[u8; 4 * SLOT]> {
         parent[CLUSTER_LOW].fill(0);
         parent[CLUSTER_HIGH].fill(0);
     }
-    // Deleted, not empty: an empty slot would end the directory.
+    // Mark them as deleted, not as empty: an empty slot would end the directory.
     out[2 * SLOT] = DELETED;
     out[3 * SLOT] = DELETED;
     Some(out)

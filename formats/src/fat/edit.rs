@@ -1,10 +1,12 @@
-//! Changes of a volume that a power cut leaves done or not done, whichever sectors it lets through between two flushes.
+//! Atomic changes of a volume: after a power cut each change is done or not done, whichever sectors were written between two
+//! flushes.
 //!
-//! - What becomes visible or disappears does so by one sector of a directory: an entry is written with its long name
-//!   into one sector. Before that sector, all it stands for is on the medium; after it, what nobody needs any more is freed.
-//! - The table's entries of clusters that a directory entry leads to never change, but for the last one of a directory that
-//!   grows. So the tables may differ between two flushes only where it does not matter.
-//! - What is left behind is found by [`super::repair`] when the volume is next opened to be changed.
+//! - Each change becomes visible by one sector of a directory: an entry and its long name are in one sector. Before that
+//!   sector is written, everything that the entry refers to is on the medium. Clusters that are no longer needed are freed
+//!   afterwards.
+//! - The table's entries of clusters that belong to a directory entry never change, except for the last cluster of a
+//!   directory that grows. So the two tables may differ between two flushes only where no file is.
+//! - [`super::repair`] finds what a power cut left when the volume is opened for the next change.
 
 use super::{
     Disk, VolumeError,
@@ -15,14 +17,14 @@ use super::{
 };
 use std::{io::Read, ops::Deref};
 
-/// How much of a file is written at once.
+/// Bytes of a file that are written at once.
 const PIECE: usize = 1 << 20;
 
-/// A volume that may be changed. After an error it must be opened anew.
+/// A volume that is open for changes. After an error it must be opened again.
 #[derive(Debug)]
 pub struct Editor<D> {
     volume: Volume<D>,
-    /// Path of what somebody else has damaged, and what is wrong with it. What is free is not known then.
+    /// Path that another program has damaged, and what is wrong with it. Then it is not known which clusters are free.
     damage: Option<(String, &'static str)>,
 }
 
@@ -35,11 +37,11 @@ impl<D> Deref for Editor<D> {
 }
 
 impl<D: Disk> Editor<D> {
-    /// Opens the volume that begins with the disk, and puts right what an update left behind that was cut short. Nobody
-    /// else may write to it meanwhile. Where something else is damaged, files can still be renamed: that takes no cluster.
+    /// Opens the volume at the beginning of the disk, and repairs what an interrupted update left. No other program may
+    /// write to the volume at the same time. If something else is damaged, files can still be renamed: that needs no cluster.
     ///
     /// # Errors
-    /// When it is no FAT32 volume, or cannot be read or written.
+    /// It is not a FAT32 volume, or cannot be read or written.
     pub fn open(disk: D) -> Result<Self, VolumeError> {
         let mut volume = Volume::open(disk)?;
         match repair(&mut volume) {
@@ -49,10 +51,10 @@ impl<D: Disk> Editor<D> {
         }
     }
 
-    /// Whether clusters may be taken and given back.
+    /// Whether clusters may be allocated and freed.
     ///
     /// # Errors
-    /// What somebody else has damaged.
+    /// The path that another program has damaged, and what is wrong.
     pub fn check_sound(&self) -> Result<(), VolumeError> {
         match self.damage.clone() {
             Some((path, why)) => Err(VolumeError::Damaged { path, why }),
@@ -60,10 +62,10 @@ impl<D: Disk> Editor<D> {
         }
     }
 
-    /// Adds a file of `len` bytes to a directory that is there.
+    /// Adds a file of `len` bytes to an existing directory.
     ///
     /// # Errors
-    /// When the name is taken or cannot be had, the volume is full, the content cannot be read or ends early (there is no such
+    /// When the name is taken or is not possible, the volume is full, the content cannot be read or ends early (there is no such
     /// file then, though the directory may have grown), something is damaged, or the disk cannot be written.
     pub fn add(&mut self, folder: &str, name: &str, len: u64, content: &mut dyn Read) -> Result<(), VolumeError> {
         name::check(name)?;
@@ -89,7 +91,7 @@ impl<D: Disk> Editor<D> {
     /// Removes a file.
     ///
     /// # Errors
-    /// When there is no such file, something is damaged, or the disk cannot be written.
+    /// There is no such file, the volume is damaged, or the disk cannot be written.
     pub fn remove(&mut self, folder: &str, name: &str) -> Result<(), VolumeError> {
         self.check_sound()?;
         let mut directory = self.volume.directory(folder)?;
@@ -103,10 +105,10 @@ impl<D: Disk> Editor<D> {
         self.store_table()
     }
 
-    /// Gives a file of a directory another name there.
+    /// Renames a file within its directory.
     ///
     /// # Errors
-    /// When there is no such file, the new name is taken or cannot be had, or the disk cannot be written.
+    /// When there is no such file, the new name is taken or is not possible, or the disk cannot be written.
     pub fn rename(&mut self, folder: &str, old: &str, new: &str) -> Result<(), VolumeError> {
         name::check(new)?;
         let mut directory = self.volume.directory(folder)?;
@@ -127,7 +129,7 @@ impl<D: Disk> Editor<D> {
                 directory.delete(entry.slots);
                 self.put(&mut directory, at, &slots)
             }
-            // Two names for a moment. The new one is the later one: so a cut leaves no doubt about which is meant.
+            // The file has two names for a moment. The new name comes after the old one, so that a repair knows which one to keep.
             None => {
                 let at = self.place(&mut directory, folder, slots.len(), within.end)?;
                 self.put(&mut directory, at, &slots)?;
@@ -136,7 +138,7 @@ impl<D: Disk> Editor<D> {
         }
     }
 
-    /// A place for `count` slots in one sector at or behind slot `from`. The directory grows where it has none.
+    /// A place for `count` slots in one sector, at slot `from` or later. The directory grows if it has no such place.
     fn place(
         &mut self,
         directory: &mut Directory,
@@ -158,7 +160,8 @@ impl<D: Disk> Editor<D> {
         };
         let sector = at / per_sector;
         if at > directory.end {
-            // The sector lies behind the end mark, and may hold anything. Before the mark goes, it has to begin with one.
+            // The sector is after the end mark and may hold any bytes. It must begin with an end mark before the old mark is
+            // overwritten.
             self.volume.write_sector(directory, sector)?;
             self.volume.flush()?;
             let (end, next) = (directory.end, sector * per_sector);
@@ -185,11 +188,11 @@ impl<D: Disk> Editor<D> {
         self.store_table()
     }
 
-    /// Writes slots that have their place: this is what makes them visible.
+    /// Writes slots in their place. This makes the change visible.
     fn put(&mut self, directory: &mut Directory, at: usize, slots: &[[u8; SLOT]]) -> Result<(), VolumeError> {
         let per_sector = self.per_sector();
         let end = at + slots.len();
-        // The end mark moves to the next sector, which may hold anything.
+        // The end mark moves to the next sector, which may hold any bytes.
         if end > directory.end && end.is_multiple_of(per_sector) && end * SLOT < directory.bytes.len() {
             self.volume.write_sector(directory, end / per_sector)?;
             self.volume.flush()?;
@@ -199,7 +202,8 @@ impl<D: Disk> Editor<D> {
         self.volume.flush()
     }
 
-    /// Marks an entry's slots as deleted: the short one first, for without its long name it would be another file.
+    /// Marks an entry's slots as deleted. The short entry comes first: without its long name it would be a file of another
+    /// name.
     fn delete(&mut self, directory: &mut Directory, entry: &Entry) -> Result<(), VolumeError> {
         let per_sector = self.per_sector();
         let slots: Vec<usize> = entry.slots.clone().collect();

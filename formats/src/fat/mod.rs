@@ -1,25 +1,28 @@
-//! FAT32 volumes, as the UEFI specification (13.3) wants them for the ESP: Microsoft's "FAT: General Overview of
-//! On-Disk Format" 1.03, 512-byte sectors, two FATs, long names.
+//! FAT32 volumes for the ESP: Microsoft's "FAT: General Overview of On-Disk Format" 1.03, as the UEFI specification (13.3)
+//! requires it: 512-byte sectors, two FATs, long names. <https://uefi.org/specs/UEFI/2.10/13_Protocols_Media_Access.html>
 //!
-//! New volumes are made thin over the `fatfs` crate ([`write`]). Those that are there are read ([`Volume`]) and changed
-//! ([`Editor`]) by our own code, because it matters in which order sectors are written: a power cut must find the old or
-//! the new state.
+//! New volumes are made with the `fatfs` crate ([`write`]). Existing volumes are read ([`Volume`]) and changed ([`Editor`]) by
+//! our own code, because the order in which sectors are written matters: a power cut must leave the old or the new state.
 
+pub(crate) mod boot_sector;
 mod clock;
 mod directory;
 mod disk;
 mod dots;
 mod edit;
+mod error;
 mod geometry;
 mod name;
 mod pages;
 mod repair;
+pub mod show;
 mod table;
 mod volume;
 
 pub use disk::Disk;
 pub use edit::Editor;
-pub use volume::{Content, Item, Volume, VolumeError};
+pub use error::VolumeError;
+pub use volume::{Content, Item, Volume};
 
 use crate::{data::Data, range::Range};
 use clock::Clock;
@@ -30,7 +33,7 @@ use std::{
     io::{self, Seek, Write},
 };
 
-/// What can go wrong in making a FAT volume.
+/// Why a FAT volume cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FatError {
@@ -40,7 +43,7 @@ pub enum FatError {
         /// The size asked for.
         size: u64,
     },
-    /// The label is not one.
+    /// An invalid label.
     #[error("FAT label {label:?}: at most 11 of A-Z, 0-9, blank, - and _")]
     Label {
         /// As given.
@@ -67,24 +70,24 @@ pub enum FatError {
     Full {
         /// Whole clusters of all files.
         wanted: u64,
-        /// What the volume has for them.
+        /// Bytes that the volume has for files.
         free: u64,
     },
     /// One file cannot be read or placed.
     #[error("cannot put {path:?} into the FAT volume")]
     File {
-        /// Where it was to go.
+        /// Its path in the volume.
         path: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The volume cannot be made or written.
     #[error("cannot make the FAT volume: {step}")]
     Volume {
-        /// What was being done.
+        /// The step that failed.
         step: &'static str,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
@@ -94,7 +97,7 @@ pub enum FatError {
 const MIN_SIZE: u64 = 33 << 20;
 const MAX_SIZE: u64 = 32 << 30;
 const SECTOR: u64 = 512;
-/// The specification asks to stay away from the limit of 65525 by 16.
+/// The specification asks for a distance of 16 from the limit of 65525.
 const MIN_CLUSTERS: u64 = 65525 + 16;
 
 /// Makes a FAT32 volume that fills `out`, holding `files` by their `/`-separated paths and the directories that these
@@ -104,8 +107,8 @@ const MIN_CLUSTERS: u64 = 65525 + 16;
 /// The bytes depend on the arguments only. The volume is put together in memory, so this needs memory for the files.
 ///
 /// # Errors
-/// When the size, the label or a path cannot be had in FAT32, when the files do not fit, and when they cannot be read
-/// or the volume not be written.
+/// The size, the label or a path is not possible in FAT32; the files do not fit or cannot be read; or the volume cannot be
+/// written.
 pub fn write(
     out: &Range<'_>,
     label: &str,
@@ -127,10 +130,10 @@ pub fn write(
         .volume_id(volume_id)
         .volume_label(label);
     fatfs::format_volume(&mut pages, options).map_err(volume("format"))?;
-    // The crate wants a clock that lives for ever: 16 bytes per volume are leaked to give it one.
+    // The crate needs a clock with a static lifetime: 16 bytes per volume are leaked for that.
     let clock = Box::leak(Box::new(Clock::at(epoch)));
 
-    // Directories first, and alone: then all clusters in use are theirs, and can be put right (see `dots`).
+    // Create only the directories first: then all clusters in use belong to directories, and `dots` can correct them.
     create_directories(&mut pages, clock, &directories).map_err(volume("create directories"))?;
     dots::correct(&mut pages).map_err(volume("correct directories"))?;
 
@@ -164,7 +167,7 @@ fn create_directories(pages: &mut Pages, clock: &'static Clock, paths: &BTreeSet
     for path in paths {
         fs.root_dir().create_dir(path)?;
     }
-    // Asking for the statistics is what makes the crate count the free clusters for the FSInfo sector.
+    // The crate counts the free clusters for the FSInfo sector only if the statistics are read.
     fs.stats()?;
     fs.unmount()
 }
@@ -186,7 +189,7 @@ fn padded(label: &str) -> Result<[u8; 11], FatError> {
     Ok(padded)
 }
 
-/// All directories above the files, each after its parent; checks the paths.
+/// All directories above the files, each after its parent. Checks the paths.
 fn directories(files: &BTreeMap<String, Data>) -> Result<BTreeSet<&str>, FatError> {
     let mut directories = BTreeSet::new();
     for (path, data) in files {

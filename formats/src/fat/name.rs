@@ -1,6 +1,6 @@
-//! Names of a directory's entries: the short one (8.3), and the long one in slots before it.
+//! Names of a directory's entries: the short name (8.3), and the long name in the slots before it.
 
-use super::VolumeError;
+use super::error::VolumeError;
 
 /// Bytes of a slot in a directory.
 pub(super) const SLOT: usize = 32;
@@ -9,12 +9,12 @@ pub(super) const ATTRIBUTES: usize = 11;
 pub(super) const LONG_NAME: u8 = 0x0f;
 const CHECKSUM: usize = 13;
 const NT_CASE: usize = 12;
-/// The slot with the name's end, which comes first.
+/// Mark of the slot with the end of the name, which comes first.
 const LAST: u8 = 0x40;
 /// UTF-16 code units in a slot, and where they are.
 const UNITS: usize = 13;
 const UNITS_AT: [usize; UNITS] = [1, 3, 5, 7, 9, 14, 16, 18, 20, 22, 24, 28, 30];
-/// Long names that we write: with its short entry, one takes no more than a sector of 512 bytes.
+/// Longest name that we write: with its short entry it fits into a sector of 512 bytes.
 const MAX_UNITS: usize = 15 * UNITS;
 
 /// Checks a name that is to be written.
@@ -32,12 +32,12 @@ pub(super) fn check(name: &str) -> Result<(), VolumeError> {
     Ok(())
 }
 
-/// Whether FAT takes two names for one.
+/// Whether two names are the same for FAT.
 pub(super) fn same(one: &str, other: &str) -> bool {
     one.to_uppercase() == other.to_uppercase()
 }
 
-/// The slots of a long name, in the order in which they stand before the short entry.
+/// The slots of a long name, in their order before the short entry.
 pub(super) fn long_slots(name: &str, short: &[u8; 11]) -> Vec<[u8; SLOT]> {
     let mut units: Vec<u16> = name.encode_utf16().collect();
     if !units.len().is_multiple_of(UNITS) {
@@ -62,7 +62,7 @@ pub(super) fn long_slots(name: &str, short: &[u8; 11]) -> Vec<[u8; SLOT]> {
     slots
 }
 
-/// The long name in `slots`, if they are one, whole, and belong to the short name.
+/// The long name in `slots`, if it is complete and belongs to the short name.
 pub(super) fn long_name(slots: &[u8], short: &[u8; 11]) -> Option<String> {
     let count = slots.len() / SLOT;
     let mut units = Vec::with_capacity(count * UNITS);
@@ -78,7 +78,7 @@ pub(super) fn long_name(slots: &[u8], short: &[u8; 11]) -> Option<String> {
     (end > 0).then(|| String::from_utf16_lossy(&units[..end]))
 }
 
-/// The name of a short entry, in the letters that Windows NT's two bits ask for.
+/// The name of a short entry, with upper and lower case as Windows NT's two bits say.
 pub(super) fn short_name(slot: &[u8]) -> String {
     let part = |bytes: &[u8], lower: bool| {
         let end = bytes.iter().rposition(|&byte| byte != b' ').map_or(0, |last| last + 1);
@@ -94,7 +94,7 @@ pub(super) fn short_name(slot: &[u8]) -> String {
     if ending.is_empty() { base } else { format!("{base}.{ending}") }
 }
 
-/// A short name for `name` that `taken` does not know.
+/// A short name for `name` that is not `taken`.
 pub(super) fn new_short(name: &str, taken: impl Fn(&[u8; 11]) -> bool) -> Option<[u8; 11]> {
     let allowed = |text: &str| -> Vec<u8> {
         let plain = text.bytes().filter(u8::is_ascii_alphanumeric);

@@ -3,8 +3,8 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 
 const PAGE: usize = 4096;
 
-/// A disk in memory that holds only the pages written to. The `fatfs` crate reads and writes a few bytes at a time,
-/// which on a file would be a system call each.
+/// A disk in memory that holds only the pages that were written. The `fatfs` crate reads and writes a few bytes at a time;
+/// on a file, each of these would be a system call.
 pub(super) struct Pages {
     pages: Vec<Option<Box<[u8; PAGE]>>>,
     len: u64,
@@ -17,7 +17,7 @@ impl Pages {
         Self { pages: vec![None; count], len, position: 0 }
     }
 
-    /// Page number, offset in it, and how many of `wanted` bytes it has from the position on.
+    /// Page number, offset in the page, and how many of the `wanted` bytes it holds from the position on.
     fn here(&self, wanted: usize) -> (usize, usize, usize) {
         let left = usize::try_from(self.len.saturating_sub(self.position)).unwrap_or(usize::MAX);
         let page = usize::try_from(self.position / PAGE as u64).unwrap_or(usize::MAX);
@@ -25,7 +25,7 @@ impl Pages {
         (page, offset, wanted.min(left).min(PAGE - offset))
     }
 
-    /// Writes what is not zero.
+    /// Writes the pages that are not zero.
     pub(super) fn store(&self, out: &Range<'_>) -> io::Result<()> {
         for (offset, page) in (0..self.len).step_by(PAGE).zip(&self.pages) {
             if let Some(page) = page.as_deref().filter(|page| **page != [0; PAGE]) {

@@ -1,16 +1,16 @@
-//! What an update leaves behind that a power cut has ended: found and put right before the next one.
+//! Repairs what an interrupted update left, before the next change.
 //!
-//! Left behind can be: clusters that no file has, tables that differ, a free count that is wrong, parts of long names without
-//! their entry, and two names for one file (the old name stands before the new one: the old one goes). Anything else
-//! was done by somebody else, and is left for a person to look at.
+//! Such an update can leave: clusters that belong to no file, tables that differ, a wrong free count, parts of long names
+//! without their entry, and two names for one file (the old name comes before the new one, and is removed). All other
+//! damage is by other programs. It is not repaired, so that a person can examine it.
 
 use super::{Disk, VolumeError, directory::Entry, volume::Volume};
 
-/// What each cluster belongs to.
+/// The owner of each cluster.
 struct Owned(Vec<bool>);
 
 impl Owned {
-    /// Takes `clusters`; fails when one is taken already.
+    /// Notes `clusters` as used. Fails if one of them is used already.
     fn take(&mut self, clusters: &[u32]) -> bool {
         clusters.iter().all(|&cluster| {
             let place = usize::try_from(cluster).ok().and_then(|at| self.0.get_mut(at));
@@ -19,8 +19,8 @@ impl Owned {
     }
 }
 
-/// Puts right what is to be put right; nothing is written where nothing is wrong. Afterwards each cluster that is not free
-/// belongs to one file or directory.
+/// Repairs the volume. Nothing is written if nothing is wrong. Afterwards each cluster that is not free belongs to one file
+/// or directory.
 pub(super) fn repair<D: Disk>(volume: &mut Volume<D>) -> Result<(), VolumeError> {
     let count = usize::try_from(volume.geometry.end).unwrap_or(usize::MAX);
     let mut owned = Owned(vec![false; count]);
@@ -43,7 +43,7 @@ pub(super) fn repair<D: Disk>(volume: &mut Volume<D>) -> Result<(), VolumeError>
                 return Err(damaged(&path, "its clusters belong to something else as well"));
             }
         }
-        // A short entry must not outlive its long name: the parts behind go first.
+        // A short entry must not remain without its long name: delete from the end.
         gone.sort_unstable();
         let per_sector = volume.geometry.sector / super::name::SLOT;
         for slots in gone.chunk_by(|one, other| one / per_sector == other / per_sector).rev() {
@@ -68,7 +68,7 @@ fn is_renamed(old: &Entry, new: &Entry) -> bool {
     old.first != 0 && of(old) == of(new)
 }
 
-/// A file's clusters. One that ends in the middle of nowhere, or nowhere at all, is somebody else's damage: what it has is kept from others.
+/// A file's clusters. If the chain has no valid end, another program has damaged it: its clusters are not given to others.
 fn file_chain<D: Disk>(volume: &mut Volume<D>, first: u32) -> Vec<u32> {
     match volume.table.chain(first) {
         _ if first == 0 => Vec::new(),

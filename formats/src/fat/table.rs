@@ -1,38 +1,38 @@
 //! The file allocation table: which cluster follows which.
 
-use super::{Disk, VolumeError, geometry::Geometry};
+use super::{disk::Disk, error::VolumeError, geometry::Geometry};
 
-/// Bits of an entry that are the number; the others are kept as they are.
+/// Bits of an entry that hold the number. The other bits are kept as they are.
 const NUMBER: u32 = 0x0fff_ffff;
-/// From here on: the end of a chain.
+/// This value and higher ones mean the end of a chain.
 const END: u32 = 0x0fff_fff8;
 const BAD: u32 = 0x0fff_fff7;
-/// How much is compared at once.
+/// Bytes that are compared at once.
 const WINDOW: usize = 64 << 10;
 
-/// FSInfo: its signatures, and what it counts.
+/// FSInfo: its signatures, and the offsets of its two fields.
 const SIGNATURES: [(usize, u32); 3] = [(0, 0x4161_5252), (484, 0x6141_7272), (508, 0xaa55_0000)];
 const FREE_COUNT: usize = 488;
 const NEXT_FREE: usize = 492;
 
-/// The table in memory, as it is to be on the disk.
+/// The table in memory, as it will be on the disk.
 #[derive(Debug)]
 pub(super) struct Table {
     bytes: Vec<u8>,
     end: u32,
 }
 
-/// A chain of clusters that is not whole.
+/// A damaged chain of clusters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Broken {
-    /// What it has up to there.
+    /// The clusters before the damage.
     pub clusters: Vec<u32>,
-    /// What is wrong behind them.
+    /// What is wrong after these clusters.
     pub why: &'static str,
 }
 
 impl Table {
-    /// The first copy.
+    /// Reads the first copy of the table.
     pub(super) fn load<D: Disk>(disk: &D, geometry: &Geometry) -> Result<Self, VolumeError> {
         let used = usize::try_from(geometry.end).unwrap_or(usize::MAX).saturating_mul(4);
         let mut bytes = vec![0; used.next_multiple_of(geometry.sector)];
@@ -55,7 +55,7 @@ impl Table {
         }
     }
 
-    /// Whether nobody uses the cluster.
+    /// Whether the cluster is free.
     pub(super) fn is_free(&self, cluster: u32) -> bool {
         self.raw(cluster) & NUMBER == 0
     }
@@ -70,7 +70,7 @@ impl Table {
         let (mut clusters, mut at) = (Vec::new(), first);
         loop {
             if !(2..self.end).contains(&at) {
-                return Err(Broken { clusters, why: "its chain leads to a cluster that there is not" });
+                return Err(Broken { clusters, why: "its chain leads to a cluster that does not exist" });
             }
             if clusters.len() >= self.bytes.len() / 4 {
                 clusters.sort_unstable();
@@ -86,14 +86,14 @@ impl Table {
         }
     }
 
-    /// Makes a chain of `clusters`.
+    /// Links `clusters` into a chain.
     pub(super) fn link(&mut self, clusters: &[u32]) {
         for (at, &cluster) in clusters.iter().enumerate() {
             self.put(cluster, clusters.get(at + 1).copied().unwrap_or(NUMBER));
         }
     }
 
-    /// Makes `clusters` free.
+    /// Frees `clusters`.
     pub(super) fn release(&mut self, clusters: &[u32]) {
         clusters.iter().for_each(|&cluster| self.put(cluster, 0));
     }
@@ -104,7 +104,7 @@ impl Table {
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 
-    /// `count` free clusters: the first that lie side by side (firmware reads those faster), else the first.
+    /// Chooses `count` free clusters: the first adjacent ones, which firmware reads faster, or else the first ones.
     pub(super) fn choose(&self, count: usize) -> Option<Vec<u32>> {
         let mut run = Vec::new();
         for cluster in 2..self.end {
@@ -119,8 +119,8 @@ impl Table {
         (run.len() == count).then_some(run)
     }
 
-    /// Makes both copies on the disk, the first one first, and FSInfo what they are here; writes the sectors that differ,
-    /// and does not flush. Returns how many those were.
+    /// Writes the sectors of both copies, the first copy first, and of FSInfo that differ from this table. Does not flush.
+    /// Returns the number of sectors written.
     pub(super) fn store<D: Disk>(&self, disk: &D, geometry: &Geometry) -> Result<usize, VolumeError> {
         let mut written = 0;
         let mut found = vec![0; WINDOW];
@@ -141,7 +141,7 @@ impl Table {
         Ok(written + self.store_info(disk, geometry)?)
     }
 
-    /// Not every volume has a valid FSInfo; it holds nothing but hints.
+    /// Updates FSInfo, if it is valid. Not every volume has a valid one; it holds only hints.
     fn store_info<D: Disk>(&self, disk: &D, geometry: &Geometry) -> Result<usize, VolumeError> {
         let (mut sector, at) = (vec![0; geometry.sector], geometry.info_at);
         disk.read_at(&mut sector, at).map_err(VolumeError::io("read", at, geometry.sector))?;

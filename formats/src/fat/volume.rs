@@ -1,101 +1,15 @@
-//! A FAT32 volume that is there already, whoever made it: what is in it. Anything may be wrong with it.
+//! Reads an existing FAT32 volume, made by any program. Nothing in it is trusted.
 
 use super::{
     Disk,
+    boot_sector::BOOT,
     directory::{Directory, Entry, MAX_SLOTS},
-    geometry::{BOOT, Geometry},
+    error::VolumeError,
+    geometry::Geometry,
     name::SLOT,
     table::Table,
 };
 use std::io;
-
-/// What can go wrong with a volume.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum VolumeError {
-    /// The device does not do as told.
-    #[error("FAT volume: cannot {action} {len} bytes at byte {offset}")]
-    Io {
-        /// read, write, flush.
-        action: &'static str,
-        /// Where.
-        offset: u64,
-        /// How many.
-        len: usize,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// It is no FAT32 volume, or one of a kind that we do not change.
-    #[error("FAT32 volume: {field} is {found:#x}, expected {wanted}")]
-    Field {
-        /// The specification's name.
-        field: &'static str,
-        /// What it has to be.
-        wanted: &'static str,
-        /// What stands there.
-        found: u64,
-    },
-    /// Something that must not be touched before somebody has looked at it.
-    #[error("FAT volume: {path:?} is damaged: {why}")]
-    Damaged {
-        /// File or directory.
-        path: String,
-        /// What is wrong.
-        why: &'static str,
-    },
-    /// There is no such file or directory.
-    #[error("FAT volume: there is no {path:?}")]
-    NotFound {
-        /// What was looked for.
-        path: String,
-    },
-    /// A directory where a file was expected, or the other way round.
-    #[error("FAT volume: {path:?} is not a {wanted}")]
-    Kind {
-        /// What was looked at.
-        path: String,
-        /// `file` or `directory`.
-        wanted: &'static str,
-    },
-    /// The name is taken.
-    #[error("FAT volume: there is a {path:?} already")]
-    Exists {
-        /// The name.
-        path: String,
-    },
-    /// A name that cannot be written.
-    #[error("FAT name {name:?}: {reason}")]
-    Name {
-        /// As given.
-        name: String,
-        /// What is wrong.
-        reason: &'static str,
-    },
-    /// The volume is full.
-    #[error("FAT volume: {wanted} bytes are needed, {free} are free")]
-    Full {
-        /// In whole clusters.
-        wanted: u64,
-        /// What is left.
-        free: u64,
-    },
-    /// What was to be written cannot be read.
-    #[error("cannot read what is to become {path:?}")]
-    Content {
-        /// The new file.
-        path: String,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl VolumeError {
-    pub(super) fn io(action: &'static str, offset: u64, len: usize) -> impl FnOnce(io::Error) -> Self {
-        move |source| Self::Io { action, offset, len, source }
-    }
-}
 
 /// A file or directory in a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +22,7 @@ pub struct Item {
     pub is_directory: bool,
 }
 
-/// A volume that is looked at. Nothing is ever written.
+/// A volume that is open for reading. Nothing is written.
 #[derive(Debug)]
 pub struct Volume<D> {
     pub(super) disk: D,
@@ -125,10 +39,10 @@ pub struct Content<'a, D> {
 }
 
 impl<D: Disk> Volume<D> {
-    /// Opens the FAT32 volume that begins with the disk. Takes its table into memory: at most 16 MiB.
+    /// Opens the FAT32 volume at the beginning of the disk. Reads its table into memory: at most 16 MiB.
     ///
     /// # Errors
-    /// When the disk cannot be read, or holds no FAT32 volume.
+    /// The disk cannot be read, or holds no FAT32 volume.
     pub fn open(disk: D) -> Result<Self, VolumeError> {
         let mut boot = [0; BOOT];
         disk.read_at(&mut boot, 0).map_err(VolumeError::io("read", 0, BOOT))?;
@@ -137,10 +51,10 @@ impl<D: Disk> Volume<D> {
         Ok(Self { disk, geometry, table })
     }
 
-    /// What a directory holds, in the order on the disk; `/` separates names, the empty path is the root.
+    /// The files and directories in a directory, in the order on the disk. `/` separates names; the empty path is the root.
     ///
     /// # Errors
-    /// When there is no such directory, or it cannot be read.
+    /// There is no such directory, or it cannot be read.
     pub fn list(&self, path: &str) -> Result<Vec<Item>, VolumeError> {
         let (entries, _) = self.directory(path)?.entries();
         let item = |entry: Entry| {
@@ -150,10 +64,10 @@ impl<D: Disk> Volume<D> {
         Ok(entries.into_iter().map(item).collect())
     }
 
-    /// The content of a file; what it holds is read when asked for.
+    /// The content of a file. Bytes are read only on request.
     ///
     /// # Errors
-    /// When there is no such file, or its chain of clusters is too short.
+    /// There is no such file, or its chain of clusters is too short.
     pub fn file(&self, path: &str) -> Result<Content<'_, D>, VolumeError> {
         let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
         let entry = self.directory(folder)?.find(name);
@@ -175,7 +89,7 @@ impl<D: Disk> Volume<D> {
     /// All of a file of at most `limit` bytes.
     ///
     /// # Errors
-    /// When there is no such file, it is larger, or it cannot be read.
+    /// There is no such file, it is larger than `limit`, or it cannot be read.
     pub fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, VolumeError> {
         let content = self.file(path)?;
         let len = usize::try_from(content.len).ok().filter(|&len| len <= limit);
@@ -246,7 +160,7 @@ impl<D: Disk> Content<'_, D> {
     /// Reads all of `bytes` at `offset` of the file.
     ///
     /// # Errors
-    /// When they end behind the file, or cannot be read.
+    /// They end after the file's end, or cannot be read.
     pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<(), VolumeError> {
         let cluster = self.volume.geometry.cluster;
         let end = offset.checked_add(bytes.len() as u64).filter(|&end| end <= self.len);

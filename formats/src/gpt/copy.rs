@@ -1,10 +1,10 @@
-//! One of the two copies of the table: a header sector and the entry array, as raw bytes, checked.
+//! One of the two copies of the table: a header sector and the entry array, as checked raw bytes.
 
 use super::{ARRAY_SECTORS, ENTRIES, ENTRY, FIRST_USABLE, GptError, Guid, Partition, SECTOR, Which, Wrong};
 use std::io::{Read, Seek, SeekFrom};
 use uuid::Uuid;
 
-/// The header fills a sector; its fields end after 92 bytes, zeros follow.
+/// Bytes of the header: a sector. Its fields end after 92 bytes; zeros follow.
 const HEADER_SECTOR: usize = 512;
 const HEADER: usize = 92;
 const HEADER_CRC: usize = 16;
@@ -17,14 +17,14 @@ const ARRAY_CRC: usize = 88;
 const ENTRY_FIRST: usize = 32;
 const ENTRY_LAST: usize = 40;
 
-/// A valid copy. Only the fields that [`Copy::placed`] names are ever changed; all else stays as it was found.
+/// A valid copy. Only the fields that [`Copy::placed`] names are changed; all other bytes stay as they were read.
 #[derive(Clone, Debug)]
 pub(super) struct Copy {
     header: [u8; HEADER_SECTOR],
     array: Vec<u8>,
 }
 
-/// The part of a copy in which primary and backup must be alike.
+/// The part of a copy that must be equal in primary and backup.
 #[derive(PartialEq, Eq)]
 pub(super) struct Meaning<'a> {
     guid: Guid,
@@ -55,7 +55,7 @@ impl Copy {
             ("SizeOfPartitionEntry", ENTRY as u64, u32_at(&header, 84).into()),
         ];
         for (field, wanted, found) in fields {
-            // More space before the first partition is harmless, and common.
+            // A larger space before the first partition is allowed and common.
             if wanted != found && !(field == "FirstUsableLBA" && found > wanted) {
                 return Err(broken(Wrong::Field { field, wanted, found }));
             }
@@ -111,7 +111,7 @@ impl Copy {
         self.used().map(|(number, entry)| partition(number, entry)).collect()
     }
 
-    /// Number, first and last sector of the partition that lies last on the disk.
+    /// Number, first and last sector of the last partition on the disk.
     pub(super) fn last_partition(&self) -> Option<(u32, u64, u64)> {
         let spans = self.used().map(|(number, entry)| (u64_at(entry, ENTRY_FIRST), u64_at(entry, ENTRY_LAST), number));
         spans.max().map(|(first, last, number)| (number, first, last))
@@ -123,8 +123,8 @@ impl Copy {
         self.array[at..at + 8].copy_from_slice(&last.to_le_bytes());
     }
 
-    /// The same table as primary or backup of a disk with that last sector, checksums renewed. Gives the first sector
-    /// and the bytes from there on: header and array lie side by side, so that one write does it.
+    /// The same table as primary or backup of a disk with that last sector, with new checksums. Returns the first sector and
+    /// the bytes from there on: header and array are adjacent, so that one write is enough.
     pub(super) fn placed(&self, which: Which, last_lba: u64) -> (u64, Vec<u8>) {
         let (mine, alternate, array_lba) = match which {
             Which::Primary => (1, last_lba, 2),

@@ -7,15 +7,15 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Writes protective MBR, primary and backup table to a disk whose length is that of `disk`. Nothing else is touched:
-/// a sparse file stays sparse.
+/// Writes protective MBR, primary and backup table to a disk whose length is that of `disk`. Nothing else is written, so
+/// that a sparse file stays sparse.
 ///
 /// `partitions` are numbered 1, 2, 3 ... in order, since the `gpt` crate leaves no gaps. `disk_guid` and all GUIDs are
 /// bytes in printed order.
 ///
 /// # Errors
-/// When partitions overlap, lie outside the usable space or off the sectors, have names that are too long, or the disk
-/// cannot be written.
+/// Partitions that overlap, are outside of the usable space, are not whole sectors, or have names that are too long; or the
+/// disk cannot be written.
 pub fn write(disk: &mut File, disk_guid: Guid, partitions: &[Partition]) -> Result<(), GptError> {
     let size =
         disk.seek(SeekFrom::End(0)).map_err(|source| GptError::Io { action: "seek to", offset: 0, len: 0, source })?;
@@ -41,7 +41,7 @@ pub fn write(disk: &mut File, disk_guid: Guid, partitions: &[Partition]) -> Resu
             },
         );
     }
-    // The MBR's field has 32 bits; the specification wants all ones for a larger disk.
+    // The MBR's field has 32 bits; the specification requires all ones for a larger disk.
     ProtectiveMBR::with_lb_size(u32::try_from(last).unwrap_or(u32::MAX)).overwrite_lba0(disk).map_err(GptError::Mbr)?;
     let mut table = GptConfig::new()
         .writable(true)

@@ -6,27 +6,27 @@ use super::{
 use berth_contract::disk::ALIGNMENT;
 use std::{fs::File, os::unix::fs::FileExt};
 
-/// What growing came to.
+/// Result of growing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grown {
-    /// The last partition was as large as it can be. (A missing or misplaced copy of the table was put right.)
+    /// The last partition was as large as possible already. (A missing or misplaced copy of the table was corrected.)
     Already,
-    /// The last partition has this many bytes now.
+    /// The last partition has grown to this size.
     To {
         /// Bytes.
         size: u64,
     },
 }
 
-/// Makes the table fit a device of `device_size` bytes: the backup moves to the device's end, and the partition that
-/// lies last grows to the last full MiB before it. All else in the table stays as it was. Nothing is written where
-/// nothing is to be done. The kernel must be told of the partition's new size by the caller.
+/// Makes the table fit a device of `device_size` bytes: the backup moves to the device's end, and the last partition grows
+/// to the last full MiB before the backup. All other entries stay as they are. Nothing is written if nothing changes. The
+/// caller must tell the kernel the partition's new size.
 ///
-/// Works on block devices (whence the size as an argument), and on disks whose backup is missing because an image was
-/// copied to a larger disk, or was cut off.
+/// Works on block devices (their size is an argument for that reason), and on disks whose backup is missing because an
+/// image was copied to a larger disk, or was cut off.
 ///
 /// # Errors
-/// When neither copy is valid, a partition ends behind the device's end, or the device cannot be written.
+/// Neither copy is valid, a partition ends after the device's end, or the device cannot be written.
 pub fn grow_last(device: &mut File, device_size: u64) -> Result<Grown, GptError> {
     let (last_lba, last_usable) = ends(device_size)?;
     let primary = Copy::read(device, Which::Primary, 1);
@@ -50,12 +50,12 @@ pub fn grow_last(device: &mut File, device_size: u64) -> Result<Grown, GptError>
             grown = Grown::To { size: (aligned - first) * SECTOR };
         }
     }
-    // The backup first, and on the medium before the primary is touched. A cut before that leaves the primary, which is
-    // the one everybody reads, as it was; a cut while the primary is written leaves a backup where firmware and
-    // kernel look for it: in the last sector. The other way round, a torn primary would point to nothing.
+    // Write the backup first, and flush it before the primary is changed. A power cut before that leaves the primary, which
+    // every program reads, as it was. A power cut while the primary is written leaves a backup in the last sector, where
+    // firmware and kernel look for it. In the other order, a half-written primary would have no backup.
     put(device, &table.placed(Which::Backup, last_lba))?;
-    // Header and array of the primary lie in one run, and those of 24 partitions in one page: one write is as near to
-    // an atomic change as the format allows.
+    // Header and array of the primary are adjacent, and with up to 24 partitions they are in one page: one write is as
+    // close to an atomic change as the format allows.
     let (lba, bytes) = table.placed(Which::Primary, last_lba);
     let mut mbr = vec![0; 512];
     read_at(device, 0, &mut mbr)?;
@@ -69,7 +69,7 @@ pub fn grow_last(device: &mut File, device_size: u64) -> Result<Grown, GptError>
     Ok(grown)
 }
 
-/// Writes and flushes, unless the bytes are there already.
+/// Writes and flushes, unless the bytes are on the device already.
 fn put(device: &mut File, (lba, bytes): &(u64, Vec<u8>)) -> Result<(), GptError> {
     let (offset, len) = (lba * SECTOR, bytes.len());
     let mut found = vec![0; len];

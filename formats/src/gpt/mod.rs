@@ -1,19 +1,21 @@
-//! GUID partition table, UEFI specification 2.10 chapter 5; 512-byte sectors, 128 entries of 128 bytes.
+//! GUID partition table with 512-byte sectors and 128 entries of 128 bytes. UEFI specification 2.10, chapter 5:
+//! <https://uefi.org/specs/UEFI/2.10/05_GUID_Partition_Table_Format.html>.
 //!
-//! The builder creates tables with the `gpt` crate ([`write`]). Reading and growing, which PID 1 does with disks that it
-//! did not make, stand on our own few lines ([`read`], [`grow_last`]): that crate asserts on foreign entry sizes,
-//! allocates what a header asks for, and writes headers in an order of its own.
+//! The builder creates tables with the `gpt` crate ([`write`]). PID 1 reads and grows tables of foreign disks with our own
+//! code ([`read`], [`grow_last`]): that crate panics on foreign entry sizes, allocates as much memory as a header asks for,
+//! and writes headers in an order of its own.
 
 mod copy;
 mod create;
+mod error;
 mod grow;
+pub mod show;
 mod table;
 
 pub use create::write;
+pub use error::{GptError, Which, Wrong};
 pub use grow::{Grown, grow_last};
-pub use table::{Which, Wrong, read};
-
-use std::io;
+pub use table::read;
 
 /// A GUID's 16 bytes in the order in which they are printed (as `Uuid::as_bytes`), not the mixed order on disk.
 pub type Guid = [u8; 16];
@@ -23,9 +25,9 @@ pub type Guid = [u8; 16];
 pub struct Partition {
     /// Number in the table, from 1.
     pub number: u32,
-    /// What it is for.
+    /// Its type.
     pub type_guid: Guid,
-    /// Its own identity.
+    /// Its own GUID.
     pub guid: Guid,
     /// First byte on the disk, a multiple of 512.
     pub start: u64,
@@ -44,70 +46,9 @@ pub struct Table {
     pub disk_guid: Guid,
     /// Partitions in the order of their numbers.
     pub partitions: Vec<Partition>,
-    /// Why one of the two copies is not what it should be. The table is the other copy's, or the primary's where both
-    /// are valid and differ.
+    /// What is wrong with one of the two copies. The table is that of the other copy, or of the primary if both are valid and
+    /// differ.
     pub damage: Option<GptError>,
-}
-
-/// What can go wrong with a partition table.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum GptError {
-    /// The device does not do as told.
-    #[error("partition table: cannot {action} {len} bytes at byte {offset}")]
-    Io {
-        /// read, write, flush ...
-        action: &'static str,
-        /// Where.
-        offset: u64,
-        /// How many.
-        len: usize,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// One copy of the table is not valid.
-    #[error("{which} partition table at sector {lba}: {wrong}")]
-    Broken {
-        /// Which copy.
-        which: Which,
-        /// Sector of its header.
-        lba: u64,
-        /// What is wrong with it.
-        wrong: Wrong,
-    },
-    /// Neither copy is valid.
-    #[error("no usable partition table: {primary}; {backup}")]
-    NoTable {
-        /// What is wrong with the primary.
-        primary: Box<GptError>,
-        /// What is wrong with the backup.
-        backup: Box<GptError>,
-    },
-    /// The caller's partitions make no table.
-    #[error("partition {number} ({label:?}): {reason}")]
-    Layout {
-        /// Its number.
-        number: u32,
-        /// Its label.
-        label: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// The disk cannot hold the table.
-    #[error("a disk of {size} bytes is too small for its partition table: {reason}")]
-    TooSmall {
-        /// Its size.
-        size: u64,
-        /// Why.
-        reason: String,
-    },
-    /// The `gpt` crate refused to write.
-    #[error("cannot write the partition table")]
-    Create(#[source] gpt::GptError),
-    /// The `gpt` crate could not write the protective MBR.
-    #[error("cannot write the protective MBR")]
-    Mbr(#[source] gpt::mbr::MBRError),
 }
 
 const SECTOR: u64 = berth_contract::disk::SECTOR;

@@ -1,80 +1,11 @@
-use super::{GptError, SECTOR, Table, copy::Copy};
-use std::{
-    fmt,
-    io::{Read, Seek, SeekFrom},
-};
+use super::{GptError, SECTOR, Table, Which, Wrong, copy::Copy};
+use std::io::{Read, Seek, SeekFrom};
 
-/// Which of the two copies of a table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// Behind the MBR.
-    Primary,
-    /// At the disk's end.
-    Backup,
-}
-
-impl fmt::Display for Which {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Primary => "primary",
-            Self::Backup => "backup",
-        })
-    }
-}
-
-/// What is wrong with a copy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Wrong {
-    /// There is none.
-    #[error("no signature \"EFI PART\"")]
-    Signature,
-    /// The header is torn or rotten.
-    #[error("the header's checksum is wrong")]
-    HeaderCrc,
-    /// The entries are torn or rotten.
-    #[error("the checksum of the partition entries is wrong")]
-    ArrayCrc,
-    /// A field has a value that we do not take.
-    #[error("{field} is {found}, expected {wanted}")]
-    Field {
-        /// The specification's name.
-        field: &'static str,
-        /// What we take.
-        wanted: u64,
-        /// What stands there.
-        found: u64,
-    },
-    /// A partition lies where none may be.
-    #[error("partition {number} spans the sectors {first} to {last}; the last usable one is {last_usable}")]
-    Span {
-        /// Its number.
-        number: u32,
-        /// Its first sector.
-        first: u64,
-        /// Its last sector.
-        last: u64,
-        /// Where the usable ones end.
-        last_usable: u64,
-    },
-    /// Two partitions share sectors.
-    #[error("partitions {one} and {other} overlap")]
-    Overlap {
-        /// The one that begins first.
-        one: u32,
-        /// The other.
-        other: u32,
-    },
-    /// Both copies are valid and do not say the same.
-    #[error("differs from the primary")]
-    Differs,
-}
-
-/// Reads the table, checking both copies. The backup is looked for where the primary says, or at the device's end where
-/// the primary is broken.
+/// Reads the table and checks both copies. The backup is read from where the primary says, or from the device's end if the
+/// primary is damaged.
 ///
 /// # Errors
-/// When neither copy is valid, or the device cannot be read.
+/// Neither copy is valid, or the device cannot be read.
 pub fn read(device: &mut (impl Read + Seek)) -> Result<Table, GptError> {
     let size = device.seek(SeekFrom::End(0)).map_err(|source| GptError::Io {
         action: "seek to the end of",

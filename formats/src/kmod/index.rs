@@ -1,12 +1,9 @@
-use super::{Modinfo, module_name};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-};
+use super::{Modinfo, module_name, normalized};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// First line of a `modules.alias` of ours: its lines are sorted by their bytes, and in the patterns `-` outside brackets
-/// is written `_`. [`super::Index`] finds a pattern in such a file without reading all of it.
-pub(super) const SORTED: &str = "# Aliases of modules, sorted.\n";
+/// First line of the `modules.alias` that we write. Its lines are sorted by their bytes, and `-` outside brackets is
+/// written `_`.
+const ALIAS_HEADER: &str = "# Aliases of modules, sorted.\n";
 
 /// The texts of the index files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,17 +14,17 @@ pub struct IndexFiles {
     pub alias: String,
     /// `modules.softdep`.
     pub softdep: String,
-    /// Modules (by path) that need another (by name) which is not there; depmod only warns of these.
+    /// Modules (by path) that need another module (by name) which is not there. depmod only warns of these.
     pub missing: BTreeSet<(String, String)>,
 }
 
 /// Makes the index files of modules, which are given by their paths relative to `/usr/lib/modules/RELEASE`.
 #[must_use]
 pub fn index(modules: &BTreeMap<String, Modinfo>) -> IndexFiles {
-    let paths: BTreeMap<Cow<'_, str>, &str> = modules.keys().map(|path| (module_name(path), path.as_str())).collect();
+    let paths: BTreeMap<String, &str> = modules.keys().map(|path| (module_name(path), path.as_str())).collect();
     let mut files = IndexFiles {
         dep: String::new(),
-        alias: SORTED.to_owned(),
+        alias: ALIAS_HEADER.to_owned(),
         softdep: "# Soft dependencies of modules.\n".to_owned(),
         missing: BTreeSet::new(),
     };
@@ -35,23 +32,23 @@ pub fn index(modules: &BTreeMap<String, Modinfo>) -> IndexFiles {
     for (path, info) in modules {
         let mut needed = Vec::new();
         collect(path, modules, &paths, &mut needed, &mut files.missing);
-        // All dependencies, to be loaded from the last to the first; the module itself is the last collected.
+        // The line lists all dependencies in reverse: the last one is loaded first. `needed` ends with the module itself.
         files.dep += &format!("{path}:");
         needed.iter().rev().skip(1).for_each(|path| files.dep += &format!(" {path}"));
         files.dep.push('\n');
         let name = module_name(path);
-        aliases.extend(info.aliases.iter().map(|it| format!("alias {} {name}\n", pattern_normalised(it))));
+        aliases.extend(info.aliases.iter().map(|it| format!("alias {} {name}\n", normalized(it))));
         info.softdeps.iter().for_each(|softdep| files.softdep += &format!("softdep {name} {softdep}\n"));
     }
     files.alias.extend(aliases);
     files
 }
 
-/// Adds what `path` needs and then itself, each once. Cycles end where they close.
+/// Adds the modules that `path` needs and then `path` itself, each once. A cycle ends where it closes.
 fn collect<'a>(
     path: &'a str,
     modules: &'a BTreeMap<String, Modinfo>,
-    paths: &BTreeMap<Cow<'_, str>, &'a str>,
+    paths: &BTreeMap<String, &'a str>,
     needed: &mut Vec<&'a str>,
     missing: &mut BTreeSet<(String, String)>,
 ) {
@@ -62,20 +59,10 @@ fn collect<'a>(
             continue;
         };
         open.push((path, next + 1));
-        match paths.get(&super::normalised(name)) {
+        match paths.get(&normalized(name)) {
             Some(&other) if needed.contains(&other) || open.iter().any(|&(it, _)| it == other) => {}
             Some(&other) => open.push((other, 0)),
             None => drop(missing.insert((path.to_owned(), name.clone()))),
         }
     }
-}
-
-/// `-` as `_`, but not in brackets, where it makes a range.
-pub(super) fn pattern_normalised(pattern: &str) -> String {
-    let mut in_brackets = false;
-    let change = |c: char| {
-        in_brackets = c == '[' || (in_brackets && c != ']');
-        if c == '-' && !in_brackets { '_' } else { c }
-    };
-    pattern.chars().map(change).collect()
 }

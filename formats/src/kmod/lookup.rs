@@ -1,176 +1,246 @@
-use super::{
-    glob,
-    index::{SORTED, pattern_normalised},
-    module_name, normalised,
-};
-use std::{
-    borrow::Cow,
-    collections::{HashMap, HashSet},
-    ops::Range,
-};
+//! The index files of one kernel's modules: modules.dep, modules.alias, modules.softdep, modules.builtin.
 
-/// The index files of a kernel's modules, for one who loads them.
-///
-/// Modules and soft dependencies are a few hundred lines and are parsed into maps. Aliases are many thousand, of which a
-/// boot asks for a few dozen: they stay text, and a lookup searches it.
-#[derive(Debug)]
-pub struct Index<'a> {
-    modules: HashMap<Cow<'a, str>, Module<'a>>,
-    aliases: &'a str,
-    sorted: bool,
-    softdeps: HashMap<Cow<'a, str>, Vec<&'a str>>,
-    builtin: HashSet<Cow<'a, str>>,
+use super::{module_name, normalized};
+use crate::glob;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A module that is a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleFile {
+    /// Path below `/usr/lib/modules/RELEASE`.
+    pub path: String,
+    /// Names of all modules that this one needs, directly or not, in the order in which they can be loaded.
+    pub needs: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Module<'a> {
-    path: &'a str,
-    /// Paths, to be loaded from the last to the first.
-    depends: &'a str,
+/// Modules to load before and after a module, where they exist.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SoftDependencies {
+    /// Load these before the module: names or aliases.
+    pub pre: Vec<String>,
+    /// Load these after the module: names or aliases.
+    pub post: Vec<String>,
 }
 
-impl<'a> Index<'a> {
-    /// From the texts of `modules.dep`, `modules.alias`, `modules.softdep` and `modules.builtin`. Lines that are not
-    /// understood are passed over, as modprobe does.
+/// All modules of one kernel. Names are [`normalized`].
+#[derive(Clone, Debug, Default)]
+pub struct Index {
+    files: BTreeMap<String, ModuleFile>,
+    builtin: BTreeSet<String>,
+    soft: BTreeMap<String, SoftDependencies>,
+    /// Pattern and module, by the pattern's first three bytes. A lookup then skips the thousands of patterns of other buses.
+    aliases: BTreeMap<[u8; 3], Vec<(String, String)>>,
+    /// Patterns with a wildcard, or an end, among the first three bytes.
+    loose_aliases: Vec<(String, String)>,
+}
+
+/// The texts of depmod's files. A missing file is an empty text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Texts<'a> {
+    /// `modules.dep`.
+    pub dep: &'a str,
+    /// `modules.alias`.
+    pub alias: &'a str,
+    /// `modules.softdep`.
+    pub softdep: &'a str,
+    /// `modules.builtin`.
+    pub builtin: &'a str,
+}
+
+impl Index {
+    /// Reads depmod's texts. A line that cannot be parsed is skipped, as modprobe does.
     #[must_use]
-    pub fn parse(dep: &'a str, alias: &'a str, softdep: &'a str, builtin: &'a str) -> Self {
-        let module = |line: &'a str| {
-            let (path, depends) = line.split_once(':')?;
-            Some((module_name(path), Module { path, depends }))
-        };
-        let mut softdeps: HashMap<_, Vec<_>> = HashMap::new();
-        for line in softdep.lines() {
-            if let Some((name, words)) = line.strip_prefix("softdep ").and_then(|rest| rest.split_once(' ')) {
-                softdeps.entry(normalised(name)).or_default().push(words);
+    pub fn parse(texts: Texts<'_>) -> Self {
+        let mut index = Self::default();
+        for (path, needs) in texts.dep.lines().filter_map(|line| line.split_once(':')) {
+            // depmod lists dependencies in reverse: load the last one first.
+            let needs = needs.split_ascii_whitespace().rev().map(module_name).collect();
+            index.files.insert(module_name(path), ModuleFile { path: path.to_owned(), needs });
+        }
+        index.builtin = texts.builtin.lines().filter(|line| !line.is_empty()).map(module_name).collect();
+        for line in texts.alias.lines().chain(texts.softdep.lines()) {
+            index.add_line(line);
+        }
+        index
+    }
+
+    /// Adds a line `alias PATTERN MODULE` or `softdep MODULE [pre: ...] [post: ...]`, which modprobe.d(5) has too. Returns
+    /// false if the line is something else.
+    pub fn add_line(&mut self, line: &str) -> bool {
+        let mut words = line.split_ascii_whitespace();
+        match (words.next(), words.next()) {
+            (Some("alias"), Some(pattern)) => {
+                let Some(module) = words.next() else { return false };
+                let (pattern, module) = (normalized(pattern), normalized(module));
+                match key(&pattern).filter(|key| !glob::is_pattern(key)) {
+                    Some(key) => self.aliases.entry(key).or_default().push((pattern, module)),
+                    None => self.loose_aliases.push((pattern, module)),
+                }
+                true
             }
-        }
-        let (sorted, aliases) = alias.strip_prefix(SORTED).map_or((false, alias), |rest| (true, rest));
-        Self {
-            modules: dep.lines().filter_map(module).collect(),
-            aliases,
-            sorted,
-            softdeps,
-            builtin: builtin.lines().map(module_name).collect(),
-        }
-    }
-
-    /// The modules to load for a module's name or a modalias, in order: each after what it depends on, with its soft
-    /// dependencies before and after it. Paths are relative to the directory of the indices. Empty when it is built into
-    /// the kernel; `None` when it is unknown. A module that is loaded already is not left out.
-    #[must_use]
-    pub fn resolve(&self, wanted: &str) -> Option<Vec<&'a str>> {
-        let names = self.find(wanted)?;
-        let mut order = Order { seen: HashSet::new(), paths: Vec::new() };
-        names.iter().for_each(|name| self.add(name, &mut order));
-        Some(order.paths)
-    }
-
-    /// Names of modules: of that name, or else with an alias that matches.
-    fn find(&self, wanted: &str) -> Option<Vec<Cow<'a, str>>> {
-        let name = normalised(wanted);
-        if let Some((name, _)) = self.modules.get_key_value(&*name) {
-            return Some(vec![name.clone()]);
-        }
-        let modules = self.with_alias(&pattern_normalised(wanted));
-        if modules.is_empty() && !self.builtin.contains(&*name) { None } else { Some(modules) }
-    }
-
-    fn add(&self, name: &str, order: &mut Order<'a>) {
-        let Some(module) = self.modules.get(name) else { return };
-        // Also what keeps a cycle of soft dependencies from going round.
-        if !order.seen.insert(module.path) {
-            return;
-        }
-        let softdeps = self.softdeps.get(name).map_or(&[][..], Vec::as_slice);
-        let soft = |when: &str, order: &mut Order<'a>| {
-            for name in softdeps.iter().flat_map(|words| soft_names(words, when)) {
-                self.find(name).into_iter().flatten().for_each(|name| self.add(&name, order));
-            }
-        };
-        soft("pre:", order);
-        module.depends.split_ascii_whitespace().rev().for_each(|path| self.add(&module_name(path), order));
-        order.paths.push(module.path);
-        soft("post:", order);
-    }
-
-    /// Modules with an alias that matches, in the order of the file.
-    fn with_alias(&self, wanted: &str) -> Vec<Cow<'a, str>> {
-        let mut found = Vec::new();
-        let mut check = |lines: &'a str| {
-            for line in lines.lines() {
-                if let Some((pattern, module)) = line.strip_prefix("alias ").and_then(|rest| rest.rsplit_once(' ')) {
-                    let hit = match self.sorted {
-                        true => glob::matches(pattern.as_bytes(), wanted.as_bytes()),
-                        false => glob::matches(pattern_normalised(pattern).as_bytes(), wanted.as_bytes()),
-                    };
-                    if hit && !found.contains(&normalised(module)) {
-                        found.push(normalised(module));
+            (Some("softdep"), Some(module)) => {
+                let soft = self.soft.entry(normalized(module)).or_default();
+                // Words before the first `pre:` or `post:` have no meaning; some modules have such words.
+                let mut list = &mut Vec::new();
+                for word in words {
+                    match word {
+                        "pre:" => list = &mut soft.pre,
+                        "post:" => list = &mut soft.post,
+                        name => list.push(name.to_owned()),
                     }
                 }
+                true
             }
-        };
-        if !self.sorted {
-            check(self.aliases);
-            return found;
+            _ => false,
         }
-        // Follow the wanted text byte by byte, narrowing the lines to those that begin with it; on the way, try those
-        // whose next byte is the beginning of a wildcard. What remains at the end is the very text.
-        let mut lines = 0..self.aliases.len();
-        let mut prefix = b"alias ".to_vec();
-        for byte in wanted.bytes().map(Some).chain([None]) {
-            for wildcard in *b"*?[" {
-                prefix.push(wildcard);
-                check(&self.aliases[self.beginning_with(&prefix, lines.clone())]);
-                prefix.pop();
-            }
-            prefix.push(byte.unwrap_or(b' '));
-            lines = self.beginning_with(&prefix, lines);
-            if lines.is_empty() {
-                return found;
+    }
+
+    /// The file of the module with this name.
+    #[must_use]
+    pub fn file(&self, name: &str) -> Option<&ModuleFile> {
+        self.files.get(&normalized(name))
+    }
+
+    /// Whether the module is part of the kernel image, so that there is no file to load.
+    #[must_use]
+    pub fn is_builtin(&self, name: &str) -> bool {
+        self.builtin.contains(&normalized(name))
+    }
+
+    /// The soft dependencies of the module with this name.
+    #[must_use]
+    pub fn soft_dependencies(&self, name: &str) -> Option<&SoftDependencies> {
+        self.soft.get(&normalized(name))
+    }
+
+    /// Whether this is the name of a module, not an alias.
+    #[must_use]
+    pub fn is_module(&self, name: &str) -> bool {
+        self.file(name).is_some() || self.is_builtin(name)
+    }
+
+    /// Names of the modules with an alias that matches, in the order of the index, each once.
+    #[must_use]
+    pub fn modules_for(&self, alias: &str) -> Vec<&str> {
+        let alias = normalized(alias);
+        let bucket = key(&alias).and_then(|key| self.aliases.get(&key)).map_or(&[][..], Vec::as_slice);
+        let mut found: Vec<&str> = Vec::new();
+        for (pattern, module) in bucket.iter().chain(&self.loose_aliases) {
+            if !found.contains(&module.as_str()) && glob::matches(pattern.as_bytes(), alias.as_bytes()) {
+                found.push(module);
             }
         }
-        check(&self.aliases[lines]);
         found
     }
 
-    /// The lines among `lines` (whole, sorted) that begin with `prefix`.
-    fn beginning_with(&self, prefix: &[u8], lines: Range<usize>) -> Range<usize> {
-        let text = self.aliases.as_bytes();
-        // The first line for which `is_past` holds, given that it holds for all after it.
-        let first = |is_past: &dyn Fn(&[u8]) -> bool| {
-            let Range { mut start, mut end } = lines.clone();
-            while start < end {
-                let middle = start + (end - start) / 2;
-                let line_start =
-                    text[start..middle].iter().rposition(|&c| c == b'\n').map_or(start, |at| start + at + 1);
-                let rest = &text[line_start..end];
-                let len = rest.iter().position(|&c| c == b'\n').unwrap_or(rest.len());
-                if is_past(&rest[..len]) {
-                    end = line_start;
-                } else {
-                    start = (line_start + len + 1).min(end);
-                }
-            }
-            start
-        };
-        let cut = |line: &[u8]| line.len().min(prefix.len());
-        first(&|line| line[..cut(line)] >= *prefix)..first(&|line| line[..cut(line)] > *prefix)
+    /// Names of the modules to load for a module's name or an alias: see [`Self::load_order`]. `None` if nothing has that
+    /// name.
+    #[must_use]
+    pub fn resolve(&self, wanted: &str) -> Option<Vec<String>> {
+        if self.is_module(wanted) {
+            return Some(self.load_order([wanted]));
+        }
+        let modules = self.modules_for(wanted);
+        if modules.is_empty() { None } else { Some(self.load_order(modules)) }
+    }
+
+    /// Names of the modules to load for `modules`, in modprobe's order: first all dependencies of a module, then its soft
+    /// dependencies of the kind `pre`, the module, and its soft dependencies of the kind `post`. Each name comes once. A
+    /// module that is part of the kernel image is listed too. A soft dependency that does not exist is left out.
+    #[must_use]
+    pub fn load_order<'a>(&self, modules: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let mut order = Order { index: self, entered: BTreeSet::new(), names: Vec::new() };
+        modules.into_iter().for_each(|module| order.add(&normalized(module)));
+        order.names
     }
 }
 
+/// A load order that is being made.
 struct Order<'a> {
-    seen: HashSet<&'a str>,
-    paths: Vec<&'a str>,
+    index: &'a Index,
+    /// Modules whose turn has begun. Soft dependencies may form a cycle, so a module must be entered only once.
+    entered: BTreeSet<String>,
+    names: Vec<String>,
 }
 
-/// The names behind `pre:` or `post:`.
-fn soft_names<'b>(words: &'b str, when: &str) -> impl Iterator<Item = &'b str> {
-    let mut inside = false;
-    words.split_ascii_whitespace().filter(move |word| {
-        let is_mark = matches!(*word, "pre:" | "post:");
-        if is_mark {
-            inside = *word == when;
+impl Order<'_> {
+    fn add(&mut self, name: &str) {
+        if !self.entered.insert(name.to_owned()) {
+            return;
         }
-        inside && !is_mark
-    })
+        let index = self.index;
+        for needed in index.file(name).iter().flat_map(|file| &file.needs) {
+            self.add(needed);
+        }
+        let soft = index.soft_dependencies(name);
+        soft.iter().flat_map(|soft| &soft.pre).for_each(|other| self.add_soft(other));
+        self.names.push(name.to_owned());
+        soft.iter().flat_map(|soft| &soft.post).for_each(|other| self.add_soft(other));
+    }
+
+    fn add_soft(&mut self, name: &str) {
+        if self.index.is_module(name) {
+            return self.add(&normalized(name));
+        }
+        for module in self.index.modules_for(name) {
+            self.add(module);
+        }
+    }
+}
+
+fn key(text: &str) -> Option<[u8; 3]> {
+    text.as_bytes().first_chunk::<3>().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> Index {
+        Index::parse(Texts {
+            dep: "kernel/net/bridge/br_netfilter.ko: kernel/net/bridge/bridge.ko kernel/net/802/stp.ko kernel/net/llc/llc.ko\n\
+                  kernel/net/llc/llc.ko:\nkernel/crypto/crc32c-intel.ko.xz:\n",
+            alias: "# comment\nalias virtio:d00000002v* virtio_blk\nalias acpi*:PNP0C0C:* button\n\
+                    alias fs-ext4 ext4\nalias crypto-crc32c crc32c_intel\nalias crypto-crc32c crc32c_generic\n\
+                    alias crypto-crc32c crc32c_intel\nalias ?x:y loose-one\nalias broken\n",
+            softdep: "softdep ext4 pre: crypto-crc32c\nsoftdep vfio post: vfio_iommu_type1 a\nsoftdep cifs gcm\n",
+            builtin: "kernel/fs/ext4/ext4.ko\nkernel/drivers/virtio/virtio-pci.ko\n",
+        })
+    }
+
+    #[test]
+    fn dependencies_are_in_load_order_and_dashes_equal_underscores() {
+        let index = index();
+        assert_eq!(index.file("br-netfilter").unwrap().needs, ["llc", "stp", "bridge"]);
+        assert_eq!(index.file("crc32c_intel").unwrap().path, "kernel/crypto/crc32c-intel.ko.xz");
+        assert!(index.is_builtin("virtio_pci") && !index.is_builtin("llc"));
+        assert!(index.file("nothing").is_none());
+    }
+
+    #[test]
+    fn aliases_are_found_by_device_and_by_name() {
+        let index = index();
+        assert_eq!(index.modules_for("virtio:d00000002v00001AF4"), ["virtio_blk"]);
+        assert_eq!(index.modules_for("acpi:PNP0C0C:"), ["button"]);
+        assert_eq!(index.modules_for("crypto-crc32c"), ["crc32c_intel", "crc32c_generic"]);
+        assert_eq!(index.modules_for("ax:y"), ["loose_one"]);
+        assert!(index.modules_for("virtio:d00000003v00001AF4").is_empty());
+        assert!(index.modules_for("a").is_empty());
+    }
+
+    #[test]
+    fn soft_dependencies_need_pre_or_post() {
+        let index = index();
+        assert_eq!(index.soft_dependencies("ext4").unwrap().pre, ["crypto-crc32c"]);
+        assert_eq!(index.soft_dependencies("vfio").unwrap().post, ["vfio_iommu_type1", "a"]);
+        assert_eq!(index.soft_dependencies("cifs"), Some(&SoftDependencies::default()));
+    }
+
+    #[test]
+    fn hostile_index_files_neither_panic_nor_hang() {
+        let text = "softdep a pre: b post: a\nsoftdep b pre: a\nalias * a\nalias * b\nalias [ \nsoftdep\n:\na.ko: a.ko b.ko\nb.ko: a.ko\n";
+        let index = Index::parse(Texts { dep: text, alias: text, softdep: text, builtin: text });
+        assert_eq!(index.resolve("anything").unwrap(), ["b", "a"]);
+        assert_eq!(index.resolve("a"), index.resolve("anything"));
+    }
 }

@@ -1,26 +1,27 @@
-//! Kernel modules: what they say about themselves (`.modinfo`), and the indices below `/usr/lib/modules/RELEASE` that
-//! modprobe goes by, in the text formats of depmod(8) and modules.dep(5).
+//! Kernel modules: what a module says about itself (`.modinfo`), and the index files below `/usr/lib/modules/RELEASE` that
+//! modprobe reads. Text formats of depmod(8) and modules.dep(5):
+//! <https://man7.org/linux/man-pages/man5/modules.dep.5.html>.
 //!
-//! `modules.builtin` and `modules.order` come from the kernel's own package and are copied. `modules.symbols` is not
-//! made: only `symbol_request()` in a few drivers asks for it.
+//! The builder writes the index files ([`index()`]); init and `modprobe` read them ([`Index`]). `modules.builtin` and
+//! `modules.order` come from the kernel's own package and are copied. `modules.symbols` is not made: only
+//! `symbol_request()` in a few drivers needs it.
 
-mod glob;
 mod index;
 mod lookup;
 mod modinfo;
 
 pub use crate::elf::ElfError;
 pub use index::{IndexFiles, index};
-pub use lookup::Index;
+pub use lookup::{Index, ModuleFile, SoftDependencies, Texts};
 pub use modinfo::{Modinfo, unxz};
 
-use std::{borrow::Cow, io};
+use std::io;
 
 /// What is wrong with a module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KmodError {
-    /// Not a module, or a rotten one.
+    /// It is not an ELF object, or a damaged one.
     #[error("kernel module")]
     Elf(#[from] ElfError),
     /// An object without `.modinfo`.
@@ -43,13 +44,21 @@ pub enum KmodError {
     },
 }
 
-/// A name as the kernel compares it: `-` and `_` are the same.
-fn normalised(name: &str) -> Cow<'_, str> {
-    if name.contains('-') { name.replace('-', "_").into() } else { name.into() }
+/// A module's name, or an alias, as the kernel compares it: `-` and `_` are the same outside brackets, and `_` is written.
+/// In brackets a `-` makes a range.
+#[must_use]
+pub fn normalized(name: &str) -> String {
+    let mut in_brackets = false;
+    let change = |c: char| {
+        in_brackets = c == '[' || (in_brackets && c != ']');
+        if c == '-' && !in_brackets { '_' } else { c }
+    };
+    name.chars().map(change).collect()
 }
 
-/// The module's name of a path such as `kernel/fs/fat/vfat.ko` (or `.ko.xz`).
-fn module_name(path: &str) -> Cow<'_, str> {
-    let file = path.rsplit_once('/').map_or(path, |(_, file)| file);
-    normalised(file.split_once('.').map_or(file, |(name, _)| name))
+/// The module's name of a path: `kernel/net/bridge/br-netfilter.ko.xz` is the module `br_netfilter`.
+#[must_use]
+pub fn module_name(path: &str) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    normalized(file.split_once(".ko").map_or(file, |(stem, _)| stem))
 }

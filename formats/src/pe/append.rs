@@ -3,7 +3,7 @@ use super::{
 };
 use crate::data::Data;
 
-/// Alignment of what we add in memory: the stub measures and maps pages, whatever its own alignment says.
+/// Alignment in memory of added sections: the stub measures and maps pages, whatever its own alignment is.
 const PAGE: u32 = 4096;
 /// `IMAGE_SCN_CNT_INITIALIZED_DATA | IMAGE_SCN_MEM_READ`.
 const DATA_READ: u32 = 0x4000_0040;
@@ -21,14 +21,15 @@ const SIZE_OF_IMAGE: usize = 56;
 const SIZE_OF_HEADERS: usize = 60;
 const CHECK_SUM: usize = 64;
 
-/// The stub with sections added, in the order given, but `.linux` last: what follows the kernel in memory is overwritten
-/// when it unpacks itself in place (UAPI.5).
+/// The stub with sections added in the given order, except that `.linux` is last: the kernel overwrites the memory after it
+/// when it decompresses itself in place (UAPI.5).
 ///
-/// Everything behind the stub's last section goes: COFF symbols (a gap there breaks signatures), and a signature, which
-/// would be void. Sizes and checksum are made right. The file's length is a multiple of its alignment, so at least of 512.
+/// All bytes after the stub's last section are removed: COFF symbols (a gap there breaks signatures), and a signature, which
+/// would be invalid. Sizes and checksum are corrected. The file's length is a multiple of its alignment, so at least of 512.
 ///
 /// # Errors
-/// When the stub is no PE32+ image with room for the sections, a name is too long or taken, or a content cannot be read.
+/// The stub is not a PE32+ image with space for the sections, a name is too long or exists already, or a content cannot be
+/// read.
 pub fn append_sections(stub: &[u8], sections: &[(&str, Data)]) -> Result<Vec<u8>, PeError> {
     let layout = layout(stub, stub.len() as u64)?;
     let u32_in = |at: usize| u32_at(stub, layout.optional + at);
@@ -62,8 +63,8 @@ pub fn append_sections(stub: &[u8], sections: &[(&str, Data)]) -> Result<Vec<u8>
         .ok_or_else(|| PeError::Large { name: names.last().copied().unwrap_or_default().to_owned() })
 }
 
-/// End of the headers in the file, if the section table can take so many more entries: it may grow up to the first
-/// section's bytes, or the end of what is loaded as headers.
+/// End of the headers in the file, if the section table has space for this many more entries: it may grow up to the first
+/// section's bytes, or to the end of the bytes that are loaded as headers.
 fn headers_end(layout: &Layout, size_of_headers: u32, wanted: usize) -> Result<usize, PeError> {
     let first = layout.sections.iter().filter(|it| !it.raw.is_empty()).map(|it| it.raw.start).min();
     let end = usize::try_from(size_of_headers).unwrap_or(usize::MAX).min(first.unwrap_or(usize::MAX));
@@ -89,7 +90,7 @@ struct Growing {
 }
 
 impl Growing {
-    /// Adds a section whose header is to be at `header`. Nothing when it ends beyond 4 GiB.
+    /// Adds a section with its header at `header`. `None` if it ends beyond 4 GiB.
     fn add(&mut self, header: usize, name: &str, content: &[u8]) -> Option<()> {
         let file_alignment = usize::try_from(self.file_alignment).ok()?;
         self.image.resize(self.image.len().next_multiple_of(file_alignment), 0);
@@ -119,7 +120,7 @@ impl Growing {
         Some(())
     }
 
-    /// Puts the headers right. Nothing when the image ends beyond 4 GiB.
+    /// Corrects the headers. `None` if the image ends beyond 4 GiB.
     fn finish(mut self, layout: &Layout, sections: usize) -> Option<Vec<u8>> {
         let size_of_image = u32::try_from(self.vma.next_multiple_of(self.section_alignment.into())).ok()?;
         let initialized = u32::try_from(self.initialized).ok()?;

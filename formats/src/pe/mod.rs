@@ -1,7 +1,9 @@
-//! PE32+ images for UEFI, after Microsoft's "PE Format" specification: just what it takes to make a unified kernel
-//! image (UAPI.5) of systemd's stub, and to look into one.
+//! PE32+ images for UEFI: only what is needed to make a unified kernel image of systemd's stub, and to read one.
+//! <https://learn.microsoft.com/en-us/windows/win32/debug/pe-format>, <https://uapi-group.org/specifications/specs/unified_kernel_image/>
+//! (UAPI.5).
 
 mod append;
+pub mod show;
 
 pub use append::append_sections;
 
@@ -25,9 +27,9 @@ pub struct Section {
     pub name: String,
     /// Address in memory, from the image's base.
     pub vma: u32,
-    /// Bytes in memory: for a section of ours, the exact length of its content.
+    /// Bytes in memory. For a section that we added: the exact length of its content.
     pub virtual_size: u32,
-    /// Where its bytes are in the file, padding included.
+    /// Its bytes in the file, with padding.
     pub raw: Range<usize>,
 }
 
@@ -40,31 +42,31 @@ impl Section {
     }
 }
 
-/// What is no PE image for us, or cannot be made one.
+/// Why a PE image cannot be read or made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PeError {
-    /// The file ends in the middle of something.
+    /// The file ends too early.
     #[error("PE image of {len} bytes: {what} would end at byte {end}")]
     Short {
-        /// What was looked for.
+        /// The path.
         what: &'static str,
-        /// Where it would end.
+        /// Where the part would end.
         end: u64,
         /// Length of the file.
         len: usize,
     },
-    /// A field that is not what it has to be.
+    /// A field with another value than required.
     #[error("PE image: {field} is {found:#x}, expected {wanted}")]
     Field {
-        /// The specification's name.
+        /// Its name in the specification.
         field: &'static str,
-        /// What it has to be.
+        /// The value expected.
         wanted: &'static str,
-        /// What stands there.
+        /// The value found.
         found: u64,
     },
-    /// The headers of the stub have no room for more.
+    /// The headers of the stub have no space for more sections.
     #[error("PE image: its headers have room for {room} more sections, {wanted} are to be added")]
     NoRoom {
         /// Sections that fit.
@@ -72,7 +74,7 @@ pub enum PeError {
         /// Sections that were to be added.
         wanted: usize,
     },
-    /// A section's name is too long, or taken.
+    /// A section's name is too long, or exists already.
     #[error("PE section {name:?}: {reason}")]
     Name {
         /// As given.
@@ -91,13 +93,13 @@ pub enum PeError {
     Content {
         /// Which section.
         name: String,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
 }
 
-/// Where things are in an image.
+/// Where the parts of an image are.
 struct Layout {
     coff: usize,
     optional: usize,
@@ -108,7 +110,7 @@ struct Layout {
 /// The sections of an image, in the order of its table.
 ///
 /// # Errors
-/// When it is not a PE32+ image, or any part of it lies outside the file.
+/// It is not a PE32+ image, or a part of it is outside of the file.
 pub fn sections(image: &[u8]) -> Result<Vec<Section>, PeError> {
     sections_of_head(image, image.len() as u64)
 }
@@ -116,7 +118,7 @@ pub fn sections(image: &[u8]) -> Result<Vec<Section>, PeError> {
 /// The sections of an image of `len` bytes that begins with `head`, which holds all its headers.
 ///
 /// # Errors
-/// When it is not a PE32+ image, its headers end behind `head`, or a section lies outside the file.
+/// It is not a PE32+ image, its headers end after `head`, or a section is outside of the file.
 pub fn sections_of_head(head: &[u8], len: u64) -> Result<Vec<Section>, PeError> {
     layout(head, len).map(|layout| layout.sections)
 }

@@ -1,6 +1,8 @@
-//! Where everything lies in the file, and the tables that say so. All numbers big endian.
+//! The places of all clusters in the file, and the tables with these places. All numbers are big endian.
 
-use super::{CLUSTER, CLUSTER_LEN};
+/// Bytes of a cluster.
+pub const CLUSTER: u64 = 1 << 16;
+pub(super) const CLUSTER_LEN: usize = 1 << 16;
 
 const MAGIC: &[u8; 4] = b"QFI\xfb";
 const VERSION: u32 = 3;
@@ -13,10 +15,10 @@ const HEADER: u32 = 104;
 const ENTRIES: u64 = CLUSTER / 8;
 /// Clusters that a refcount block counts.
 const COUNTED: u64 = CLUSTER / 2;
-/// An L1 or L2 entry whose cluster is used once and may be written in place.
+/// Mark of an L1 or L2 entry whose cluster is used once and may be written in place.
 const COPIED: u64 = 1 << 63;
 
-/// Positions are in clusters.
+/// The layout of a file. Positions are in clusters.
 pub(super) struct Layout {
     disk_size: u64,
     /// Clusters of the disk that are stored, in order.
@@ -27,13 +29,13 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// For a disk of so many bytes, of which these clusters hold data.
+    /// The layout for a disk of `disk_size` bytes, of which these clusters hold data.
     pub(super) fn new(disk_size: u64, holds_data: &[bool]) -> Self {
         let data: Vec<u64> = (0..).zip(holds_data).filter(|(_, holds)| **holds).map(|(number, _)| number).collect();
         let covered = |table: &[bool]| table.contains(&true);
         let l2 = holds_data.chunks(CLUSTER_LEN / 8).map(covered).collect();
         let mut layout = Self { disk_size, data, l2, refcount_blocks: 0 };
-        // Refcount blocks are counted too: one more may need one more.
+        // Refcount blocks are counted themselves: with one more block, yet another may be needed.
         while layout.refcount_blocks * COUNTED < layout.clusters() {
             layout.refcount_blocks += 1;
         }
@@ -77,7 +79,7 @@ impl Layout {
         (self.data_at() + number as u64) * CLUSTER
     }
 
-    /// Gives all tables, with their byte offsets, to `put`.
+    /// Passes all tables with their byte offsets to `put`.
     pub(super) fn tables<E>(&self, mut put: impl FnMut(&[u8], u64) -> Result<(), E>) -> Result<(), E> {
         put(&self.header(), 0)?;
         let mut table = |at: u64, entries: &mut dyn Iterator<Item = u64>| {
@@ -127,7 +129,7 @@ impl Layout {
         // No snapshots, no features.
         fields(&[small(self.refcount_table_clusters()), 0, 0, 0, 0, 0, 0, 0, 0, 0]);
         fields(&[REFCOUNT_ORDER, HEADER]);
-        // The end of the header extensions, of which there are none.
+        // The end of the header extensions: there are none.
         fields(&[0, 0]);
         out
     }
@@ -142,8 +144,8 @@ mod tests {
     use super::*;
     use std::{os::unix::fs::FileExt, process::Command};
 
-    /// More than 2 GiB of data, or the tables of a large disk, need a second refcount block. Tables only: that costs no
-    /// space.
+    /// More than 2 GiB of data, or the tables of a large disk, need a second refcount block. Only tables are written here, which
+    /// needs little space.
     #[test]
     fn qemu_counts_every_cluster_once() {
         for (stored, refcount_blocks) in [(32_760, 1), (32_761, 2), (33_000, 2), (65_523, 2), (65_524, 3)] {

@@ -1,22 +1,22 @@
-//! qcow2, version 3: a disk for QEMU that is as small as what it holds. QEMU's docs/interop/qcow2.txt.
+//! qcow2, version 3: a disk for QEMU that is as small as its data. <https://www.qemu.org/docs/master/interop/qcow2.html>
 //!
-//! Clusters of 64 KiB, uncompressed, no backing file. Clusters that are all zero have no place in the file. In order:
+//! Clusters of 64 KiB, uncompressed, no backing file. Clusters of zeros are not stored. The order in the file is:
 //! header, refcount table, refcount blocks, L1 table, L2 tables, data in the order of the disk.
 
 mod layout;
+pub mod show;
 
 use crate::{sparse::data_chunks, workers};
-use layout::Layout;
+pub use layout::CLUSTER;
+
+use layout::{CLUSTER_LEN, Layout};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// Bytes of a cluster.
-pub const CLUSTER: u64 = 1 << 16;
-const CLUSTER_LEN: usize = 1 << 16;
-/// Clusters written at once: they follow each other in the file, wherever they lie on the disk.
+/// Clusters that are written at once: they are adjacent in the file, whatever their places on the disk.
 const BATCH: usize = 4;
 /// QEMU counts disks in sectors.
 const SECTOR: u64 = 512;
-/// The L1 table may have 32 MiB.
+/// Largest disk: its L1 table has 32 MiB.
 const DISK_MAX: u64 = CLUSTER * (CLUSTER / 8) * ((32 << 20) / 8);
 
 /// A disk image that has been written.
@@ -26,10 +26,10 @@ pub struct Written {
     pub size: u64,
 }
 
-/// Why none was written.
+/// Why the image was not written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The disk's size.
+    /// An invalid size of the disk.
     #[error("qcow2: a disk of {size} bytes: expected a multiple of {SECTOR}, 1 sector to {DISK_MAX} bytes")]
     Size {
         /// Bytes found.
@@ -44,7 +44,7 @@ pub enum Error {
         file: &'static str,
         /// Where.
         offset: u64,
-        /// What the system says.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
@@ -58,11 +58,11 @@ fn writing(offset: u64) -> impl FnOnce(io::Error) -> Error {
     move |cause| Error::Io { verb: "write", file: "the image", offset, cause }
 }
 
-/// Writes the disk `raw` over whatever `out` holds. The bytes depend on the disk's content only, not on its holes nor on
-/// the number of threads. Moves the position of `raw`.
+/// Writes the disk `raw` to `out`, whose old content is lost. The bytes depend only on the disk's content, not on its holes or
+/// on the number of threads. Moves the position of `raw`.
 ///
 /// # Errors
-/// When the disk is too large or not whole sectors, cannot be read, or `out` not written.
+/// The disk is too large, is not whole sectors, or cannot be read; or `out` cannot be written.
 pub fn write(raw: &File, out: &File) -> Result<Written, Error> {
     let size = raw.metadata().map_err(reading(0))?.len();
     if size == 0 || size > DISK_MAX || !size.is_multiple_of(SECTOR) {
@@ -78,7 +78,7 @@ pub fn write(raw: &File, out: &File) -> Result<Written, Error> {
     workers::each(batches.len(), workers::per_cpu(), buffer, |buffer, number| {
         let mut filled = 0;
         for from in batches[number].iter().map(|cluster| cluster * CLUSTER) {
-            // The disk may end within its last cluster; the file does not, its end is zeros.
+            // The disk may end within its last cluster. The file holds the whole cluster, with zeros at its end.
             let len = usize::try_from(size - from).unwrap_or(CLUSTER_LEN).min(CLUSTER_LEN);
             raw.read_exact_at(&mut buffer[filled..filled + len], from).map_err(reading(from))?;
             filled += len;

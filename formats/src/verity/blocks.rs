@@ -1,5 +1,5 @@
-//! Digests of whole blocks, sixteen at a time where the processor has vectors of sixteen words: no block waits for
-//! another, and so they are faster than with the processor's own SHA-256 instructions, which one message keeps busy.
+//! Digests of whole blocks, sixteen at a time if the processor has vectors of sixteen words. That is faster than the
+//! processor's SHA-256 instructions, because each of these must wait for the one before it.
 
 use super::{BLOCK_LEN, DIGEST};
 use sha2::Digest;
@@ -14,7 +14,7 @@ pub(super) fn digests(blocks: &[u8], digests: &mut [u8]) {
     rest.for_each(|(block, digest)| digest.copy_from_slice(&sha2::Sha256::digest(block)));
 }
 
-/// Does what fills whole vectors, and tells how many blocks that were.
+/// Digests the blocks that fill whole vectors, and returns their number.
 #[cfg(target_arch = "x86_64")]
 fn vectors(blocks: &[u8], digests: &mut [u8]) -> usize {
     use avx512::LANES;
@@ -51,7 +51,7 @@ mod avx512 {
         mem::transmute,
     };
 
-    /// Messages done at once.
+    /// Number of messages.
     pub(super) const LANES: usize = 16;
     /// Bytes of a message that one compression takes.
     const CHUNK: usize = 64;
@@ -78,7 +78,7 @@ mod avx512 {
     const CHOOSE: i32 = 0b1100_1010;
     const MAJORITY: i32 = 0b1110_1000;
 
-    /// Turns the bytes of each word around; positions count within 16 bytes.
+    /// Reverses the bytes of each word; positions count within 16 bytes.
     const BIG_ENDIAN: [u8; CHUNK] = {
         let (row, mut out, mut at) = ([3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12], [0; CHUNK], 0);
         while at < CHUNK {
@@ -90,8 +90,8 @@ mod avx512 {
 
     type State = [__m512i; 8];
 
-    /// Digests of [`LANES`] messages of [`BLOCK_LEN`] bytes, one after the other in `blocks`: for each of the eight words
-    /// of a digest, that of every message.
+    /// Digests of [`LANES`] messages of [`BLOCK_LEN`] bytes, which are one after the other in `blocks`. The result has, for each
+    /// of the eight words of a digest, that word of every message.
     #[target_feature(enable = "avx512f,avx512bw")]
     pub(super) fn digests(blocks: &[u8]) -> [[u32; LANES]; 8] {
         let mut state = START.map(|word| broadcast(word));
@@ -99,7 +99,7 @@ mod avx512 {
             let rows = array::from_fn(|lane| load(&blocks[lane * BLOCK_LEN + at..][..CHUNK]));
             compress(&mut state, transpose(rows));
         }
-        // The padding of all messages: a one bit, zeros, and the length in bits.
+        // The padding of every message: a one bit, zeros, and the length in bits.
         let mut padding = [_mm512_setzero_si512(); 16];
         padding[0] = broadcast(1 << 31);
         padding[15] = broadcast(BITS);

@@ -1,4 +1,4 @@
-//! The fs-verity digest of a whole file. Linux: Documentation/filesystems/fsverity.rst, "File digest computation".
+//! The fs-verity digest of a whole file: <https://docs.kernel.org/filesystems/fsverity.html#file-digest-computation>.
 
 use super::{BLOCK, BLOCK_LEN, DIGEST, FANOUT, IoError, Superblock, tree::Leaves};
 use crate::{sparse::data_chunks, workers};
@@ -12,11 +12,11 @@ use std::{
 /// Bytes of struct fsverity_descriptor.
 const DESCRIPTOR: usize = 256;
 
-/// The digest that `fsverity digest` prints for a file of `len` bytes: SHA-256, blocks of 4096 bytes, no salt. Unlike a
-/// plain SHA-256 it is made with a thread for each CPU, and holes cost nothing. Moves the file's position.
+/// The digest that `fsverity digest` prints for a file of `len` bytes: SHA-256, blocks of 4096 bytes, no salt. Unlike a plain
+/// SHA-256, it is computed with a thread for each CPU, and holes take no time. Moves the file's position.
 ///
 /// # Errors
-/// When the file cannot be read, is shorter than `len`, or `len` is 0 or not whole blocks.
+/// The file cannot be read or is shorter than `len`; or `len` is 0 or not whole blocks.
 pub fn file_digest(file: &File, len: u64) -> Result<Sha256, IoError> {
     let superblock = Superblock::for_data(len)?;
     let leaves = Leaves::new(&superblock, file);

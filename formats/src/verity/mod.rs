@@ -1,14 +1,18 @@
 //! dm-verity: a tree of SHA-256 digests over a file system, and the superblock that describes it.
 //!
-//! Kernel: Documentation/admin-guide/device-mapper/verity.rst; superblock: cryptsetup's wiki, "DMVerity", version 1.
-//! Data and hash blocks of 4096 bytes, hash type 1 (the salt comes first). What is built here has no salt, so that a
-//! digest in the tree is the plain SHA-256 of a block and says which blocks two versions share; trees with a salt are read.
+//! <https://docs.kernel.org/admin-guide/device-mapper/verity.html>; superblock, version 1:
+//! <https://gitlab.com/cryptsetup/cryptsetup/-/wikis/DMVerity>.
 //!
-//! The hash device holds the superblock in block 0, then the levels, the top one (a single block) first. The root hash
+//! Data and hash blocks have 4096 bytes; the hash type is 1 (the salt comes first). Trees that are built here have no salt,
+//! so that a digest in the tree is the plain SHA-256 of a block and tells which blocks two versions have in common. Trees
+//! with a salt can be read.
+//!
+//! The hash device holds the superblock in block 0, then the levels. The top level, a single block, is first. The root hash
 //! is the digest of the top block. A data device of one block has no levels: the root hash is its digest.
 
 mod blocks;
 mod file_digest;
+pub mod show;
 mod stream;
 mod superblock;
 mod table;
@@ -17,7 +21,7 @@ mod verify;
 
 pub use file_digest::file_digest;
 pub use stream::{TreeWriter, block_digests};
-pub use superblock::{BadSuperblock, Level, Superblock};
+pub use superblock::{BadSuperblock, Level, Superblock, tree_size};
 pub use table::table;
 pub use tree::{Tree, build};
 pub use verify::{Fault, VerifyError, verify};
@@ -33,7 +37,7 @@ const BLOCK_LEN: usize = 4096;
 const DIGEST: usize = 32;
 /// Digests in a hash block.
 const FANOUT: usize = BLOCK_LEN / DIGEST;
-/// Where the top block lies on the hash device: behind the superblock.
+/// Offset of the top block on the hash device: after the superblock.
 pub const TOP_BLOCK_OFFSET: u64 = BLOCK;
 
 /// A read or write that failed.
@@ -46,7 +50,7 @@ pub struct IoError {
     pub device: &'static str,
     /// Where.
     pub offset: u64,
-    /// What the system says.
+    /// The cause.
     #[source]
     pub cause: io::Error,
 }
@@ -57,17 +61,17 @@ impl IoError {
     }
 }
 
-/// The root hash of a tree, from its superblock and the block at [`TOP_BLOCK_OFFSET`] alone. Whether the rest of the
-/// tree belongs to it is for the kernel to find out, block by block.
+/// The root hash of a tree, computed from its superblock and the block at [`TOP_BLOCK_OFFSET`] only. The kernel checks the
+/// rest of the tree later, block by block.
 ///
-/// A data device of one block has no hash block: give that data block.
+/// A data device of one block has no hash block: pass that data block.
 #[must_use]
 pub fn root_hash_of(superblock: &Superblock, top_block: &[u8; BLOCK_LEN]) -> RootHash {
     RootHash(Sha256(superblock.digest(top_block)))
 }
 
 impl Superblock {
-    /// Of a tree over `len` bytes, without UUID and salt.
+    /// The superblock of a tree over `len` bytes, without UUID and salt.
     fn for_data(len: u64) -> Result<Self, IoError> {
         if len == 0 || !len.is_multiple_of(BLOCK) {
             let cause = io::Error::new(io::ErrorKind::InvalidInput, format!("{len} bytes are not whole blocks"));

@@ -1,16 +1,16 @@
-//! Building a tree while its data comes by, from the first block to the last.
+//! Building a tree while its data is written, from the first block to the last.
 
 use super::{BLOCK_LEN, DIGEST, FANOUT, IoError, Level, Superblock, blocks::digests};
 use crate::sparse::is_zero;
 use berth_contract::digest::{RootHash, Sha256};
 use std::{fs::File, io, os::unix::fs::FileExt};
 
-/// The SHA-256 of each block of 4096 bytes in `blocks`; bytes behind the last whole block are left out.
+/// The SHA-256 of each block of 4096 bytes in `blocks`. Bytes after the last whole block are ignored.
 #[must_use]
 pub fn block_digests(blocks: &[u8]) -> Vec<[u8; DIGEST]> {
     let mut out = vec![[0; DIGEST]; blocks.len() / BLOCK_LEN];
     if let [first, rest @ ..] = out.as_mut_slice() {
-        // Holes are common: one digest is that of all.
+        // Holes are common: compute the digest of a block of zeros only once.
         if is_zero(blocks) {
             digests(&[0; BLOCK_LEN], first);
             rest.fill(*first);
@@ -21,25 +21,26 @@ pub fn block_digests(blocks: &[u8]) -> Vec<[u8; DIGEST]> {
     out
 }
 
-/// Writes a tree without salt from the digests of its data blocks. Holds one hash block per level; what the device holds
-/// already is not written again. The superblock is left to [`TreeWriter::finish`]'s caller: with it the tree is one.
+/// Writes a tree without salt from the digests of its data blocks. Holds one hash block per level. Blocks that the device
+/// holds already are not written again. The caller of [`TreeWriter::finish`] writes the superblock, which makes the tree
+/// valid.
 #[derive(Debug)]
 pub struct TreeWriter<'a> {
     superblock: Superblock,
     out: &'a File,
     levels: Vec<Level>,
-    /// The hash block of each level that is being filled, its bytes so far, and how many are done.
+    /// For each level: the hash block that is being filled, the number of its bytes, and the number of complete blocks.
     open: Vec<(Vec<u8>, u64)>,
     pushed: u64,
-    /// Digest of the top block; of one data block that block's.
+    /// Digest of the top block. If there is one data block: its digest.
     top: [u8; DIGEST],
 }
 
 impl<'a> TreeWriter<'a> {
-    /// Of the tree over `data_len` bytes, a multiple of [`super::BLOCK`] and not 0, onto `out`.
+    /// A writer of the tree over `data_len` bytes (a multiple of [`super::BLOCK`], not 0) to `out`.
     ///
     /// # Errors
-    /// When `data_len` is not as said.
+    /// An invalid `data_len`.
     pub fn new(data_len: u64, uuid: [u8; 16], out: &'a File) -> Result<Self, IoError> {
         let superblock = Superblock { uuid, ..Superblock::for_data(data_len)? };
         let levels = superblock.levels();
@@ -50,7 +51,7 @@ impl<'a> TreeWriter<'a> {
     /// Takes the digests of the next data blocks.
     ///
     /// # Errors
-    /// When there are more than data blocks, or the device cannot be written.
+    /// There are more digests than data blocks, or the device cannot be written.
     pub fn push(&mut self, digests: &[[u8; DIGEST]]) -> Result<(), IoError> {
         for digest in digests {
             if self.pushed == self.superblock.data_blocks {
@@ -62,10 +63,10 @@ impl<'a> TreeWriter<'a> {
         Ok(())
     }
 
-    /// Writes what is left of every level: the superblock that belongs before it, and the root hash.
+    /// Writes the last block of every level. Returns the superblock to write before the tree, and the root hash.
     ///
     /// # Errors
-    /// When there were fewer digests than data blocks, or the device cannot be written.
+    /// There were fewer digests than data blocks, or the device cannot be written.
     pub fn finish(mut self) -> Result<(Superblock, RootHash), IoError> {
         if self.pushed != self.superblock.data_blocks {
             return Err(self.wrong_count(self.pushed));
@@ -87,7 +88,7 @@ impl<'a> TreeWriter<'a> {
         if block.len() == FANOUT * DIGEST { self.close(level) } else { Ok(()) }
     }
 
-    /// Pads and writes the open block of a level, and hands its digest up.
+    /// Pads and writes the open block of a level, and passes its digest to the level above.
     fn close(&mut self, level: usize) -> Result<(), IoError> {
         let (block, number) = &mut self.open[level];
         block.resize(BLOCK_LEN, 0);

@@ -1,4 +1,4 @@
-//! The superblock, and what follows from it: where the levels of the tree lie.
+//! The superblock, and the places of the tree's levels.
 
 use super::{BLOCK, FANOUT};
 
@@ -9,14 +9,14 @@ const LEN: usize = 512;
 const SALT: usize = 88;
 const SALT_MAX: usize = 256;
 
-/// What a superblock says, as far as it is not always the same.
+/// The fields of a superblock that differ between trees.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Superblock {
     /// UUID of the tree.
     pub uuid: [u8; 16],
     /// Blocks of data under the tree, at least 1.
     pub data_blocks: u64,
-    /// Hashed before each block, up to 256 bytes; empty in what we build.
+    /// Bytes that are hashed before each block, up to 256. Trees that are built here have none.
     pub salt: Vec<u8>,
 }
 
@@ -26,7 +26,7 @@ pub struct Superblock {
 pub struct BadSuperblock {
     /// The field's name.
     pub field: &'static str,
-    /// What it should be.
+    /// The value expected.
     pub wanted: &'static str,
     /// What it is.
     pub found: String,
@@ -45,7 +45,7 @@ impl Superblock {
     /// Reads a superblock from the first bytes of a hash device, 512 or more.
     ///
     /// # Errors
-    /// When it is none, or of a kind other than version 1, SHA-256 and blocks of 4096 bytes.
+    /// It is not a superblock, or not of version 1 with SHA-256 and blocks of 4096 bytes.
     pub fn parse(bytes: &[u8]) -> Result<Self, BadSuperblock> {
         let Some(raw) = bytes.first_chunk::<LEN>() else {
             return Err(BadSuperblock { field: "length", wanted: "512 bytes", found: bytes.len().to_string() });
@@ -72,7 +72,7 @@ impl Superblock {
         Ok(Self { uuid, data_blocks, salt: raw[SALT..SALT + salt_len].to_vec() })
     }
 
-    /// The superblock as it lies at the beginning of a hash device. A salt of more than 256 bytes is cut.
+    /// The bytes at the beginning of a hash device. A salt of more than 256 bytes is cut.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; LEN] {
         let mut raw = [0; LEN];
@@ -91,16 +91,11 @@ impl Superblock {
         raw
     }
 
-    /// The levels from the leaves up; the last one is a single block, the top. None if there is one data block only.
+    /// The levels from the leaves up. The last level is a single block, the top. Empty if there is only one data block.
     #[must_use]
     pub fn levels(&self) -> Vec<Level> {
-        let mut levels = Vec::new();
-        let mut below = self.data_blocks;
-        while below > 1 {
-            below = below.div_ceil(FANOUT as u64);
-            levels.push(Level { offset: 0, blocks: below });
-        }
-        // On the device the top comes first, behind the superblock.
+        let mut levels: Vec<_> = level_blocks(self.data_blocks).map(|blocks| Level { offset: 0, blocks }).collect();
+        // On the device the top comes first, after the superblock.
         let mut offset = BLOCK;
         for level in levels.iter_mut().rev() {
             level.offset = offset;
@@ -112,7 +107,7 @@ impl Superblock {
     /// Bytes of the hash device: superblock and all levels.
     #[must_use]
     pub fn tree_size(&self) -> u64 {
-        BLOCK + self.levels().iter().map(|level| level.blocks * BLOCK).sum::<u64>()
+        tree_size(self.data_blocks)
     }
 
     /// Bytes of the data device.
@@ -120,6 +115,18 @@ impl Superblock {
     pub fn data_size(&self) -> u64 {
         self.data_blocks * BLOCK
     }
+}
+
+/// Bytes of a hash device for this many data blocks: superblock and all levels.
+#[must_use]
+pub fn tree_size(data_blocks: u64) -> u64 {
+    BLOCK + level_blocks(data_blocks).sum::<u64>() * BLOCK
+}
+
+/// Blocks of each level, from the leaves up.
+fn level_blocks(data_blocks: u64) -> impl Iterator<Item = u64> {
+    let above = |below: u64| (below > 1).then(|| below.div_ceil(FANOUT as u64));
+    std::iter::successors(above(data_blocks), move |blocks| above(*blocks))
 }
 
 fn u32_at(raw: &[u8; LEN], at: usize) -> u32 {

@@ -1,11 +1,11 @@
-//! The parameters of a dm-verity target.
+//! The parameters of a dm-verity device.
 
 use super::{BLOCK, Superblock};
 use berth_contract::digest::RootHash;
 
-/// The parameter string for DM_TABLE_LOAD: version 1, the tree behind the superblock on a device of its own.
-/// `options` are the optional parameters, one word each, such as `panic_on_corruption`.
-/// The target is `data_size() / 512` sectors long.
+/// The parameter string for DM_TABLE_LOAD: version 1, with the tree after the superblock on a device of its own. `options` are
+/// the optional parameters, one word each, such as `panic_on_corruption`. The length of the device-mapper target is
+/// `data_size() / 512` sectors.
 #[must_use]
 pub fn table(
     superblock: &Superblock,
@@ -18,7 +18,7 @@ pub fn table(
         [] => "-".to_owned(),
         salt => salt.iter().map(|byte| format!("{byte:02x}")).collect(),
     };
-    // The blocks of superblock and tree are counted from 0: the tree begins at 1.
+    // Blocks are counted from the superblock, which is block 0: the tree begins at 1.
     let blocks = superblock.data_blocks;
     let table = format!("1 {data_device} {hash_device} {BLOCK} {BLOCK} {blocks} 1 sha256 {root} {salt}");
     if options.is_empty() { table } else { format!("{table} {} {}", options.len(), options.join(" ")) }

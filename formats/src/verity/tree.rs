@@ -12,7 +12,7 @@ use std::{
 /// A tree on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tree {
-    /// The digest that everything hangs on.
+    /// The root hash.
     pub root_hash: RootHash,
     /// Bytes of the hash device, superblock included; a multiple of [`BLOCK`].
     pub size: u64,
@@ -31,7 +31,7 @@ impl<'a> Leaves<'a> {
         Self { superblock, data, zero: superblock.digest(&[0; BLOCK_LEN]) }
     }
 
-    /// Number of leaves, which one data block has too.
+    /// Number of leaves; a single data block has one leaf, too.
     pub(super) fn count(&self) -> usize {
         usize::try_from(self.superblock.data_blocks.div_ceil(FANOUT as u64)).unwrap_or(usize::MAX)
     }
@@ -42,20 +42,20 @@ impl<'a> Leaves<'a> {
         usize::try_from(left).unwrap_or(FANOUT).min(FANOUT)
     }
 
-    /// The leaf, where all its data blocks are zeros.
+    /// The leaf whose data blocks are all zeros.
     pub(super) fn zeros(&self, number: usize) -> [u8; BLOCK_LEN] {
         let mut leaf = [0; BLOCK_LEN];
         leaf[..self.blocks(number) * DIGEST].as_chunks_mut().0.fill(self.zero);
         leaf
     }
 
-    /// The hash block over the data blocks from `128 * number` on; `buffer` is for [`FANOUT`] blocks.
+    /// The hash block over the data blocks from `128 * number` on. `buffer` has space for [`FANOUT`] blocks.
     pub(super) fn leaf(&self, number: usize, buffer: &mut [u8]) -> Result<[u8; BLOCK_LEN], IoError> {
         let offset = number as u64 * FANOUT as u64 * BLOCK;
         let buffer = &mut buffer[..self.blocks(number) * BLOCK_LEN];
         self.data.read_exact_at(buffer, offset).map_err(IoError::of("read", "data", offset))?;
         let mut leaf = [0; BLOCK_LEN];
-        // Holes are common, and need no hashing.
+        // Holes are common: do not hash them.
         if is_zero(buffer) {
             return Ok(self.zeros(number));
         }
@@ -75,12 +75,12 @@ pub(super) fn buffer() -> Vec<u8> {
     vec![0; FANOUT * BLOCK_LEN]
 }
 
-/// Builds the tree over the first `data_len` bytes of `data`, a multiple of [`BLOCK`] and not 0, over whatever `out`
-/// holds: superblock and tree without salt, byte for byte as `veritysetup format --salt=- --uuid=...` writes them.
-/// Reads the data once, with a thread for each CPU; holds 1/16384 of its size in memory.
+/// Writes superblock and tree over the first `data_len` bytes of `data` (a multiple of [`BLOCK`], not 0) to `out`, whose old
+/// content is lost. There is no salt; the bytes are those of `veritysetup format --salt=- --uuid=...`. Reads the data once,
+/// with a thread for each CPU. Takes 1/16384 of the data's size as memory.
 ///
 /// # Errors
-/// When `data_len` is not as said, `data` cannot be read or is shorter, or `out` cannot be written.
+/// An invalid `data_len`; `data` is shorter or cannot be read; or `out` cannot be written.
 pub fn build(data: &File, data_len: u64, uuid: [u8; 16], out: &File) -> Result<Tree, IoError> {
     let superblock = Superblock { uuid, ..Superblock::for_data(data_len)? };
     let (levels, size) = (superblock.levels(), superblock.tree_size());

@@ -1,4 +1,4 @@
-//! Checking data against a tree, and a tree against its root hash.
+//! Checks data against a tree, and a tree against its root hash.
 
 use super::{
     BLOCK, BLOCK_LEN, BadSuperblock, DIGEST, IoError, Superblock,
@@ -8,7 +8,7 @@ use crate::workers;
 use berth_contract::digest::{RootHash, Sha256};
 use std::{fmt, fs::File, os::unix::fs::FileExt};
 
-/// Which blocks were compared.
+/// Which blocks differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// Blocks of the file system.
@@ -26,16 +26,16 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Why data, tree and root hash do not belong together.
+/// Why data, tree and root hash do not match.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// No tree of ours.
+    /// Not a supported tree.
     #[error(transparent)]
     Superblock(#[from] BadSuperblock),
-    /// Something cannot be read.
+    /// Data or tree cannot be read.
     #[error(transparent)]
     Io(#[from] IoError),
-    /// A block is not what the tree says.
+    /// A block has another digest than the tree says.
     #[error("verity {fault}: block {block} at byte {offset}: expected {expected}, found {found}", offset = block * BLOCK)]
     Mismatch {
         /// Data or tree.
@@ -59,11 +59,11 @@ impl VerifyError {
     }
 }
 
-/// Reads all of a tree and of the data under it, with a thread for each CPU, and names the first block that is wrong:
-/// the upper levels of the tree from the top, then each leaf with its data.
+/// Reads all of a tree and of its data, with a thread for each CPU. Names the first wrong block: first the upper levels of the
+/// tree from the top, then each leaf with its data.
 ///
 /// # Errors
-/// When data, tree and root hash do not belong together, or cannot be read.
+/// Data, tree and root hash do not match, or cannot be read.
 pub fn verify(data: &File, tree: &File, root: &RootHash) -> Result<(), VerifyError> {
     let read =
         |bytes: &mut [u8], offset| tree.read_exact_at(bytes, offset).map_err(IoError::of("read", "hash tree", offset));
@@ -72,7 +72,7 @@ pub fn verify(data: &File, tree: &File, root: &RootHash) -> Result<(), VerifyErr
     let superblock = Superblock::parse(&raw)?;
     let levels = superblock.levels();
 
-    // Digests that the level read last holds for the one below: checked bytes, that padding follows.
+    // The digests that the last level holds for the level below. They are checked; padding follows them.
     let mut digests = root.0.0.to_vec();
     for level in levels.iter().skip(1).rev() {
         let mut below = Vec::new();

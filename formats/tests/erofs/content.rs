@@ -1,4 +1,4 @@
-//! What is in an image is what was given, by our reader and by foreign ones.
+//! An image holds what was given: judged by our reader and by foreign ones.
 
 use super::{
     judge::judge,
@@ -6,7 +6,7 @@ use super::{
 };
 use berth_formats::erofs::{
     Body, InodeIndex,
-    read::{Image, Node},
+    read::{Image, StoredInode},
 };
 use std::{
     collections::BTreeMap,
@@ -22,21 +22,21 @@ fn every_kind_reads_back_as_it_was_given() {
     let path = folder.path().join("image");
     let image = Image::open(written(&maker.0, &path), 0).unwrap();
     let expected = expected(&maker.0);
-    let walked: BTreeMap<Vec<u8>, Node> = image.walk().unwrap().into_iter().collect();
+    let walked: BTreeMap<Vec<u8>, StoredInode> = image.walk().unwrap().into_iter().collect();
     assert!(walked.keys().eq(expected.keys()));
     assert_eq!(image.superblock().inos, maker.0.inodes.len() as u64);
     for (path, index) in &expected {
         let (node, inode) = (&walked[path], &maker.0.inodes[index.0]);
         let place = String::from_utf8_lossy(path);
-        assert_eq!(node.mode() & 0o7777, inode.mode, "{place}");
-        assert_eq!(node.owner(), (inode.uid, inode.gid), "{place}");
+        assert_eq!(node.mode() & 0o7777, inode.meta.mode, "{place}");
+        assert_eq!(node.owner(), (inode.meta.uid, inode.meta.gid), "{place}");
         assert_eq!(node.mtime(), maker.0.epoch, "{place}");
-        assert_eq!(image.xattrs(node).unwrap(), inode.xattrs, "{place}");
+        assert_eq!(image.xattrs(node).unwrap(), inode.meta.xattrs, "{place}");
         let subdirectories = |names: &BTreeMap<_, InodeIndex>| {
-            names.values().filter(|child| matches!(maker.0.inodes[child.0].body, Body::Dir(_))).count()
+            names.values().filter(|child| matches!(maker.0.inodes[child.0].body, Body::Directory(_))).count()
         };
         let (kind, nlink) = match &inode.body {
-            Body::Dir(names) => (0o04, 2 + subdirectories(names)),
+            Body::Directory(names) => (0o04, 2 + subdirectories(names)),
             Body::File(data) => {
                 assert!(content(&image, node) == *data.to_bytes().unwrap(), "{place}");
                 (0o10, expected.values().filter(|other| *other == index).count())
@@ -102,7 +102,7 @@ fn fsck_extracts_the_same_tree() {
         let (inode, found) = (&maker.0.inodes[index.0], fs::symlink_metadata(&path).unwrap());
         let mode = found.permissions().mode() & 0o7777;
         match &inode.body {
-            // fsck.erofs 1.5 does not step over holes when it extracts; the kernel does.
+            // fsck.erofs 1.5 does not extract files with holes; the kernel reads them.
             Body::File(data) if data.len() >= 1 << 20 => assert!(found.is_file()),
             Body::File(data) => {
                 assert!(found.is_file() && fs::read(&path).unwrap() == *data.to_bytes().unwrap(), "{}", path.display());
@@ -111,15 +111,15 @@ fn fsck_extracts_the_same_tree() {
                 assert_eq!(fs::read_link(&path).unwrap().as_os_str().as_encoded_bytes(), target);
                 continue;
             }
-            Body::Dir(names) => assert_eq!(fs::read_dir(&path).unwrap().count(), names.len()),
+            Body::Directory(names) => assert_eq!(fs::read_dir(&path).unwrap().count(), names.len()),
             _ => assert!(found.file_type().is_fifo()),
         }
-        assert_eq!(mode, u32::from(inode.mode), "{}", path.display());
+        assert_eq!(mode, u32::from(inode.meta.mode), "{}", path.display());
     }
 }
 
 #[test]
-fn what_mkfs_writes_is_read_and_not_smaller_by_a_hundredth() {
+fn images_of_mkfs_are_read_and_ours_are_at_most_a_hundredth_larger() {
     let folder = TempDir::new().unwrap();
     let source = folder.path().join("source");
     let mut maker = Maker::new();

@@ -1,4 +1,4 @@
-//! Trees that are none, sources that are missing, images that are damaged.
+//! Invalid trees, missing sources, damaged images.
 
 use super::kit::{Maker, ROOT, every_kind, noise, written};
 use berth_formats::{
@@ -17,7 +17,7 @@ use std::{
 use tempfile::TempDir;
 
 #[test]
-fn trees_that_are_none_are_named() {
+fn invalid_trees_are_refused_by_name() {
     type Make<'a> = &'a dyn Fn(&mut Maker) -> Wrong;
     let try_one = |make: Make<'_>| {
         let mut maker = Maker::new();
@@ -59,7 +59,7 @@ fn trees_that_are_none_are_named() {
             Wrong::Device { major: 4096, minor: 0 }
         }),
         ("/usr/file", &|maker| {
-            maker.0.inodes[2].mode = 0o10_0644;
+            maker.0.inodes[2].meta.mode = 0o10_0644;
             Wrong::Mode { mode: 0o10_0644 }
         }),
         ("/", &|maker| {
@@ -94,7 +94,7 @@ fn a_source_that_is_missing_or_short_is_named() {
     }
 }
 
-/// Reads all there is, but not the terabytes that a damaged inode may promise.
+/// Reads everything, but not the terabytes that a damaged inode may claim.
 fn look_around(file: File) -> Result<(), ReadError> {
     let image = Image::open(file, 0)?;
     for (_, node) in image.walk()? {
@@ -143,14 +143,14 @@ fn damaged_images_are_errors_or_other_data_but_never_a_panic() {
 }
 
 #[test]
-fn directories_that_hold_themselves_end_the_walk() {
+fn a_directory_that_holds_itself_ends_the_walk() {
     let folder = TempDir::new().unwrap();
     let mut maker = Maker::new();
     maker.dir(ROOT, "loop");
     let file = written(&maker.0, &folder.path().join("image"));
     let image = Image::open(file.try_clone().unwrap(), 0).unwrap();
     let (root, child) = (image.root().unwrap(), image.walk().unwrap()[1].1.nid());
-    // The third dirent behind the root's inode names the child.
+    // The third dirent after the root's inode names the child.
     let dirent = root.nid() * 32 + 32 + 2 * 12;
     let mut nid = [0; 8];
     file.read_exact_at(&mut nid, dirent).unwrap();

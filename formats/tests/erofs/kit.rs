@@ -1,12 +1,13 @@
-//! File systems for tests, how they are written and what must be found in them.
+//! File systems for tests, writing them, and what must be found in them.
 
 use berth_formats::{
     data::Data,
     erofs::{
-        BLOCK, Body, FileSystem, Inode, InodeIndex, Plan, Xattrs,
-        read::{Image, Node},
+        BLOCK, Body, FileSystem, Inode, InodeIndex, Plan,
+        read::{Image, StoredInode},
         write,
     },
+    node::{Meta, Xattrs},
 };
 use std::{
     collections::BTreeMap,
@@ -20,19 +21,19 @@ pub(crate) struct Maker(pub(crate) FileSystem);
 
 impl Maker {
     pub(crate) fn new() -> Self {
-        let root = Inode { mode: 0o755, uid: 0, gid: 0, xattrs: Xattrs::new(), body: Body::Dir(BTreeMap::new()) };
+        let root = Inode { meta: Meta::root(0o755), body: Body::Directory(BTreeMap::new()) };
         let (epoch, uuid, label) = (1_800_000_000, *b"0123456789abcdef", "berth".to_owned());
         Self(FileSystem { inodes: vec![root], root: InodeIndex(0), epoch, uuid, label })
     }
 
     pub(crate) fn inode(&mut self, mode: u16, body: Body) -> InodeIndex {
-        self.0.inodes.push(Inode { mode, uid: 0, gid: 0, xattrs: Xattrs::new(), body });
+        self.0.inodes.push(Inode { meta: Meta::root(mode), body });
         InodeIndex(self.0.inodes.len() - 1)
     }
 
     pub(crate) fn link(&mut self, dir: InodeIndex, name: &[u8], to: InodeIndex) {
         match &mut self.0.inodes[dir.0].body {
-            Body::Dir(names) => names.insert(name.to_vec(), to),
+            Body::Directory(names) => names.insert(name.to_vec(), to),
             _ => panic!("not a directory"),
         };
     }
@@ -44,7 +45,7 @@ impl Maker {
     }
 
     pub(crate) fn dir(&mut self, dir: InodeIndex, name: &str) -> InodeIndex {
-        self.add(dir, name, 0o755, Body::Dir(BTreeMap::new()))
+        self.add(dir, name, 0o755, Body::Directory(BTreeMap::new()))
     }
 
     pub(crate) fn file(&mut self, dir: InodeIndex, name: &str, bytes: Vec<u8>) -> InodeIndex {
@@ -64,7 +65,7 @@ pub(crate) fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Every kind of thing that an ordinary user may extract; with `all`, also what only root may make.
+/// Every kind of inode that an ordinary user may extract; with `all`, also those that only root may make.
 pub(crate) fn every_kind(folder: &Path, all: bool) -> Maker {
     let mut maker = Maker::new();
     let sizes = maker.dir(ROOT, "sizes");
@@ -100,7 +101,7 @@ pub(crate) fn every_kind(folder: &Path, all: bool) -> Maker {
         maker.add(modes, &format!("{mode:o}"), mode, Body::File(noise(10).into()));
     }
     let sticky = maker.dir(modes, "sticky");
-    maker.0.inodes[sticky.0].mode = 0o1777;
+    maker.0.inodes[sticky.0].meta.mode = 0o1777;
     maker.add(ROOT, "fifo", 0o600, Body::Fifo);
     let mut sparse = vec![0; 1 << 20];
     sparse[300_000..300_005].copy_from_slice(b"there");
@@ -113,7 +114,7 @@ pub(crate) fn every_kind(folder: &Path, all: bool) -> Maker {
         maker.add(dev, "far", 0o660, Body::BlockDevice { major: 4095, minor: 0xf_ffff });
         maker.add(dev, "socket", 0o777, Body::Socket);
         let owned = maker.file(ROOT, "owned", noise(100));
-        (maker.0.inodes[owned.0].uid, maker.0.inodes[owned.0].gid) = (100_000, 65_535);
+        (maker.0.inodes[owned.0].meta.uid, maker.0.inodes[owned.0].meta.gid) = (100_000, 65_535);
         let xattrs = |len: usize| -> Xattrs {
             let names = ["user.u", "trusted.overlay.opaque", "security.capability", "system.posix_acl_access"];
             names.into_iter().zip(0..).map(|(name, n)| (name.into(), noise(len + n))).collect()
@@ -124,10 +125,10 @@ pub(crate) fn every_kind(folder: &Path, all: bool) -> Maker {
                 ("tail", Body::File(noise(5000).into())),
                 ("link", Body::Symlink(b"target".to_vec())),
                 ("fifo", Body::Fifo),
-                ("dir", Body::Dir(BTreeMap::new())),
+                ("dir", Body::Directory(BTreeMap::new())),
             ] {
                 let inode = maker.add(ROOT, &format!("xattr-{name}-{len}"), 0o755, body);
-                maker.0.inodes[inode.0].xattrs = xattrs(len);
+                maker.0.inodes[inode.0].meta.xattrs = xattrs(len);
             }
         }
     }
@@ -143,18 +144,18 @@ pub(crate) fn written(fs: &FileSystem, path: &Path) -> File {
     out
 }
 
-pub(crate) fn content(image: &Image, node: &Node) -> Vec<u8> {
+pub(crate) fn content(image: &Image, node: &StoredInode) -> Vec<u8> {
     let mut bytes = vec![0xee; usize::try_from(node.size()).unwrap()];
     assert_eq!(image.read_at(node, 0, &mut bytes).unwrap(), bytes.len());
     bytes
 }
 
-/// What the table says about each path: inode, number of links.
+/// Inode and number of links of each path in the table.
 pub(crate) fn expected(fs: &FileSystem) -> BTreeMap<Vec<u8>, InodeIndex> {
     let mut all = BTreeMap::from([(b"/".to_vec(), fs.root)]);
     let mut stack = vec![(b"".to_vec(), fs.root)];
     while let Some((path, dir)) = stack.pop() {
-        if let Body::Dir(names) = &fs.inodes[dir.0].body {
+        if let Body::Directory(names) = &fs.inodes[dir.0].body {
             for (name, child) in names {
                 let path = [&path, b"/".as_slice(), name].concat();
                 all.insert(path.clone(), *child);

@@ -1,4 +1,4 @@
-//! Where things lie in an image: always the same, sparse, little moved by little changes.
+//! The layout of an image: reproducible, sparse, and small changes move few blocks.
 
 use super::{
     judge::judge,
@@ -24,7 +24,7 @@ fn bytes_are_pinned_and_do_not_depend_on_threads() {
     let path = folder.path().join("image");
     let mut seen = Vec::new();
     for threads in [1, 2, 5] {
-        // What was in the file before must not shine through.
+        // Old bytes of the file must not remain.
         fs::write(&path, vec![0xff; 10_000_000]).unwrap();
         let out = File::options().write(true).open(&path).unwrap();
         plan.write(&out, NonZeroUsize::new(threads).unwrap()).unwrap();
@@ -84,7 +84,7 @@ fn a_sparse_file_of_5_gib_stays_sparse() {
     file.write_all_at(b"middle", (4 << 30) - 3).unwrap();
     file.write_all_at(b"end", (5 << 30) - 3).unwrap();
     let mut maker = Maker::new();
-    // From the second byte on, and without the last: the window is what counts.
+    // From the second byte on and without the last byte: only the window counts.
     let data = Data::File { path: path.into(), offset: 1, len: (5 << 30) - 2 };
     maker.add(ROOT, "sparse", 0o644, Body::File(data));
     let path = folder.path().join("image");
@@ -101,7 +101,7 @@ fn a_sparse_file_of_5_gib_stays_sparse() {
     }
 }
 
-/// A change moves as few blocks as the layout promises: the file's own, those of referring inodes, a few self-contained.
+/// A change moves only the blocks that the layout promises: the file's own, those of referring inodes, a few self-contained.
 #[test]
 fn a_small_change_leaves_most_blocks_as_they_were() {
     let folder = TempDir::new().unwrap();

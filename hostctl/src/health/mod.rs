@@ -8,8 +8,9 @@ pub mod dns;
 pub mod program;
 mod steady;
 
-use crate::{file, told};
+use crate::file;
 use berth_contract::{
+    chain::Chain,
     container_state::ContainerState,
     control::{ContainerStatus, HostState, Problem, ServiceState, ServiceStatus, StatusReport},
     engine::EngineKind,
@@ -203,7 +204,8 @@ pub fn judge(
 
 /// One look at everything, in the order in which it comes up.
 fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
-    let image: ImageSpec = file::json(&places.image_spec).map_err(|error| Fault::new(Subject::Image, told(&error)))?;
+    let image: ImageSpec =
+        file::json(&places.image_spec).map_err(|error| Fault::new(Subject::Image, Chain(&error).to_string()))?;
     let (status, services) = ask_init(places).map_err(|error| Fault::new(Subject::Init, error))?;
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new(Subject::Phase("var".to_owned()), "/var is in memory") });
@@ -220,8 +222,8 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
         client.ping().map_err(|error| Fault::new(Subject::Engine(kind.to_string()), error))?;
         starts.add(required_containers_run(&status, &**client)?);
     }
-    let baseline: Option<Baseline> =
-        file::json_if_there(&places.baseline).map_err(|error| Fault::new(Subject::BaselineFile, told(&error)))?;
+    let baseline: Option<Baseline> = file::json_if_there(&places.baseline)
+        .map_err(|error| Fault::new(Subject::BaselineFile, Chain(&error).to_string()))?;
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
         starts.add(baseline::still_holds(&baseline, places, &status, engine.as_ref().map(|(_, client)| &**client))?);
     }
@@ -290,7 +292,9 @@ fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
     };
     let mut all: Vec<HealthCheck> = programs.into_iter().map(of_image).collect();
     let config = file::json_if_there::<HostConfig>(&places.host_config);
-    all.extend(config.map_err(|error| Fault::new(Subject::Checks, told(&error)))?.unwrap_or_default().health);
+    all.extend(
+        config.map_err(|error| Fault::new(Subject::Checks, Chain(&error).to_string()))?.unwrap_or_default().health,
+    );
     Ok(all)
 }
 

@@ -10,8 +10,7 @@ use super::{
     remote::{Meter, Metered},
     sink::Sink,
 };
-use crate::told;
-use berth_contract::disk::BLOCK;
+use berth_contract::{chain::Chain, disk::BLOCK};
 use berth_formats::{
     delta::{
         chunks::decode,
@@ -55,7 +54,8 @@ impl BlockPlan {
         // Twenty bytes for each run and for each chunk. An index with fewer than 8 blocks per chunk on average is refused.
         let limit = (size / BLOCK / 32 + size / BLOCK / 8 + 1024) * 20;
         let bytes = remote.read_whole(target, limit)?;
-        let index = Index::parse(&bytes).map_err(|error| refused("a block index".to_owned(), told(&error)))?;
+        let index =
+            Index::parse(&bytes).map_err(|error| refused("a block index".to_owned(), Chain(&error).to_string()))?;
         drop(bytes);
         if index.image_len() != size {
             return Err(refused(format!("the index of {size} bytes"), format!("that of {}", index.image_len())));
@@ -107,7 +107,7 @@ impl BlockPlan {
             if !self.is_right(chunk, &digests) {
                 wire.read(number, chunk, &mut compressed)?;
                 let decoded = decode(history.get(&self.index.prefix_of(chunk)), &compressed, &mut content);
-                decoded.map_err(|error| wire.refused(number, "a chunk", told(&error)))?;
+                decoded.map_err(|error| wire.refused(number, "a chunk", Chain(&error).to_string()))?;
                 digests = block_digests(&content);
                 if !self.is_right(chunk, &digests) {
                     return Err(wire.refused(number, "the blocks of the index", "others".to_owned()));

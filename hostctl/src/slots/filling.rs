@@ -10,8 +10,8 @@ use super::{
     sink::{Sink, Wanted, read_back},
     uki,
 };
-use crate::told;
 use berth_contract::{
+    chain::Chain,
     digest::Sha256,
     disk::BLOCK,
     release::{DeltaRecord, ReleaseRecord, Target},
@@ -200,7 +200,7 @@ impl Filling<'_> {
                     Ok(()) => return Ok(()),
                     // The target exists; only parts of it cannot be requested.
                     Err(RemoteError::NoRanges { .. }) if way != Way::Blocks => return Ok(()),
-                    Err(error) => reasons.push((way, told(&error))),
+                    Err(error) => reasons.push((way, Chain(&error).to_string())),
                 }
             }
         }
@@ -230,7 +230,7 @@ impl Filling<'_> {
             match self.fill_by(way, blocks.take(), &mut streams, &remote, &written, report) {
                 Ok(uki) => return Ok(Filled { way, fetched: remote.fetched(), written: written.get(), uki }),
                 Err(error) if error.is_final() => return Err(error),
-                Err(error) => reasons.push((way, told(&error))),
+                Err(error) => reasons.push((way, Chain(&error).to_string())),
             }
         }
         Err(SlotError::AllFailed { reasons })

@@ -11,7 +11,7 @@ pub use error::SourceError;
 use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
-    settings::{Network, Pace, Patience, Settings},
+    settings::{FetchSettings, Network, Pace, Patience},
     url::{BadUrl, Scheme, Url},
 };
 use bundle::Bundle;
@@ -81,7 +81,7 @@ impl Source {
                 // File paths are appended to the address.
                 return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
             }
-            let mut settings = Settings::new(Network::Online, http_options.ca_bundle.clone());
+            let mut settings = FetchSettings::new(Network::Online, http_options.ca_bundle.clone());
             settings.extra_ca.clone_from(&http_options.extra_ca);
             settings.pace = http_options.pace;
             return named(Location::Web { base, server: Box::new(Ranges::new(settings, http_options.patience)) });

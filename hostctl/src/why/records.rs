@@ -70,7 +70,7 @@ impl Records {
     /// # Errors
     /// When a folder or file exists and cannot be read.
     pub fn read(at: &RecordPaths) -> Result<Self, FileError> {
-        let parse = |path: PathBuf| Ok(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
+        let parse = |path: PathBuf| Ok::<_, FileError>(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
         let mut boots = Vec::new();
         for path in files(&at.boots, "json")? {
             boots.extend(parse(path)?);

@@ -1,16 +1,14 @@
 //! What a configuration changes on the host: files that services read when they start.
 
 use super::{Outcome, docker};
-use crate::{
-    fault::{Failure, Failures},
-    host::identity,
-};
+use crate::fault::{Failure, Failures};
 use berth_contract::{
     container::{ContainerSpec, Declared},
     host_config::HostConfig,
     image_spec::ImageSpec,
     paths,
 };
+use berth_file::{Flush, replace};
 use std::path::Path;
 
 /// Writes what services and hostctl read: the engine's settings and certificates, the declared containers, the configuration itself. The
@@ -25,10 +23,10 @@ pub fn apply(outcome: &Outcome, image: &ImageSpec) -> Result<(), Failure> {
     let declared = Declared { containers: containers(config, image), is_partial: outcome.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Environment variables hold secrets more often than not.
-    failures.keep(list.and_then(|list| Ok(identity::store(Path::new(paths::CONTAINERS), &list, 0o600)?)));
+    failures.keep(list.and_then(|list| Ok(replace(Path::new(paths::CONTAINERS), &list, 0o600, Flush::Content)?)));
     // For hostctl: health checks, and where updates come from.
     let whole = serde_json::to_vec(config).map_err(Failure::from);
-    failures.keep(whole.and_then(|whole| Ok(identity::store(Path::new(paths::HOST_CONFIG), &whole, 0o600)?)));
+    failures.keep(whole.and_then(|whole| Ok(replace(Path::new(paths::HOST_CONFIG), &whole, 0o600, Flush::Content)?)));
     failures.end()
 }
 

@@ -1,15 +1,13 @@
 //! docker's settings: /etc/docker/daemon.json with the machine's TLS listener.
 
 use super::ConfigError;
-use crate::{
-    fault::{At, Failure, PathError},
-    host::identity,
-};
+use crate::fault::{At, Failure, PathError};
 use berth_contract::{
     engine::EngineKind,
     host_config::{DockerConfig, DockerTls},
     image_spec::ImageSpec,
 };
+use berth_file::{Flush, replace};
 use serde_json::{Map, Value, json};
 use std::{
     fs,
@@ -46,14 +44,14 @@ fn write(tls: &DockerTls, socket: &str, settings: &Path, certificates: &Path) ->
     if let Some(directory) = settings.parent() {
         fs::create_dir_all(directory).at("create", directory)?;
     }
-    Ok(identity::store(settings, merged.as_bytes(), 0o644)?)
+    Ok(replace(settings, merged.as_bytes(), 0o644, Flush::Content)?)
 }
 
 fn write_certificates(tls: &DockerTls, directory: &Path) -> Result<(), PathError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(directory).at("create", directory)?;
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).at("set mode of", directory)?;
     for (name, text) in FILES.iter().zip([&tls.ca, &tls.cert, &tls.key]) {
-        identity::store(&directory.join(name), text.as_bytes(), 0o600)?;
+        replace(&directory.join(name), text.as_bytes(), 0o600, Flush::Content)?;
     }
     Ok(())
 }

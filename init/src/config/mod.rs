@@ -8,11 +8,12 @@ pub mod sources;
 pub use apply::{apply, containers};
 pub use error::ConfigError;
 
-use crate::{console, fault::PathError, host::identity, modules::Loader};
+use crate::{console, fault::PathError, modules::Loader};
 use berth_contract::{
     control::ConfigStatus,
     host_config::{HostConfig, MAX_SIZE},
 };
+use berth_file::{Flush, replace};
 use sources::Sources;
 use std::{fs, path::Path};
 
@@ -55,7 +56,7 @@ pub fn load(boot_disk: &str, loader: &Loader) -> Outcome {
     }
     if let Some(text) = new_good
         && !fs::read(last_good).is_ok_and(|old| old == text.as_bytes())
-        && let Err(error) = identity::store(last_good, text.as_bytes(), 0o600)
+        && let Err(error) = replace(last_good, text.as_bytes(), 0o600, Flush::Content)
     {
         console::warning(format_args!("{error}"));
     }

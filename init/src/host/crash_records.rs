@@ -7,9 +7,9 @@ use super::mounts::{self, PSTORE};
 use crate::{
     console,
     fault::{At, Failure, Failures, PathError},
-    host::identity,
     modules::Loader,
 };
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     io::Read,
@@ -115,7 +115,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let text = format!("{reason}\n{}", &text[start..]);
     fs::create_dir_all(folder).at("create", folder)?;
     let path = folder.join(format!("{:010}-{}.txt", first.at, first.id % 100_000));
-    identity::store(&path, text.as_bytes(), 0o600)?;
+    replace(&path, text.as_bytes(), 0o600, Flush::Content)?;
     console::warning(format_args!("the kernel's last words of an earlier boot ({reason}): {}", path.display()));
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }

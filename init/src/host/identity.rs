@@ -2,10 +2,10 @@
 
 use crate::fault::{At, PathError};
 use berth_contract::paths;
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File, OpenOptions},
     io::{Read, Write},
-    os::unix::fs::OpenOptionsExt,
     path::Path,
 };
 
@@ -23,8 +23,8 @@ pub fn machine_id() -> (String, Result<(), PathError>) {
         Some(id) => (id, Ok(())),
         None => match new_id() {
             Ok(id) => {
-                let kept = store(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444);
-                (id, kept)
+                let kept = replace(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444, Flush::Content);
+                (id, kept.map_err(PathError::from))
             }
             Err(error) => return ("0".repeat(32), Err(error)),
         },
@@ -53,20 +53,6 @@ fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
 }
 
-/// Writes a file under another name, syncs it, and moves it in place: after a cut there is the old one or the new one.
-///
-/// # Errors
-/// Any step's; then the old one is in place.
-pub fn store(path: &Path, bytes: &[u8], mode: u32) -> Result<(), PathError> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = Path::new(&beside);
-    let _ = fs::remove_file(beside);
-    let write = |mut file: File| file.write_all(bytes).and_then(|()| file.sync_all());
-    OpenOptions::new().write(true).create_new(true).mode(mode).open(beside).and_then(write).at("write", beside)?;
-    fs::rename(beside, path).at("replace", path)
-}
-
 /// Stirs the last boot's seed into the kernel's pool, and replaces it at once, so that no seed serves twice. It is not
 /// credited as entropy: an image that was copied has its seed copied too.
 ///
@@ -91,7 +77,7 @@ pub fn save_random_seed() -> Result<(), PathError> {
     let mut seed = [0; SEED_BYTES];
     // Never waits, unlike /dev/random: a poor seed is better than a boot that stands.
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed)).at("read", "/dev/urandom")?;
-    store(Path::new(SEED), &seed, 0o600)
+    Ok(replace(Path::new(SEED), &seed, 0o600, Flush::Content)?)
 }
 
 /// The host name of a machine that was given none.
@@ -122,17 +108,5 @@ mod tests {
             assert!(!is_machine_id(bad), "{bad}");
         }
         assert_eq!(default_hostname("0123456789abcdef"), "berth-01234567");
-    }
-
-    #[test]
-    fn stored_files_replace_what_was_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("seed");
-        fs::write(dir.path().join("seed.new"), "left over").unwrap();
-        for text in ["one", "two"] {
-            store(&path, text.as_bytes(), 0o400).unwrap();
-            assert_eq!(fs::read_to_string(&path).unwrap(), text);
-        }
-        assert!(store(Path::new("/no/such/dir/x"), b"", 0o600).is_err());
     }
 }

@@ -37,7 +37,7 @@ use berth_contract::{
     paths,
     update::HealthSpec,
 };
-use serde::de::DeserializeOwned;
+use berth_file::read_json;
 use std::{
     fs,
     path::Path,
@@ -84,15 +84,15 @@ impl Host {
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
-        console::continue_from(read_json(initrd::LOG).unwrap_or_default());
-        let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT)?;
+        console::continue_from(read_json(initrd::LOG.as_ref(), paths::MAX_JSON).unwrap_or_default());
+        let mut initrd: InitrdReport = read_json(paths::INITRD_REPORT.as_ref(), paths::MAX_JSON)?;
         // The switch ends here; the stage that began it could not say so.
         for phase in initrd.phases.iter_mut().filter(|phase| phase.end_us.is_none()) {
             phase.end_us = Some(arrived);
         }
         let cmdline = cmdline::parse(&fs::read_to_string("/proc/cmdline").at("read", "/proc/cmdline")?);
         console::set_debug(cmdline.flag(cmdline::DEBUG));
-        let image = read_json(paths::IMAGE_SPEC)?;
+        let image = read_json(paths::IMAGE_SPEC.as_ref(), paths::MAX_JSON)?;
         let watchdogs = Watchdogs::inherited();
         Ok(Self {
             feeder: feeder(&watchdogs, &image),
@@ -136,11 +136,6 @@ impl Host {
 fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
     let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
     fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
-}
-
-fn read_json<T: DeserializeOwned>(path: &str) -> Result<T, Failure> {
-    let bytes = fs::read(path).at("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|error| format!("{path}: {error}").into())
 }
 
 /// cgroup2, /dev/pts, /tmp.

@@ -1,50 +1,39 @@
-//! Directories, files and links that packages want at boot: the part of tmpfiles.d(5) that a host without systemd needs.
+//! Files, directories and links that packages want at boot: lines of tmpfiles.d(5), applied to a host without systemd.
 //!
-//! Obeyed are `d`, `D` (made, not emptied: /run and /tmp start empty), `f`, `f+`, `L`, `L+`, for paths below /run, /var
-//! and /tmp; ages, specifiers and all other types are passed over.
+//! Applied are the types `d D v q Q f F L C e z Z m`, for paths below /run, /var and /tmp. `D` does not empty a directory: /run
+//! and /tmp are empty at boot. Lines of other types are passed over, and so are lines that cannot be parsed.
 
 use crate::{
     drop_in,
     fault::{At, Failure, Failures, PathError},
 };
+use berth_formats::tmpfiles::{self, Argument, Line, LineType, Owner};
 use std::{
+    ffi::OsStr,
     fs,
-    io::ErrorKind,
-    os::unix::fs::{PermissionsExt, chown, symlink},
-    path::{Path, PathBuf},
+    io::{ErrorKind, Write},
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{MetadataExt, OpenOptionsExt, PermissionsExt, lchown, symlink},
+    },
+    path::{Component, Path, PathBuf},
 };
 
 const DIRECTORIES: [&str; 2] = ["/etc/tmpfiles.d", "/usr/lib/tmpfiles.d"];
-/// Where lines may make things; all else in the image is read-only or comes from overlays.
+/// Where lines may make paths. All other paths of the image are read-only or come from overlays.
 const BELOW: [&str; 3] = ["/run", "/var", "/tmp"];
 
-/// What a line makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
-    Directory,
-    /// Made with this text; `f+` replaces what is there.
-    File {
-        text: String,
-        replace: bool,
-    },
-    /// `L+` replaces what is there.
-    Link {
-        target: PathBuf,
-        replace: bool,
-    },
+/// Where lines are applied.
+struct Host<'a> {
+    /// `/`, or a directory in a test.
+    root: &'a Path,
+    /// Text of passwd(5).
+    passwd: &'a str,
+    /// Text of group(5).
+    group: &'a str,
 }
 
-/// One line.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Item {
-    kind: Kind,
-    path: PathBuf,
-    mode: Option<u32>,
-    user: Option<String>,
-    group: Option<String>,
-}
-
-/// Makes everything that the image's tmpfiles.d asks for.
+/// Applies the image's tmpfiles.d.
 ///
 /// # Errors
 /// What could not be made; the rest is made.
@@ -52,108 +41,234 @@ pub fn apply() -> Result<(), Failure> {
     let mut failures = Failures::none();
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
     let group = fs::read_to_string("/etc/group").unwrap_or_default();
+    let mut lines = Vec::new();
     for file in drop_in::files(&DIRECTORIES, ".conf") {
         if let Some(text) = failures.keep(fs::read_to_string(&file).at("read", &file)) {
-            for item in text.lines().filter_map(parse) {
-                failures.keep(make(&item, &passwd, &group));
-            }
+            lines.extend(text.lines().filter_map(parse));
+        }
+    }
+    let host = Host { root: Path::new("/"), passwd: &passwd, group: &group };
+    for line in arranged(lines) {
+        if let Err(error) = host.apply(&line)
+            && !line.modifiers.may_fail
+        {
+            failures.keep(Err::<(), _>(error));
         }
     }
     failures.end()
 }
 
-fn parse(line: &str) -> Option<Item> {
-    let mut words = Words(line);
-    let kind = words.next()?;
-    // `!`: at boot only, which is now; `-`: errors may be passed over; `=`, `~`, `^`, `$`: not needed here.
-    let mut modifiers = kind.chars();
-    let (letter, modifiers) = (modifiers.next()?, modifiers.as_str());
-    if !modifiers.chars().all(|c| "!-+".contains(c)) {
-        return None;
-    }
-    let replace = modifiers.contains('+');
-    let path = PathBuf::from(words.next()?);
-    let mut given = || words.next().filter(|word| word != "-");
-    let (mode, user, group, _age) = (given(), given(), given(), given());
-    let argument = words.rest();
-    let kind = match letter {
-        'd' | 'D' => Kind::Directory,
-        'f' => Kind::File { text: argument.to_owned(), replace },
-        // Without an argument the link goes to the factory copy of the path.
-        'L' if argument.is_empty() => {
-            Kind::Link { target: Path::new("/usr/share/factory").join(path.strip_prefix("/").ok()?), replace }
-        }
-        'L' => Kind::Link { target: argument.into(), replace },
-        _ => return None,
-    };
-    let specifiers = line.replace("%%", "").contains('%');
-    let climbs = path.components().any(|part| part.as_os_str() == "..");
-    if specifiers || climbs || !BELOW.iter().any(|below| path.starts_with(below) && path != Path::new(below)) {
-        return None;
-    }
-    // `:` before mode or owner: only for what is new, which everything is.
-    let mode = mode.and_then(|mode| u32::from_str_radix(mode.trim_start_matches([':', '~']), 8).ok());
-    let owner = |name: Option<String>| name.map(|name| name.trim_start_matches(':').to_owned());
-    Some(Item { kind, path, mode, user: owner(user), group: owner(group) })
+fn arranged(lines: Vec<Line>) -> impl Iterator<Item = Line> {
+    tmpfiles::arrange(lines.into_iter().map(|line| (line, ())).collect()).into_iter().map(|(line, ())| line)
 }
 
-/// Fields are separated by blanks; quotes keep blanks in.
-struct Words<'a>(&'a str);
-
-impl Words<'_> {
-    fn next(&mut self) -> Option<String> {
-        self.0 = self.0.trim_start();
-        if self.0.is_empty() || self.0.starts_with('#') {
-            return None;
-        }
-        if let Some(quote) = self.0.chars().next().filter(|c| *c == '"' || *c == '\'') {
-            let (word, rest) = self.0[1..].split_once(quote)?;
-            self.0 = rest;
-            return Some(word.to_owned());
-        }
-        let (word, rest) = self.0.split_at(self.0.find(char::is_whitespace).unwrap_or(self.0.len()));
-        self.0 = rest;
-        Some(word.to_owned())
+/// A line that init applies.
+fn parse(text: &str) -> Option<Line> {
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('#') {
+        return None;
     }
+    let line = Line::parse(text, &value_of).ok()?;
+    let path = Path::new(OsStr::from_bytes(&line.path));
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    let is_below = BELOW.iter().any(|below| path.starts_with(below) && path != Path::new(below));
+    let is_applied = matches!(
+        line.line_type,
+        LineType::Directory
+            | LineType::EmptiedDirectory
+            | LineType::Subvolume
+            | LineType::ExistingDirectory
+            | LineType::File
+            | LineType::Symlink
+            | LineType::Copy
+            | LineType::Adjust
+            | LineType::AdjustAll
+    );
+    (is_applied && is_below && !climbs && !line.modifiers.credential).then_some(line)
+}
 
-    fn rest(&self) -> &str {
-        let text = self.0.trim();
-        if text == "-" { "" } else { text }
+/// Values of specifiers that depend on this host. The others, which depend on its release, have none.
+fn value_of(letter: char) -> Option<String> {
+    let uname = rustix::system::uname();
+    let file = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+    match letter {
+        'b' => file("/proc/sys/kernel/random/boot_id").map(|id| id.replace('-', "")),
+        'H' => Some(uname.nodename().to_string_lossy().into_owned()),
+        'l' => uname.nodename().to_string_lossy().split('.').next().map(str::to_owned),
+        'm' => file("/etc/machine-id"),
+        'v' => Some(uname.release().to_string_lossy().into_owned()),
+        _ => None,
     }
 }
 
-fn make(item: &Item, passwd: &str, group: &str) -> Result<(), PathError> {
-    let path = &item.path;
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).at("create", parent)?;
+impl Host<'_> {
+    fn apply(&self, line: &Line) -> Result<(), PathError> {
+        if line.line_type.takes_pattern() {
+            return self.paths(line).iter().try_for_each(|path| self.adjust(line, path));
+        }
+        let path = &self.inside(&line.path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).at("create", parent)?;
+        }
+        if line.modifiers.replace_other_type {
+            remove_other_type(line.line_type, path)?;
+        }
+        match &line.argument {
+            Argument::Target(target) => return link(path, Path::new(OsStr::from_bytes(target)), line.modifiers.plus),
+            Argument::Source(source) => return self.copy(line, &self.inside(source), path),
+            _ => {}
+        }
+        let is_new = fs::symlink_metadata(path).is_err();
+        match (line.line_type, &line.argument) {
+            (LineType::File, Argument::Content(content)) => write(path, content, is_new, line.modifiers.plus)?,
+            (LineType::File, _) => write(path, &[], is_new, line.modifiers.plus)?,
+            _ if path.is_dir() => {}
+            _ => fs::create_dir(path).at("create", path)?,
+        }
+        self.set(line, path, is_new)
     }
-    let default_mode = match &item.kind {
-        Kind::Directory => {
-            if !path.is_dir() {
+
+    fn inside(&self, path: &[u8]) -> PathBuf {
+        self.root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
+    }
+
+    /// The paths that a line's pattern means.
+    fn paths(&self, line: &Line) -> Vec<PathBuf> {
+        let children = |directory: &[u8]| {
+            let entries = fs::read_dir(self.inside(directory)).into_iter().flatten().flatten();
+            let mut names: Vec<Vec<u8>> = entries.map(|entry| entry.file_name().into_vec()).collect();
+            names.sort_unstable();
+            names
+        };
+        tmpfiles::matching(&line.path, &children).iter().map(|path| self.inside(path)).collect()
+    }
+
+    /// Changes mode and owner of a path, if it exists.
+    fn adjust(&self, line: &Line, path: &Path) -> Result<(), PathError> {
+        let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+        if line.line_type == LineType::ExistingDirectory && !found.is_dir() {
+            return Ok(());
+        }
+        self.set(line, path, false)?;
+        if line.line_type == LineType::AdjustAll && found.is_dir() {
+            for entry in fs::read_dir(path).at("list", path)? {
+                self.adjust(line, &entry.at("list", path)?.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Copies a file, or a directory with its content, to a path that does not exist, or is an empty directory. A source
+    /// that does not exist is no error.
+    fn copy(&self, line: &Line, source: &Path, path: &Path) -> Result<(), PathError> {
+        let Ok(from) = fs::symlink_metadata(source) else { return Ok(()) };
+        let there = fs::symlink_metadata(path).ok();
+        let has_content = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+        let merges = from.is_dir() && (line.modifiers.plus || !has_content);
+        match there {
+            Some(there) if there.file_type() != from.file_type() => return Ok(()),
+            Some(_) if !merges => {}
+            _ => self.copy_all(line, source, path)?,
+        }
+        self.set(line, path, true)
+    }
+
+    fn copy_all(&self, line: &Line, source: &Path, path: &Path) -> Result<(), PathError> {
+        let from = fs::symlink_metadata(source).at("read", source)?;
+        let is_new = fs::symlink_metadata(path).is_err();
+        if from.is_dir() {
+            if is_new {
                 fs::create_dir(path).at("create", path)?;
             }
-            0o755
-        }
-        Kind::File { text, replace } => {
-            if *replace || !path.exists() {
-                fs::write(path, text).at("write", path)?;
+            for entry in fs::read_dir(source).at("list", source)? {
+                let entry = entry.at("list", source)?;
+                self.copy_all(line, &entry.path(), &path.join(entry.file_name()))?;
             }
-            0o644
+        } else if !is_new {
+            return Ok(());
+        } else if from.is_symlink() {
+            symlink(fs::read_link(source).at("read", source)?, path).at("link", path)?;
+        } else if from.is_file() {
+            fs::copy(source, path).at("write", path)?;
+        } else {
+            // A device, pipe or socket: nothing of the image has these.
+            return Ok(());
         }
-        Kind::Link { target, replace } => return link(path, target, *replace),
+        let (uid, gid) = self.owner(line, true);
+        let (uid, gid) = (uid.unwrap_or_else(|| from.uid()), gid.unwrap_or_else(|| from.gid()));
+        lchown(path, Some(uid), Some(gid)).at("set owner of", path)?;
+        if from.is_symlink() || !is_new {
+            return Ok(());
+        }
+        fs::set_permissions(path, from.permissions()).at("set mode of", path)
+    }
+
+    /// User and group to set for a path that is new, or not. A user or group that the image does not have becomes the
+    /// superuser: that gives nobody more rights.
+    fn owner(&self, line: &Line, is_new: bool) -> (Option<u32>, Option<u32>) {
+        let id = |owner: &Option<Owner>, file| {
+            Owner::wanted(owner.as_ref(), is_new).map(|name| number_of(name, file).unwrap_or(0))
+        };
+        (id(&line.user, self.passwd), id(&line.group, self.group))
+    }
+
+    /// Sets mode and owner as the line says, for a path that the line has just made, or that was there.
+    fn set(&self, line: &Line, path: &Path, is_new: bool) -> Result<(), PathError> {
+        let there = fs::symlink_metadata(path).at("read", path)?;
+        let (uid, gid) = self.owner(line, is_new);
+        // A link to a directory stands for the directory; nothing else is followed.
+        let follows = there.is_symlink() && path.is_dir() && !line.line_type.takes_pattern();
+        let found = if follows { fs::metadata(path).at("read", path)? } else { there };
+        if uid.is_some() || gid.is_some() {
+            let change = if follows { std::os::unix::fs::chown } else { lchown };
+            change(path, uid, gid).at("set owner of", path)?;
+        }
+        if found.is_symlink() {
+            return Ok(());
+        }
+        let current = u16::try_from(found.mode() & 0o7777).unwrap_or_default();
+        let bits = match (is_new, line.line_type) {
+            // A copy has the mode of its source, unless the line gives one.
+            (true, LineType::Copy) => line.mode.map_or(current, |mode| mode.applied(current, found.is_dir())),
+            (true, _) => line.mode_of_new(),
+            (false, _) => line.mode_of_existing(current, found.is_dir()),
+        };
+        // Also when the bits are the same: a change of the owner takes setuid and setgid away.
+        fs::set_permissions(path, fs::Permissions::from_mode(bits.into())).at("set mode of", path)
+    }
+}
+
+/// Writes a file that is new, or whose content is replaced. A link at the path is not followed.
+fn write(path: &Path, content: &[u8], is_new: bool, replace: bool) -> Result<(), PathError> {
+    if !is_new && !replace {
+        return Ok(());
+    }
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).custom_flags(nofollow);
+    options.open(path).and_then(|mut file| file.write_all(content)).at("write", path)
+}
+
+/// Removes what is at the path, if the line makes something else there.
+fn remove_other_type(line_type: LineType, path: &Path) -> Result<(), PathError> {
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let is_wanted = match line_type {
+        LineType::File => found.is_file(),
+        LineType::Symlink => found.is_symlink(),
+        LineType::Copy => true,
+        _ => found.is_dir(),
     };
-    let id = |name: &Option<String>, file: &str| name.as_deref().map_or(Some(0), |name| number_of(name, file));
-    // A user or group that the image does not have: the superuser's, which opens nothing to anybody.
-    let (uid, gid) = (id(&item.user, passwd).unwrap_or(0), id(&item.group, group).unwrap_or(0));
-    chown(path, Some(uid), Some(gid)).at("set owner of", path)?;
-    let mode = item.mode.unwrap_or(default_mode);
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set mode of", path)
+    match (is_wanted, found.is_dir()) {
+        (true, _) => Ok(()),
+        (false, true) => fs::remove_dir_all(path).at("remove", path),
+        (false, false) => fs::remove_file(path).at("remove", path),
+    }
 }
 
 fn link(path: &Path, target: &Path, replace: bool) -> Result<(), PathError> {
     match symlink(target, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // `L` leaves what is there; `L+` replaces all but directories, which hold somebody's data.
+            // `L` leaves what is there. `L+` replaces it, unless it is a directory: a directory may hold somebody's data.
             if !replace || fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
                 return Ok(());
             }
@@ -164,7 +279,7 @@ fn link(path: &Path, target: &Path, replace: bool) -> Result<(), PathError> {
     }
 }
 
-/// A number, or the one that passwd(5) or group(5) gives to the name.
+/// A number, or the number that passwd(5) or group(5) gives to the name.
 fn number_of(name: &str, file: &str) -> Option<u32> {
     if let Ok(number) = name.parse() {
         return Some(number);
@@ -174,78 +289,5 @@ fn number_of(name: &str, file: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_of_real_packages() {
-        let directory = parse("d /run/sshd 0755 root root").unwrap();
-        assert_eq!(
-            (directory.kind, directory.mode, directory.user.as_deref()),
-            (Kind::Directory, Some(0o755), Some("root"))
-        );
-        let spool = parse("D! /var/spool/x :1733 - crontab 10d -").unwrap();
-        assert_eq!((spool.kind, spool.mode, spool.group.as_deref()), (Kind::Directory, Some(0o1733), Some("crontab")));
-        assert_eq!(
-            parse("L+ /run/x - - - - ../usr/share/x").unwrap().kind,
-            Kind::Link { target: "../usr/share/x".into(), replace: true }
-        );
-        assert_eq!(
-            parse("f+ \"/run/a b\" 0600 - - - two words").unwrap().kind,
-            Kind::File { text: "two words".into(), replace: true }
-        );
-        assert_eq!(
-            parse("L /var/x").unwrap().kind,
-            Kind::Link { target: "/usr/share/factory/var/x".into(), replace: false }
-        );
-    }
-
-    #[test]
-    fn what_is_not_ours_is_passed_over() {
-        for line in [
-            "",
-            "# d /run/x",
-            "d",
-            "d /etc/x",
-            "d /run",
-            "d /run/../etc/x",
-            "d /run/user/%U",
-            "z /run/x 0755",
-            "r! /var/lock",
-            "f= /run/x",
-            "d \"/run/open",
-            "\u{feff}d /run/x",
-        ] {
-            assert_eq!(parse(line), None, "{line}");
-        }
-    }
-
-    #[test]
-    fn items_are_made_and_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let me = rustix::process::getuid().as_raw();
-        let passwd = format!("root:x:0:0::/:/bin/sh\nsomebody:x:{me}:1::/:/\n");
-        let group = format!("somegroup:x:{}:\n", rustix::process::getgid().as_raw());
-        let item = |kind, name: &str, mode| Item {
-            kind,
-            path: dir.path().join(name),
-            mode,
-            user: Some("somebody".into()),
-            group: Some("somegroup".into()),
-        };
-        make(&item(Kind::Directory, "a/b", Some(0o1777)), &passwd, &group).unwrap();
-        let mode = |name: &str| fs::symlink_metadata(dir.path().join(name)).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(mode("a/b"), 0o1777);
-        for (replace, expected) in [(false, "one"), (false, "one"), (true, "two")] {
-            let text = if replace { "two" } else { "one" }.to_owned();
-            make(&item(Kind::File { text, replace }, "f", None), &passwd, &group).unwrap();
-            assert_eq!((fs::read_to_string(dir.path().join("f")).unwrap().as_str(), mode("f")), (expected, 0o644));
-        }
-        for (replace, target, expected) in [(false, "x", "x"), (false, "y", "x"), (true, "y", "y")] {
-            make(&item(Kind::Link { target: target.into(), replace }, "l", None), &passwd, &group).unwrap();
-            assert_eq!(fs::read_link(dir.path().join("l")).unwrap(), Path::new(expected));
-        }
-        assert_eq!(number_of("somebody", &passwd), Some(me));
-        assert_eq!((number_of("42", ""), number_of("nobody", &passwd)), (Some(42), None));
-    }
-}
+#[path = "tmpfiles_tests.rs"]
+mod tests;

@@ -1,11 +1,8 @@
 //! Loads modules with what they need.
 
-use super::{
-    index::{Index, ModuleFile, Texts},
-    normalized,
-    rules::Rules,
-};
+use super::rules::Rules;
 use crate::{drop_in, fault::PathError};
+use berth_formats::kmod::{Index, Texts};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::Errno,
@@ -100,26 +97,20 @@ impl Loader {
         Self::open(&Path::new(berth_contract::paths::MODULES).join(uname.release().to_string_lossy().as_ref()))
     }
 
-    /// Everything that loading `name`, a module or an alias, inserts, in order. Soft dependencies that do not exist are
+    /// What loading `name` inserts, in order; `name` is a module or an alias. Soft dependencies that do not exist are
     /// left out.
     ///
     /// # Errors
     /// When nothing has the name.
     pub fn plan(&self, name: &str) -> Result<Vec<Insertion>, ModuleError> {
-        let mut plan = Vec::new();
-        let mut seen = BTreeSet::new();
         if self.known(name) {
-            self.plan_module(&normalized(name), &mut plan, &mut seen);
-            return Ok(plan);
+            return Ok(self.insertions([name]));
         }
         let modules = self.index.modules_for(name);
         if modules.is_empty() {
             return Err(ModuleError::NotFound { name: name.to_owned(), base: self.base.clone() });
         }
-        for module in modules.into_iter().filter(|module| !self.rules.is_blacklisted(module)) {
-            self.plan_module(module, &mut plan, &mut seen);
-        }
-        Ok(plan)
+        Ok(self.insertions(modules.into_iter().filter(|module| !self.rules.is_blacklisted(module))))
     }
 
     /// Loads a module or all modules of an alias, with dependencies. Being there already is success.
@@ -136,9 +127,7 @@ impl Loader {
         let modules = self.index.modules_for(modalias).into_iter().filter(|module| !self.rules.is_blacklisted(module));
         let (mut count, mut errors) = (0, Vec::new());
         for module in modules {
-            let (mut plan, mut seen) = (Vec::new(), BTreeSet::new());
-            self.plan_module(module, &mut plan, &mut seen);
-            errors.extend(plan.iter().try_for_each(|step| self.insert(step)).err());
+            errors.extend(self.insertions([module]).iter().try_for_each(|step| self.insert(step)).err());
             count += 1;
         }
         (count, errors)
@@ -147,7 +136,7 @@ impl Loader {
     /// Whether it is a module's name, not an alias.
     #[must_use]
     pub fn known(&self, name: &str) -> bool {
-        self.index.file(name).is_some() || self.index.is_builtin(name)
+        self.index.is_module(name)
     }
 
     /// Whether the rules forbid it to devices.
@@ -156,36 +145,16 @@ impl Loader {
         self.rules.is_blacklisted(name)
     }
 
-    fn plan_module(&self, name: &str, plan: &mut Vec<Insertion>, seen: &mut BTreeSet<String>) {
-        // Soft dependencies may run in circles: each module is entered once.
-        if !seen.insert(name.to_owned()) {
-            return;
-        }
-        let soft = self.index.soft_dependencies(name);
-        let mut step = Insertion { path: None, name: name.to_owned(), options: String::new() };
-        if let Some(ModuleFile { path, needs }) = self.index.file(name) {
-            for other in needs {
-                self.plan_module(other, plan, seen);
+    /// The modules and everything that must be loaded with them, in order.
+    fn insertions<'a>(&self, modules: impl IntoIterator<Item = &'a str>) -> Vec<Insertion> {
+        let insertion = |name: String| match self.index.file(&name) {
+            Some(file) => {
+                let (path, options) = (Some(self.base.join(&file.path)), self.rules.options(&name));
+                Insertion { path, name, options }
             }
-            step.path = Some(self.base.join(path));
-            step.options = self.rules.options(name);
-        }
-        for other in soft.iter().flat_map(|soft| &soft.pre) {
-            self.plan_soft(other, plan, seen);
-        }
-        plan.push(step);
-        for other in soft.iter().flat_map(|soft| &soft.post) {
-            self.plan_soft(other, plan, seen);
-        }
-    }
-
-    fn plan_soft(&self, name: &str, plan: &mut Vec<Insertion>, seen: &mut BTreeSet<String>) {
-        if self.known(name) {
-            return self.plan_module(&normalized(name), plan, seen);
-        }
-        for module in self.index.modules_for(name) {
-            self.plan_module(module, plan, seen);
-        }
+            None => Insertion { path: None, name, options: String::new() },
+        };
+        self.index.load_order(modules).into_iter().map(insertion).collect()
     }
 
     /// Inserts one module whose needs are there.

@@ -1,7 +1,7 @@
 //! What an administrator says about modules: modprobe.d(5) (`options`, `blacklist`, `alias`, `softdep`) and the kernel
 //! command line (`MODULE.PARAMETER=VALUE`, `modprobe.blacklist=A,B`). `install` and `remove` run programs and are not obeyed.
 
-use super::{index::Index, normalized};
+use berth_formats::kmod::{Index, normalized};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options and prohibitions.

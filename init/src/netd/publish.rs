@@ -6,6 +6,7 @@ use berth_contract::{
     control::{InterfaceStatus, NetworkStatus},
     paths,
 };
+use berth_file::{Flush, replace};
 use std::{
     fs,
     net::IpAddr,
@@ -23,7 +24,10 @@ pub struct Configured<'a> {
     pub lease: Option<&'a Lease>,
 }
 
-/// The two files, written when they change.
+/// Everybody may read the two files.
+const MODE: u32 = 0o644;
+
+/// The two files, written when they change. Both are in memory, so nothing is flushed to a disk.
 #[derive(Debug)]
 pub struct Publisher {
     resolv_conf: PathBuf,
@@ -52,22 +56,15 @@ impl Publisher {
         let old = self.last.as_ref();
         let changed = old != Some(&now);
         if old.is_none_or(|(text, _)| *text != now.0) {
-            write(&self.resolv_conf, now.0.as_bytes())?;
+            replace(&self.resolv_conf, now.0.as_bytes(), MODE, Flush::Nothing)?;
         }
         if old.is_none_or(|(_, status)| *status != now.1) {
             let text = serde_json::to_vec(&now.1).map_err(std::io::Error::from);
-            write(&self.status, &text.at("write", &self.status)?)?;
+            replace(&self.status, &text.at("write", &self.status)?, MODE, Flush::Nothing)?;
         }
         self.last = Some(now);
         Ok(changed)
     }
-}
-
-/// In one move. Both files are in memory: nothing needs to be synced.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
-    let beside = path.with_extension("new");
-    fs::write(&beside, bytes).at("write", &beside)?;
-    fs::rename(&beside, path).at("replace", path)
 }
 
 fn dns(interfaces: &[Configured<'_>]) -> Vec<IpAddr> {

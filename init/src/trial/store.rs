@@ -3,9 +3,9 @@
 use crate::{
     console,
     fault::{At, PathError},
-    host::identity,
 };
 use berth_contract::update::BootRecord;
+use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -41,7 +41,7 @@ impl Store {
         fs::create_dir_all(&self.folder).at("create", &self.folder)?;
         let path = self.folder.join(format!("{}.json", record.boot_id));
         let bytes = serde_json::to_vec_pretty(record).map_err(std::io::Error::from).at("write", &path)?;
-        identity::store(&path, &bytes, 0o600)?;
+        replace(&path, &bytes, 0o600, Flush::Content)?;
         self.forget_oldest(&path)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).at("sync", &self.folder)
     }

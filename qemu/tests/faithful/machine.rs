@@ -5,9 +5,10 @@ use crate::{
     guest,
 };
 use berth_formats::{
-    cpio::{self, Kind, Node},
+    cpio,
     data::Data,
-    kmod::{self, Index, Modinfo, unxz},
+    kmod::{self, Index, Modinfo, Texts, unxz},
+    node::{Kind, Node},
 };
 use berth_qemu::machine::Kernel;
 use std::{
@@ -59,14 +60,14 @@ fn write_initrd(modules: &Path, path: &Path) {
     let infos = files.keys().map(|path: &String| (path.clone(), Modinfo::parse(&unpacked(path)).unwrap())).collect();
     let texts = kmod::index(&infos);
     let builtin = fs::read_to_string(release.join("modules.builtin")).unwrap();
-    let index = Index::parse(&texts.dep, &texts.alias, &texts.softdep, &builtin);
-    let mut order: Vec<&str> = Vec::new();
-    for name in WANTED {
-        let paths = index.resolve(name).unwrap_or_else(|| panic!("{name}"));
-        order.extend(paths.into_iter().filter(|path| !order.contains(path)).collect::<Vec<_>>());
-    }
+    let index =
+        Index::parse(Texts { dep: &texts.dep, alias: &texts.alias, softdep: &texts.softdep, builtin: &builtin });
+    let missing: Vec<_> = WANTED.iter().filter(|name| !index.is_module(name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let modules = index.load_order(WANTED);
+    let order: Vec<&str> = modules.iter().filter_map(|name| index.file(name)).map(|file| file.path.as_str()).collect();
 
-    let node = |kind| Node { mode: 0o755, uid: 0, gid: 0, kind };
+    let node = |kind| Node::root(0o755, kind);
     let file = |bytes: Vec<u8>| node(Kind::File(Data::from(bytes)));
     let mut nodes = BTreeMap::from([
         ("dev".to_owned(), node(Kind::Directory)),

@@ -8,7 +8,12 @@ mod listing;
 mod machine;
 mod tree;
 
-use berth_formats::{erofs::FileSystem, ext4, range::Range};
+use berth_formats::{
+    erofs::FileSystem,
+    ext4,
+    node::{Kind, Node},
+    range::Range,
+};
 use common::judge;
 use listing::{Holes, assert_same, digest, found, text};
 use rustix::process::{getegid, geteuid};
@@ -120,8 +125,8 @@ fn as_planned_by(suite: &str) {
     assert_same(&text(&planned(&maker.0)), &report[0]);
     assert_same(&text(&planned_var(&nodes)), &report[1]);
     let (name, len) = guest::AFTER;
-    let content = ext4::Kind::File(vec![b'a'; len].into());
-    nodes.insert(name.to_owned(), ext4::Node { mode: 0o644, uid: 0, gid: 0, kind: content });
+    let content = Kind::File(vec![b'a'; len].into());
+    nodes.insert(name.to_owned(), Node::root(0o644, content));
     assert_same(&text(&planned_var(&nodes)), &report[2]);
     let path = ext4.to_str().unwrap();
     judge("e2fsck", &["-fn", path]).unwrap();

@@ -3,8 +3,8 @@
 use crate::listing::{Entry, Holes, Listing, digest, digest_of, value};
 use berth_formats::{
     data::Data,
-    erofs::{Body, FileSystem, Inode, InodeIndex, Xattrs},
-    ext4,
+    erofs::{Body, FileSystem, Inode, InodeIndex},
+    node::{Kind, Meta, Node, Xattrs},
 };
 use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
 
@@ -16,14 +16,14 @@ pub(crate) struct Maker(pub(crate) FileSystem);
 
 impl Maker {
     fn new() -> Self {
-        let root = Inode { mode: 0o755, uid: 0, gid: 0, xattrs: Xattrs::new(), body: Body::Dir(BTreeMap::new()) };
+        let root = Inode { meta: Meta::root(0o755), body: Body::Directory(BTreeMap::new()) };
         let (uuid, label) = (*b"0123456789abcdef", "faithful".to_owned());
         Self(FileSystem { inodes: vec![root], root: ROOT, epoch: EPOCH, uuid, label })
     }
 
     fn names(&mut self, dir: InodeIndex) -> &mut BTreeMap<Vec<u8>, InodeIndex> {
         match &mut self.0.inodes[dir.0].body {
-            Body::Dir(names) => names,
+            Body::Directory(names) => names,
             _ => panic!("not a directory"),
         }
     }
@@ -34,14 +34,14 @@ impl Maker {
     }
 
     fn add(&mut self, dir: InodeIndex, name: impl AsRef<[u8]>, mode: u16, body: Body) -> InodeIndex {
-        self.0.inodes.push(Inode { mode, uid: 0, gid: 0, xattrs: Xattrs::new(), body });
+        self.0.inodes.push(Inode { meta: Meta::root(mode), body });
         let inode = InodeIndex(self.0.inodes.len() - 1);
         self.link(dir, name, inode);
         inode
     }
 
     fn dir(&mut self, dir: InodeIndex, name: impl AsRef<[u8]>) -> InodeIndex {
-        self.add(dir, name, 0o755, Body::Dir(BTreeMap::new()))
+        self.add(dir, name, 0o755, Body::Directory(BTreeMap::new()))
     }
 
     fn file(&mut self, dir: InodeIndex, name: impl AsRef<[u8]>, bytes: Vec<u8>) -> InodeIndex {
@@ -118,7 +118,7 @@ pub(crate) fn ordinary() -> Maker {
     let modes = maker.dir(ROOT, "modes");
     for mode in [0o400, 0o644, 0o755, 0o1755, 0o2755, 0o4755, 0o6711, 0o7777] {
         maker.add(modes, format!("file {mode:o}"), mode, Body::File(noise(10).into()));
-        maker.add(modes, format!("folder {mode:o}"), mode | 0o700, Body::Dir(BTreeMap::new()));
+        maker.add(modes, format!("folder {mode:o}"), mode | 0o700, Body::Directory(BTreeMap::new()));
     }
     maker.add(ROOT, "fifo", 0o620, Body::Fifo);
     let many = maker.dir(ROOT, "many");
@@ -154,9 +154,9 @@ pub(crate) fn everything(folder: &Path) -> Maker {
     let owners = maker.dir(ROOT, "owners");
     for (uid, gid) in [(1, 2), (65_535, 65_535), (65_536, 0), (0, 65_536), (u32::MAX - 1, 100_000)] {
         let file = maker.file(owners, format!("{uid} {gid}"), noise(100));
-        (maker.inode(file).uid, maker.inode(file).gid) = (uid, gid);
+        (maker.inode(file).meta.uid, maker.inode(file).meta.gid) = (uid, gid);
         let dir = maker.dir(owners, format!("folder {uid} {gid}"));
-        (maker.inode(dir).uid, maker.inode(dir).gid) = (uid, gid);
+        (maker.inode(dir).meta.uid, maker.inode(dir).meta.gid) = (uid, gid);
     }
     // More than 16 bits can count.
     let popular = maker.file(ROOT, "popular", b"liked".to_vec());
@@ -179,15 +179,15 @@ fn attributes(maker: &mut Maker) {
     let xattrs = maker.dir(ROOT, "xattrs");
     let text = |name: &str, value: &[u8]| (name.as_bytes().to_vec(), value.to_vec());
     let capable = maker.add(xattrs, "capable", 0o755, Body::File(noise(5000).into()));
-    maker.inode(capable).xattrs = Xattrs::from([text("security.capability", &capability())]);
-    let listed = maker.add(xattrs, "acl", 0o775, Body::Dir(BTreeMap::new()));
-    maker.inode(listed).xattrs =
+    maker.inode(capable).meta.xattrs = Xattrs::from([text("security.capability", &capability())]);
+    let listed = maker.add(xattrs, "acl", 0o775, Body::Directory(BTreeMap::new()));
+    maker.inode(listed).meta.xattrs =
         Xattrs::from([text("system.posix_acl_access", &acl()), text("system.posix_acl_default", &acl())]);
     // The same on hundreds.
     for number in 0..500 {
         let file = maker.file(xattrs, format!("labelled {number}"), noise(number));
         let name = format!("user.{}", ["a", "b", "c"][number % 3]);
-        maker.inode(file).xattrs =
+        maker.inode(file).meta.xattrs =
             Xattrs::from([text("security.label", b"system_u:object_r:bin_t:s0"), text(&name, b"")]);
     }
     // Attributes that end within the inode's block, at its end, and behind it, before every kind of content.
@@ -197,7 +197,7 @@ fn attributes(maker: &mut Maker) {
             ("short", true, Body::File(noise(7).into())),
             ("long", true, Body::File(noise(5000).into())),
             ("blocks", true, Body::File(noise(8192).into())),
-            ("folder", true, Body::Dir(BTreeMap::new())),
+            ("folder", true, Body::Directory(BTreeMap::new())),
             ("link", false, Body::Symlink(b"target".to_vec())),
             ("fifo", false, Body::Fifo),
             ("device", false, Body::CharDevice { major: 1, minor: 5 }),
@@ -205,7 +205,7 @@ fn attributes(maker: &mut Maker) {
             let inode = maker.add(xattrs, format!("{name} {len}"), 0o755, body);
             let (long, short) = if user { ("user.long", "user.n") } else { ("trusted.long", "trusted.n") };
             let short = short.replace('n', &"n".repeat(if len % 2 == 0 { 1 } else { 250 - (short.len() - 6) }));
-            maker.inode(inode).xattrs = Xattrs::from([
+            maker.inode(inode).meta.xattrs = Xattrs::from([
                 text(long, &noise(len)),
                 text(&short, b"last"),
                 text("trusted.overlay.opaque", b"y"),
@@ -224,11 +224,11 @@ pub(crate) fn planned(fs: &FileSystem) -> Listing {
     let mut folders = vec![(Vec::new(), fs.root)];
     paths.insert(Vec::new(), fs.root);
     while let Some((folder, index)) = folders.pop() {
-        let Body::Dir(names) = &fs.inodes[index.0].body else { continue };
+        let Body::Directory(names) = &fs.inodes[index.0].body else { continue };
         links[index.0] += 1;
         for (name, child) in names {
             let path = if folder.is_empty() { name.clone() } else { [folder.as_slice(), b"/", name].concat() };
-            if matches!(fs.inodes[child.0].body, Body::Dir(_)) {
+            if matches!(fs.inodes[child.0].body, Body::Directory(_)) {
                 links[index.0] += 1;
                 folders.push((path.clone(), *child));
             }
@@ -250,7 +250,7 @@ pub(crate) fn planned(fs: &FileSystem) -> Listing {
 
 fn entry(inode: &Inode, nlink: u64, epoch: u64) -> Entry {
     let (kind, size, device, content) = match &inode.body {
-        Body::Dir(_) => (0o04, 0, (0, 0), String::new()),
+        Body::Directory(_) => (0o04, 0, (0, 0), String::new()),
         Body::File(data) => (0o10, data.len(), (0, 0), content(data)),
         Body::Symlink(target) => (0o12, target.len() as u64, (0, 0), target.escape_ascii().to_string()),
         Body::CharDevice { major, minor } => (0o02, 0, (*major, *minor), String::new()),
@@ -258,10 +258,10 @@ fn entry(inode: &Inode, nlink: u64, epoch: u64) -> Entry {
         Body::Fifo => (0o01, 0, (0, 0), String::new()),
         Body::Socket => (0o14, 0, (0, 0), String::new()),
     };
-    let xattrs = inode.xattrs.iter().map(|(name, bytes)| (name.escape_ascii().to_string(), value(bytes)));
+    let xattrs = inode.meta.xattrs.iter().map(|(name, bytes)| (name.escape_ascii().to_string(), value(bytes)));
     Entry {
-        mode: kind << 12 | u32::from(inode.mode),
-        owner: (inode.uid, inode.gid),
+        mode: kind << 12 | u32::from(inode.meta.mode),
+        owner: (inode.meta.uid, inode.meta.gid),
         size,
         mtime: i64::try_from(epoch).unwrap(),
         nlink,
@@ -273,35 +273,36 @@ fn entry(inode: &Inode, nlink: u64, epoch: u64) -> Entry {
 }
 
 /// What is in a new /var, and more.
-pub(crate) fn var() -> BTreeMap<String, ext4::Node> {
-    let node = |mode, uid, kind| ext4::Node { mode, uid, gid: uid + 1, kind };
+pub(crate) fn var() -> BTreeMap<String, Node> {
+    let node = |mode, uid, kind| Node { meta: Meta::new(mode, uid, uid + 1), kind };
     let mut nodes = BTreeMap::from([
-        ("lib".to_owned(), node(0o755, 0, ext4::Kind::Directory)),
-        ("lib/berth".to_owned(), node(0o700, 70_000, ext4::Kind::Directory)),
-        ("lib/berth/large".to_owned(), node(0o4640, 70_000, ext4::Kind::File(noise(3 << 20).into()))),
-        ("lib/berth/empty".to_owned(), node(0o644, 0, ext4::Kind::File(Data::empty()))),
-        ("run".to_owned(), node(0o777, 0, ext4::Kind::Symlink("/run".to_owned()))),
-        ("long".to_owned(), node(0o777, 0, ext4::Kind::Symlink("l".repeat(3000)))),
-        ("tmp".to_owned(), node(0o1777, 0, ext4::Kind::Directory)),
-        (format!("tmp/{}", "n".repeat(255)), node(0o600, 0, ext4::Kind::File(noise(1).into()))),
+        ("lib".to_owned(), node(0o755, 0, Kind::Directory)),
+        ("lib/berth".to_owned(), node(0o700, 70_000, Kind::Directory)),
+        ("lib/berth/large".to_owned(), node(0o4640, 70_000, Kind::File(noise(3 << 20).into()))),
+        ("lib/berth/empty".to_owned(), node(0o644, 0, Kind::File(Data::empty()))),
+        ("run".to_owned(), node(0o777, 0, Kind::Symlink(b"/run".to_vec()))),
+        ("long".to_owned(), node(0o777, 0, Kind::Symlink(vec![b'l'; 3000]))),
+        ("tmp".to_owned(), node(0o1777, 0, Kind::Directory)),
+        (format!("tmp/{}", "n".repeat(255)), node(0o600, 0, Kind::File(noise(1).into()))),
     ]);
-    nodes.extend((0..2000).map(|i| (format!("tmp/{i} \u{e4}"), node(0o600, 0, ext4::Kind::File(noise(i).into())))));
+    nodes.extend((0..2000).map(|i| (format!("tmp/{i} \u{e4}"), node(0o600, 0, Kind::File(noise(i).into())))));
     nodes
 }
 
 /// What a kernel should say of it.
-pub(crate) fn planned_var(nodes: &BTreeMap<String, ext4::Node>) -> Listing {
-    let entry_of = |path: &str, node: &ext4::Node| {
+pub(crate) fn planned_var(nodes: &BTreeMap<String, Node>) -> Listing {
+    let entry_of = |path: &str, node: &Node| {
         let (kind, size, content) = match &node.kind {
-            ext4::Kind::Directory => (0o04, 0, String::new()),
-            ext4::Kind::File(data) => (0o10, data.len(), content(data)),
-            ext4::Kind::Symlink(target) => (0o12, target.len() as u64, target.clone()),
+            Kind::Directory => (0o04, 0, String::new()),
+            Kind::File(data) => (0o10, data.len(), content(data)),
+            Kind::Symlink(target) => (0o12, target.len() as u64, String::from_utf8_lossy(target).into_owned()),
+            other => panic!("{path}: a {}", other.word()),
         };
         let inside = |other: &str| other.rsplit_once('/').map_or("", |(folder, _)| folder) == path;
-        let folders = nodes.iter().filter(|(other, node)| node.kind == ext4::Kind::Directory && inside(other));
+        let folders = nodes.iter().filter(|(other, node)| node.kind == Kind::Directory && inside(other));
         Entry {
-            mode: kind << 12 | u32::from(node.mode),
-            owner: (node.uid, node.gid),
+            mode: kind << 12 | u32::from(node.meta.mode),
+            owner: (node.meta.uid, node.meta.gid),
             size,
             mtime: i64::try_from(EPOCH).unwrap(),
             nlink: if kind == 0o04 { 2 + folders.count() as u64 } else { 1 },
@@ -311,7 +312,7 @@ pub(crate) fn planned_var(nodes: &BTreeMap<String, ext4::Node>) -> Listing {
             same_as: String::new(),
         }
     };
-    let folder = |mode| ext4::Node { mode, uid: 0, gid: 0, kind: ext4::Kind::Directory };
+    let folder = |mode| Node::root(mode, Kind::Directory);
     let made = [("", folder(0o755)), ("lost+found", folder(0o700))];
     let mut listing: Listing =
         nodes.iter().map(|(path, node)| (path.clone().into_bytes(), entry_of(path, node))).collect();

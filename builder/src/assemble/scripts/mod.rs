@@ -16,7 +16,6 @@ mod fold;
 mod line;
 mod parse;
 mod reviewed;
-mod table;
 mod triggers;
 
 use crate::{assemble::alternatives::Alternative, tree::TreePath};
@@ -100,7 +99,7 @@ fn one(package: &str, script: &'static str, call: Call, text: &str) -> Result<Ve
         return Ok(effects);
     }
     let digest = digest(&left);
-    let rows = table::rows(package, script);
+    let rows = reviewed::rows(package, script);
     match rows.iter().find(|row| digest.starts_with(row.left)) {
         Some(row) => {
             effects.extend(row.tmpfiles.iter().map(|line| Effect::Tmpfiles((*line).to_owned())));

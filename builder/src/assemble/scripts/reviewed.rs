@@ -1,6 +1,4 @@
-//! Scripts of Debian 13 that people have read.
-
-use super::table::{Row, row};
+//! Scripts of Debian 13 that people have read, and what replaces them in the image.
 
 /// What was read: package, script, digest of the lines that are left of it, why the image does without, and the lines of
 /// tmpfiles.d(5) that do in its place what the image needs.
@@ -8,7 +6,7 @@ use super::table::{Row, row};
 /// To add a row: build, take the lines and their digest from the error, and find out from the whole script what they do at a
 /// first installation.
 #[rustfmt::skip]
-pub(super) const REVIEWED: &[Row] = &[
+const REVIEWED: &[Row] = &[
     row("base-files", "preinst", "91f6f6c08e3b7061", "checks the merged /usr, and protects links to it that the image has", &[]),
     row("base-files", "postinst", "0f04e0ac8b1a9f3d", "folders and first configuration files; folders of /usr/local for documentation and games are left out", &[
         "C /root/.profile 0644 root root - /usr/share/base-files/dot.profile",
@@ -120,3 +118,37 @@ pub(super) const REVIEWED: &[Row] = &[
     row("vim-runtime", "preinst", "a10c66fd0d0245a3", "moves files of vim-tiny: both in one image are an error that names them", &[]),
     row("vim-runtime", "postinst", "80853be8200e0d53", "an index of add-ons' help", &[]),
 ];
+
+/// A reviewed script.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// Package; `*` at the end stands for anything.
+    package: &'static str,
+    /// `preinst` or `postinst`.
+    script: &'static str,
+    /// Start of the digest of what was left of it when it was reviewed.
+    pub(super) left: &'static str,
+    /// Lines of tmpfiles.d(5).
+    pub(super) tmpfiles: &'static [&'static str],
+}
+
+/// A row; `why` is for people.
+const fn row(
+    package: &'static str,
+    script: &'static str,
+    left: &'static str,
+    why: &'static str,
+    tmpfiles: &'static [&'static str],
+) -> Row {
+    assert!(!why.is_empty(), "somebody has to say why");
+    Row { package, script, left, tmpfiles }
+}
+
+/// The rows of a script.
+pub(super) fn rows(package: &str, script: &str) -> Vec<&'static Row> {
+    let matches = |row: &&Row| match row.package.strip_suffix('*') {
+        Some(start) => package.starts_with(start),
+        None => package == row.package,
+    };
+    REVIEWED.iter().filter(|row| row.script == script).filter(matches).collect()
+}

@@ -1,26 +1,16 @@
-//! Where two builds differ, in the words of the format that holds the byte.
+//! Where two builds differ. `show` of each format names the place of a byte in the words of the format's specification.
 
 mod disk;
-mod erofs;
-mod ext4;
-mod fat;
-mod gpt;
 mod pair;
-mod place;
-mod qcow2;
 mod text;
-mod uki;
-mod verity;
-mod view;
 
 use crate::plan::Outputs;
+use berth_formats::{erofs, pe, place::Place, qcow2, range::Range, verity};
 use pair::Pair;
-use place::Place;
 use std::{
     fmt, io,
     path::{Path, PathBuf},
 };
-use view::View;
 
 /// The first byte of an output that is not the same in both builds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +19,9 @@ pub struct Difference {
     pub output: String,
     /// Where in it.
     pub at: u64,
-    /// What stands there in the first build and in the second; nothing behind a file's end.
+    /// The byte in the first build and in the second; `None` after a file's end.
     pub bytes: [Option<u8>; 2],
-    /// Which structure that is.
+    /// The structure and field there.
     pub place: String,
 }
 
@@ -52,23 +42,23 @@ pub struct CompareError {
     source: io::Error,
 }
 
-/// What names a byte's place; nothing where the structure around it cannot be read.
-type Locate = fn(&[View; 2], u64) -> Option<Place>;
+/// Names the place of a byte. `None` if the structure around it cannot be read.
+type Locate = fn(&[Range<'_>; 2], u64) -> Option<Place>;
 
-/// The first difference of each output that two builds have in their folders `first` and `second`. What others are made
-/// of comes first, so that the first difference is nearest to the cause.
+/// The first difference of each output that two builds have in their folders `first` and `second`. An output comes before
+/// the outputs that contain it, so that the first difference is nearest to the cause.
 ///
-/// A checksum is passed over where something else in the same output differs too: it only repeats that.
+/// A checksum is passed over if another place of the same output differs, too: it differs because of that place.
 ///
 /// # Errors
 /// When an output cannot be read.
 pub fn between(first: &Path, second: &Path, outputs: &Outputs) -> Result<Vec<Difference>, CompareError> {
     let all: [(&str, Locate); 7] = [
-        (&outputs.root, |views, at| erofs::place(&views[0], at)),
-        (&outputs.verity, |views, at| verity::place(&views[0], at)),
-        (&outputs.uki, |views, at| uki::place(&views[0], at)),
+        (&outputs.root, |views, at| erofs::show::place(&views[0], at)),
+        (&outputs.verity, |views, at| verity::show::place(&views[0], at)),
+        (&outputs.uki, |views, at| pe::show::place(&views[0], at)),
         (&outputs.raw, |views, at| disk::place(&views[0], at)),
-        (&outputs.qcow2, |views, at| qcow2::place(&views[0], at)),
+        (&outputs.qcow2, |views, at| qcow2::show::place(&views[0], at)),
         (&outputs.manifest, text::place),
         (&outputs.checksums, text::place),
     ];
@@ -89,7 +79,7 @@ fn one(pair: &Pair, locate: Locate) -> io::Result<Option<Found>> {
     let (mut from, mut checksum) = (0, None);
     while let Some((at, bytes)) = pair.next(from)? {
         let ended = bytes.contains(&None);
-        let place = if ended { None } else { locate(pair.views(), at) };
+        let place = if ended { None } else { locate(&pair.ranges(), at) };
         let Some(place) = place else {
             let name = if ended { "one of them ends here" } else { "a structure that cannot be read" };
             return Ok(checksum.or(Some((at, bytes, name.to_owned()))));

@@ -1,10 +1,10 @@
-//! Texts: the line, as each build has it.
+//! Texts: the line, as it is in each build.
 
-use super::{place::Place, view::View};
+use berth_formats::{place::Place, range::Range};
 
-/// Where the byte `at` of two texts lies that are the same up to there.
-pub(super) fn place(views: &[View; 2], at: u64) -> Option<Place> {
-    let [first, second] = [views[0].bytes(0, views[0].len)?, views[1].bytes(0, views[1].len)?];
+/// The place of the byte `at` in two texts that are equal up to there.
+pub(super) fn place(texts: &[Range<'_>; 2], at: u64) -> Option<Place> {
+    let [first, second] = [texts[0].bytes(0, texts[0].len())?, texts[1].bytes(0, texts[1].len())?];
     let at = usize::try_from(at).ok()?;
     let before = first.get(..at)?;
     let number = 1 + before.iter().filter(|byte| **byte == b'\n').count();

@@ -1,11 +1,12 @@
-//! A suite of an archive, opened: its verified Release, and its indices.
+//! A suite of an archive, opened: its verified InRelease, and its indices.
 
-use super::{date::Date, debs::is_safe_path, error::DebianError, keyring::Keyring, release::Release};
+use super::{debs::is_safe_path, error::DebianError, in_release::InRelease, keyring::Keyring};
+use crate::date::Date;
 use berth_contract::digest::Sha256;
 use berth_fetch::{
+    blob::Want,
     fetcher::{Fetcher, Job},
     progress::Progress,
-    store::Want,
     url::Url,
 };
 use liblzma::{read::XzDecoder, stream::Stream};
@@ -14,20 +15,20 @@ use std::{fs::File, io::Read};
 
 /// Largest InRelease that is read; Debian's own are below half a megabyte.
 const IN_RELEASE_LIMIT: u64 = 16 << 20;
-/// Largest index that is unpacked where the Release does not give its size.
+/// Largest index that is unpacked where the InRelease does not give its size.
 const INDEX_LIMIT: u64 = 1 << 30;
 /// Memory that unpacking may take: xz -9 needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// A suite whose Release is verified.
+/// A suite whose InRelease is verified.
 #[derive(Clone, Debug)]
 pub struct Archive {
     /// The suite's name as it was asked for.
     pub asked: String,
     /// What it says.
-    pub release: Release,
+    pub in_release: InRelease,
     /// Digest of the InRelease file.
-    pub in_release: Sha256,
+    pub digest: Sha256,
     mirrors: Vec<Url>,
 }
 
@@ -59,9 +60,9 @@ impl Archive {
         for mirror in mirrors {
             let url = mirror.join(&format!("dists/{asked}/InRelease"));
             match Self::verify(fetcher, &url, asked, keyring, now) {
-                Ok((release, in_release)) => {
+                Ok((in_release, digest)) => {
                     let mirrors = mirrors.to_vec();
-                    return Ok(Self { asked: asked.to_owned(), release, in_release, mirrors });
+                    return Ok(Self { asked: asked.to_owned(), in_release, digest, mirrors });
                 }
                 Err(failure) => failures.push(failure),
             }
@@ -78,12 +79,12 @@ impl Archive {
         asked: &str,
         keyring: &Keyring,
         now: Date,
-    ) -> Result<(Release, Sha256), DebianError> {
+    ) -> Result<(InRelease, Sha256), DebianError> {
         let bytes = fetcher.fetch_index(url, IN_RELEASE_LIMIT).map_err(DebianError::Fetch)?;
         let text = keyring.verify(url.as_str(), &bytes, now)?;
-        let release = Release::parse(&text, url.as_str())?;
-        release.check(asked, now)?;
-        Ok((release, Sha256(sha2::Sha256::digest(&bytes).into())))
+        let in_release = InRelease::parse(&text, url.as_str())?;
+        in_release.check(asked, now)?;
+        Ok((in_release, Sha256(sha2::Sha256::digest(&bytes).into())))
     }
 
     /// The Packages indices of a component for a Debian architecture (and for `all`, where that is a separate one).
@@ -99,7 +100,7 @@ impl Archive {
         progress: &dyn Progress,
     ) -> Result<Vec<IndexText>, DebianError> {
         let mut texts = vec![self.index(fetcher, component, arch, progress)?];
-        if self.release.separate_all {
+        if self.in_release.separate_all {
             texts.push(self.index(fetcher, component, "all", progress)?);
         }
         Ok(texts)
@@ -115,11 +116,11 @@ impl Archive {
         let folder = format!("{component}/binary-{arch}");
         let plain = format!("{folder}/Packages");
         let file = format!("{plain}.xz");
-        let missing = || DebianError::NoIndex { place: self.release.place.clone(), file: file.clone() };
-        let want = self.release.file(&file).ok_or_else(missing)?;
+        let missing = || DebianError::NoIndex { place: self.in_release.place.clone(), file: file.clone() };
+        let want = self.in_release.file(&file).ok_or_else(missing)?;
         let below = |mirror: &Url, file: &str| mirror.join(&format!("dists/{}/{file}", self.asked));
         // By its digest, an index can be had even while the archive is being updated; by its name, everywhere.
-        let hashed = self.release.by_hash.then(|| format!("{folder}/by-hash/SHA256/{}", want.sha256));
+        let hashed = self.in_release.by_hash.then(|| format!("{folder}/by-hash/SHA256/{}", want.sha256));
         let files = hashed.iter().chain([&file]);
         let mirrors = files.flat_map(|file| self.mirrors.iter().map(|mirror| below(mirror, file))).collect();
         let job = Job { name: format!("{} {component} {arch}", self.asked), want, mirrors };
@@ -128,12 +129,12 @@ impl Archive {
         let bad = |reason: String| DebianError::Index { place: place.clone(), reason };
         let [blob] = &*blobs else { return Err(missing()) };
         let packed = File::open(&blob.path).map_err(super::error::cannot_read(&blob.path))?;
-        let text = unpack(packed, self.release.file(&plain)).map_err(bad)?;
+        let text = unpack(packed, self.in_release.file(&plain)).map_err(bad)?;
         Ok(IndexText { place, text })
     }
 }
 
-/// `plain` is what the Release says about the unpacked index, if it does.
+/// `plain` is what the InRelease says about the unpacked index, if it does.
 fn unpack(packed: impl Read, plain: Option<Want>) -> Result<String, String> {
     let limit = plain.map_or(INDEX_LIMIT, |plain| plain.size);
     let stream = Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);

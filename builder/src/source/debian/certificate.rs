@@ -1,7 +1,6 @@
-//! Whether a certificate's key may have made a signature: what rPGP, which only does the mathematics, leaves to us
-//! (RFC 9580, 5.2 and 10.1).
+//! Whether a certificate's key was allowed to make a signature (RFC 9580, 5.2 and 10.1). rPGP checks only the mathematics.
 
-use super::keyring::Refusal;
+use super::error::Refusal;
 use pgp::{
     composed::{SignedPublicKey, SignedPublicSubKey},
     crypto::hash::HashAlgorithm,
@@ -12,7 +11,7 @@ use pgp::{
 /// Seconds that clocks may differ by; APT's Acquire::Max-FutureTime.
 pub(super) const SKEW: u64 = 10;
 
-/// When a signature was made and when it is looked at, in seconds since 1970.
+/// When a signature was made, and the time of the check, in seconds since 1970.
 #[derive(Clone, Copy)]
 pub(super) struct Times {
     pub(super) signed: u64,
@@ -39,7 +38,7 @@ pub(super) fn is_strong(hash: Option<HashAlgorithm>) -> bool {
     )
 }
 
-/// Judges the certificate, then the key that signed.
+/// Checks the certificate, then the key that signed.
 pub(super) fn may_sign(certificate: &SignedPublicKey, signer: &Signer<'_>, times: Times) -> Result<(), Refusal> {
     let primary = &certificate.primary_key;
     let key = primary.fingerprint().to_string();
@@ -71,7 +70,7 @@ fn check_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey, times: Times) 
     if !binding.key_flags().sign() {
         return Err(Refusal::NotForSigning { key: key() });
     }
-    // Without the subkey's own word, anybody could adopt another's signing key.
+    // Without the subkey's own signature, anybody could claim the signing key of somebody else as a subkey.
     let back = binding.embedded_signature();
     if back
         .is_some_and(|back| is_strong(back.hash_alg()) && back.verify_primary_key_binding(&subkey.key, primary).is_ok())
@@ -82,7 +81,7 @@ fn check_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey, times: Times) 
     }
 }
 
-/// The key's own statements about itself: direct key signatures and those over user ids that are not revoked.
+/// The key's self-signatures: direct key signatures, and those over user ids that are not revoked.
 fn self_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
     let primary = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter();
@@ -99,7 +98,7 @@ fn certifications<'a>(primary: &PublicKey, user: &'a SignedUser) -> Vec<&'a Sign
     certifications
 }
 
-/// The statement that holds: the newest strong one that is not from the future and has not ended.
+/// The self-signature in force: the newest with a strong hash that is not from the future and has not expired.
 fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, times: Times) -> Option<&'a Signature> {
     let holds = |s: &&Signature| {
         let Some(created) = s.created().map(|at| u64::from(at.as_secs())) else { return false };
@@ -109,7 +108,7 @@ fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, times: Times) -> 
     signatures.filter(holds).max_by_key(|s| s.created())
 }
 
-/// A key must have existed when it signed, and not have ended then or by now.
+/// Checks that the key existed when it signed, and has not expired.
 fn check_life(key: &impl KeyDetails, statement: &Signature, times: Times) -> Result<(), Refusal> {
     let created = u64::from(key.created_at().as_secs());
     let fingerprint = || key.fingerprint().to_string();

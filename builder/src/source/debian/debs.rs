@@ -1,11 +1,11 @@
-//! Downloading packages that are known exactly.
+//! Downloading packages whose digests are known.
 
 use super::{error::DebianError, mirrors::Mirrors};
 use berth_fetch::{
+    blob::{Blob, Want},
     fetcher::{Fetcher, Job},
     progress::Progress,
     settings::Network,
-    store::{Blob, Want},
     url::Url,
 };
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ pub fn fetch_debs(
         let stored = fetcher.store().get(deb.want).map_err(DebianError::Fetch)?.is_some();
         if !stored && !by_suite.contains_key(deb.suite) {
             let urls = match mirrors.of_suite(deb.suite) {
-                // Offline, the list of all that is missing says more than the lack of a mirror.
+                // Offline, a list of all missing packages helps more than the message that there is no mirror.
                 Err(DebianError::NoMirror { .. }) if fetcher.network() == Network::Offline => Vec::new(),
                 urls => urls?,
             };

@@ -1,13 +1,13 @@
 //! What can go wrong between an APT configuration and a verified package.
 
-use super::{date::Date, keyring::Refusal};
+use crate::date::Date;
 use berth_fetch::{error::FetchError, url::BadUrl};
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
-/// Why an archive cannot be used. Names the place, what was wanted and what was found.
+/// Why an archive cannot be used: the place, what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DebianError {
@@ -31,7 +31,7 @@ pub enum DebianError {
         /// The text as given.
         found: String,
     },
-    /// Nobody is known to serve a suite.
+    /// No mirror is known for a suite.
     #[error("no mirror for suite {suite}: {reason}")]
     NoMirror {
         /// The suite.
@@ -58,7 +58,7 @@ pub enum DebianError {
         /// The parser's words.
         reason: String,
     },
-    /// Signed, but by nobody that is trusted.
+    /// Signed, but with none of the trusted keys.
     #[error("{place}: expected a signature by a key in {}, found {}", keyring.display(), told(refusals))]
     Untrusted {
         /// URL of the InRelease.
@@ -68,9 +68,9 @@ pub enum DebianError {
         /// One reason per signature.
         refusals: Vec<Refusal>,
     },
-    /// A field of a (signed) Release.
+    /// A field of a (signed) InRelease.
     #[error("{place}: {field}: expected {wanted}, found {found:?}")]
-    Release {
+    InRelease {
         /// URL of the InRelease.
         place: String,
         /// The field.
@@ -80,7 +80,7 @@ pub enum DebianError {
         /// The value as given.
         found: String,
     },
-    /// Past its Valid-Until.
+    /// `Valid-Until` is over.
     #[error("{place}: valid until {until}, and now it is {now}")]
     Expired {
         /// URL of the InRelease.
@@ -90,7 +90,7 @@ pub enum DebianError {
         /// The clock.
         now: Date,
     },
-    /// From the future.
+    /// `Date` is in the future.
     #[error("{place}: dated {date}, and now it is {now}")]
     NotYet {
         /// URL of the InRelease.
@@ -110,7 +110,7 @@ pub enum DebianError {
         /// The date in the lock.
         locked: Date,
     },
-    /// The Release lists no such index.
+    /// The InRelease lists no such index.
     #[error("{place}: expected an index {file}, found none")]
     NoIndex {
         /// URL of the InRelease.
@@ -140,7 +140,7 @@ pub enum DebianError {
         /// The value as given.
         found: String,
     },
-    /// Bytes did not come.
+    /// A file could not be fetched.
     #[error(transparent)]
     Fetch(FetchError),
     /// Several mirrors failed, each for its own reason.
@@ -190,13 +190,94 @@ impl DebianError {
             Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
             Self::AptSource { .. } => "mend the line, or name a mirror with --mirror",
             Self::Mirror(_) => "write it as in APT's sources: http://example.org/debian",
-            Self::Release { field: "Suite and Codename", .. } => "name the suite as the archive calls it",
+            Self::InRelease { field: "Suite and Codename", .. } => "name the suite as the archive calls it",
             Self::NoIndex { .. } => "the suite has no such component or architecture: check `components` in the recipe",
-            Self::Release { .. } | Self::Index { .. } | Self::Package { .. } => {
+            Self::InRelease { .. } | Self::Index { .. } | Self::Package { .. } => {
                 "the archive itself says so, its signature is good: name another one with --mirror, or tell who keeps it"
             }
             Self::Io { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// Why one signature does not count. Keys are given by fingerprint or key id, in hex.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// A signature of an unknown format.
+    Unknown,
+    /// Not a signature over a text.
+    Type,
+    /// A weak hash: SHA-1, MD5 and the like.
+    Hash {
+        /// The algorithm.
+        found: String,
+    },
+    /// No such key in the keyring.
+    NoKey {
+        /// The key that it names.
+        issuer: String,
+    },
+    /// The text or the signature was changed.
+    Bad {
+        /// The key that it names.
+        issuer: String,
+    },
+    /// Made in the future.
+    Future {
+        /// When.
+        at: Date,
+    },
+    /// The signature has expired.
+    SignatureExpired {
+        /// When.
+        end: Date,
+    },
+    /// The key has expired.
+    Expired {
+        /// The key.
+        key: String,
+        /// Its end, in seconds since 1970.
+        end: u64,
+    },
+    /// The signature claims to be older than its key.
+    SignedBeforeKey {
+        /// The key.
+        key: String,
+    },
+    /// The key was revoked by its owner.
+    Revoked {
+        /// The key.
+        key: String,
+    },
+    /// The key was made for another purpose.
+    NotForSigning {
+        /// The key.
+        key: String,
+    },
+    /// The key has no valid self-signature.
+    Unbound {
+        /// The key.
+        key: String,
+    },
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("a signature of unknown format"),
+            Self::Type => f.write_str("a signature that is not over a text"),
+            Self::Hash { found } => write!(f, "a signature with the weak hash {found}"),
+            Self::NoKey { issuer } => write!(f, "one by the unknown key {issuer}"),
+            Self::Bad { issuer } => write!(f, "a bad one by key {issuer}: text or signature was changed"),
+            Self::Future { at } => write!(f, "one from the future ({at})"),
+            Self::SignatureExpired { end } => write!(f, "one that ended on {end}"),
+            Self::Expired { key, end } => write!(f, "one by key {key}, which expired on {}", Date(*end)),
+            Self::SignedBeforeKey { key } => write!(f, "one that is older than its key {key}"),
+            Self::Revoked { key } => write!(f, "one by key {key}, which is revoked"),
+            Self::NotForSigning { key } => write!(f, "one by key {key}, which is not for signing"),
+            Self::Unbound { key } => write!(f, "one by key {key}, which has no valid self-signature"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Small archives for tests, signed by keys that are made from a seed.
 
-use super::date::Date;
+use super::Date;
 use liblzma::{read::XzEncoder, stream::Check};
 use pgp::{
     composed::{
@@ -199,13 +199,13 @@ impl Fixture {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Writes the suite's index of amd64 and its InRelease, signed by `key`; `fields` are further lines of the Release.
+    /// Writes the suite's index of amd64 and its InRelease, signed by `key`; `fields` are further lines of the InRelease.
     pub(crate) fn suite(&self, key: &TestKey, suite: &str, fields: &str, packages: &str) {
         let signed = key.sign(&self.release(suite, fields, packages));
         self.write(&format!("debian/dists/{suite}/InRelease"), signed);
     }
 
-    /// Writes the index and returns the Release to be signed.
+    /// Writes the index and returns the InRelease to be signed.
     pub(crate) fn release(&self, suite: &str, fields: &str, packages: &str) -> String {
         let mut packed = Vec::new();
         let stream = liblzma::stream::Stream::new_easy_encoder(0, Check::Crc32).unwrap();

@@ -2,23 +2,23 @@
 
 use super::{
     certificate::{SKEW, Signer, Times, is_strong, may_sign},
-    date::Date,
-    error::{DebianError, cannot_read},
+    error::{DebianError, Refusal, cannot_read},
 };
+use crate::date::Date;
 use pgp::{
     composed::{CleartextSignedMessage, Deserializable as _, SignedPublicKey},
     packet::{Signature, SignatureType},
     types::{KeyDetails, VerifyingKey},
 };
 use std::{
-    fmt, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
 /// Where the package debian-archive-keyring puts the keys of Debian's archive.
 pub const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Where a broken keyring stops being read: the parser may give the same error for ever.
+/// Most certificates that are read: on a broken keyring the parser may return errors without end.
 const MOST_CERTIFICATES: usize = 10_000;
 
 const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
@@ -30,7 +30,7 @@ pub struct Keyring {
     certificates: Vec<SignedPublicKey>,
 }
 
-/// Text under a good signature: the only thing that a [`super::release::Release`] is read from.
+/// Text with a good signature. An [`super::in_release::InRelease`] is parsed from nothing else.
 #[derive(Debug)]
 pub struct SignedText(String);
 
@@ -39,87 +39,6 @@ impl SignedText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// Why one signature does not count. Keys are given by fingerprint or key id, in hex.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Refusal {
-    /// A signature format that nobody here knows.
-    Unknown,
-    /// Not a signature over a text.
-    Type,
-    /// SHA-1, MD5 and the like.
-    Hash {
-        /// The algorithm.
-        found: String,
-    },
-    /// No such key in the keyring.
-    NoKey {
-        /// Who made it, as it says.
-        issuer: String,
-    },
-    /// The text or the signature was changed.
-    Bad {
-        /// Who made it, as it says.
-        issuer: String,
-    },
-    /// Made in the future.
-    Future {
-        /// When.
-        at: Date,
-    },
-    /// The signature's own end has come.
-    SignatureExpired {
-        /// When.
-        end: Date,
-    },
-    /// The key's end has come.
-    Expired {
-        /// The key.
-        key: String,
-        /// Its end, in seconds since 1970.
-        end: u64,
-    },
-    /// The signature claims to be older than its key.
-    SignedBeforeKey {
-        /// The key.
-        key: String,
-    },
-    /// The key was revoked by its owner.
-    Revoked {
-        /// The key.
-        key: String,
-    },
-    /// The key was made for another purpose.
-    NotForSigning {
-        /// The key.
-        key: String,
-    },
-    /// The key has no valid statement by its owner.
-    Unbound {
-        /// The key.
-        key: String,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("a signature of unknown format"),
-            Self::Type => f.write_str("a signature that is not over a text"),
-            Self::Hash { found } => write!(f, "a signature with the weak hash {found}"),
-            Self::NoKey { issuer } => write!(f, "one by the unknown key {issuer}"),
-            Self::Bad { issuer } => write!(f, "a bad one by key {issuer}: text or signature was changed"),
-            Self::Future { at } => write!(f, "one from the future ({at})"),
-            Self::SignatureExpired { end } => write!(f, "one that ended on {end}"),
-            Self::Expired { key, end } => write!(f, "one by key {key}, which expired on {}", Date(*end)),
-            Self::SignedBeforeKey { key } => write!(f, "one that is older than its key {key}"),
-            Self::Revoked { key } => write!(f, "one by key {key}, which is revoked"),
-            Self::NotForSigning { key } => write!(f, "one by key {key}, which is not for signing"),
-            Self::Unbound { key } => write!(f, "one by key {key}, which has no valid self-signature"),
-        }
     }
 }
 
@@ -137,11 +56,11 @@ impl Keyring {
         }
     }
 
-    /// Reads certificates, binary or ASCII-armoured (one block or several). What cannot be read as a certificate is left
-    /// out: it can only make a signature unknown. `path` is for messages.
+    /// Reads certificates, binary or ASCII-armoured (one block or several). Unreadable certificates are left out: then a
+    /// signature is unknown, nothing worse. `path` is for messages.
     ///
     /// # Errors
-    /// [`DebianError::Keyring`] when nothing is left.
+    /// [`DebianError::Keyring`] if there is no readable certificate.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, DebianError> {
         let mut certificates: Vec<SignedPublicKey> = Vec::new();
         match str::from_utf8(bytes).ok().filter(|text| text.contains(ARMOR)) {

@@ -6,17 +6,20 @@
 pub mod apt_sources;
 pub mod archive;
 mod certificate;
-pub mod date;
 pub mod debs;
 pub mod error;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod in_release;
 pub mod keyring;
 pub mod mirrors;
 pub mod packages;
 pub mod relation;
-pub mod release;
 pub mod stanza;
 #[cfg(test)]
 mod tests;
 pub mod version;
+
+// What the fixture, which integration tests include too, finds in its parent.
+#[cfg(test)]
+use crate::date::Date;

@@ -8,7 +8,7 @@ use super::{
     stanza::{Stanza, stanzas},
     version::Version,
 };
-use berth_fetch::store::Want;
+use berth_fetch::blob::Want;
 
 /// Largest .deb: its ar(5) header has ten decimal digits for the size of a member.
 const DEB_LIMIT: u64 = 20_000_000_000;

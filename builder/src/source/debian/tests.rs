@@ -2,20 +2,21 @@
 
 use super::{
     archive::Archive,
-    date::Date,
     debs::{DebRef, fetch_debs},
-    error::DebianError,
+    error::{DebianError, Refusal},
     fixture::{Algorithm, CREATED, Fixture, Flaw, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
-    keyring::{Keyring, Refusal},
+    keyring::Keyring,
     mirrors::Mirrors,
     packages,
 };
+use crate::date::Date;
 use berth_fetch::{
+    blob::Want,
     error::FetchError,
     fetcher::Fetcher,
     progress::Silent,
-    settings::{Network, Settings},
-    store::{Store, Want},
+    settings::{FetchSettings, Network},
+    store::Store,
 };
 use pgp::{crypto::hash::HashAlgorithm, packet::SignatureType};
 use std::path::Path;
@@ -147,7 +148,11 @@ impl Bench {
     fn new() -> Self {
         let fixture = Fixture::new();
         let store = Store::open(&fixture.path().join("cache")).unwrap();
-        Self { key: TestKey::new(GOOD), fetcher: Fetcher::new(store, Settings::new(Network::Offline, None)), fixture }
+        Self {
+            key: TestKey::new(GOOD),
+            fetcher: Fetcher::new(store, FetchSettings::new(Network::Offline, None)),
+            fixture,
+        }
     }
 
     fn open(&self, suite: &str) -> Result<Archive, DebianError> {
@@ -171,19 +176,19 @@ fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
         bench.open("trixie")
     };
     let archive = opened("Acquire-By-Hash: yes\n").unwrap();
-    assert_eq!((archive.release.date, archive.release.priority), (Date(SIGNED), 500));
-    assert_eq!(opened("NotAutomatic: yes\nButAutomaticUpgrades: yes\n").unwrap().release.priority, 100);
+    assert_eq!((archive.in_release.date, archive.in_release.priority), (Date(SIGNED), 500));
+    assert_eq!(opened("NotAutomatic: yes\nButAutomaticUpgrades: yes\n").unwrap().in_release.priority, 100);
     opened(&format!("Valid-Until: {}\n", rfc(NOW.0))).unwrap();
 
     let expired = opened(&format!("Valid-Until: {}\n", rfc(NOW.0 - 1))).unwrap_err();
     assert!(matches!(expired, DebianError::Expired { .. }), "{expired}");
     assert!(expired.to_string().contains("dists/trixie/InRelease: valid until 2026-10-31T"), "{expired}");
-    assert!(matches!(opened("Valid-Until: tomorrow\n"), Err(DebianError::Release { field: "Valid-Until", .. })));
+    assert!(matches!(opened("Valid-Until: tomorrow\n"), Err(DebianError::InRelease { field: "Valid-Until", .. })));
 
     // A suite served under another one's name, and one of the future.
     let signed = bench.key.sign(&bench.fixture.release("bookworm", "", ""));
     bench.fixture.write("debian/dists/trixie/InRelease", signed);
-    assert!(matches!(bench.open("trixie"), Err(DebianError::Release { field: "Suite and Codename", .. })));
+    assert!(matches!(bench.open("trixie"), Err(DebianError::InRelease { field: "Suite and Codename", .. })));
     let text = bench.fixture.release("trixie", "", "").replace(&rfc(SIGNED), &rfc(NOW.0 + 60));
     bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(&text));
     assert!(matches!(bench.open("trixie"), Err(DebianError::NotYet { .. })));
@@ -196,7 +201,7 @@ fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
     assert!(bench.open("../x").is_err());
     for text in ["Codename: trixie\nDate: x\n", "\n", "A: 1\n\nB: 2\n", "Codename: trixie\nSHA256:\n x y z\n"] {
         bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(text));
-        assert!(matches!(bench.open("trixie"), Err(DebianError::Release { .. })), "{text}");
+        assert!(matches!(bench.open("trixie"), Err(DebianError::InRelease { .. })), "{text}");
     }
 }
 
@@ -296,7 +301,7 @@ fn packages_are_fetched_as_they_were_locked_or_not_at_all() {
     let other = DebRef { want: Want { size: 2, sha256: super::fixture::hex(b"bb").parse().unwrap() }, ..deb };
     let offline = fetch(&Mirrors::Host(vec![]), other).unwrap_err();
     assert!(offline.to_string().contains("not in the cache: a"), "{offline}");
-    let online = Fetcher::new(bench.fetcher.store().clone(), Settings::new(Network::Online, None));
+    let online = Fetcher::new(bench.fetcher.store().clone(), FetchSettings::new(Network::Online, None));
     let error = fetch_debs(&online, &Mirrors::Host(vec![]), &[other], &Silent).unwrap_err();
     assert!(matches!(error, DebianError::NoMirror { .. }), "{error}");
 }

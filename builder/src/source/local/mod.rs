@@ -1,12 +1,13 @@
-//! Overlays: folders of the recipe's author, as they land in `/`.
+//! Overlays: folders of the recipe's author that are copied to `/`.
 
 use crate::{
-    recipe::{Diagnostic, Located, Overlay, nearest},
+    recipe::{Diagnostic, Located, Overlay, Recipe, nearest},
     tree::{Node, TreePath},
 };
 use berth_formats::data::Data;
 use std::{
     collections::BTreeSet,
+    fmt,
     fs::{self, File, Metadata},
     io,
     os::unix::{
@@ -36,23 +37,51 @@ pub enum LocalError {
         /// Why.
         source: io::Error,
     },
-    /// Something that a folder of a source tree cannot stand for.
-    #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link\nhint: {}", path.display(), hint(found))]
+    /// A socket, pipe or device: an overlay cannot hold it.
+    #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link", path.display())]
     Kind {
         /// Which overlay.
         origin: String,
         /// Path on this machine.
         path: PathBuf,
         /// What it is.
-        found: &'static str,
+        found: Special,
     },
 }
 
-fn hint(found: &str) -> &'static str {
-    if found == "socket" {
-        "take it out of the overlay: whoever listens makes it on the host"
-    } else {
-        "declare it in the recipe as a [[device]]"
+/// A file that is neither a file with content, nor a folder or symbolic link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Special {
+    /// A listening program makes it.
+    Socket,
+    /// A FIFO.
+    Pipe,
+    /// A block or character device.
+    Device,
+}
+
+impl fmt::Display for Special {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Socket => "socket",
+            Self::Pipe => "named pipe",
+            Self::Device => "device",
+        })
+    }
+}
+
+impl LocalError {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing(fault) => fault.hint().map(str::to_owned),
+            Self::Read { .. } => None,
+            Self::Kind { found: Special::Socket, .. } => {
+                Some("take it out of the overlay: the program that listens makes it on the host".to_owned())
+            }
+            Self::Kind { .. } => Some("declare it in the recipe as a [[device]]".to_owned()),
+        }
     }
 }
 
@@ -60,7 +89,7 @@ fn hint(found: &str) -> &'static str {
 /// one above.
 ///
 /// # Errors
-/// When there is none: the recipe's line, and the overlays that there are.
+/// There is no such folder: shows the recipe's line, and the overlays that exist.
 pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
     let name = match &overlay.value {
         Overlay::Path(path) if path.is_dir() => return Ok(path.clone()),
@@ -90,20 +119,29 @@ pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
     let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} is not there"))
         .wanted(format!("a folder {OVERLAYS}/{name} beside the recipe or in a folder above it"));
     Err(match nearest(name, names.iter().map(String::as_str)) {
-        Some(near) => fault.hint(format!("did you mean {near:?}?")),
+        Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
         None if names.is_empty() => fault.found(format!("no folder {OVERLAYS} at all")),
         None => fault.found(format!("{} there", names.into_iter().collect::<Vec<_>>().join(", "))),
     }
     .into())
 }
 
-/// Everything below `folder`, parents before children, in the order of names.
-///
-/// Owner is the superuser; modes are 0755 for folders and for files that their owner may execute, 0644 for all others: who
-/// checked the folder out, and under which umask, must not show in the image.
+/// The nodes of all overlays of a recipe, in its order.
 ///
 /// # Errors
-/// What cannot be read, and what is neither file, folder nor symbolic link.
+/// Overlays that are not there, or cannot be read.
+pub fn overlays(recipe: &Recipe) -> Result<Vec<Vec<(TreePath, Node)>>, LocalError> {
+    let each = |overlay: &Located<Overlay>| nodes(&folder(overlay)?, &overlay.value.origin().into());
+    recipe.overlays.iter().map(each).collect()
+}
+
+/// Everything below `folder`, parents before children, in the order of names.
+///
+/// The owner is the superuser. Modes are 0755 for folders and for files that their owner may execute, 0644 for all others: the
+/// user who checked the folder out, and the umask, must not change the image.
+///
+/// # Errors
+/// Unreadable files, and sockets, pipes or devices.
 pub fn nodes(folder: &Path, origin: &Arc<str>) -> Result<Vec<(TreePath, Node)>, LocalError> {
     let mut nodes = Vec::new();
     below(folder, &TreePath::new(), origin, &mut nodes)?;
@@ -146,14 +184,14 @@ fn node(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<io::Result<No
         fs::read_link(path).map(|target| Node::symlink(target.into_os_string().into_vec(), origin))
     } else if kind.is_file() {
         let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-        // Opened now, so that an unreadable file is an error of the overlay and not of a writer much later.
+        // Opened now, so that an unreadable file is reported as an error of the overlay, not by a later writer.
         let data = Data::File { path: Arc::from(path), offset: 0, len: meta.len() };
         File::open(path).map(|_| Node::file(mode, data, origin))
     } else {
         let found = match () {
-            () if kind.is_socket() => "socket",
-            () if kind.is_fifo() => "named pipe",
-            () => "device",
+            () if kind.is_socket() => Special::Socket,
+            () if kind.is_fifo() => Special::Pipe,
+            () => Special::Device,
         };
         return Err(LocalError::Kind { origin: origin.to_string(), path: path.to_owned(), found });
     })
@@ -163,13 +201,13 @@ fn node(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<io::Result<No
 mod tests {
     use super::*;
     use crate::{
-        recipe::{Place, Source},
+        recipe::{Place, RecipeFile},
         tree::Kind,
     };
     use std::os::unix::{fs::symlink, net::UnixListener};
 
     fn asked(recipe: &Path, overlay: Overlay) -> Located<Overlay> {
-        let source = Source::new(recipe, "overlays = ['base']\n");
+        let source = RecipeFile::new(recipe, "overlays = ['base']\n");
         Located { value: overlay, place: Place::new(&source, 12..18) }
     }
 
@@ -183,8 +221,9 @@ mod tests {
         let named = |name: &str| folder(&asked(&recipe, Overlay::Named(name.into())));
         assert_eq!(named("base").unwrap(), root.join("overlays/base"));
         assert_eq!(named("own").unwrap(), root.join("recipes/deep/overlays/own"));
-        let near = named("bse").unwrap_err().to_string();
-        assert!(near.contains("r.toml:1:13: overlay \"bse\" is not there") && near.ends_with("did you mean \"base\"?"));
+        let near = named("bse").unwrap_err();
+        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" is not there"), "{near}");
+        assert_eq!(near.hint().unwrap(), "did you mean \"base\"?");
         assert!(named("other").unwrap_err().to_string().ends_with("found: base, own there"));
         let missing = asked(&recipe, Overlay::Path(root.join("nowhere")));
         assert!(folder(&missing).unwrap_err().to_string().contains("wanted: a folder at"));
@@ -230,15 +269,15 @@ mod tests {
         let socket = dir.path().join("socket");
         let _listener = UnixListener::bind(&socket).unwrap();
         let origin: Arc<str> = "overlay test".into();
-        let error = nodes(dir.path(), &origin).unwrap_err().to_string();
+        let error = nodes(dir.path(), &origin).unwrap_err();
         let path = socket.display();
-        let wanted =
-            format!("overlay test: {path} is a socket: expected a file, folder or symbolic link\nhint: take it out");
-        assert!(error.starts_with(&wanted), "{error}");
+        let wanted = format!("overlay test: {path} is a socket: expected a file, folder or symbolic link");
+        assert_eq!(error.to_string(), wanted);
+        assert!(error.hint().unwrap().starts_with("take it out"), "{error:?}");
         fs::remove_file(&socket).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &socket, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
-        let error = nodes(dir.path(), &origin).unwrap_err().to_string();
-        assert!(error.ends_with("hint: declare it in the recipe as a [[device]]"), "{error}");
+        let error = nodes(dir.path(), &origin).unwrap_err();
+        assert_eq!(error.hint().unwrap(), "declare it in the recipe as a [[device]]");
         assert!(matches!(nodes(&dir.path().join("gone"), &origin), Err(LocalError::Read { .. })));
     }
 }

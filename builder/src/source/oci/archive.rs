@@ -2,20 +2,21 @@
 //! what `docker load` reads (`manifest.json`), as docker 25 and later write it themselves.
 
 use super::{
-    Blob, OciImage,
+    OciImage,
+    blob::Blob,
     error::OciError,
     layout::{io_error, sha256},
     schema::{Descriptor, IMAGE_NAME, ImageIndex, LAYOUT_VERSION, OciLayout, Platform, REF_NAME, SaveManifest},
 };
-use crate::scratch::Scratch;
+use crate::scratch;
 use berth_contract::digest::Sha256;
-use berth_fetch::store::{Store, Want};
+use berth_fetch::{blob::Want, store::Store};
+use berth_file::Flush;
 use berth_formats::data::Data;
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
 
@@ -38,21 +39,15 @@ pub fn preload(image: &OciImage, store: &Store) -> Result<Data, OciError> {
     Ok(Data::File { path: blob.path.into(), offset: 0, len: size })
 }
 
-/// Writes the archive of `image` to `path`, which holds it whole or is as it was.
+/// Writes the archive of `image` to `path`. A crash leaves the old file or the new one.
 ///
 /// # Errors
 /// What cannot be read or written.
 pub fn publish(image: &OciImage, path: &Path) -> Result<(), OciError> {
     let pieces = pieces(image)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".partial");
-    let partial = Scratch::new(path.with_file_name(name));
-    let written = File::create(partial.path()).and_then(|mut file| {
-        io::copy(&mut Reading::new(&pieces), &mut file)?;
-        file.flush()?;
-        file.sync_all()
-    });
-    written.and_then(|()| std::fs::rename(partial.path(), path)).map_err(io_error("write", path))
+    scratch::replace(path, 0o666, Flush::Content, |file| {
+        io::copy(&mut Reading::new(&pieces), file).map(drop).map_err(io_error("write", path))
+    })
 }
 
 fn pieces(image: &OciImage) -> Result<Vec<Data>, OciError> {

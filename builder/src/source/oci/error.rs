@@ -1,6 +1,7 @@
 //! What can be wrong with an OCI image.
 
 use berth_contract::arch::Arch;
+use berth_file::FileError;
 use std::{io, path::PathBuf};
 
 /// An image that cannot be used. `at` is the archive or folder it should come from.
@@ -16,7 +17,7 @@ pub enum OciError {
         /// Why it failed.
         source: io::Error,
     },
-    /// No tar at all.
+    /// Not a tar.
     #[error("{}: not a tar archive", at.display())]
     NoTar {
         /// The file.
@@ -31,15 +32,15 @@ pub enum OciError {
         source: io::Error,
     },
     /// A compressed archive.
-    #[error("{}: expected an uncompressed tar, found {found} data\nhint: uncompress it first", at.display())]
+    #[error("{}: expected an uncompressed tar, found {found} data", at.display())]
     Compressed {
         /// The archive.
         at: PathBuf,
         /// By what.
         found: &'static str,
     },
-    /// No OCI layout.
-    #[error("{}: no file {name}: this is not an OCI image layout{}", at.display(), hint(*save))]
+    /// Not an OCI layout.
+    #[error("{}: no file {name}: this is not an OCI image layout", at.display())]
     NoLayout {
         /// The archive or folder.
         at: PathBuf,
@@ -48,7 +49,7 @@ pub enum OciError {
         /// Whether it looks like what `docker save` wrote before docker 25.
         save: bool,
     },
-    /// A document that does not say what it should.
+    /// A malformed document.
     #[error("{}: {name}: {found}: expected {wanted}", at.display())]
     Document {
         /// The archive or folder.
@@ -70,7 +71,7 @@ pub enum OciError {
         /// What it is.
         what: &'static str,
     },
-    /// A document beyond all reason.
+    /// A document that is larger than the limit.
     #[error("{}: {name} has {found} bytes: expected at most {limit}", at.display())]
     TooLarge {
         /// The archive or folder.
@@ -118,8 +119,8 @@ pub enum OciError {
         /// What it has.
         found: Vec<String>,
     },
-    /// Several images and no telling which.
-    #[error("{}: which of its images is meant? found {}\nhint: say which with name = \"...\"", at.display(), found.join(", "))]
+    /// Several images, and no name that chooses one.
+    #[error("{}: which of its images is meant? found {}", at.display(), found.join(", "))]
     Several {
         /// The archive or folder.
         at: PathBuf,
@@ -129,7 +130,7 @@ pub enum OciError {
     /// A name that engines do not take.
     #[error(transparent)]
     Name(#[from] super::reference::BadReference),
-    /// The cache does not take it.
+    /// The archive cannot be written into the cache.
     #[error("cannot keep the archive of image {name} in the cache")]
     Store {
         /// The image's name.
@@ -137,8 +138,8 @@ pub enum OciError {
         /// Why.
         source: Box<berth_fetch::error::FetchError>,
     },
-    /// A program that would not run by itself.
-    #[error("{}: {found}: expected a statically linked Linux program for {}{}", path.display(), Arch::names(), elf_hint(*dynamic))]
+    /// A program that is not static, or of an unknown architecture.
+    #[error("{}: {found}: expected a statically linked Linux program for {}", path.display(), Arch::names())]
     Program {
         /// The program.
         path: PathBuf,
@@ -149,18 +150,28 @@ pub enum OciError {
     },
 }
 
-fn hint(save: bool) -> &'static str {
-    if save {
-        "\nhint: it looks like an older `docker save`: docker 25 and later, podman and skopeo write OCI archives"
-    } else {
-        ""
+impl From<FileError> for OciError {
+    fn from(error: FileError) -> Self {
+        let (action, path, source) = error.into_parts();
+        Self::Io { action, path, source }
     }
 }
 
-fn elf_hint(dynamic: bool) -> &'static str {
-    if dynamic {
-        "\nhint: link it statically (Rust: -C target-feature=+crt-static, Go: CGO_ENABLED=0, C: -static)"
-    } else {
-        ""
+impl OciError {
+    /// What to do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Compressed { .. } => "uncompress it first",
+            Self::NoLayout { save: true, .. } => {
+                "it looks like an older `docker save`: docker 25 and later, podman and skopeo write OCI archives"
+            }
+            Self::Several { .. } => "say which with name = \"...\"",
+            Self::Program { dynamic: true, .. } => {
+                "link it statically (Rust: -C target-feature=+crt-static, Go: CGO_ENABLED=0, C: -static)"
+            }
+            _ => return None,
+        };
+        Some(hint.to_owned())
     }
 }

@@ -3,7 +3,7 @@
 //! OCI image format specification 1.1, `image-layout.md`.
 
 use super::{
-    Blob,
+    blob::Blob,
     error::OciError,
     schema::{Descriptor, LAYOUT_VERSION, OciLayout},
 };

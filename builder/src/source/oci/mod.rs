@@ -1,7 +1,7 @@
 //! OCI images: read from archives and folders, preloaded into the host, made from a program.
 
 mod archive;
-mod elf;
+mod blob;
 mod error;
 mod layout;
 mod pack;
@@ -10,21 +10,21 @@ mod schema;
 mod select;
 
 pub use archive::{preload, publish};
+pub use blob::Blob;
 pub use error::OciError;
 pub use pack::{Packing, pack};
 pub use reference::{BadReference, Reference};
 
 use crate::recipe::{Diagnostic, OciEntry, OciSource};
-use berth_contract::{arch::Arch, digest::Sha256};
-use berth_formats::data::Data;
+use berth_contract::{arch::Arch, chain::Chain, digest::Sha256};
 use layout::Layout;
 use schema::{CONFIG_TYPES, ImageConfig, LAYER_TYPES, OciManifest};
-use std::{error::Error, io};
+use std::io;
 
 /// An image for one platform, every part of it checked against its digest.
 #[derive(Clone, Debug)]
 pub struct OciImage {
-    /// What the engine shall call it.
+    /// The name that the engine gives it.
     pub name: Reference,
     /// Its architecture, in OCI's words.
     pub architecture: String,
@@ -32,21 +32,10 @@ pub struct OciImage {
     pub manifest: Blob,
     /// Its configuration.
     pub config: Blob,
-    /// Its layers, the lowest first; compressed or not, as they came.
+    /// Its layers, the lowest first, compressed or not.
     pub layers: Vec<Blob>,
     /// Digest of the configuration: docker's image id.
     pub image_id: Sha256,
-}
-
-/// Content that is known by its digest.
-#[derive(Clone, Debug)]
-pub struct Blob {
-    /// What it is.
-    pub media_type: String,
-    /// Its digest.
-    pub digest: Sha256,
-    /// Its bytes.
-    pub data: Data,
 }
 
 /// The image that `entry` of a recipe means.
@@ -54,25 +43,20 @@ pub struct Blob {
 /// Its name is the recipe's, else the one that the layout's annotations give, else the file's.
 ///
 /// # Errors
-/// Everything that is wrong with it, shown at the recipe's line.
+/// Any fault of the image, shown at the recipe's line.
 pub fn image(entry: &OciEntry, arch: Arch) -> Result<OciImage, Diagnostic> {
     let name = entry.name.as_ref().map(|name| name.value.parse::<Reference>()).transpose().map_err(|bad| {
         let place = entry.name.as_ref().map_or(&entry.image.place, |name| &name.place);
         Diagnostic::new(place, "name of an image is not valid").wanted(bad.wanted).found(format!("{:?}", bad.found))
     })?;
     read(&entry.image.value, arch, name).map_err(|error| {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            text += &format!(": {inner}");
-            cause = inner.source();
-        }
-        let fault = |text: &str| Diagnostic::new(&entry.image.place, format!("image cannot be used: {text}"));
+        let text = Chain(&error).to_string();
+        let fault = Diagnostic::new(&entry.image.place, format!("image cannot be used: {text}"));
         let missing = matches!(&error, OciError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
-        match text.split_once("\nhint: ") {
-            Some((text, hint)) => fault(text).hint(hint),
-            None if missing => fault(&text).hint("make it first: `berth pack` makes an archive of a static program"),
-            None => fault(&text),
+        match error.hint() {
+            Some(hint) => fault.with_hint(hint),
+            None if missing => fault.with_hint("make it first: `berth pack` makes an archive of a static program"),
+            None => fault,
         }
     })
 }

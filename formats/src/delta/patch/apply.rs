@@ -1,4 +1,4 @@
-//! Applying a delta. Nothing in it is believed: whoever applies it compares the digests of what was made.
+//! Applies a delta. Nothing in it is trusted: the caller must check the digests of the result.
 
 use super::{DICTIONARY, HEADER, Lengths, MAGIC, MAX_UKI, SECTION, VERSION};
 use crate::delta::MAX_IMAGE;
@@ -10,9 +10,9 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-/// Bytes of old ones that are read at once.
+/// Bytes of the old file that are read at once.
 const PIECE: usize = 1 << 16;
-/// Beside the dictionary, what liblzma needs itself.
+/// Memory that liblzma needs in addition to the dictionary.
 const UNPACKING: u64 = DICTIONARY as u64 + (1 << 20);
 
 /// The old bytes.
@@ -20,7 +20,7 @@ pub trait ReadAt {
     /// Fills `buf` from `offset` on.
     ///
     /// # Errors
-    /// When it cannot be read, or ends before.
+    /// It cannot be read, or ends too early.
     fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()>;
 }
 
@@ -42,19 +42,19 @@ impl ReadAt for [u8] {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ApplyError {
-    /// The delta cannot be read, ends early, or cannot be unpacked.
+    /// The delta cannot be read, ends too early, or cannot be decompressed.
     #[error("cannot read the static delta")]
     Input(#[source] io::Error),
-    /// It says something that no delta says.
+    /// An invalid value in the delta.
     #[error("static delta: {what} at byte {at} of the {part}: expected {wanted}, found {found}")]
     Damaged {
         /// `header`, `root file system` or `kernel image`.
         part: &'static str,
-        /// Byte of what is made.
+        /// Byte of the new file.
         at: u64,
-        /// What of the delta.
+        /// The part of the delta.
         what: &'static str,
-        /// What it may be.
+        /// The values allowed.
         wanted: String,
         /// What it is.
         found: u64,
@@ -66,32 +66,32 @@ pub enum ApplyError {
         part: &'static str,
         /// Where.
         offset: u64,
-        /// How much.
+        /// Number of bytes.
         len: usize,
-        /// What the system says.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
-    /// What is made cannot be written.
+    /// The new file cannot be written.
     #[error("cannot write the new {part} at byte {at}")]
     Output {
         /// `root file system` or `kernel image`.
         part: &'static str,
         /// Where.
         at: u64,
-        /// What the system says.
+        /// The cause.
         #[source]
         cause: io::Error,
     },
 }
 
-/// A delta that is coming in. Takes 19 MB of memory, whatever it says.
+/// A delta that is being read. Takes 19 MB of memory, whatever its content.
 pub struct Delta<R: Read> {
     lengths: Lengths,
     input: XzDecoder<R>,
 }
 
-/// A delta whose root file system has been made, and the kernel image is left.
+/// A delta whose root file system has been made. The kernel image is next.
 #[derive(Debug)]
 pub struct KernelDelta<R: Read>(Delta<R>);
 
@@ -105,7 +105,7 @@ impl<R: Read> Delta<R> {
     /// Reads the header.
     ///
     /// # Errors
-    /// When it is none.
+    /// It is not a delta.
     pub fn open(mut input: R) -> Result<Self, ApplyError> {
         let mut header = [0; HEADER];
         input.read_exact(&mut header).map_err(ApplyError::Input)?;
@@ -130,16 +130,16 @@ impl<R: Read> Delta<R> {
         Ok(Self { lengths, input: XzDecoder::new_stream(input, stream) })
     }
 
-    /// What it is for.
+    /// The lengths of old and new files.
     #[must_use]
     pub fn lengths(&self) -> Lengths {
         self.lengths
     }
 
-    /// Makes the new root file system from its first byte to its last; reads the old one wherever it pleases.
+    /// Makes the new root file system from its first byte to its last. Reads the old one at any place.
     ///
     /// # Errors
-    /// When the delta is damaged, `old` cannot be read or `out` not written. `out` has then got some bytes.
+    /// The delta is damaged, `old` cannot be read, or `out` cannot be written. Some bytes may have been written to `out`.
     pub fn root(mut self, old: &(impl ReadAt + ?Sized), out: &mut impl Write) -> Result<KernelDelta<R>, ApplyError> {
         let Lengths { old_root, new_root, .. } = self.lengths;
         Making { part: "root file system", old, old_len: old_root, out, at: 0, len: new_root }.all(&mut self.input)?;
@@ -148,7 +148,7 @@ impl<R: Read> Delta<R> {
 }
 
 impl<R: Read> KernelDelta<R> {
-    /// Makes the new kernel image likewise, and looks whether the delta ends there.
+    /// Makes the new kernel image in the same way, and checks that the delta ends there.
     ///
     /// # Errors
     /// As [`Delta::root`].
@@ -213,14 +213,14 @@ impl<O: ReadAt + ?Sized, W: Write> Making<'_, O, W> {
         ApplyError::Damaged { part: self.part, at: self.at, what, wanted: wanted.to_string(), found }
     }
 
-    /// The lengths in front of a section.
+    /// The lengths before a section.
     fn lens(&self, input: &mut impl Read) -> Result<[usize; 3], ApplyError> {
         let mut bytes = [0; 12];
         input.read_exact(&mut bytes).map_err(ApplyError::Input)?;
         let mut lens = [0; 3];
         for (len, bytes) in lens.iter_mut().zip(bytes.as_chunks().0) {
             let found = u32::from_le_bytes(*bytes);
-            // Each by itself first: their sum is no more than three times that.
+            // Check each length first, so that their sum cannot overflow.
             let small = usize::try_from(found).ok().filter(|len| *len <= SECTION);
             *len = small.ok_or_else(|| self.damaged("section", format!("at most {SECTION} bytes"), found.into()))?;
         }
@@ -245,7 +245,7 @@ impl<O: ReadAt + ?Sized, W: Write> Making<'_, O, W> {
         Ok(step)
     }
 
-    /// Where a step begins in the old bytes.
+    /// Offset in the old bytes at which a step begins.
     fn seek(&self, position: u64, seek: u64, copy: u64, add: u64) -> Result<u64, ApplyError> {
         let to = match seek % 2 {
             0 => position.checked_add(seek / 2),
@@ -263,7 +263,7 @@ impl<O: ReadAt + ?Sized, W: Write> Making<'_, O, W> {
         Ok(now)
     }
 
-    /// Takes `len` old bytes from `offset` on, with or without differences.
+    /// Copies `len` old bytes from `offset` on, with or without differences.
     fn copy(&mut self, offset: u64, len: u64, differences: Option<&[u8]>, piece: &mut [u8]) -> Result<(), ApplyError> {
         let mut done = 0;
         while done < len {

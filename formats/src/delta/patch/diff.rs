@@ -1,12 +1,13 @@
-//! What two versions of a file have in common, nearly: Colin Percival, "Naive differences of executable code" (bsdiff).
+//! Pieces of two versions of a file that are nearly the same: Colin Percival, "Naive differences of executable code" (bsdiff),
+//! <https://www.daemonology.net/papers/bsdiff.pdf>.
 //!
-//! A program that has been changed a little is the same one with other addresses in it. So pieces are looked for in which
-//! most bytes are the same, and only the differences of the others have to be told.
+//! A program with a small change is mostly the same program with other addresses in it. So this finds pieces in which most
+//! bytes are the same; only the differences of the other bytes need to be stored.
 
 use super::suffix::{Suffixes, common};
 use libsais::LibsaisError;
 
-/// A piece of the new bytes that is nearly the same as one of the old.
+/// A piece of the new bytes that is nearly the same as a piece of the old bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Match {
     pub(super) old: usize,
@@ -14,9 +15,9 @@ pub(super) struct Match {
     pub(super) len: usize,
 }
 
-/// Bytes of a piece elsewhere that must be right more than here, to go there.
+/// Number of additional equal bytes that another place must have before the piece continues there.
 const SLACK: usize = 8;
-/// So many equal bytes in a row are taken without looking elsewhere.
+/// With this many equal bytes in a row, no other place is searched.
 const ENOUGH: usize = 64;
 
 /// The pieces in the order of the new bytes; they do not overlap there.
@@ -27,7 +28,7 @@ pub(super) fn matches(old: &[u8], new: &[u8]) -> Result<Vec<Match>, LibsaisError
     let (mut scan, mut len, mut place) = (0, 0, 0);
     while scan < new.len() {
         scan += len;
-        // What the piece so far, gone on with, has right up to `counted`.
+        // Number of equal bytes up to `counted` if the current piece continues.
         let (mut right, mut counted) = (0, scan);
         let same = |at: usize| (at + here.old).checked_sub(here.new).and_then(|from| old.get(from)) == new.get(at);
         while scan < new.len() {
@@ -44,7 +45,7 @@ pub(super) fn matches(old: &[u8], new: &[u8]) -> Result<Vec<Match>, LibsaisError
             if (len == right && len != 0) || len > right + SLACK {
                 break;
             }
-            // It has been counted if there was any length.
+            // It has been counted if its length is not 0.
             if counted > scan {
                 right -= usize::from(same(scan));
             } else {
@@ -60,7 +61,7 @@ pub(super) fn matches(old: &[u8], new: &[u8]) -> Result<Vec<Match>, LibsaisError
         let backward = if at < new.len() { backward(&old[..place], &new[here.new..at]) } else { 0 };
         let overlap = (here.new + forward + backward).saturating_sub(at);
         let shift = best_split(old, new, here, forward, at, place, overlap);
-        // Of the overlap, the first part stays with the piece so far.
+        // The first part of the overlap stays with the current piece.
         let forward = forward - overlap + shift;
         let backward = backward - shift;
         if forward > 0 {
@@ -71,12 +72,12 @@ pub(super) fn matches(old: &[u8], new: &[u8]) -> Result<Vec<Match>, LibsaisError
     Ok(found)
 }
 
-/// How far a piece goes on so that most of it is right.
+/// Length up to which a piece continues so that most of its bytes are equal.
 fn forward(old: &[u8], new: &[u8]) -> usize {
     extent(old.iter().zip(new))
 }
 
-/// How far it goes back from its end.
+/// Length by which a piece extends backwards from its end.
 fn backward(old: &[u8], new: &[u8]) -> usize {
     extent(old.iter().rev().zip(new.iter().rev()))
 }
@@ -92,7 +93,7 @@ fn extent<'a>(pairs: impl Iterator<Item = (&'a u8, &'a u8)>) -> usize {
     extent
 }
 
-/// How much of what two pieces both could have is better with the first.
+/// Length of the overlap of two pieces that should belong to the first.
 fn best_split(old: &[u8], new: &[u8], here: Match, forward: usize, at: usize, place: usize, overlap: usize) -> usize {
     let first = here.new + forward - overlap;
     let (mut score, mut best, mut split) = (0_i64, 0, 0);

@@ -2,15 +2,15 @@
 
 use super::{
     DICTIONARY, Lengths, MAX_UKI, SECTION,
+    error::MakeError,
     segments::{self, Segment, Source},
     steps::{self, Step, Steps},
 };
-use crate::{delta::MAX_IMAGE, erofs::read::ReadError, workers};
+use crate::{delta::MAX_IMAGE, workers};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
     write::XzEncoder,
 };
-use libsais::LibsaisError;
 use std::{
     fs::File,
     io::{self, Write},
@@ -18,69 +18,19 @@ use std::{
     os::unix::fs::FileExt,
 };
 
-/// A section is closed when it has so many bytes. One more step does not fill it.
+/// A section is closed when it has this many bytes. One more step does not exceed its limit.
 const CLOSE: usize = SECTION / 2;
-/// A step has no more differences, and no more new bytes, than this.
+/// Largest number of differences, and of new bytes, of a step.
 const STEP: u64 = 1 << 16;
-/// Bytes that are compared at once; of larger files, pieces at the same place. Comparing takes seven times as much memory.
+/// Bytes that are compared at once. Larger files are compared in pieces at the same place. Comparing takes seven times as
+/// much memory.
 const WINDOW: u64 = 256 << 20;
 
-/// Why no delta was made.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum MakeError {
-    /// A root file system that cannot be read.
-    #[error("{which} root file system")]
-    Image {
-        /// `old` or `new`.
-        which: &'static str,
-        /// What is wrong.
-        #[source]
-        source: ReadError,
-    },
-    /// Bytes of one that cannot be read.
-    #[error("cannot read the {which} root file system's {len} bytes at {offset}")]
-    Read {
-        /// `old` or `new`.
-        which: &'static str,
-        /// Where.
-        offset: u64,
-        /// How much.
-        len: u64,
-        /// What the system says.
-        #[source]
-        cause: io::Error,
-    },
-    /// More than a delta can be made of.
-    #[error("{what} of {len} bytes: at most {most} can be compared")]
-    Large {
-        /// Which.
-        what: &'static str,
-        /// Its length.
-        len: u64,
-        /// The limit.
-        most: u64,
-    },
-    /// The search for what is the same fails.
-    #[error("cannot compare {len} bytes with {with}: {cause}")]
-    Compare {
-        /// Length of the new bytes.
-        len: usize,
-        /// Length of the old ones.
-        with: usize,
-        /// What the suffix array's maker says.
-        cause: LibsaisError,
-    },
-    /// The delta cannot be packed or written.
-    #[error("cannot write the delta")]
-    Output(#[source] io::Error),
-}
-
-/// Writes the delta from one version to another: root file systems as files, kernel images as bytes. With a thread for each
-/// CPU, each of which takes seven times the memory of a file that has changed; 180 MB beside that.
+/// Writes the delta from one version to another: root file systems as files, kernel images as bytes. Works with a thread for
+/// each CPU. Each thread takes seven times the length of a changed file as memory; 180 MB are needed in addition.
 ///
 /// # Errors
-/// When a root file system is not EROFS or cannot be read, or `out` not written.
+/// A root file system is not EROFS or cannot be read, or `out` cannot be written.
 pub fn make(
     old: &File,
     new: &File,
@@ -124,7 +74,7 @@ fn length(which: &'static str, file: &File) -> Result<u64, MakeError> {
     if len > MAX_IMAGE { Err(MakeError::Large { what, len, most: MAX_IMAGE }) } else { Ok(len) }
 }
 
-/// Bytes of programs and their differences have no alignment worth knowing: no position bits.
+/// LZMA options. Programs and their differences have no useful alignment, so there are no position bits.
 fn packer() -> Result<Stream, liblzma::stream::Error> {
     // As `xz -9e`.
     let mut options = LzmaOptions::new_preset(9 | 1 << 31)?;
@@ -192,7 +142,7 @@ impl<W: Write> Sections<W> {
             }
             while left.add > 0 || left.put > 0 {
                 let add = left.add.min(STEP);
-                // New bytes come behind all differences.
+                // New bytes come after all differences of the section.
                 let put = if add < left.add { 0 } else { left.put.min(STEP) };
                 let (now, later) = differences.split_at(usize::try_from(add).unwrap_or(usize::MAX));
                 let (new, rest) = bytes.split_at(usize::try_from(put).unwrap_or(usize::MAX));

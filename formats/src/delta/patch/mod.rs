@@ -1,4 +1,5 @@
-//! A static delta: one file that makes a version's root file system and unified kernel image out of an older version's.
+//! A static delta: one file that makes a version's root file system and unified kernel image out of those of an older version.
+//! The format is our own.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,40 +9,42 @@
 //! | 8 each | lengths: old and new root file system, old and new unified kernel image |
 //! | rest | an .xz stream (one block, LZMA2, no check) of sections |
 //!
-//! Numbers are little endian. The sections of the root file system come first, then those of the kernel image; together
-//! they make each from its first byte to its last. A section:
+//! Numbers are little endian. The sections of the root file system come first, then those of the kernel image. In order, they
+//! make each of the two from its first byte to its last. A section:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 4 each | lengths of the three that follow; together at most 1 MiB |
+//! | 4 each | lengths of the three following parts; together at most 1 MiB |
 //! | | steps: four numbers (LEB128) each: `seek` (zigzag), `copy`, `add`, `put` |
 //! | | differences |
 //! | | new bytes |
 //!
-//! A step goes on in the old bytes where the last one ended, `seek` bytes further. It copies `copy` of them, takes `add` more
-//! with a difference added to each, and puts `put` new bytes behind. Each section has all that its steps need and nothing
-//! else, so that a delta can be applied while it comes in, whoever made it.
+//! A step begins in the old bytes `seek` bytes after the end of the last step. It copies `copy` old bytes, then copies `add` old
+//! bytes with a difference added to each, then adds `put` new bytes. Each section holds exactly what its steps need, so that
+//! a delta can be applied while it is downloaded.
 
 mod apply;
 mod diff;
+mod error;
 mod make;
 mod segments;
 mod steps;
 mod suffix;
 
 pub use apply::{ApplyError, Delta, KernelDelta, ReadAt};
-pub use make::{MakeError, make};
+pub use error::MakeError;
+pub use make::make;
 
-/// Lengths in bytes of what a delta is for.
+/// Lengths in bytes of the files of a delta.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lengths {
-    /// Root file system that is needed.
+    /// Old root file system.
     pub old_root: u64,
-    /// Root file system that is made.
+    /// New root file system.
     pub new_root: u64,
-    /// Unified kernel image that is needed.
+    /// Old unified kernel image.
     pub old_uki: u64,
-    /// Unified kernel image that is made.
+    /// New unified kernel image.
     pub new_uki: u64,
 }
 
@@ -51,9 +54,9 @@ pub const MAX_UKI: u64 = 1 << 30;
 const MAGIC: [u8; 8] = *b"berthdlt";
 const VERSION: u32 = 1;
 const HEADER: usize = 48;
-/// Bytes of a section without its lengths, at most.
+/// Largest section without its lengths, in bytes.
 const SECTION: usize = 1 << 20;
-/// Bytes that a host must have for what was unpacked last.
+/// Dictionary of the xz stream, in bytes: memory that a host needs.
 const DICTIONARY: u32 = 16 << 20;
 
 impl Lengths {

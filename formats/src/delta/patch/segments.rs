@@ -1,6 +1,6 @@
-//! What of a new image is to be made out of what of the old one.
+//! Decides which part of a new image is made out of which part of the old image.
 
-use super::make::MakeError;
+use super::error::MakeError;
 use crate::{
     delta::{BLOCK, MAX_IMAGE},
     erofs::read::{Image, ReadError},
@@ -18,7 +18,7 @@ type Digest = [u8; 32];
 /// Bytes that are read at once.
 const PIECE: usize = 1 << 20;
 
-/// A range of the new image, in bytes, and where to look in the old one.
+/// A range of the new image, in bytes, and its source in the old image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Segment {
     pub(super) new: Range<u64>,
@@ -30,20 +30,21 @@ pub(super) struct Segment {
 pub(super) enum Source {
     /// The same bytes are in the old image, from here on.
     Same(u64),
-    /// Something like it is there.
+    /// The old image has a similar file at this range.
     Like(Range<u64>),
-    /// Nothing like it is there.
+    /// The old image has nothing similar.
     Nothing,
 }
 
-/// An image with its blocks' digests, cut into files and what lies between them.
+/// An image with its blocks' digests, cut into files and the parts between them.
 struct Parts {
     digests: Vec<Digest>,
-    /// Content of files with a path of each, in the order of the image. Nothing for what lies between: inodes, directories.
+    /// Contents of files, each with one path, in the order of the image. `None` for the parts between files: inodes and
+    /// directories.
     parts: Vec<(Range<u64>, Option<Vec<u8>>)>,
 }
 
-/// Pairs the parts of the new image with those of the old one.
+/// Pairs the parts of the new image with parts of the old image.
 pub(super) fn pair(old: &File, new: &File) -> Result<Vec<Segment>, MakeError> {
     let of = |which, file| Parts::of(file).map_err(|source| MakeError::Image { which, source });
     let (old, new) = (of("old", old)?, of("new", new)?);
@@ -70,7 +71,7 @@ pub(super) fn pair(old: &File, new: &File) -> Result<Vec<Segment>, MakeError> {
             Some(path) => nearest(paths.get(path.as_slice()), range)
                 .or_else(|| nearest(alike.get(&without_numbers(path)), range))
                 .or_else(|| nearest(names.get(name(path)), range)),
-            // Between files there are the same things in the same order.
+            // The parts between files hold the same structures in the same order.
             None => gaps.next().cloned(),
         };
         let from = match (same.get(new.digests(range)), like) {
@@ -83,16 +84,16 @@ pub(super) fn pair(old: &File, new: &File) -> Result<Vec<Segment>, MakeError> {
     Ok(segments)
 }
 
-/// Content of old files that a new one may be like.
+/// Contents of old files that a new file may be similar to.
 type Like<'a> = Vec<&'a Range<u64>>;
 
-/// Of several candidates, the one whose length is nearest.
+/// Of several candidates, takes the one of the nearest length.
 fn nearest(candidates: Option<&Like<'_>>, wanted: &Range<u64>) -> Option<Range<u64>> {
     let len = |range: &Range<u64>| range.end - range.start;
     candidates?.iter().min_by_key(|range| len(range).abs_diff(len(wanted))).map(|range| (*range).clone())
 }
 
-/// A path without its version numbers: those of kernels are in folders, of libraries in file names.
+/// A path without its version numbers: kernels have them in folders, libraries in file names.
 fn without_numbers(path: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(path.len());
     for byte in path {
@@ -128,7 +129,7 @@ impl Parts {
             for extent in image.extents(&node)? {
                 match files.entry(extent.start) {
                     Entry::Vacant(entry) => drop(entry.insert((extent.end, path.clone()))),
-                    // Files that share blocks: some other writer's.
+                    // Files that share blocks: another program wrote this image.
                     Entry::Occupied(mut entry) if entry.get().0 < extent.end => entry.get_mut().0 = extent.end,
                     Entry::Occupied(_) => {}
                 }
@@ -159,7 +160,7 @@ impl Parts {
     }
 }
 
-/// Of all blocks.
+/// The digests of all blocks.
 fn digests(file: &File, len: u64) -> Result<Vec<Digest>, ReadError> {
     let (mut all, mut blocks, mut offset) = (Vec::new(), vec![0; PIECE], 0);
     while offset < len {

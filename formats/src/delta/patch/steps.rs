@@ -3,38 +3,38 @@
 use super::{diff, suffix::common};
 use libsais::LibsaisError;
 
-/// Copies, then adds differences, then puts new bytes. The old bytes are taken from `from` on.
+/// One step: copies old bytes from `from` on, then old bytes with differences, then adds new bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Where in the old image.
+    /// Offset in the old image.
     pub(super) from: u64,
     /// Bytes that are the same.
     pub(super) copy: u64,
-    /// Bytes after those to which a difference is to be added.
+    /// Bytes after those, to each of which a difference is added.
     pub(super) add: u64,
     /// Bytes that are new.
     pub(super) put: u64,
 }
 
-/// Steps with what they need.
+/// Steps, with their differences and new bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Steps {
     pub(super) steps: Vec<Step>,
-    /// Differences, new less old byte.
+    /// Differences: new byte minus old byte.
     pub(super) differences: Vec<u8>,
     /// Bytes that are new.
     pub(super) bytes: Vec<u8>,
 }
 
 impl Step {
-    /// Where in the old image it ends.
+    /// Offset in the old image at which the last step ends.
     pub(super) fn end(&self) -> u64 {
         self.from + self.copy + self.add
     }
 }
 
-/// Equal bytes that are worth a step of their own; fewer are differences of 0, which pack better than steps do. A point
-/// release of openssl packed into 219, 214, 188, 182 and 184 KB with 16, 32, 128, 512 and 2048.
+/// Number of equal bytes from which on a step of its own is made. Fewer are stored as differences of 0, which compress better
+/// than steps. A patch release of openssl has 219, 214, 188, 182 and 184 KB with 16, 32, 128, 512 and 2048.
 const RUN: usize = 512;
 
 /// `old` begins at byte `start` of the old image.
@@ -70,7 +70,7 @@ impl Steps {
         }
     }
 
-    /// Bytes most of which are the same.
+    /// Adds bytes most of which are the same.
     fn near(&mut self, old: &[u8], from: u64, new: &[u8]) {
         let mut step = Step { from, ..Step::default() };
         let mut at = 0;
@@ -102,7 +102,7 @@ impl Steps {
 mod tests {
     use super::*;
 
-    /// What a host does.
+    /// Applies the steps, as a host does.
     fn applied(old: &[u8], start: u64, made: &Steps) -> Vec<u8> {
         let (mut out, mut differences, mut bytes) = (Vec::new(), made.differences.iter(), made.bytes.iter());
         let size = |len: u64| usize::try_from(len).unwrap();
@@ -131,7 +131,7 @@ mod tests {
             let old: Vec<u8> = (0..len).map(|_| random(kinds).to_le_bytes()[0]).collect();
             let mut new = Vec::new();
             for _ in 0..random(6) {
-                // Pieces of the old bytes, some of them with faults, and others.
+                // Pieces of the old bytes, some of them with changes, and new bytes.
                 let from = random(old.len() + 1);
                 let piece = &old[from..from + random(old.len() - from + 1)];
                 new.extend(piece.iter().map(|byte| if random(20) == 0 { byte.wrapping_add(3) } else { *byte }));

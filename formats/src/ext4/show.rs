@@ -1,8 +1,8 @@
-//! /var: the kernel's Documentation/filesystems/ext4.
+//! Names of the places in an ext4 file system. <https://docs.kernel.org/filesystems/ext4/index.html>
 
-use super::{
+use crate::{
     place::{Fields, Place},
-    view::View,
+    range::Range,
 };
 use std::collections::BTreeMap;
 
@@ -103,7 +103,9 @@ const JOURNAL: u64 = 8;
 const DIRECTORY: u64 = 0o4;
 const EXTENT_MAGIC: u64 = 0xf30a;
 
-pub(super) fn place(view: &View, at: u64) -> Option<Place> {
+/// The place of the byte `at`. `None` if the structure around it cannot be read.
+#[must_use]
+pub fn place(view: &Range<'_>, at: u64) -> Option<Place> {
     if at < SUPER_OFFSET {
         return Some(Place::new("before the superblock", SUPER_OFFSET));
     }
@@ -121,7 +123,7 @@ pub(super) fn place(view: &View, at: u64) -> Option<Place> {
     let end = (block + 1) * fs.block;
     for group in 0..fs.groups {
         let first = group * fs.blocks_per_group;
-        // Copies of superblock and descriptors stand in group 1 and in powers of 3, 5 and 7.
+        // Groups with copies of superblock and descriptors: 1 and the powers of 3, 5 and 7.
         if fs.has_copy(group) && block >= first && block - first <= fs.descriptor_blocks {
             let descriptors = (first + 1) * fs.block;
             let which = if group == 0 { String::new() } else { format!("group {group}: copy of ") };
@@ -161,7 +163,7 @@ pub(super) fn place(view: &View, at: u64) -> Option<Place> {
 }
 
 struct FileSystem<'a> {
-    view: &'a View,
+    view: &'a Range<'a>,
     block: u64,
     blocks_per_group: u64,
     inodes_per_group: u64,
@@ -172,7 +174,7 @@ struct FileSystem<'a> {
 }
 
 impl<'a> FileSystem<'a> {
-    fn read(view: &'a View) -> Option<Self> {
+    fn read(view: &'a Range<'a>) -> Option<Self> {
         let field = |at: u64| view.u32(SUPER_OFFSET + at);
         let block = 1024 << field(0x18).filter(|log| *log <= 6)?;
         let blocks_per_group = field(0x20).filter(|count| *count > 0)?;
@@ -229,7 +231,7 @@ impl<'a> FileSystem<'a> {
         Some(())
     }
 
-    /// Every inode that has a name, by its number.
+    /// The paths of all inodes that have a name, by inode number.
     fn paths(&self) -> BTreeMap<u64, String> {
         let (mut paths, mut folders) = (BTreeMap::from([(ROOT, "/".to_owned())]), vec![(ROOT, String::new())]);
         while let Some((folder, path)) = folders.pop() {

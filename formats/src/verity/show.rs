@@ -1,10 +1,11 @@
-//! The hash tree (cryptsetup's wiki, "DMVerity", version 1).
+//! Names of the places in a hash tree.
+//! <https://gitlab.com/cryptsetup/cryptsetup/-/wikis/DMVerity>, version 1.
 
-use super::{
+use super::{BLOCK, Superblock};
+use crate::{
     place::{Fields, Place},
-    view::View,
+    range::Range,
 };
-use berth_formats::verity::{BLOCK, Superblock};
 
 const SUPERBLOCK: Fields = &[
     (0, "signature"),
@@ -21,16 +22,18 @@ const SUPERBLOCK: Fields = &[
     (344, "unused"),
     (BLOCK, ""),
 ];
-const DIGEST: u64 = 32;
+const DIGEST: u64 = super::DIGEST as u64;
 
-pub(super) fn place(tree: &View, at: u64) -> Option<Place> {
+/// The place of the byte `at`. `None` if the structure around it cannot be read.
+#[must_use]
+pub fn place(tree: &Range<'_>, at: u64) -> Option<Place> {
     if let Some(field) = Place::field(SUPERBLOCK, 0, at) {
         return Some(field.within("superblock", 0));
     }
     let superblock = Superblock::parse(&tree.bytes(0, BLOCK)?).ok()?;
     let levels = superblock.levels();
     let found = levels.iter().position(|level| (level.offset..level.offset + level.blocks * BLOCK).contains(&at));
-    let Some(height) = found else { return Some(Place::new("behind the tree", tree.len)) };
+    let Some(height) = found else { return Some(Place::new("behind the tree", tree.len())) };
     let number = (at - levels[height].offset) / DIGEST;
     let end = levels[height].offset + (number + 1) * DIGEST;
     let of = match height {

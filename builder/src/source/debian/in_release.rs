@@ -1,14 +1,13 @@
-//! Release files: what an archive says about a suite and its indices.
+//! InRelease files: what an archive says about a suite and its indices.
 
-use super::{
-    certificate::SKEW, date::Date, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas,
-};
-use berth_fetch::store::Want;
+use super::{certificate::SKEW, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas};
+use crate::date::Date;
+use berth_fetch::blob::Want;
 use std::collections::BTreeMap;
 
-/// A signed Release.
+/// A signed InRelease.
 #[derive(Clone, Debug)]
-pub struct Release {
+pub struct InRelease {
     /// Where it came from, for messages.
     pub place: String,
     /// `Suite`: its role, e.g. `stable-security`. May be empty.
@@ -19,23 +18,22 @@ pub struct Release {
     pub date: Date,
     /// `Valid-Until`, where the archive promises updates.
     pub valid_until: Option<Date>,
-    /// Whether indices can be had under the name of their digest.
+    /// Whether indices can be fetched by their digest (`Acquire-By-Hash`).
     pub by_hash: bool,
     /// Whether `Architecture: all` has an index of its own that must be read beside the others.
     pub separate_all: bool,
-    /// What APT takes its packages for, compared to those of other suites: 500, or less for suites that are only there
-    /// to be asked for (apt_preferences(5)).
+    /// APT's default priority of its packages: 500, or less for suites that are used only on request (apt_preferences(5)).
     pub priority: i16,
     files: BTreeMap<String, Want>,
 }
 
-impl Release {
-    /// Reads a Release. `place` is for messages.
+impl InRelease {
+    /// Reads an InRelease. `place` is for messages.
     ///
     /// # Errors
-    /// [`DebianError::Release`].
+    /// [`DebianError::InRelease`].
     pub fn parse(text: &SignedText, place: &str) -> Result<Self, DebianError> {
-        let bad = |field, wanted: &str, found: &str| DebianError::Release {
+        let bad = |field, wanted: &str, found: &str| DebianError::InRelease {
             place: place.to_owned(),
             field,
             wanted: wanted.to_owned(),
@@ -46,7 +44,7 @@ impl Release {
             return Err(bad("Release", "one paragraph", &format!("{}", stanzas(text.as_str()).count())));
         };
         let get = |field| stanza.get(field).unwrap_or_default();
-        let date = |field, text: &str| Date::parse_release(text).map_err(|error| bad(field, error.wanted, text));
+        let date = |field, text: &str| Date::parse_in_release(text).map_err(|error| bad(field, error.wanted, text));
         let yes = |field| get(field).eq_ignore_ascii_case("yes");
         let mut files = BTreeMap::new();
         for line in get("SHA256").lines().filter(|line| !line.trim().is_empty()) {
@@ -84,10 +82,10 @@ impl Release {
     /// Checks that this is the suite that was asked for, and that it is fresh.
     ///
     /// # Errors
-    /// [`DebianError::Release`], [`DebianError::NotYet`], [`DebianError::Expired`].
+    /// [`DebianError::InRelease`], [`DebianError::NotYet`], [`DebianError::Expired`].
     pub fn check(&self, asked: &str, now: Date) -> Result<(), DebianError> {
         if asked != self.suite && asked != self.codename {
-            return Err(DebianError::Release {
+            return Err(DebianError::InRelease {
                 place: self.place.clone(),
                 field: "Suite and Codename",
                 wanted: format!("one of them to be {asked}"),

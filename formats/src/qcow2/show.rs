@@ -1,8 +1,9 @@
-//! The disk for QEMU: docs/interop/qcow2.txt, version 3, all numbers big endian.
+//! Names of the places in a qcow2 image. <https://www.qemu.org/docs/master/interop/qcow2.html>, version 3, all numbers big
+//! endian.
 
-use super::{
+use crate::{
     place::{Fields, Place},
-    view::View,
+    range::Range,
 };
 
 const HEADER: Fields = &[
@@ -30,7 +31,9 @@ const HEADER: Fields = &[
 /// Bits of an L1 or L2 entry that are an offset.
 const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 
-pub(super) fn place(file: &View, at: u64) -> Option<Place> {
+/// The place of the byte `at`. `None` if the structure around it cannot be read.
+#[must_use]
+pub fn place(file: &Range<'_>, at: u64) -> Option<Place> {
     if let Some(field) = Place::field(HEADER, 0, at) {
         return Some(field.within("header", 0));
     }

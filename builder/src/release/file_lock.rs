@@ -1,4 +1,4 @@
-//! One writer at a time.
+//! The lock of a repository: one writer at a time.
 
 use super::error::ReleaseError;
 use crate::scratch::Scratch;
@@ -9,23 +9,23 @@ use std::{
     path::Path,
 };
 
-/// The file in a repository that says that somebody writes to it.
+/// The lock file in a repository.
 const NAME: &str = ".lock";
 
-/// Held until the end of the work.
+/// The lock of a repository, released when it is dropped.
 #[derive(Debug)]
-pub(super) struct Lock {
-    // Removed first, given up afterwards.
+pub(super) struct FileLock {
+    // Dropped in this order: the file is removed before it is unlocked.
     _path: Scratch,
     _file: File,
 }
 
-impl Lock {
+impl FileLock {
     /// Locks the repository in `folder`, which exists.
     pub(super) fn take(folder: &Path) -> Result<Self, ReleaseError> {
         let path = folder.join(NAME);
         let file = File::create(&path).map_err(ReleaseError::io("make", &path))?;
-        // It may have been removed by one who ended between our open and our lock.
+        // Between open and lock, another process may have ended and removed the file.
         let still_there = || Ok::<_, io::Error>(file.metadata()?.ino() == fs::metadata(&path)?.ino());
         if file.try_lock().is_err() || !still_there().unwrap_or(false) {
             return Err(ReleaseError::Busy(folder.to_owned()));

@@ -1,10 +1,11 @@
-//! The unified kernel image: Microsoft's "PE Format", by headers and sections.
+//! Names of the places in a PE image, by headers and sections.
+//! <https://learn.microsoft.com/en-us/windows/win32/debug/pe-format>
 
-use super::{
+use super::{Layout, SECTION_HEADER, layout};
+use crate::{
     place::{Fields, Place},
-    view::View,
+    range::Range,
 };
-use berth_formats::pe;
 
 /// From the PE signature on: COFF header and the standard part of the PE32+ optional header.
 const HEADERS: Fields = &[
@@ -32,16 +33,16 @@ const HEADERS: Fields = &[
     (92, "Subsystem and later fields"),
     (136, ""),
 ];
-const OPTIONAL_HEADER: u64 = 24;
-const SECTION_HEADER: u64 = 40;
 
-pub(super) fn place(file: &View, at: u64) -> Option<Place> {
-    inside(&file.bytes(0, file.len)?, at)
+/// The place of the byte `at`. `None` if the structure around it cannot be read.
+#[must_use]
+pub fn place(file: &Range<'_>, at: u64) -> Option<Place> {
+    inside(&file.bytes(0, file.len())?, at)
 }
 
-/// The same for an image that lies somewhere else, in pieces.
-pub(super) fn inside(image: &[u8], at: u64) -> Option<Place> {
-    let sections = pe::sections(image).ok()?;
+/// The same for an image in memory.
+pub(crate) fn inside(image: &[u8], at: u64) -> Option<Place> {
+    let Layout { coff, table, sections, .. } = layout(image, image.len() as u64).ok()?;
     let position = usize::try_from(at).ok()?;
     if let Some(section) = sections.iter().find(|section| section.raw.contains(&position)) {
         let start = section.raw.start as u64;
@@ -51,19 +52,16 @@ pub(super) fn inside(image: &[u8], at: u64) -> Option<Place> {
             false => Place::new(format!("padding of section {}", section.name), section.raw.end as u64),
         });
     }
-    let number = |at: usize, len: usize| {
-        let bytes = image.get(at..at + len)?;
-        Some(bytes.iter().rev().fold(0, |all, byte| all << 8 | u64::from(*byte)))
-    };
-    let start = number(60, 4)?;
+    // The signature comes before the COFF header.
+    let start = coff as u64 - 4;
     if let Some(field) = Place::field(HEADERS, start, at) {
         return Some(field.within("PE headers", 0));
     }
-    let table = start + OPTIONAL_HEADER + number(usize::try_from(start).ok()? + 20, 2)?;
-    let header = at.checked_sub(table).map(|inside| inside / SECTION_HEADER);
+    let (table, size) = (table as u64, SECTION_HEADER as u64);
+    let header = at.checked_sub(table).map(|inside| inside / size);
     Some(match header.and_then(|number| Some((number, sections.get(usize::try_from(number).ok()?)?))) {
         Some((number, section)) => {
-            let end = table + (number + 1) * SECTION_HEADER;
+            let end = table + (number + 1) * size;
             Place::new(format!("header of section {}", section.name), end)
         }
         None => Place::new("outside of all sections", at + 1),

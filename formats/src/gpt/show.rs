@@ -1,10 +1,11 @@
-//! Protective MBR and both copies of the partition table: UEFI specification 2.10, chapter 5.
+//! Names of the places in the protective MBR and in both copies of the partition table.
+//! <https://uefi.org/specs/UEFI/2.10/05_GUID_Partition_Table_Format.html>
 
-use super::{
+use super::SECTOR;
+use crate::{
     place::{Fields, Place},
-    view::View,
+    range::Range,
 };
-use berth_contract::disk::SECTOR;
 
 const MBR: Fields =
     &[(0, "boot code"), (440, "UniqueMBRDiskSignature"), (446, "PartitionRecord"), (510, "Signature"), (512, "")];
@@ -38,12 +39,13 @@ const ENTRY: Fields = &[
 const ENTRY_LEN: u64 = 128;
 const ARRAY_LEN: u64 = 128 * ENTRY_LEN;
 
-/// Nothing where `at` is not in the table. `labels` are those of the partitions, in order.
-pub(super) fn place(disk: &View, labels: &[String], at: u64) -> Option<Place> {
+/// The place of the byte `at`. `None` if it is not in the table. `labels` are those of the partitions, in order.
+#[must_use]
+pub fn place(disk: &Range<'_>, labels: &[String], at: u64) -> Option<Place> {
     if let Some(field) = Place::field(MBR, 0, at) {
         return Some(field.within("protective MBR", 0));
     }
-    let last = disk.len.checked_sub(SECTOR)?;
+    let last = disk.len().checked_sub(SECTOR)?;
     for (which, header, array) in [("primary", SECTOR, 2 * SECTOR), ("backup", last, last.checked_sub(ARRAY_LEN)?)] {
         if let Some(field) = Place::field(HEADER, header, at) {
             return Some(field.within(format!("{which} GPT header"), 0));

@@ -1,0 +1,22 @@
+//! `image.json`: what the image tells init and the other programs of the host.
+
+use crate::{lock::Locked, plan::Plan, recipe::Recipe};
+use berth_contract::image_spec::{ImageSpec, PreloadedImage};
+
+/// The specification of an image, without its kernel's release, which is known when the packages are unpacked.
+#[must_use]
+pub fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<PreloadedImage>) -> ImageSpec {
+    ImageSpec {
+        id: plan.id.clone(),
+        version: plan.version.clone(),
+        arch: recipe.arch,
+        kernel: String::new(),
+        engine: plan.engine.clone(),
+        modules: recipe.kernel.modules.iter().map(|module| module.value.clone()).collect(),
+        images,
+        containers: recipe.containers.iter().map(|container| container.value.clone()).collect(),
+        packages: locked.lock().packages.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
+        update: recipe.update.spec.clone(),
+        health: recipe.health,
+    }
+}

@@ -1,0 +1,75 @@
+//! From a resolution to the lock.
+
+use super::{
+    LockInput, Problem,
+    lockfile::{FORMAT, Lock, LockedArchive, LockedPackage, LockedProvided, RECIPE},
+    resolver::{Askers, Resolution},
+    universe::{Universe, relations},
+};
+use crate::{date::Date, source::debian::archive::Archive};
+use berth_contract::digest::Sha256;
+use std::collections::{BTreeMap, BTreeSet};
+
+impl Lock {
+    /// The lock of a resolution.
+    pub(super) fn new(
+        input: &LockInput,
+        archives: &[&Archive],
+        universe: &Universe<'_>,
+        resolution: &Resolution<'_>,
+    ) -> Result<Self, Problem> {
+        let owned = |askers: &Askers<'_>| -> BTreeMap<String, String> {
+            askers.iter().map(|(by, words)| ((*by).to_owned(), words.clone())).collect()
+        };
+        let mut packages = Vec::with_capacity(resolution.chosen.len());
+        for (&name, &id) in &resolution.chosen {
+            let package = &universe[id].package;
+            let mut asked_by = resolution.asked_by.get(name).map(owned).unwrap_or_default();
+            if let Some(wish) = resolution.requested.get(name) {
+                asked_by.insert(RECIPE.to_owned(), wish.clone());
+            }
+            let mut replaces = BTreeSet::new();
+            for relation in relations(package, "Replaces", package.replaces)?.into_iter().flatten() {
+                // dpkg lets a package overwrite files of the named package itself, not of those that provide the name.
+                if let Some((&other, _)) = resolution.chosen.get_key_value(relation.name)
+                    && other != name
+                    && universe.satisfies(resolution.chosen[other], &relation)
+                {
+                    replaces.insert(other);
+                }
+            }
+            packages.push(LockedPackage {
+                name: name.to_owned(),
+                version: package.version.0.to_owned(),
+                architecture: package.architecture.to_owned(),
+                suite: universe.suite_of(id).to_owned(),
+                file: package.file.to_owned(),
+                size: package.want.size,
+                sha256: package.want.sha256,
+                installed_size: package.installed_size,
+                replaces: replaces.into_iter().map(String::from).collect(),
+                asked_by,
+            });
+        }
+        let locked_archive = |archive: &Archive| LockedArchive {
+            suite: archive.asked.clone(),
+            codename: archive.in_release.codename.clone(),
+            components: input.components.clone(),
+            date: archive.in_release.date,
+            in_release: archive.digest,
+        };
+        let provided = resolution.provided.iter();
+        let provided = provided.map(|(name, by)| LockedProvided { name: name.clone(), asked_by: owned(by) });
+        let mut lock = Self {
+            format: FORMAT,
+            input: input.digest(),
+            checksum: Sha256([0; 32]),
+            date: archives.iter().map(|archive| archive.in_release.date).max().unwrap_or(Date(0)),
+            archives: archives.iter().copied().map(locked_archive).collect(),
+            provided: provided.collect(),
+            packages,
+        };
+        lock.checksum = lock.content_digest();
+        Ok(lock)
+    }
+}

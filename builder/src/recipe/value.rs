@@ -1,0 +1,40 @@
+//! Checks of single values that several tables of a recipe have.
+
+use super::{Located, diagnostic::Diagnostic};
+use std::path::PathBuf;
+
+/// A value, or what is wrong with it.
+pub(super) type Checked<T> = Result<T, Diagnostic>;
+
+/// Checks that `text` consists of letters, digits and `others`, and starts with a letter or digit.
+pub(super) fn spelled(text: Located<String>, what: &str, others: &str, example: &str) -> Checked<Located<String>> {
+    let good = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && text.value.chars().all(good) && !text.value.contains("..") {
+        return Ok(text);
+    }
+    let others: Vec<_> = others.chars().map(String::from).collect();
+    Err(Diagnostic::new(&text.place, format!("{what} is not valid"))
+        .wanted(format!("letters, digits and {}, e.g. {example:?}", others.join(" ")))
+        .found(format!("{:?}", text.value)))
+}
+
+pub(super) fn suite(text: Located<String>) -> Checked<Located<String>> {
+    spelled(text, "name of a suite", "-._/", "trixie")
+}
+
+/// Debian policy 5.6.7: at least two characters, lower-case letters, digits, `+ - .`, starting with a letter or digit.
+pub(super) fn package(text: Located<String>) -> Checked<Located<String>> {
+    let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || b"+-.".contains(&c);
+    let starts = text.value.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if starts && text.value.len() >= 2 && text.value.bytes().all(good) {
+        return Ok(text);
+    }
+    Err(Diagnostic::new(&text.place, "name of a package is not valid")
+        .wanted("at least two lower-case letters, digits and + - .")
+        .found(format!("{:?}", text.value)))
+}
+
+pub(super) fn path(text: Located<String>) -> Located<PathBuf> {
+    Located { value: text.place.folder().join(&text.value), place: text.place }
+}

@@ -1,0 +1,91 @@
+//! A private key: ed25519, in a file of its own, PEM of PKCS#8 (RFC 8410) as openssl reads and writes it.
+
+use super::{error::ReleaseError, file};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+use tough::schema::{
+    RoleType,
+    decoded::{Decoded, Hex},
+    key::{Ed25519Key, Ed25519Scheme, Key},
+};
+
+const TAG: &str = "PRIVATE KEY";
+/// Largest key file that is read, in bytes.
+const MAX_SIZE: u64 = 1 << 16;
+
+/// A private key.
+pub(super) struct SigningKey {
+    pair: Ed25519KeyPair,
+    public: Key,
+    id: Decoded<Hex>,
+}
+
+impl SigningKey {
+    fn new(pair: Ed25519KeyPair) -> Option<Self> {
+        let keyval = Ed25519Key { public: pair.public_key().as_ref().to_vec().into(), _extra: HashMap::new() };
+        let public = Key::Ed25519 { keyval, scheme: Ed25519Scheme::Ed25519, _extra: HashMap::new() };
+        let id = public.key_id().ok()?;
+        Some(Self { pair, public, id })
+    }
+
+    /// Makes a new key. This is the only use of random numbers in the builder.
+    pub(super) fn generate() -> Option<Self> {
+        Self::new(Ed25519KeyPair::generate().ok()?)
+    }
+
+    pub(super) fn id(&self) -> &Decoded<Hex> {
+        &self.id
+    }
+
+    pub(super) fn public(&self) -> &Key {
+        &self.public
+    }
+
+    pub(super) fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.pair.sign(message).as_ref().to_vec()
+    }
+
+    /// Writes the key into `folder`, with mode 0600; returns the path. An existing file is not overwritten.
+    pub(super) fn store(&self, folder: &Path, role: RoleType) -> Result<PathBuf, ReleaseError> {
+        let path = folder.join(format!("{role}-{}.pem", short(&self.id)));
+        if path.symlink_metadata().is_ok() {
+            return Err(ReleaseError::Exists(path));
+        }
+        let der = self.pair.to_pkcs8v1().map_err(|_| wrong(&path, "a key that PKCS#8 can hold", "none".into()))?;
+        // Unix line ends, as openssl writes them.
+        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
+        let text = pem::encode_config(&pem::Pem::new(TAG, der.as_ref()), config);
+        file::put(&path, text.as_bytes(), 0o600)?;
+        Ok(path)
+    }
+
+    pub(super) fn load(path: &Path) -> Result<Self, ReleaseError> {
+        const WANTED: &str = "a private ed25519 key, PEM of PKCS#8";
+        let text = file::read(path, MAX_SIZE)?;
+        let pem = pem::parse(text).map_err(|error| wrong(path, WANTED, error.to_string()))?;
+        if pem.tag() != TAG {
+            return Err(wrong(path, WANTED, format!("{:?}", pem.tag())));
+        }
+        let pair = Ed25519KeyPair::from_pkcs8(pem.contents())
+            .map_err(|error| wrong(path, WANTED, format!("another key: {error}")))?;
+        Self::new(pair).ok_or_else(|| wrong(path, WANTED, "a key without an id".to_owned()))
+    }
+}
+
+fn wrong(path: &Path, wanted: &'static str, found: String) -> ReleaseError {
+    ReleaseError::Key { path: path.to_owned(), wanted, found }
+}
+
+impl std::fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SigningKey({})", short(&self.id))
+    }
+}
+
+/// The first eight digits of a key's id: enough to tell keys apart.
+pub(super) fn short(id: &Decoded<Hex>) -> String {
+    id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+}

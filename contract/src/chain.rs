@@ -1,0 +1,92 @@
+//! An error and its causes as text.
+
+use std::{error::Error, fmt};
+
+/// Prints an error and its causes on one line: `cannot start netd: cannot read /x: permission denied`.
+///
+/// Many errors repeat their cause in their own text. A cause whose text an error above it has printed already is left out.
+#[derive(Clone, Copy, Debug)]
+pub struct Chain<'a>(pub &'a (dyn Error + 'static));
+
+impl Chain<'_> {
+    /// The texts of the error and of its causes, outermost first, without those that are printed already.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts = vec![self.0.to_string()];
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !text.is_empty() && !texts.iter().any(|above| repeats(above, &text)) {
+                texts.push(text);
+            }
+            next = cause.source();
+        }
+        texts
+    }
+}
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.texts().join(": "))
+    }
+}
+
+/// Whether `text` contains `cause` as a part of its own. A short cause can be a part of a word or of a path by chance
+/// (`no` in `not`, `x` in `/x`): that does not count.
+fn repeats(text: &str, cause: &str) -> bool {
+    let begins = |before: &str| before.is_empty() || before.ends_with([' ', '\n', '(', '"']);
+    let ends = |after: &str| after.is_empty() || after.starts_with([':', ';', ',', '.', ')', '"', '\n']);
+    text.match_indices(cause).any(|(at, _)| begins(&text[..at]) && ends(&text[at + cause.len()..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An error with this text, and the next of the list as its cause.
+    #[derive(Debug)]
+    struct Link(&'static str, Option<Box<Link>>);
+
+    impl fmt::Display for Link {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Link {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as _)
+        }
+    }
+
+    fn printed(texts: &[&'static str]) -> String {
+        let chain = texts.iter().rev().fold(None, |cause, text| Some(Box::new(Link(text, cause))));
+        Chain(&*chain.unwrap()).to_string()
+    }
+
+    #[test]
+    fn each_cause_is_printed_once() {
+        for (texts, wanted) in [
+            (&["outer", "inner"][..], "outer: inner"),
+            // An error that prints its cause at its end, as most do.
+            (&["cannot read /x: no", "no"], "cannot read /x: no"),
+            // A wrapper with the text of what it wraps.
+            (&["lost", "lost", "timed out"], "lost: timed out"),
+            // An error that prints its cause in its middle.
+            (&["mirror a: timed out; mirror b: refused", "timed out"], "mirror a: timed out; mirror b: refused"),
+            (&["refused (timed out)", "timed out"], "refused (timed out)"),
+            // A cause that an error further up prints.
+            (&["cannot start: cannot read: no", "cannot read", "no"], "cannot start: cannot read: no"),
+            // A cause whose text is in the text above by chance.
+            (&["cannot", "no"], "cannot: no"),
+            (&["cannot read /etc/no/x", "no"], "cannot read /etc/no/x: no"),
+            (&["expected 12, found 21", "1"], "expected 12, found 21: 1"),
+            // A cause that says nothing.
+            (&["outer", "", "inner"], "outer: inner"),
+            // A text of several lines.
+            (&["two lines:\n  no space left", "no space left"], "two lines:\n  no space left"),
+        ] {
+            assert_eq!(printed(texts), wanted);
+        }
+    }
+}

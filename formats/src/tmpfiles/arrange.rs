@@ -1,0 +1,90 @@
+//! Which lines count, and in which order they are applied.
+
+use super::{Line, LineType};
+use crate::glob;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Puts lines, given in the order of their files, into the order in which they are applied. Each line carries a value of
+/// the caller. A line is left out if an earlier line makes the same path with other values. The line for a directory comes
+/// before those for paths in it; lines with patterns come last.
+#[must_use]
+pub fn arrange<T>(lines: Vec<(Line, T)>) -> Vec<(Line, T)> {
+    let (patterns, plain): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(line, _)| line.line_type.takes_pattern());
+    let mut all = parents_first(groups(plain));
+    all.extend(groups(patterns));
+    all.into_iter().flatten().collect()
+}
+
+/// The lines of each path, paths in the order in which they come first.
+fn groups<T>(lines: Vec<(Line, T)>) -> Vec<Vec<(Line, T)>> {
+    let (mut groups, mut index): (Vec<Vec<(Line, T)>>, _) = (Vec::new(), BTreeMap::new());
+    for (line, value) in lines {
+        let at = *index.entry(line.path.clone()).or_insert(groups.len());
+        if at == groups.len() {
+            groups.push(Vec::new());
+        }
+        let appends = |line: &Line| line.line_type == LineType::Write && line.modifiers.plus;
+        if !groups[at].iter().any(|(other, _)| conflicts(other, &line) && !(appends(other) && appends(&line))) {
+            groups[at].push((line, value));
+        }
+    }
+    // What makes a path comes before what changes it.
+    groups.iter_mut().for_each(|group| group.sort_by_key(|(line, _)| !line.line_type.makes()));
+    groups
+}
+
+fn conflicts(one: &Line, other: &Line) -> bool {
+    let values =
+        |line: &Line| (line.mode, line.user.clone(), line.group.clone(), line.age.clone(), line.argument.clone());
+    one.line_type.makes() && other.line_type.makes() && values(one) != values(other)
+}
+
+fn parents_first<T>(groups: Vec<Vec<(Line, T)>>) -> Vec<Vec<(Line, T)>> {
+    let paths: Vec<Vec<u8>> =
+        groups.iter().map(|group| group.first().map(|(line, _)| line.path.clone()).unwrap_or_default()).collect();
+    let index: BTreeMap<&[u8], usize> = paths.iter().enumerate().map(|(at, path)| (path.as_slice(), at)).collect();
+    let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+    for (at, path) in paths.iter().enumerate() {
+        let ends = path.iter().enumerate().filter(|(end, byte)| **byte == b'/' && *end > 0).map(|(end, _)| end);
+        let parents = ends.filter_map(|end| index.get(&path[..end]).copied());
+        order.extend(parents.chain([at]).filter(|at| seen.insert(*at)));
+    }
+    let mut groups: Vec<Option<Vec<(Line, T)>>> = groups.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| groups[at].take()).collect()
+}
+
+impl LineType {
+    /// Whether the line decides what a path is. For one path only one such line counts.
+    fn makes(self) -> bool {
+        !matches!(
+            self,
+            Self::Adjust
+                | Self::AdjustAll
+                | Self::Xattrs
+                | Self::XattrsAll
+                | Self::Attributes
+                | Self::AttributesAll
+                | Self::Acl
+                | Self::AclAll
+        )
+    }
+}
+
+/// The paths that an absolute pattern may mean, as glob(7) has it: a wildcard matches no `/`, and no dot at the beginning of
+/// a name. `children` gives the names in a directory. Names without a wildcard are not checked for existence.
+#[must_use]
+pub fn matching(pattern: &[u8], children: &dyn Fn(&[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let mut found = vec![Vec::new()];
+    for name in pattern.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
+        let hides = |child: &Vec<u8>| child.first() == Some(&b'.') && name.first() != Some(&b'.');
+        let below = |parent: Vec<u8>| -> Vec<Vec<u8>> {
+            let names: Vec<Vec<u8>> = match glob::is_pattern(name) {
+                true => children(&parent).into_iter().filter(|it| !hides(it) && glob::matches(name, it)).collect(),
+                false => vec![name.to_vec()],
+            };
+            names.iter().map(|name| [parent.as_slice(), b"/", name].concat()).collect()
+        };
+        found = found.into_iter().flat_map(below).collect();
+    }
+    found
+}
