@@ -69,7 +69,7 @@ fn damaged_stored_metadata_do_not_cut_a_host_off() {
         fs::write(path, vec![0; bytes.len()]).unwrap();
         host.open_folder(repo.dir.path()).unwrap();
         // An incomplete replacement file that a power cut left behind.
-        fs::write(path.with_added_extension("new"), &bytes[..10]).unwrap();
+        fs::write(berth_file::temporary(path), &bytes[..10]).unwrap();
     }
     let old_timestamp = fs::read(&files[0]).unwrap();
     repo.keys.insert("timestamp", vec![Key(32)]);
@@ -77,7 +77,7 @@ fn damaged_stored_metadata_do_not_cut_a_host_off() {
     repo.publish();
     host.open_folder(repo.dir.path()).unwrap();
     assert!(fs::read(&files[0]).unwrap() != old_timestamp);
-    assert_eq!(stored_files(&host), files, "the incomplete files were replaced and renamed");
+    assert_eq!(stored_files(&host), files, "the incomplete files were removed");
     // A file instead of the folder is an error, and is not ignored.
     let host = Host::of(&repo);
     fs::write(host.datastore.path().join("file"), "").unwrap();
