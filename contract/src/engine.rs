@@ -1,7 +1,8 @@
 //! Container engines: one row for each. To add an engine, add its [`EngineKind`] with its row here, and its client in `engine/`.
 
+use crate::version::BadName;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Which engine an image bundles. As text it is [`Engine::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +49,12 @@ impl EngineKind {
     /// All of them.
     pub const ALL: [Self; 1] = [Self::Docker];
 
+    /// The names of all of them, for messages: `a, b`.
+    #[must_use]
+    pub fn names() -> String {
+        Self::ALL.map(|kind| kind.row().name).join(", ")
+    }
+
     /// Its row.
     #[must_use]
     pub const fn row(self) -> &'static Engine {
@@ -60,6 +67,66 @@ impl EngineKind {
 impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.row().name)
+    }
+}
+
+/// The name of an engine in a release: letters, digits, `_` and `-`, at most 32 bytes.
+///
+/// A release may bundle an engine that is newer than the program that reads its record. Such a release must be refused by its
+/// engine's name; its record must not be unreadable. So records hold this name and not an [`EngineKind`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct EngineName(String);
+
+const NAME_MAX: usize = 32;
+
+impl EngineName {
+    /// The engine of this name, if this program knows it.
+    #[must_use]
+    pub fn kind(&self) -> Option<EngineKind> {
+        EngineKind::ALL.into_iter().find(|kind| kind.row().name == self.0)
+    }
+}
+
+impl FromStr for EngineName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let good = |c: u8| c.is_ascii_alphanumeric() || b"_-".contains(&c);
+        if text.is_empty() || text.len() > NAME_MAX || !text.bytes().all(good) {
+            return Err(BadName {
+                what: "engine",
+                wanted: "1 to 32 of letters, digits, _ and -",
+                found: text.to_owned(),
+            });
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl TryFrom<String> for EngineName {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<EngineName> for String {
+    fn from(name: EngineName) -> Self {
+        name.0
+    }
+}
+
+impl From<EngineKind> for EngineName {
+    fn from(kind: EngineKind) -> Self {
+        Self(kind.row().name.to_owned())
+    }
+}
+
+impl fmt::Display for EngineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -134,8 +201,20 @@ mod tests {
             assert!(EngineKind::ALL[..index].iter().all(|other| other.row().name != row.name), "{}", row.name);
             let text = serde_json::to_string(&kind).unwrap();
             assert_eq!(text, format!("\"{}\"", row.name));
+            assert_eq!(serde_json::from_str::<EngineName>(&text).unwrap().kind(), Some(kind));
+            assert_eq!(EngineName::from(kind).to_string(), row.name);
             assert_eq!(row.stores[0].0, 0, "{}: no format for version 0", row.name);
             assert!(row.stores.is_sorted_by(|a, b| a.0 < b.0), "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_release_may_be_of_an_unknown_engine() {
+        let name: EngineName = serde_json::from_str("\"steam\"").unwrap();
+        assert_eq!((name.kind(), name.to_string()), (None, "steam".to_owned()));
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"steam\"");
+        for bad in ["", "a/b", "a b", "a.b", "\u{e4}", &"x".repeat(33)] {
+            assert!(bad.parse::<EngineName>().is_err(), "{bad}");
         }
     }
 

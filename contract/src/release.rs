@@ -8,7 +8,7 @@ use crate::{
     arch::ArchName,
     container::ByteSize,
     digest::{RootHash, Sha256},
-    engine::{EngineKind, StoreFormat},
+    engine::{EngineName, StoreFormat},
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
@@ -120,7 +120,7 @@ pub struct MinSlot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineRecord {
     /// Which.
-    pub kind: EngineKind,
+    pub kind: EngineName,
     /// Debian version of its package.
     pub version: String,
     /// How it keeps its data in /var.

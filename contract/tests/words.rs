@@ -1,5 +1,5 @@
-//! Words that belong in one file: what differs between architectures is a row in `contract/src/arch.rs`, and no other code
-//! names an architecture.
+//! Words that belong in few files: what differs between architectures is a row in `contract/src/arch.rs`, what differs between engines
+//! is a row in `contract/src/engine.rs` and a client in `engine/`, and no other code names an architecture or an engine.
 //!
 //! The check reads the product's Rust sources: `src/` of every crate, without items under `#[cfg(test)]`. It looks at names
 //! and at texts in quotes. Comments are not code: they may name an architecture as an example.
@@ -22,14 +22,37 @@ struct Rule {
     exceptions: &'static [(&'static str, &'static str)],
 }
 
-const RULES: &[Rule] = &[Rule {
-    words: &["x86", "x64", "amd64", "aarch64", "arm64", "linux-gnu"],
-    homes: &["contract/src/arch.rs"],
-    exceptions: &[
-        ("formats/src/verity/blocks.rs", "a fast path for the processor that runs this code, not for the image's"),
-        ("builder/src/release/targets.rs", "calls the xz crate's functions, which are named after architectures"),
-    ],
-}];
+const RULES: &[Rule] = &[
+    Rule {
+        words: &["x86", "x64", "amd64", "aarch64", "arm64", "linux-gnu"],
+        homes: &["contract/src/arch.rs"],
+        exceptions: &[
+            ("formats/src/verity/blocks.rs", "a fast path for the processor that runs this code, not for the image's"),
+            ("builder/src/release/targets.rs", "calls the xz crate's functions, which are named after architectures"),
+        ],
+    },
+    Rule {
+        words: &["docker", "containerd", "podman"],
+        homes: &["contract/src/engine.rs", "engine/src/docker.rs", "engine/src/lib.rs"],
+        exceptions: &[
+            ("contract/src/host_config.rs", "[docker] of host.toml is a contract with users"),
+            ("init/src/config/apply.rs", "[docker] of host.toml"),
+            (
+                "init/src/config/docker.rs",
+                "[docker] of host.toml: PID 1 writes docker's settings without talking to it",
+            ),
+            ("init/src/config/error.rs", "what is wrong with those settings"),
+            ("init/src/config/mod.rs", "the module of those settings"),
+            ("qemu/src/pki.rs", "certificates for [docker.tls] of host.toml"),
+            ("qemu/src/run.rs", "this machine's docker client, which reaches the virtual machine's docker"),
+            ("builder/src/cli/run.rs", "environment variables of this machine's docker client"),
+            ("builder/src/assemble/scripts/reviewed.rs", "names of Debian packages"),
+            ("builder/src/source/oci/error.rs", "programs that write image archives"),
+            ("builder/src/source/oci/reference.rs", "the default registry of image names"),
+            ("builder/src/source/oci/schema.rs", "media types and annotations of images"),
+        ],
+    },
+];
 
 /// The code of one file.
 struct Code {
@@ -111,10 +134,16 @@ fn until_end_of_item(tokens: &mut impl Iterator<Item = TokenTree>) -> Vec<TokenT
     item
 }
 
-/// `NAME` of an item `mod NAME;`.
+/// `NAME` of an item `mod NAME;`, or the file that its attribute `path` names.
 fn module_in_its_own_file(item: &[TokenTree]) -> Option<String> {
-    let [.., TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(_)] = item else { return None };
-    (keyword == "mod").then(|| name.to_string())
+    let [attributes @ .., TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(_)] = item else {
+        return None;
+    };
+    let path = attributes.iter().find_map(|token| {
+        let TokenTree::Group(attribute) = token else { return None };
+        attribute.stream().to_string().strip_prefix("path = \"")?.strip_suffix('"').map(str::to_owned)
+    });
+    (keyword == "mod").then(|| path.unwrap_or_else(|| name.to_string()))
 }
 
 /// All product code below `root`.
@@ -135,7 +164,11 @@ fn product(root: &Path) -> Vec<Code> {
             _ => file.with_extension(""),
         };
         for module in test_modules {
-            for_tests.extend([inside.join(format!("{module}.rs")), inside.join(module)]);
+            if module.ends_with(".rs") {
+                for_tests.insert(file.with_file_name(module));
+            } else {
+                for_tests.extend([inside.join(format!("{module}.rs")), inside.join(module)]);
+            }
         }
         all.push((file, words));
     }
@@ -181,14 +214,17 @@ fn the_check_finds_words_in_code_and_not_in_comments_or_tests() {
         #[cfg(test)]
         #[expect(dead_code, reason = "x86")]
         pub(crate) mod fixture;
+        #[cfg(test)]
+        #[path = "x86_tests.rs"]
+        mod tests;
         const X86_BYTES: u32 = 0x64;
     "##;
     let (words, test_modules) = read(code.parse().unwrap());
-    assert_eq!(test_modules, ["fixture"]);
+    assert_eq!(test_modules, ["fixture", "x86_tests.rs"]);
     let file = |path: &str| Code { path: path.to_owned(), words: words.clone() };
     let rule = Rule { words: &["x86", "x64", "amd64"], homes: &["home.rs"], exceptions: &[("other.rs", "a reason")] };
     let wanted = ["\"x86_64\"", "r#\"bootX64.efi\"#", "X86_BYTES"];
-    let lines = [4, 5, 11];
+    let lines = [4, 5, 14];
     let wanted: Vec<_> =
         wanted.iter().zip(lines).map(|(word, line)| format!("a.rs:{line}: {word} belongs in home.rs")).collect();
     assert_eq!(faults(&rule, &[file("home.rs"), file("a.rs"), file("other.rs")]), wanted);

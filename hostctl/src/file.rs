@@ -1,4 +1,4 @@
-//! Small files: read up to a limit, and replaced as a whole.
+//! Small files: read up to a limit, and replaced atomically.
 
 use berth_contract::{paths::UPDATE_STATE, release::MAX_METADATA};
 use berth_file::Flush;
@@ -8,42 +8,42 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Longest file that is read, in bytes: three of TUF's, and room.
+/// Longest file that is read, in bytes: room for three TUF metadata files and more.
 const LONGEST: u64 = 4 * MAX_METADATA;
 
-/// A file that is not what it should be.
+/// An error of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
-    /// It is not there, or cannot be read.
+    /// The file does not exist, or cannot be read.
     #[error("cannot read {}", path.display())]
     Read {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It holds something else.
-    #[error("{}: not understood", path.display())]
+    /// The content cannot be parsed.
+    #[error("{}: cannot be parsed", path.display())]
     Content {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The error of the parser, with its position.
         source: serde_json::Error,
     },
-    /// It cannot be written.
+    /// The file cannot be written.
     #[error("cannot write {}", path.display())]
     Write {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It cannot be removed.
+    /// The file cannot be removed.
     #[error("cannot remove {}", path.display())]
     Remove {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -58,13 +58,13 @@ impl From<berth_file::FileError> for FileError {
 }
 
 impl FileError {
-    /// What can be done about it.
+    /// What the user can do about this error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => {
-                    Some("this runs on a Berth host; from outside of a virtual machine: --connect unix:PATH".to_owned())
+                    Some("run this on a Berth host; from outside a virtual machine: --connect unix:PATH".to_owned())
                 }
                 io::ErrorKind::PermissionDenied => Some("run it as root".to_owned()),
                 _ => None,
@@ -76,33 +76,33 @@ impl FileError {
         }
     }
 
-    /// Whether there is no such file.
+    /// Whether the file does not exist.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 }
 
-/// All of a file, but no more than 16 MiB.
+/// Reads a whole file of at most 16 MiB.
 ///
 /// # Errors
-/// When it cannot be read, or is longer.
+/// When the file cannot be read, or is longer.
 pub fn read(path: &Path) -> Result<Vec<u8>, FileError> {
     Ok(berth_file::read(path, LONGEST)?)
 }
 
-/// What a file of JSON says.
+/// Reads and parses a JSON file.
 ///
 /// # Errors
-/// When it cannot be read, or says something else.
+/// When the file cannot be read or parsed.
 pub fn json<T: DeserializeOwned>(path: &Path) -> Result<T, FileError> {
     Ok(berth_file::read_json(path, LONGEST)?)
 }
 
-/// The same, where there may be no such file.
+/// Reads and parses a JSON file; `None` if it does not exist.
 ///
 /// # Errors
-/// When it is there, and cannot be read or says something else.
+/// When the file exists and cannot be read or parsed.
 pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, FileError> {
     match json(path) {
         Err(error) if error.is_missing() => Ok(None),
@@ -123,10 +123,10 @@ pub fn replace_json(path: &Path, content: &impl Serialize) -> Result<(), FileErr
     write().map_err(|source| FileError::Write { path: path.to_owned(), source })
 }
 
-/// Removes it, if it is there.
+/// Removes a file if it exists.
 ///
 /// # Errors
-/// When it stays.
+/// When the file cannot be removed.
 pub fn remove(path: &Path) -> Result<(), FileError> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_too_long_or_no_json_is_told_apart() {
+    fn errors_tell_missing_too_long_and_malformed_files_apart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/file.json");
         assert_eq!(json_if_there::<u8>(&path).unwrap(), None);
@@ -149,7 +149,9 @@ mod tests {
         assert_eq!(json_if_there::<u8>(&path).unwrap(), Some(8));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
         fs::write(&path, "[").unwrap();
-        let Err(FileError::Content { source, .. }) = json_if_there::<u8>(&path) else { panic!("that is no JSON") };
+        let Err(FileError::Content { source, .. }) = json_if_there::<u8>(&path) else {
+            panic!("expected an error of the parser")
+        };
         let kept = FileError::Content { path: Path::new(UPDATE_STATE).join("x.json"), source };
         assert!(kept.hint().unwrap().starts_with("remove "));
         fs::File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();

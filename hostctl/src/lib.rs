@@ -1,11 +1,14 @@
-//! The host's command.
+//! The command of a host.
 #![deny(missing_docs)]
 
 pub mod entries;
+pub mod failed_versions;
 pub mod file;
+pub mod file_lock;
 pub mod health;
-pub mod machine;
-pub mod settle;
+pub mod host;
+mod kernel_image;
+mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;

@@ -10,7 +10,7 @@ use berth_contract::{
 };
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
-use command::{on_host, pass_on, print, slots, trial, upgrade::Upgrade, write_out};
+use command::{bless, on_host, pass_on, print, rollback, status, upgrade::Upgrade, why, write_out};
 use hostctl::{
     entries::EntriesError,
     file::FileError,
@@ -123,7 +123,7 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let error = ControlError { message: Chain(error.as_ref()).to_string(), hint: hint(&error) };
-            // There is nobody left to tell when this fails.
+            // Nobody is left to be told when this fails.
             let _ = io::stderr().write_all(complaint(&error).as_bytes());
             ExitCode::FAILURE
         }
@@ -174,21 +174,21 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let is_here = arguments.connect.is_none();
     let client = || connect(arguments.connect.clone());
     match arguments.verb {
-        Verb::Status { json } => slots::status(&mut client()?, is_here, json),
-        Verb::Slots { json } if is_here => slots::here(json),
-        Verb::Slots { json } => slots::there(&mut client()?, json),
+        Verb::Status { json } => status::status(&mut client()?, is_here, json),
+        Verb::Slots { json } if is_here => status::here(json),
+        Verb::Slots { json } => status::there(&mut client()?, json),
         Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
         Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
             let reboot = || if reboot { Ok(client()?.reboot()?) } else { Ok(()) };
             match is_here {
-                true => slots::rollback(version.as_ref(), reboot),
-                false => slots::rollback_there(client()?, version.as_ref(), reboot),
+                true => rollback::here(version.as_ref(), reboot),
+                false => rollback::there(client()?, version.as_ref(), reboot),
             }
         }
-        Verb::Why { json } if is_here => trial::why(json),
+        Verb::Why { json } if is_here => why::here(json),
         Verb::Why { json } => on_host(&mut client()?, ["why"].into_iter().chain(json.then_some("--json")), pass_on),
-        Verb::Bless { until } => trial::bless(until),
+        Verb::Bless { until } => bless::bless(until),
         Verb::Boot { json } => {
             let boot = client()?.boot()?;
             print(json, &boot, || show::boot(&boot))

@@ -1,296 +1,233 @@
-//! The upgrade on one page: from a source to a version in the idle slot, and the boot entry that makes it the next one.
+//! The upgrade on one page: from a source to a new version in the idle slot, and the boot entry that makes it boot next.
 //!
-//! The order is the promise. Nothing is written before everything that can be refused has been; the idle slot's old entry goes before its
-//! slot does; the new entry comes when the slot has been read back, and is the commit.
+//! The order of the steps is the guarantee:
+//!
+//! - Nothing of the new version is written before every check that can refuse it.
+//! - The boot entry of the idle slot is removed before the slot is overwritten.
+//! - The new boot entry is added last, after the slot was read back from the disk. That write is the commit.
+//!
+//! So a power cut at any time leaves a host that boots either the running version or the complete new version.
 
 use crate::{
     entries::{Entries, Quarantine, Running},
-    health,
-    machine::Machine,
-    settle::settle,
-    slots::{Remote, RemoteError, Slots, Survey, Upgrade, Ways, partition, uki},
-    source::{Manners, Source},
-    trust::{Choice, Clock, Repository, Trust, Wish, check_store, choose, plan},
+    failed_versions,
+    file_lock::FileLock,
+    health::baseline,
+    host::Host,
+    kernel_image::KernelImage,
+    memory,
+    slots::{Filling, Slots, Survey, Ways, partition, uki},
+    source::{HttpOptions, Source},
+    trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use berth_contract::{
-    digest::Sha256,
     disk::PartitionRole,
     engine::StoreFormat,
-    paths::{QUARANTINE, RUN, TRUST_ROOT, TRUSTED_METADATA},
-    release::{ReleaseRecord, STABLE, Target},
-    update::{UpgradeEvent, UpgradeStep},
+    paths::{QUARANTINE, TRUST_ROOT, TRUSTED_METADATA},
+    release::{ReleaseRecord, STABLE},
+    update::UpgradeEvent,
     version::OsVersion,
 };
-use std::{
-    fs::{self, File, TryLockError},
-    io::Read,
-    path::Path,
-    sync::Arc,
-    thread,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, sync::Arc};
 
-/// What is asked for.
+/// Options of `hostctl upgrade`.
 #[derive(Clone, Debug)]
-pub struct Order {
-    /// URL, folder or bundle; the one of the configuration without.
+pub struct Options {
+    /// URL, folder or bundle file. `None`: the source of the configuration.
     pub source: Option<String>,
-    /// How far to go.
+    /// Where to stop.
     pub until: Until,
-    /// A version that is taken whatever speaks against it but id, architecture, channel and the engine's data.
-    pub named: Option<OsVersion>,
-    /// A store format that the running engine cannot read, and that is all right.
+    /// Install this version even if it is older or quarantined. Id, architecture, channel and store format are still checked.
+    pub version: Option<OsVersion>,
+    /// Accept this store format, although the running engine cannot read it.
     pub store: Option<StoreFormat>,
     /// Seconds since 1970 by the host's clock.
     pub now: u64,
 }
 
-/// How far to go.
+/// The last step of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Until {
-    /// To the answer whether there is something newer.
+    /// Only say whether there is a newer version.
     Check,
-    /// To the plan.
+    /// Only show the plan.
     DryRun,
-    /// To the slot, written and verified.
+    /// Write and verify the slot, and stage the kernel image.
     Stage,
-    /// To the boot entry.
+    /// Add the boot entry.
     Entry,
 }
 
-/// Brings the newest version, or the one that is asked for, and tells about it.
+/// Installs the newest version, or the requested one, into the idle slot. `report` receives the events.
 ///
 /// # Errors
-/// When there is nothing that may be taken, no way to it, or no room for it. The running version boots as before.
-pub fn upgrade(order: &Order, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
-    let machine = Machine::read()?;
-    let alone = alone()?;
-    let update = machine.update();
-    let text =
-        order.source.clone().or(update.source).context("no source: name one, or set `[update] source` in host.toml")?;
-    let manners = Manners { extra_ca: update.ca, ..Manners::default() };
-    let source = Arc::new(Source::parse(&text, &manners)?);
+/// When no version may be installed, none of its files can be fetched, or there is no room. The running version boots as before.
+pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
+    let host = Host::read()?;
+    let lock = FileLock::acquire()?;
+    let source = open_source(&host, options)?;
 
-    // 1. Nothing that could be needed to go back may change while the running version is on trial.
-    let running = Running {
-        id: machine.image.id.clone(),
-        version: machine.image.version.clone(),
-        root_hash: machine.report.root_hash,
-    };
-    let esp = partition(&machine.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
-    let mut quarantine = Quarantine::load(Path::new(QUARANTINE))?;
-    let current_uki = {
-        let mut entries = Entries::open(&esp)?;
-        // At a boot's beginning nobody has looked yet.
-        settle(&running, &mut entries, &mut quarantine, order.now)?;
-        if order.until > Until::DryRun {
-            entries.blessed(&running)?;
-        }
-        entries.running_uki(&running)?
-    };
-    // Who only wants to know keeps nobody from a blessing, however long a server takes.
-    let _alone = (order.until > Until::DryRun).then_some(alone);
+    // 1. Refuse while the running version is on trial: until it is blessed, the host may have to go back to the idle slot.
+    let running = host.running();
+    let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
+    let (quarantine, running_uki) = check_running(&running, &esp, options)?;
+    // `--check` and `--dry-run` release the lock here: a slow server must not delay `hostctl bless`.
+    let _lock = (options.until > Until::DryRun).then_some(lock);
 
-    // 2. Who says so, and which version.
-    let root = fs::read(TRUST_ROOT).with_context(|| {
-        format!("this image trusts nobody's releases: {TRUST_ROOT} is not there (`[update] trust` of its recipe)")
-    })?;
-    let clock = Clock { host: order.now, epoch: machine.epoch };
-    let repository = Trust { root: &root, keep: Path::new(TRUSTED_METADATA), clock }.open(&source)?;
-    let wish = Wish {
-        running: &machine.image,
-        channel: update.channel.as_deref().unwrap_or(STABLE),
-        quarantine: quarantine.list(),
-        named: order.named.as_ref(),
+    // 2. Verify the signatures of the repository, then select the release.
+    let repository = open_repository(&host, &source, options.now)?;
+    let Some(record) = select_release(&host, &repository, &quarantine, options)? else {
+        report(UpgradeEvent::Current { version: running.version });
+        return Ok(());
     };
-    let release = match choose(&wish, repository.releases()) {
-        Choice::Current => {
-            say(UpgradeEvent::Current { version: running.version });
-            return Ok(());
-        }
-        Choice::Refused(refusal) => return Err(refusal.into()),
-        Choice::Newer(release) => release,
-    };
-    let record = repository.record(release)?;
-    check_store(&machine.image, &record, order.store.as_ref())?;
-    say(UpgradeEvent::Available { from: running.version.clone(), to: record.version.clone() });
-    if order.until == Until::Check {
+    report(UpgradeEvent::Available { from: running.version.clone(), to: record.version.clone() });
+    if options.until == Until::Check {
         return Ok(());
     }
 
-    // 3. Whether there is room, and what the ways cost.
-    let slots = Slots::find(&machine.report, Path::new("/sys"), Path::new("/dev"))?;
-    let remote = Signed(&repository);
-    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &current_uki };
-    let survey = if order.until == Until::DryRun { Survey::EachWay } else { Survey::Cheapest };
-    let ways = upgrade.ways(survey)?;
+    // 3. Check the room in the slot and on the ESP, and compare the costs of the ways.
+    let slots = Slots::find(&host.report, Path::new("/sys"), Path::new("/dev"))?;
+    let checked = Checked {
+        until: options.until,
+        running: &running,
+        esp: &esp,
+        record: &record,
+        slots: &slots,
+        repository: &repository,
+    };
+    let survey = if options.until == Until::DryRun { Survey::EachWay } else { Survey::Cheapest };
+    let ways = checked.filling(&running_uki).ways(survey)?;
     Entries::open(&esp)?.check_room(&running, record.uki.size)?;
-    let uki_cost = uki::cost(&record.uki, &current_uki);
-    say(UpgradeEvent::Plan(Box::new(plan::plan(
-        &machine.image,
-        &record,
-        slots.idle.slot,
-        ways.costs.clone(),
-        uki_cost,
-    ))));
-    if order.until == Until::DryRun {
+    let uki_cost = uki::cost(&record.uki, &running_uki);
+    let plan = plan::plan(&host.image, &record, slots.idle.slot, ways.costs.clone(), uki_cost);
+    report(UpgradeEvent::Plan(Box::new(plan)));
+    if options.until == Until::DryRun {
         return Ok(());
     }
-    bring(
-        Journey { order, running: &running, esp: &esp, record: &record, slots: &slots, remote: &remote, current_uki },
-        ways,
-        say,
-    )
+    install(&checked, running_uki, ways, report)
 }
 
-/// Everything that is known when nothing has been written yet.
-struct Journey<'a> {
-    order: &'a Order,
+/// An upgrade that passed every check. Nothing of the new version has been written yet.
+struct Checked<'a> {
+    until: Until,
     running: &'a Running,
     esp: &'a Path,
     record: &'a ReleaseRecord,
     slots: &'a Slots,
-    remote: &'a Signed<'a>,
-    current_uki: Vec<u8>,
+    repository: &'a Repository,
 }
 
-/// From here on things are written.
-fn bring(journey: Journey<'_>, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
-    let Journey { order, running, esp, record, slots, remote, mut current_uki } = journey;
-    let uki_target = Target::Uki.name(&record.id, &record.version, &record.arch);
-    let uki_done = |done| UpgradeEvent::Progress { step: UpgradeStep::KernelImage, done, total: record.uki.size };
+impl Checked<'_> {
+    fn filling<'a>(&'a self, running_uki: &'a [u8]) -> Filling<'a> {
+        Filling { record: self.record, slots: self.slots, remote: self.repository, running_uki }
+    }
+}
 
-    // 4. The unified kernel image, where the way to the slot does not bring it: one that is not what was signed costs nothing yet.
-    let mut staged = Entries::open(esp)?.staged_digest(&record.id, &record.version)? == Some(record.uki.sha256);
-    let upgrade = Upgrade { record, slots, remote, running_uki: &current_uki };
-    let made = match staged || upgrade.brings_uki(&ways) {
-        true => None,
-        false => {
-            say(uki_done(0));
-            Some(uki::assemble(&record.uki, &uki_target, &current_uki, remote)?.bytes)
-        }
+/// Steps 4 to 7: everything from here on writes.
+fn install(
+    checked: &Checked<'_>,
+    running_uki: Vec<u8>,
+    ways: Ways,
+    report: &mut dyn FnMut(UpgradeEvent),
+) -> Result<()> {
+    let &Checked { until, running, esp, record, slots, repository } = checked;
+    let staged_digest = Entries::open(esp)?.staged_digest(&record.id, &record.version)?;
+
+    // 4. Make the kernel image in memory, unless an earlier run staged it or the static delta contains it. A failure costs nothing yet.
+    let kernel = if staged_digest == Some(record.uki.sha256) {
+        KernelImage::Staged
+    } else if checked.filling(&running_uki).brings_uki(&ways) {
+        KernelImage::FromDelta { running: running_uki }
+    } else {
+        KernelImage::make(record, repository, &running_uki, report)?
     };
 
-    // 5. What boots the idle slot goes before the slot does, once the source has answered for one of the ways and what works now has been
-    // noted; an image that was staged for this very version may stay.
-    upgrade.reach(&ways)?;
-    let note = || health::baseline::take(&running.version, &record.version, remote.0.source().host());
-    if order.until == Until::Entry {
-        note()?;
+    // 5. Only after the source has answered for one of the ways, and what works now was noted: remove the boot entry of the idle slot. A
+    // staged kernel image of this same version may stay.
+    checked.filling(kernel.delta_base()).reach(&ways)?;
+    let note_baseline = || baseline::take(&running.version, &record.version, repository.source().host());
+    if until == Until::Entry {
+        note_baseline()?;
     }
-    {
+    let kernel = {
         let mut entries = Entries::open(esp)?;
-        entries.clear_idle(running, staged.then_some((&record.id, &record.version)))?;
-        if let Some(made) = made {
-            entries.stage(&record.id, &record.version, &made)?;
-            say(uki_done(record.uki.size));
-            staged = true;
-        }
-    }
-    if staged {
-        // The memory is the slot's from here on.
-        current_uki = Vec::new();
+        entries.clear_idle(running, kernel.is_staged().then_some((&record.id, &record.version)))?;
+        kernel.stage(&mut entries, record, report)?
+    };
+
+    // 6. Fill the slot, sync it and read it back. Then stage the kernel image that came with the static delta.
+    let filled = checked.filling(kernel.delta_base()).fill(ways, report)?;
+    let kernel = kernel.after_delta(filled.uki, record, repository, report)?;
+    if !kernel.is_staged() {
+        kernel.stage(&mut Entries::open(esp)?, record, report)?;
     }
 
-    // 6. The slot, made durable and read back.
-    let upgrade = Upgrade { record, slots, remote, running_uki: &current_uki };
-    let brought = upgrade.bring(ways, say)?;
-    if !staged {
-        say(uki_done(0));
-        let made = match brought.uki {
-            Some(made) => made,
-            None => uki::assemble(&record.uki, &uki_target, &current_uki, remote)?.bytes,
-        };
-        Entries::open(esp)?.stage(&record.id, &record.version, &made)?;
-        say(uki_done(record.uki.size));
-    }
-
-    // 7. The commit. What works now is to work then.
-    if order.until == Until::Entry {
-        // A /var that has become full meanwhile keeps what was noted before.
-        let _ = note();
+    // 7. Commit: note once more what works now, because the new version must do the same. Then add the boot entry.
+    if until == Until::Entry {
+        // If /var has become full since step 5, the note from step 5 stays.
+        let _ = note_baseline();
         Entries::open(esp)?.commit(&record.id, &record.version, running)?;
     }
-    say(UpgradeEvent::Done {
+    report(UpgradeEvent::Done {
         version: record.version.clone(),
         slot: slots.idle.slot,
-        way: brought.way,
-        fetched: remote.0.source().received(),
-        written: brought.written,
-        peak_memory: peak_memory(),
-        entry: order.until == Until::Entry,
+        way: filled.way,
+        fetched: repository.source().received(),
+        written: filled.written,
+        peak_memory: memory::peak(),
+        entry: until == Until::Entry,
     });
     Ok(())
 }
 
-/// How long another upgrade, rollback or blessing is waited for: the last is done in a moment.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One upgrade, rollback or blessing at a time.
-///
-/// # Errors
-/// When another one is under way, and does not end soon.
-pub fn alone() -> Result<File> {
-    alone_within(PATIENCE)
+fn open_source(host: &Host, options: &Options) -> Result<Arc<Source>> {
+    let update = host.update();
+    let named = options.source.clone().or(update.source);
+    let name = named.context("no source: name one, or set `[update] source` in host.toml")?;
+    let http_options = HttpOptions { extra_ca: update.ca, ..HttpOptions::default() };
+    Ok(Arc::new(Source::parse(&name, &http_options)?))
 }
 
-/// The same, when another one is waited for as long as this.
-///
-/// # Errors
-/// When another one is still under way then.
-pub fn alone_within(patience: Duration) -> Result<File> {
-    let (path, end) = (Path::new(RUN).join("upgrade.lock"), Instant::now() + patience);
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(100)),
-            Err(TryLockError::WouldBlock) => bail!("another upgrade or rollback is under way"),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
+/// Checks that the running version may be left. Returns the quarantine and the running kernel image.
+fn check_running(running: &Running, esp: &Path, options: &Options) -> Result<(Quarantine, Vec<u8>)> {
+    let mut quarantine = Quarantine::load(Path::new(QUARANTINE))?;
+    let mut entries = Entries::open(esp)?;
+    // Right after boot, nothing else may have noted the failed versions yet.
+    failed_versions::note(running, &mut entries, &mut quarantine, options.now)?;
+    if options.until > Until::DryRun {
+        entries.blessed(running)?;
     }
+    let running_uki = entries.running_uki(running)?;
+    Ok((quarantine, running_uki))
 }
 
-/// Most memory that this process has held, in bytes.
-fn peak_memory() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let kib =
-        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
+fn open_repository(host: &Host, source: &Arc<Source>, now: u64) -> Result<Repository> {
+    let root = fs::read(TRUST_ROOT).with_context(|| {
+        format!(
+            "this image trusts no release keys: {TRUST_ROOT} does not exist (`[update] trust` of the recipe adds it)"
+        )
+    })?;
+    let clock = Clock { host: now, epoch: host.epoch };
+    Ok(Trust { root: &root, datastore: Path::new(TRUSTED_METADATA), clock }.open(source)?)
 }
 
-/// The targets of a repository, as the slots ask for them.
-struct Signed<'a>(&'a Repository);
-
-impl Signed<'_> {
-    fn failed(target: &str, error: crate::trust::TrustError) -> RemoteError {
-        let target = target.to_owned();
-        if error.is_no_ranges() {
-            RemoteError::NoRanges { target }
-        } else {
-            RemoteError::Failed { target, cause: error.into() }
-        }
-    }
-}
-
-impl Remote for Signed<'_> {
-    fn len(&self, target: &str) -> Option<u64> {
-        self.0.target(target).map(|info| info.length)
-    }
-
-    fn sha256(&self, target: &str) -> Option<Sha256> {
-        self.0.target(target).map(|info| info.sha256)
-    }
-
-    fn read_whole(&self, target: &str, limit: u64) -> Result<Vec<u8>, RemoteError> {
-        self.0.read_whole(target, limit).map_err(|error| Self::failed(target, error))
-    }
-
-    fn open(&self, target: &str, start: u64, len: Option<u64>) -> Result<Box<dyn Read + '_>, RemoteError> {
-        let opened = self.0.open(target, start, len).map_err(|error| Self::failed(target, error))?;
-        Ok(Box::new(opened))
-    }
+/// The record of the release to install; `None` when the running version is the newest.
+fn select_release(
+    host: &Host,
+    repository: &Repository,
+    quarantine: &Quarantine,
+    options: &Options,
+) -> Result<Option<ReleaseRecord>> {
+    let update = host.update();
+    let criteria = Criteria {
+        running: &host.image,
+        channel: update.channel.as_deref().unwrap_or(STABLE),
+        quarantine: quarantine.list(),
+        version: options.version.as_ref(),
+    };
+    let Some(release) = select(&criteria, repository.releases())? else { return Ok(None) };
+    let record = repository.record(release)?;
+    check_engine(&host.image, &record, options.store.as_ref())?;
+    Ok(Some(record))
 }

@@ -1,5 +1,4 @@
-//! Nobody reads what hostctl says: what is asked for is done all the same, and what failed has failed. Nobody hears what it asks:
-//! it asks again.
+//! hostctl when its stdout is closed, or when its requests are lost: it still does what was requested, still reports failures, and retries.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, Request};
@@ -12,8 +11,8 @@ use std::{
     thread,
 };
 
-/// A host that runs hostctl with this outcome, and what it was asked for. As a serial port it serves one after the other, and loses
-/// the first calls.
+/// A host that answers requests to run hostctl with `error` or success, and the requests that it has received. Like a serial port it serves
+/// one client at a time. It loses the first `lost` calls.
 fn host(path: &Path, mut lost: usize, error: Option<&str>) -> Arc<Mutex<Vec<Request>>> {
     let listener = UnixListener::bind(path).unwrap();
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -43,7 +42,7 @@ fn host(path: &Path, mut lost: usize, error: Option<&str>) -> Arc<Mutex<Vec<Requ
     asked
 }
 
-/// hostctl's status and complaints when its output goes nowhere.
+/// Runs hostctl with a closed stdout. Returns whether it succeeded, and its stderr.
 fn hostctl(path: &Path, words: &[&str]) -> (bool, String) {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -54,7 +53,7 @@ fn hostctl(path: &Path, words: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn an_upgrade_that_failed_has_failed() {
+fn a_failed_upgrade_fails_with_a_closed_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     host(&path, 0, Some("the slot is too small"));
@@ -63,7 +62,7 @@ fn an_upgrade_that_failed_has_failed() {
 }
 
 #[test]
-fn a_rollback_reboots() {
+fn a_rollback_reboots_with_a_closed_stdout() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     let asked = host(&path, 0, None);
@@ -72,7 +71,7 @@ fn a_rollback_reboots() {
 }
 
 #[test]
-fn a_call_that_a_serial_port_loses_is_none_that_counts() {
+fn a_call_that_a_serial_port_loses_is_retried() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("control");
     let asked = host(&path, 1, None);

@@ -1,4 +1,5 @@
-//! The largest image is brought in 64 MiB of memory, by each way. A process of its own, since its memory is looked at.
+//! Each way fills a slot with the largest image in less than 64 MiB of memory. This test is a process of its own, because it reads the peak
+//! memory of the process.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth_contract::{
@@ -13,7 +14,7 @@ use berth_formats::{
     delta::marks::{Mark, RUN_BLOCKS, Run},
     verity,
 };
-use hostctl::slots::{Access, Device, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey, Upgrade};
+use hostctl::slots::{Access, Device, Filling, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
     write::XzEncoder,
@@ -28,26 +29,26 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// Much less than the largest image, which takes minutes: what each further block takes is known.
+/// The largest image would take minutes. The additional memory that it needs is computed.
 const IMAGE: u64 = 192 << 20;
-/// Bytes that the block plan takes for each further block of the image, at most.
+/// Memory of the block plan for each further block of the image, in bytes, at most.
 const PER_BLOCK: u64 = 24;
-/// As large as those of a release.
+/// Size of a chunk, as in a release.
 const PIECE: usize = 32 << 10;
-/// Bytes at the image's beginning that are no zeros: more than any window.
-const FULL_OF_CHANCE: u64 = 64 << 20;
+/// Bytes at the beginning of the image that are not zeros: more than any compression window.
+const RANDOM_BYTES: u64 = 64 << 20;
 const LIMIT: u64 = 64 << 20;
-/// Bytes of the kernel images, as large as they usually are.
+/// Size of the kernel images: a usual one.
 const UKI: usize = 14 << 20;
 
-/// Highest memory of this process since it was last forgotten, in bytes.
+/// Peak memory of this process in bytes, since the last [`reset_peak`].
 fn peak() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-fn forget_peak() {
+fn reset_peak() {
     fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
@@ -88,20 +89,20 @@ impl Remote for Folder<'_> {
     }
 }
 
-/// A release of an image that is some chance and many zeros, its index made by hand: frames without a reference to what is
-/// in front of them go with any prefix.
+/// A release of an image of random bytes followed by zeros. Its index is made by hand: frames that do not refer to preceding bytes are
+/// valid with any prefix.
 fn release(folder: &Path) -> ReleaseRecord {
     let image = create(folder.join("image"), IMAGE);
     let (mut state, mut piece) = (1_u64, vec![0; PIECE]);
     let (mut table, mut marks, mut chunks) = (Vec::new(), Vec::<Mark>::new(), Vec::new());
     for at in (0..IMAGE).step_by(PIECE) {
-        if at < FULL_OF_CHANCE {
+        if at < RANDOM_BYTES {
             for word in piece.chunks_exact_mut(8) {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
                 word.copy_from_slice(&(state ^ state >> 33).to_le_bytes());
             }
             image.write_all_at(&piece, at).unwrap();
-        } else if at == FULL_OF_CHANCE {
+        } else if at == RANDOM_BYTES {
             piece.fill(0);
         }
         let frame = zstd::bulk::compress(&piece, 1).unwrap();
@@ -134,7 +135,7 @@ fn release(folder: &Path) -> ReleaseRecord {
     record
 }
 
-/// An .xz stream with this dictionary.
+/// Packs the bytes as an .xz stream with this dictionary size.
 fn pack(mut bytes: impl Read, dictionary: u64, out: File) {
     let mut options = LzmaOptions::new_preset(0).unwrap();
     options.dict_size(u32::try_from(dictionary).unwrap());
@@ -144,8 +145,8 @@ fn pack(mut bytes: impl Read, dictionary: u64, out: File) {
     packed.finish().unwrap();
 }
 
-/// A delta to the image from itself, of which `new` bytes are sent all the same; and from one kernel image to that with its
-/// first byte at its end. See `berth_formats::delta::patch` for the format.
+/// A delta from the image to itself that still contains `new` bytes, and from the running kernel image to the same one with its first byte
+/// moved to its end. `berth_formats::delta::patch` describes the format.
 fn delta(folder: &Path, new: u64, out: &Path) {
     let leb128 = |mut number: u64| {
         let mut bytes = Vec::new();
@@ -167,10 +168,10 @@ fn delta(folder: &Path, new: u64, out: &Path) {
         image.read_exact_at(&mut bytes, at).unwrap();
         plain.extend(section([0, 0, 0, piece as u64], &bytes));
     }
-    plain.extend(section([new * 2, FULL_OF_CHANCE - new, 0, 0], &[]));
-    // As many zeros as the dictionary holds, or it would not all be in use.
+    plain.extend(section([new * 2, RANDOM_BYTES - new, 0, 0], &[]));
+    // As many zeros as the dictionary holds: otherwise not all of it would be used.
     (0..32).for_each(|_| plain.extend(section([0, 0, 0, piece as u64], &vec![0; piece])));
-    plain.extend(section([32 << 20, IMAGE - FULL_OF_CHANCE - (16 << 20), 0, 0], &[]));
+    plain.extend(section([32 << 20, IMAGE - RANDOM_BYTES - (16 << 20), 0, 0], &[]));
     plain.extend(section([2, UKI as u64 - 1, 0, 1], &uki()[..1]));
     let mut packed = tempfile::tempfile().unwrap();
     pack(&plain[..], 16 << 20, packed.try_clone().unwrap());
@@ -183,7 +184,7 @@ fn delta(folder: &Path, new: u64, out: &Path) {
     io::copy(&mut packed, &mut out).unwrap();
 }
 
-/// The kernel image that runs.
+/// The running kernel image.
 fn uki() -> Vec<u8> {
     (0..UKI / 4).flat_map(|at| u32::try_from(at).unwrap().wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
@@ -215,7 +216,7 @@ fn record(tree: verity::Tree) -> ReleaseRecord {
     }
 }
 
-/// Slot A with a version that runs, slot B for a large one.
+/// Slot A with the running version, and slot B with room for the image.
 fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u64) -> Slots {
     create(folder.join("b"), IMAGE);
     create(folder.join("b-verity"), verity_size);
@@ -229,20 +230,20 @@ fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u6
     Slots::new(slot(Slot::A, running, Access::Read), idle, &report).unwrap()
 }
 
-/// Brings the release by this way, with the running kernel image in memory; the most that was in use.
-fn bring(record: &ReleaseRecord, slots: &Slots, remote: &Folder, way: Way) -> u64 {
+/// Fills the slot with the release by this way, with the running kernel image in memory. Returns the peak memory.
+fn fill(record: &ReleaseRecord, slots: &Slots, remote: &Folder, way: Way) -> u64 {
     let running_uki = uki();
-    forget_peak();
-    let upgrade = Upgrade { record, slots, remote, running_uki: &running_uki };
-    let ways = upgrade.ways(Survey::Cheapest).unwrap();
-    let brought = upgrade.bring(ways, &mut |_| ()).unwrap();
+    reset_peak();
+    let filling = Filling { record, slots, remote, running_uki: &running_uki };
+    let ways = filling.ways(Survey::Cheapest).unwrap();
+    let filled = filling.fill(ways, &mut |_| ()).unwrap();
     let peak = peak();
-    assert_eq!((brought.way, brought.written, brought.uki.is_some()), (way, FULL_OF_CHANCE, way == Way::Static));
+    assert_eq!((filled.way, filled.written, filled.uki.is_some()), (way, RANDOM_BYTES, way == Way::Static));
     peak
 }
 
 #[test]
-fn an_image_of_any_size_takes_little_memory() {
+fn every_way_needs_little_memory_for_an_image_of_any_size() {
     let folder = TempDir::new().unwrap();
     let path = folder.path();
     let mut record = release(path);
@@ -253,12 +254,12 @@ fn an_image_of_any_size_takes_little_memory() {
         [(Way::Blocks, &[".zst", ".xz"][..]), (Way::Full, &[".index", ".xz"]), (Way::Full, &[".index", ".zst"])]
     {
         let slots = slots(path, ["a", "a-verity"], small, record.root.verity_size);
-        let peak = bring(&record, &slots, &Folder { path, hidden }, way);
+        let peak = fill(&record, &slots, &Folder { path, hidden }, way);
         println!("{way}, without {}: {} MiB", hidden.join(" "), peak >> 20);
         let larger = if way == Way::Blocks { (MAX_IMAGE - IMAGE) / 4096 * PER_BLOCK } else { 0 };
         assert!(peak + larger < LIMIT, "{way}: {peak} bytes");
     }
-    // Deltas that are held whole, and longer ones. Their new kernel image is in memory, too.
+    // Deltas that are held in memory as a whole, and longer ones. The new kernel image is in memory, too.
     let mut new_uki = uki();
     new_uki.rotate_left(1);
     record.uki = UkiRecord { size: UKI as u64, sha256: digest(&new_uki), parts: Vec::new() };
@@ -271,7 +272,7 @@ fn an_image_of_any_size_takes_little_memory() {
         let len = fs::metadata(path.join("1.delta")).unwrap().len();
         assert_eq!((7 << 20..=8 << 20).contains(&len), held, "{len}");
         let slots = slots(path, ["image", "tree"], from_root_hash, record.root.verity_size);
-        let peak = bring(&record, &slots, &Folder { path, hidden: &[".index"] }, Way::Static);
+        let peak = fill(&record, &slots, &Folder { path, hidden: &[".index"] }, Way::Static);
         println!("{}, {len} bytes: {} MiB", Way::Static, peak >> 20);
         assert!(peak < LIMIT, "{peak} bytes");
     }

@@ -19,7 +19,7 @@ use berth_formats::{
 };
 use berth_qemu::machine::Machine;
 use common::{LIMIT, build_small, judge, machine, output, partition};
-use hostctl::entries::{Blessing, Entries, Other, Quarantine, Running, Target, next};
+use hostctl::entries::{Blessing, Destination, Entries, OtherSlot, Quarantine, Running, next};
 use std::{
     collections::BTreeMap,
     fs::{self, File},
@@ -193,8 +193,8 @@ fn systemd_boot_starts_and_counts_entries_as_our_model_predicts() {
     // After a rollback the older version gets tries, and the newer one is used only if the older one fails.
     let failed = Quarantine::load(&scratch.path().join("quarantine.json")).unwrap();
     let rollback = |esp: &Path, from: &str, to: &str| {
-        let other = Other { root_hash: Some(hash(to)), ..Other::default() };
-        Entries::open(esp).unwrap().rollback(&running(from), Target::Other, &other, &failed).unwrap();
+        let other = OtherSlot { root_hash: Some(hash(to)), ..OtherSlot::default() };
+        Entries::open(esp).unwrap().rollback(&running(from), Destination::Other, &other, &failed).unwrap();
     };
     host.change(|esp| rollback(esp, "2026.10.0", "2026.9.0"));
     assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.0+3.efi"]);

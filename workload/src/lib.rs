@@ -23,13 +23,15 @@ pub enum WorkloadError {
     /// A file of the host.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The report on the containers cannot be written as JSON.
+    #[error("cannot write the report on the containers as JSON")]
+    Status(#[source] serde_json::Error),
     /// The image has no engine for what is declared.
-    #[error("declared containers and images need a container engine ({}), and this image has none", engines())]
+    #[error(
+        "declared containers and images need a container engine ({}), and this image has none",
+        EngineKind::names()
+    )]
     NoEngine,
-}
-
-fn engines() -> String {
-    EngineKind::ALL.map(|kind| kind.to_string()).join(", ")
 }
 
 /// Does all of it. Returns what is wrong with required containers and preloaded images, one sentence each.
@@ -47,9 +49,7 @@ pub fn run() -> Result<Vec<String>, WorkloadError> {
         None if declared.containers.is_empty() && image.images.is_empty() => Report::default(),
         None => return Err(WorkloadError::NoEngine),
     };
-    let path = Path::new(paths::CONTAINERS_STATUS);
-    let status =
-        serde_json::to_vec(&report.containers).map_err(|source| FileError::Json { path: path.to_owned(), source })?;
-    replace(path, &status, 0o644, Flush::Content)?;
+    let status = serde_json::to_vec(&report.containers).map_err(WorkloadError::Status)?;
+    replace(Path::new(paths::CONTAINERS_STATUS), &status, 0o644, Flush::Content)?;
     Ok(report.faults)
 }

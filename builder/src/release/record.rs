@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> Result<ReleaseRecord, PeError> {
     let Build { manifest, superblock, uki, uki_sha256, .. } = build;
     let engine = manifest.engine.as_ref().map(|engine| EngineRecord {
-        kind: engine.kind,
+        kind: engine.kind.into(),
         version: engine.version.clone(),
         store: StoreFormat::of(engine.kind, &engine.version),
     });

@@ -1,8 +1,11 @@
-//! Verbs that are more than a question to init, by their noun.
+//! The verbs that do more than ask init, one file per verb.
 
-pub(crate) mod slots;
-pub(crate) mod trial;
+pub(crate) mod bless;
+mod event_printer;
+pub(crate) mod rollback;
+pub(crate) mod status;
 pub(crate) mod upgrade;
+pub(crate) mod why;
 
 use anyhow::Result;
 use berth_contract::control::LogLine;
@@ -13,7 +16,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Data, for people or for programs.
+/// Prints data as JSON or as text.
 pub(crate) fn print<T: Serialize>(json: bool, data: &T, text: impl FnOnce() -> String) -> Result<()> {
     write_out(&if json { serde_json::to_string_pretty(data)? + "\n" } else { text() })
 }
@@ -22,24 +25,27 @@ pub(crate) fn write_out(text: &str) -> Result<()> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Runs the host's own hostctl, whose files are out of reach from here, for as long as it takes.
+/// Runs hostctl on the host behind `client`, for commands that need files of that host. There is no timeout.
 pub(crate) fn on_host<'a>(
     client: &mut Client,
-    words: impl IntoIterator<Item = &'a str>,
+    arguments: impl IntoIterator<Item = &'a str>,
     line: impl FnMut(LogLine) -> Result<()>,
 ) -> Result<()> {
     client.set_timeout(None)?;
-    let words: Vec<_> = words.into_iter().map(str::to_owned).collect();
-    client.run(&words, line)
+    let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+    client.run(&arguments, line)
 }
 
-/// A line of the host's hostctl, passed on.
+/// Prints a line of the hostctl on the host.
 pub(crate) fn pass_on(line: LogLine) -> Result<()> {
     write_out(&format!("{}\n", line.text))
 }
 
-/// Seconds since 1970 by this machine's clock.
-#[expect(clippy::disallowed_methods, reason = "signatures and verdicts are judged by the clock of the day")]
+/// Seconds since 1970 by the clock of this system.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the expiry of signatures and the times of verdicts are wall-clock times"
+)]
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with boot entries.
+//! Errors of boot entries.
 
 use crate::{file::FileError, slots::SlotError};
 use berth_contract::{
@@ -10,108 +10,108 @@ use berth_contract::{
 use berth_formats::fat::VolumeError;
 use std::{io, path::PathBuf};
 
-/// What goes wrong with boot entries.
+/// An error of boot entries.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EntriesError {
-    /// A device or file of the host.
+    /// An operation on a device or file of the host failed.
     #[error("cannot {verb} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
-        /// Which.
+        /// The device or file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
-    /// The slots.
+    /// An error of the slots.
     #[error(transparent)]
     Slot(#[from] SlotError),
-    /// The ESP's file system.
+    /// An error of the ESP's file system.
     #[error("{}", path.display())]
     Volume {
-        /// The ESP's device.
+        /// The block device of the ESP.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error of the file system.
         #[source]
         source: VolumeError,
     },
-    /// A file of the host, or of what it remembers.
+    /// A file of the host or of its update state cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// The version that runs was not booted by an entry of this ESP.
+    /// No entry on this ESP booted the running version.
     #[error("no boot entry of {id} {version} has the root hash that runs")]
     NoRunning {
-        /// Which image runs.
+        /// The running image.
         id: ImageId,
-        /// Which version.
+        /// The running version.
         version: OsVersion,
     },
-    /// The version that runs has not been found healthy.
+    /// The running version has not been found healthy.
     #[error("the running version {version} is not blessed: {}", of(*.state))]
     Unblessed {
-        /// Which runs.
+        /// The running version.
         version: OsVersion,
-        /// What its entry is.
+        /// The state of its entry.
         state: EntryState,
     },
-    /// The ESP is too small for one more unified kernel image.
+    /// The ESP has no room for one more unified kernel image.
     #[error("the ESP has {free} bytes for boot entries, the new one needs {wanted}")]
     Full {
-        /// In whole clusters.
+        /// Bytes needed, in whole clusters.
         wanted: u64,
-        /// What is free, or will be when the idle slot's entry is gone.
+        /// Bytes free, or free after the entry of the idle slot is removed.
         free: u64,
     },
-    /// What was written to the ESP reads back as something else.
+    /// A file on the ESP does not read back as it was written.
     #[error("{file} on the ESP does not read back as it was written")]
     ReadBack {
-        /// Its name in `/EFI/Linux`.
+        /// File name in `/EFI/Linux`.
         file: String,
     },
-    /// An entry of the version that runs would take the place of the one that booted it.
-    #[error("version {version} runs already")]
+    /// A second entry of the running version would replace the one that booted it.
+    #[error("version {version} is running already")]
     SameVersion {
-        /// Which.
+        /// The version.
         version: OsVersion,
     },
-    /// There is nothing to go back to.
-    #[error("there is no other version to go to: {why}")]
+    /// There is no other version to boot.
+    #[error("there is no other version to boot: {why}")]
     NoOther {
-        /// What the other slot has.
+        /// Why the other slot has none.
         why: String,
     },
     /// The other version has failed on this host.
     #[error("version {} has failed on this host: {}", .0.version, .0.cause)]
     Quarantined(Box<Quarantined>),
-    /// The other version is not the one that was named.
+    /// The other version is not the requested one.
     #[error("the other slot holds version {found}, not {wanted}")]
     OtherVersion {
-        /// As asked for.
+        /// The requested version.
         wanted: OsVersion,
-        /// What is there.
+        /// The version in the other slot.
         found: OsVersion,
     },
-    /// The engine of the other version cannot take over what is in /var.
-    #[error("version {version} keeps the engine's data as {other}, the running one as {running}")]
+    /// The engine of the other version cannot use the data in /var.
+    #[error("version {version} stores the engine's data as {other}, the running one as {running}")]
     Store {
         /// The other version.
         version: OsVersion,
-        /// Its format.
+        /// Its store format.
         other: StoreFormat,
-        /// The format of what is in /var.
+        /// The store format of the running version.
         running: StoreFormat,
     },
 }
 
 impl EntriesError {
-    /// What can be done about it.
+    /// What the user can do about this error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Io { source, .. } => match source.kind() {
-                io::ErrorKind::ResourceBusy => "the ESP is in use: by another hostctl, or it is mounted",
+                io::ErrorKind::ResourceBusy => "the ESP is in use: another hostctl is running, or the ESP is mounted",
                 io::ErrorKind::PermissionDenied => "run it as root",
                 _ => return None,
             },
@@ -121,29 +121,27 @@ impl EntriesError {
             Self::File(error) => return error.hint(),
             Self::Unblessed { state: EntryState::SetAside, version } => {
                 return Some(format!(
-                    "a rollback is under way: run `hostctl reboot`, or `hostctl rollback {version}` to stay"
+                    "a rollback is under way: run `hostctl reboot`, or `hostctl rollback {version}` to keep this version"
                 ));
             }
             Self::Unblessed { state: EntryState::Trial(BootCounter { left: 0, done }), .. } if *done > TRIES => {
-                "it has failed all its tries, the version in the other slot has not: `hostctl rollback` goes there"
+                "this version has used up its tries and the version in the other slot has not: run `hostctl rollback`"
             }
             Self::Unblessed { .. } => {
-                "wait for the health verdict: `hostctl status` shows it, `hostctl logs bless` its reasons"
+                "wait for the health verdict: `hostctl status` shows it, `hostctl logs bless` shows the reasons"
             }
-            Self::NoRunning { .. } => {
-                "this host was booted by other means than its boot loader: no entry can be trusted"
-            }
+            Self::NoRunning { .. } => "this host was not booted by its own boot loader, so no entry can be trusted",
             Self::Full { .. } => {
-                "remove files from the ESP that are not Berth's, or install a disk image with a larger [disk] esp"
+                "remove files from the ESP that do not belong to Berth, or install a disk image with a larger [disk] esp"
             }
-            Self::ReadBack { .. } => "the disk does not keep what is written to it: see `hostctl logs kernel`",
+            Self::ReadBack { .. } => "the disk may be failing: see `hostctl logs kernel`",
             Self::NoOther { .. } => "the first upgrade fills the other slot: run `hostctl upgrade`",
             Self::Quarantined(failed) => {
-                return Some(format!("to try it nevertheless: `hostctl rollback {}`", failed.version));
+                return Some(format!("to boot it anyway: `hostctl rollback {}`", failed.version));
             }
             Self::Store { version, .. } => {
                 return Some(format!(
-                    "containers and images may be lost; to go there nevertheless: `hostctl rollback {version}`"
+                    "containers and images may be lost; to boot it anyway: `hostctl rollback {version}`"
                 ));
             }
             Self::OtherVersion { .. } => "`hostctl status` shows both slots",
@@ -154,7 +152,7 @@ impl EntriesError {
     }
 }
 
-/// An entry's state in words.
+/// The state of an entry in words.
 pub(super) fn of(state: EntryState) -> String {
     match state {
         EntryState::None => "no boot entry".to_owned(),

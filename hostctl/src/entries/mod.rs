@@ -1,28 +1,28 @@
-//! Boot entries on the ESP: what there is, what boots next, and every change of it.
+//! Boot entries on the ESP: which ones exist, which one boots next, and every change to them.
 //!
-//! An entry is a unified kernel image in `/EFI/Linux`, its name is its state ([`berth_contract::entry`]). So each change of
-//! state is one rename, which [`berth_formats::fat`] makes whole: a power cut leaves the old name or the new one. The ESP
-//! is never mounted; whoever changes it has opened its device for itself ([`Entries::open`]).
+//! An entry is a unified kernel image in `/EFI/Linux`. Its file name is its state ([`berth_contract::entry`]), so each change of state is
+//! one rename, which [`berth_formats::fat`] makes atomic: after a power cut the file has the old name or the new one. The ESP is never
+//! mounted. Code that changes it opens its block device exclusively ([`Entries::open`]).
 
 mod error;
-mod found;
-mod host;
+mod esp_file;
+mod exhausted;
+mod installed;
 mod order;
 mod quarantine;
 mod report;
 mod rollback;
 mod running;
-mod settle;
 
 pub use error::EntriesError;
-pub use found::{Found, Kind, Uki, staged_name};
-pub use host::Host;
+pub use esp_file::{EspFile, FileKind, Uki, staged_name};
+pub use exhausted::{FailedVersions, FailureCause};
+pub use installed::Installed;
 pub use order::next;
 pub use quarantine::Quarantine;
 pub use report::{SlotContent, report, show};
-pub use rollback::{Other, Target};
+pub use rollback::{Destination, OtherSlot};
 pub use running::Running;
-pub use settle::{Cause, Settled};
 
 use berth_contract::{
     digest::Sha256 as Digest256,
@@ -41,34 +41,34 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// How much is read back at once.
+/// Bytes that are read back at once.
 const PIECE: u64 = 1 << 20;
 
-/// The ESP of the host, opened to be changed, by nobody else meanwhile.
+/// The ESP of the host, opened for changes by this process only.
 #[derive(Debug)]
 pub struct Entries {
     path: PathBuf,
     volume: Editor<File>,
 }
 
-/// What [`Entries::bless`] has found.
+/// The result of [`Entries::bless`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blessing {
-    /// The version was on trial, and is no more.
+    /// The version was on trial. It is blessed now.
     Given,
-    /// It was blessed before.
+    /// The version was blessed already.
     Before,
-    /// It has been put behind another since it was booted, and stays there.
+    /// A rollback has set the version aside since it was booted. It stays set aside.
     SetAside,
 }
 
 impl Entries {
-    /// Opens the ESP's device, and puts right what an update left behind that was cut short.
+    /// Opens the block device of the ESP, and repairs what an interrupted change left behind.
     ///
     /// # Errors
-    /// When it cannot be opened, is in use, or holds no FAT32 volume that can be changed.
+    /// When the device cannot be opened, is in use, or holds no FAT32 volume that can be changed.
     pub fn open(path: &Path) -> Result<Self, EntriesError> {
-        // On a block device without O_CREAT, O_EXCL is the kernel's claim: mounted, or claimed by another, it is busy.
+        // O_EXCL without O_CREAT claims a block device: opening fails when it is mounted or claimed by another process.
         let exclusive = OFlags::EXCL.bits().cast_signed();
         let device = File::options().read(true).write(true).custom_flags(exclusive).open(path);
         let device = device.map_err(|source| EntriesError::Io { verb: "open", path: path.to_owned(), source })?;
@@ -76,44 +76,45 @@ impl Entries {
         Ok(Self { path: path.to_owned(), volume })
     }
 
-    /// All files in `/EFI/Linux` of an ESP that is only looked at, also while it is changed by another.
+    /// All files in `/EFI/Linux`. Works without the exclusive claim, also while another process changes the ESP.
     ///
     /// # Errors
-    /// When it cannot be read, or holds no FAT32 volume.
-    pub fn look(path: &Path) -> Result<Vec<Found>, EntriesError> {
+    /// When the device cannot be read, or holds no FAT32 volume.
+    pub fn look(path: &Path) -> Result<Vec<EspFile>, EntriesError> {
         let device = File::open(path);
         let device = device.map_err(|source| EntriesError::Io { verb: "open", path: path.to_owned(), source })?;
         let volume = Volume::open(device).map_err(|source| failed(path, source))?;
-        Found::all(&volume, path)
+        EspFile::all(&volume, path)
     }
 
-    /// All files in `/EFI/Linux`, ordered by name.
+    /// All files in `/EFI/Linux`, sorted by name.
     ///
     /// # Errors
-    /// When the ESP cannot be read. So for all that follows, and when it cannot be written.
-    pub fn list(&self) -> Result<Vec<Found>, EntriesError> {
-        Found::all(&self.volume, &self.path)
+    /// When the ESP cannot be read. The methods below fail for this reason too, and when the ESP cannot be written.
+    pub fn list(&self) -> Result<Vec<EspFile>, EntriesError> {
+        EspFile::all(&self.volume, &self.path)
     }
 
-    /// The entry that has booted what runs.
+    /// The entry that booted the running system.
     ///
     /// # Errors
-    /// When there is none.
-    pub fn running(&self, running: &Running) -> Result<Found, EntriesError> {
+    /// When there is no such entry.
+    pub fn running(&self, running: &Running) -> Result<EspFile, EntriesError> {
         let ours: Vec<_> = self.list()?.into_iter().filter(|found| found.is(running)).collect();
-        // Of two, the boot loader has taken the first of its order.
+        // If there are two, the boot loader took the first in its order.
         let none = || EntriesError::NoRunning { id: running.id.clone(), version: running.version.clone() };
         next(&ours).cloned().ok_or_else(none)
     }
 
-    /// The entry that has booted what runs, if that is blessed: before, nothing that could be needed to go back may change. One that is
-    /// the boot loader's last resort will do as well, when there is nothing better to lose: else an ill host could never be mended.
+    /// The entry that booted the running system, if it is blessed: until then, the host may have to go back, so nothing needed for that may
+    /// change. An entry that the boot loader took as its last resort is accepted too, if no better entry would be lost. Otherwise a broken
+    /// host could never be repaired.
     ///
     /// # Errors
-    /// When there is none, or it is not blessed.
-    pub fn blessed(&self, running: &Running) -> Result<Found, EntriesError> {
+    /// When there is no such entry, or it is not blessed.
+    pub fn blessed(&self, running: &Running) -> Result<EspFile, EntriesError> {
         let found = self.running(running)?;
-        let is_better = |other: &Found| matches!(other.state(), EntryState::Blessed | EntryState::Trial(_));
+        let is_better = |other: &EspFile| matches!(other.state(), EntryState::Blessed | EntryState::Trial(_));
         let last_resort = || {
             let others = self.list()?.into_iter().filter(|other| is_idle(other, running));
             Ok::<_, EntriesError>(found.is_last_resort() && !others.into_iter().any(|other| is_better(&other)))
@@ -125,14 +126,13 @@ impl Entries {
         }
     }
 
-    /// Bytes of the unified kernel image that runs, for what another has in common with it; none where it is larger than
-    /// [`MAX_UKI`].
+    /// The running unified kernel image, from which parts of a new one can be taken. Empty if it is larger than [`MAX_UKI`].
     ///
     /// # Errors
     /// See [`Self::running`].
     pub fn running_uki(&self, running: &Running) -> Result<Vec<u8>, EntriesError> {
         let found = self.running(running)?;
-        // It would take the memory that the update needs, and no release has one like it.
+        // It would need the memory of the upgrade, and no release has such a large image to share parts with.
         if found.size > MAX_UKI {
             return Ok(Vec::new());
         }
@@ -140,24 +140,24 @@ impl Entries {
         self.volume.read(&format!("{ESP_LINUX}/{}", found.file), limit).map_err(|source| failed(&self.path, source))
     }
 
-    /// Whether a unified kernel image of `size` bytes will fit once [`Self::clear_idle`] has made room.
+    /// Checks that a unified kernel image of `size` bytes fits after [`Self::clear_idle`] has made room.
     ///
     /// # Errors
-    /// When it will not, with both numbers, or the ESP is damaged.
+    /// When it does not fit, or the ESP is damaged.
     pub fn check_room(&self, running: &Running, size: u64) -> Result<(), EntriesError> {
         self.volume.check_sound().map_err(|source| failed(&self.path, source))?;
         let going = self.list()?.into_iter().filter(|found| is_idle(found, running));
         let free = self.volume.free() + going.map(|found| self.volume.whole(found.size)).sum::<u64>();
-        // A directory that is full grows by a cluster.
+        // A full directory needs one more cluster.
         let wanted = self.volume.whole(size) + self.volume.whole(1);
         if wanted > free { Err(EntriesError::Full { wanted, free }) } else { Ok(()) }
     }
 
-    /// Removes every entry and staged image of ours but the one that has booted what runs: they boot what is in the idle slot,
-    /// which is to be overwritten. `keep` is a staged image that stays. Returns the names of what has gone.
+    /// Removes all entries and staged images of this host's image id, except the entry that booted the running system: they boot the idle
+    /// slot, which is about to be overwritten. `keep` names a staged image that stays. Returns the names of the removed files.
     ///
     /// # Errors
-    /// When the running version is not blessed: then nothing is touched.
+    /// When the running version is not blessed. Then nothing is changed.
     pub fn clear_idle(
         &mut self,
         running: &Running,
@@ -166,7 +166,7 @@ impl Entries {
         self.blessed(running)?;
         let mut gone = Vec::new();
         for found in self.list()?.into_iter().filter(|found| is_idle(found, running)) {
-            if !(matches!(found.kind, Kind::Staged(..)) && found.version() == keep) {
+            if !(matches!(found.kind, FileKind::Staged(..)) && found.version() == keep) {
                 self.remove(&found.file)?;
                 gone.push(found.file);
             }
@@ -174,7 +174,7 @@ impl Entries {
         Ok(gone)
     }
 
-    /// Puts a unified kernel image beside the entries and reads it back. It boots nothing until [`Self::commit`].
+    /// Writes a unified kernel image beside the entries and reads it back. It boots nothing until [`Self::commit`].
     ///
     /// # Errors
     /// When it does not fit, or does not read back.
@@ -195,21 +195,21 @@ impl Entries {
         }
     }
 
-    /// SHA-256 of the staged image of a version, where there is one.
+    /// SHA-256 of the staged image of a version; `None` if it is not staged.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When the staged image cannot be read.
     pub fn staged_digest(&self, id: &ImageId, version: &OsVersion) -> Result<Option<Digest256>, EntriesError> {
         let file = staged_name(id, version);
         let is_there = self.list()?.iter().any(|found| found.file == file);
         if is_there { self.digest(&file).map(Some) } else { Ok(None) }
     }
 
-    /// The commit of an upgrade: the staged image becomes an entry with [`TRIES`] tries. It is the one that boots next: where its
-    /// version is lower than the running one, that is set aside.
+    /// The commit of an upgrade: the staged image becomes an entry with [`TRIES`] tries, which boots next. If its version is lower than the
+    /// running one, the running version is set aside so that the new entry comes first.
     ///
     /// # Errors
-    /// When nothing of this version is staged, it is the running version, or that is not blessed.
+    /// When this version is not staged, is the running version, or the running version is not blessed.
     pub fn commit(&mut self, id: &ImageId, version: &OsVersion, running: &Running) -> Result<BootEntry, EntriesError> {
         let current = self.blessed(running)?;
         if *version == running.version {
@@ -217,29 +217,29 @@ impl Entries {
         }
         let entry = BootEntry { id: id.clone(), version: version.clone(), counter: Some(NEW) };
         self.rename(&staged_name(id, version), &entry.to_string())?;
-        // Not before: a cut between the two leaves the running version first.
+        // In this order a power cut between the two changes leaves the running version first.
         if *version < running.version && current.state() == EntryState::Blessed {
             self.count(&current, Some(SET_ASIDE))?;
         }
         Ok(entry)
     }
 
-    /// Removes the counter of the version that runs: it has been found healthy.
+    /// Removes the counter of the running version, which was found healthy.
     ///
     /// # Errors
-    /// When there is no entry of it.
+    /// When there is no entry of the running version.
     pub fn bless(&mut self, running: &Running) -> Result<Blessing, EntriesError> {
         let found = self.running(running)?;
         match found.state() {
             EntryState::Blessed => Ok(Blessing::Before),
-            // Booted, it would have used a try: somebody has called for a rollback since.
+            // A set-aside entry that was booted has used a try. So a rollback has set it aside after this boot.
             EntryState::SetAside => Ok(Blessing::SetAside),
             _ => self.count(&found, None).map(|()| Blessing::Given),
         }
     }
 
-    /// Gives an entry another counter.
-    fn count(&mut self, found: &Found, counter: Option<BootCounter>) -> Result<(), EntriesError> {
+    /// Changes the counter of an entry.
+    fn count(&mut self, found: &EspFile, counter: Option<BootCounter>) -> Result<(), EntriesError> {
         let Some(entry) = found.entry() else { return Ok(()) };
         let name = BootEntry { counter, ..entry.clone() }.to_string();
         if name == found.file { Ok(()) } else { self.rename(&found.file, &name) }
@@ -253,9 +253,9 @@ impl Entries {
         self.volume.remove(ESP_LINUX, file).map_err(|source| failed(&self.path, source))
     }
 
-    /// SHA-256 of a file as the disk has it.
+    /// SHA-256 of a file, read from the disk and not from the page cache.
     fn digest(&self, file: &str) -> Result<Digest256, EntriesError> {
-        // What the kernel remembers of the device is not what the disk has kept.
+        // The page cache may not show what the disk has kept.
         if let Ok(device) = File::open(&self.path) {
             let _ = rustix::fs::fadvise(&device, 0, None, rustix::fs::Advice::DontNeed);
         }
@@ -276,9 +276,9 @@ impl Entries {
 /// The counter of a new entry.
 const NEW: BootCounter = BootCounter { left: TRIES, done: 0 };
 
-/// Whether a file is of this host's image, and boots or is to boot something else than what runs. Others name theirs in the same way
-/// (`rescue_13.efi`); an update never changes the image's id.
-fn is_idle(found: &Found, running: &Running) -> bool {
+/// Whether a file belongs to this host's image and boots, or will boot, something other than the running system. Other programs may use the
+/// same form of names (`rescue_13.efi`), and an upgrade never changes the image id.
+fn is_idle(found: &EspFile, running: &Running) -> bool {
     found.version().is_some_and(|(id, _)| *id == running.id) && !found.is(running)
 }
 

@@ -1,21 +1,21 @@
-//! Which entry systemd-boot takes: the order of version 257 (`boot_entry_compare` in boot.c; Boot Loader Specification,
-//! "Sorting"), tested against the real one in qemu/tests/boot_entries.rs.
+//! Which entry systemd-boot takes: the order of version 257 (`boot_entry_compare` in boot.c; Boot Loader Specification, "Sorting").
+//! qemu/tests/boot_entries.rs compares it with the real systemd-boot.
 //!
-//! The first of its order is taken as long as neither `default` of loader.conf nor an EFI variable names another; ours do not.
-//! Entries of type 1 (`/loader/entries`) are not looked at: no image has any.
+//! The first entry is taken unless `default` in loader.conf or an EFI variable names another; ours do not. Entries of type 1
+//! (`/loader/entries`) are ignored, because no image has any.
 
-use super::found::{Found, Uki};
+use super::esp_file::{EspFile, Uki};
 use berth_contract::{entry::BootCounter, version};
 use std::cmp::{Ordering, Reverse};
 
 /// The entry that systemd-boot takes next.
 #[must_use]
-pub fn next(all: &[Found]) -> Option<&Found> {
+pub fn next(all: &[EspFile]) -> Option<&EspFile> {
     let entries = all.iter().filter_map(|found| Some((Key::of(found)?, found)));
     entries.min_by(|(one, _), (other, _)| one.compare(other)).map(|(_, found)| found)
 }
 
-/// What an entry is sorted by.
+/// The sort key of an entry.
 struct Key<'a> {
     uki: &'a Uki,
     id: String,
@@ -23,7 +23,7 @@ struct Key<'a> {
 }
 
 impl<'a> Key<'a> {
-    fn of(found: &'a Found) -> Option<Self> {
+    fn of(found: &'a EspFile) -> Option<Self> {
         let uki = found.uki.as_ref()?;
         let name = found.file.to_lowercase();
         let stem = name.strip_suffix(".efi").filter(|_| !name.starts_with("auto-"))?;
@@ -50,7 +50,7 @@ impl<'a> Key<'a> {
     }
 }
 
-/// A stem without `+LEFT` or `+LEFT-DONE`, and these.
+/// Splits a file stem into the part before `+LEFT` or `+LEFT-DONE`, and the counter.
 fn without_counter(stem: &str) -> (&str, Option<BootCounter>) {
     let parsed = stem.rsplit_once('+').and_then(|(id, tries)| {
         let (left, done) = tries.split_once('-').unwrap_or((tries, "0"));
@@ -62,18 +62,18 @@ fn without_counter(stem: &str) -> (&str, Option<BootCounter>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::found::Kind, *};
+    use super::{super::esp_file::FileKind, *};
 
-    fn found(file: &str) -> Found {
+    fn found(file: &str) -> EspFile {
         let (id, version) = file.split_once('_').unwrap_or((file, ""));
         let version = version.strip_suffix(".efi").unwrap_or(version);
         let version = version.split_once('+').map_or(version, |(version, _)| version);
         let uki = Uki { root_hash: None, sort_key: Some(id.into()), version: Some(version.into()) };
-        Found { file: file.into(), size: 1, kind: Kind::Foreign, uki: Some(uki) }
+        EspFile { file: file.into(), size: 1, kind: FileKind::Foreign, uki: Some(uki) }
     }
 
     #[test]
-    fn systemd_boots_order_is_ours() {
+    fn entries_sort_as_in_systemd_boot() {
         for (files, taken) in [
             (&["a_1.efi", "a_2.efi"][..], "a_2.efi"),
             (&["a_9.efi", "a_10.efi"], "a_10.efi"),
@@ -98,6 +98,6 @@ mod tests {
                 assert_eq!(next(&all).map(|found| found.file.as_str()), Some(taken), "{files:?}");
             }
         }
-        assert_eq!(next(&[Found { uki: None, ..found("a_1.efi") }]), None);
+        assert_eq!(next(&[EspFile { uki: None, ..found("a_1.efi") }]), None);
     }
 }

@@ -1,4 +1,4 @@
-//! Versions that have failed on this host.
+//! The quarantine: versions that have failed on this host.
 
 use super::EntriesError;
 use crate::file;
@@ -9,10 +9,10 @@ use berth_contract::{
 };
 use std::path::{Path, PathBuf};
 
-/// Versions that are remembered; the oldest go first.
+/// Most versions in the list. Beyond that the oldest are removed.
 const MAX: usize = 64;
 
-/// The list as it is in its file ([`berth_contract::paths::QUARANTINE`]).
+/// The list in its file ([`berth_contract::paths::QUARANTINE`]).
 #[derive(Debug)]
 pub struct Quarantine {
     path: PathBuf,
@@ -21,7 +21,7 @@ pub struct Quarantine {
 }
 
 impl Quarantine {
-    /// Reads it; without a file it is empty.
+    /// Reads the file. Without a file the list is empty.
     ///
     /// # Errors
     /// When the file cannot be read or understood.
@@ -29,19 +29,19 @@ impl Quarantine {
         Ok(Self { path: path.to_owned(), list: file::json_if_there(path)?.unwrap_or_default() })
     }
 
-    /// All, oldest first.
+    /// All versions, oldest first.
     #[must_use]
     pub fn list(&self) -> &[Quarantined] {
         &self.list
     }
 
-    /// Whether a version has failed, and how.
+    /// The record of a version, if it has failed.
     #[must_use]
     pub fn find(&self, id: &ImageId, version: &OsVersion, root_hash: RootHash) -> Option<&Quarantined> {
         self.list.iter().find(|it| it.id == *id && it.version == *version && it.root_hash == root_hash)
     }
 
-    /// Adds a version, once, and writes the file.
+    /// Adds a version, or replaces its record, and writes the file.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -53,7 +53,7 @@ impl Quarantine {
         self.store()
     }
 
-    /// Removes a version that has been found healthy after all. Nothing is written where it is not there.
+    /// Removes a version that was found healthy later. If it is not in the list, nothing is written.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -75,7 +75,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn failures_are_remembered_once_and_forgotten_when_they_heal() {
+    fn a_failed_version_is_listed_once_until_it_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("update/quarantine.json");
         let failed = |version: usize, cause: &str| Quarantined {

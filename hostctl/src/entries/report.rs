@@ -1,6 +1,6 @@
-//! Both slots and their entries, for `hostctl status`.
+//! The report of both slots and their entries, for `hostctl status`.
 
-use super::{Found, Running, error, next};
+use super::{EspFile, Running, error, next};
 use berth_contract::{
     digest::RootHash,
     disk::Slot,
@@ -8,20 +8,20 @@ use berth_contract::{
 };
 use std::fmt::Write;
 
-/// What the hash tree in a slot says that the slot holds.
+/// The content of a slot, by its hash tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotContent {
-    /// Which slot.
+    /// A or B.
     pub slot: Slot,
-    /// Root hash; nothing where there is no hash tree.
+    /// Root hash; `None` when there is no hash tree.
     pub root_hash: Option<RootHash>,
 }
 
-/// Slots, entries and quarantine as one.
+/// Combines slots, entries and quarantine into one report.
 #[must_use]
-pub fn report(all: &[Found], slots: &[SlotContent], running: &Running, quarantine: &[Quarantined]) -> SlotsReport {
+pub fn report(all: &[EspFile], slots: &[SlotContent], running: &Running, quarantine: &[Quarantined]) -> SlotsReport {
     let slots = slots.iter().map(|&SlotContent { slot, root_hash }| {
-        let of_slot: Vec<Found> = match root_hash {
+        let of_slot: Vec<EspFile> = match root_hash {
             Some(_) => all
                 .iter()
                 .filter(|found| found.root_hash() == root_hash && found.version().is_some())
@@ -29,10 +29,10 @@ pub fn report(all: &[Found], slots: &[SlotContent], running: &Running, quarantin
                 .collect(),
             None => Vec::new(),
         };
-        // An entry before a staged image; of two entries, the one that boots.
+        // An entry takes precedence over a staged image, and of two entries the one that boots.
         let found = next(&of_slot).or(of_slot.first());
         let runs = root_hash == Some(running.root_hash);
-        let state = if runs { Found::running_state } else { Found::state };
+        let state = if runs { EspFile::running_state } else { EspFile::state };
         SlotReport {
             slot,
             running: runs,
@@ -49,7 +49,7 @@ pub fn report(all: &[Found], slots: &[SlotContent], running: &Running, quarantin
     }
 }
 
-/// The report as rows for people: what, and how it is.
+/// The report as rows of name and value, for `hostctl status`.
 #[must_use]
 pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
     let mut rows = Vec::new();
@@ -71,7 +71,7 @@ pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
         }
         rows.push((name, text));
     }
-    // What boots next belongs to a slot, or somebody has to know.
+    // Usually the next entry belongs to a slot. If not, show it in a row of its own.
     if !report.slots.iter().any(|slot| slot.entry.is_some() && slot.entry == report.next) {
         rows.push(("boots next", report.next.clone().unwrap_or_else(|| "nothing: there is no boot entry".to_owned())));
     }

@@ -1,6 +1,6 @@
-//! Going to the other version, by the same machinery as an upgrade: it gets tries, and the one that is left waits.
+//! Rollback: boots the other version next. As after an upgrade it gets tries, and the running version is kept as the fallback.
 
-use super::{Entries, EntriesError, Found, NEW, Quarantine, Running, is_idle};
+use super::{Entries, EntriesError, EspFile, NEW, Quarantine, Running, is_idle};
 use berth_contract::{
     digest::RootHash,
     engine::StoreFormat,
@@ -9,45 +9,45 @@ use berth_contract::{
     version::OsVersion,
 };
 
-/// Which version a rollback is to go to.
+/// The version to which a rollback goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target<'a> {
-    /// The other one, if nothing speaks against it.
+pub enum Destination<'a> {
+    /// The version in the other slot, unless it has failed or uses another store format.
     Other,
-    /// The other one, of this name: also one that has failed, or whose engine may not understand what is in /var. Or the running one:
-    /// then the other does not boot next any more.
+    /// This version. If it is in the other slot, it is booted even if it has failed or its engine may not understand the data in /var. If
+    /// it is the running version, the other version does not boot next any more.
     Named(&'a OsVersion),
 }
 
-/// What is known about the other slot.
+/// The content of the other slot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Other {
-    /// Root hash of what is in it.
+pub struct OtherSlot {
+    /// Root hash of the version in it.
     pub root_hash: Option<RootHash>,
-    /// How the engine of the running version keeps its data, and how that of the other does; nothing where there is none.
+    /// Store formats of the running version and of the other one; `None` without an engine.
     pub stores: (Option<StoreFormat>, Option<StoreFormat>),
 }
 
 impl Entries {
-    /// Makes the version in the other slot the one that boots next, with as many tries as a new one has. If it fails them all,
-    /// the running one boots again.
+    /// Makes the version in the other slot boot next, with as many tries as after an upgrade. If it fails them all, the running version
+    /// boots again.
     ///
     /// # Errors
-    /// See [`Self::may_roll_back`]: then nothing is changed.
+    /// See [`Self::may_roll_back`]. Nothing is changed then.
     pub fn rollback(
         &mut self,
         running: &Running,
-        target: Target<'_>,
-        other: &Other,
+        target: Destination<'_>,
+        other: &OtherSlot,
         quarantine: &Quarantine,
     ) -> Result<BootEntry, EntriesError> {
-        if target == Target::Named(&running.version) {
+        if target == Destination::Named(&running.version) {
             return self.stay(running);
         }
         let (current, to) = self.ends(running, target, other, quarantine)?;
         let Some(entry) = to.entry() else { return Err(no_other("it has no boot entry")) };
-        // An older version comes behind a newer one with tries, so the newer one must have none. In this order a cut
-        // between the two changes nothing: what runs is still first.
+        // An older version sorts after a newer one that has tries, so the newer one must have none. In this order a power cut between the
+        // two changes leaves the running version first.
         self.count(&to, Some(NEW))?;
         if entry.version < running.version && current.state() == EntryState::Blessed {
             self.count(&current, Some(SET_ASIDE))?;
@@ -55,23 +55,23 @@ impl Entries {
         Ok(BootEntry { counter: Some(NEW), ..entry.clone() })
     }
 
-    /// The version that [`Self::rollback`] would go to.
+    /// The version that [`Self::rollback`] would boot next.
     ///
     /// # Errors
-    /// When the running version is not blessed, the other slot has no bootable version, or that has failed or has another
-    /// store format and was not named.
+    /// When the running version is not blessed, or the other slot has no bootable version. Also when the version in it has failed or has
+    /// another store format, and was not named.
     pub fn may_roll_back(
         &self,
         running: &Running,
-        target: Target<'_>,
-        other: &Other,
+        target: Destination<'_>,
+        other: &OtherSlot,
         quarantine: &Quarantine,
     ) -> Result<OsVersion, EntriesError> {
         let (_, to) = self.ends(running, target, other, quarantine)?;
         to.entry().map(|entry| entry.version.clone()).ok_or_else(|| no_other("it has no boot entry"))
     }
 
-    /// The running version boots next again: what an upgrade or rollback has put before it waits behind.
+    /// Makes the running version boot next again. The entry that an upgrade or rollback has put before it is set aside.
     fn stay(&mut self, running: &Running) -> Result<BootEntry, EntriesError> {
         let current = self.running(running)?;
         if !matches!(current.state(), EntryState::Blessed | EntryState::SetAside) {
@@ -87,56 +87,63 @@ impl Entries {
         Ok(BootEntry { id: running.id.clone(), version: running.version.clone(), counter: None })
     }
 
-    /// The entries of what runs and of what a rollback goes to.
+    /// The entry of the running version, and the entry to which the rollback goes.
     fn ends(
         &self,
         running: &Running,
-        target: Target<'_>,
-        other: &Other,
+        target: Destination<'_>,
+        other: &OtherSlot,
         quarantine: &Quarantine,
-    ) -> Result<(Found, Found), EntriesError> {
+    ) -> Result<(EspFile, EspFile), EntriesError> {
         let current = self.running(running)?;
         let to = self.other(running, other)?;
         let Some(entry) = to.entry() else { return Err(no_other("it has no boot entry")) };
-        // Called for twice: it is under way.
+        // The same rollback was requested before.
         let again = current.state() == EntryState::SetAside && matches!(to.state(), EntryState::Trial(_));
         if current.state() != EntryState::Blessed && !again && !current.is_last_resort() {
             let (version, state) = (running.version.clone(), current.running_state());
             return Err(EntriesError::Unblessed { version, state });
         }
         match target {
-            Target::Named(wanted) if *wanted != entry.version => {
+            Destination::Named(wanted) if *wanted != entry.version => {
                 let (wanted, found) = (wanted.clone(), entry.version.clone());
                 return Err(EntriesError::OtherVersion { wanted, found });
             }
-            Target::Named(_) => {}
-            Target::Other => unless_named(entry, &to, other, quarantine)?,
+            Destination::Named(_) => {}
+            Destination::Other => unless_named(entry, &to, other, quarantine)?,
         }
         Ok((current, to))
     }
 
-    fn other(&self, running: &Running, other: &Other) -> Result<Found, EntriesError> {
+    fn other(&self, running: &Running, other: &OtherSlot) -> Result<EspFile, EntriesError> {
         let Some(root_hash) = other.root_hash else { return Err(no_other("its slot is empty")) };
         let is_it =
-            |found: &Found| found.root_hash() == Some(root_hash) && !found.is(running) && found.entry().is_some();
+            |found: &EspFile| found.root_hash() == Some(root_hash) && !found.is(running) && found.entry().is_some();
         let all = self.list()?;
         let found = all.iter().find(|found| is_it(found));
         if found.is_none()
             && all.iter().any(|found| found.state() == EntryState::Staged && found.root_hash() == Some(root_hash))
         {
-            return Err(no_other("it is staged only: `hostctl upgrade` makes it a boot entry"));
+            return Err(no_other("it is only staged: run `hostctl upgrade` to make it a boot entry"));
         }
-        found.cloned().ok_or_else(|| no_other("what is in its slot has no boot entry: an upgrade was interrupted"))
+        found
+            .cloned()
+            .ok_or_else(|| no_other("its slot holds a version without a boot entry: an upgrade was interrupted"))
     }
 }
 
-fn unless_named(entry: &BootEntry, to: &Found, other: &Other, quarantine: &Quarantine) -> Result<(), EntriesError> {
+fn unless_named(
+    entry: &BootEntry,
+    to: &EspFile,
+    other: &OtherSlot,
+    quarantine: &Quarantine,
+) -> Result<(), EntriesError> {
     let version = || entry.version.clone();
     if let Some(failed) = to.root_hash().and_then(|hash| quarantine.find(&entry.id, &entry.version, hash)) {
         return Err(EntriesError::Quarantined(Box::new(failed.clone())));
     }
     if to.state() == EntryState::Failed {
-        return Err(no_other(&format!("version {} has used up its tries; name it to try it again", entry.version)));
+        return Err(no_other(&format!("version {} has used up its tries; name it to boot it again", entry.version)));
     }
     match &other.stores {
         (Some(running), Some(other)) if running != other => {

@@ -1,17 +1,17 @@
-//! What runs.
+//! The running version.
 
 use berth_contract::{
     digest::RootHash,
     version::{ImageId, OsVersion},
 };
 
-/// The version that runs: image and version of its image.json, the root hash of its root file system.
+/// The running version: id and version from its image.json, and the root hash of its root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Running {
-    /// Which image.
+    /// Image id.
     pub id: ImageId,
-    /// Which version of it.
+    /// Version.
     pub version: OsVersion,
-    /// Its root hash.
+    /// Root hash.
     pub root_hash: RootHash,
 }

@@ -1,5 +1,7 @@
-//! Does a name resolve? One question for an address (RFC 1035) by UDP to each name server, answered or not. A static program has no
-//! other way: the C library's resolver is loaded at run time.
+//! Checks whether a name resolves: one query for an address (RFC 1035) over UDP to each name server.
+//!
+//! The resolver of the C library is not used, because a health check has three needs that it does not meet: it asks the given name servers,
+//! it tells a server that does not answer from an answer that the name does not exist, and its time is limited.
 
 use std::{
     collections::hash_map::RandomState,

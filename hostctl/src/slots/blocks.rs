@@ -1,9 +1,10 @@
-//! The pieces whose blocks neither slot has: what they are, and the new root file system made of them and of the slots.
+//! The block delta: which chunks must be fetched because neither slot has their blocks, and how the new root file system is made of these
+//! chunks and of blocks of the slots.
 
 use super::{
-    block_map::{BlockMap, Matcher, Source},
+    block_map::{BlockMap, Location, Matcher},
     content::each_digest,
-    device::Slots,
+    disk::Slots,
     error::SlotError,
     marks,
     remote::{Meter, Metered},
@@ -20,27 +21,27 @@ use berth_formats::{
 };
 use std::{io::Read, ops::Range, os::unix::fs::FileExt};
 
-/// Largest image that is planned block by block, in bytes: what is noted about it must fit hostctl's memory.
+/// Largest image for a block delta, in bytes: the plan of a larger one would take too much memory.
 pub const MAX_IMAGE: u64 = 4 << 30;
 
 const BLOCK_LEN: usize = 4096;
 
-/// What is to be fetched and what is here. Holds 12 bytes for each block of the new image, and 40 for each chunk.
+/// Which chunks are fetched, and where all other blocks are. Needs 12 bytes for each block of the new image and 40 for each chunk.
 #[derive(Debug)]
 pub(super) struct BlockPlan {
     index: Index,
-    /// Of each block of the new image.
+    /// One mark for each block of the new image.
     marks: Vec<Mark>,
     map: BlockMap,
     /// For each chunk whether it is fetched.
     fetched: Vec<bool>,
-    /// Bytes that have come to know all this.
+    /// Bytes fetched to make this plan.
     surveyed: u64,
 }
 
 impl BlockPlan {
-    /// Fetches the index `target` of an image of `size` bytes, at most [`MAX_IMAGE`], and those marks out of `chunks` that no slot
-    /// tells, and looks up its blocks in both slots.
+    /// Fetches the block index `target` of an image of `size` bytes (at most [`MAX_IMAGE`]), fetches the marks that are in neither slot
+    /// from `chunks`, and looks up the blocks in both slots.
     pub(super) fn make(
         target: &str,
         chunks: &str,
@@ -50,7 +51,7 @@ impl BlockPlan {
     ) -> Result<Self, SlotError> {
         let refused = |wanted: String, found: String| SlotError::Target { target: target.to_owned(), wanted, found };
         let before = remote.fetched();
-        // Twenty bytes a run, and for each chunk; chunks of less than 8 blocks on the average make no sense.
+        // Twenty bytes for each run and for each chunk. An index with fewer than 8 blocks per chunk on average is refused.
         let limit = (size / BLOCK / 32 + size / BLOCK / 8 + 1024) * 20;
         let bytes = remote.read_whole(target, limit)?;
         let index =
@@ -70,24 +71,24 @@ impl BlockPlan {
             each_digest(&slots.idle, blocks, |position, digest| matcher.idle(position, &digest));
             matcher.finish()
         };
-        let missing = |chunk: &Chunk| chunk.range().any(|block| map.source(block) == Source::Missing);
+        let missing = |chunk: &Chunk| chunk.range().any(|block| map.location(block) == Location::Missing);
         let fetched = index.chunks().iter().map(missing).collect();
         Ok(Self { index, marks, map, fetched, surveyed })
     }
 
-    /// Whether anything of the chunks is to be fetched.
+    /// Whether any chunk must be fetched.
     pub(super) fn needs_chunks(&self) -> bool {
         self.fetched.contains(&true)
     }
 
-    /// Bytes to fetch, those of the survey included.
+    /// Bytes to fetch, including those already fetched for the plan.
     pub(super) fn cost(&self) -> u64 {
         let chunks = self.index.chunks().iter().zip(&self.fetched);
         self.surveyed
             + chunks.filter(|(_, fetched)| **fetched).map(|(chunk, _)| u64::from(chunk.compressed)).sum::<u64>()
     }
 
-    /// Makes the root file system; chunks come out of `target`.
+    /// Writes the root file system. Chunks are fetched from `target`.
     pub(super) fn write(
         &self,
         target: &str,
@@ -95,14 +96,14 @@ impl BlockPlan {
         remote: &Meter<'_>,
         sink: &mut Sink<'_>,
     ) -> Result<(), SlotError> {
-        let mut wire = Wire { plan: self, target, remote, run: None };
+        let mut wire = ChunkReader { plan: self, target, remote, run: None };
         let mut history = History::new(self.index.history_len());
         let (mut content, mut compressed) = (Vec::new(), Vec::new());
         for (number, chunk) in self.index.chunks().iter().enumerate() {
             content.resize(usize::try_from(chunk.len()).unwrap_or(usize::MAX), 0);
             let here = !self.fetched[number] && self.gather(chunk, slots, &mut content);
             let mut digests = if here { block_digests(&content) } else { Vec::new() };
-            // A sector that went bad, or a tree that lies: what is fetched instead is one chunk.
+            // A sector may be bad, or the hash tree of a slot may be wrong. Then this one chunk is fetched.
             if !self.is_right(chunk, &digests) {
                 wire.read(number, chunk, &mut compressed)?;
                 let decoded = decode(history.get(&self.index.prefix_of(chunk)), &compressed, &mut content);
@@ -118,16 +119,16 @@ impl BlockPlan {
         Ok(())
     }
 
-    /// Whether digests are those of the chunk's blocks.
+    /// Whether the digests match the marks of the chunk's blocks.
     fn is_right(&self, chunk: &Chunk, digests: &[[u8; 32]]) -> bool {
         let from = usize::try_from(chunk.first).unwrap_or(usize::MAX);
         let marks = self.marks.iter().skip(from).take(chunk.blocks as usize).copied();
         marks.eq(digests.iter().map(Mark::of))
     }
 
-    /// Reads the chunk's blocks out of the slots, neighbours at once. False where one cannot be read.
+    /// Reads the blocks of the chunk from the slots, adjacent blocks in one read. Returns false if a block cannot be read.
     fn gather(&self, chunk: &Chunk, slots: &Slots, content: &mut [u8]) -> bool {
-        let mut sources = chunk.range().map(|block| self.map.source(block)).peekable();
+        let mut sources = chunk.range().map(|block| self.map.location(block)).peekable();
         let mut rest = content;
         while let Some(first) = sources.next() {
             let mut blocks = 1;
@@ -137,13 +138,13 @@ impl BlockPlan {
             let (run, behind) = std::mem::take(&mut rest).split_at_mut(blocks as usize * BLOCK_LEN);
             rest = behind;
             let (slot, position) = match first {
-                Source::Zeros => {
+                Location::Zeros => {
                     run.fill(0);
                     continue;
                 }
-                Source::Running(position) => (&slots.running, position),
-                Source::Idle(position) => (&slots.idle, position),
-                Source::Missing => return false,
+                Location::Running(position) => (&slots.running, position),
+                Location::Idle(position) => (&slots.idle, position),
+                Location::Missing => return false,
             };
             if slot.data.file.read_exact_at(run, position * BLOCK).is_err() {
                 return false;
@@ -153,8 +154,8 @@ impl BlockPlan {
     }
 }
 
-impl Source {
-    /// Where the block `blocks` further on is, if it lies behind this one.
+impl Location {
+    /// The location `blocks` blocks after this one.
     fn after(self, blocks: u32) -> Self {
         match self {
             Self::Running(position) => Self::Running(position + u64::from(blocks)),
@@ -164,17 +165,17 @@ impl Source {
     }
 }
 
-/// Chunks as they come: those that lie beside each other by one request.
-struct Wire<'a> {
+/// Reads the fetched chunks: adjacent chunks with one request.
+struct ChunkReader<'a> {
     plan: &'a BlockPlan,
     target: &'a str,
     remote: &'a Meter<'a>,
-    /// Number of the chunk that comes next, and where it comes from.
+    /// The number of the next chunk, and the reader that returns it.
     run: Option<(usize, Metered<'a>)>,
 }
 
-impl<'a> Wire<'a> {
-    /// The compressed bytes of a chunk, compared with their digest. What is wrong is asked for once more, alone.
+impl<'a> ChunkReader<'a> {
+    /// Reads the compressed bytes of a chunk and checks their digest. If they are wrong, the chunk is requested once more by itself.
     fn read(&mut self, number: usize, chunk: &Chunk, compressed: &mut Vec<u8>) -> Result<(), SlotError> {
         compressed.resize(chunk.compressed as usize, 0);
         let planned = self.plan.fetched[number];
@@ -207,7 +208,7 @@ impl<'a> Wire<'a> {
         Ok(self.remote.open(self.target, chunk.offset, Some(len))?)
     }
 
-    /// Bytes of the chunks that are fetched and follow each other from `number` on.
+    /// Bytes of the adjacent chunks to fetch, from `number` on.
     fn planned_from(&self, number: usize) -> u64 {
         let chunks = self.plan.index.chunks().iter().zip(&self.plan.fetched).skip(number);
         chunks.take_while(|(_, fetched)| **fetched).map(|(chunk, _)| u64::from(chunk.compressed)).sum()
@@ -218,27 +219,27 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// Bytes that are kept beyond what is needed, so that they are not moved for each chunk.
+/// Additional bytes that are kept, so that the content is not moved for every chunk.
 const SLACK: usize = 2 << 20;
-/// Most bytes of a chunk.
+/// Largest chunk, in bytes.
 const MAX_CHUNK: usize = MAX_CHUNK_BLOCKS as usize * BLOCK_LEN;
 
-/// The last bytes of the image so far.
+/// The last bytes of the image written so far.
 struct History {
     bytes: Vec<u8>,
     kept: usize,
-    /// Where the image so far ends.
+    /// Size of the image written so far.
     end: u64,
 }
 
 impl History {
     fn new(kept: u64) -> Self {
-        // An index says at most 12 MiB.
+        // The index format limits this to 12 MiB.
         let kept = usize::try_from(kept).unwrap_or(usize::MAX);
         Self { bytes: Vec::with_capacity(kept + SLACK + MAX_CHUNK), kept, end: 0 }
     }
 
-    /// A range of the image, which lies within what is kept.
+    /// A range of the image. It must be within the kept bytes.
     fn get(&self, range: &Range<u64>) -> &[u8] {
         let back = |at: u64| self.bytes.len().saturating_sub(usize::try_from(self.end - at).unwrap_or(usize::MAX));
         &self.bytes[back(range.start)..back(range.end)]

@@ -1,4 +1,4 @@
-//! What a slot holds: its hash tree says so, and the digests of its blocks can be had without hashing them.
+//! The content of a slot, as its hash tree describes it. The tree also holds the digests of all blocks, so they need not be hashed.
 
 use super::{
     device::{Device, SlotDevices},
@@ -11,7 +11,7 @@ use berth_contract::{
 use berth_formats::verity::{Superblock, TOP_BLOCK_OFFSET, block_digests, root_hash_of};
 use std::os::unix::fs::FileExt;
 
-/// What a slot's hash tree says.
+/// The version in a slot, as the superblock and the top of the hash tree identify it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Content {
     /// Root hash of the tree.
@@ -26,29 +26,33 @@ const PIECE: usize = 512 << 10;
 const BLOCK_LEN: usize = 4096;
 const DIGEST: usize = 32;
 
-impl Content {
-    pub(super) fn read(slot: &SlotDevices) -> Result<Option<Self>, SlotError> {
+impl SlotDevices {
+    /// The content that the slot's hash tree describes; `None` when there is no tree, or the tree is larger than the partitions.
+    ///
+    /// # Errors
+    /// When a partition cannot be read.
+    pub fn content(&self) -> Result<Option<Content>, SlotError> {
         let mut head = [0; 512];
-        if slot.verity.size < 512 {
+        if self.verity.size < 512 {
             return Ok(None);
         }
-        slot.verity.file.read_exact_at(&mut head, 0).map_err(slot.verity.failed("read"))?;
+        self.verity.file.read_exact_at(&mut head, 0).map_err(self.verity.failed("read"))?;
         let Ok(superblock) = Superblock::parse(&head) else { return Ok(None) };
-        // Hostile numbers: no tree for this partition has more blocks than it, and only then the levels are counted.
-        if superblock.data_size() > slot.data.size || superblock.tree_size() > slot.verity.size {
+        // The numbers may be hostile: first check that data and tree fit the partitions, and only then count the levels.
+        if superblock.data_size() > self.data.size || superblock.tree_size() > self.verity.size {
             return Ok(None);
         }
         let (device, offset) =
-            if superblock.data_blocks == 1 { (&slot.data, 0) } else { (&slot.verity, TOP_BLOCK_OFFSET) };
+            if superblock.data_blocks == 1 { (&self.data, 0) } else { (&self.verity, TOP_BLOCK_OFFSET) };
         let mut top = [0; BLOCK_LEN];
         device.file.read_exact_at(&mut top, offset).map_err(device.failed("read"))?;
-        Ok(Some(Self { root_hash: root_hash_of(&superblock, &top), size: superblock.data_size(), superblock }))
+        Ok(Some(Content { root_hash: root_hash_of(&superblock, &top), size: superblock.data_size(), superblock }))
     }
 }
 
-/// Calls `each` with position and digest of the slot's blocks, from the first on: out of the hash tree where there is one,
-/// else by hashing the partition's first `blocks` blocks. What the tree says is to be checked when a block is used; what
-/// cannot be read is left out.
+/// Calls `each` with position and digest of the slot's blocks, in order. The digests come from the hash tree if there is one; otherwise the
+/// first `blocks` blocks of the partition are read and hashed. A digest from the tree may be wrong: check it when the block is used. Blocks
+/// that cannot be read are left out.
 pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(u64, Sha256)) {
     let superblock =
         slot.content().ok().flatten().map(|content| content.superblock).filter(|superblock| superblock.salt.is_empty());
@@ -84,14 +88,14 @@ pub(super) fn each_digest(slot: &SlotDevices, blocks: u64, mut each: impl FnMut(
     }
 }
 
-/// The part of a buffer that `left` bytes fill.
+/// The part of the buffer for the next bytes, of which `left` remain.
 fn piece(buffer: &mut [u8], left: u64) -> &mut [u8] {
     let len = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
     &mut buffer[..len]
 }
 
 impl Device {
-    /// Takes the tree away, so that nobody takes what is being written for a version.
+    /// Erases the superblock, so that the half-written slot is not taken for a version.
     pub(super) fn erase_superblock(&self) -> Result<(), SlotError> {
         self.write_at(&[0; BLOCK_LEN], 0)?;
         self.sync()

@@ -1,34 +1,31 @@
-//! The partitions of both slots.
+//! The partitions of a slot.
 
-use super::{content::Content, error::SlotError};
-use berth_contract::{
-    boot_report::InitrdReport,
-    disk::{PartitionRole, Slot},
-};
+use super::error::SlotError;
+use berth_contract::disk::Slot;
 use rustix::fs::OFlags;
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Seek, SeekFrom},
     os::unix::fs::{FileExt, OpenOptionsExt},
-    path::{Path, PathBuf},
+    path::PathBuf,
 };
 
-/// An open partition, or a file in its place.
+/// An open partition, or in tests a file.
 #[derive(Debug)]
 pub struct Device {
-    /// Its node.
+    /// Path of the device node.
     pub path: PathBuf,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     pub(super) file: File,
 }
 
-/// Whether a device may be written.
+/// How a device is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// Only read.
+    /// For reading.
     Read,
-    /// Read and written, and by nobody else: a device that is mounted or under dm-verity is refused.
+    /// For reading and writing, by this process only. A device that is mounted or used by dm-verity is refused.
     Exclusive,
 }
 
@@ -36,7 +33,7 @@ impl Device {
     /// Opens a partition.
     ///
     /// # Errors
-    /// When it cannot be opened, or is in use and [`Access::Exclusive`].
+    /// When the partition cannot be opened, or [`Access::Exclusive`] is requested and it is in use.
     pub fn open(path: PathBuf, access: Access) -> Result<Self, SlotError> {
         let mut options = File::options();
         options.read(true).write(access == Access::Exclusive);
@@ -64,98 +61,13 @@ impl Device {
     }
 }
 
-/// Data and hash tree of a slot.
+/// The two partitions of a slot.
 #[derive(Debug)]
 pub struct SlotDevices {
-    /// Which slot.
+    /// A or B.
     pub slot: Slot,
     /// The root file system.
     pub data: Device,
     /// Its hash tree.
     pub verity: Device,
-}
-
-impl SlotDevices {
-    /// What its hash tree says that it holds; nothing where there is no tree, or one that is larger than the partitions.
-    ///
-    /// # Errors
-    /// When a device cannot be read.
-    pub fn content(&self) -> Result<Option<Content>, SlotError> {
-        Content::read(self)
-    }
-}
-
-/// Both slots of the disk that the host runs from.
-#[derive(Debug)]
-pub struct Slots {
-    /// The slot that runs.
-    pub running: SlotDevices,
-    /// What is in it.
-    pub running_content: Content,
-    /// The other one.
-    pub idle: SlotDevices,
-}
-
-impl Slots {
-    /// Finds them as the initrd stage has: the disk from its report, the partitions by their labels. `sys` is `/sys` and
-    /// `dev` is `/dev`.
-    ///
-    /// # Errors
-    /// When a partition is missing, cannot be opened, the idle one is in use, or the running one is not what the report says.
-    pub fn find(report: &InitrdReport, sys: &Path, dev: &Path) -> Result<Self, SlotError> {
-        let open = |slot: Slot, access| {
-            let (data, verity) = PartitionRole::of_slot(slot);
-            Ok::<_, SlotError>(SlotDevices {
-                slot,
-                data: Device::open(partition(report, sys, dev, data)?, access)?,
-                verity: Device::open(partition(report, sys, dev, verity)?, access)?,
-            })
-        };
-        let other = match report.slot {
-            Slot::A => Slot::B,
-            Slot::B => Slot::A,
-        };
-        Self::new(open(report.slot, Access::Read)?, open(other, Access::Exclusive)?, report)
-    }
-
-    /// Takes slots that are open already.
-    ///
-    /// # Errors
-    /// When the running one is not what the report says.
-    pub fn new(running: SlotDevices, idle: SlotDevices, report: &InitrdReport) -> Result<Self, SlotError> {
-        match running.content()? {
-            Some(running_content) if running_content.root_hash == report.root_hash => {
-                Ok(Self { running, running_content, idle })
-            }
-            other => Err(SlotError::NotRunning {
-                slot: running.slot,
-                wanted: report.root_hash,
-                found: other.map_or_else(|| "none".to_owned(), |content| content.root_hash.to_string()),
-            }),
-        }
-    }
-}
-
-/// The node of a partition of the disk that the host runs from, by its label.
-///
-/// # Errors
-/// When sysfs cannot be read, or there is no such partition.
-pub fn partition(report: &InitrdReport, sys: &Path, dev: &Path, role: PartitionRole) -> Result<PathBuf, SlotError> {
-    // sysfs writes `!` for the `/` of a few drivers' names.
-    let name = report.disk.strip_prefix("/dev/").unwrap_or(&report.disk).replace('/', "!");
-    let disk = sys.join("block").join(name);
-    let entries = fs::read_dir(&disk).map_err(|cause| SlotError::Device { verb: "list", path: disk.clone(), cause })?;
-    let mut found = Vec::new();
-    for entry in entries.flatten() {
-        // Whatever has no such file is no partition.
-        let Ok(uevent) = fs::read_to_string(entry.path().join("uevent")) else { continue };
-        let Some(label) = uevent.lines().find_map(|line| line.strip_prefix("PARTNAME=")) else { continue };
-        if label == role.label() {
-            return Ok(dev.join(entry.file_name().to_string_lossy().replace('!', "/")));
-        }
-        found.push(label.to_owned());
-    }
-    found.sort();
-    let found = if found.is_empty() { "none with a label".to_owned() } else { found.join(" ") };
-    Err(SlotError::NoPartition { disk, label: role.label(), found })
 }

@@ -1,6 +1,5 @@
-//! What goes wrong with slots.
+//! Errors of slots, and of the targets that fill them.
 
-use super::remote::RemoteError;
 use berth_contract::{
     digest::{RootHash, Sha256},
     update::Way,
@@ -8,152 +7,183 @@ use berth_contract::{
 use berth_formats::verity;
 use std::{io, path::PathBuf};
 
-/// What goes wrong with slots.
+/// Why a target of a release cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RemoteError {
+    /// The server sends whole files only, or a part that was not requested.
+    #[error("{target}: the server does not support range requests")]
+    NoRanges {
+        /// The target.
+        target: String,
+    },
+    /// The release has no such target.
+    #[error("{target}: not among the signed targets")]
+    Missing {
+        /// The target.
+        target: String,
+    },
+    /// The target is longer than the limit.
+    #[error("{target}: expected at most {limit} bytes, found {found}")]
+    TooLong {
+        /// The target.
+        target: String,
+        /// The limit in bytes.
+        limit: u64,
+        /// The signed length in bytes.
+        found: u64,
+    },
+    /// Any other error.
+    #[error("{target}: cannot be fetched")]
+    Failed {
+        /// The target.
+        target: String,
+        /// The error of the source.
+        #[source]
+        cause: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// An error of a slot.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SlotError {
-    /// A device or file of the host.
+    /// An operation on a device or file of the host failed.
     #[error("cannot {verb} {path}", path = path.display())]
     Device {
-        /// What was tried.
+        /// The operation.
         verb: &'static str,
-        /// Which.
+        /// The device or file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// The disk that the host runs from has no such partition.
+    /// The disk of the host has no partition with this label.
     #[error("{disk}: expected a partition labelled {label}, found {found}", disk = disk.display())]
     NoPartition {
         /// The disk in sysfs.
         disk: PathBuf,
-        /// The label.
+        /// The expected label.
         label: &'static str,
-        /// Labels that are there.
+        /// The labels on the disk.
         found: String,
     },
-    /// What is in the running slot is not what the host has booted.
+    /// The hash tree in the running slot is not the one that the host has booted.
     #[error("running slot {slot}: expected the hash tree of {wanted}, found {found}")]
     NotRunning {
         /// The slot.
         slot: berth_contract::disk::Slot,
-        /// The root hash that the host runs with.
+        /// The root hash with which the host was booted.
         wanted: RootHash,
-        /// The one on the disk, or `none`.
+        /// The root hash on the disk, or `none`.
         found: String,
     },
-    /// A partition cannot hold the release.
+    /// A partition is too small for the release.
     #[error("{path}: the release needs {wanted} bytes here, the partition has {found}", path = path.display())]
     TooSmall {
         /// The partition.
         path: PathBuf,
         /// Bytes that the release needs.
         wanted: u64,
-        /// Bytes that are there.
+        /// Size of the partition in bytes.
         found: u64,
     },
-    /// The release's record contradicts itself.
+    /// The record of the release contradicts itself.
     #[error("release record: {field}: expected {wanted}, found {found}")]
     Record {
         /// The field.
         field: &'static str,
-        /// What it should be.
+        /// The expected value.
         wanted: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
-    /// The source of the release.
+    /// A target of the release cannot be read.
     #[error(transparent)]
     Remote(#[from] RemoteError),
-    /// Bytes of a target broke off, or cannot be unpacked.
-    #[error("{target}: cannot read it to its end")]
+    /// A target ended early, or cannot be unpacked.
+    #[error("{target}: cannot read or unpack the whole file")]
     Stream {
         /// The target.
         target: String,
-        /// What the decoder or the connection says.
+        /// The error of the decoder or of the connection.
         #[source]
         cause: io::Error,
     },
-    /// A target that is not what the record promises.
+    /// A target does not match the record.
     #[error("{target}: expected {wanted}, found {found}")]
     Target {
         /// The target.
         target: String,
-        /// What it should be.
+        /// The expected value.
         wanted: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
-    /// Bytes of a target that are not those that were signed.
+    /// Bytes of a target do not have the signed digest.
     #[error("{target}: {part}: expected {wanted}, found {found}")]
     Digest {
         /// The target.
         target: String,
-        /// Which part of it.
+        /// The part of the target.
         part: String,
-        /// The digest that was signed.
+        /// The signed digest.
         wanted: Sha256,
-        /// That of the bytes that came.
+        /// The digest of the fetched bytes.
         found: Sha256,
     },
-    /// An image came out that is not the one that was signed.
+    /// The written root file system is not the signed one.
     #[error("root file system: expected root hash {wanted}, found {found}")]
     Mismatch {
         /// The signed root hash.
         wanted: RootHash,
-        /// That of what was written.
+        /// The root hash of what was written.
         found: RootHash,
     },
-    /// The hash tree cannot be written.
+    /// The hash tree cannot be written: building the tree only writes.
     #[error(transparent)]
     Tree(#[from] verity::IoError),
-    /// What was written does not read back.
-    #[error("{path}: what was written does not read back", path = path.display())]
+    /// The slot does not read back as it was written.
+    #[error("{path}: does not read back as it was written", path = path.display())]
     ReadBack {
         /// The data partition.
         path: PathBuf,
-        /// The first block that is wrong.
+        /// The first wrong block.
         #[source]
         cause: Box<verity::VerifyError>,
     },
-    /// No way led to the image.
-    #[error("no way leads to the new root file system: {}", list(.reasons))]
+    /// Every way to fill the slot failed.
+    #[error("cannot fetch the new root file system: {}", list(.reasons))]
     AllFailed {
-        /// The ways that were tried, and why each failed.
+        /// The ways that were tried, each with its error.
         reasons: Vec<(Way, String)>,
     },
 }
 
 impl SlotError {
-    /// What can be done about it.
+    /// What the user can do about this error.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Device { cause, .. } if cause.kind() == io::ErrorKind::ResourceBusy => {
-                Some("another program has the slot open: is an upgrade running already?")
+                Some("another program has the slot open: is another upgrade running?")
             }
             Self::Device { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => Some("run it as root"),
             Self::TooSmall { .. } => Some(
-                "partitions keep the size they were installed with: make the image smaller, or install a disk image with larger [disk] slot",
+                "an upgrade cannot change partition sizes: make the image smaller, or install a disk image with a larger [disk] slot",
             ),
-            Self::ReadBack { .. } => {
-                Some("the disk does not keep what is written to it: look at `hostctl logs kernel`")
-            }
+            Self::ReadBack { .. } => Some("the disk may be failing: see `hostctl logs kernel`"),
             Self::AllFailed { .. } => Some(
-                "the running version is untouched; run `hostctl upgrade` again: of a server with range requests, what is in the slot already is not fetched again",
+                "the running version is unchanged; run `hostctl upgrade` again: blocks that are in the slot already are not fetched again if the server supports range requests",
             ),
             _ => None,
         }
     }
 
-    /// Whether another way cannot help: the fault is this host's own.
+    /// Whether trying another way is pointless because the error is on this host.
     pub(super) fn is_final(&self) -> bool {
-        match self {
-            Self::Device { .. } => true,
-            Self::Tree(error) => error.verb == "write",
-            _ => false,
-        }
+        matches!(self, Self::Device { .. } | Self::Tree(_))
     }
 }
 

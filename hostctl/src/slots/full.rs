@@ -1,5 +1,5 @@
-//! The whole root file system as one stream: xz where the release has it, or zstd. It is too long to be held, hence unpacked
-//! before its digest is known; what it makes is nobody's until both are right, the digest and the root hash.
+//! The full download: the whole root file system as one stream, xz if the release has it, or zstd. The stream is too long for the memory,
+//! so it is unpacked into the slot before its digest is known. The slot holds no version until both the digest and the root hash are right.
 
 use super::{error::SlotError, remote::Meter, sink::Sink};
 use berth_contract::release::MAX_WINDOW;
@@ -7,10 +7,10 @@ use liblzma::{bufread::XzDecoder, stream::Stream};
 use std::io::{self, BufReader, Read};
 use zstd::stream::read::Decoder;
 
-/// What liblzma takes beside the dictionary, in bytes.
+/// Memory that liblzma needs beside the dictionary, in bytes.
 const XZ_OWN: u64 = 1 << 20;
 
-/// Unpacks `target`, an xz stream, into the slot.
+/// Unpacks the xz stream `target` into the slot.
 pub(super) fn write_xz(target: &str, remote: &Meter<'_>, sink: &mut Sink<'_>) -> Result<(), SlotError> {
     let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
     let wire = BufReader::with_capacity(128 << 10, remote.open_whole(target)?);
@@ -20,7 +20,7 @@ pub(super) fn write_xz(target: &str, remote: &Meter<'_>, sink: &mut Sink<'_>) ->
     decoder.into_inner().into_inner().judge(unpacked)
 }
 
-/// Unpacks `target`, a zstd stream, into the slot.
+/// Unpacks the zstd stream `target` into the slot.
 pub(super) fn write_zstd(target: &str, remote: &Meter<'_>, sink: &mut Sink<'_>) -> Result<(), SlotError> {
     let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
     let wire = BufReader::with_capacity(128 << 10, remote.open_whole(target)?);
@@ -33,7 +33,7 @@ pub(super) fn write_zstd(target: &str, remote: &Meter<'_>, sink: &mut Sink<'_>) 
 fn unpack(target: &str, decoder: &mut dyn Read, sink: &mut Sink<'_>) -> Result<(), SlotError> {
     let size = sink.size();
     let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
-    // One byte more than there may be shows an image that is too long.
+    // Reading one byte more than expected detects an image that is too long.
     let copied = io::copy(&mut decoder.take(size + 1), sink);
     copied.map_err(|error| sink.fault(error, broken))?;
     match sink.position() {

@@ -1,11 +1,7 @@
-//! The mark of each block of a new image: the runs that a slot holds, wherever, are known by that; the others are fetched.
+//! The marks of the blocks of a new image. Marks of runs that a slot holds, at whatever position, are known from there; the others are
+//! fetched.
 
-use super::{
-    content::each_digest,
-    device::{SlotDevices, Slots},
-    error::SlotError,
-    remote::Meter,
-};
+use super::{content::each_digest, device::SlotDevices, disk::Slots, error::SlotError, remote::Meter};
 use berth_contract::disk::BLOCK;
 use berth_formats::delta::{
     index::Index,
@@ -13,16 +9,16 @@ use berth_formats::delta::{
 };
 use std::{io::Read, ops::Range};
 
-/// Of an image of less than 2^31 blocks; `chunks` is the target that has them.
+/// The marks of an image of fewer than 2^31 blocks. `chunks` is the target that contains them.
 pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<'_>) -> Result<Vec<Mark>, SlotError> {
     let blocks = index.image_len() / BLOCK;
-    let mut here = Here::new(index.runs(), blocks);
-    here.look(&slots.running, blocks);
-    // Without a tree all of it would have to be read, and once more for its blocks: what the marks cost is less.
+    let mut known_marks = KnownMarks::new(index.runs(), blocks);
+    known_marks.compare(&slots.running, blocks);
+    // Without a hash tree the whole slot would have to be read, and read again for its blocks. Fetching the marks is cheaper.
     if slots.idle.content().is_ok_and(|content| content.is_some()) {
-        here.look(&slots.idle, blocks);
+        known_marks.compare(&slots.idle, blocks);
     }
-    let Here { known, mut marks, .. } = here;
+    let KnownMarks { known, mut marks, .. } = known_marks;
     for runs in requests(&known) {
         let blocks = index.blocks_of(&runs);
         let Range { start, end } = index.marks_of(&blocks);
@@ -36,7 +32,7 @@ pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<
             }
             Ok(index.runs()[runs.clone()].iter().zip(marks.chunks(RUN_BLOCKS)).all(|(run, marks)| run.is(marks)))
         };
-        // What is wrong is asked for once more.
+        // Wrong marks are requested once more.
         if !fetch()? && !fetch()? {
             let wanted = format!("the digests of blocks {} to {}", blocks.start, blocks.end - 1);
             return Err(SlotError::Target { target: chunks.to_owned(), wanted, found: "others".to_owned() });
@@ -45,27 +41,27 @@ pub(super) fn gather(index: &Index, chunks: &str, slots: &Slots, remote: &Meter<
     Ok(marks)
 }
 
-/// Marks that are known so far.
-struct Here<'a> {
+/// The marks that are known so far.
+struct KnownMarks<'a> {
     runs: &'a [Run],
-    /// Numbers of the runs, ordered by key.
+    /// Numbers of the runs, sorted by key.
     order: Vec<usize>,
     known: Vec<bool>,
     marks: Vec<Mark>,
 }
 
-impl<'a> Here<'a> {
+impl<'a> KnownMarks<'a> {
     fn new(runs: &'a [Run], blocks: u64) -> Self {
         let mut order: Vec<usize> = (0..runs.len()).collect();
         order.sort_by_key(|run| runs[*run].key);
         Self { runs, order, known: vec![false; runs.len()], marks: vec![Mark::default(); size(blocks)] }
     }
 
-    /// Compares each stretch of a slot's blocks with the runs; `blocks` are read where it has no tree.
-    fn look(&mut self, slot: &SlotDevices, blocks: u64) {
+    /// Compares each sequence of blocks in a slot with the runs. Without a hash tree, `blocks` blocks are read.
+    fn compare(&mut self, slot: &SlotDevices, blocks: u64) {
         let (mut window, mut next) = (Window::default(), 0);
         each_digest(slot, blocks, |position, digest| {
-            // What cannot be read is no part of a stretch.
+            // A sequence ends at a block that cannot be read.
             if position != next {
                 window = Window::default();
             }
@@ -76,12 +72,12 @@ impl<'a> Here<'a> {
         });
     }
 
-    /// A stretch with this key is here.
+    /// Notes the marks of the runs that equal the sequence in the window, whose key is `key`.
     fn take(&mut self, key: u32, window: &mut Window) {
         let first = self.order.partition_point(|run| self.runs[*run].key < key);
         let alike = self.order[first..].iter().take_while(|run| self.runs[**run].key == key);
         for run in alike {
-            // Those that are the same are found with the first one.
+            // Equal runs are all found together with the first one.
             if self.known[*run] || !self.runs[*run].is(window.marks()) {
                 return;
             }

@@ -1,31 +1,36 @@
-//! The two places where a version of the OS lives, and how the idle one is filled.
+//! Both slots, and how the idle one is filled.
 //!
-//! A slot is what its hash tree says. [`Slots`] finds both, [`Upgrade::ways`] tells what it costs to bring a release into the
-//! idle one, and [`Upgrade::bring`] does it: the image is made from its first to its last block, blocks that are right
-//! already are not written, the hash tree grows on the way and its root is compared with the signed one; then everything is
-//! made durable and read back from the disk. While this goes on the slot has no superblock and so is no version. An
-//! interrupted run leaves blocks, of which the next one fetches none again where parts of files can be had: it hashes what is
-//! there and believes nothing else. None of them is written again in any case.
+//! A slot is identified by its hash tree. [`Slots`] finds both slots, [`Filling::ways`] tells what each way to fill the idle slot costs, and
+//! [`Filling::fill`] fills it:
 //!
-//! Nothing here touches the ESP: whoever calls [`Upgrade::bring`] has removed the idle slot's boot entry before, and adds the
-//! new one after.
+//! - The image is written from its first block to its last. A block that is right already is not written.
+//! - The hash tree is built at the same time. Its root must equal the signed root hash.
+//! - Then everything is synced and read back from the disk.
+//!
+//! While this goes on the slot has no superblock, so it holds no version. An interrupted run leaves blocks in the slot. The next run hashes
+//! them, trusts nothing else, and writes none of them again. Where parts of files can be fetched, it does not fetch them again either.
+//!
+//! This module never touches the ESP. The caller of [`Filling::fill`] removes the boot entry of the idle slot before, and adds the new one
+//! after.
 
 mod block_map;
 mod blocks;
 mod content;
 mod device;
+mod disk;
 mod error;
+mod filling;
 mod full;
 mod marks;
 mod patch;
 mod remote;
 mod sink;
 pub mod uki;
-mod upgrade;
 
 pub use blocks::MAX_IMAGE;
 pub use content::Content;
-pub use device::{Access, Device, SlotDevices, Slots, partition};
-pub use error::SlotError;
-pub use remote::{Remote, RemoteError};
-pub use upgrade::{Brought, Survey, Upgrade, Ways};
+pub use device::{Access, Device, SlotDevices};
+pub use disk::{Slots, partition};
+pub use error::{RemoteError, SlotError};
+pub use filling::{Filled, Filling, Survey, Ways};
+pub use remote::Remote;

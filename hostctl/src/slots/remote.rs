@@ -1,6 +1,6 @@
-//! The other side: a release's targets, wherever they lie.
+//! Reading the targets of a release, wherever they are stored.
 
-use super::error::SlotError;
+use super::error::{RemoteError, SlotError};
 use berth_contract::digest::Sha256;
 use sha2::Digest as _;
 use std::{
@@ -8,75 +8,38 @@ use std::{
     io::{self, Read},
 };
 
-/// Where a release's targets are read from. Names are those of the signed metadata.
+/// The targets of a release. Their names are those of the signed metadata.
 pub trait Remote {
-    /// Bytes of a target as signed; nothing when there is no such target.
+    /// The signed length of a target in bytes; `None` when there is no such target.
     fn len(&self, target: &str) -> Option<u64>;
 
-    /// Digest of a target as signed; nothing when there is no such target.
+    /// The signed digest of a target; `None` when there is no such target.
     fn sha256(&self, target: &str) -> Option<Sha256>;
 
-    /// All of a target of at most `limit` bytes, its digest verified.
+    /// Reads a whole target of at most `limit` bytes and verifies its digest.
     ///
     /// # Errors
-    /// When there is none, it is longer, cannot be read, or is not the one that was signed.
+    /// When there is no such target, it is longer than `limit`, cannot be read, or has another digest than the signed one.
     fn read_whole(&self, target: &str, limit: u64) -> Result<Vec<u8>, RemoteError>;
 
-    /// The bytes of a target from `start` on, `len` of them or all that follow. What comes is NOT verified; a broken
-    /// connection has been taken up again as often as makes sense when reading fails.
+    /// Reads `len` bytes of a target from `start` on, or all that follow. The bytes are NOT verified. When the reader fails, it has already
+    /// retried a broken connection as often as is useful.
     ///
     /// # Errors
-    /// [`RemoteError::NoRanges`] where only whole targets can be read; when there is no such target, or it cannot be read.
+    /// [`RemoteError::NoRanges`] when only whole targets can be read; another error when there is no such target, or it cannot be read.
     fn open(&self, target: &str, start: u64, len: Option<u64>) -> Result<Box<dyn Read + '_>, RemoteError>;
 }
 
-/// Why a target cannot be had.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RemoteError {
-    /// The server answers with whole targets only, or with other parts.
-    #[error("{target}: the server does not send parts of files as it is asked to")]
-    NoRanges {
-        /// The target.
-        target: String,
-    },
-    /// It is not in the release.
-    #[error("{target}: not among the signed targets")]
-    Missing {
-        /// The target.
-        target: String,
-    },
-    /// Longer than it may be.
-    #[error("{target}: expected at most {limit} bytes, found {found}")]
-    TooLong {
-        /// The target.
-        target: String,
-        /// The most it may have.
-        limit: u64,
-        /// What was signed.
-        found: u64,
-    },
-    /// Anything else.
-    #[error("{target}: cannot be fetched")]
-    Failed {
-        /// The target.
-        target: String,
-        /// Why.
-        #[source]
-        cause: Box<dyn std::error::Error + Send + Sync>,
-    },
-}
-
-/// Asks for the first byte of a target.
+/// Requests the first byte of a target.
 pub(super) fn first_byte(remote: &dyn Remote, target: &str) -> Result<(), RemoteError> {
     let read = remote.open(target, 0, Some(1))?.read_exact(&mut [0]);
     read.map_err(|error| RemoteError::Failed { target: target.to_owned(), cause: error.into() })
 }
 
-/// A remote that counts what comes from it.
+/// A remote that counts the fetched bytes.
 pub(super) struct Meter<'a> {
     remote: &'a dyn Remote,
-    /// Bytes that have come.
+    /// Bytes fetched so far.
     fetched: Cell<u64>,
 }
 
@@ -93,7 +56,7 @@ impl<'a> Meter<'a> {
         self.fetched.set(self.fetched.get().saturating_add(bytes as u64));
     }
 
-    /// Bytes of a target.
+    /// The signed length of a target in bytes.
     pub(super) fn len(&self, target: &str) -> Result<u64, RemoteError> {
         self.remote.len(target).ok_or_else(|| RemoteError::Missing { target: target.to_owned() })
     }
@@ -109,14 +72,14 @@ impl<'a> Meter<'a> {
         Ok(bytes)
     }
 
-    /// [`Remote::open`]; never more than `len` bytes, or those of the target.
+    /// [`Remote::open`], limited to `len` bytes or to the signed length of the target.
     pub(super) fn open(&self, target: &str, start: u64, len: Option<u64>) -> Result<Metered<'_>, RemoteError> {
         let rest = self.len(target)?.saturating_sub(start);
         let inner = self.remote.open(target, start, len)?.take(len.map_or(rest, |len| len.min(rest)));
         Ok(Metered { inner, meter: self })
     }
 
-    /// All of a target, hashed while it is read: see [`Hashed::judge`].
+    /// Opens a whole target that is hashed while it is read: see [`Hashed::judge`].
     pub(super) fn open_whole(&self, target: &str) -> Result<Hashed<'_>, RemoteError> {
         let missing = || RemoteError::Missing { target: target.to_owned() };
         let wanted = self.remote.sha256(target).ok_or_else(missing)?;
@@ -134,7 +97,7 @@ pub(super) struct Hashed<'a> {
 }
 
 impl Hashed<'_> {
-    /// Reads what is left, and compares the digest of all with the one that was signed.
+    /// Reads the rest, and compares the digest of the whole target with the signed one.
     fn check(mut self) -> Result<(), SlotError> {
         let target = self.target.clone();
         io::copy(&mut self, &mut io::sink()).map_err(|cause| SlotError::Stream { target, cause })?;
@@ -147,8 +110,8 @@ impl Hashed<'_> {
         }
     }
 
-    /// What came of the bytes, if they are those that were signed. Where all of them have come and are not, that is the reason
-    /// of whatever else is wrong; those that have not come are not fetched to know.
+    /// Returns `result` if the digest is the signed one. If all bytes have arrived and the digest is wrong, that is the reported error,
+    /// because it explains `result`. If bytes are missing, they are not fetched only to know this.
     pub(super) fn judge<T>(self, result: Result<T, SlotError>) -> Result<T, SlotError> {
         match result {
             Err(error) if error.is_final() || self.inner.inner.limit() > 0 => Err(error),

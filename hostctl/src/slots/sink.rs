@@ -1,5 +1,5 @@
-//! The idle slot as it is filled: from the first block to the last, no block written that is right already, the hash tree
-//! made on the way.
+//! Writes the idle slot from the first block to the last. A block that is right already is not written. The hash tree is built at the same
+//! time.
 
 use super::{
     device::{Device, SlotDevices},
@@ -15,10 +15,10 @@ use std::{
 };
 
 const BLOCK_LEN: usize = 4096;
-/// Bytes that are hashed, compared and written at once.
+/// Bytes that are compared at once.
 const PIECE: usize = 512 << 10;
 
-/// What is to be written.
+/// The root file system to write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted {
     pub(super) root_hash: RootHash,
@@ -27,26 +27,26 @@ pub(super) struct Wanted {
     pub(super) uuid: [u8; 16],
 }
 
-/// Takes the new root file system.
+/// Receives the new root file system and writes it.
 pub(super) struct Sink<'a> {
     slot: &'a SlotDevices,
     wanted: Wanted,
     tree: TreeWriter<'a>,
     position: u64,
-    /// Bytes that differed, of all ways that are tried.
+    /// Bytes written because they differed, over all ways that were tried.
     written: &'a Cell<u64>,
-    /// What the slot holds where something is to be written.
+    /// The present content at the position to be written.
     old: Vec<u8>,
-    /// What has come by [`Write`] and is no whole piece yet.
+    /// Bytes from [`Write`] that do not fill a piece yet.
     pending: Vec<u8>,
-    /// A fault of the slot that had to go through [`Write`].
+    /// An error of the slot, kept while it passes through [`Write`] as an [`io::Error`].
     fault: Option<SlotError>,
-    /// Told how many bytes are done.
+    /// Receives the number of bytes done.
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl<'a> Sink<'a> {
-    /// Makes the slot nobody's; nothing is in it until [`Sink::finish`].
+    /// Erases the superblock, so that the slot holds no version until [`Sink::finish`].
     pub(super) fn begin(
         slot: &'a SlotDevices,
         wanted: Wanted,
@@ -59,22 +59,22 @@ impl<'a> Sink<'a> {
         Ok(Self { slot, wanted, tree, position: 0, written, old, pending, fault: None, progress })
     }
 
-    /// Bytes there are to be.
+    /// Size of the whole image in bytes.
     pub(super) fn size(&self) -> u64 {
         self.wanted.size
     }
 
-    /// Bytes there are.
+    /// Bytes received so far.
     pub(super) fn position(&self) -> u64 {
         self.position + self.pending.len() as u64
     }
 
-    /// Takes the next whole blocks with their digests.
+    /// Writes the next whole blocks. `digests` are their digests.
     pub(super) fn put(&mut self, blocks: &[u8], digests: &[[u8; 32]]) -> Result<(), SlotError> {
         self.tree.push(digests)?;
         for piece in blocks.chunks(PIECE) {
             let old = &mut self.old[..piece.len()];
-            // What cannot be read is not right: a write may heal the sector.
+            // A block that cannot be read is written: that may repair the sector.
             let readable = self.slot.data.file.read_exact_at(old, self.position).is_ok();
             let differs = |(new, old): (&[u8], &[u8])| !readable || new != old;
             let mut blocks = piece.chunks(BLOCK_LEN).zip(old.chunks(BLOCK_LEN)).map(differs).enumerate().peekable();
@@ -104,12 +104,12 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// The slot's own fault where [`Write`] has failed for one, else what `other` makes of the error.
+    /// The error of the slot if [`Write`] failed because of one, else the result of `other`.
     pub(super) fn fault(&mut self, error: io::Error, other: impl FnOnce(io::Error) -> SlotError) -> SlotError {
         self.fault.take().unwrap_or_else(|| other(error))
     }
 
-    /// Everything is there: compares the root hash and makes all of it durable, the superblock last.
+    /// Call this after the last byte. Compares the root hash and syncs everything, the superblock last.
     pub(super) fn finish(mut self) -> Result<(), SlotError> {
         self.flush_pending()?;
         let (slot, wanted) = (self.slot, self.wanted);
@@ -148,7 +148,8 @@ impl Write for Sink<'_> {
     }
 }
 
-/// Reads all of a slot from the disk itself, and compares it block by block with its tree and the root hash.
+/// Reads the whole slot from the disk, not from the page cache, and compares every block with the hash tree and the tree with the root
+/// hash.
 pub(super) fn read_back(slot: &SlotDevices, root_hash: &RootHash) -> Result<(), SlotError> {
     let forget = |device: &Device| {
         fadvise(&device.file, 0, None, Advice::DontNeed)

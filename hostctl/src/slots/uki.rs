@@ -1,8 +1,8 @@
-//! The new unified kernel image, of the parts that the running one has and of those that are fetched.
+//! Makes the new unified kernel image from parts of the running one and from fetched parts.
 
 use super::{
-    error::SlotError,
-    remote::{Meter, Remote, RemoteError},
+    error::{RemoteError, SlotError},
+    remote::{Meter, Remote},
 };
 use berth_contract::{
     digest::Sha256,
@@ -12,16 +12,16 @@ use berth_formats::pe;
 use sha2::Digest;
 use std::{collections::BTreeSet, io::Read, ops::Range};
 
-/// A unified kernel image, and what it took.
+/// A new unified kernel image.
 #[derive(Debug)]
 pub struct Uki {
-    /// The file, its digest compared with the record's.
+    /// The file. Its digest is the one in the record.
     pub bytes: Vec<u8>,
-    /// Bytes that were fetched for it.
+    /// Bytes that were fetched to make it.
     pub fetched: u64,
 }
 
-/// Bytes to fetch for it, where `running` is the running one.
+/// Bytes to fetch to make the image of `record`, given the running image.
 #[must_use]
 pub fn cost(record: &UkiRecord, running: &[u8]) -> u64 {
     let bounds = bounds(running);
@@ -33,11 +33,11 @@ pub fn cost(record: &UkiRecord, running: &[u8]) -> u64 {
         .sum()
 }
 
-/// Makes the new unified kernel image; `target` is its name in the release. Parts come by range requests where the server
-/// knows them, else all of it is fetched.
+/// Makes the image of `record` from `running` and the target `target`. Missing parts are fetched with range requests. If the server does
+/// not support them, the whole file is fetched.
 ///
 /// # Errors
-/// When the record's parts do not cover it, it is larger than [`MAX_UKI`], cannot be fetched, or is not what was signed.
+/// When the parts do not cover the image, the image is larger than [`MAX_UKI`], cannot be fetched, or has another digest than the record.
 pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn Remote) -> Result<Uki, SlotError> {
     let meter = Meter::new(remote);
     if record.size > MAX_UKI {
@@ -45,7 +45,7 @@ pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn R
         return Err(SlotError::Record { field: "uki.size", wanted, found });
     }
     let bytes = match parts(record, target, running, &meter) {
-        // Whatever is wrong with the parts need not be wrong with the whole.
+        // The whole file may be right even if a part is wrong.
         Err(SlotError::Remote(RemoteError::NoRanges { .. }) | SlotError::Digest { .. } | SlotError::Stream { .. }) => {
             meter.read_whole(target, MAX_UKI)?
         }
@@ -90,7 +90,7 @@ fn check(target: &str, part: &str, bytes: &[u8], wanted: &Sha256) -> Result<(), 
     }
 }
 
-/// Where sections and their contents begin and end. What is no PE image has nothing to offer.
+/// The offsets at which sections and their contents begin and end. A file that is not a PE image has none but its own.
 fn bounds(image: &[u8]) -> BTreeSet<usize> {
     let mut bounds = BTreeSet::from([0, image.len()]);
     for section in pe::sections(image).unwrap_or_default() {
@@ -99,7 +99,7 @@ fn bounds(image: &[u8]) -> BTreeSet<usize> {
     bounds
 }
 
-/// Where between two bounds `size` bytes with this digest lie.
+/// The range between two bounds that has `size` bytes and this digest.
 fn find(image: &[u8], bounds: &BTreeSet<usize>, size: u64, sha256: &Sha256) -> Option<Range<usize>> {
     let size = usize::try_from(size).ok()?;
     let ends_well = |start: &usize| start.checked_add(size).is_some_and(|end| bounds.contains(&end));

@@ -1,6 +1,6 @@
 //! A repository as one file: a plain tar (POSIX.1-2001: ustar, or pax where a name is long) with `metadata/` and `targets/`.
 //!
-//! The headers are read once; after that, every file is read in its place.
+//! The headers are read once. After that, the bytes of each file are read directly from the bundle.
 
 use super::SourceError;
 use std::{
@@ -12,18 +12,18 @@ use std::{
 use tar::{EntryType, Header};
 
 const BLOCK: u64 = 512;
-/// Files in a bundle: more than a repository ever has.
+/// Most files in a bundle. No repository has as many.
 const MAX_FILES: usize = 1 << 16;
-/// Bytes of a file's name in it.
+/// Longest file name, in bytes.
 const MAX_NAME: usize = 1 << 10;
-/// Bytes of a pax header.
+/// Longest pax header, in bytes.
 const MAX_PAX: u64 = 1 << 16;
 
 #[derive(Debug)]
 pub(super) struct Bundle {
     path: PathBuf,
     file: File,
-    /// First byte and size of each file.
+    /// Offset and size of each file.
     files: BTreeMap<String, (u64, u64)>,
 }
 
@@ -34,10 +34,10 @@ impl Bundle {
         let len = file.metadata().map_err(failed)?.len();
         let (mut files, mut at, mut long_name) = (BTreeMap::new(), 0, None);
         let bad = |at: u64, fault: &str| SourceError::Bundle { path: path.to_owned(), at, fault: fault.to_owned() };
-        // Two blocks of zeros end the archive; that one is enough is what every reader takes for granted.
+        // Two blocks of zeros end the archive. Like other tar readers, stop at the first.
         while at < len {
             if len - at < BLOCK {
-                return Err(bad(at, "a header ends in the middle: the bundle is cut short"));
+                return Err(bad(at, "expected a whole tar header: the bundle is truncated"));
             }
             let mut bytes = [0; 512];
             file.read_exact_at(&mut bytes, at).map_err(failed)?;
@@ -52,7 +52,7 @@ impl Bundle {
             let data = at + BLOCK;
             let next = data.checked_add(size).and_then(|end| end.checked_next_multiple_of(BLOCK));
             let Some(next) = next.filter(|_| size <= len - data) else {
-                return Err(bad(at, "a file ends in the middle: the bundle is cut short"));
+                return Err(bad(at, "expected a whole file: the bundle is truncated"));
             };
             match header.entry_type() {
                 EntryType::Regular | EntryType::Continuous => {
@@ -61,7 +61,7 @@ impl Bundle {
                     if name.len() > MAX_NAME {
                         return Err(bad(at, "a file name of more than 1024 bytes"));
                     }
-                    // What is appended later replaces what stands before, as in every tar.
+                    // As in every tar, a later file replaces an earlier one of the same name.
                     files.insert(name.strip_prefix("./").unwrap_or(&name).to_owned(), (data, size));
                     if files.len() > MAX_FILES {
                         return Err(bad(at, "more than 65536 files"));
@@ -82,7 +82,7 @@ impl Bundle {
                     };
                 }
                 EntryType::XGlobalHeader => {}
-                _ => return Err(bad(at, "expected files and folders, found something else")),
+                _ => return Err(bad(at, "expected a file or folder, found another type of entry")),
             }
             at = next;
         }
@@ -92,7 +92,7 @@ impl Bundle {
         Ok(Self { path: path.to_owned(), file, files })
     }
 
-    /// The bundle, and where in it the file lies: first byte and size.
+    /// The bundle file, with offset and size of the requested file in it.
     pub(super) fn find(&self, path: &str) -> Result<(File, u64, u64), SourceError> {
         let Some(&(first, size)) = self.files.get(path) else {
             return Err(SourceError::NotFound { name: format!("{}/{path}", self.path.display()) });
@@ -102,13 +102,13 @@ impl Bundle {
     }
 }
 
-/// The sum over a header's bytes, its own field counted as blanks.
+/// The sum of a header's bytes, with its own field counted as blanks.
 fn checksum(header: &[u8; 512]) -> u32 {
     let sum = |bytes: &[u8]| bytes.iter().map(|&byte| u32::from(byte)).sum::<u32>();
     sum(&header[..148]) + 8 * 32 + sum(&header[156..])
 }
 
-/// The `path` of a pax extended header: records of `LENGTH KEY=VALUE\n`, LENGTH counting the record whole.
+/// The `path` of a pax extended header: records of `LENGTH KEY=VALUE\n`, where LENGTH includes the whole record.
 fn pax_path(mut text: &[u8]) -> Result<Option<String>, &'static str> {
     const FAULT: &str = "an extended header that cannot be read";
     let mut path = None;

@@ -1,4 +1,4 @@
-//! Why a source cannot be read.
+//! Errors of sources.
 
 use berth_fetch::{error::FetchError, url::BadUrl};
 use std::{io, path::PathBuf};
@@ -7,82 +7,82 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// The address is none.
+    /// The address is not valid.
     #[error(transparent)]
     Address(#[from] BadUrl),
-    /// Nothing that could be a source.
+    /// The path is not a source.
     #[error("{}: expected a folder or a bundle file, found {found}", path.display())]
     NoSource {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// What is there instead.
+        /// What was found instead.
         found: &'static str,
     },
-    /// Not exactly one disk with the label.
+    /// There is not exactly one disk with the label.
     #[error("expected one disk with a file system labelled {label:?}, found {found}")]
     Labels {
         /// The label.
         label: String,
-        /// What is there instead.
+        /// What was found instead.
         found: String,
     },
-    /// A folder or tar without a repository in it.
-    #[error("{}: expected a release repository, found no metadata/ in it", path.display())]
+    /// The folder or bundle contains no repository.
+    #[error("{}: expected a release repository, but there is no metadata/ in it", path.display())]
     NoRepository {
-        /// Folder or bundle.
+        /// The folder or bundle.
         path: PathBuf,
     },
-    /// A bundle that cannot be read.
+    /// The bundle is damaged.
     #[error("{}: at byte {at}: {fault}", path.display())]
     Bundle {
         /// The bundle.
         path: PathBuf,
-        /// Where in it.
+        /// Offset in the bundle.
         at: u64,
-        /// What is wrong.
+        /// The fault.
         fault: String,
     },
-    /// A file of this machine cannot be read.
+    /// A file of this host cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// Which.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Folder or bundle do not have the file.
+    /// The folder or bundle does not have the file.
     #[error("{name}: not found")]
     NotFound {
         /// Which.
         name: String,
     },
-    /// More than is read of such a file.
+    /// The file is longer than the limit for its kind.
     #[error("{name}: expected at most {limit} bytes, found {found}")]
     TooLarge {
         /// Which.
         name: String,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
         /// Its size.
         found: u64,
     },
-    /// A file with another size than its metadata says.
+    /// The file has another size than the signed one.
     #[error("{name}: expected {wanted} bytes, found {found}")]
     Size {
         /// Which.
         name: String,
-        /// What the metadata says, or the least that was asked for.
+        /// The signed size, or the least size that was expected.
         wanted: u64,
         /// Its size.
         found: u64,
     },
-    /// A server could not be read.
+    /// The server cannot be reached or read.
     #[error(transparent)]
     Fetch(#[from] FetchError),
 }
 
 impl SourceError {
-    /// The source does not have the file, as far as it tells: servers of object stores say "forbidden" instead.
+    /// Whether the source does not have the file. Servers of object stores answer "forbidden" in this case.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         matches!(
@@ -91,13 +91,13 @@ impl SourceError {
         )
     }
 
-    /// The server only sends whole files, or other parts than it is asked for.
+    /// Whether the server sends whole files only, or parts that were not requested.
     #[must_use]
     pub fn is_no_ranges(&self) -> bool {
         matches!(self, Self::Fetch(FetchError::NoRanges { .. } | FetchError::WrongRange { .. }))
     }
 
-    /// What is inside an error of a reader.
+    /// The error inside an [`io::Error`] of a reader.
     pub(crate) fn of_reader(error: io::Error, name: &str) -> Self {
         match error.downcast::<FetchError>() {
             Ok(error) => Self::Fetch(error),
@@ -105,44 +105,46 @@ impl SourceError {
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What the user can do about this error.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Address(_) => "name an http or https URL, a folder, a bundle file, or a stick as disk:LABEL/PATH",
-            Self::Labels { .. } => "is the stick plugged in? Labels of FAT and ISO 9660 file systems are looked at",
+            Self::Address(_) => {
+                "name an http or https URL, a folder, a bundle file, or disk:LABEL/PATH for a USB stick"
+            }
+            Self::Labels { .. } => "is the USB stick plugged in? Its file system must be FAT or ISO 9660",
             Self::NoSource { .. } => {
-                "is the name right? What is on a stick is named disk:LABEL/PATH: the host mounts it itself"
+                "is the path right? For a USB stick, name disk:LABEL/PATH: the host mounts the stick itself"
             }
             Self::NoRepository { .. } => {
                 "name the folder that `berth release --repo` wrote, or the file of `berth release --bundle`"
             }
-            Self::Bundle { .. } => "copy the bundle again, and compare its size with the original's",
-            Self::NotFound { .. } => "the copy is not whole: copy the repository again",
-            Self::TooLarge { .. } | Self::Size { .. } => "this is not what was released: copy the repository again",
+            Self::Bundle { .. } => "copy the bundle again, and compare its size with that of the original",
+            Self::NotFound { .. } => "the copy is incomplete: copy the repository again",
+            Self::TooLarge { .. } | Self::Size { .. } => "the file is not the released one: copy the repository again",
             Self::Io { .. } => return None,
             Self::Fetch(error) => return of_fetch(error),
         })
     }
 }
 
-/// The hints of [`FetchError`] are for who builds; these are for who runs a host.
+/// Hints for a user of a host. The hints of [`FetchError`] are for a user who builds images.
 fn of_fetch(error: &FetchError) -> Option<&'static str> {
     Some(match error {
         FetchError::GaveUp { last, .. } => return of_fetch(last),
-        FetchError::NotFound { .. } => "is the address that of the folder with metadata/ and targets/ in it?",
-        FetchError::Html { .. } => "a login page or a proxy answers in the server's place",
+        FetchError::NotFound { .. } => "the address must be that of the folder that contains metadata/ and targets/",
+        FetchError::Html { .. } => "a login page or a proxy answers instead of the server",
         FetchError::Exchange { .. } if error.is_tls() => {
-            "does the server's certificate come from an authority that the image knows? Name another with `[update] ca` \
-             in host.toml; and look at the host's clock"
+            "is the server's certificate from an authority that the image trusts? Add another one with `[update] ca` \
+             in host.toml. Is the host's clock right?"
         }
         FetchError::Exchange { .. } => "check the address and the network: `hostctl status`",
         FetchError::NoCertificate { .. } | FetchError::NoExtraCertificate => {
-            "`[update] ca` in host.toml must hold a block of BEGIN CERTIFICATE"
+            "`[update] ca` in host.toml must contain a BEGIN CERTIFICATE block"
         }
         FetchError::Status { .. } | FetchError::Slow { .. } | FetchError::Interrupted { .. } => "try again later",
         FetchError::WrongRange { .. } | FetchError::Size { .. } | FetchError::TooLarge { .. } => {
-            "the server or a proxy sends something else than was released: try another source"
+            "the server or a proxy sends other bytes than the released ones: try another source"
         }
         _ => return None,
     })

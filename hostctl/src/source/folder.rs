@@ -1,4 +1,4 @@
-//! A repository as a folder.
+//! A repository in a folder.
 
 use super::SourceError;
 use std::{
@@ -18,7 +18,7 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// The file and its size.
+    /// Opens a file. Returns its size too.
     pub(super) fn find(&self, path: &str) -> Result<(File, u64), SourceError> {
         let whole = self.0.join(path);
         let failed = |source| SourceError::Io { path: whole.clone(), source };
@@ -29,7 +29,7 @@ impl Folder {
             meta => meta.map_err(failed)?,
         };
         if !meta.is_file() {
-            // Opening a FIFO could wait for ever.
+            // Opening a FIFO could block for ever.
             return Err(failed(io::Error::other("not a regular file")));
         }
         Ok((File::open(&whole).map_err(failed)?, meta.len()))

@@ -1,5 +1,5 @@
-//! Where releases come from: a web server, a folder, a bundle file, or either of these on a stick. Nothing that a source says is
-//! believed; [`crate::trust`] decides.
+//! Where releases come from: a web server, a folder, a bundle file, or a folder or bundle file on a USB stick. Nothing from a source is
+//! trusted here; [`crate::trust`] verifies it.
 
 mod bundle;
 mod error;
@@ -23,20 +23,20 @@ use std::{
 };
 use stick::Stick;
 
-/// How a source is reached.
+/// Options for sources that are web servers.
 #[derive(Clone, Debug)]
-pub struct Manners {
-    /// PEM bundle of the authorities that `https:` trusts; see [`berth_fetch::roots::bundle`].
+pub struct HttpOptions {
+    /// PEM bundle of the certificate authorities that `https:` trusts; see [`berth_fetch::roots::bundle`].
     pub ca_bundle: Option<PathBuf>,
-    /// PEM: `[update] ca`, trusted beside those.
+    /// `[update] ca` as PEM: trusted in addition.
     pub extra_ca: Option<String>,
-    /// How long a server is waited for.
+    /// How long to wait for a server.
     pub patience: Patience,
     /// The slowest transfer that counts as progress.
     pub pace: Pace,
 }
 
-impl Default for Manners {
+impl Default for HttpOptions {
     fn default() -> Self {
         Self { ca_bundle: roots::bundle(None), extra_ca: None, patience: Patience::default(), pace: Pace::default() }
     }
@@ -46,54 +46,53 @@ impl Default for Manners {
 #[derive(Debug)]
 pub struct Source {
     name: String,
-    kind: Kind,
+    location: Location,
     read: AtomicU64,
-    /// What it lies on is mounted as long as it is read from.
+    /// The USB stick, mounted as long as the source is used.
     _stick: Option<Stick>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Location {
     Web { base: Url, server: Box<Ranges> },
     Folder(Folder),
     Bundle(Bundle),
 }
 
 impl Source {
-    /// The source that a user or a configuration names: an `http:`, `https:` or `file:` URL, a folder, or a bundle file; or
-    /// `disk:LABEL[/PATH]`, a folder or bundle file on the disk whose file system has that label.
-    /// Of a folder or bundle the table of contents is read; a server is not asked yet.
-    ///
+    /// Opens the source that a user or the configuration names: an `http:`, `https:` or `file:` URL, a folder, a bundle file, or
+    /// `disk:LABEL[/PATH]` for a folder or bundle file on the disk whose file system has that label. The headers of a bundle are read now.
+    /// A server is not contacted yet.
     /// # Errors
-    /// A text that is none of these, nothing at that place, a folder without `metadata/`, a file that is no bundle.
-    pub fn parse(text: &str, manners: &Manners) -> Result<Self, SourceError> {
+    /// When the text is none of these, the path does not exist, the folder has no `metadata/`, or the file is not a bundle.
+    pub fn parse(text: &str, http_options: &HttpOptions) -> Result<Self, SourceError> {
         if let Some((label, path)) = stick::split(text) {
             let stick = Stick::mount(label)?;
-            let kind = Self::local(&stick.path(path))?;
-            return Ok(Self { name: text.to_owned(), kind, read: AtomicU64::new(0), _stick: Some(stick) });
+            let location = Self::local(&stick.path(path))?;
+            return Ok(Self { name: text.to_owned(), location, read: AtomicU64::new(0), _stick: Some(stick) });
         }
-        let named = |kind| Ok(Self { name: text.to_owned(), kind, read: AtomicU64::new(0), _stick: None });
+        let named = |location| Ok(Self { name: text.to_owned(), location, read: AtomicU64::new(0), _stick: None });
         if text.contains("://") {
             let base: Url = text.parse()?;
             if base.scheme() == Scheme::File {
                 return Self::local(&base.file_path()).and_then(named);
             }
             if text.contains('?') {
-                // Paths are joined to it.
+                // File paths are appended to the address.
                 return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
             }
-            let mut settings = FetchSettings::new(Network::Online, manners.ca_bundle.clone());
-            settings.extra_ca.clone_from(&manners.extra_ca);
-            settings.pace = manners.pace;
-            return named(Kind::Web { base, server: Box::new(Ranges::new(settings, manners.patience)) });
+            let mut settings = FetchSettings::new(Network::Online, http_options.ca_bundle.clone());
+            settings.extra_ca.clone_from(&http_options.extra_ca);
+            settings.pace = http_options.pace;
+            return named(Location::Web { base, server: Box::new(Ranges::new(settings, http_options.patience)) });
         }
         Self::local(Path::new(text)).and_then(named)
     }
 
-    fn local(path: &Path) -> Result<Kind, SourceError> {
+    fn local(path: &Path) -> Result<Location, SourceError> {
         match std::fs::metadata(path) {
-            Ok(meta) if meta.is_dir() => Folder::open(path).map(Kind::Folder),
-            Ok(meta) if meta.is_file() => Bundle::open(path).map(Kind::Bundle),
+            Ok(meta) if meta.is_dir() => Folder::open(path).map(Location::Folder),
+            Ok(meta) if meta.is_file() => Bundle::open(path).map(Location::Bundle),
             Ok(_) => Err(SourceError::NoSource { path: path.to_owned(), found: "neither" }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(SourceError::NoSource { path: path.to_owned(), found: "nothing" })
@@ -102,43 +101,43 @@ impl Source {
         }
     }
 
-    /// What the user called it.
+    /// The name that the user gave.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What tells it from other sources: its name, however many slashes end it.
+    /// The identity of the source: its name without slashes at the end.
     #[must_use]
     pub fn address(&self) -> &str {
         self.name.trim_end_matches('/')
     }
 
-    /// The host that is asked, where it is a server.
+    /// Host name of the server; `None` for other sources.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
-        match &self.kind {
-            Kind::Web { base, .. } => base.host(),
-            Kind::Folder(_) | Kind::Bundle(_) => None,
+        match &self.location {
+            Location::Web { base, .. } => base.host(),
+            Location::Folder(_) | Location::Bundle(_) => None,
         }
     }
 
-    /// Bytes that have come from it so far.
+    /// Bytes received so far.
     #[must_use]
     pub fn received(&self) -> u64 {
-        match &self.kind {
-            Kind::Web { server, .. } => server.received(),
-            Kind::Folder(_) | Kind::Bundle(_) => self.read.load(Ordering::Relaxed),
+        match &self.location {
+            Location::Web { server, .. } => server.received(),
+            Location::Folder(_) | Location::Bundle(_) => self.read.load(Ordering::Relaxed),
         }
     }
 
-    /// A whole small file. `path` is relative: `metadata/...` or `targets/...`.
+    /// Reads a whole small file. `path` is relative: `metadata/...` or `targets/...`.
     ///
     /// # Errors
-    /// See [`SourceError`]; [`SourceError::is_not_found`] when the source does not have it, and an error beyond `limit`
-    /// bytes.
+    /// See [`SourceError`]. [`SourceError::is_not_found`] is true when the source does not have the file. A file longer than `limit` bytes
+    /// is an error.
     pub fn read_small(&self, path: &str, limit: u64) -> Result<Vec<u8>, SourceError> {
-        if let Kind::Web { base, server } = &self.kind {
+        if let Location::Web { base, server } = &self.location {
             return Ok(server.read_small(&base.join(path), limit)?);
         }
         let mut opened = self.open(path, 0, None)?;
@@ -151,23 +150,22 @@ impl Source {
         Ok(bytes)
     }
 
-    /// `len` bytes of a file from `start` on, or all that follow, as the source gives them: whoever reads must know
-    /// their digest.
+    /// Reads `len` bytes of a file from `start` on, or all that follow. The bytes are not verified: the caller must know their digest.
     ///
     /// # Errors
-    /// See [`SourceError`]; [`SourceError::is_no_ranges`] when `start` is not 0 and a server only sends whole files.
+    /// See [`SourceError`]. [`SourceError::is_no_ranges`] is true when `start` is not 0 and the server sends whole files only.
     pub fn open(&self, path: &str, start: u64, len: Option<u64>) -> Result<Opened<'_>, SourceError> {
-        let (inner, whole): (Inner<'_>, _) = match &self.kind {
-            Kind::Web { base, server } => {
+        let (inner, whole): (Inner<'_>, _) = match &self.location {
+            Location::Web { base, server } => {
                 let reader = server.open(&base.join(path), start, len)?;
                 let whole = reader.whole();
                 (Inner::Web(Box::new(reader)), whole)
             }
-            Kind::Folder(folder) => {
+            Location::Folder(folder) => {
                 let (file, size) = folder.find(path)?;
                 (Inner::local(file, 0, size, start, len, &self.in_messages(path))?, Some(size))
             }
-            Kind::Bundle(bundle) => {
+            Location::Bundle(bundle) => {
                 let (file, first, size) = bundle.find(path)?;
                 (Inner::local(file, first, size, start, len, &self.in_messages(path))?, Some(size))
             }
@@ -175,7 +173,7 @@ impl Source {
         Ok(Opened { inner, whole, count: &self.read })
     }
 
-    /// How a file of it is called in messages.
+    /// The name of a file in messages.
     #[must_use]
     pub fn in_messages(&self, path: &str) -> String {
         format!("{}/{path}", self.address())
@@ -197,7 +195,7 @@ enum Inner<'a> {
 }
 
 impl Inner<'_> {
-    /// Part of the `size` bytes that lie at `first` in `file`.
+    /// A part of the `size` bytes at `first` in `file`.
     fn local(
         file: std::fs::File,
         first: u64,
@@ -215,7 +213,7 @@ impl Inner<'_> {
 }
 
 impl Opened<'_> {
-    /// Bytes of the whole file, where the source says so.
+    /// Size of the whole file in bytes, if the source tells.
     #[must_use]
     pub fn whole(&self) -> Option<u64> {
         self.whole

@@ -1,4 +1,5 @@
-//! A stick or disc: found by its file system's label, mounted read-only for as long as it is read from. A host has no shell to mount it.
+//! A USB stick or optical disc: found by the label of its file system, and mounted read-only while it is used. A host has no shell in which
+//! a user could mount it.
 
 use super::SourceError;
 use berth_contract::paths::RUN;
@@ -9,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Label and path of `disk:LABEL[/PATH]`.
+/// Splits `disk:LABEL[/PATH]` into label and path.
 pub(super) fn split(text: &str) -> Option<(&str, &str)> {
     let rest = text.strip_prefix("disk:")?;
     Some(rest.split_once('/').unwrap_or((rest, "")))
@@ -22,7 +23,7 @@ pub(super) struct Stick {
 }
 
 impl Stick {
-    /// Mounts the file system with this label, upper or lower case.
+    /// Mounts the file system with this label. Upper and lower case are equal.
     pub(super) fn mount(label: &str) -> Result<Self, SourceError> {
         let (device, kind) = find(label, Path::new("/sys/class/block"), Path::new("/dev"))?;
         let mount_point = Path::new(RUN).join("stick");
@@ -36,7 +37,7 @@ impl Stick {
         Ok(Self { mount_point })
     }
 
-    /// Where a path on it is.
+    /// The path of a file on the stick.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         self.mount_point.join(path.trim_start_matches('/'))
     }
@@ -44,12 +45,12 @@ impl Stick {
 
 impl Drop for Stick {
     fn drop(&mut self) {
-        // Detached: it goes when the last open file does. Left mounted, it would only be in nobody's way.
+        // Detached, so that it ends when the last open file is closed. If it stayed mounted, nothing would break.
         let _ = unmount(&self.mount_point, UnmountFlags::DETACH);
     }
 }
 
-/// The one device whose file system has the label, and the file system's type.
+/// The only device whose file system has the label, and the type of the file system.
 fn find(label: &str, sys: &Path, dev: &Path) -> Result<(PathBuf, &'static str), SourceError> {
     let entries = fs::read_dir(sys).map_err(|source| SourceError::Io { path: sys.to_owned(), source })?;
     let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
@@ -57,7 +58,7 @@ fn find(label: &str, sys: &Path, dev: &Path) -> Result<(PathBuf, &'static str), 
     let (mut found, mut others) = (Vec::new(), Vec::new());
     for name in names {
         let device = dev.join(name);
-        // An empty drive, or a device that has just gone, is not it.
+        // Ignore an empty drive, and a device that was just removed.
         let Ok(Some(labelled)) = File::open(&device).and_then(|file| label::read(&file)) else { continue };
         let (text, kind) = match labelled {
             Labelled::Fat(text) => (text, "vfat"),
@@ -73,11 +74,9 @@ fn find(label: &str, sys: &Path, dev: &Path) -> Result<(PathBuf, &'static str), 
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(SourceError::Labels { label: label.to_owned(), found: "several".to_owned() }),
         (None, _) if others.is_empty() => {
-            Err(SourceError::Labels { label: label.to_owned(), found: "none with any".to_owned() })
+            Err(SourceError::Labels { label: label.to_owned(), found: "no labelled disk".to_owned() })
         }
-        (None, _) => {
-            Err(SourceError::Labels { label: label.to_owned(), found: format!("none but {}", others.join(", ")) })
-        }
+        (None, _) => Err(SourceError::Labels { label: label.to_owned(), found: format!("only {}", others.join(", ")) }),
     }
 }
 
@@ -87,7 +86,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_stick_is_the_only_one_with_its_label() {
+    fn a_stick_is_found_by_its_label_if_no_other_disk_has_it() {
         berth_judge::needs!("mkfs.fat");
         assert_eq!(split("disk:STICK/a/b.bundle"), Some(("STICK", "a/b.bundle")));
         assert_eq!(split("disk:STICK"), Some(("STICK", "")));
@@ -105,7 +104,7 @@ mod tests {
             assert!(done.status.success());
         };
         let fault = |label: &str| find(label, &sys, &dev).unwrap_err().to_string();
-        assert!(fault("STICK").contains("none with any"));
+        assert!(fault("STICK").contains("no labelled disk"));
         stick("sda", "OTHER");
         stick("sdb1", "STICK");
         assert_eq!(find("stick", &sys, &dev).unwrap(), (dev.join("sdb1"), "vfat"));

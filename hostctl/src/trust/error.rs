@@ -1,6 +1,6 @@
-//! Why something is not believed.
+//! Errors of trust.
 
-use super::Clock;
+use super::clock::Clock;
 use crate::{
     file::FileError,
     source::{Source, SourceError},
@@ -12,34 +12,37 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use tough::{error::Error as Tough, schema};
+use tough::{
+    error::Error as Tough,
+    schema::{self, RoleType},
+};
 
-/// Why something is not believed.
+/// Why a source, its metadata or a target is not trusted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrustError {
-    /// The image's own root.json is of no use.
-    #[error("the image's root.json: {fault}")]
+    /// The root.json of the image cannot be used.
+    #[error("the root.json of this image: {fault}")]
     Root {
-        /// What is wrong.
+        /// The fault.
         fault: String,
     },
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Too few signatures by keys that are trusted: none, or those of strangers.
+    /// Metadata have too few signatures by trusted keys.
     #[error("{source_name}: {role} metadata: expected signatures of {wanted} trusted keys, found {found}")]
     Signature {
-        /// Where.
+        /// Name of the source.
         source_name: String,
-        /// root, timestamp, snapshot or targets.
-        role: String,
-        /// The threshold.
+        /// The role of the metadata.
+        role: RoleType,
+        /// The required number of signatures.
         wanted: u64,
-        /// Signatures that are good.
+        /// The number of valid signatures.
         found: u64,
     },
-    /// Out of date, by the time that is taken for now.
+    /// Metadata have expired.
     #[error(
         "the {role} metadata expired at {expires}, and it is {now} by {}",
         if clock.host < clock.epoch {
@@ -49,128 +52,128 @@ pub enum TrustError {
         }
     )]
     Expired {
-        /// root, timestamp, snapshot or targets: the one that expired first.
-        role: &'static str,
-        /// When.
+        /// The role whose metadata expired first: root, timestamp, snapshot or targets.
+        role: RoleType,
+        /// Expiry time.
         expires: Timestamp,
-        /// The time that was taken for now.
+        /// The present time, as assumed.
         now: Timestamp,
-        /// What it was taken from.
+        /// The clocks from which the present time was derived.
         clock: Clock,
     },
-    /// Older than what was trusted before.
+    /// Metadata are older than those that were trusted before.
     #[error(
         "{source_name}: the {role} metadata is older than what this host has seen: expected version {wanted} or newer, found {found}"
     )]
     RolledBack {
-        /// Where.
+        /// Name of the source.
         source_name: String,
-        /// The file that remembers what was seen there.
+        /// The file that stores what was seen there.
         kept: PathBuf,
-        /// root, timestamp, snapshot or targets.
-        role: String,
-        /// What was seen.
+        /// The role of the metadata.
+        role: RoleType,
+        /// The version that was seen before.
         wanted: u64,
-        /// What is there.
+        /// The version in the source.
         found: u64,
     },
-    /// A generation of root keys that does not follow the one before.
+    /// A root.json does not follow the one before.
     #[error("{source_name}: root metadata: expected version {wanted}, found {found}")]
     Rotation {
-        /// Where.
+        /// Name of the source.
         source_name: String,
-        /// The next.
+        /// The expected version.
         wanted: u64,
-        /// What is there.
+        /// The version in the source.
         found: u64,
     },
-    /// Files that do not belong together, or that were damaged.
-    #[error("{source_name}: the metadata do not belong together: {fault}")]
+    /// Metadata files do not belong together, or are damaged.
+    #[error("{source_name}: the metadata files do not belong together: {fault}")]
     Mixed {
-        /// Where.
+        /// Name of the source.
         source_name: String,
-        /// What does not fit.
+        /// What does not match.
         fault: String,
     },
-    /// Metadata that cannot be read.
+    /// Metadata cannot be parsed.
     #[error("{role} metadata: {fault}")]
     Malformed {
-        /// root, timestamp, snapshot or targets.
-        role: String,
-        /// What is wrong.
+        /// The role of the metadata.
+        role: RoleType,
+        /// The fault.
         fault: String,
     },
-    /// What was trusted cannot be kept, hence could be rolled back later.
+    /// Trusted metadata cannot be stored. Without them an attacker could present older metadata later.
     #[error(transparent)]
-    Keep(FileError),
-    /// No folder for temporary files, or one that does not keep them.
+    Datastore(FileError),
+    /// The folder for temporary files cannot be used.
     #[error("cannot use a temporary folder: {source}")]
     Scratch {
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
     /// The metadata name no such target.
     #[error("{name}: not a target of this repository")]
     NoTarget {
-        /// Which.
+        /// Name of the target.
         name: String,
     },
-    /// A target beyond what is read of its kind.
+    /// A target is longer than the limit for its kind.
     #[error("{name}: expected at most {limit} bytes, found {found}")]
     TooLarge {
-        /// Which.
+        /// Name of the target.
         name: String,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
-        /// Its length by the metadata.
+        /// The signed length.
         found: u64,
     },
-    /// A target of another length than was signed.
+    /// A target does not have the signed length.
     #[error("{name}: expected {wanted} bytes, found {found}")]
     Length {
-        /// Which.
+        /// Name of the target.
         name: String,
-        /// As signed.
+        /// The signed value.
         wanted: u64,
-        /// As the source has it.
+        /// The value of the bytes in the source.
         found: u64,
     },
-    /// A target with other bytes than were signed.
+    /// A target does not have the signed digest.
     #[error("{name}: expected SHA-256 {wanted}, found {found}")]
     Digest {
-        /// Which.
+        /// Name of the target.
         name: String,
-        /// As signed.
+        /// The signed value.
         wanted: Sha256,
-        /// As the source has it.
+        /// The value of the bytes in the source.
         found: Sha256,
     },
-    /// A record in a format that this host does not know.
+    /// The format of a release record is not known to this host.
     #[error("{name}: expected format {wanted} of the release record, found {found}")]
     Format {
-        /// The record's target.
+        /// Name of the target that is the record.
         name: String,
-        /// The format that is known.
+        /// The known format.
         wanted: u32,
-        /// The record's.
+        /// The format of the record.
         found: u32,
     },
-    /// A record that contradicts itself or the metadata.
+    /// A release record contradicts itself or the metadata.
     #[error("{name}: {fault}")]
     Record {
-        /// The record's target.
+        /// Name of the target that is the record.
         name: String,
-        /// What is wrong.
+        /// The fault.
         fault: String,
     },
-    /// Whatever else TUF's client refuses.
+    /// Any other error of the TUF client.
     #[error("{0}")]
     Other(String),
 }
 
 impl TrustError {
-    /// Says in our words what tough found. `failure` is what the transport reported last, `kept` the file
-    /// that remembers the source.
+    /// Converts an error of tough. `failure` is the last error of the transport, and `kept` the file that stores what was seen in the
+    /// source.
     pub(super) fn of_tough(error: Tough, failure: Option<SourceError>, source: &Source, kept: &Path) -> Self {
         let (source_name, kept) = (source.name().to_owned(), kept.to_owned());
         let mixed = |fault| Self::Mixed { source_name: source.name().to_owned(), fault };
@@ -179,32 +182,26 @@ impl TrustError {
             Tough::VerifyTrustedMetadata { source, .. } => Self::Root { fault: source.to_string() },
             Tough::VerifyMetadata { role, source, .. } => match source {
                 schema::Error::SignatureThreshold { threshold, valid, .. } => {
-                    Self::Signature { source_name, role: role.to_string(), wanted: threshold, found: valid }
+                    Self::Signature { source_name, role, wanted: threshold, found: valid }
                 }
-                other => Self::Malformed { role: role.to_string(), fault: other.to_string() },
+                other => Self::Malformed { role, fault: other.to_string() },
             },
-            Tough::ParseMetadata { role, source, .. } => {
-                Self::Malformed { role: role.to_string(), fault: source.to_string() }
-            }
-            Tough::OlderMetadata { role: schema::RoleType::Root, current_version, new_version, .. } => {
+            Tough::ParseMetadata { role, source, .. } => Self::Malformed { role, fault: source.to_string() },
+            Tough::OlderMetadata { role: RoleType::Root, current_version, new_version, .. } => {
                 Self::Rotation { source_name, wanted: current_version.saturating_add(1), found: new_version }
             }
-            Tough::OlderMetadata { role, current_version, new_version, .. } => Self::RolledBack {
-                source_name,
-                kept,
-                role: role.to_string(),
-                wanted: current_version,
-                found: new_version,
-            },
+            Tough::OlderMetadata { role, current_version, new_version, .. } => {
+                Self::RolledBack { source_name, kept, role, wanted: current_version, found: new_version }
+            }
             Tough::OlderSnapshotInTimestamp { snapshot_new, snapshot_old, .. } => Self::RolledBack {
                 source_name,
                 kept,
-                role: "snapshot".to_owned(),
+                role: RoleType::Snapshot,
                 wanted: snapshot_old,
                 found: snapshot_new,
             },
             Tough::SnapshotRoleRollback { role, old_role_version, new_role_version, .. } => {
-                let role = role.trim_end_matches(".json").to_owned();
+                let role = role.trim_end_matches(".json").parse().unwrap_or(RoleType::DelegatedTargets);
                 Self::RolledBack { source_name, kept, role, wanted: old_role_version, found: new_role_version }
             }
             Tough::VersionMismatch { role, fetched, expected, .. } => {
@@ -212,7 +209,7 @@ impl TrustError {
             }
             Tough::Transport { source: error, url, .. } => match failure {
                 Some(failure) => Self::Source(failure),
-                // Digest or length, by tough's own adapters.
+                // A wrong digest or length, found by tough itself.
                 None => {
                     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
                     mixed(format!("{}: {cause}", url.path().trim_start_matches('/')))
@@ -222,45 +219,45 @@ impl TrustError {
         }
     }
 
-    /// The server only sends whole files, or other parts than it is asked for.
+    /// Whether the server sends whole files only, or parts that were not requested.
     #[must_use]
     pub fn is_no_ranges(&self) -> bool {
         matches!(self, Self::Source(error) if error.is_no_ranges())
     }
 
-    /// What to do about it, where that is known.
+    /// What the user can do about this error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Source(error) => return error.hint().map(str::to_owned),
             Self::Root { .. } => "the recipe's `[update] trust` must name a root.json of `berth keys new`",
             Self::Signature { .. } => {
-                "was this repository signed with the keys whose root.json is in the image? If keys were changed, every \
-                 N.root.json since must be in metadata/"
+                "was this repository signed with the keys of the root.json in the image? If keys were replaced, every \
+                 N.root.json since then must be in metadata/"
             }
             Self::Expired { .. } => {
-                "if the clock is wrong, set it right (`hostctl status` shows the network, NTP sets the clock) and try again; \
-                 if it is right, the publisher must run `berth repo refresh`"
+                "if the clock is wrong, correct it (NTP sets the clock; `hostctl status` shows the network) and try again; \
+                 if the clock is right, the publisher must run `berth repo refresh`"
             }
             Self::RolledBack { kept, .. } => {
                 return Some(format!(
-                    "somebody offers an old copy of the repository: copy or bundle it anew; if it was made anew on purpose, \
+                    "the source is an old copy of the repository: make a new copy or bundle; if the repository was created again on purpose, \
                      remove {} on the host",
                     kept.display()
                 ));
             }
-            Self::Rotation { .. } => "the N.root.json in metadata/ must be a chain without a gap",
+            Self::Rotation { .. } => "the N.root.json files in metadata/ must have consecutive numbers",
             Self::Mixed { .. } | Self::Malformed { .. } => {
-                "the copy is damaged, or was taken while a release was written: try again, or copy the repository again"
+                "the copy is damaged, or was made while a release was being written: try again, or copy the repository again"
             }
-            Self::Keep(_) => "/var must be writable: free some space on it",
-            Self::Scratch { .. } => "/tmp must be writable, with some space left",
+            Self::Datastore(_) => "/var must be writable and have free space",
+            Self::Scratch { .. } => "/tmp must be writable and have free space",
             Self::Length { .. } | Self::Digest { .. } => {
-                "the source, or a proxy, serves something else than was signed: try again, or another source"
+                "the source or a proxy sends other bytes than the signed ones: try again, or use another source"
             }
-            Self::Format { .. } => "this release needs a newer hostctl: go by a release in between",
+            Self::Format { .. } => "this release needs a newer hostctl: upgrade to an intermediate release first",
             Self::NoTarget { .. } | Self::TooLarge { .. } | Self::Record { .. } => {
-                "the release is at fault: tell its publisher"
+                "the release is faulty: tell its publisher"
             }
             Self::Other(_) => return None,
         };

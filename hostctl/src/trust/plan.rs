@@ -1,4 +1,4 @@
-//! What a release changes.
+//! The plan of an upgrade.
 
 use berth_contract::{
     disk::Slot,
@@ -7,8 +7,8 @@ use berth_contract::{
     update::{UpgradePlan, Way},
 };
 
-/// The plan of an upgrade: what changes by the records of both versions, and what it takes by those who will do it. `ways`
-/// is the cheapest first.
+/// The plan of an upgrade: the differences between the records of both versions, and the costs. `ways` are sorted, cheapest first; `uki`
+/// are the bytes to fetch for the kernel image.
 #[must_use]
 pub fn plan(running: &ImageSpec, record: &ReleaseRecord, slot: Slot, ways: Vec<(Way, u64)>, uki: u64) -> UpgradePlan {
     let (old, new) = (&running.packages, &record.packages);
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_plan_names_every_package_that_differs_and_no_other() {
+    fn a_plan_lists_exactly_the_packages_that_differ() {
         let running: ImageSpec = serde_json::from_str(
             r#"{"id": "host", "version": "1", "arch": "x86_64", "kernel": "6.12.1", "modules": [], "images": [],
                 "containers": [], "engine": {"kind": "docker", "version": "26.1.4"},

@@ -1,23 +1,31 @@
-//! Reading a release's record.
+//! Parses and checks the record of a release.
 
-use super::{Release, Repository, TrustError};
+use super::{
+    error::TrustError,
+    release::{Release, TargetInfo},
+};
 use berth_contract::release::{FORMAT, MAX_UKI, RecordCustom, ReleaseRecord, Target, delta_name};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
-/// Unit of root file system and hash tree.
+/// Block size of root file system and hash tree, in bytes.
 const BLOCK: u64 = 4096;
 /// Largest root file system, in bytes.
 const MAX_ROOT: u64 = 64 << 30;
-/// Parts of a unified kernel image.
+/// Most parts of a unified kernel image.
 const MAX_PARTS: usize = 1024;
 
-/// What stays the same in all formats.
+/// The field that every format has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u32,
 }
 
-pub(super) fn parse(bytes: &[u8], release: &Release, repository: &Repository) -> Result<ReleaseRecord, TrustError> {
+pub(super) fn parse(
+    bytes: &[u8],
+    release: &Release,
+    targets: &BTreeMap<String, TargetInfo>,
+) -> Result<ReleaseRecord, TrustError> {
     let name = &release.target;
     let fault = |fault: String| TrustError::Record { name: name.clone(), fault };
     let AnyFormat { format } = serde_json::from_slice(bytes).map_err(|error| fault(error.to_string()))?;
@@ -25,12 +33,12 @@ pub(super) fn parse(bytes: &[u8], release: &Release, repository: &Repository) ->
         return Err(TrustError::Format { name: name.clone(), wanted: FORMAT, found: format });
     }
     let record: ReleaseRecord = serde_json::from_slice(bytes).map_err(|error| fault(error.to_string()))?;
-    check(&record, &release.custom, repository).map_err(fault)?;
+    check(&record, &release.custom, targets).map_err(fault)?;
     Ok(record)
 }
 
-/// Finds the first contradiction.
-fn check(record: &ReleaseRecord, custom: &RecordCustom, repository: &Repository) -> Result<(), String> {
+/// Returns the first contradiction in the record, or between the record and the metadata.
+fn check(record: &ReleaseRecord, custom: &RecordCustom, targets: &BTreeMap<String, TargetInfo>) -> Result<(), String> {
     let expect = |holds: bool, what: &str, wanted: &dyn std::fmt::Display, found: &dyn std::fmt::Display| {
         if holds { Ok(()) } else { Err(format!("{what}: expected {wanted}, found {found}")) }
     };
@@ -53,23 +61,23 @@ fn check(record: &ReleaseRecord, custom: &RecordCustom, repository: &Repository)
     let mut end = 0;
     for part in &uki.parts {
         expect(part.offset == end, "uki.parts: offset", &end, &part.offset)?;
-        end = part.offset.checked_add(part.size).ok_or("uki.parts: a size beyond all bounds")?;
+        end = part.offset.checked_add(part.size).ok_or("uki.parts: offset and size overflow")?;
     }
     expect(end == uki.size, "uki.parts: their end", &uki.size, &end)?;
 
     let named = |target: Target| target.name(&record.id, &record.version, &record.arch);
     let name = named(Target::Uki);
-    let target = repository.target(&name).ok_or_else(|| format!("target {name} is missing"))?;
+    let target = targets.get(&name).ok_or_else(|| format!("target {name} is missing"))?;
     expect(target.length == uki.size, "uki.size", &target.length, &uki.size)?;
     expect(target.sha256 == uki.sha256, "uki.sha256", &target.sha256, &uki.sha256)?;
-    let blocks = [Target::Index, Target::Chunks].into_iter().all(|target| repository.target(&named(target)).is_some());
-    if !blocks && [Target::Root, Target::Packed].iter().all(|one| repository.target(&named(*one)).is_none()) {
-        return Err(format!("neither target {} nor index and chunks are there", named(Target::Root)));
+    let blocks = [Target::Index, Target::Chunks].into_iter().all(|target| targets.contains_key(&named(target)));
+    if !blocks && [Target::Root, Target::Packed].iter().all(|one| !targets.contains_key(&named(*one))) {
+        return Err(format!("expected target {} or an index with chunks, found none", named(Target::Root)));
     }
     for delta in &record.deltas {
         let name = delta_name(&record.id, &delta.from, &record.version, &record.arch);
         expect(delta.target == name, "deltas: target", &name, &delta.target)?;
-        expect(repository.target(&name).is_some(), "deltas", &"a target", &format!("none named {name}"))?;
+        expect(targets.contains_key(&name), "deltas", &"a target", &format!("none named {name}"))?;
     }
     Ok(())
 }

@@ -1,6 +1,10 @@
-//! A repository whose metadata are believed, and its targets.
+//! A repository whose metadata are trusted, and its targets.
 
-use super::{TrustError, record};
+use super::{
+    error::TrustError,
+    record,
+    release::{Release, Releases, TargetInfo},
+};
 use crate::source::{Opened, Source, SourceError};
 use berth_contract::{
     digest::Sha256,
@@ -10,34 +14,7 @@ use sha2::Digest as _;
 use std::{collections::BTreeMap, io::Read as _, sync::Arc};
 use tough::schema;
 
-/// What the signed metadata say of a target.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetInfo {
-    /// Bytes.
-    pub length: u64,
-    /// Digest.
-    pub sha256: Sha256,
-}
-
-/// A release as the metadata name it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Release {
-    /// Its record's target.
-    pub target: String,
-    /// Which it is.
-    pub custom: RecordCustom,
-}
-
-/// The releases of a repository.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Releases {
-    /// Those that can be understood, in the order of their targets' names.
-    pub known: Vec<Release>,
-    /// Records that cannot: for hosts of another day.
-    pub unknown: Vec<String>,
-}
-
-/// A source and the targets that were signed.
+/// A source and its signed targets.
 #[derive(Debug)]
 pub struct Repository {
     source: Arc<Source>,
@@ -46,12 +23,12 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Delegated targets are none of ours: releases are signed by the targets role itself.
+    /// Delegated targets are ignored: the targets role itself signs all releases.
     pub(super) fn new(source: Arc<Source>, signed: &schema::Targets) -> Self {
         let mut targets = BTreeMap::new();
         let mut releases = Releases { known: Vec::new(), unknown: Vec::new() };
         for (name, target) in &signed.targets {
-            // Names become paths: one with a folder in it is none of a release.
+            // Names become paths, so a name with a slash is ignored.
             let Ok(sha256) = <[u8; 32]>::try_from(target.hashes.sha256.as_ref()) else { continue };
             let name = name.raw();
             if name.contains('/') {
@@ -73,19 +50,19 @@ impl Repository {
         Self { source, targets, releases }
     }
 
-    /// Where it is from.
+    /// The source of the repository.
     #[must_use]
     pub fn source(&self) -> &Source {
         &self.source
     }
 
-    /// All releases in it.
+    /// All releases in the repository.
     #[must_use]
     pub fn releases(&self) -> &Releases {
         &self.releases
     }
 
-    /// Length and digest of a target.
+    /// Signed length and digest of a target.
     #[must_use]
     pub fn target(&self, name: &str) -> Option<&TargetInfo> {
         self.targets.get(name)
@@ -95,16 +72,16 @@ impl Repository {
         self.target(name).ok_or_else(|| TrustError::NoTarget { name: name.to_owned() })
     }
 
-    /// The record of a release: verified, understood, and in harmony with the metadata.
+    /// The record of a release: verified, parsed, and checked against the metadata.
     ///
     /// # Errors
     /// See [`TrustError`].
     pub fn record(&self, release: &Release) -> Result<ReleaseRecord, TrustError> {
         let bytes = self.read_whole(&release.target, MAX_SIZE)?;
-        record::parse(&bytes, release, self)
+        record::parse(&bytes, release, &self.targets)
     }
 
-    /// A whole target of at most `limit` bytes: nothing is returned that was not signed.
+    /// Reads a whole target of at most `limit` bytes. Bytes that are not the signed ones are never returned.
     ///
     /// # Errors
     /// See [`TrustError`].
@@ -123,11 +100,11 @@ impl Repository {
         Ok(bytes)
     }
 
-    /// `len` bytes of a target from `start` on, or all that follow, as the source sends them: NOT verified. The reader ends
-    /// where the target ends by the metadata, however much the source may send.
+    /// Reads `len` bytes of a target from `start` on, or all that follow. The bytes are NOT verified. The reader ends at the signed length,
+    /// however much the source sends.
     ///
     /// # Errors
-    /// See [`TrustError`]; [`TrustError::is_no_ranges`] when `start` is not 0 and a server only sends whole files.
+    /// See [`TrustError`]. [`TrustError::is_no_ranges`] is true when `start` is not 0 and the server sends whole files only.
     pub fn open(&self, name: &str, start: u64, len: Option<u64>) -> Result<Opened<'_>, TrustError> {
         let wanted = self.wanted(name)?;
         let rest = wanted.length.saturating_sub(start);

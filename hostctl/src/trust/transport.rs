@@ -1,4 +1,4 @@
-//! tough's door to a source.
+//! The transport through which tough reads a source.
 
 use crate::source::{Source, SourceError};
 use berth_contract::{
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tough::{Transport, TransportError, TransportErrorKind, TransportStream};
 use url::Url;
 
-/// Scheme of the URLs that tough is given: whatever follows is a path in the source.
+/// Scheme of the URLs for tough. The rest of such a URL is a path in the source.
 pub(super) const SCHEME: &str = "repository";
 
 #[derive(Clone, Debug)]
@@ -26,12 +26,12 @@ impl SourceTransport {
         Self { source, failure: Arc::default(), roots: Arc::default() }
     }
 
-    /// The failure that ended it, in our own words.
+    /// The error of the source that ended the transfer.
     pub(super) fn failure(&self) -> Option<SourceError> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Digests of the root.json that the source had: where tough has refused nothing, it has followed them all.
+    /// Digests of the root.json files that the source had. If tough refused nothing, it has followed them all.
     pub(super) fn roots(&self) -> Vec<Sha256> {
         std::mem::take(&mut self.roots.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -51,7 +51,7 @@ impl Transport for SourceTransport {
                 }
                 Ok(Bytes::from(bytes))
             }
-            // There is no newer root: this is how that is found out.
+            // tough looks for newer root keys until one is not found.
             Err(error) if root && error.is_not_found() => {
                 return Err(TransportError::new(TransportErrorKind::FileNotFound, &url));
             }
@@ -61,7 +61,7 @@ impl Transport for SourceTransport {
                 Err(failure)
             }
         };
-        // By the stream, since tough takes a failure to open N.root.json for a sign that there is none.
+        // Return errors through the stream: tough takes an error of this function as a sign that there is no newer N.root.json.
         Ok(Box::pin(futures::stream::iter([result])))
     }
 }

@@ -1,4 +1,4 @@
-//! Why a version failed: `hostctl why`, and the cause that goes into the quarantine.
+//! Why a version failed: for `hostctl why`, and for the cause in the quarantine.
 
 pub mod records;
 
@@ -11,17 +11,17 @@ use records::{Dump, Records};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 
-/// Lines of a kernel's last words that are shown.
+/// Lines of a kernel dump that are shown.
 const DUMP_LINES: usize = 40;
-/// Bytes of a cause.
+/// Longest cause, in bytes.
 const LONGEST_CAUSE: usize = 500;
 
-/// What `hostctl why` tells.
+/// The report of `hostctl why`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WhyReport {
-    /// The last boot that failed, as far as it left a record.
+    /// The last failed boot that left a record.
     pub failed: Option<FailedBoot>,
-    /// The last words of the last kernel that panicked.
+    /// The dump of the last kernel panic.
     pub panic: Option<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
@@ -30,19 +30,19 @@ pub struct WhyReport {
 /// A boot that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedBoot {
-    /// Its record.
+    /// The record of the boot.
     pub record: BootRecord,
-    /// Boots of this version that have failed, this one included.
+    /// Number of failed boots of this version, including this one.
     pub boots: u32,
-    /// Why, in one sentence.
+    /// The cause, in one sentence.
     pub cause: String,
 }
 
-/// Why the version of a boot entry that has used up its tries failed, in one sentence.
+/// Why a version that has used up its tries failed, in one sentence.
 #[must_use]
 pub fn cause(entry: &BootEntry, records: &Records) -> String {
     let is_its = |boot: &&BootRecord| boot.id == entry.id && boot.version == entry.version;
-    // It came while another version ran, the last time.
+    // The version was last installed while another version ran.
     let since = records.boots.iter().filter(|boot| !is_its(boot)).map(|boot| boot.started).max().unwrap_or(0);
     let boots: Vec<&BootRecord> = records.boots.iter().filter(is_its).filter(|boot| boot.started >= since).collect();
     let dumps = records.dumps_of(boots.first().map(|boot| &boot.root_hash), since);
@@ -52,14 +52,14 @@ pub fn cause(entry: &BootEntry, records: &Records) -> String {
     let text = if boots.is_empty() {
         match dumps.last() {
             Some(dump) => format!("no boot reached /var: {}", dump.headline()),
-            None => "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)"
+            None => "no boot reached /var, and none left a record (power cut, watchdog, or the kernel did not start)"
                 .to_owned(),
         }
     } else {
         let each = match (boots.len(), &causes[..]) {
             (1, [one]) => one.clone(),
             (count, [one]) => format!("{count} boots, each: {one}"),
-            (count, []) => format!("{count} boots, of which none failed by itself"),
+            (count, []) => format!("{count} boots, none of which failed by itself"),
             (count, many) => format!("{count} boots: {}", many.join("; then ")),
         };
         match usize::try_from(tries).unwrap_or(usize::MAX).saturating_sub(boots.len()) {
@@ -70,7 +70,7 @@ pub fn cause(entry: &BootEntry, records: &Records) -> String {
     text[..text.floor_char_boundary(LONGEST_CAUSE)].to_owned()
 }
 
-/// The last boot before the running one, if it was of this entry's version.
+/// The last boot before the running one, if this version was booted.
 #[must_use]
 pub fn last_boot<'a>(entry: &BootEntry, records: &'a Records) -> Option<&'a BootRecord> {
     records.boots.last().filter(|boot| boot.id == entry.id && boot.version == entry.version)
@@ -86,12 +86,12 @@ pub fn always_failed_by(entry: &BootEntry, records: &Records, part: &Subject) ->
     tries > 0 && u32::try_from(failed.count()) == Ok(tries)
 }
 
-/// None of a boot that has not failed.
+/// The cause of a failed boot; `None` if the boot did not fail.
 fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
     match (&boot.verdict, &boot.end) {
         (Verdict::Good, _) => None,
         (Verdict::Bad { what, why }, _) => Some(format!("{what}: {why}")),
-        (Verdict::Pending, Some(end)) => Some(format!("it was ended before its verdict ({end})")),
+        (Verdict::Pending, Some(end)) => Some(format!("shut down before its verdict ({end})")),
         (Verdict::Pending, None) => Some(match dump_of(boot, dumps) {
             Some(dump) => dump.headline(),
             None => "ended without a verdict (power cut or watchdog)".to_owned(),
@@ -99,15 +99,15 @@ fn cause_of(boot: &BootRecord, dumps: &[&Dump]) -> Option<String> {
     }
 }
 
-/// The dump that a boot has left: the first after its begin, or else the last that names its root hash. A clock that was put right
-/// in between dates a boot after its own end.
+/// The dump that a boot has left: the first one after its start, or else the last one that names its root hash. If the clock was corrected
+/// during the boot, the recorded start may be later than the dump.
 fn dump_of<'a>(boot: &BootRecord, dumps: &[&'a Dump]) -> Option<&'a Dump> {
     let its = boot.root_hash.to_string();
     let names_it = |dump: &&&Dump| dump.root_hash() == Some(its.as_str());
     dumps.iter().find(|dump| dump.at >= boot.started).or_else(|| dumps.iter().rfind(names_it)).copied()
 }
 
-/// What there is to tell. A boot in order that ended before its verdict was somebody's will, no failure.
+/// Makes the report. A boot that was shut down before its verdict is not a failure.
 #[must_use]
 pub fn report(records: &Records) -> WhyReport {
     let is_failed = |boot: &&BootRecord| match boot.verdict {
@@ -116,7 +116,7 @@ pub fn report(records: &Records) -> WhyReport {
         Verdict::Good => false,
     };
     let is_bad = |boot: &&BootRecord| matches!(boot.verdict, Verdict::Bad { .. });
-    // The running boot may be a failed one that is not on trial.
+    // The running boot may have failed too, if it is not on trial.
     let last = records.running.as_ref().filter(is_bad).or_else(|| records.boots.iter().rfind(is_failed));
     let failed = last.map(|record| {
         let same = |boot: &&BootRecord| boot.root_hash == record.root_hash;
@@ -131,7 +131,7 @@ pub fn report(records: &Records) -> WhyReport {
     WhyReport { failed, panic: records.dumps.last().cloned(), quarantine: records.quarantine.clone() }
 }
 
-/// The report for people.
+/// The report as text.
 #[must_use]
 pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
     let mut out = String::new();
@@ -142,7 +142,7 @@ pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
                 || "not on trial".to_owned(),
                 |counter| format!("on trial: boot {}, {} left", counter.done, counter.left),
             );
-            let end = record.end.as_ref().map_or_else(|| "not in order".to_owned(), ToString::to_string);
+            let end = record.end.as_ref().map_or_else(|| "without a shutdown".to_owned(), ToString::to_string);
             for (name, value) in [
                 ("version", format!("{} {}", record.id, record.version)),
                 ("booted", format!("{}, from slot {}, {tries}", time(record.started), record.slot)),
@@ -160,7 +160,7 @@ pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
         show_lines(&mut out, "its last lines", &dump.lines[dump.lines.len().saturating_sub(DUMP_LINES)..]);
     }
     if !report.quarantine.is_empty() {
-        out.push_str("\nversions that failed, and are not taken again unless named:\n");
+        out.push_str("\nquarantined versions (installed again only if named):\n");
     }
     for one in &report.quarantine {
         let _ = writeln!(out, "  {} {}: {} ({})", one.id, one.version, one.cause, time(one.at));

@@ -1,4 +1,4 @@
-//! What earlier boots have left on the disk: their records, and the last words of kernels.
+//! Records that earlier boots have left on the disk, and the last messages of kernels that panicked.
 
 use crate::file::{self, FileError};
 use berth_contract::{
@@ -13,12 +13,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files that are read in one folder, the newest by name or time.
+/// Most files that are read in one folder: the newest, by name.
 const MOST: usize = 64;
 
-/// Where they are. The default is a host's own.
+/// Paths of the records. The default is those of a host.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct RecordPaths {
     /// Folder of boot records.
     pub boots: PathBuf,
     /// Folder of kernel dumps.
@@ -29,7 +29,7 @@ pub struct Places {
     pub boot_id: PathBuf,
 }
 
-impl Default for Places {
+impl Default for RecordPaths {
     fn default() -> Self {
         Self {
             boots: paths::BOOTS.into(),
@@ -40,10 +40,10 @@ impl Default for Places {
     }
 }
 
-/// The last words of a kernel.
+/// A kernel log that was kept over a reboot (pstore).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Dump {
-    /// Seconds since 1970 by the machine's clock.
+    /// Seconds since 1970 by the host's clock.
     pub at: u64,
     /// `Panic`, `Oops`, ...
     pub reason: String,
@@ -51,46 +51,46 @@ pub struct Dump {
     pub lines: Vec<String>,
 }
 
-/// All that there is.
+/// All records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Records {
-    /// Boots before the running one, the oldest first.
+    /// Boots before the running one, oldest first.
     pub boots: Vec<BootRecord>,
-    /// The running one, if it has a record.
+    /// The running boot, if it has a record.
     pub running: Option<BootRecord>,
-    /// The oldest first.
+    /// Kernel dumps, oldest first.
     pub dumps: Vec<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
 }
 
 impl Records {
-    /// Reads them. A record that cannot be understood (an older or newer init's) is passed over.
+    /// Reads all records. A record of an older or newer init that cannot be parsed is ignored.
     ///
     /// # Errors
-    /// A folder or file that is there and cannot be read.
-    pub fn read(places: &Places) -> Result<Self, FileError> {
+    /// When a folder or file exists and cannot be read.
+    pub fn read(at: &RecordPaths) -> Result<Self, FileError> {
         let parse = |path: PathBuf| Ok::<_, FileError>(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
         let mut boots = Vec::new();
-        for path in files(&places.boots, "json")? {
+        for path in files(&at.boots, "json")? {
             boots.extend(parse(path)?);
         }
         boots.sort_by_key(|boot| boot.started);
-        let id = fs::read_to_string(&places.boot_id).unwrap_or_default();
+        let id = fs::read_to_string(&at.boot_id).unwrap_or_default();
         let index = boots.iter().position(|boot| boot.boot_id == id.trim_end());
         let running = index.map(|index| boots.remove(index));
         let mut dumps = Vec::new();
-        for path in files(&places.pstore, "txt")? {
+        for path in files(&at.pstore, "txt")? {
             dumps.push(dump(&path, &String::from_utf8_lossy(&file::read(&path)?)));
         }
         dumps.sort_by_key(|dump| dump.at);
-        let quarantine = file::json_if_there(&places.quarantine)?.unwrap_or_default();
+        let quarantine = file::json_if_there(&at.quarantine)?.unwrap_or_default();
         Ok(Self { boots, running, dumps, quarantine })
     }
 
-    /// Dumps of one version: those whose log names its root hash (where it is not known: one that no version on record has, or
-    /// any but the running one's not older than `since`), and those that name none and are not older than `since`, in seconds
-    /// since 1970.
+    /// The dumps of one version. If its root hash is known: dumps whose log names it. If not: dumps that name a root hash which is not the
+    /// running version's, and which no record has or which are not older than `since`. In both cases also dumps that name no root hash and
+    /// are not older than `since`, in seconds since 1970.
     #[must_use]
     pub fn dumps_of(&self, root_hash: Option<&RootHash>, since: u64) -> Vec<&Dump> {
         let (its, running) =
@@ -109,7 +109,8 @@ impl Records {
 }
 
 impl Dump {
-    /// The root hash of the version that ran, where the log reaches back to the kernel's command line or to init's line about it.
+    /// The root hash of the version that ran. `None` if the log does not reach back to the kernel's command line or to init's line about
+    /// the root.
     #[must_use]
     pub fn root_hash(&self) -> Option<&str> {
         let (word, ours) = (format!("{ROOTHASH}="), format!("{LOG_TAG}{ROOT_LINE}"));
@@ -119,14 +120,15 @@ impl Dump {
         })
     }
 
-    /// The line that says why: that of the panic, or else the last one. A machine that is reset while it writes keeps the end alone.
+    /// The line that gives the reason: the panic line, or else the last line. If the host was reset while the dump was written, only the
+    /// end of the log is kept.
     #[must_use]
     pub fn headline(&self) -> String {
         let text = |line: &String| line.rsplit_once("] ").map_or(line.as_str(), |(_, text)| text).trim().to_owned();
         match (self.lines.iter().rev().find(|line| line.contains("Kernel panic")), self.lines.last()) {
             (Some(panic), _) => text(panic),
             (None, Some(last)) if self.reason == "Panic" => {
-                format!("Kernel panic (the line that says why was not kept; the last one: {})", text(last))
+                format!("Kernel panic (the line with the reason was not kept; last line: {})", text(last))
             }
             (None, last) => last.map(text).unwrap_or_default(),
         }
@@ -141,12 +143,12 @@ fn dump(path: &Path, text: &str) -> Dump {
     Dump { at, reason, lines: lines.map(printable).collect() }
 }
 
-/// A kernel's log may hold anything.
+/// Removes control characters, because a kernel log may contain any bytes.
 fn printable(line: &str) -> String {
     line.chars().filter(|c| !c.is_control() || *c == '\t').collect()
 }
 
-/// Files of a folder with this ending, the last [`MOST`] by name; none when there is no folder.
+/// The last [`MOST`] files of a folder with this extension, by name; none when there is no folder.
 fn files(folder: &Path, ending: &str) -> Result<Vec<PathBuf>, FileError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

@@ -1,4 +1,4 @@
-use super::{records::Places, *};
+use super::{records::RecordPaths, *};
 use berth_contract::{
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -22,7 +22,7 @@ fn boot(version: &str, started: u64, verdict: Verdict, end: Option<&str>) -> Boo
     }
 }
 
-/// A version's root hash: its first byte over and over.
+/// The root hash of a version in these tests: its first byte, repeated.
 fn root_hash(version: &str) -> RootHash {
     RootHash(Sha256([version.as_bytes()[0]; 32]))
 }
@@ -56,7 +56,7 @@ fn cause_with(boots: &[BootRecord], dumps: &[Dump]) -> String {
 const PANIC: &str = "<0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted";
 
 #[test]
-fn causes_are_told_from_what_boots_have_left() {
+fn causes_are_derived_from_boot_records_and_dumps() {
     let failed = |started| boot("2", started, bad(Subject::Service("dockerd".into()), "status 1"), Some("verdict"));
     let cut = |started| boot("2", started, Verdict::Pending, None);
     for (boots, dumps, expected) in [
@@ -80,17 +80,17 @@ fn causes_are_told_from_what_boots_have_left() {
         (
             vec![],
             vec![dump(2100, &["<4>[    2.6]  </TASK>", "<0>[    2.7] Kernel Offset: 0x3b200000"])],
-            "no boot reached /var: Kernel panic (the line that says why was not kept; the last one: Kernel Offset: 0x3b200000)",
+            "no boot reached /var: Kernel panic (the line with the reason was not kept; last line: Kernel Offset: 0x3b200000)",
         ),
         (
             vec![],
             vec![],
-            "no boot reached /var, and none left a word (power cut, watchdog, or the kernel did not start)",
+            "no boot reached /var, and none left a record (power cut, watchdog, or the kernel did not start)",
         ),
         (
             vec![boot("2", 2000, Verdict::Pending, Some("poweroff")), failed(3000), failed(4000)],
             vec![],
-            "3 boots: it was ended before its verdict (poweroff); then service dockerd: status 1",
+            "3 boots: shut down before its verdict (poweroff); then service dockerd: status 1",
         ),
     ] {
         assert_eq!(cause_with(&boots, &dumps), expected);
@@ -98,36 +98,39 @@ fn causes_are_told_from_what_boots_have_left() {
 }
 
 #[test]
-fn dumps_of_other_versions_and_earlier_times_are_not_its_cause() {
+fn dumps_of_other_versions_or_earlier_times_are_not_the_cause() {
     let of = |version: &str| format!("<6>[    0.0] Command line: roothash={} gpt", root_hash(version));
     let nothing = cause_with(&[], &[]);
-    assert_eq!(cause_with(&[], &[dump(2100, &[&of("1"), PANIC])]), nothing, "the running version's");
+    assert_eq!(cause_with(&[], &[dump(2100, &[&of("1"), PANIC])]), nothing, "the dump of the running version");
     assert_eq!(cause_with(&[], &[dump(900, &[PANIC])]), nothing, "before the upgrade");
     assert!(cause_with(&[], &[dump(2100, &[&of("2"), PANIC])]).contains("Kernel panic"));
     let line = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
     assert_eq!(cause_with(&[], &[dump(2100, &[&line, PANIC])]), nothing);
-    // An earlier life of the same version, before another one ran.
+    // The same version was installed earlier, before another one ran.
     let earlier = boot("2", 500, bad(Subject::Check("x".into()), "y"), Some("verdict"));
     assert_eq!(cause_with(&[earlier], &[]), nothing);
 }
 
-/// A clock that runs in local time until it is put right dates a boot after its own panic.
+/// If the clock runs in local time until it is corrected, the recorded start of a boot may be later than its own panic.
 #[test]
-fn a_dump_that_names_the_version_is_its_own_whatever_its_time() {
+fn a_dump_that_names_the_version_belongs_to_it_at_any_time() {
     let named = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("2"));
     let cut = || boot("2", 9000, Verdict::Pending, None);
     assert!(cause_with(&[cut()], &[dump(5400, &[&named, PANIC])]).contains("Kernel panic"));
-    assert!(cause_with(&[cut()], &[dump(5400, &[PANIC])]).contains("ended without a verdict"), "anybody's");
-    // No boot of it has left a record: a root hash that is no other version's is its own.
+    assert!(
+        cause_with(&[cut()], &[dump(5400, &[PANIC])]).contains("ended without a verdict"),
+        "the dump names no version"
+    );
+    // No boot of this version has left a record. A root hash that no other version has is taken as its own.
     assert!(cause_with(&[], &[dump(900, &[&named, PANIC])]).contains("Kernel panic"));
     let of_one = format!("<6>[    1.0] berth: root {}: slot b on vda", root_hash("1"));
-    assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a word"));
+    assert!(cause_with(&[], &[dump(900, &[&of_one, PANIC])]).contains("none left a record"));
     let records = Records { boots: vec![cut()], dumps: vec![dump(5400, &[&named, PANIC])], ..Records::default() };
     assert!(report(&records).failed.unwrap().cause.contains("Kernel panic"));
 }
 
-fn places(folder: &std::path::Path) -> Places {
-    Places {
+fn paths_in(folder: &std::path::Path) -> RecordPaths {
+    RecordPaths {
         boots: folder.join("boots"),
         pstore: folder.join("pstore"),
         quarantine: folder.join("quarantine.json"),
@@ -136,25 +139,25 @@ fn places(folder: &std::path::Path) -> Places {
 }
 
 #[test]
-fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
+fn records_are_read_from_the_disk_and_a_host_without_records_has_an_empty_report() {
     let dir = tempfile::tempdir().unwrap();
-    let places = places(dir.path());
-    let empty = Records::read(&places).unwrap();
+    let paths = paths_in(dir.path());
+    let empty = Records::read(&paths).unwrap();
     assert_eq!(empty, Records::default());
     assert_eq!(show(&report(&empty), |at| at.to_string()), "no failed boot is on record\n");
 
-    fs::create_dir(&places.boots).unwrap();
-    fs::create_dir(&places.pstore).unwrap();
+    fs::create_dir(&paths.boots).unwrap();
+    fs::create_dir(&paths.pstore).unwrap();
     let mut last = boot("2", 3000, bad(Subject::Time, "not healthy after 300 s"), Some("verdict"));
     last.counter = Some(BootCounter { left: 1, done: 2 });
     for record in [boot("1", 5000, Verdict::Pending, None), last, boot("2", 2000, Verdict::Pending, None)] {
-        let path = places.boots.join(format!("{}.json", record.boot_id));
+        let path = paths.boots.join(format!("{}.json", record.boot_id));
         fs::write(path, serde_json::to_vec(&record).unwrap()).unwrap();
     }
-    fs::write(places.boots.join("x.json"), "{\"of\": \"another time\"}").unwrap();
-    fs::write(places.boots.join("boot-1.json.new"), "half").unwrap();
-    fs::write(places.pstore.join("0000002500-1001.txt"), format!("Panic\n<6>[ 1.0] \u{1b}[2Jx\n{PANIC}\n")).unwrap();
-    fs::write(&places.boot_id, "boot-5000\n").unwrap();
+    fs::write(paths.boots.join("x.json"), "{\"of\": \"another time\"}").unwrap();
+    fs::write(paths.boots.join("boot-1.json.new"), "half").unwrap();
+    fs::write(paths.pstore.join("0000002500-1001.txt"), format!("Panic\n<6>[ 1.0] \u{1b}[2Jx\n{PANIC}\n")).unwrap();
+    fs::write(&paths.boot_id, "boot-5000\n").unwrap();
     let quarantined = Quarantined {
         id: "berth-test".parse().unwrap(),
         version: "2".parse().unwrap(),
@@ -163,9 +166,9 @@ fn records_are_read_from_the_disk_and_a_host_without_any_has_nothing_to_tell() {
         tries: 3,
         at: 5001,
     };
-    fs::write(&places.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
+    fs::write(&paths.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
 
-    let records = Records::read(&places).unwrap();
+    let records = Records::read(&paths).unwrap();
     assert_eq!(records.boots.iter().map(|boot| boot.started).collect::<Vec<_>>(), [2000, 3000]);
     assert_eq!(records.running.as_ref().map(|boot| boot.started), Some(5000));
     let report = report(&records);
@@ -185,23 +188,23 @@ its last lines:
   <6>[ 1.0] [2Jx
   <0>[    2.5] Kernel panic - not syncing: dm-verity device corrupted
 
-versions that failed, and are not taken again unless named:
+quarantined versions (installed again only if named):
   berth-test 2: 3 boots, each: time (at 5001)
 ";
     assert_eq!(show(&report, |at| format!("at {at}")), expected);
-    fs::write(&places.quarantine, "[{").unwrap();
-    assert!(Records::read(&places).unwrap_err().to_string().contains("quarantine.json"));
+    fs::write(&paths.quarantine, "[{").unwrap();
+    assert!(Records::read(&paths).unwrap_err().to_string().contains("quarantine.json"));
 }
 
 #[test]
-fn what_is_no_failure_is_not_told() {
+fn a_boot_that_did_not_fail_is_not_reported() {
     let mut records = Records {
         boots: vec![boot("1", 1, Verdict::Good, None), boot("1", 2, Verdict::Pending, Some("poweroff"))],
         running: Some(boot("1", 3, Verdict::Pending, None)),
         ..Records::default()
     };
     assert_eq!(report(&records).failed, None);
-    // The running version was found ill, and not rebooted.
+    // The running version was found unhealthy, and was not rebooted.
     records.running = Some(boot("1", 3, bad(Subject::Check("disk".into()), "full"), None));
     assert_eq!(report(&records).failed.unwrap().cause, "check disk: full");
 }

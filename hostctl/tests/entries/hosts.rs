@@ -1,10 +1,10 @@
-//! The entries of a host that is found by its files.
+//! The installed versions of a host, found by its files.
 
 use super::kit::{Esp, hash, uki};
 use crate::tiny_efi;
 use berth_formats::{data::Data, verity};
 use hostctl::{
-    entries::{Blessing, Host, Target},
+    entries::{Blessing, Destination, Installed},
     file::FileError,
 };
 use std::{
@@ -14,8 +14,8 @@ use std::{
     path::Path,
 };
 
-/// A host's files: version 2 runs from slot A, the partitions are these.
-fn host(root: &Path, partitions: &[(&str, &Path)]) -> Host {
+/// Writes the files of a host: version 2 runs from slot A, and the disk has these partitions.
+fn host(root: &Path, partitions: &[(&str, &Path)]) -> Installed {
     let put = |path: &str, text: &str| {
         let path = root.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -32,17 +32,17 @@ fn host(root: &Path, partitions: &[(&str, &Path)]) -> Host {
         put(&format!("sys/block/sda/sda{number}/uevent"), &format!("PARTNAME={label}\n"));
         symlink(path, root.join(format!("dev/sda{number}"))).unwrap();
     }
-    Host::find(root).unwrap()
+    Installed::find(root).unwrap()
 }
 
 #[test]
-fn a_slot_that_cannot_be_read_keeps_nobody_from_a_blessing() {
-    // On a disk: in a tmpfs, folders have no end.
+fn a_slot_that_cannot_be_read_does_not_prevent_a_blessing() {
+    // Not on a tmpfs, where seeking to the end of a folder does not fail.
     let root = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let esp = Esp::new(&["a_2+2-1.efi"]);
     let empty = root.path().join("empty");
     fs::write(&empty, "").unwrap();
-    // A folder can be opened, and every read fails.
+    // A folder can be opened, but every read fails.
     let bad = root.path();
     let partitions = [
         ("esp", &*esp.path),
@@ -58,7 +58,7 @@ fn a_slot_that_cannot_be_read_keeps_nobody_from_a_blessing() {
 }
 
 #[test]
-fn a_rollback_is_prepared_before_anything_changes_and_only_if_it_may_be() {
+fn a_rollback_is_prepared_before_any_change_and_only_if_it_is_allowed() {
     let root = tempfile::tempdir().unwrap();
     let path = |name: &str| root.path().join(name);
     fs::write(path("b"), [0; 8192]).unwrap();
@@ -78,19 +78,19 @@ fn a_rollback_is_prepared_before_anything_changes_and_only_if_it_may_be() {
     ];
     let host = host(root.path(), &partitions);
     let seven = "7".parse().unwrap();
-    host.rollback(Target::Named(&seven), |_| panic!("it may not be")).unwrap_err();
+    host.rollback(Destination::Named(&seven), |_| panic!("this rollback is not allowed")).unwrap_err();
     let cannot = FileError::Write { path: empty.clone(), source: std::io::ErrorKind::StorageFull.into() };
-    host.rollback(Target::Other, |_| Err(cannot)).unwrap_err();
+    host.rollback(Destination::Other, |_| Err(cannot)).unwrap_err();
     assert_eq!(esp.names(), ["a_1.efi", "a_2.efi"]);
-    let mut told = None;
-    host.rollback(Target::Other, |to| {
-        told = Some((to.to_string(), esp.names()));
+    let mut prepared = None;
+    host.rollback(Destination::Other, |to| {
+        prepared = Some((to.to_string(), esp.names()));
         Ok(())
     })
     .unwrap();
-    assert_eq!(told, Some(("1".to_owned(), vec!["a_1.efi".to_owned(), "a_2.efi".to_owned()])));
+    assert_eq!(prepared, Some(("1".to_owned(), vec!["a_1.efi".to_owned(), "a_2.efi".to_owned()])));
     assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0.efi"]);
     let two = "2".parse().unwrap();
-    host.rollback(Target::Named(&two), |_| panic!("nothing is left")).unwrap();
+    host.rollback(Destination::Named(&two), |_| panic!("staying needs no preparation")).unwrap();
     assert_eq!(esp.names(), ["a_1+0.efi", "a_2.efi"]);
 }

@@ -1,4 +1,4 @@
-//! An ESP in a file, its versions, and what is done to them.
+//! An ESP in a file, and the changes to it.
 
 use crate::tiny_efi;
 use berth_contract::{
@@ -7,7 +7,7 @@ use berth_contract::{
     version::OsVersion,
 };
 use berth_formats::{data::Data, fat, range::Range};
-use hostctl::entries::{Blessing, Entries, EntriesError, Other, Quarantine, Running, Target, next};
+use hostctl::entries::{Blessing, Destination, Entries, EntriesError, OtherSlot, Quarantine, Running, next};
 use std::{
     collections::BTreeMap,
     fs::File,
@@ -16,7 +16,7 @@ use std::{
 
 pub(crate) const SIZE: u64 = 34 << 20;
 
-/// The root hash of a version.
+/// The root hash of a version in these tests.
 pub(crate) fn hash(version: &str) -> RootHash {
     RootHash(Sha256([version.bytes().fold(0, |sum, byte| sum ^ byte); 32]))
 }
@@ -25,7 +25,7 @@ pub(crate) fn uki(version: &str) -> Vec<u8> {
     tiny_efi::version("a", version, &hash(version).to_string())
 }
 
-/// An ESP with these files in /EFI/Linux; versions are one character each.
+/// An ESP with files in /EFI/Linux. Versions are one character each.
 pub(crate) struct Esp {
     pub(crate) _dir: tempfile::TempDir,
     pub(crate) path: PathBuf,
@@ -61,7 +61,7 @@ impl Esp {
         next(&Entries::look(&self.path).unwrap()).unwrap().file.clone()
     }
 
-    /// What the boot loader does.
+    /// Does what the boot loader does: counts a try of the next entry. Returns its new name.
     pub(crate) fn boot(&self) -> String {
         let file = self.next();
         if let Ok(mut entry) = file.parse::<berth_contract::entry::BootEntry>()
@@ -80,8 +80,8 @@ pub(crate) fn running(version: &str) -> Running {
     Running { id: "a".parse().unwrap(), version: version.parse().unwrap(), root_hash: hash(version) }
 }
 
-pub(crate) fn other(version: &str) -> Other {
-    Other { root_hash: Some(hash(version)), ..Other::default() }
+pub(crate) fn other(version: &str) -> OtherSlot {
+    OtherSlot { root_hash: Some(hash(version)), ..OtherSlot::default() }
 }
 
 pub(crate) fn quarantine(dir: &Path) -> Quarantine {
@@ -99,7 +99,7 @@ pub(crate) fn upgrade(esp: &Esp, from: &str, to: &str) {
 
 pub(crate) fn rollback(esp: &Esp, from: &str, to: &str) -> Result<(), EntriesError> {
     let dir = tempfile::tempdir().unwrap();
-    let done = esp.open().rollback(&running(from), Target::Other, &other(to), &quarantine(dir.path()))?;
+    let done = esp.open().rollback(&running(from), Destination::Other, &other(to), &quarantine(dir.path()))?;
     assert_eq!(done.to_string(), format!("a_{to}+3.efi"));
     Ok(())
 }

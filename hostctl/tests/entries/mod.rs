@@ -1,4 +1,4 @@
-//! Boot entries through every change, on an ESP in a file.
+//! Every change of boot entries, on an ESP in a file.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod hosts;

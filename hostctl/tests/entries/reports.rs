@@ -1,16 +1,16 @@
-//! What is told of both slots.
+//! The report of both slots.
 
 use super::kit::{Esp, hash, running};
 use berth_contract::disk::Slot;
 use hostctl::entries::{Entries, SlotContent, report, show};
 
 #[test]
-fn both_slots_are_told_with_what_boots_next() {
+fn the_report_shows_both_slots_and_what_boots_next() {
     let slots = |other: Option<&str>| {
         let other = other.map(hash);
         [SlotContent { slot: Slot::A, root_hash: other }, SlotContent { slot: Slot::B, root_hash: Some(hash("2")) }]
     };
-    let told = |files: &[&str], other: Option<&str>| {
+    let shown = |files: &[&str], other: Option<&str>| {
         let esp = Esp::new(files);
         let report = report(&Entries::look(&esp.path).unwrap(), &slots(other), &running("2"), &[]);
         show(&report).into_iter().map(|(name, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("; ")
@@ -41,6 +41,6 @@ fn both_slots_are_told_with_what_boots_next() {
             "slot a: a version without a boot entry; slot b: 2, blessed, running; boots next: a_9.efi",
         ),
     ] {
-        assert_eq!(told(files, other), wanted);
+        assert_eq!(shown(files, other), wanted);
     }
 }

@@ -1,17 +1,17 @@
-//! Rollbacks: where to, why not, and back again.
+//! Rollbacks: their destination, their refusals, and the way back.
 
 use super::kit::{Esp, bless, hash, other, quarantine, rollback, running, upgrade};
 use berth_contract::{engine::StoreFormat, update::Quarantined};
-use hostctl::entries::{Blessing, EntriesError, Other, Quarantine, Target};
+use hostctl::entries::{Blessing, Destination, EntriesError, OtherSlot, Quarantine};
 use std::path::Path;
 
 #[test]
-fn an_older_version_gets_its_tries_and_the_newer_one_comes_back_if_it_fails_them() {
+fn an_older_version_gets_tries_and_the_newer_one_boots_again_if_they_fail() {
     for by_rollback in [true, false] {
         let esp = Esp::new(if by_rollback { &["a_1.efi", "a_2.efi"] } else { &["a_2.efi"] });
         if by_rollback {
             rollback(&esp, "2", "1").unwrap();
-            // Once more changes nothing, and a blessing that comes late does not undo it.
+            // A second rollback changes nothing, and a late blessing does not undo the rollback.
             rollback(&esp, "2", "1").unwrap();
             assert_eq!(bless(&esp, "2"), Blessing::SetAside);
         } else {
@@ -37,8 +37,12 @@ fn a_rollback_can_be_rolled_back() {
     assert_eq!(esp.names(), ["a_1.efi", "a_2+0.efi"]);
     assert_eq!(esp.boot(), "a_1.efi");
     rollback(&esp, "1", "2").unwrap();
-    let to =
-        esp.open().may_roll_back(&running("1"), Target::Other, &other("2"), &quarantine(Path::new("/nonexistent")));
+    let to = esp.open().may_roll_back(
+        &running("1"),
+        Destination::Other,
+        &other("2"),
+        &quarantine(Path::new("/nonexistent")),
+    );
     assert_eq!(to.unwrap().as_str(), "2");
     assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi"]);
     assert_eq!(esp.boot(), "a_2+2-1.efi");
@@ -47,27 +51,27 @@ fn a_rollback_can_be_rolled_back() {
 }
 
 #[test]
-fn a_rollback_needs_a_reason_to_believe_in_the_other_version() {
+fn a_rollback_is_refused_unless_the_other_version_can_boot() {
     let dir = tempfile::tempdir().unwrap();
     let mut failed = quarantine(dir.path());
-    let go = |esp: &Esp, target: Target<'_>, other: &Other, failed: &Quarantine| {
+    let go = |esp: &Esp, target: Destination<'_>, other: &OtherSlot, failed: &Quarantine| {
         let done = esp.open().rollback(&running("2"), target, other, failed);
         done.map(|entry| entry.to_string()).map_err(|error| format!("{error} / {}", error.hint().unwrap_or_default()))
     };
     let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
     let before = esp.names();
-    let empty = go(&esp, Target::Other, &Other::default(), &failed).unwrap_err();
-    assert!(empty.starts_with("there is no other version to go to: its slot is empty / the first upgrade"), "{empty}");
-    let gone = go(&esp, Target::Other, &other("7"), &failed).unwrap_err();
+    let empty = go(&esp, Destination::Other, &OtherSlot::default(), &failed).unwrap_err();
+    assert!(empty.starts_with("there is no other version to boot: its slot is empty / the first upgrade"), "{empty}");
+    let gone = go(&esp, Destination::Other, &other("7"), &failed).unwrap_err();
     assert!(gone.contains("an upgrade was interrupted"), "{gone}");
     let (one, seven) = ("1".parse().unwrap(), "7".parse().unwrap());
-    let named = go(&esp, Target::Named(&seven), &other("1"), &failed).unwrap_err();
+    let named = go(&esp, Destination::Named(&seven), &other("1"), &failed).unwrap_err();
     assert!(named.starts_with("the other slot holds version 1, not 7"), "{named}");
     let format = |name: &str| Some(StoreFormat::from(name));
-    let stores = Other { stores: (format("docker-snapshotter"), format("docker-graphdriver")), ..other("1") };
-    let crossed = go(&esp, Target::Other, &stores, &failed).unwrap_err();
+    let stores = OtherSlot { stores: (format("docker-snapshotter"), format("docker-graphdriver")), ..other("1") };
+    let crossed = go(&esp, Destination::Other, &stores, &failed).unwrap_err();
     assert!(
-        crossed.contains("keeps the engine's data as docker-graphdriver") && crossed.contains("hostctl rollback 1")
+        crossed.contains("stores the engine's data as docker-graphdriver") && crossed.contains("hostctl rollback 1")
     );
     failed
         .add(Quarantined {
@@ -79,38 +83,40 @@ fn a_rollback_needs_a_reason_to_believe_in_the_other_version() {
             at: 0,
         })
         .unwrap();
-    let refused = go(&esp, Target::Other, &other("1"), &failed).unwrap_err();
-    assert!(refused.starts_with("version 1 has failed on this host: service dockerd: status 1 / to try"), "{refused}");
-    assert_eq!(esp.names(), before, "what is refused changes nothing");
-    assert_eq!(go(&esp, Target::Named(&one), &stores, &failed).unwrap(), "a_1+3.efi");
+    let refused = go(&esp, Destination::Other, &other("1"), &failed).unwrap_err();
+    assert!(refused.starts_with("version 1 has failed on this host: service dockerd: status 1 / to boot"), "{refused}");
+    assert_eq!(esp.names(), before, "a refusal changes nothing");
+    assert_eq!(go(&esp, Destination::Named(&one), &stores, &failed).unwrap(), "a_1+3.efi");
     let staged = Esp::new(&["a_1.staged", "a_2.efi"]);
     assert!(
-        go(&staged, Target::Other, &other("1"), &quarantine(Path::new("/nonexistent"))).unwrap_err().contains("staged")
+        go(&staged, Destination::Other, &other("1"), &quarantine(Path::new("/nonexistent")))
+            .unwrap_err()
+            .contains("staged")
     );
 }
 
 #[test]
-fn the_last_resort_can_be_left() {
-    // It was blessed, was set aside, came back when the other had failed, and is ill now.
+fn a_version_booted_as_the_last_resort_can_be_left() {
+    // Version 2 was blessed, then set aside, booted again because version 1 failed, and is unhealthy now.
     let esp = Esp::new(&["a_1+0-3.efi", "a_2+0-3.efi"]);
     let upgrade_refused = |esp: &Esp| esp.open().clear_idle(&running("2"), None).unwrap_err();
     assert!(matches!(upgrade_refused(&esp), EntriesError::Unblessed { .. }), "on its last try");
     assert_eq!(esp.boot(), "a_2+0-4.efi");
     let named = |esp: &Esp| {
         let (one, dir) = ("1".parse().unwrap(), tempfile::tempdir().unwrap());
-        esp.open().rollback(&running("2"), Target::Named(&one), &other("1"), &quarantine(dir.path())).unwrap();
+        esp.open().rollback(&running("2"), Destination::Named(&one), &other("1"), &quarantine(dir.path())).unwrap();
     };
     named(&esp);
     assert_eq!(esp.names(), ["a_1+3.efi", "a_2+0-4.efi"]);
     let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
     assert_eq!(tries, ["a_1+2-1.efi", "a_1+1-2.efi", "a_1+0-3.efi", "a_2+0-5.efi"]);
-    // Another version, newer or older, takes the place of the failed one.
+    // Another version, newer or older, replaces the failed one.
     upgrade(&esp, "2", "3");
     assert_eq!((esp.names(), esp.next()), (vec!["a_2+0-5.efi".into(), "a_3+3.efi".into()], "a_3+3.efi".into()));
     let esp = Esp::new(&["a_2+0-4.efi"]);
     upgrade(&esp, "2", "1");
     assert_eq!((esp.names(), esp.next()), (vec!["a_1+3.efi".into(), "a_2+0-4.efi".into()], "a_1+3.efi".into()));
-    // Chosen by hand at the boot loader, with something better beside it that an upgrade would remove.
+    // The user chose the entry in the boot loader's menu, and there is a better one that an upgrade would remove.
     for better in ["a_1.efi", "a_1+1-2.efi"] {
         let esp = Esp::new(&[better, "a_2+0-4.efi"]);
         assert!(upgrade_refused(&esp).hint().unwrap().contains("hostctl rollback"));
@@ -120,19 +126,19 @@ fn the_last_resort_can_be_left() {
 }
 
 #[test]
-fn what_is_to_boot_next_can_be_called_off() {
+fn a_planned_boot_of_the_other_version_can_be_cancelled() {
     let dir = tempfile::tempdir().unwrap();
     let stay = |esp: &Esp, version: &str| {
         let (running, none) = (running(version), quarantine(dir.path()));
-        let target = Target::Named(&running.version);
-        esp.open().rollback(&running, target, &Other::default(), &none).map(|entry| entry.to_string())
+        let target = Destination::Named(&running.version);
+        esp.open().rollback(&running, target, &OtherSlot::default(), &none).map(|entry| entry.to_string())
     };
     let esp = Esp::new(&["a_1.efi"]);
     upgrade(&esp, "1", "2");
     assert_eq!(esp.next(), "a_2+3.efi");
     assert_eq!(stay(&esp, "1").unwrap(), "a_1.efi");
     assert_eq!((esp.names(), esp.next()), (vec!["a_1.efi".into(), "a_2+0.efi".into()], "a_1.efi".into()));
-    // And called for once more.
+    // It can be requested once more.
     rollback(&esp, "1", "2").unwrap();
     assert_eq!(esp.boot(), "a_2+2-1.efi");
     assert!(matches!(stay(&esp, "2"), Err(EntriesError::Unblessed { .. })));

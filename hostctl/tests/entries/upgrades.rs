@@ -1,4 +1,4 @@
-//! Upgrades: the room they need, their slots, their failures.
+//! Upgrades: the room on the ESP, both slots, and failures.
 
 use super::kit::{Esp, SIZE, bless, hash, quarantine, rollback, running, uki, upgrade};
 use berth_contract::{
@@ -7,7 +7,7 @@ use berth_contract::{
     update::{EntryState, Quarantined},
 };
 use berth_formats::fat::{Disk, Volume};
-use hostctl::entries::{Blessing, Cause, Entries, EntriesError, Found, Running, Settled, SlotContent};
+use hostctl::entries::{Blessing, Entries, EntriesError, EspFile, FailedVersions, FailureCause, Running, SlotContent};
 use std::{
     fs::{self, File},
     io,
@@ -17,7 +17,7 @@ use std::{
 };
 
 #[test]
-fn upgrades_go_back_and_forth_between_the_slots() {
+fn upgrades_alternate_between_the_slots() {
     let esp = Esp::new(&["a_1.efi", "memtest.efi", "rescue_13.efi"]);
     upgrade(&esp, "1", "2");
     assert_eq!(esp.names(), ["a_1.efi", "a_2+3.efi", "memtest.efi", "rescue_13.efi"]);
@@ -28,14 +28,14 @@ fn upgrades_go_back_and_forth_between_the_slots() {
     assert_eq!(esp.names(), ["a_1.efi", "a_2.efi", "memtest.efi", "rescue_13.efi"]);
     upgrade(&esp, "2", "3");
     assert_eq!(esp.names(), ["a_2.efi", "a_3+3.efi", "memtest.efi", "rescue_13.efi"]);
-    // It fails, and is not heard of again.
+    // It fails, and is not booted again.
     let tries = [esp.boot(), esp.boot(), esp.boot(), esp.boot()];
     assert_eq!(tries, ["a_3+2-1.efi", "a_3+1-2.efi", "a_3+0-3.efi", "a_2.efi"]);
     upgrade(&esp, "2", "4");
     assert_eq!(esp.names(), ["a_2.efi", "a_4+3.efi", "memtest.efi", "rescue_13.efi"]);
 }
 
-/// A disk with sectors that cannot be read.
+/// A disk with unreadable sectors.
 struct Rotten {
     file: File,
     bad: Range<u64>,
@@ -59,58 +59,63 @@ impl Disk for Rotten {
 }
 
 #[test]
-fn an_image_that_cannot_be_read_is_known_by_its_name_and_hides_no_other() {
+fn an_unreadable_image_is_listed_by_name_and_does_not_hide_others() {
     let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
     let (bytes, image) = (fs::read(&esp.path).unwrap(), uki("2"));
     let at = bytes.windows(image.len()).position(|window| window == image).unwrap() as u64;
     let volume = Volume::open(Rotten { file: File::open(&esp.path).unwrap(), bad: at..at + 512 }).unwrap();
-    let all = Found::all(&volume, &esp.path).unwrap();
+    let all = EspFile::all(&volume, &esp.path).unwrap();
     let known: Vec<_> = all.iter().map(|found| (found.file.as_str(), found.root_hash(), found.state())).collect();
     assert_eq!(known, [("a_1.efi", Some(hash("1")), EntryState::Blessed), ("a_2.efi", None, EntryState::Blessed)]);
 }
 
 #[test]
-fn failures_are_noted_and_leftovers_go_at_boot() {
+fn failed_versions_are_noted_and_stray_images_removed() {
     let dir = tempfile::tempdir().unwrap();
     let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi", "a_4.staged", "a_5.staged", "x.efi"]);
     let slots = [
         SlotContent { slot: Slot::A, root_hash: Some(hash("2")) },
         SlotContent { slot: Slot::B, root_hash: Some(hash("4")) },
     ];
-    let settle = |word: &'static str, anew: bool| {
+    let note = |word: &'static str, anew: bool| {
         let cause = |entry: &BootEntry, known: Option<&Quarantined>| {
-            (known.is_none() || anew).then(|| Cause::Version(format!("{word} {}", entry.version)))
+            (known.is_none() || anew).then(|| FailureCause::Version(format!("{word} {}", entry.version)))
         };
-        esp.open().settle(&running("2"), &mut quarantine(dir.path()), 7, cause).unwrap()
+        esp.open().note_failed(&running("2"), &mut quarantine(dir.path()), 7, cause).unwrap()
     };
-    let settled = settle("why", false);
-    assert_eq!(esp.names().len(), 5, "an upgrade that was broken off may go on with what is staged");
-    assert_eq!(esp.open().sweep(&slots).unwrap(), ["a_5.staged"]);
-    assert_eq!(settled.failed.len(), 1);
+    let noted = note("why", false);
+    assert_eq!(esp.names().len(), 5, "an interrupted upgrade may continue with its staged image");
+    assert_eq!(esp.open().remove_stray_images(&slots).unwrap(), ["a_5.staged"]);
+    assert_eq!(noted.quarantined.len(), 1);
     let failed = &quarantine(dir.path());
     let noted = failed.find(&"a".parse().unwrap(), &"3".parse().unwrap(), hash("3")).unwrap();
     assert_eq!((noted.cause.as_str(), noted.tries, noted.at), ("why 3", 3, 7));
-    assert_eq!(settle("why", false), Settled::default(), "once");
-    assert_eq!(settle("again", true).failed.len(), 1);
+    assert_eq!(note("why", false), FailedVersions::default(), "once");
+    assert_eq!(note("again", true).quarantined.len(), 1);
     let causes: Vec<_> = quarantine(dir.path()).list().iter().map(|it| it.cause.clone()).collect();
     assert_eq!(causes, ["again 3"], "in place of the old one");
     assert_eq!(esp.names(), ["a_2.efi", "a_3+0-3.efi", "a_4.staged", "x.efi"]);
-    // What runs is on its last try; the one that waits was put aside.
+    // The running version is on its last try, and the other one was set aside.
     let esp = Esp::new(&["a_1+0-3.efi", "a_2+0.efi"]);
     let mut failed = quarantine(&dir.path().join("other"));
-    let settled = esp.open().settle(&running("1"), &mut failed, 7, |_, _| Some(Cause::Version(String::new()))).unwrap();
-    assert_eq!(settled, Settled::default());
-    // Nobody's fault: it may be taken again.
+    let noted = esp
+        .open()
+        .note_failed(&running("1"), &mut failed, 7, |_, _| Some(FailureCause::Version(String::new())))
+        .unwrap();
+    assert_eq!(noted, FailedVersions::default());
+    // The environment was the cause, so the version may be installed again.
     let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi"]);
-    let settled =
-        esp.open().settle(&running("2"), &mut failed, 7, |_, _| Some(Cause::Place("no route".into()))).unwrap();
-    assert_eq!((settled.spared.len(), settled.failed.len(), failed.list().len()), (1, 0, 0));
+    let noted = esp
+        .open()
+        .note_failed(&running("2"), &mut failed, 7, |_, _| Some(FailureCause::Environment("no route".into())))
+        .unwrap();
+    assert_eq!((noted.set_aside.len(), noted.quarantined.len(), failed.list().len()), (1, 0, 0));
     assert_eq!((esp.names(), esp.next()), (vec!["a_2.efi".into(), "a_3+0.efi".into()], "a_2.efi".into()));
     rollback(&esp, "2", "3").unwrap();
 }
 
 #[test]
-fn an_upgrade_knows_beforehand_whether_the_esp_has_room() {
+fn the_room_on_the_esp_is_checked_before_an_upgrade() {
     let esp = Esp::new(&["a_1+0-3.efi", "a_2.efi"]);
     let entries = esp.open();
     let free = match entries.check_room(&running("2"), SIZE) {
@@ -121,7 +126,7 @@ fn an_upgrade_knows_beforehand_whether_the_esp_has_room() {
         other => panic!("{other:?}"),
     };
     entries.check_room(&running("2"), free - 512).unwrap();
-    // The old entry's room counts, for it goes before.
+    // The room of the old entry counts as free, because the entry is removed first.
     let before = free - entries.list().unwrap()[0].size;
     let (version, image) = ("3".parse().unwrap(), vec![0; usize::try_from(free - 512).unwrap()]);
     let mut entries = esp.open();
@@ -130,14 +135,14 @@ fn an_upgrade_knows_beforehand_whether_the_esp_has_room() {
     entries.clear_idle(&running("2"), None).unwrap();
     entries.stage(&running("2").id, &version, &image).unwrap();
     assert_eq!(esp.names(), ["a_2.efi", "a_3.staged"]);
-    // A staged image of the same version stays when it is asked for; any other goes.
+    // A staged image of the same version stays if requested. All others are removed.
     let keep = esp.open().clear_idle(&running("2"), Some((&running("2").id, &version))).unwrap();
     assert!(keep.is_empty());
     assert_eq!(esp.open().clear_idle(&running("2"), None).unwrap(), ["a_3.staged"]);
 }
 
 #[test]
-fn what_runs_must_have_an_entry() {
+fn the_running_version_must_have_an_entry() {
     let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
     let elsewhere = Running { root_hash: hash("9"), ..running("2") };
     for refused in [

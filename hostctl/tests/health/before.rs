@@ -11,7 +11,7 @@ use hostctl::{file, health::baseline};
 use std::{fs, net::Ipv4Addr};
 
 #[test]
-fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
+fn a_healthy_host_is_blessed_once_and_its_baseline_removed() {
     let host = Host::new();
     host.check("disk", "exit 0", 0o755);
     let versions = ("1".parse().unwrap(), "2".parse().unwrap());
@@ -30,7 +30,7 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
     file::replace_json(&host.places.baseline, &baseline).unwrap();
     assert_eq!(host.judge(1), (Verdict::Good, 1, Vec::new()));
     assert!(!host.places.baseline.exists());
-    // One of another update is not this version's to forget, nor to be measured by.
+    // A baseline of another upgrade is neither removed nor used.
     fs::write(&host.places.routes[0], "").unwrap();
     let other = Baseline { to: Some("3".parse().unwrap()), ..baseline };
     file::replace_json(&host.places.baseline, &other).unwrap();
@@ -38,19 +38,19 @@ fn a_host_that_is_well_is_blessed_once_and_its_baseline_forgotten() {
 }
 
 #[test]
-fn what_is_missing_is_told_by_a_host_that_is_up() {
+fn a_missing_thing_is_reported_only_after_the_host_is_up() {
     let host = Host::new();
     let (two, three): (OsVersion, OsVersion) = ("2".parse().unwrap(), "3".parse().unwrap());
     let missing = |version: &OsVersion| baseline::missing(&host.places, version);
-    assert_eq!(missing(&three), None, "nothing was noted");
+    assert_eq!(missing(&three), None, "there is no baseline");
     let noted = Baseline { to: Some(three.clone()), default_route: true, ..Baseline::default() };
     file::replace_json(&host.places.baseline, &noted).unwrap();
     assert_eq!(missing(&three), None);
     fs::write(&host.places.routes[0], "").unwrap();
     assert_eq!(missing(&three).unwrap().what, Subject::BaselineRoute);
-    assert_eq!(missing(&two), None, "that is another's");
+    assert_eq!(missing(&two), None, "the baseline is for another version");
     host.change(|state| state.status.state = HostState::Booting);
-    assert_eq!(missing(&three), None, "it may be late");
+    assert_eq!(missing(&three), None, "the host is still booting");
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn what_worked_before_the_update_must_work_again() {
         assert!(what == expected && why.contains(words), "{what:?}: {why}");
     };
     let of_old = |words: &str| ill(Subject::BaselineContainer("old".to_owned()), words);
-    // Of what others have made, only `job` is left.
-    assert!(host.is_well_by(&baseline), "somebody has removed it");
+    // Of the containers that are not declared, only `job` is left.
+    assert!(host.is_well_by(&baseline), "a removed container is not a failure");
     host.change(|state| drop(state.docker.insert("/containers/json?all=1".into(), (200, listed(&["web"])))));
     of_old("container old is not there, nor any other that ran before the update");
     let put = |answer: (u16, String)| {
@@ -81,7 +81,7 @@ fn what_worked_before_the_update_must_work_again() {
     put(inspected("restarting", "always", (3, 0), "{}"));
     of_old("container old is restarting");
     put(container(false, "unless-stopped"));
-    assert!(host.is_well_by(&baseline), "somebody has stopped it");
+    assert!(host.is_well_by(&baseline), "a stopped container is not a failure");
     let (status, body) = container(false, "unless-stopped");
     put((status, body.replace("Error\":\"", "Error\":\"no such runtime")));
     of_old("container old is exited");
@@ -95,7 +95,7 @@ fn what_worked_before_the_update_must_work_again() {
     host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::LOCALHOST.into()]);
     fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
     ill(Subject::BaselineRoute, "no default route");
-    // A default route of IPv6 is one too.
+    // A default route over IPv6 is enough.
     let zero = "0".repeat(32);
     let six =
         format!("{zero} 00 {zero} 00 fe800000000000000000000000000002 00000400 00000001 00000000 00000003     eth0\n");

@@ -1,4 +1,4 @@
-//! Each illness and its name, those that the checks find included.
+//! Every kind of failure and its name, including failures of checks.
 
 use super::kit::{Host, State, container, service};
 use berth_contract::{
@@ -8,7 +8,7 @@ use berth_contract::{
 use std::fs;
 
 #[test]
-fn a_fault_is_one_line_that_is_not_too_long() {
+fn a_fault_is_one_line_of_limited_length() {
     let host = Host::new();
     let long = format!("first\nsecond {}", "\u{e4}".repeat(5000));
     host.change(|state| state.services.push(service("x", ServiceState::Backoff, Some(&long))));
@@ -16,11 +16,11 @@ fn a_fault_is_one_line_that_is_not_too_long() {
     assert!(why.starts_with("first second \u{e4}") && why.len() <= 500, "{why}");
 }
 
-/// Makes a host ill.
+/// Makes a host unhealthy.
 type Change = &'static dyn Fn(&mut State);
 
 #[test]
-fn each_illness_has_its_name() {
+fn every_failure_has_its_name() {
     let named = |make: fn(String) -> Subject, name: &str| make(name.to_owned());
     let changes: [(Change, Subject, &str); 8] = [
         (&|state| state.status.var.persistent = false, named(Subject::Phase, "var"), "/var is in memory"),
@@ -70,7 +70,7 @@ fn each_illness_has_its_name() {
     assert_eq!(host.ill().0, named(Subject::Engine, "docker"));
     fs::remove_file(&host.places.control).unwrap();
     assert_eq!(host.ill().0, Subject::Init);
-    // A configuration that nobody could ever read is no fault of this version's.
+    // A configuration that no version could read is not a fault of this version.
     let host = Host::new();
     host.change(|state| state.status.config.error = Some("line 1: unknown field".into()));
     assert!(host.is_well());
@@ -78,7 +78,7 @@ fn each_illness_has_its_name() {
     assert_eq!(host.ill(), (Subject::HostConfig, "line 1: unknown field".to_owned()));
     host.change(|state| state.status.config.source = Some("last good".into()));
     assert!(host.is_well());
-    // A service that nobody needs may be down.
+    // A service that is not required may be down.
     let host = Host::new();
     host.change(|state| {
         let mut other = service("extra", ServiceState::Failed, None);
@@ -89,7 +89,7 @@ fn each_illness_has_its_name() {
 }
 
 #[test]
-fn checks_of_image_and_machine_decide() {
+fn checks_of_the_image_and_of_the_host_must_succeed() {
     let host = Host::new();
     host.check("10-notes.txt", "exit 1", 0o644);
     host.check("20-first", "echo first >> $0.ran", 0o755);

@@ -1,4 +1,4 @@
-//! A host that is well, with stand-ins for init, docker and the name server.
+//! A healthy host, with stand-ins for init, docker and the name server.
 
 use berth_contract::{
     container_state::ContainerState,
@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-/// A host that is well, and what may be changed about it.
+/// A healthy host whose state the tests change.
 pub(crate) struct Host {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) state: Arc<Mutex<State>>,
@@ -55,9 +55,9 @@ pub(crate) fn container(running: bool, policy: &str) -> (u16, String) {
     inspected(if running { "running" } else { "exited" }, policy, (0, 100), "{}")
 }
 
-/// docker's answer about a container; `starts` are its restarts and its process.
+/// docker's answer about a container; `starts` are its restarts and its process id.
 pub(crate) fn inspected(status: &str, policy: &str, starts: (u64, u64), labels: &str) -> (u16, String) {
-    // As moby has it: one that waits to be started again is Running as well.
+    // As in moby: a container that waits for its restart is Running as well.
     let running = matches!(status, "running" | "restarting");
     let (restarts, pid) = starts;
     let text = format!(
@@ -67,10 +67,10 @@ pub(crate) fn inspected(status: &str, policy: &str, starts: (u64, u64), labels: 
     (200, text)
 }
 
-/// Labels of a container that the host has made.
+/// Labels of a container that host.toml declares.
 pub(crate) const OURS: &str = r#"{"dev.berth.spec":"1"}"#;
 
-/// docker's list; the host has made `web`.
+/// docker's list of containers; host.toml declares `web`.
 pub(crate) fn listed(names: &[&str]) -> String {
     let one = |name: &&str| format!(r#"{{"Names":["/{name}"],"Labels":{}}}"#, if *name == "web" { OURS } else { "{}" });
     format!("[{}]", names.iter().map(one).collect::<Vec<_>>().join(","))
@@ -161,12 +161,12 @@ impl Host {
         change(&mut self.state.lock().unwrap());
     }
 
-    /// The verdict within so many milliseconds, how often the entry was blessed, and what was said.
+    /// Returns the verdict within this many milliseconds, how often the entry was blessed, and the reported lines.
     pub(crate) fn judge(&self, milliseconds: u64) -> (Verdict, usize, Vec<String>) {
         self.judge_steady(milliseconds, 0)
     }
 
-    /// The same, when it has to be well for so many milliseconds.
+    /// The same, if the host must be healthy for this many milliseconds.
     pub(crate) fn judge_steady(&self, milliseconds: u64, steady: u64) -> (Verdict, usize, Vec<String>) {
         let (mut blessed, mut said) = (0, Vec::new());
         let (deadline, steady) = (Deadline::after(Duration::from_millis(milliseconds)), Duration::from_millis(steady));
@@ -177,7 +177,7 @@ impl Host {
         (verdict, blessed, said)
     }
 
-    /// Ill until the time is up; the entry is not blessed.
+    /// Checks that the host is unhealthy until the time is up, and that the entry is not blessed.
     pub(crate) fn ill(&self) -> (Subject, String) {
         match self.judge(1) {
             (Verdict::Bad { what, why }, 0, said) => {
@@ -192,14 +192,14 @@ impl Host {
         matches!(self.judge(1), (Verdict::Good, 1, _))
     }
 
-    /// The same, by a baseline that is forgotten then.
+    /// The same with a baseline, which is removed afterwards.
     pub(crate) fn is_well_by(&self, baseline: &Baseline) -> bool {
         let is_well = self.is_well();
         file::replace_json(&self.places.baseline, baseline).unwrap();
         is_well
     }
 
-    /// A check of the image's.
+    /// Adds a check of the image.
     pub(crate) fn check(&self, name: &str, script: &str, mode: u32) {
         fs::create_dir_all(&self.places.checks).unwrap();
         let path = self.places.checks.join(name);

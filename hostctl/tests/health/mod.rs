@@ -1,4 +1,4 @@
-//! The verdict on a host: init, docker, name server and checks are stood in for, each ill in its own way.
+//! The verdict on a host. Stand-ins replace init, docker, the name server and the checks, and each of them fails in its own way.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod before;

@@ -1,4 +1,4 @@
-//! How long a host must be well, and how long it may take to become so.
+//! How long a host must be healthy, and how long it may take to become healthy.
 
 use super::kit::{Host, OURS, State, inspected, service};
 use berth_contract::{control::ServiceState, subject::Subject, update::Verdict};
@@ -11,13 +11,13 @@ use std::{
 };
 
 #[test]
-fn what_ends_and_is_started_again_is_not_well() {
+fn a_container_or_service_that_restarts_again_and_again_is_not_healthy() {
     let host = Host::new();
     host.change(|state| {
         state.docker.insert("/containers/web/json".into(), inspected("restarting", "always", (3, 0), OURS));
     });
     assert_eq!(host.ill(), (Subject::Container("web".to_owned()), "is restarting, with status 7".to_owned()));
-    // Each look finds it between two ends; dockerd is worse, for its pid only tells.
+    // Every look finds the container running between two ends. A restart of dockerd shows only in its process id.
     type Again = fn(&mut State, u32);
     let changes: [(Subject, Again); 2] = [
         (Subject::Container("web".to_owned()), |state, turn| {
@@ -45,13 +45,13 @@ fn what_ends_and_is_started_again_is_not_well() {
         assert_eq!((verdict, blessed), (Verdict::Bad { what, why: why.into() }, 0));
         *over.lock().unwrap() = true;
         restarts.join().unwrap();
-        // It has come to rest.
+        // The restarts have ended.
         assert!(matches!(host.judge_steady(600_000, 1500), (Verdict::Good, 1, _)));
     }
 }
 
 #[test]
-fn where_the_time_is_short_what_is_left_must_do() {
+fn if_little_time_is_left_the_host_must_be_healthy_for_the_rest() {
     let host = Host::new();
     let begin = Instant::now();
     assert_eq!(host.judge_steady(2500, 3_600_000), (Verdict::Good, 1, Vec::new()));
@@ -59,7 +59,7 @@ fn where_the_time_is_short_what_is_left_must_do() {
 }
 
 #[test]
-fn one_look_is_not_enough_however_long_it_takes() {
+fn one_look_is_not_enough_even_if_it_takes_long() {
     let host = Host::new();
     host.check("slow", "echo x >> ${0%health.d/slow}ran; sleep 1", 0o755);
     assert!(matches!(host.judge_steady(600_000, 500), (Verdict::Good, 1, _)));
@@ -67,7 +67,7 @@ fn one_look_is_not_enough_however_long_it_takes() {
 }
 
 #[test]
-fn what_heals_in_time_is_well_and_what_cannot_heal_is_not_waited_for() {
+fn a_late_service_is_waited_for_and_a_failed_one_is_not() {
     let host = Host::new();
     host.change(|state| state.services.push(service("late", ServiceState::Starting, None)));
     let state = host.state.clone();
@@ -83,7 +83,7 @@ fn what_heals_in_time_is_well_and_what_cannot_heal_is_not_waited_for() {
     let (verdict, blessed, _) = host.judge(600_000);
     assert_eq!(verdict, Verdict::Bad { what: Subject::Service("dead".into()), why: "status 127".into() });
     assert!(blessed == 0 && begin.elapsed() < Duration::from_secs(60));
-    // An entry that cannot be blessed is no success.
+    // If the entry cannot be blessed, the verdict is bad.
     let host = Host::new();
     let mut refuse = || Err("the ESP is in use".to_owned());
     let verdict =

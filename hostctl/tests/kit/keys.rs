@@ -1,4 +1,4 @@
-//! Keys, and JSON signed with them, right or wrong: by the book of TUF, without tough.
+//! Keys, and JSON signed with them, rightly or wrongly. Made by the TUF specification, without tough.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// OLPC's canonical JSON, for what the kit writes: no control characters, no fractions.
+/// OLPC's canonical JSON, as far as the test kit needs it: no control characters, no fractions.
 pub(crate) fn canonical(value: &Value) -> String {
     match value {
         Value::Object(map) => {

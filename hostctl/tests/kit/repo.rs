@@ -1,4 +1,4 @@
-//! A repository on disk, right or twisted.
+//! A repository on disk, correct or with faults.
 
 use super::keys::{Key, hex, signed};
 use berth_contract::{
@@ -24,7 +24,7 @@ use std::{
 use tempfile::TempDir;
 
 pub(crate) const ROLES: [&str; 4] = ["root", "targets", "snapshot", "timestamp"];
-/// The time of all tests, 2026-11-21, and the age of the image that runs.
+/// The present time in all tests, 2026-11-21, and the build time of the running image.
 pub(crate) const NOW: u64 = 1_795_219_200;
 pub(crate) const EPOCH: u64 = NOW - 30 * 86_400;
 pub(crate) const LATER: &str = "2027-01-01T00:00:00Z";
@@ -38,19 +38,19 @@ type Twist = Box<dyn Fn(&mut Value)>;
 
 pub(crate) struct Repo {
     pub(crate) dir: TempDir,
-    /// Keys that root.json names for a role.
+    /// The keys that root.json names for each role.
     pub(crate) keys: BTreeMap<&'static str, Vec<Key>>,
     pub(crate) threshold: BTreeMap<&'static str, u64>,
-    /// Keys that sign a role instead.
+    /// The keys that sign a role instead of these.
     pub(crate) signers: BTreeMap<&'static str, Vec<Key>>,
     pub(crate) twists: BTreeMap<&'static str, Twist>,
-    /// Version of targets, snapshot and timestamp that is published next.
+    /// The next version of targets, snapshot and timestamp.
     pub(crate) version: u64,
     targets: BTreeMap<String, (Vec<u8>, Option<Value>)>,
 }
 
 impl Repo {
-    /// An empty one, with its first root.json.
+    /// An empty repository with its first root.json.
     pub(crate) fn new() -> Self {
         Self::with_keys_from(1)
     }
@@ -72,7 +72,7 @@ impl Repo {
         repo
     }
 
-    /// One release of version 2, published.
+    /// A repository with one published release, version 2.
     pub(crate) fn with_release() -> Self {
         let mut repo = Self::new();
         repo.add_release("2");
@@ -84,12 +84,12 @@ impl Repo {
         self.dir.path().join(path)
     }
 
-    /// The root.json that an image of this repository carries.
+    /// The root.json of an image that trusts this repository.
     pub(crate) fn root(&self) -> Vec<u8> {
         fs::read(self.path("metadata/1.root.json")).unwrap()
     }
 
-    /// Writes a generation of root.json, signed by its own root keys and `others`.
+    /// Writes the next root.json, signed by its own root keys and `others`.
     pub(crate) fn write_root(&self, version: u64, others: &[Key]) {
         let all: BTreeMap<_, _> = self.keys.values().flatten().map(|key| (key.id(), key.public())).collect();
         let roles: BTreeMap<_, _> = self
@@ -151,7 +151,7 @@ impl Repo {
         self.path(&format!("targets/{}.{name}", digest(bytes)))
     }
 
-    /// Writes targets and metadata, timestamp.json last, and counts the version up.
+    /// Writes targets and metadata, timestamp.json last, and increments the version.
     pub(crate) fn publish(&mut self) {
         let version = self.version;
         self.version += 1;
@@ -216,7 +216,7 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
         min_slot: MinSlot { root: ByteSize(1 << 20), verity: ByteSize(1 << 20) },
         kernel: "6.12.1".to_owned(),
         engine: Some(EngineRecord {
-            kind: EngineKind::Docker,
+            kind: EngineKind::Docker.into(),
             version: "26.1.5-1".to_owned(),
             store: StoreFormat::from("docker-graphdriver"),
         }),
@@ -225,20 +225,20 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
     }
 }
 
-/// A host: what its image trusts, and what it remembers.
+/// A host: the root.json of its image, and its stored metadata.
 pub(crate) struct Host {
     pub(crate) root: Vec<u8>,
-    pub(crate) keep: TempDir,
+    pub(crate) datastore: TempDir,
     pub(crate) clock: Clock,
 }
 
 impl Host {
     pub(crate) fn of(repo: &Repo) -> Self {
-        Self { root: repo.root(), keep: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
+        Self { root: repo.root(), datastore: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
     }
 
     pub(crate) fn open(&self, source: &Arc<Source>) -> Result<Repository, TrustError> {
-        Trust { root: &self.root, keep: self.keep.path(), clock: self.clock }.open(source)
+        Trust { root: &self.root, datastore: self.datastore.path(), clock: self.clock }.open(source)
     }
 
     pub(crate) fn open_folder(&self, path: &Path) -> Result<Repository, TrustError> {

@@ -1,4 +1,4 @@
-//! A loopback web server that serves a folder, with faults on demand.
+//! A web server on the loopback interface that serves a folder, with faults on request.
 
 use std::{
     fs,
@@ -20,32 +20,32 @@ pub(crate) struct Request {
     pub(crate) range: Option<String>,
 }
 
-/// What is done to one.
+/// The fault with which a request is answered.
 #[derive(Clone, Debug)]
 pub(crate) enum Fault {
     /// Nothing.
     None,
     /// The connection is closed without an answer.
     Hangup,
-    /// So many bytes of the body, then the connection is closed.
+    /// The connection is closed after this many bytes of the body.
     Cut(usize),
-    /// The range is passed over.
+    /// The range is ignored.
     NoRanges,
-    /// Another status, without a body to speak of.
+    /// Another status, with a short body.
     Status(u16),
-    /// A byte now and then.
+    /// One byte at a time, with this pause.
     Drip(Duration),
-    /// This instead of the true `Content-Range`.
+    /// This `Content-Range` instead of the right one.
     ContentRange(&'static str),
-    /// Without `Content-Length`, bytes without end.
+    /// Endless bytes without `Content-Length`.
     Endless,
-    /// Bytes of zero instead of the right ones.
+    /// Zeros instead of the right bytes.
     Lie,
 }
 
 type Faults = dyn Fn(&Request, usize) -> Fault + Send + Sync;
 
-/// The server; its threads end with the test process, or when it is stopped.
+/// The server. Its threads end with the test process.
 pub(crate) struct Server {
     pub(crate) base: String,
     log: Arc<Mutex<Vec<Request>>>,
@@ -57,7 +57,7 @@ impl Server {
         Self::start(folder, |_, _| Fault::None)
     }
 
-    /// `faults` gets each request and how many there were before.
+    /// `faults` receives each request and the number of requests before it.
     pub(crate) fn start(folder: PathBuf, faults: impl Fn(&Request, usize) -> Fault + Send + Sync + 'static) -> Self {
         Self::on(TcpListener::bind("127.0.0.1:0").unwrap(), folder, faults)
     }
@@ -75,7 +75,7 @@ impl Server {
             for stream in listener.incoming() {
                 count.fetch_add(1, Ordering::Relaxed);
                 let (faults, seen, folder) = (Arc::clone(&faults), Arc::clone(&seen), folder.clone());
-                // A client that goes away is no fault of the server.
+                // A client may close the connection at any time.
                 thread::spawn(move || serve(&stream.unwrap(), &folder, &*faults, &seen));
             }
         });
@@ -91,7 +91,7 @@ impl Server {
     }
 }
 
-/// Serves one connection to its end, in this thread.
+/// Serves one connection until its end, in this thread.
 pub(crate) fn serve_once(stream: &TcpStream, folder: &std::path::Path, faults: &Faults) {
     serve(stream, folder, faults, &Mutex::default());
 }
@@ -121,7 +121,7 @@ fn serve(stream: &TcpStream, folder: &std::path::Path, faults: &Faults, log: &Mu
     }
 }
 
-/// Whether the connection stays open.
+/// Answers a request. Returns whether the connection stays open.
 fn answer(mut out: &TcpStream, folder: &std::path::Path, request: &Request, fault: &Fault) -> std::io::Result<bool> {
     if let Fault::Hangup = fault {
         return Ok(false);

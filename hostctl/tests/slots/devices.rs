@@ -1,47 +1,47 @@
-//! Where the slots are, and what they can hold.
+//! How the slots are found, and whether a release fits.
 
 use super::kit::{BLOCK, Disk, Folder, new_image, old_image, release_version};
 use berth_contract::{
     boot_report::InitrdReport,
     disk::{PartitionRole, Slot},
 };
-use hostctl::slots::{Slots, Survey, Upgrade, partition};
+use hostctl::slots::{Filling, Slots, Survey, partition};
 use std::{fs, os::unix::fs::symlink, path::Path};
 use tempfile::TempDir;
 
 #[test]
-fn a_slot_that_is_too_small_is_told_before_anything_is_fetched() {
+fn a_slot_that_is_too_small_is_refused_before_anything_is_fetched() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let mut record = release_version(&new, folder.path(), "2");
     let remote = Folder::new(folder.path());
     let disk = Disk::new(&old_image(), new.len());
     disk.fill(&old_image());
-    let tell = |record: &_| {
+    let refusal = |record: &_| {
         let slots = disk.slots();
         let error =
-            Upgrade { record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap_err();
+            Filling { record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap_err();
         (error.to_string().replace(&disk.folder.path().display().to_string(), ""), error.hint())
     };
     let room = fs::metadata(disk.path("b")).unwrap().len();
     record.min_slot.root.0 = room + 1;
-    let (text, hint) = tell(&record);
+    let (text, hint) = refusal(&record);
     assert_eq!(text, format!("/b: the release needs {} bytes here, the partition has {room}", room + 1));
     assert!(hint.unwrap().contains("[disk] slot"));
     record.min_slot.root.0 = room;
     record.min_slot.verity.0 = u64::MAX;
-    assert!(tell(&record).0.starts_with("/b-verity: the release needs"));
+    assert!(refusal(&record).0.starts_with("/b-verity: the release needs"));
     record.min_slot.verity.0 = 0;
     record.root.size -= 1;
-    assert!(tell(&record).0.contains("root.size: expected whole blocks"));
+    assert!(refusal(&record).0.contains("root.size: expected whole blocks"));
     record.root.size -= 40 * BLOCK as u64 - 1;
     record.root.verity_size += 1;
-    assert!(tell(&record).0.contains("root.verity_size"));
+    assert!(refusal(&record).0.contains("root.verity_size"));
     assert_eq!(remote.requests.get(), 0);
-    assert!(!disk.is_no_version());
+    assert!(!disk.holds_no_version());
 }
 
-/// A sysfs with one disk: labels, in order of the partition numbers.
+/// Makes a sysfs with one disk, whose partitions have these labels in order.
 fn sysfs(root: &Path, labels: &[&str]) {
     for (number, label) in (1..).zip(labels) {
         let partition = root.join(format!("block/nvme0n1/nvme0n1p{number}"));
@@ -52,12 +52,12 @@ fn sysfs(root: &Path, labels: &[&str]) {
 }
 
 #[test]
-fn slots_are_found_by_label_on_the_disk_that_runs_whichever_it_is() {
+fn slots_are_found_by_label_on_the_disk_of_the_host() {
     let new = new_image();
     let disk = Disk::new(&old_image(), new.len());
     disk.fill(&new);
     let (sys, dev) = (disk.path("sys"), disk.path("dev"));
-    // The table's order is nobody's business.
+    // The order in the partition table does not matter.
     sysfs(&sys, &["root-b-verity", "esp", "root-a", "root-b", "var", "root-a-verity"]);
     fs::create_dir(&dev).unwrap();
     for (number, file) in [(1, "b-verity"), (3, "a"), (4, "b"), (6, "a-verity")] {
@@ -72,7 +72,7 @@ fn slots_are_found_by_label_on_the_disk_that_runs_whichever_it_is() {
         assert_eq!(slots.running_content.root_hash, root_hash);
         assert_ne!(slots.idle.slot, slot);
         assert_eq!(partition(&report, &sys, &dev, PartitionRole::Esp).unwrap(), dev.join("nvme0n1p2"));
-        // The other slot's version is not what was booted.
+        // The version in the other slot is not the booted one.
         let root_hash = if slot == Slot::A { in_b } else { disk.running };
         let error = Slots::find(&InitrdReport { root_hash, ..report }, &sys, &dev).unwrap_err();
         let text = error.to_string();

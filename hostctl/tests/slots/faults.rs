@@ -1,8 +1,8 @@
-//! Disks that rot and servers that lie: another way, or no version at all.
+//! Damaged disks and wrong servers: another way succeeds, or the slot holds no version.
 
 use super::kit::{BLOCK, Chance, Disk, Folder, Lie, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
-use hostctl::slots::{SlotError, Survey, Upgrade};
+use hostctl::slots::{Filling, SlotError, Survey};
 use std::{
     fs::{self, File},
     io::Write,
@@ -10,7 +10,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// A disk whose old version runs, and the bytes of its slot B.
+/// A disk from which the old version runs, and the bytes of its slot B.
 pub(crate) fn old_disk(new: &[u8]) -> (Disk, Vec<u8>) {
     let disk = Disk::new(&old_image(), new.len());
     let before = fs::read(disk.path("b")).unwrap();
@@ -18,35 +18,35 @@ pub(crate) fn old_disk(new: &[u8]) -> (Disk, Vec<u8>) {
 }
 
 #[test]
-fn a_running_slot_with_a_flipped_bit_costs_a_chunk() {
+fn a_flipped_bit_in_the_running_slot_costs_one_chunk() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let remote = Folder::new(folder.path());
     let (disk, _) = old_disk(&new);
-    let whole = disk.bring(&record, &remote).0.unwrap().fetched;
+    let whole = disk.upgrade(&record, &remote).0.unwrap().fetched;
 
     let (disk, before) = old_disk(&new);
     let mut bytes = old_image();
     bytes[300 * BLOCK + 17] ^= 4;
     disk.overwrite("a", 0, &bytes);
-    let (brought, fell_back) = disk.bring(&record, &remote);
-    let brought = brought.unwrap();
-    assert_eq!((brought.way, fell_back), (Way::Blocks, vec![]));
-    let more = brought.fetched - whole;
+    let (filled, fell_back) = disk.upgrade(&record, &remote);
+    let filled = filled.unwrap();
+    assert_eq!((filled.way, fell_back), (Way::Blocks, vec![]));
+    let more = filled.fetched - whole;
     assert!(more > 0 && more < 16 * BLOCK as u64, "{more}");
     disk.judge(&new, &record, &before);
 }
 
 #[test]
-fn what_is_not_there_is_noticed_before_anything_is_written() {
+fn missing_targets_are_noticed_before_anything_is_written() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let (disk, before) = old_disk(&new);
     let slots = disk.slots();
     let reach = |surveyed: &Folder, asked: &Folder| {
-        let of = |remote| Upgrade { record: &record, slots: &slots, remote, running_uki: &[] };
+        let of = |remote| Filling { record: &record, slots: &slots, remote, running_uki: &[] };
         of(asked).reach(&of(surveyed).ways(Survey::Cheapest).unwrap())
     };
     let whole = Folder::new(folder.path());
@@ -58,7 +58,7 @@ fn what_is_not_there_is_noticed_before_anything_is_written() {
         reach(&whole, server).unwrap();
         reach(server, server).unwrap();
     }
-    let Err(SlotError::AllFailed { reasons }) = reach(&whole, &empty) else { panic!("there is nothing") };
+    let Err(SlotError::AllFailed { reasons }) = reach(&whole, &empty) else { panic!("the server has no target") };
     let ways: Vec<Way> = reasons.iter().map(|(way, _)| *way).collect();
     assert_eq!(ways, [Way::Blocks, Way::Full]);
     assert!(reasons.iter().all(|(_, why)| why.contains("cannot be fetched")), "{reasons:?}");
@@ -66,7 +66,7 @@ fn what_is_not_there_is_noticed_before_anything_is_written() {
 }
 
 #[test]
-fn a_lying_server_is_asked_again_and_then_left() {
+fn wrong_bytes_are_requested_once_more_before_another_way_is_tried() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
@@ -90,14 +90,15 @@ fn a_lying_server_is_asked_again_and_then_left() {
         (
             Folder { broken: Some((".chunks", 100)), ..Folder::new(folder.path()) },
             Way::Full,
-            &[(Way::Blocks, "root.chunks: cannot read it to its end")],
+            &[(Way::Blocks, "root.chunks: cannot read or unpack the whole file")],
         ),
         (
             Folder { no_ranges: true, ..Folder::new(folder.path()) },
             Way::Full,
-            &[(Way::Blocks, "the server does not send parts of files")],
+            &[(Way::Blocks, "the server does not support range requests")],
         ),
-        // A survey without an index knows one way; the other is tried, and told of, only where the first has failed.
+        // Without an index only one way has a known cost. The block delta is tried, and its error reported, only because the first way
+        // failed.
         (
             Folder { flipped: Some((".index", 100, Lie::Always)), ..Folder::new(folder.path()) },
             Way::Full,
@@ -111,8 +112,8 @@ fn a_lying_server_is_asked_again_and_then_left() {
     ];
     for (remote, way, reasons) in cases {
         let (disk, before) = old_disk(&new);
-        let (brought, fell_back) = disk.bring(&record, &remote);
-        assert_eq!(brought.unwrap().way, way, "{fell_back:?}");
+        let (filled, fell_back) = disk.upgrade(&record, &remote);
+        assert_eq!(filled.unwrap().way, way, "{fell_back:?}");
         assert_eq!(fell_back.len(), reasons.len(), "{fell_back:?}");
         for ((found, why), (wanted, part)) in fell_back.iter().zip(reasons) {
             assert!(found == wanted && why.contains(part), "{found} {why}");
@@ -122,7 +123,7 @@ fn a_lying_server_is_asked_again_and_then_left() {
 }
 
 #[test]
-fn where_no_way_leads_there_the_slot_is_no_version_and_all_reasons_are_told() {
+fn if_every_way_fails_the_slot_holds_no_version_and_all_errors_are_reported() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
@@ -143,34 +144,34 @@ fn where_no_way_leads_there_the_slot_is_no_version_and_all_reasons_are_told() {
     };
     let size = new.len();
     for (content, why) in [
-        (stream[..stream.len() - 1000].to_vec(), "cannot read it to its end".to_owned()),
+        (stream[..stream.len() - 1000].to_vec(), "cannot read or unpack the whole file".to_owned()),
         (stream[..0].to_vec(), "incomplete frame".to_owned()),
-        (Chance(5).blocks(100), "cannot read it to its end".to_owned()),
+        (Chance(5).blocks(100), "cannot read or unpack the whole file".to_owned()),
         (zstd::encode_all(&longer[..], 3).unwrap(), format!("more than the {size} bytes of the image")),
         (zstd::encode_all(&new[BLOCK..], 3).unwrap(), format!("found {} bytes", size - BLOCK)),
         (zstd::encode_all(&else_image[..], 3).unwrap(), format!("expected root hash {}", record.root.root_hash)),
-        // Only one frame is a target: what follows is nobody's.
+        // A target is one frame: bytes after it are not used.
         (trailing, format!("found {BLOCK} bytes")),
         (wide, "Frame requires too much memory".to_owned()),
     ] {
         fs::write(other.path().join(name(&record, Target::Root)), content).unwrap();
         let (disk, before) = old_disk(&new);
         disk.fill(&old_image());
-        let (brought, fell_back) = disk.bring(&record, &Folder::new(other.path()));
-        let error = brought.unwrap_err();
+        let (filled, fell_back) = disk.upgrade(&record, &Folder::new(other.path()));
+        let error = filled.unwrap_err();
         assert!(error.to_string().contains(&why), "{why}: {error}");
         let SlotError::AllFailed { reasons } = &error else { panic!("{error}") };
         assert_eq!(reasons.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Way::Blocks, Way::Full]);
         assert_eq!(fell_back, reasons[..1]);
         assert!(error.hint().is_some());
-        assert!(disk.is_no_version(), "{why}");
-        // And from there a good server makes it whole.
-        assert!(disk.bring(&record, &Folder::new(folder.path())).0.is_ok());
+        assert!(disk.holds_no_version(), "{why}");
+        // After that, a good server fills the slot.
+        assert!(disk.upgrade(&record, &Folder::new(folder.path())).0.is_ok());
         disk.judge(&new, &record, &before);
     }
 }
 
-/// The stream that `xz` makes of an image.
+/// Packs an image with `xz`.
 fn xz(image: &[u8], options: &[&str]) -> Vec<u8> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(image).unwrap();
@@ -181,7 +182,7 @@ fn xz(image: &[u8], options: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn the_xz_stream_comes_first_and_the_other_one_where_it_is_damaged() {
+fn the_xz_stream_is_tried_first_and_the_zstd_stream_if_it_is_damaged() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
@@ -190,38 +191,38 @@ fn the_xz_stream_comes_first_and_the_other_one_where_it_is_damaged() {
     let else_image = xz(&[&[1; BLOCK], &new[BLOCK..]].concat(), &["-1"]);
     let cases: [(Vec<u8>, &str); 6] = [
         (good.clone(), ""),
-        (good[..good.len() - 1000].to_vec(), "cannot read it to its end"),
-        (Chance(5).blocks(100), "cannot read it to its end"),
+        (good[..good.len() - 1000].to_vec(), "cannot read or unpack the whole file"),
+        (Chance(5).blocks(100), "cannot read or unpack the whole file"),
         (else_image, "expected root hash"),
         (xz(&new[BLOCK..], &["-1"]), "found "),
-        // More memory than a host gives.
-        (xz(&new, &["--lzma2=preset=1,dict=64MiB"]), "cannot read it to its end"),
+        // Needs more memory than a host allows.
+        (xz(&new, &["--lzma2=preset=1,dict=64MiB"]), "cannot read or unpack the whole file"),
     ];
     for (packed, why) in cases {
         let size = packed.len() as u64;
         fs::write(folder.path().join(name(&record, Target::Packed)), packed).unwrap();
         let (disk, before) = old_disk(&new);
-        let (brought, fell_back) = disk.bring(&record, &remote);
-        let brought = brought.unwrap();
-        assert_eq!(brought.way, Way::Full);
+        let (filled, fell_back) = disk.upgrade(&record, &remote);
+        let filled = filled.unwrap();
+        assert_eq!(filled.way, Way::Full);
         disk.judge(&new, &record, &before);
         if why.is_empty() {
-            assert!(fell_back.is_empty() && brought.fetched == size, "{fell_back:?}, {}", brought.fetched);
+            assert!(fell_back.is_empty() && filled.fetched == size, "{fell_back:?}, {}", filled.fetched);
         } else {
-            let [(Way::Full, told)] = &fell_back[..] else { panic!("{why}: {fell_back:?}") };
-            assert!(told.contains(why), "{why}: {told}");
+            let [(Way::Full, error)] = &fell_back[..] else { panic!("{why}: {fell_back:?}") };
+            assert!(error.contains(why), "{why}: {error}");
         }
     }
 }
 
 #[test]
-fn a_stream_that_came_whole_and_wrong_is_told_by_its_digest() {
+fn a_complete_stream_with_a_wrong_digest_is_reported_as_such() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let path = folder.path().join(name(&record, Target::Root));
     let sound = fs::read(&path).unwrap();
-    // Behind the frame nothing is unpacked.
+    // Nothing after the frame is unpacked.
     fs::write(&path, [&sound[..], b"more"].concat()).unwrap();
     let xz = liblzma::encode_all(&new[..], 0).unwrap();
     fs::write(folder.path().join(name(&record, Target::Packed)), &xz).unwrap();
@@ -229,20 +230,20 @@ fn a_stream_that_came_whole_and_wrong_is_told_by_its_digest() {
     for (hidden, flipped, why) in [
         (vec![".xz"], flipped(".zst", sound.len() / 2), "root.zst: the file: expected "),
         (vec![".xz"], flipped(".zst", sound.len()), "root.zst: the file: expected "),
-        // All that is wrong is the check at its end.
+        // Only the check at the end is wrong.
         (vec![".zst"], flipped(".xz", xz.len() - 1), "root.xz: the file: expected "),
     ] {
         let hidden = [&hidden[..], &[".index"]].concat();
         let (disk, _) = old_disk(&new);
-        let (brought, _) = disk.bring(&record, &Folder { hidden, flipped, ..Folder::new(folder.path()) });
-        let error = brought.unwrap_err().to_string();
+        let (filled, _) = disk.upgrade(&record, &Folder { hidden, flipped, ..Folder::new(folder.path()) });
+        let error = filled.unwrap_err().to_string();
         assert!(error.contains(why), "{why}: {error}");
-        assert!(disk.is_no_version());
+        assert!(disk.holds_no_version());
     }
 }
 
 #[test]
-fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
+fn an_index_of_another_image_is_refused_or_gives_a_wrong_root_hash() {
     let (folder, other) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
@@ -258,59 +259,59 @@ fn an_index_of_another_image_is_refused_or_shows_in_the_root_hash() {
         let (disk, before) = old_disk(&new);
         let remote = Folder::new(other.path());
         let slots = disk.slots();
-        let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
-        let mut told = Vec::new();
-        let brought =
-            upgrade.bring(upgrade.ways(Survey::EachWay).unwrap(), &mut |event| told.push(format!("{event:?}")));
-        assert_eq!(brought.unwrap().way, Way::Full);
-        assert!(told.iter().any(|event| event.contains("FellBack") && event.contains(&why)), "{why}");
+        let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+        let mut events = Vec::new();
+        let filled =
+            filling.fill(filling.ways(Survey::EachWay).unwrap(), &mut |event| events.push(format!("{event:?}")));
+        assert_eq!(filled.unwrap().way, Way::Full);
+        assert!(events.iter().any(|event| event.contains("FellBack") && event.contains(&why)), "{why}");
         drop(slots);
         disk.judge(&new, &record, &before);
     }
 }
 
 #[test]
-fn a_slot_that_does_not_keep_what_it_has_is_no_version() {
+fn a_slot_with_a_damaged_block_is_filled_again() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let (disk, before) = old_disk(&new);
     disk.fill(&new);
     disk.overwrite("b", 77 * BLOCK + 5, b"rot");
-    let (brought, fell_back) = disk.bring(&record, &Folder::new(folder.path()));
-    let brought = brought.unwrap();
-    assert_eq!((brought.way, brought.written), (Way::Blocks, BLOCK as u64));
+    let (filled, fell_back) = disk.upgrade(&record, &Folder::new(folder.path()));
+    let filled = filled.unwrap();
+    assert_eq!((filled.way, filled.written), (Way::Blocks, BLOCK as u64));
     assert_eq!(fell_back[0].0, Way::Present);
     assert!(fell_back[0].1.contains("block 77 at byte 315392"), "{}", fell_back[0].1);
     disk.judge(&new, &record, &before);
 }
 
 #[test]
-fn a_tree_of_another_size_is_another_version() {
+fn a_tree_with_another_size_is_another_version() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let (disk, before) = old_disk(&new);
     disk.fill(&new);
-    // One block less: as many levels, and the same root hash.
+    // One block less has as many levels and the same root hash.
     let blocks = u64::try_from(new.len() / BLOCK).unwrap() - 1;
     disk.overwrite("b-verity", 72, &blocks.to_le_bytes());
     assert_eq!(disk.slots().idle.content().unwrap().unwrap().root_hash, record.root.root_hash);
-    let (brought, fell_back) = disk.bring(&record, &Folder::new(folder.path()));
-    let brought = brought.unwrap();
-    assert_eq!((brought.way, brought.written, fell_back), (Way::Blocks, 0, vec![]));
+    let (filled, fell_back) = disk.upgrade(&record, &Folder::new(folder.path()));
+    let filled = filled.unwrap();
+    assert_eq!((filled.way, filled.written, fell_back), (Way::Blocks, 0, vec![]));
     disk.judge(&new, &record, &before);
 }
 
 #[test]
-fn trees_that_cannot_be_read_are_no_hindrance() {
+fn hash_trees_that_cannot_be_read_do_not_stop_an_upgrade() {
     let folder = TempDir::new().unwrap();
     let new = new_image();
     let record = release_version(&new, folder.path(), "2");
     let (disk, before) = old_disk(&new);
     disk.fill(&old_image());
     let slots = disk.slots();
-    // As a disk with bad sectors: there is a size, but nothing can be read.
+    // Like a disk with bad sectors: the size is known, but no read succeeds.
     let sizes = ["a-verity", "b-verity"].map(|name| {
         let file = File::options().write(true).open(disk.path(name)).unwrap();
         let size = file.metadata().unwrap().len();
@@ -318,10 +319,10 @@ fn trees_that_cannot_be_read_are_no_hindrance() {
         (file, size)
     });
     let remote = Folder { hidden: vec![".zst"], ..Folder::new(folder.path()) };
-    let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
-    let ways = upgrade.ways(Survey::Cheapest).unwrap();
+    let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+    let ways = filling.ways(Survey::Cheapest).unwrap();
     sizes.iter().for_each(|(file, size)| file.set_len(*size).unwrap());
-    assert_eq!(upgrade.bring(ways, &mut |_| ()).unwrap().way, Way::Blocks);
+    assert_eq!(filling.fill(ways, &mut |_| ()).unwrap().way, Way::Blocks);
     drop(slots);
     disk.judge(&new, &record, &before);
 }

@@ -1,4 +1,4 @@
-//! Slots in plain files, releases in folders, and a server that lies.
+//! Slots in plain files, releases in folders, and a server with faults.
 
 use berth_contract::{
     boot_report::InitrdReport,
@@ -12,7 +12,7 @@ use berth_formats::{
     delta::chunks::{Settings, write},
     verity,
 };
-use hostctl::slots::{Access, Brought, Device, Remote, RemoteError, SlotDevices, SlotError, Slots, Survey, Upgrade};
+use hostctl::slots::{Access, Device, Filled, Filling, Remote, RemoteError, SlotDevices, SlotError, Slots, Survey};
 use sha2::Digest as _;
 use std::{
     cell::Cell,
@@ -25,10 +25,10 @@ use std::{
 use tempfile::TempDir;
 
 pub(crate) const BLOCK: usize = 4096;
-/// Partitions are larger than what they hold.
+/// Bytes by which a partition is larger than its content.
 pub(crate) const SPARE: usize = 37 * BLOCK;
 
-/// Cheap chance, the same in each run.
+/// A pseudo-random generator with the same sequence in each run.
 pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
@@ -39,7 +39,7 @@ impl Chance {
         self.0
     }
 
-    /// A block that compresses somewhat.
+    /// A block that can be compressed a little.
     pub(crate) fn block(&mut self) -> Vec<u8> {
         (0..BLOCK / 8)
             .flat_map(|at| if at % 3 == 0 { self.next() } else { 0x6265_7274_6820_6f73 }.to_le_bytes())
@@ -51,7 +51,7 @@ impl Chance {
     }
 }
 
-/// An image: blocks of chance, some zeros, some alike.
+/// An image with random blocks, blocks of zeros and equal blocks.
 pub(crate) fn old_image() -> Vec<u8> {
     let mut chance = Chance(7);
     let mut image = chance.blocks(700);
@@ -62,7 +62,7 @@ pub(crate) fn old_image() -> Vec<u8> {
     image
 }
 
-/// Its next version: blocks changed here and there, a run that is new, and all behind it moved.
+/// Its next version: single blocks changed, and a run of new blocks inserted, which moves all blocks after it.
 pub(crate) fn new_image() -> Vec<u8> {
     let (mut image, mut chance) = (old_image(), Chance(8));
     for block in [0, 1, 64, 399, 1000] {
@@ -114,21 +114,21 @@ fn build_tree(data: &Path, tree: &Path, uuid: uuid::Uuid) -> verity::Tree {
     verity::build(&data, data.metadata().unwrap().len(), uuid.into_bytes(), &out).unwrap()
 }
 
-/// Where a release is read from, and what is wrong with it.
+/// A folder with a release, read like a server that may have faults.
 pub(crate) struct Folder {
     pub(crate) path: PathBuf,
-    /// Only whole files.
+    /// Only whole files can be requested.
     pub(crate) no_ranges: bool,
-    /// Endings of targets that are not there.
+    /// Targets with these endings do not exist.
     pub(crate) hidden: Vec<&'static str>,
-    /// Byte `at` of the target with this ending comes wrong each time, or only the first time.
+    /// The byte at this offset of the target with this ending is wrong, each time or only the first time.
     pub(crate) flipped: Option<(&'static str, u64, Lie)>,
-    /// The target with this ending breaks off there.
+    /// The target with this ending ends at this offset.
     pub(crate) broken: Option<(&'static str, u64)>,
-    /// The server dies for good after so many bytes.
+    /// The server fails for ever after this many bytes.
     pub(crate) dies_after: Cell<u64>,
     pub(crate) requests: Cell<u32>,
-    /// Whether the one lie has been told.
+    /// Whether the wrong byte was sent once.
     pub(crate) lied: Cell<bool>,
 }
 
@@ -213,14 +213,14 @@ impl Remote for Folder {
     }
 }
 
-/// Two slots in files; A runs.
+/// Two slots in files. The host runs from slot A.
 pub(crate) struct Disk {
     pub(crate) folder: TempDir,
     pub(crate) running: RootHash,
 }
 
 impl Disk {
-    /// With `running` in slot A, and partitions that hold images of `room` bytes.
+    /// A disk with the image `running` in slot A, and partitions for images of `room` bytes.
     pub(crate) fn new(running: &[u8], room: usize) -> Self {
         let folder = TempDir::new().unwrap();
         fs::write(folder.path().join("a"), running).unwrap();
@@ -238,7 +238,7 @@ impl Disk {
         self.folder.path().join(name)
     }
 
-    /// Puts an image with its tree into slot B.
+    /// Writes an image and its hash tree into slot B.
     pub(crate) fn fill(&self, image: &[u8]) {
         let (data, tree) = (self.path("image"), self.path("tree"));
         fs::write(&data, image).unwrap();
@@ -264,36 +264,36 @@ impl Disk {
         Slots::new(slot(Slot::A, "a", Access::Read), slot(Slot::B, "b", Access::Exclusive), &report).unwrap()
     }
 
-    /// Brings a release; tells the ways that failed as well.
-    pub(crate) fn bring(
+    /// Fills slot B with a release. Returns also the ways that failed.
+    pub(crate) fn upgrade(
         &self,
         record: &ReleaseRecord,
         remote: &Folder,
-    ) -> (Result<Brought, SlotError>, Vec<(Way, String)>) {
+    ) -> (Result<Filled, SlotError>, Vec<(Way, String)>) {
         let slots = self.slots();
-        let upgrade = Upgrade { record, slots: &slots, remote, running_uki: &[] };
-        let ways = upgrade.ways(Survey::Cheapest).unwrap();
+        let filling = Filling { record, slots: &slots, remote, running_uki: &[] };
+        let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
-        let brought = upgrade.bring(ways, &mut |event| {
+        let filled = filling.fill(ways, &mut |event| {
             if let UpgradeEvent::FellBack { way, why } = event {
                 fell_back.push((way, why));
             }
         });
-        (brought, fell_back)
+        (filled, fell_back)
     }
 
-    /// Bytes of slot B's blocks that are not those of `image`.
+    /// The number of bytes in blocks of slot B that differ from `image`.
     pub(crate) fn differing(&self, image: &[u8]) -> u64 {
         let held = fs::read(self.path("b")).unwrap();
         let differ = image.chunks(BLOCK).zip(held.chunks(BLOCK)).filter(|(new, old)| new != old);
         (differ.count() * BLOCK) as u64
     }
 
-    /// Slot B holds the image, by `cmp` and by veritysetup; the bytes behind it are those of `before`.
+    /// Checks that slot B holds the image, byte by byte and with veritysetup, and that the bytes after it are those of `before`.
     pub(crate) fn judge(&self, image: &[u8], record: &ReleaseRecord, before: &[u8]) {
         let held = fs::read(self.path("b")).unwrap();
-        assert!(held[..image.len()] == *image, "the image is another");
-        assert!(held[image.len()..] == before[image.len()..], "written behind the image");
+        assert!(held[..image.len()] == *image, "slot B holds another image");
+        assert!(held[image.len()..] == before[image.len()..], "bytes after the image were written");
         let (data, tree) = (self.path("b"), self.path("b-verity"));
         let root = record.root.root_hash.to_string();
         let run = Command::new("veritysetup").arg("verify").args([&data, &tree]).arg(&root).output();
@@ -304,7 +304,7 @@ impl Disk {
         assert!(dump.contains(&record.root.verity_uuid.to_string()), "{dump}");
     }
 
-    pub(crate) fn is_no_version(&self) -> bool {
+    pub(crate) fn holds_no_version(&self) -> bool {
         self.slots().idle.content().unwrap().is_none()
     }
 }

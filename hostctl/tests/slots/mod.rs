@@ -1,4 +1,4 @@
-//! The idle slot is filled by every way from every state, and nothing but the signed image ever stays in it.
+//! Every way fills the idle slot from every state, and only the signed image ever stays in it.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod devices;

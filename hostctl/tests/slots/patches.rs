@@ -1,4 +1,4 @@
-//! The static delta. Its images are real file systems: it is made of their files.
+//! The static delta. The images are real file systems, because the delta is made from their files.
 
 use super::{
     kit::{BLOCK, Chance, Disk, Folder, Lie, release_version},
@@ -10,7 +10,7 @@ use berth_contract::{
     update::{UpgradeEvent, Way},
 };
 use berth_formats::delta::patch::make;
-use hostctl::slots::{Brought, Survey, Upgrade};
+use hostctl::slots::{Filled, Filling, Survey};
 use sha2::Digest;
 use std::{
     fs::{self, File},
@@ -19,7 +19,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// An EROFS image of files, by name.
+/// Makes an EROFS image of these files.
 fn image(folder: &Path, name: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     let (tree, path) = (folder.join(format!("{name}.d")), folder.join(name));
     fs::create_dir(&tree).unwrap();
@@ -34,7 +34,7 @@ fn image(folder: &Path, name: &str, files: &[(&str, &[u8])]) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// Two versions, and the second one's release with a delta from the first.
+/// Two versions, and the release of the second one with a delta from the first.
 struct Versions {
     folder: TempDir,
     old: Vec<u8>,
@@ -49,7 +49,7 @@ fn versions() -> Versions {
     let mut chance = Chance(31);
     let (engine, mut tool, old_uki) = (chance.blocks(300), chance.blocks(100), chance.blocks(40));
     let old = image(folder.path(), "old", &[("engine", &engine), ("tool", &tool)]);
-    // A program with a few other addresses, all behind it moved by a new one in front.
+    // The program has a few other addresses, and a new file in front of it moves everything after it.
     (0..tool.len()).step_by(1000).for_each(|at| tool[at] ^= 3);
     let new = image(folder.path(), "new", &[("added", &chance.blocks(20)), ("engine", &engine), ("tool", &tool)]);
     let mut new_uki = old_uki.clone();
@@ -77,64 +77,64 @@ impl Versions {
         self.remote().path.join(&self.record.deltas[0].target)
     }
 
-    fn bring(&self, disk: &Disk, remote: &Folder, running_uki: &[u8]) -> (Brought, Vec<(Way, String)>) {
+    fn upgrade(&self, disk: &Disk, remote: &Folder, running_uki: &[u8]) -> (Filled, Vec<(Way, String)>) {
         let slots = disk.slots();
-        let upgrade = Upgrade { record: &self.record, slots: &slots, remote, running_uki };
-        let ways = upgrade.ways(Survey::Cheapest).unwrap();
+        let filling = Filling { record: &self.record, slots: &slots, remote, running_uki };
+        let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
-        let brought = upgrade.bring(ways, &mut |event| {
+        let filled = filling.fill(ways, &mut |event| {
             if let UpgradeEvent::FellBack { way, why } = event {
                 fell_back.push((way, why));
             }
         });
-        (brought.unwrap(), fell_back)
+        (filled.unwrap(), fell_back)
     }
 }
 
 #[test]
-fn a_static_delta_leads_there_from_each_state_and_brings_the_kernel() {
+fn the_static_delta_succeeds_from_every_state_and_brings_the_kernel_image() {
     let mut versions = versions();
     for (state, prepare) in states() {
         let disk = Disk::new(&versions.old, versions.new.len());
         prepare(&disk, &versions.old, &versions.new);
         let (before, differing) = (fs::read(disk.path("b")).unwrap(), disk.differing(&versions.new));
-        let (brought, fell_back) = versions.bring(&disk, &versions.remote(), &versions.old_uki);
-        assert_eq!((brought.way, fell_back), (Way::Static, vec![]), "{state}");
-        assert_eq!(brought.written, differing, "{state}");
-        assert!(brought.uki.unwrap() == versions.new_uki);
+        let (filled, fell_back) = versions.upgrade(&disk, &versions.remote(), &versions.old_uki);
+        assert_eq!((filled.way, fell_back), (Way::Static, vec![]), "{state}");
+        assert_eq!(filled.written, differing, "{state}");
+        assert!(filled.uki.unwrap() == versions.new_uki);
         disk.judge(&versions.new, &versions.record, &before);
     }
-    // Another kernel runs than the one that the delta begins with: the root file system alone.
+    // If another kernel image runs, the delta makes only the root file system.
     let disk = Disk::new(&versions.old, versions.new.len());
-    let (brought, _) = versions.bring(&disk, &versions.remote(), b"another");
-    assert_eq!((brought.way, brought.uki), (Way::Static, None));
-    // The kernel's part of the delta was made wrong: likewise.
+    let (filled, _) = versions.upgrade(&disk, &versions.remote(), b"another");
+    assert_eq!((filled.way, filled.uki), (Way::Static, None));
+    // The same if the kernel image in the delta is damaged.
     let delta = versions.delta();
     let mut bytes = fs::read(&delta).unwrap();
     let size = bytes.len();
     bytes[size - 64] ^= 1;
     fs::write(&delta, &bytes).unwrap();
     let disk = Disk::new(&versions.old, versions.new.len());
-    let (brought, _) = versions.bring(&disk, &versions.remote(), &versions.old_uki);
-    assert_eq!((brought.way, brought.uki), (Way::Static, None));
+    let (filled, _) = versions.upgrade(&disk, &versions.remote(), &versions.old_uki);
+    assert_eq!((filled.way, filled.uki), (Way::Static, None));
     bytes[size - 64] ^= 1;
     fs::write(&delta, &bytes).unwrap();
-    // And a kernel that is not the signed one.
+    // The same if the kernel image is not the signed one.
     versions.record.uki.sha256.0[0] ^= 1;
     let disk = Disk::new(&versions.old, versions.new.len());
-    let (brought, _) = versions.bring(&disk, &versions.remote(), &versions.old_uki);
-    assert_eq!((brought.way, brought.uki), (Way::Static, None));
+    let (filled, _) = versions.upgrade(&disk, &versions.remote(), &versions.old_uki);
+    assert_eq!((filled.way, filled.uki), (Way::Static, None));
 }
 
 #[test]
-fn a_static_delta_that_does_not_lead_there_is_left() {
+fn another_way_is_tried_if_the_static_delta_fails() {
     let versions = versions();
     let (delta, disk) = (versions.delta(), || Disk::new(&versions.old, versions.new.len()));
     let sound = fs::read(&delta).unwrap();
     let left = |disk: Disk, remote: Folder, part: &str| {
         let before = fs::read(disk.path("b")).unwrap();
-        let (brought, fell_back) = versions.bring(&disk, &remote, &versions.old_uki);
-        assert_eq!((brought.way, brought.uki), (Way::Blocks, None), "{fell_back:?}");
+        let (filled, fell_back) = versions.upgrade(&disk, &remote, &versions.old_uki);
+        assert_eq!((filled.way, filled.uki), (Way::Blocks, None), "{fell_back:?}");
         assert_eq!((fell_back.len(), fell_back[0].0), (1, Way::Static));
         assert!(fell_back[0].1.contains(part), "{part}: {}", fell_back[0].1);
         disk.judge(&versions.new, &versions.record, &before);
@@ -144,10 +144,10 @@ fn a_static_delta_that_does_not_lead_there_is_left() {
         bytes[at] ^= 1;
         bytes
     };
-    // Signed as they are.
+    // The digest is right, but the delta is wrong.
     for (bytes, part) in [
-        (vec![], "cannot read it to its end"),
-        (sound[..sound.len() / 2].to_vec(), "cannot read it to its end"),
+        (vec![], "cannot read or unpack the whole file"),
+        (sound[..sound.len() / 2].to_vec(), "cannot read or unpack the whole file"),
         (flipped(0), "expected `berthdlt`"),
         (flipped(24), "expected a delta to an image of"),
         (flipped(sound.len() / 2), ""),
@@ -156,13 +156,13 @@ fn a_static_delta_that_does_not_lead_there_is_left() {
         left(disk(), versions.remote(), part);
     }
     fs::write(&delta, &sound).unwrap();
-    // Signed otherwise: never unpacked.
+    // The digest is wrong: the delta is never unpacked.
     let last = sound.len() as u64 - 1;
     left(disk(), Folder { broken: Some((".delta", last)), ..versions.remote() }, "digest");
     for at in [0, last] {
         left(disk(), Folder { flipped: Some((".delta", at, Lie::Always)), ..versions.remote() }, "digest");
     }
-    // What runs is not what it was: the delta makes something else of it.
+    // The running slot is damaged, so the delta makes another image.
     let rotten = disk();
     let mut old = versions.old.clone();
     old[200 * BLOCK + 99] ^= 8;
@@ -171,12 +171,12 @@ fn a_static_delta_that_does_not_lead_there_is_left() {
 }
 
 #[test]
-fn a_static_delta_from_another_version_is_no_way() {
+fn a_static_delta_from_another_version_is_not_used() {
     let mut versions = versions();
     let disk = Disk::new(&versions.old, versions.new.len());
     versions.record.deltas[0].from_root_hash = versions.record.root.root_hash;
     let (slots, remote) = (disk.slots(), versions.remote());
-    let upgrade = Upgrade { record: &versions.record, slots: &slots, remote: &remote, running_uki: &versions.old_uki };
-    let ways = upgrade.ways(Survey::EachWay).unwrap();
+    let filling = Filling { record: &versions.record, slots: &slots, remote: &remote, running_uki: &versions.old_uki };
+    let ways = filling.ways(Survey::EachWay).unwrap();
     assert_eq!(ways.costs.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Way::Blocks, Way::Full]);
 }

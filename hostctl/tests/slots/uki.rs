@@ -1,4 +1,4 @@
-//! The unified kernel image.
+//! Making the unified kernel image.
 
 use super::kit::{Chance, Folder, Lie};
 use berth_contract::{
@@ -13,7 +13,7 @@ use sha2::Digest;
 use std::{fs, ops::Range};
 use tempfile::TempDir;
 
-/// A PE image as far as sections go: a stub of 1 KiB, then the sections behind each other.
+/// A minimal PE image with sections: a stub of 1 KiB, then one section after the other.
 fn uki(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut image = vec![0; 1024];
     image[..2].copy_from_slice(b"MZ");
@@ -41,11 +41,11 @@ fn sha256(bytes: &[u8]) -> Sha256 {
 }
 
 #[test]
-fn a_unified_kernel_image_is_made_of_parts_that_are_here_and_parts_that_are_fetched() {
+fn a_kernel_image_is_made_from_running_and_fetched_parts() {
     let mut chance = Chance(3);
     let (kernel, initrd) = (chance.blocks(100), chance.blocks(30));
     let running = uki(&[(".cmdline", b"roothash=1".to_vec()), (".initrd", initrd), (".linux", kernel.clone())]);
-    // Another order and other lengths in front: the kernel has moved.
+    // The sections have another order and other lengths, so the kernel has moved.
     let new =
         uki(&[(".initrd", chance.blocks(33)), (".cmdline", b"roothash=2 quiet".to_vec()), (".linux", kernel.clone())]);
     let sections = berth_formats::pe::sections(&new).unwrap();
@@ -63,10 +63,10 @@ fn a_unified_kernel_image_is_made_of_parts_that_are_here_and_parts_that_are_fetc
     assert!(made.bytes == new);
     assert_eq!(made.fetched, (new.len() - kernel.len()) as u64);
     assert_eq!(made.fetched, cost(&record, &running));
-    // Whatever runs is no hindrance.
+    // Any running image will do.
     assert!(assemble(&record, "t.efi", b"no PE", &remote).unwrap().bytes == new);
 
-    // A server without ranges, one that lies once about a part: the whole file.
+    // A server without range requests, and one that sends one wrong part: the whole file is fetched.
     for remote in [
         Folder { no_ranges: true, ..Folder::new(folder.path()) },
         Folder { flipped: Some((".efi", 2000, Lie::Once)), ..Folder::new(folder.path()) },

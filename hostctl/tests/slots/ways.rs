@@ -1,9 +1,9 @@
-//! Each way from each state.
+//! Every way, from every state of the idle slot.
 
 use super::faults::old_disk;
 use super::kit::{BLOCK, Chance, Disk, Folder, SPARE, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
-use hostctl::slots::{Survey, Upgrade};
+use hostctl::slots::{Filling, Survey};
 use std::{
     cell::Cell,
     fs,
@@ -13,16 +13,16 @@ use tempfile::TempDir;
 
 const NO_FULL: &str = ".zst";
 
-/// Fills slot B of a disk, knowing the version that runs and the one to come.
+/// Prepares slot B of a disk, given the running image and the new one.
 type Prepare = fn(&Disk, &[u8], &[u8]);
 
-/// What slot B holds before.
+/// The states of slot B before the upgrade.
 pub(crate) fn states() -> [(&'static str, Prepare); 7] {
     [
         ("empty", |_, _, _| {}),
         ("an older version", |disk, old, _| disk.fill(&old[..old.len() / BLOCK / 2 * BLOCK])),
         ("the version that runs", |disk, old, _| disk.fill(old)),
-        ("half of the new one, the rest old", |disk, old, new| {
+        ("half of the new version, then the old one", |disk, old, new| {
             disk.overwrite("b", 0, old);
             disk.overwrite("b", 0, &new[..new.len() / BLOCK / 2 * BLOCK]);
         }),
@@ -30,11 +30,11 @@ pub(crate) fn states() -> [(&'static str, Prepare); 7] {
             disk.overwrite("b", 0, &Chance(99).blocks(new.len() / BLOCK));
             disk.overwrite("b-verity", 0, &Chance(98).blocks(2));
         }),
-        ("a tree that lies", |disk, _, new| {
+        ("a wrong hash tree", |disk, _, new| {
             disk.fill(&new[BLOCK..]);
             disk.overwrite("b", 3 * BLOCK, &Chance(97).blocks(200));
         }),
-        ("a superblock that promises more than fits", |disk, old, _| {
+        ("a superblock with a size beyond the partition", |disk, old, _| {
             disk.fill(old);
             disk.overwrite("b-verity", 72, &[0xff; 7]);
         }),
@@ -42,7 +42,7 @@ pub(crate) fn states() -> [(&'static str, Prepare); 7] {
 }
 
 #[test]
-fn each_way_leads_there_from_each_state_and_writes_what_differs() {
+fn every_way_succeeds_from_every_state_and_writes_only_differences() {
     let folder = TempDir::new().unwrap();
     let (old, new) = (old_image(), new_image());
     let record = release_version(&new, folder.path(), "2");
@@ -52,14 +52,14 @@ fn each_way_leads_there_from_each_state_and_writes_what_differs() {
             prepare(&disk, &old, &new);
             let (before, differing) = (fs::read(disk.path("b")).unwrap(), disk.differing(&new));
             let remote = Folder { hidden: vec![hidden], ..Folder::new(folder.path()) };
-            let (brought, fell_back) = disk.bring(&record, &remote);
-            let brought = brought.unwrap();
-            assert_eq!((brought.way, fell_back), (way, vec![]), "{state}");
+            let (filled, fell_back) = disk.upgrade(&record, &remote);
+            let filled = filled.unwrap();
+            assert_eq!((filled.way, fell_back), (way, vec![]), "{state}");
             disk.judge(&new, &record, &before);
-            assert_eq!(brought.written, differing, "{way} over {state}");
+            assert_eq!(filled.written, differing, "{way} over {state}");
             assert!(fs::read(disk.path("a")).unwrap()[..old.len()] == old, "the running slot was written");
-            // Once more: it is there.
-            let (again, _) = disk.bring(&record, &remote);
+            // The second time the version is there already.
+            let (again, _) = disk.upgrade(&record, &remote);
             let again = again.unwrap();
             assert_eq!((again.way, again.fetched, again.written), (Way::Present, 0, 0));
         }
@@ -67,7 +67,7 @@ fn each_way_leads_there_from_each_state_and_writes_what_differs() {
 }
 
 #[test]
-fn blocks_fetches_what_neither_slot_has() {
+fn the_block_delta_fetches_only_blocks_that_neither_slot_has() {
     let folder = TempDir::new().unwrap();
     let (old, new) = (old_image(), new_image());
     let record = release_version(&new, folder.path(), "2");
@@ -75,17 +75,17 @@ fn blocks_fetches_what_neither_slot_has() {
     let remote = Folder::new(folder.path());
     let slots = disk.slots();
     let ways =
-        Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap();
+        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap();
     let surveyed = ways.surveyed;
     let [(Way::Blocks, blocks), (Way::Full, full)] = ways.costs[..] else { panic!("{:?}", ways.costs) };
     assert_eq!(full, fs::metadata(folder.path().join(name(&record, Target::Root))).unwrap().len());
     // 55 of 1120 blocks are new, in chunks of 16.
     assert!(blocks < full / 4, "{blocks} of {full}");
     drop((ways, slots));
-    let (brought, _) = disk.bring(&record, &remote);
-    assert_eq!(brought.unwrap().fetched, blocks - surveyed);
-    // The marks of runs that are here are not asked for. New blocks are in runs 0, 2, 12, 15 to 17 and 32; some lie so near to each
-    // other that what is between comes along.
+    let (filled, _) = disk.upgrade(&record, &remote);
+    assert_eq!(filled.unwrap().fetched, blocks - surveyed);
+    // The marks of runs in the slots are not requested. New blocks are in runs 0, 2, 12, 15 to 17 and 32. Some are so near to each other
+    // that the runs between them are fetched too.
     let index = fs::metadata(folder.path().join(name(&record, Target::Index))).unwrap().len();
     let marks = (surveyed - index) / 8 / 32;
     assert!((6..=22).contains(&marks), "{marks} runs");
@@ -93,18 +93,18 @@ fn blocks_fetches_what_neither_slot_has() {
 }
 
 #[test]
-fn an_interrupted_run_is_taken_up_where_it_was_left() {
+fn an_interrupted_upgrade_continues_where_it_ended() {
     let folder = TempDir::new().unwrap();
     let new = Chance(21).blocks(2048);
     let record = release_version(&new, folder.path(), "2");
     for (first, hidden) in [(Way::Blocks, vec![]), (Way::Full, vec![".index"])] {
         let (disk, before) = old_disk(&new);
         disk.fill(&old_image());
-        // Nothing in common: all of it is to be fetched. The server goes away again and again, the last run is stopped.
+        // The versions have nothing in common, so everything must be fetched. The server fails three times, and the next run is stopped.
         let whole = {
             let slots = disk.slots();
             let remote = Folder { hidden: hidden.clone(), ..Folder::new(folder.path()) };
-            Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] }
+            Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] }
                 .ways(Survey::EachWay)
                 .unwrap()
                 .costs[0]
@@ -115,31 +115,31 @@ fn an_interrupted_run_is_taken_up_where_it_was_left() {
             let dies_after = Cell::new(whole / 4);
             let remote = Folder { dies_after, hidden: hidden.clone(), ..Folder::new(folder.path()) };
             let before = disk.differing(&new);
-            assert!(disk.bring(&record, &remote).0.is_err());
-            assert!(disk.is_no_version());
-            // A stream begins anew each time; what is there is not written again.
+            assert!(disk.upgrade(&record, &remote).0.is_err());
+            assert!(disk.holds_no_version());
+            // A stream starts again each time, but blocks that are right are not written again.
             assert!(disk.differing(&new) < before || first == Way::Full, "{first}");
             fetched = whole / 4;
         }
         let remote = Folder { hidden, ..Folder::new(folder.path()) };
         let stopped = catch_unwind(AssertUnwindSafe(|| {
             let slots = disk.slots();
-            let upgrade = Upgrade { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+            let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
             let mut left = if first == Way::Full { 8 } else { 20 };
-            upgrade.bring(upgrade.ways(Survey::Cheapest).unwrap(), &mut |_| {
+            filling.fill(filling.ways(Survey::Cheapest).unwrap(), &mut |_| {
                 left -= 1;
                 assert!(left > 0, "stopped by the test");
             })
         }));
         assert!(stopped.is_err());
-        assert!(disk.is_no_version());
+        assert!(disk.holds_no_version());
 
         let differing = disk.differing(&new);
         assert!(differing < new.len() as u64 * 3 / 4, "{differing}");
-        let brought = disk.bring(&record, &Folder::new(folder.path())).0.unwrap();
-        assert_eq!(brought.way, Way::Blocks);
-        assert!(fetched > 0 && brought.fetched < whole * 3 / 4, "{} of {whole}", brought.fetched);
-        assert_eq!(brought.written, differing);
+        let filled = disk.upgrade(&record, &Folder::new(folder.path())).0.unwrap();
+        assert_eq!(filled.way, Way::Blocks);
+        assert!(fetched > 0 && filled.fetched < whole * 3 / 4, "{} of {whole}", filled.fetched);
+        assert_eq!(filled.written, differing);
         disk.judge(&new, &record, &before);
     }
 }

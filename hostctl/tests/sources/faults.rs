@@ -1,11 +1,11 @@
-//! Servers that break off, fall silent or lie.
+//! Servers that close connections, stop answering or send wrong bytes.
 
 use super::{
     foreign_servers::free_port,
     reading::{ROOT, opened, read},
 };
 use crate::kit::{
-    self, manners,
+    self, http_options,
     repo::{Host, Repo, content},
     server::{Fault, Server},
     source,
@@ -13,7 +13,7 @@ use crate::kit::{
 use berth_contract::release::Target;
 use berth_fetch::{error::FetchError, settings::Patience};
 use hostctl::{
-    source::{Manners, Source, SourceError},
+    source::{HttpOptions, Source, SourceError},
     trust::TrustError,
 };
 use std::{
@@ -28,7 +28,7 @@ use std::{
 };
 
 #[test]
-fn a_transfer_that_breaks_is_taken_up_where_it_ended() {
+fn a_broken_transfer_continues_where_it_ended() {
     let repo = Repo::with_release();
     let server = Server::start(repo.dir.path().to_owned(), |request, before| match before {
         _ if request.path.contains("metadata") || request.path.contains("json") => Fault::None,
@@ -42,7 +42,7 @@ fn a_transfer_that_breaks_is_taken_up_where_it_ended() {
 }
 
 #[test]
-fn a_server_that_is_away_is_waited_for() {
+fn a_server_that_restarts_is_waited_for() {
     let repo = Repo::with_release();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -50,7 +50,7 @@ fn a_server_that_is_away_is_waited_for() {
     let host = Host::of(&repo);
     let source = source(&base);
     let folder = repo.dir.path().to_owned();
-    // The first process serves four metadata files and a piece, and dies.
+    // The first server process serves four metadata files and a part, and then ends.
     let first = thread::spawn({
         let folder = folder.clone();
         move || {
@@ -81,20 +81,21 @@ fn a_server_that_is_away_is_waited_for() {
 }
 
 #[test]
-fn patience_has_an_end() {
+fn waiting_for_a_server_has_a_limit() {
     let repo = Repo::with_release();
-    // Nobody there from the start: told soon.
-    let day = Patience { total: Duration::from_secs(86_400), ..manners().patience };
-    let nobody = Source::parse(&format!("http://127.0.0.1:{}", free_port()), &Manners { patience: day, ..manners() });
+    // No server from the start: this is reported soon.
+    let day = Patience { total: Duration::from_secs(86_400), ..http_options().patience };
+    let nobody =
+        Source::parse(&format!("http://127.0.0.1:{}", free_port()), &HttpOptions { patience: day, ..http_options() });
     let error = Host::of(&repo).open(&Arc::new(nobody.unwrap())).unwrap_err();
     assert!(matches!(&error, TrustError::Source(SourceError::Fetch(FetchError::GaveUp { .. }))), "{error}");
     assert!(error.hint().unwrap().contains("check the address"));
-    // It fails for good in the middle.
+    // The server fails for ever in the middle.
     let server = Server::start(repo.dir.path().to_owned(), |request, _| {
         if request.path.ends_with("zst") { Fault::Status(503) } else { Fault::None }
     });
-    let short = Patience { total: Duration::from_millis(500), ..manners().patience };
-    let source = Arc::new(Source::parse(&server.base, &Manners { patience: short, ..manners() }).unwrap());
+    let short = Patience { total: Duration::from_millis(500), ..http_options().patience };
+    let source = Arc::new(Source::parse(&server.base, &HttpOptions { patience: short, ..http_options() }).unwrap());
     let repository = Host::of(&repo).open(&source).unwrap();
     let error = read(&repository, 0, None).unwrap_err();
     assert!(error.contains("found 503 (waited for it for 0 s)"), "{error}");
@@ -102,21 +103,21 @@ fn patience_has_an_end() {
 }
 
 #[test]
-fn a_slow_loris_is_given_up_however_long_it_goes_on() {
+fn a_server_that_sends_too_slowly_is_given_up() {
     let repo = Repo::with_release();
     let server = Server::start(repo.dir.path().to_owned(), |request, _| {
         if request.path.ends_with("zst") { Fault::Drip(Duration::from_millis(5)) } else { Fault::None }
     });
-    let mut manners = manners();
-    manners.patience.total = Duration::from_millis(1500);
-    manners.pace = berth_fetch::settings::Pace { floor: 100_000, window: Duration::from_millis(200) };
-    let repository = Host::of(&repo).open(&Arc::new(Source::parse(&server.base, &manners).unwrap())).unwrap();
+    let mut http_options = http_options();
+    http_options.patience.total = Duration::from_millis(1500);
+    http_options.pace = berth_fetch::settings::Pace { floor: 100_000, window: Duration::from_millis(200) };
+    let repository = Host::of(&repo).open(&Arc::new(Source::parse(&server.base, &http_options).unwrap())).unwrap();
     let error = read(&repository, 0, None).unwrap_err();
     assert!(error.contains("slower than 100000 bytes per second"), "{error}");
 }
 
 #[test]
-fn a_server_that_goes_on_without_ranges_is_read_from_the_start_again() {
+fn a_server_that_stops_supporting_ranges_is_read_from_the_start_again() {
     let repo = Repo::with_release();
     let server = Server::start(repo.dir.path().to_owned(), |request, _| match &request.range {
         Some(range) if range.starts_with("bytes=0-") => Fault::Cut(200_000),
@@ -127,13 +128,13 @@ fn a_server_that_goes_on_without_ranges_is_read_from_the_start_again() {
 }
 
 #[test]
-fn a_server_whose_ranges_are_broken_still_gives_whole_files() {
+fn a_server_with_broken_range_requests_still_sends_whole_files() {
     let repo = Repo::with_release();
     for fault in [Fault::ContentRange("bytes 0-99/3000000"), Fault::Status(416)] {
         let server = Server::start(repo.dir.path().to_owned(), move |request, before| match &request.range {
             _ if !request.path.ends_with("zst") => Fault::None,
             Some(_) => fault.clone(),
-            // It breaks off as well.
+            // The transfer breaks as well.
             None if before < 6 => Fault::Cut(200_000),
             None => Fault::None,
         });
@@ -146,7 +147,7 @@ fn a_server_whose_ranges_are_broken_still_gives_whole_files() {
 }
 
 #[test]
-fn answers_to_other_questions_are_errors() {
+fn an_answer_with_another_range_is_an_error() {
     let repo = Repo::with_release();
     for wrong in [
         "bytes 0-99/3000000",
@@ -169,7 +170,7 @@ fn answers_to_other_questions_are_errors() {
         assert!(error.contains("expected bytes=1000-1099") || error.contains("expected 3000000"), "{wrong}: {error}");
         assert_eq!(server.requests().iter().filter(|request| request.path.ends_with("zst")).count(), 1, "not again");
     }
-    // A server that knows the part, but not the whole, may say so.
+    // A server may give the range without the size of the whole file.
     let server = Server::start(repo.dir.path().to_owned(), |request, _| {
         if request.path.ends_with("zst") { Fault::ContentRange("bytes 1000-1099/*") } else { Fault::None }
     });
@@ -177,7 +178,7 @@ fn answers_to_other_questions_are_errors() {
 }
 
 #[test]
-fn endless_and_false_bytes_end_in_an_error() {
+fn endless_and_wrong_bytes_are_errors() {
     let repo = Repo::with_release();
     let server = Server::start(repo.dir.path().to_owned(), |_, _| Fault::Endless);
     let error = Host::of(&repo).open(&source(&server.base)).unwrap_err().to_string();
@@ -194,20 +195,20 @@ fn endless_and_false_bytes_end_in_an_error() {
 }
 
 #[test]
-fn a_root_that_cannot_be_fetched_is_not_taken_for_none() {
+fn a_root_that_cannot_be_fetched_is_not_taken_for_a_missing_one() {
     let repo = Repo::with_release();
     for (status, good) in [(500, false), (403, true), (404, true)] {
         let server = Server::start(repo.dir.path().to_owned(), move |request, _| {
             if request.path.ends_with("2.root.json") { Fault::Status(status) } else { Fault::None }
         });
-        let short = Patience { total: Duration::from_millis(100), ..manners().patience };
-        let source = Arc::new(Source::parse(&server.base, &Manners { patience: short, ..manners() }).unwrap());
+        let short = Patience { total: Duration::from_millis(100), ..http_options().patience };
+        let source = Arc::new(Source::parse(&server.base, &HttpOptions { patience: short, ..http_options() }).unwrap());
         assert_eq!(Host::of(&repo).open(&source).is_ok(), good, "{status}");
     }
 }
 
 #[test]
-fn errors_of_readers_have_their_cause_inside() {
+fn errors_of_readers_contain_their_cause() {
     let repo = Repo::with_release();
     let server = Server::start(repo.dir.path().to_owned(), |request, before| match before {
         _ if !request.path.ends_with("zst") => Fault::None,

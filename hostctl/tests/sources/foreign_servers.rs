@@ -1,14 +1,14 @@
-//! Servers that others have written, without ranges and with them.
+//! Servers of other projects, without and with range requests.
 
 use super::reading::{ROOT, opened, read, whole};
 use crate::kit::{
-    manners,
+    http_options,
     repo::{Host, Repo, content},
 };
 use berth_contract::release::Target;
 use berth_fetch::{error::FetchError, settings::Patience};
 use hostctl::{
-    source::{Manners, Source, SourceError},
+    source::{HttpOptions, Source, SourceError},
     trust::TrustError,
 };
 use std::{
@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A program that is ended with the test.
+/// A program that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -30,7 +30,7 @@ impl Drop for Running {
     }
 }
 
-/// Runs a program that listens on the port it is given, once it does.
+/// Runs a program that listens on the port. Returns when the program listens.
 fn serving(command: &mut Command, port: u16) -> Running {
     let program = command.get_program().to_owned();
     let spawned = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
@@ -48,7 +48,7 @@ pub(crate) fn free_port() -> u16 {
 }
 
 #[test]
-fn a_server_without_ranges_is_told_and_still_gives_whole_files() {
+fn a_server_without_range_requests_is_reported_and_still_sends_whole_files() {
     let repo = Repo::with_release();
     let port = free_port();
     let _python = serving(
@@ -61,12 +61,12 @@ fn a_server_without_ranges_is_told_and_still_gives_whole_files() {
     whole(&repository);
     let error = repository.open(ROOT, 4096, Some(10)).unwrap_err();
     assert!(error.is_no_ranges(), "{error}");
-    // From the first byte on nothing is lost.
+    // Reading from the first byte on works.
     assert!(read(&repository, 0, Some(10)).unwrap() == content(Target::Root)[..10]);
 }
 
 #[test]
-fn a_foreign_server_with_ranges_gives_parts_over_tls_by_an_authority_of_our_own() {
+fn a_server_with_range_requests_sends_parts_over_tls_with_a_private_authority() {
     let repo = Repo::with_release();
     let (dir, port) = (tempfile::tempdir().unwrap(), free_port());
     let key = rcgen::KeyPair::generate().unwrap();
@@ -87,15 +87,15 @@ fn a_foreign_server_with_ranges_gives_parts_over_tls_by_an_authority_of_our_own(
     let _lighttpd =
         serving(Command::new("/usr/sbin/lighttpd").arg("-D").arg("-f").arg(dir.path().join("lighttpd.conf")), port);
     let name = format!("https://127.0.0.1:{port}");
-    let with_ca = |extra_ca| Arc::new(Source::parse(&name, &Manners { extra_ca, ..manners() }).unwrap());
+    let with_ca = |extra_ca| Arc::new(Source::parse(&name, &HttpOptions { extra_ca, ..http_options() }).unwrap());
     let repository = Host::of(&repo).open(&with_ca(Some(ca.pem()))).unwrap();
     whole(&repository);
     assert!(read(&repository, 2_000_000, Some(5000)).unwrap() == content(Target::Root)[2_000_000..][..5000]);
 
-    let patient = Patience { first: Duration::from_secs(600), ..manners().patience };
-    let stranger = Source::parse(&name, &Manners { patience: patient, ..manners() }).unwrap();
+    let patient = Patience { first: Duration::from_secs(600), ..http_options().patience };
+    let stranger = Source::parse(&name, &HttpOptions { patience: patient, ..http_options() }).unwrap();
     let error = Host::of(&repo).open(&Arc::new(stranger)).unwrap_err();
-    assert!(error.hint().unwrap().contains("[update] ca"), "at once, and with a hint: {error}");
+    assert!(error.hint().unwrap().contains("[update] ca"), "without waiting, and with a hint: {error}");
     let error = Host::of(&repo).open(&with_ca(Some("no certificate".to_owned()))).unwrap_err();
     assert!(matches!(error, TrustError::Source(SourceError::Fetch(FetchError::NoExtraCertificate))), "{error}");
 }

@@ -1,8 +1,8 @@
-//! The kinds of source: URL, folder and bundle file; and what is none.
+//! The kinds of source: URL, folder and bundle file; and names that are not a source.
 
 use super::reading::{read, whole};
 use crate::kit::{
-    manners,
+    http_options,
     repo::{Host, Repo, content},
     server::Server,
     source,
@@ -27,7 +27,7 @@ fn tar(repo: &Path, format: &str, bundle: &Path) {
 fn url_folder_and_bundle_are_the_same_repository() {
     let mut repo = Repo::new();
     repo.add_release("2");
-    // Beyond what a plain tar header has room for.
+    // A name too long for a plain tar header.
     let long = "long-name-".repeat(6);
     repo.add_target(&long, b"long".to_vec(), None);
     repo.publish();
@@ -50,30 +50,30 @@ fn url_folder_and_bundle_are_the_same_repository() {
         assert_eq!(repository.read_whole(&long, 4).unwrap(), b"long", "{name}");
         assert!(source.received() > 3_000_000, "{name}: {}", source.received());
     }
-    // Each URL took two connections: that of the missing 2.root.json is not used again.
+    // Each URL took two connections: the one that asked for the missing 2.root.json is not used again.
     assert_eq!(server.connections(), 4, "{:?}", server.requests());
 }
 
 #[test]
-fn what_is_no_source_is_told_from_what_is_broken() {
+fn errors_tell_a_wrong_name_from_a_damaged_source() {
     let dir = tempfile::tempdir().unwrap();
-    let said = |name: &str| Source::parse(name, &manners()).map(|_| ()).unwrap_err().to_string();
+    let said = |name: &str| Source::parse(name, &http_options()).map(|_| ()).unwrap_err().to_string();
     let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     assert!(said("ftp://example.org/x").contains("expected http:, https: or file:"));
     assert!(said("https://example.org/x?token=1").contains("without `?`"));
     assert!(said("https://example.org/x#1").contains("fragment"));
     assert!(said("https://me:secret@example.org/").contains("no user name"));
     assert!(said(&at("nothing")).contains("expected a folder or a bundle file, found nothing"));
-    assert!(said(&at("")).contains("found no metadata/ in it"));
+    assert!(said(&at("")).contains("there is no metadata/ in it"));
     fs::write(at("text"), "x".repeat(2000)).unwrap();
     assert!(said(&at("text")).contains("expected a tar header"));
     fs::write(at("empty"), "").unwrap();
-    assert!(said(&at("empty")).contains("found no metadata/ in it"));
+    assert!(said(&at("empty")).contains("there is no metadata/ in it"));
 
     let repo = Repo::with_release();
     tar(repo.dir.path(), "pax", Path::new(&at("bundle")));
     let bytes = fs::read(at("bundle")).unwrap();
-    for (len, word) in [(1100, "cut short"), (bytes.len() / 2, "cut short"), (0, "found no metadata/")] {
+    for (len, word) in [(1100, "truncated"), (bytes.len() / 2, "truncated"), (0, "there is no metadata/")] {
         fs::write(at("cut"), &bytes[..len]).unwrap();
         assert!(said(&at("cut")).contains(word), "{len}: {}", said(&at("cut")));
     }
@@ -84,11 +84,11 @@ fn what_is_no_source_is_told_from_what_is_broken() {
         tar(repo.dir.path(), format, Path::new(&at("long")));
         assert!(said(&at("long")).contains("a file name of more than 1024 bytes"), "{}", said(&at("long")));
     }
-    // Damage in any header must not be the end of the program.
+    // Damage in any header must not crash the program.
     for at_byte in (0..bytes.len().min(20_000)).step_by(29) {
         let mut damaged = bytes.clone();
         damaged[at_byte] ^= 0x21;
         fs::write(at("damaged"), &damaged[..20_480.min(damaged.len())]).unwrap();
-        let _ = Source::parse(&at("damaged"), &manners());
+        let _ = Source::parse(&at("damaged"), &http_options());
     }
 }

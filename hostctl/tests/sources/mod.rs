@@ -1,4 +1,4 @@
-//! The same repository by every way it can come, and what servers do to those who read from them.
+//! The same repository from every kind of source, and faults of servers.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod faults;

@@ -1,4 +1,4 @@
-//! Repositories as the tests open and read them.
+//! Opens and reads repositories.
 
 use crate::kit::{
     repo::{Host, Repo, content},
@@ -17,7 +17,7 @@ pub(crate) fn read(repository: &Repository, start: u64, len: Option<u64>) -> Res
     Ok(bytes)
 }
 
-/// Opens the repository at `base`, whose faults begin after the metadata.
+/// Opens the repository at `base`. Its server serves the metadata without faults.
 pub(crate) fn opened(repo: &Repo, base: &str) -> Repository {
     Host::of(repo).open(&source(base)).unwrap()
 }

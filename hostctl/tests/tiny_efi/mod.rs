@@ -1,5 +1,5 @@
-//! The smallest unified kernel images that firmware starts: a program of a few instructions, and the sections by which boot
-//! loaders know one.
+//! The smallest unified kernel images that firmware can start: a program of a few instructions, and the sections by which boot loaders
+//! recognize such an image.
 
 use berth_formats::pe::append_sections;
 
@@ -9,16 +9,16 @@ const CODE: [u8; 24] = [
     0x48, 0x8d, 0x35, 0x11, 0, 0, 0, 0x66, 0xba, 0xf8, 0x03, 0xac, 0x84, 0xc0, 0x74, 0x03, 0xee, 0xeb, 0xf8, 0xfa,
     0xf4, 0xeb, 0xfc, 0x90,
 ];
-/// Of the section, in the file and in memory.
+/// Offset of the text section in the file, and its address in memory.
 const TEXT_AT: (u32, u32) = (0x200, 0x1000);
 
-/// An image that says `text` (at most 400 bytes), with this command line and os-release.
+/// An image that prints `text` (at most 400 bytes), with this command line and os-release.
 pub(crate) fn uki(text: &str, cmdline: &str, os_release: &str) -> Vec<u8> {
     let data = |text: &str| text.as_bytes().to_vec().into();
     append_sections(&program(text), &[(".osrel", data(os_release)), (".cmdline", data(cmdline))]).unwrap()
 }
 
-/// A version of an image, as the builder makes them, so far as a boot loader looks at it.
+/// A version of an image with the fields that a boot loader reads.
 pub(crate) fn version(id: &str, version: &str, root_hash: &str) -> Vec<u8> {
     let os_release = format!("NAME=Berth\nID=berth\nIMAGE_ID=\"{id}\"\nIMAGE_VERSION=\"{version}\"\n");
     uki(&format!("\r\nstarted {id} {version}.\r\n"), &format!("roothash={root_hash} quiet"), &os_release)
@@ -35,7 +35,7 @@ fn program(text: &str) -> Vec<u8> {
     put(coff, &0x8664_u16.to_le_bytes());
     put(coff + 2, &1_u16.to_le_bytes());
     put(coff + 16, &240_u16.to_le_bytes());
-    // Executable, without relocations' being stripped: firmware puts it anywhere.
+    // Executable, relocations not stripped: firmware may load it at any address.
     put(coff + 18, &0x0022_u16.to_le_bytes());
     let optional = coff + 20;
     put(optional, &0x20b_u16.to_le_bytes());

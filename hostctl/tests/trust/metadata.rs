@@ -1,4 +1,4 @@
-//! Metadata that are unsigned, expired, rolled back, mixed, damaged or huge.
+//! Metadata that are unsigned, expired, rolled back, mixed, damaged or too large.
 
 use crate::kit::{
     self,
@@ -15,7 +15,7 @@ const STRANGER: Key = Key(99);
 pub(crate) fn refused(repo: &Repo) -> TrustError {
     let host = Host::of(repo);
     let error = host.open_folder(repo.dir.path()).unwrap_err();
-    assert_eq!(fs::read_dir(host.keep.path()).unwrap().count(), 0, "nothing of it is kept");
+    assert_eq!(fs::read_dir(host.datastore.path()).unwrap().count(), 0, "nothing of it is stored");
     error
 }
 
@@ -27,20 +27,23 @@ fn unsigned_metadata_are_refused() {
         repo.publish();
         let error = refused(&repo);
         assert!(
-            matches!(&error, TrustError::Signature { role: found, wanted: 1, found: 0, .. } if found == role),
+            matches!(&error, TrustError::Signature { role: found, wanted: 1, found: 0, .. } if found.to_string() == role),
             "{error}"
         );
     }
 }
 
 #[test]
-fn the_wrong_key_is_refused_also_under_the_right_name() {
+fn a_wrong_key_is_refused_even_with_the_id_of_a_trusted_key() {
     for role in SIGNED_OFTEN {
         let mut repo = Repo::new();
         repo.signers.insert(role, vec![STRANGER, repo.keys["root"][0]]);
         repo.publish();
         let error = refused(&repo);
-        assert!(matches!(&error, TrustError::Signature { role: found, found: 0, .. } if found == role), "{error}");
+        assert!(
+            matches!(&error, TrustError::Signature { role: found, found: 0, .. } if found.to_string() == role),
+            "{error}"
+        );
 
         repo.signers.clear();
         repo.publish();
@@ -48,7 +51,7 @@ fn the_wrong_key_is_refused_also_under_the_right_name() {
             "timestamp" => repo.path("metadata/timestamp.json"),
             _ => repo.path(&format!("metadata/2.{role}.json")),
         };
-        // The stranger's signature, the trusted key's id.
+        // The signature of the unknown key with the id of the trusted key.
         let text = fs::read_to_string(&path).unwrap();
         let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let forged = kit::keys::signed(&value["signed"], &[STRANGER]);
@@ -60,7 +63,7 @@ fn the_wrong_key_is_refused_also_under_the_right_name() {
 }
 
 #[test]
-fn below_the_threshold_is_refused_and_a_key_counts_once() {
+fn too_few_signatures_are_refused_and_each_key_counts_once() {
     let mut repo = Repo::new();
     repo.keys.insert("targets", vec![Key(21), Key(22)]);
     repo.threshold.insert("targets", 2);
@@ -78,7 +81,7 @@ fn below_the_threshold_is_refused_and_a_key_counts_once() {
 }
 
 #[test]
-fn expired_metadata_are_refused_with_clock_and_date() {
+fn expired_metadata_are_refused_and_the_message_names_both_times() {
     for role in ROLES {
         let mut repo = Repo::new();
         repo.twists.insert(role, Box::new(|value| value["expires"] = json!("2026-11-20T00:00:00Z")));
@@ -98,23 +101,23 @@ fn expired_metadata_are_refused_with_clock_and_date() {
 }
 
 #[test]
-fn a_wrong_clock_today_does_no_harm_tomorrow() {
+fn a_wrong_clock_does_no_harm_later() {
     let mut repo = Repo::with_release();
     let mut host = Host::of(&repo);
-    // A clock that was never set: the image's date stands in for it.
+    // A clock that was never set: the build time of the image is used instead.
     host.clock = Clock { host: 0, epoch: EPOCH };
     host.open_folder(repo.dir.path()).unwrap();
-    // Years ahead.
+    // A clock that is years ahead.
     host.clock.host = 2_208_988_800;
     let error = host.open_folder(repo.dir.path()).unwrap_err();
     assert!(matches!(error, TrustError::Expired { .. }), "{error}");
     assert!(error.to_string().contains("it is 2040-01-01T00:00:00Z by this host's clock"), "{error}");
     host.clock.host = u64::MAX;
     host.open_folder(repo.dir.path()).unwrap_err();
-    // Right again.
+    // The clock is right again.
     host.clock.host = NOW;
     host.open_folder(repo.dir.path()).unwrap();
-    // An image that is newer than the metadata.
+    // The image is newer than the expiry of the metadata.
     host.clock = Clock { host: 0, epoch: 1_900_000_000 };
     let error = host.open_folder(repo.dir.path()).unwrap_err().to_string();
     assert!(error.contains("by the date of the running image (the host's clock, being earlier, is wrong)"), "{error}");
@@ -131,7 +134,7 @@ fn rolled_back_metadata_are_refused() {
         repo.publish();
         let host = Host::of(&repo);
         host.open_folder(repo.dir.path()).unwrap();
-        // Well signed, and older.
+        // Older metadata with valid signatures.
         match role {
             "timestamp" => {
                 repo.version = 4;
@@ -152,10 +155,10 @@ fn rolled_back_metadata_are_refused() {
         }
         let error = host.open_folder(repo.dir.path()).unwrap_err();
         assert!(
-            matches!(&error, TrustError::RolledBack { role: found, wanted: 5, found: 4, .. } if found == role),
+            matches!(&error, TrustError::RolledBack { role: found, wanted: 5, found: 4, .. } if found.to_string() == role),
             "{role}: {error}"
         );
-        // And what is newer is still taken.
+        // Newer metadata are still accepted.
         repo.twists.clear();
         repo.version = 7;
         repo.publish();
@@ -164,7 +167,7 @@ fn rolled_back_metadata_are_refused() {
 }
 
 #[test]
-fn files_of_different_releases_are_not_mixed() {
+fn metadata_files_of_different_versions_are_refused() {
     let (mut repo, mut other) = (Repo::with_release(), Repo::new());
     repo.publish();
     other.add_release("3");
@@ -177,7 +180,7 @@ fn files_of_different_releases_are_not_mixed() {
         assert!(matches!(error, TrustError::Mixed { .. }), "{error}");
         fs::write(&here, kept).unwrap();
     }
-    // One that names another version than the file above it does.
+    // The file has another version than the file that names it.
     repo.twists.insert("targets", Box::new(|value| value["version"] = json!(9)));
     repo.publish();
     let error = refused(&repo);
@@ -188,7 +191,7 @@ fn files_of_different_releases_are_not_mixed() {
 }
 
 #[test]
-fn truncated_or_flipped_metadata_are_never_taken_for_others() {
+fn truncated_or_flipped_metadata_never_change_the_releases() {
     let repo = Repo::with_release();
     let sound = Host::of(&repo).open_folder(repo.dir.path()).unwrap();
     for file in ["metadata/timestamp.json", "metadata/1.snapshot.json", "metadata/1.targets.json"] {
@@ -203,7 +206,7 @@ fn truncated_or_flipped_metadata_are_never_taken_for_others() {
             let mut flipped = bytes.clone();
             flipped[at] ^= 1 << (i % 8);
             fs::write(&path, &flipped).unwrap();
-            // A flip may leave the meaning as it was: white space, an upper case hex digit.
+            // A flipped bit may not change the meaning: white space, an upper case hex digit.
             if let Ok(found) = Host::of(&repo).open_folder(repo.dir.path()) {
                 assert_eq!(found.releases(), sound.releases(), "{file} byte {at}");
                 accepted += 1;
@@ -217,12 +220,12 @@ fn truncated_or_flipped_metadata_are_never_taken_for_others() {
 }
 
 #[test]
-fn huge_metadata_are_refused_unread() {
+fn metadata_that_are_too_large_are_refused_without_reading_them() {
     let repo = Repo::with_release();
     for file in ["timestamp.json", "1.snapshot.json", "1.targets.json", "2.root.json"] {
         let path = repo.path("metadata").join(file);
         let kept = fs::read(&path).ok();
-        // Sparse: nobody could hold it in memory.
+        // A sparse file that is too large for any memory.
         fs::File::create(&path).unwrap().set_len(1 << 42).unwrap();
         let error = refused(&repo);
         assert!(matches!(&error, TrustError::Source(e) if e.to_string().contains("expected at most")), "{error}");
@@ -231,7 +234,7 @@ fn huge_metadata_are_refused_unread() {
             None => fs::remove_file(&path).unwrap(),
         }
     }
-    // The snapshot may not allow more either.
+    // The size in the snapshot may not exceed the limit either.
     let mut repo = Repo::new();
     repo.add_target("big", vec![b'x'; 10], Some(json!({"filler": "x".repeat(5 << 20)})));
     repo.publish();

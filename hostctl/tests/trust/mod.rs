@@ -1,4 +1,4 @@
-//! What is not believed: each test is named by the sin.
+//! What a host does not trust. Each test is named after the fault.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod memory;

@@ -1,19 +1,19 @@
-//! Releases of repositories that are believed: their records and targets.
+//! Releases in trusted repositories: their records and targets.
 
 use crate::kit::repo::{Host, Repo, content, record};
 use berth_contract::{
     image_spec::ImageSpec,
     release::{STABLE, Target},
 };
-use hostctl::trust::{Choice, TrustError, Wish, choose};
+use hostctl::trust::{Criteria, TrustError, select};
 use serde_json::json;
 use std::{fs, io::Read as _, path::Path, process::Command};
 
-/// Makes a record wrong.
+/// Adds a fault to a record.
 type Spoil = fn(&mut serde_json::Value);
 
 #[test]
-fn a_good_repository_is_believed_and_its_targets_are_read() {
+fn a_correct_repository_is_trusted_and_its_targets_are_read() {
     let mut repo = Repo::new();
     let record = repo.add_release("2");
     repo.publish();
@@ -32,7 +32,7 @@ fn a_good_repository_is_believed_and_its_targets_are_read() {
 }
 
 #[test]
-fn one_flipped_bit_in_a_target_of_any_kind_is_found() {
+fn one_flipped_bit_is_detected_in_every_kind_of_target() {
     let mut repo = Repo::new();
     let record = repo.add_release("2");
     repo.publish();
@@ -94,11 +94,11 @@ fn records_that_contradict_themselves_or_the_metadata_are_refused() {
 }
 
 #[test]
-fn releases_of_another_day_are_named_and_harm_no_other() {
+fn releases_that_are_not_understood_are_listed_and_do_not_hide_others() {
     let mut repo = Repo::new();
     repo.add_release("2");
     repo.add_target("host_3_x86_64.release.json", vec![], Some(json!({"id": "host", "version": {"new": 3}})));
-    // Says it is another than its name.
+    // The version in the metadata differs from the one in the name.
     let custom = json!({"id": "host", "version": "9", "arch": "x86_64", "channel": "stable"});
     repo.add_target("host_4_x86_64.release.json", vec![], Some(custom));
     repo.publish();
@@ -108,7 +108,7 @@ fn releases_of_another_day_are_named_and_harm_no_other() {
 }
 
 #[test]
-fn releases_for_architectures_that_this_program_does_not_know_are_listed_and_harm_no_other() {
+fn releases_for_unknown_architectures_are_listed_and_do_not_hide_others() {
     let mut repo = Repo::new();
     let ours = repo.add_release("2");
     let newer = record("host", "3", "vax", STABLE);
@@ -126,8 +126,8 @@ fn releases_for_architectures_that_this_program_does_not_know_are_listed_and_har
         "containers": [],
     }))
     .unwrap();
-    let wish = Wish { running: &running, channel: STABLE, quarantine: &[], named: None };
-    let Choice::Newer(chosen) = choose(&wish, releases) else { panic!("{:?}", choose(&wish, releases)) };
+    let criteria = Criteria { running: &running, channel: STABLE, quarantine: &[], version: None };
+    let chosen = select(&criteria, releases).unwrap().unwrap();
     assert_eq!(repository.record(chosen).unwrap(), ours);
 }
 
@@ -140,7 +140,7 @@ fn output(command: &mut Command) -> String {
 }
 
 #[test]
-fn a_repository_of_the_reference_implementation_is_believed() {
+fn a_repository_of_the_reference_implementation_is_trusted() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let python = output(&mut Command::new(here.join("../ci/tuf")));
     let dir = tempfile::tempdir().unwrap();
@@ -154,6 +154,6 @@ fn a_repository_of_the_reference_implementation_is_believed() {
     let repository = host.open_folder(&folder).unwrap();
     assert_eq!(repository.releases().known[0].target, name);
     assert_eq!(repository.read_whole(name, 10).unwrap(), b"{}");
-    let kept = fs::read_to_string(host.keep.path().join("trusted.json")).unwrap();
-    assert!(kept.contains("\"version\":2"), "the second root is remembered");
+    let kept = fs::read_to_string(host.datastore.path().join("trusted.json")).unwrap();
+    assert!(kept.contains("\"version\":2"), "the second root is stored");
 }

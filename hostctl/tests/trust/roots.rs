@@ -1,4 +1,4 @@
-//! Root keys: new ones are followed, retired ones stay so, wrong ones are refused.
+//! Root keys: new ones are followed, retired ones stay retired, wrong ones are refused.
 
 use super::metadata::refused;
 use crate::kit::{
@@ -9,7 +9,7 @@ use hostctl::trust::TrustError;
 use std::fs;
 
 #[test]
-fn new_root_keys_are_followed_and_remembered() {
+fn new_root_keys_are_followed_and_stored() {
     let mut repo = Repo::with_release();
     let host = Host::of(&repo);
     host.open_folder(repo.dir.path()).unwrap();
@@ -20,20 +20,23 @@ fn new_root_keys_are_followed_and_remembered() {
     repo.write_root(2, &old);
     repo.publish();
     host.open_folder(repo.dir.path()).unwrap();
-    // Hidden from this host, the old keys are of no use any more.
+    // The new root.json is hidden from the host, but the old keys are still refused.
     fs::remove_file(repo.path("metadata/2.root.json")).unwrap();
     repo.signers.insert("timestamp", old_timestamp);
     repo.publish();
     let error = host.open_folder(repo.dir.path()).unwrap_err();
-    assert!(matches!(&error, TrustError::Signature { role, found: 0, .. } if role == "timestamp"), "{error}");
-    // With a new image whose root.json is another's, it starts anew.
+    assert!(
+        matches!(&error, TrustError::Signature { role, found: 0, .. } if role.to_string() == "timestamp"),
+        "{error}"
+    );
+    // With a new image that has the root.json of another repository, trust starts again.
     let mut other = Repo::with_keys_from(51);
     other.publish();
     let host = Host { root: other.root(), ..host };
     host.open_folder(other.dir.path()).unwrap();
 }
 
-/// New root keys and timestamp keys of the repository; the old timestamp keys.
+/// Replaces the root and timestamp keys of the repository. Returns the old timestamp keys.
 fn rotate(repo: &mut Repo, version: u64, root: Key, timestamp: Key) -> Vec<Key> {
     let old = repo.keys.insert("root", vec![root]).unwrap();
     let retired = repo.keys.insert("timestamp", vec![timestamp]).unwrap();
@@ -48,21 +51,24 @@ fn retired_keys_stay_retired_whichever_image_of_the_chain_runs() {
     rotate(&mut repo, 2, Key(31), Key(32));
     let stolen = rotate(&mut repo, 3, Key(41), Key(42));
     repo.publish();
-    // A man in the middle has the stolen key, and hides the root.json that says so.
+    // An attacker between host and server has the stolen key, and hides the root.json that retires it.
     let mut spoilt = Repo::new();
     fs::copy(repo.path("metadata/2.root.json"), spoilt.path("metadata/2.root.json")).unwrap();
     spoilt.keys.insert("timestamp", stolen);
     (1..5).for_each(|_| spoilt.publish());
     let refused = |host: &Host, name: &str| {
         let error = host.open_folder(spoilt.dir.path()).map(|_| ()).expect_err(name);
-        assert!(matches!(&error, TrustError::Signature { role, .. } if role == "timestamp"), "{name}: {error}");
+        assert!(
+            matches!(&error, TrustError::Signature { role, .. } if role.to_string() == "timestamp"),
+            "{name}: {error}"
+        );
         host.open_folder(repo.dir.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
     };
     let image = |host: Host, version| Host { root: own(&repo, version), ..host };
-    // Installed with the first generation; then an image with the second, one with the third, and back to the first.
+    // The host is installed with the first root.json, then upgraded to images with the second and third, and back to the first.
     let mut host = Host::of(&repo);
-    assert!(host.open_folder(spoilt.dir.path()).is_ok(), "nobody can know yet");
-    host.keep = tempfile::tempdir().unwrap();
+    assert!(host.open_folder(spoilt.dir.path()).is_ok(), "the host cannot know yet that the key was retired");
+    host.datastore = tempfile::tempdir().unwrap();
     host.open_folder(repo.dir.path()).unwrap();
     for version in [1, 2, 3, 1] {
         host = image(host, version);
@@ -71,7 +77,7 @@ fn retired_keys_stay_retired_whichever_image_of_the_chain_runs() {
 }
 
 #[test]
-fn keys_that_came_with_an_image_are_known_to_one_that_was_built_before() {
+fn keys_from_a_newer_image_stay_in_force_with_an_older_image() {
     let mut repo = Repo::with_release();
     let (updated, installed) = (Host::of(&repo), Host::of(&repo));
     updated.open_folder(repo.dir.path()).unwrap();
@@ -82,13 +88,13 @@ fn keys_that_came_with_an_image_are_known_to_one_that_was_built_before() {
         let host = Host { root: newer.clone(), ..host };
         host.open_folder(repo.dir.path()).unwrap();
         if further {
-            // Keys that the first have not signed themselves.
+            // Keys that the first keys have not signed directly.
             rotate(&mut repo, 3, Key(41), Key(42));
             repo.publish();
             host.open_folder(repo.dir.path()).unwrap();
             fs::remove_file(repo.path("metadata/3.root.json")).unwrap();
         }
-        // The image before it, and the newer root.json hidden.
+        // The older image runs, and the newer root.json is hidden.
         let host = Host { root: repo.root(), ..host };
         fs::remove_file(repo.path("metadata/2.root.json")).unwrap();
         host.open_folder(repo.dir.path()).unwrap();
@@ -103,7 +109,7 @@ fn keys_that_came_with_an_image_are_known_to_one_that_was_built_before() {
 }
 
 #[test]
-fn a_host_that_saw_versions_run_away_recovers_with_new_keys() {
+fn a_host_that_saw_very_high_versions_recovers_with_new_keys() {
     let mut repo = Repo::with_release();
     let host = Host::of(&repo);
     repo.version = 1_000_000;
@@ -125,21 +131,21 @@ fn wrong_root_keys_are_not_followed() {
     repo.keys.insert("root", vec![Key(31)]);
     repo.write_root(2, &[]);
     let error = refused(&repo);
-    assert!(matches!(&error, TrustError::Signature { role, .. } if role == "root"), "{error}");
-    // By the old keys only.
+    assert!(matches!(&error, TrustError::Signature { role, .. } if role.to_string() == "root"), "{error}");
+    // Signed by the old keys only.
     let mut repo = Repo::with_release();
     let old = repo.keys.insert("root", vec![Key(31)]).unwrap();
     repo.signers.insert("root", old.clone());
     repo.write_root(2, &[]);
     let error = refused(&repo);
-    assert!(matches!(&error, TrustError::Signature { role, .. } if role == "root"), "{error}");
-    // A generation is left out.
+    assert!(matches!(&error, TrustError::Signature { role, .. } if role.to_string() == "root"), "{error}");
+    // One root.json of the chain is missing.
     repo.signers.clear();
     repo.write_root(3, &old);
     fs::rename(repo.path("metadata/3.root.json"), repo.path("metadata/2.root.json")).unwrap();
     let error = refused(&repo);
     assert!(matches!(error, TrustError::Rotation { wanted: 2, found: 3, .. }), "{error}");
-    // The image's own is damaged.
+    // The root.json of the image is damaged.
     let repo = Repo::with_release();
     let mut host = Host::of(&repo);
     host.root.truncate(100);

@@ -1,8 +1,8 @@
-//! What was trusted last: the newest root keys, which hold for every source, and for each source the newest metadata seen in it.
-//! Files are replaced as a whole: a power cut leaves the old or the new, and a damaged one counts as none, so that no host
-//! is cut off from updates by its own memory.
+//! The metadata that were trusted last: the newest root keys, which apply to every source, and for each source the newest metadata seen
+//! there. Files are replaced atomically, so a power cut leaves the old or the new one. A damaged file is ignored, so that it cannot cut a
+//! host off from updates.
 
-use super::TrustError;
+use super::error::TrustError;
 use crate::file;
 use berth_contract::digest::Sha256;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -15,16 +15,16 @@ use std::{
 };
 use tough::schema::{Root, Signed};
 
-/// The newest root keys.
+/// The file with the newest root keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Keys {
-    /// Digests of the root.json that these follow, their own among them. An image may carry any.
+    /// SHA-256 of every root.json in the chain of these keys, including their own. An image may contain any of them.
     chain: BTreeSet<Sha256>,
     /// `root.json`
     root: Value,
 }
 
-/// What tough compares the metadata of one source with.
+/// The file with the newest metadata of one source, with which tough compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Seen {
     /// `timestamp.json`
@@ -34,20 +34,20 @@ struct Seen {
 }
 
 #[derive(Debug)]
-pub(super) struct Keep {
+pub(super) struct Datastore {
     keys_file: PathBuf,
     seen_file: PathBuf,
-    /// The newest root metadata of the image's chain.
+    /// The newest root.json of the image's chain.
     root: Vec<u8>,
     chain: BTreeSet<Sha256>,
     seen: Option<Seen>,
 }
 
-impl Keep {
-    /// Reads what is there of the source with this address, if it can be read.
+impl Datastore {
+    /// Reads the files for the source with this address. Unreadable files are ignored.
     pub(super) fn read(folder: &Path, image_root: &[u8], address: &str) -> Self {
         let (keys_file, own) = (folder.join("trusted.json"), digest(image_root));
-        // Of another repository signed by the same keys nothing follows for this one.
+        // Each source has its own file: another repository signed by the same keys has other versions.
         let seen_file = folder.join(format!("seen-{}.json", digest(address.as_bytes())));
         let seen = file::json(&seen_file).ok();
         let (mut root, mut chain) = (image_root.to_owned(), BTreeSet::new());
@@ -59,32 +59,31 @@ impl Keep {
         Self { keys_file, seen_file, root, chain, seen }
     }
 
-    /// The newest root metadata that is the image's own or follows it: keys that were replaced stay so, whichever version of
-    /// the image runs.
+    /// The newest root.json that is the image's own or follows it. So replaced keys stay replaced, whichever version of the image runs.
     pub(super) fn root(&self) -> &[u8] {
         &self.root
     }
 
-    /// The file with what was seen in this source.
+    /// The file that stores what was seen in this source.
     pub(super) fn seen_file(&self) -> &Path {
         &self.seen_file
     }
 
-    /// Lays out what tough wants to find. It takes none of it that the keys of today have not signed.
+    /// Writes the files that tough expects. tough ignores them unless the present keys have signed them.
     pub(super) fn seed(&self, folder: &Path) -> io::Result<()> {
         let Some(seen) = &self.seen else { return Ok(()) };
         fs::write(folder.join("timestamp.json"), seen.timestamp.to_string())?;
         fs::write(folder.join("snapshot.json"), seen.snapshot.to_string())
     }
 
-    /// Keeps what tough has left in `folder`; `followed` are the digests of the root.json that it has followed.
+    /// Stores what tough has left in `folder`. `followed` are the digests of the root.json files that tough has followed.
     pub(super) fn write(&self, folder: &Path, followed: Vec<Sha256>) -> Result<(), TrustError> {
         let read = |name: &str| {
             let parsed = fs::read(folder.join(name)).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
             parsed.map_err(|source| TrustError::Scratch { source })
         };
         let chain = self.chain.iter().copied().chain(followed).collect();
-        // Keys first: what they have not signed counts for nothing.
+        // Write the keys first: metadata that they have not signed are ignored.
         put(&self.keys_file, &Keys { chain, root: read("root.json")? })?;
         put(&self.seen_file, &Seen { timestamp: read("timestamp.json")?, snapshot: read("snapshot.json")? })
     }
@@ -94,7 +93,7 @@ fn digest(bytes: &[u8]) -> Sha256 {
     Sha256(sha2::Sha256::digest(bytes).into())
 }
 
-/// Where the kept keys and the image's are of one chain: the kept root if it is the newer one, and what is known of the chain.
+/// If the stored keys and those of the image are of one chain: the stored root.json if it is not older, and the known digests of the chain.
 fn related(keys: &Keys, image_root: &[u8]) -> Option<(Option<Vec<u8>>, BTreeSet<Sha256>)> {
     let parse = |bytes: &[u8]| {
         let root: Signed<Root> = serde_json::from_slice(bytes).ok()?;
@@ -103,7 +102,7 @@ fn related(keys: &Keys, image_root: &[u8]) -> Option<(Option<Vec<u8>>, BTreeSet<
     };
     let bytes = serde_json::to_vec(&keys.root).ok()?;
     let (kept, image) = (parse(&bytes)?, parse(image_root)?);
-    // An image that is older than all that this host has run, or newer: the older keys have signed the newer ones.
+    // The image may be older or newer than all that this host has run. In both cases the older keys have signed the newer ones.
     let follows = |new: &Signed<Root>, old: &Signed<Root>| {
         new.signed.version > old.signed.version && old.signed.verify_role(new).is_ok()
     };
@@ -111,10 +110,10 @@ fn related(keys: &Keys, image_root: &[u8]) -> Option<(Option<Vec<u8>>, BTreeSet<
     one.then(|| ((kept.signed.version >= image.signed.version).then_some(bytes), keys.chain.clone()))
 }
 
-/// Replaces the file, if it says something else.
+/// Replaces the file if its content differs.
 fn put<T: DeserializeOwned + PartialEq + Serialize>(path: &Path, new: &T) -> Result<(), TrustError> {
     if file::json(path).is_ok_and(|old: T| old == *new) {
         return Ok(());
     }
-    file::replace_json(path, new).map_err(TrustError::Keep)
+    file::replace_json(path, new).map_err(TrustError::Datastore)
 }

@@ -1,6 +1,9 @@
-//! The machine that hostctl runs on, as init and the image describe it.
+//! The running system, as init and the image describe it.
 
-use crate::file::{self, FileError};
+use crate::{
+    entries::Running,
+    file::{self, FileError},
+};
 use berth_contract::{
     boot_report::InitrdReport,
     host_config::HostConfig,
@@ -10,24 +13,24 @@ use berth_contract::{
 };
 use std::{fs, path::Path, time::UNIX_EPOCH};
 
-/// What is known of it.
+/// The files that describe the host on which hostctl runs.
 #[derive(Clone, Debug)]
-pub struct Machine {
-    /// The image that runs.
+pub struct Host {
+    /// The running image.
     pub image: ImageSpec,
     /// Disk, slot and root hash.
     pub report: InitrdReport,
-    /// The machine configuration in force.
+    /// The host configuration in force.
     pub config: HostConfig,
-    /// Seconds since 1970 that every file of the image bears: the clock cannot be right before it.
+    /// Modification time of every file of the image, in seconds since 1970. The real time cannot be earlier.
     pub epoch: u64,
 }
 
-impl Machine {
-    /// Reads what init and the image say.
+impl Host {
+    /// Reads the files of init and of the image.
     ///
     /// # Errors
-    /// When this is no Berth host, or the user may not see it.
+    /// When this is no Berth host, or the user may not read the files.
     pub fn read() -> Result<Self, FileError> {
         let image = Path::new(IMAGE_SPEC);
         let modified = fs::metadata(image).and_then(|meta| meta.modified());
@@ -40,13 +43,19 @@ impl Machine {
         })
     }
 
-    /// Host name of the source that is used where none is named; nothing where it has none.
+    /// The running version.
+    #[must_use]
+    pub fn running(&self) -> Running {
+        Running { id: self.image.id.clone(), version: self.image.version.clone(), root_hash: self.report.root_hash }
+    }
+
+    /// Host name of the configured source; `None` when it has none.
     #[must_use]
     pub fn source_host(&self) -> Option<String> {
         Some(url::Url::parse(&self.update().source?).ok()?.host_str()?.to_owned())
     }
 
-    /// `[update]`: the machine's words before the image's.
+    /// The `[update]` settings: each key of host.toml takes precedence over that of the image.
     #[must_use]
     pub fn update(&self) -> UpdateSpec {
         let (image, own) = (self.image.update.clone(), self.config.update.clone().unwrap_or_default());

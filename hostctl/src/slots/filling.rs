@@ -1,12 +1,12 @@
-//! The new root file system's way into the idle slot: what each way costs, and one after the other until one leads there.
+//! Filling the idle slot with a new root file system: the costs of each way, and trying the ways until one succeeds.
 
 use super::{
     blocks::{BlockPlan, MAX_IMAGE},
-    device::Slots,
-    error::SlotError,
+    disk::Slots,
+    error::{RemoteError, SlotError},
     full,
-    patch::{self, Kernel},
-    remote::{Meter, Remote, RemoteError, first_byte},
+    patch::{self, UkiPatch},
+    remote::{Meter, Remote, first_byte},
     sink::{Sink, Wanted, read_back},
     uki,
 };
@@ -21,60 +21,60 @@ use berth_formats::verity::Superblock;
 use sha2::Digest;
 use std::cell::Cell;
 
-/// A release and where it is to go.
+/// A release, and the slot to fill with it.
 #[derive(Clone, Copy)]
-#[expect(missing_debug_implementations, reason = "a remote need not have one")]
-pub struct Upgrade<'a> {
-    /// What it is. Verified.
+#[expect(missing_debug_implementations, reason = "a remote need not implement it")]
+pub struct Filling<'a> {
+    /// The record of the release, verified.
     pub record: &'a ReleaseRecord,
-    /// Where it goes.
+    /// Both slots; the idle one is filled.
     pub slots: &'a Slots,
-    /// Where it comes from.
+    /// The targets of the release.
     pub remote: &'a dyn Remote,
-    /// The unified kernel image that runs: a static delta makes the new one of it. Empty where that is not wanted.
+    /// The running kernel image. A static delta makes the new one from it. Empty when the kernel image is not to be made.
     pub running_uki: &'a [u8],
 }
 
-/// How much is found out about the ways.
+/// How much is found out about the costs of the ways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Survey {
-    /// What each way costs: to be shown.
+    /// The cost of every way, to show them.
     EachWay,
-    /// What the cheapest way costs. The block index is not fetched where a static delta is smaller than it.
+    /// The cost of the cheapest way. The block index is not fetched if a static delta is smaller than the index.
     Cheapest,
 }
 
-/// The ways that can be gone.
+/// The ways that can fill the slot.
 #[derive(Debug)]
 pub struct Ways {
-    /// Each with the bytes that it fetches for the root file system, cheapest first.
+    /// Each way with the bytes that it fetches for the root file system, cheapest first.
     pub costs: Vec<(Way, u64)>,
-    /// Bytes of this survey itself, contained in the costs of [`Way::Blocks`].
+    /// Bytes that finding out the costs has fetched. The cost of [`Way::Blocks`] includes them.
     pub surveyed: u64,
-    /// Held if it is the cheapest.
+    /// Kept if [`Way::Blocks`] is the cheapest way.
     blocks: Option<BlockPlan>,
 }
 
-/// What [`Upgrade::bring`] did.
+/// The result of [`Filling::fill`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Brought {
-    /// The way that led there.
+pub struct Filled {
+    /// The way that succeeded.
     pub way: Way,
-    /// Bytes that came over the wire on all ways that were tried; those of the survey are not among them.
+    /// Bytes fetched by all ways that were tried, without those that finding out the costs has fetched.
     pub fetched: u64,
     /// Bytes written to the data partition.
     pub written: u64,
-    /// The new unified kernel image, where the way has brought it: verified.
+    /// The new kernel image, verified, if the way has brought it.
     pub uki: Option<Vec<u8>>,
 }
 
-impl Upgrade<'_> {
+impl Filling<'_> {
     fn name(&self, target: Target) -> String {
         let record = self.record;
         target.name(&record.id, &record.version, &record.arch)
     }
 
-    /// Whether the release fits the idle slot, as its record says; nothing is fetched.
+    /// Checks by the record alone whether the release fits the idle slot. Nothing is fetched.
     ///
     /// # Errors
     /// When a partition is too small, or the record contradicts itself.
@@ -93,7 +93,7 @@ impl Upgrade<'_> {
                 return Err(SlotError::TooSmall { path: device.path.clone(), wanted, found: device.size });
             }
         }
-        // The size fits a partition by now: the sum cannot overflow.
+        // The size fits a partition, as checked above, so the sum cannot overflow.
         let tree = Superblock { uuid: [0; 16], data_blocks: root.size / BLOCK, salt: Vec::new() }.tree_size();
         if tree != root.verity_size {
             return wrong("root.verity_size", &tree.to_string(), root.verity_size);
@@ -101,48 +101,48 @@ impl Upgrade<'_> {
         Ok(())
     }
 
-    /// The streams with all of it, the smaller kind first.
+    /// The targets that hold the whole root file system, the smaller kind first.
     fn streams(&self) -> impl Iterator<Item = Target> {
         [Target::Packed, Target::Root].into_iter().filter(|target| self.remote.len(&self.name(*target)).is_some())
     }
 
-    /// The static delta from what runs.
+    /// The static delta from the running version.
     fn delta(&self) -> Option<&DeltaRecord> {
         let runs = self.slots.running_content.root_hash;
         self.record.deltas.iter().find(|delta| delta.from_root_hash == runs)
     }
 
-    /// The kernel image that the static delta can make.
-    fn kernel(&self) -> Option<Kernel<'_>> {
-        let kernel = Kernel { running: self.running_uki, record: &self.record.uki };
+    /// The kernel image that the static delta can make from the running one.
+    fn uki_patch(&self) -> Option<UkiPatch<'_>> {
+        let patch = UkiPatch { running: self.running_uki, record: &self.record.uki };
         let from = &self.delta()?.from_uki;
-        (kernel.fits() && Sha256(sha2::Sha256::digest(self.running_uki).into()) == *from).then_some(kernel)
+        (patch.fits() && Sha256(sha2::Sha256::digest(self.running_uki).into()) == *from).then_some(patch)
     }
 
-    /// Whether the way that is gone first brings the kernel image as well.
+    /// Whether the first way also brings the kernel image.
     #[must_use]
     pub fn brings_uki(&self, ways: &Ways) -> bool {
-        ways.costs.first().is_some_and(|(way, _)| *way == Way::Static) && self.kernel().is_some()
+        ways.costs.first().is_some_and(|(way, _)| *way == Way::Static) && self.uki_patch().is_some()
     }
 
-    /// Bytes of the block index, where there is one that can be used.
+    /// Size of the block index in bytes; `None` when there is none, or the image is too large for it.
     fn index_len(&self) -> Option<u64> {
         let index = self.remote.len(&self.name(Target::Index));
         index.filter(|_| self.record.root.size <= MAX_IMAGE)
     }
 
-    /// What the ways cost. Writes nothing.
+    /// Finds out what the ways cost. Writes nothing.
     ///
     /// # Errors
-    /// When the release does not fit. A way that cannot be gone is left out.
+    /// When the release does not fit. A way that is not possible is left out.
     pub fn ways(&self, survey: Survey) -> Result<Ways, SlotError> {
         self.check_room()?;
         let remote = Meter::new(self.remote);
         let size_of = |target: &str| self.remote.len(target);
         let mut costs = Vec::new();
-        // What cannot be read can be written, and is told then if it cannot.
+        // A slot that cannot be read may still be written. If it cannot, writing it reports that.
         let held = self.slots.idle.content().ok().flatten();
-        // The size is no part of the root hash, but what boots goes by it.
+        // The root hash does not cover the size, but the initrd uses the size in the superblock.
         let root = &self.record.root;
         if held.is_some_and(|content| (content.root_hash, content.size) == (root.root_hash, root.size)) {
             costs.push((Way::Present, 0));
@@ -151,11 +151,11 @@ impl Upgrade<'_> {
         costs
             .extend(self.streams().next().and_then(|target| size_of(&self.name(target))).map(|size| (Way::Full, size)));
         let useful = |index| survey == Survey::EachWay || costs.iter().all(|(_, cost)| *cost > index);
-        // Without an index there are the other ways; what is wrong with it is told when it is their turn.
+        // Without an index the other ways remain. An error of the index is reported when its way is tried.
         let blocks = self.index_len().filter(|index| useful(*index)).and_then(|_| self.plan_blocks(&remote).ok());
         costs.extend(blocks.as_ref().map(|plan| (Way::Blocks, plan.cost())));
-        // What is to be fetched for the kernel image counts as well, where the way does not bring it.
-        let uki = if self.kernel().is_some() { uki::cost(&self.record.uki, self.running_uki) } else { 0 };
+        // Add the bytes fetched for the kernel image to the ways that do not bring it.
+        let uki = if self.uki_patch().is_some() { uki::cost(&self.record.uki, self.running_uki) } else { 0 };
         costs.sort_by_key(|(way, cost)| match way {
             Way::Present | Way::Static => (*cost, *way),
             Way::Blocks | Way::Full => (cost.saturating_add(uki), *way),
@@ -169,10 +169,10 @@ impl Upgrade<'_> {
         BlockPlan::make(&index, &chunks, self.record.root.size, self.slots, remote)
     }
 
-    /// The ways, in the order in which they are gone.
+    /// The ways in the order in which they are tried.
     fn order(&self, ways: &Ways) -> Vec<Way> {
         let mut order: Vec<Way> = ways.costs.iter().map(|(way, _)| *way).collect();
-        // What the survey has not looked at comes before the whole.
+        // The block delta whose cost is not known comes before the full download.
         if self.index_len().is_some() && !order.contains(&Way::Blocks) {
             let before_full = order.iter().position(|way| *way == Way::Full).unwrap_or(order.len());
             order.insert(before_full, Way::Blocks);
@@ -180,11 +180,11 @@ impl Upgrade<'_> {
         order
     }
 
-    /// Whether one of the ways has what it needs, by the first byte of it: a mirror that has the metadata already and not yet the rest
-    /// shall cost no host the version that it could go back to. Writes nothing.
+    /// Fetches the first byte of a target that a way needs, until one way has answered. A mirror may have the new metadata before it has
+    /// the other files: that must not cost the host the version in the idle slot. Writes nothing.
     ///
     /// # Errors
-    /// When nothing that could be fetched is there.
+    /// When the source answers for none of the ways.
     pub fn reach(&self, ways: &Ways) -> Result<(), SlotError> {
         let mut reasons = Vec::new();
         for way in self.order(ways) {
@@ -198,7 +198,7 @@ impl Upgrade<'_> {
             for target in targets {
                 match first_byte(self.remote, &target) {
                     Ok(()) => return Ok(()),
-                    // It is there, as a whole.
+                    // The target exists; only parts of it cannot be requested.
                     Err(RemoteError::NoRanges { .. }) if way != Way::Blocks => return Ok(()),
                     Err(error) => reasons.push((way, Chain(&error).to_string())),
                 }
@@ -207,17 +207,17 @@ impl Upgrade<'_> {
         Err(SlotError::AllFailed { reasons })
     }
 
-    /// Brings the root file system into the idle slot by the first of the ways that leads there, and reads it back from the
-    /// disk. The boot entry of what was in the slot must be gone. `say` is told of progress and of ways that failed.
+    /// Fills the idle slot by the first way that succeeds, and reads the slot back from the disk. The boot entry of the idle slot must be
+    /// removed before. `report` receives the progress and the ways that failed.
     ///
     /// # Errors
-    /// When no way leads there. The slot is then without a hash tree, so that nobody takes it for a version.
-    pub fn bring(&self, ways: Ways, say: &mut dyn FnMut(UpgradeEvent)) -> Result<Brought, SlotError> {
+    /// When every way fails. The slot then has no superblock, so it holds no version.
+    pub fn fill(&self, ways: Ways, report: &mut dyn FnMut(UpgradeEvent)) -> Result<Filled, SlotError> {
         self.check_room()?;
         let (remote, written) = (Meter::new(self.remote), Cell::new(0));
         let mut order = self.order(&ways);
         let mut blocks = ways.blocks;
-        // A stream that is damaged is no reason to do without the other one.
+        // If one stream is damaged, the other one is tried.
         if let Some(full) = order.iter().position(|way| *way == Way::Full) {
             order.splice(full..=full, self.streams().map(|_| Way::Full));
         }
@@ -225,10 +225,10 @@ impl Upgrade<'_> {
         let mut reasons: Vec<(Way, String)> = Vec::new();
         for way in order {
             if let Some((way, why)) = reasons.last() {
-                say(UpgradeEvent::FellBack { way: *way, why: why.clone() });
+                report(UpgradeEvent::FellBack { way: *way, why: why.clone() });
             }
-            match self.go(way, blocks.take(), &mut streams, &remote, &written, say) {
-                Ok(uki) => return Ok(Brought { way, fetched: remote.fetched(), written: written.get(), uki }),
+            match self.fill_by(way, blocks.take(), &mut streams, &remote, &written, report) {
+                Ok(uki) => return Ok(Filled { way, fetched: remote.fetched(), written: written.get(), uki }),
                 Err(error) if error.is_final() => return Err(error),
                 Err(error) => reasons.push((way, Chain(&error).to_string())),
             }
@@ -236,20 +236,20 @@ impl Upgrade<'_> {
         Err(SlotError::AllFailed { reasons })
     }
 
-    fn go(
+    fn fill_by(
         &self,
         way: Way,
         plan: Option<BlockPlan>,
         streams: &mut dyn Iterator<Item = Target>,
         remote: &Meter<'_>,
         written: &Cell<u64>,
-        say: &mut dyn FnMut(UpgradeEvent),
+        report: &mut dyn FnMut(UpgradeEvent),
     ) -> Result<Option<Vec<u8>>, SlotError> {
         let (root, idle) = (&self.record.root, &self.slots.idle);
         let wanted = Wanted { root_hash: root.root_hash, size: root.size, uuid: root.verity_uuid.into_bytes() };
         let mut uki = None;
         if way != Way::Present {
-            // What the slots hold is looked up before anything is written.
+            // Look up the blocks in the slots before anything is written.
             let plan = match (way, plan) {
                 (Way::Blocks, None) => Some(self.plan_blocks(remote)?),
                 (_, plan) => plan,
@@ -258,14 +258,14 @@ impl Upgrade<'_> {
             let mut progress = |done: u64| {
                 let now = done.saturating_mul(100) / root.size;
                 if std::mem::replace(&mut percent, now) != now {
-                    say(UpgradeEvent::Progress { step: UpgradeStep::Fetch, done, total: root.size });
+                    report(UpgradeEvent::Progress { step: UpgradeStep::Fetch, done, total: root.size });
                 }
             };
             let mut sink = Sink::begin(idle, wanted, written, &mut progress)?;
             match (self.delta().filter(|_| way == Way::Static), plan) {
                 (Some(delta), _) => {
                     let running = &self.slots.running.data;
-                    uki = patch::write(&delta.target, running, self.kernel().as_ref(), remote, &mut sink)?;
+                    uki = patch::write(&delta.target, running, self.uki_patch().as_ref(), remote, &mut sink)?;
                 }
                 (None, Some(plan)) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
                 (None, None) => match streams.next() {
@@ -275,7 +275,7 @@ impl Upgrade<'_> {
             }
             sink.finish()?;
         }
-        let mut verified = |done| say(UpgradeEvent::Progress { step: UpgradeStep::Verify, done, total: root.size });
+        let mut verified = |done| report(UpgradeEvent::Progress { step: UpgradeStep::Verify, done, total: root.size });
         verified(0);
         let read_back = read_back(idle, &root.root_hash);
         if read_back.is_err() {

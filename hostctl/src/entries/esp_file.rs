@@ -1,6 +1,6 @@
-//! What is in `/EFI/Linux`: our boot entries, staged unified kernel images, and what others have put there.
+//! The files in `/EFI/Linux`: our boot entries, staged unified kernel images, and files of other programs.
 
-use super::{EntriesError, running::Running};
+use super::{error::EntriesError, running::Running};
 use berth_contract::{
     cmdline,
     digest::RootHash,
@@ -15,52 +15,52 @@ use berth_formats::{
 };
 use std::path::Path;
 
-/// Bytes of a unified kernel image with its headers; systemd's stub has less than 1 KiB.
+/// Bytes read for the headers of a unified kernel image. systemd's stub has less than 1 KiB of headers.
 const HEAD: u64 = 4096;
 /// Longest `.cmdline` or `.osrel` that is read, in bytes.
 const MAX_TEXT: u64 = 64 << 10;
 
 /// A file in `/EFI/Linux`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Its name.
+pub struct EspFile {
+    /// File name.
     pub file: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// What the name says.
-    pub kind: Kind,
-    /// What its sections say; nothing where it is no unified kernel image.
+    /// The kind of the file, by its name.
+    pub kind: FileKind,
+    /// The facts in its sections; `None` if the file is not a readable unified kernel image.
     pub uki: Option<Uki>,
 }
 
-/// What a file's name says.
+/// The kind of a file, by its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A boot entry of ours.
+pub enum FileKind {
+    /// A boot entry of Berth.
     Entry(BootEntry),
-    /// To become one.
+    /// A staged kernel image: the commit of an upgrade makes it an entry.
     Staged(ImageId, OsVersion),
-    /// Somebody else's.
+    /// A file of another program.
     Foreign,
 }
 
-/// What the sections of a unified kernel image say, as far as anybody asks.
+/// The facts in the sections of a unified kernel image that hostctl needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uki {
-    /// The root file system that it boots.
+    /// Root hash of the root file system that it boots.
     pub root_hash: Option<RootHash>,
-    /// What systemd-boot sorts by first: `IMAGE_ID`, else `ID`.
+    /// The first sort key of systemd-boot: `IMAGE_ID`, else `ID`.
     pub sort_key: Option<String>,
-    /// What it sorts by next: `IMAGE_VERSION`, else the first of `VERSION`, `VERSION_ID` and `BUILD_ID`.
+    /// The second sort key: `IMAGE_VERSION`, else the first of `VERSION`, `VERSION_ID` and `BUILD_ID`.
     pub version: Option<String>,
 }
 
-impl Found {
-    /// All of `/EFI/Linux`, ordered by name.
+impl EspFile {
+    /// All files in `/EFI/Linux`, sorted by name.
     ///
     /// # Errors
-    /// When the ESP, at `path`, cannot be read. A file that is damaged or cannot be read is known by its name only: one bad sector in
-    /// it must keep no version from its blessing, and no host from the upgrade that removes it.
+    /// When the ESP at `path` cannot be read. Of a file that is damaged or unreadable only the name is known: one bad sector in it must not
+    /// prevent a blessing, nor the upgrade that removes the file.
     pub fn all<D: Disk>(volume: &Volume<D>, path: &Path) -> Result<Vec<Self>, EntriesError> {
         let failed = |source| EntriesError::Volume { path: path.to_owned(), source };
         let mut all = Vec::new();
@@ -74,45 +74,45 @@ impl Found {
                 Err(VolumeError::Damaged { .. } | VolumeError::Io { .. }) => None,
                 Err(error) => return Err(failed(error)),
             };
-            all.push(Self { kind: Kind::of(&item.name), file: item.name, size: item.size, uki });
+            all.push(Self { kind: FileKind::of(&item.name), file: item.name, size: item.size, uki });
         }
         all.sort_by(|one, other| one.file.cmp(&other.file));
         Ok(all)
     }
 
-    /// The entry, if it is one of ours.
+    /// The boot entry, if the file is one of Berth.
     #[must_use]
     pub fn entry(&self) -> Option<&BootEntry> {
         match &self.kind {
-            Kind::Entry(entry) => Some(entry),
-            Kind::Staged(..) | Kind::Foreign => None,
+            FileKind::Entry(entry) => Some(entry),
+            FileKind::Staged(..) | FileKind::Foreign => None,
         }
     }
 
-    /// Image and version of an entry or staged image.
+    /// Id and version of an entry or staged image.
     #[must_use]
     pub fn version(&self) -> Option<(&ImageId, &OsVersion)> {
         match &self.kind {
-            Kind::Entry(entry) => Some((&entry.id, &entry.version)),
-            Kind::Staged(id, version) => Some((id, version)),
-            Kind::Foreign => None,
+            FileKind::Entry(entry) => Some((&entry.id, &entry.version)),
+            FileKind::Staged(id, version) => Some((id, version)),
+            FileKind::Foreign => None,
         }
     }
 
-    /// The root file system that it boots.
+    /// Root hash of the root file system that it boots.
     #[must_use]
     pub fn root_hash(&self) -> Option<RootHash> {
         self.uki.as_ref()?.root_hash
     }
 
-    /// Whether it has booted what runs.
+    /// Whether this entry booted the running system.
     #[must_use]
     pub fn is(&self, running: &Running) -> bool {
         let named = self.entry().is_some_and(|entry| entry.id == running.id && entry.version == running.version);
         named && self.root_hash() == Some(running.root_hash)
     }
 
-    /// What it is, having booted what runs: the last try is none that has failed yet.
+    /// State of the entry that booted the running system. Its current try has not failed.
     #[must_use]
     pub fn running_state(&self) -> EntryState {
         match (self.state(), self.entry().and_then(|entry| entry.counter)) {
@@ -121,20 +121,20 @@ impl Found {
         }
     }
 
-    /// Whether it has been booted more often than it has tries: the boot loader has nothing else that it could take.
+    /// Whether it has been booted more often than it had tries: the boot loader has no other entry to take.
     #[must_use]
     pub fn is_last_resort(&self) -> bool {
         let counter = self.entry().and_then(|entry| entry.counter);
         counter.is_some_and(|BootCounter { left, done }| left == 0 && done > TRIES)
     }
 
-    /// What the name says about it.
+    /// The state, by its name.
     #[must_use]
     pub fn state(&self) -> EntryState {
         match &self.kind {
-            Kind::Foreign => EntryState::None,
-            Kind::Staged(..) => EntryState::Staged,
-            Kind::Entry(entry) => match entry.counter {
+            FileKind::Foreign => EntryState::None,
+            FileKind::Staged(..) => EntryState::Staged,
+            FileKind::Entry(entry) => match entry.counter {
                 None => EntryState::Blessed,
                 Some(SET_ASIDE) => EntryState::SetAside,
                 Some(BootCounter { left: 0, .. }) => EntryState::Failed,
@@ -150,7 +150,7 @@ pub fn staged_name(id: &ImageId, version: &OsVersion) -> String {
     format!("{id}_{version}{STAGED_ENDING}")
 }
 
-impl Kind {
+impl FileKind {
     fn of(file: &str) -> Self {
         if let Ok(entry) = file.parse() {
             return Self::Entry(entry);
@@ -164,7 +164,7 @@ impl Kind {
 }
 
 impl Uki {
-    /// Reads the headers and two sections. Nothing where it is no unified kernel image.
+    /// Reads the headers and two sections; `None` if the file is not a unified kernel image.
     fn read<D: Disk>(content: &Content<'_, D>) -> Result<Option<Self>, VolumeError> {
         let mut head = vec![0; usize::try_from(content.len().min(HEAD)).unwrap_or(0)];
         content.read_at(&mut head, 0)?;
@@ -188,7 +188,7 @@ impl Uki {
     }
 }
 
-/// As systemd-boot reads os-release(5): one pair of quotes goes, nothing is unescaped.
+/// Reads a value as systemd-boot reads os-release(5): one pair of quotes is removed, nothing is unescaped.
 fn os_release_value(text: &str, key: &str) -> Option<String> {
     let line = text.lines().find_map(|line| line.trim_start().strip_prefix(key)?.strip_prefix('='))?;
     let value = line.trim_end();
@@ -201,8 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_say_what_a_file_is() {
-        let of = |file: &str| Found { file: file.into(), size: 0, kind: Kind::of(file), uki: None }.state();
+    fn the_name_gives_the_state_of_a_file() {
+        let of = |file: &str| EspFile { file: file.into(), size: 0, kind: FileKind::of(file), uki: None }.state();
         let trial = |left, done| EntryState::Trial(BootCounter { left, done });
         for (file, state) in [
             ("a_1.efi", EntryState::Blessed),
@@ -219,7 +219,7 @@ mod tests {
             assert_eq!(of(file), state, "{file}");
         }
         let (id, version) = ("a".parse().unwrap(), "1~rc1".parse().unwrap());
-        assert_eq!(Kind::of(&staged_name(&id, &version)), Kind::Staged(id, version));
+        assert_eq!(FileKind::of(&staged_name(&id, &version)), FileKind::Staged(id, version));
     }
 
     #[test]

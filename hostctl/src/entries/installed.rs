@@ -1,6 +1,6 @@
-//! The host's own slots and entries: where everything is on a running system.
+//! The versions installed on the running host: its slots, boot entries and quarantine.
 
-use super::{Entries, EntriesError, Other, Quarantine, Running, SlotContent, Target, report};
+use super::{Destination, Entries, EntriesError, OtherSlot, Quarantine, Running, SlotContent, report};
 use crate::{
     file::{self, FileError},
     slots::{Access, Device, SlotDevices, partition},
@@ -21,12 +21,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Largest image.json of another version that is read, in bytes.
+/// Largest image.json of the other version that is read, in bytes.
 const MAX_SPEC: u64 = 4 << 20;
 
-/// A host, by its own files.
+/// The versions on a host, found by the files of that host.
 #[derive(Debug)]
-pub struct Host {
+pub struct Installed {
     root: PathBuf,
     report: InitrdReport,
     spec: ImageSpec,
@@ -34,45 +34,45 @@ pub struct Host {
     slots: Vec<SlotContent>,
 }
 
-impl Host {
-    /// Finds everything; `root` is `/`.
+impl Installed {
+    /// Reads the files below `root`, which is `/` except in tests.
     ///
     /// # Errors
-    /// When one of its files or partitions is missing or cannot be read.
+    /// When a file or partition is missing or cannot be read.
     pub fn find(root: &Path) -> Result<Self, EntriesError> {
         let report: InitrdReport = file::json(&below(root, INITRD_REPORT))?;
         let spec: ImageSpec = file::json(&below(root, IMAGE_SPEC))?;
         let running = Running { id: spec.id.clone(), version: spec.version.clone(), root_hash: report.root_hash };
-        let mut host = Self { root: root.to_owned(), report, spec, running, slots: Vec::new() };
+        let mut installed = Self { root: root.to_owned(), report, spec, running, slots: Vec::new() };
         for slot in [Slot::A, Slot::B] {
-            // A slot that cannot be read holds nothing that boots, and must not keep the other one from its blessing.
-            let content = host.devices(slot)?.content().ok().flatten();
-            host.slots.push(SlotContent { slot, root_hash: content.map(|content| content.root_hash) });
+            // A slot that cannot be read holds nothing bootable, and must not prevent the blessing of the other slot.
+            let content = installed.devices(slot)?.content().ok().flatten();
+            installed.slots.push(SlotContent { slot, root_hash: content.map(|content| content.root_hash) });
         }
-        Ok(host)
+        Ok(installed)
     }
 
-    /// What runs.
+    /// The running version.
     #[must_use]
     pub fn running(&self) -> &Running {
         &self.running
     }
 
-    /// What both slots hold.
+    /// The content of both slots.
     #[must_use]
     pub fn slots(&self) -> &[SlotContent] {
         &self.slots
     }
 
-    /// The ESP's device.
+    /// The block device of the ESP.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is no ESP.
     pub fn esp(&self) -> Result<PathBuf, EntriesError> {
         self.partition(PartitionRole::Esp)
     }
 
-    /// The entries, opened to be changed.
+    /// The boot entries, opened for changes.
     ///
     /// # Errors
     /// See [`Entries::open`].
@@ -80,7 +80,7 @@ impl Host {
         Entries::open(&self.esp()?)
     }
 
-    /// The versions that have failed.
+    /// The versions that have failed on this host.
     ///
     /// # Errors
     /// See [`Quarantine::load`].
@@ -88,16 +88,16 @@ impl Host {
         Quarantine::load(&below(&self.root, QUARANTINE))
     }
 
-    /// Slots, entries and quarantine.
+    /// A report of slots, entries and quarantine.
     ///
     /// # Errors
-    /// When ESP or quarantine cannot be read.
+    /// When the ESP or the quarantine cannot be read.
     pub fn report(&self) -> Result<SlotsReport, EntriesError> {
         let all = Entries::look(&self.esp()?)?;
         Ok(report(&all, &self.slots, &self.running, self.quarantine()?.list()))
     }
 
-    /// Whether the running version is blessed, also while somebody changes the ESP.
+    /// Whether the running version is blessed. Works also while another process changes the ESP.
     ///
     /// # Errors
     /// When the ESP cannot be read.
@@ -106,13 +106,13 @@ impl Host {
         Ok(all.iter().any(|found| found.is(&self.running) && found.state() == EntryState::Blessed))
     }
 
-    /// Makes the other version the one that boots next. `prepare` is told which before anything is changed, and can still refuse.
+    /// Makes the other version boot next. `prepare` receives its version before anything is changed, and can still refuse.
     ///
     /// # Errors
-    /// See [`Entries::rollback`]; and what `prepare` says.
+    /// See [`Entries::rollback`], and the errors of `prepare`.
     pub fn rollback(
         &self,
-        target: Target<'_>,
+        target: Destination<'_>,
         prepare: impl FnOnce(&OsVersion) -> Result<(), FileError>,
     ) -> Result<BootEntry, EntriesError> {
         let other = self.slots.iter().find(|slot| slot.slot != self.report.slot);
@@ -122,9 +122,9 @@ impl Host {
             None => None,
         };
         let stores = (store(&self.spec), spec.as_ref().and_then(store));
-        let other = Other { root_hash: other.and_then(|other| other.root_hash), stores };
+        let other = OtherSlot { root_hash: other.and_then(|other| other.root_hash), stores };
         let (mut entries, quarantine) = (self.entries()?, self.quarantine()?);
-        if target != Target::Named(&self.running.version) {
+        if target != Destination::Named(&self.running.version) {
             prepare(&entries.may_roll_back(&self.running, target, &other, &quarantine)?)?;
         }
         entries.rollback(&self.running, target, &other, &quarantine)
@@ -141,7 +141,7 @@ impl Host {
     }
 }
 
-/// The image.json of the root file system on a device; nothing where it has none that can be read.
+/// The image.json of the root file system on a device; `None` if it cannot be read.
 fn image_spec(device: &Path) -> Option<ImageSpec> {
     let image = Image::open(File::open(device).ok()?, 0).ok()?;
     let mut node = image.root().ok()?;
