@@ -1,5 +1,4 @@
 //! A build needs its checkout, its cache and its output folder, and nothing else of the machine.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::build_kit::{Docker, as_nobody, scratch};
 

@@ -1,6 +1,5 @@
 //! Packages and overlays that no image can be made of: what `berth build` prints. The cases that work are in
 //! `assemble_faults.rs`: Replaces, diversions, merged folders.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk};
 use std::{

@@ -1,5 +1,4 @@
 //! Recipes and locks that cannot be used: what the command prints. Single faults of a recipe are in `recipe.rs`.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk};
 use std::fs;

@@ -1,6 +1,5 @@
 //! The same lock gives the same bytes, for each user, folder, time and machine. `cmp` compares all outputs. The docker host is
 //! compared in `alone.rs`.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::tool;
 use crate::build_kit::{Nobody, Small, blobs, done, same, superuser};

@@ -150,17 +150,34 @@ const WORKLOAD: &[Row] = &[("order", &[]), ("reconcile", &["order"])];
 
 const HOSTCTL: &[Row] = &[
     ("file", &[]),
+    ("file_lock", &[]),
+    ("memory", &[]),
     ("show", &[]),
     ("slots", &[]),
     ("source", &[]),
-    ("machine", &["file"]),
     ("entries", &["file", "slots"]),
-    ("trust", &["file", "source"]),
+    ("host", &["entries", "file"]),
+    ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
     ("why", &["file", "health"]),
-    ("settle", &["entries", "file", "health", "why"]),
-    ("upgrade", &["entries", "health", "machine", "settle", "slots", "source", "trust"]),
-    ("command", &["entries", "file", "health", "machine", "settle", "show", "upgrade", "why"]),
+    ("failed_versions", &["entries", "file", "health", "why"]),
+    ("kernel_image", &["entries", "slots"]),
+    (
+        "upgrade",
+        &[
+            "entries",
+            "failed_versions",
+            "file_lock",
+            "health",
+            "host",
+            "kernel_image",
+            "memory",
+            "slots",
+            "source",
+            "trust",
+        ],
+    ),
+    ("command", &["entries", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "why"]),
 ];
 
 /// Crates whose files are searched for circles, with what paths call their library.
