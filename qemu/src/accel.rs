@@ -1,7 +1,7 @@
-//! KVM if it works, else emulation.
+//! Chooses KVM if it works, or else emulation.
 //!
-//! `/dev/kvm` may exist and be useless: if the processor has no virtualisation, a guest hangs before its first console line. So
-//! KVM is used only if the processor has the flag, and if QEMU has started a machine with KVM.
+//! The existence of `/dev/kvm` is not enough: if the processor has no virtualisation, a guest hangs before its first console line. So
+//! KVM is used only if the processor has the flag and QEMU can start a test machine with KVM.
 
 use crate::{error::VmError, tool};
 use berth_contract::arch::Arch;
@@ -15,9 +15,9 @@ use std::{
 /// How QEMU executes the guest's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
-    /// On the processor.
+    /// The processor executes them directly.
     Kvm,
-    /// Emulated, one thread for each of the guest's processors.
+    /// Emulated, with one thread for each processor of the guest.
     TcgMulti,
     /// Emulated on one thread. QEMU before version 8 emulates cmpxchg16b wrongly on several threads, and Linux panics.
     TcgSingle,
@@ -34,10 +34,10 @@ impl Accel {
         }
     }
 
-    /// Words that are added to the guest kernel's command line. They give an emulated machine a periodic timer tick. Without them, in
-    /// about one of a thousand boots under QEMU 10.0 one processor gets no timer interrupt any more ("rcu_preempt kthread timer wakeup
-    /// didn't happen"): an interrupt seems to be lost, and without a periodic tick each interrupt is what programs the next one. The
-    /// cause is not known.
+    /// Words for the guest kernel's command line. They give an emulated machine a periodic timer tick. Without them, in about one of a
+    /// thousand boots under QEMU 10.0 a processor stops getting timer interrupts ("rcu_preempt kthread timer wakeup didn't happen").
+    /// Without a periodic tick each timer interrupt programs the next one, so one lost interrupt stops the timer. It is not known why the
+    /// interrupt is lost.
     #[must_use]
     pub fn kernel_words(self) -> Option<&'static str> {
         match self {
@@ -46,7 +46,7 @@ impl Accel {
         }
     }
 
-    /// Factor for time limits: how much slower the guest may be than on a processor.
+    /// Factor for time limits: how much slower the guest may be than with KVM.
     #[must_use]
     pub fn patience(self) -> u32 {
         match self {
@@ -57,11 +57,11 @@ impl Accel {
     }
 }
 
-/// Chooses what works on this computer for a machine of `arch`. `wish` is the environment's `BERTH_ACCEL` (`kvm` or `tcg`); if it is
-/// given, it decides.
+/// Chooses the fastest way that works on this computer for a machine of `arch`. `wish` is the value of the environment variable
+/// `BERTH_ACCEL`: if it is `kvm` or `tcg`, it decides.
 ///
 /// # Errors
-/// If QEMU cannot be started, or `wish` is another word.
+/// If QEMU cannot be started, or `wish` has another value.
 pub fn choose(arch: Arch, wish: Option<&str>) -> Result<Accel, VmError> {
     let emulated = || Ok(if tool::qemu_major(arch)? >= 8 { Accel::TcgMulti } else { Accel::TcgSingle });
     match wish {
@@ -85,13 +85,13 @@ fn kvm_works(arch: Arch) -> bool {
         && probe(arch)
 }
 
-/// Whether the processor has one of `wanted`, or none is wanted.
+/// Whether the processor has one of the flags in `wanted`. True if `wanted` is empty.
 fn has_virtualisation(cpuinfo: &str, wanted: &[&str]) -> bool {
     let flags = cpuinfo.lines().filter(|line| line.starts_with("flags"));
     wanted.is_empty() || flags.flat_map(str::split_whitespace).any(|flag| wanted.contains(&flag))
 }
 
-/// Whether QEMU can start a machine with KVM. The machine is told to quit at once.
+/// Whether QEMU can start a machine with KVM. The test machine quits at once.
 fn probe(arch: Arch) -> bool {
     let machine = arch.qemu.machine;
     let arguments =
@@ -105,7 +105,7 @@ fn probe(arch: Arch) -> bool {
         .spawn();
     let Ok(mut child) = child else { return false };
     if let Some(mut monitor) = child.stdin.take() {
-        // If QEMU has ended already, this write fails. The exit status below tells so.
+        // This write fails if QEMU has already ended. The exit status below shows that, so the error is ignored.
         let _ = std::io::Write::write_all(&mut monitor, b"cont\nquit\n");
     }
     let end = Instant::now() + Duration::from_secs(3);
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_flag_itself_counts() {
+    fn a_flag_must_match_as_a_whole_word() {
         let wanted = &["vmx", "svm"];
         assert!(has_virtualisation("flags\t\t: fpu svm sse\n", wanted));
         assert!(has_virtualisation("flags\t\t: vmx\n", wanted));
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wish_is_followed_or_refused() {
+    fn a_valid_wish_decides_and_another_word_is_an_error() {
         assert_eq!(choose(Arch::DEFAULT, Some("kvm")).unwrap(), Accel::Kvm);
         assert_ne!(choose(Arch::DEFAULT, Some("tcg")).unwrap(), Accel::Kvm);
         assert!(choose(Arch::DEFAULT, Some("xen")).unwrap_err().to_string().contains("kvm or tcg"));

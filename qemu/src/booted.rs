@@ -1,12 +1,12 @@
-//! The files of a machine that was saved after its boot, so that others can go on from there.
+//! The files of a machine that was saved after its boot. Other machines can resume from them.
 
 use std::path::PathBuf;
 
-/// Memory and devices.
+/// File with the memory and the state of the devices.
 pub(crate) const MEMORY: &str = "memory";
-/// The layer over the image that takes what a machine writes.
+/// File with the copy-on-write layer over the image. A machine writes to this layer.
 pub(crate) const LAYER: &str = "disk.qcow2";
-/// The firmware's variables.
+/// File with the firmware's variables.
 pub(crate) const VARS: &str = "vars.fd";
 
 /// A saved machine.
@@ -16,18 +16,18 @@ pub struct Booted {
 }
 
 impl Booted {
-    /// Its memory and devices.
+    /// File with the memory and the state of the devices.
     pub(crate) fn memory(&self) -> PathBuf {
         self.folder.join(MEMORY)
     }
 
-    /// Its disk at the moment at which it was saved: a qcow2 layer over the image.
+    /// The disk at the time of saving: a qcow2 layer over the image.
     #[must_use]
     pub fn disk(&self) -> PathBuf {
         self.folder.join(LAYER)
     }
 
-    /// Its firmware's variables.
+    /// File with the firmware's variables.
     pub(crate) fn vars(&self) -> PathBuf {
         self.folder.join(VARS)
     }

@@ -1,11 +1,11 @@
-//! The serial console, which QEMU writes into a file.
+//! The serial console. QEMU writes it to a file.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-/// An error message quotes the last bytes of the console: so many.
+/// Number of bytes of the console's end that an error message quotes.
 const TAIL: usize = 6 << 10;
 
 /// A machine's console.
@@ -21,13 +21,13 @@ impl Console {
         Self { path }
     }
 
-    /// The console's file.
+    /// Path of the console's file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Everything that the machine has written so far, without the control sequences of firmware and boot loader.
+    /// The console's text so far, without the control sequences of firmware and boot loader.
     #[must_use]
     pub fn text(&self) -> String {
         plain(&String::from_utf8_lossy(&fs::read(&self.path).unwrap_or_default()))
@@ -53,7 +53,7 @@ fn plain(text: &str) -> String {
         match c {
             '\x1b' if chars.peek() == Some(&'[') => {
                 chars.next();
-                // A control sequence ends with its first character from @ on.
+                // A control sequence ends with the first character from `@` to `~`.
                 while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
             }
             '\r' | '\x1b' => {}
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_sequences_are_taken_out() {
+    fn control_sequences_are_removed() {
         assert_eq!(plain("\x1b[2J\x1b[01;01HBdsDxe\r\nok \x1b[0m!\x1b[3"), "BdsDxe\nok !");
     }
 }

@@ -1,4 +1,4 @@
-//! What a virtual machine is to be, and QEMU's arguments for it.
+//! The description of a virtual machine, and QEMU's arguments for it.
 
 use crate::{
     accel::Accel,
@@ -18,17 +18,17 @@ use std::{
     time::Duration,
 };
 
-/// Time until somebody after the firmware speaks, on a processor. Emulation gets a multiple of it.
+/// Default of [`Description::silence`] with KVM. Emulation gets a multiple of it.
 const SILENCE: Duration = Duration::from_secs(15);
 
-/// What a machine is to be.
+/// The description of a virtual machine.
 #[derive(Clone, Debug)]
 pub struct Description {
-    /// Architecture of its processor.
+    /// Architecture of the processor.
     pub arch: Arch,
-    /// The disk image it boots; never written to.
+    /// The disk image that the machine boots. It is never written to.
     pub image: Option<PathBuf>,
-    /// Size of its disk in bytes, where larger than the image.
+    /// Size of the boot disk in bytes, if it is larger than the image.
     pub disk_size: Option<u64>,
     /// How the disk is attached.
     pub bus: Bus,
@@ -38,45 +38,46 @@ pub struct Description {
     pub memory: u32,
     /// Processors.
     pub cpus: u32,
-    /// TCP ports of the guest that are reached through a port of 127.0.0.1: (host, guest); host 0 is any free one.
+    /// Forwarded TCP ports: (port of 127.0.0.1 on this computer, port of the guest). Port 0 on this computer means any free port.
     pub forwards: Vec<(u16, u16)>,
-    /// Whether the guest may talk to anything but this machine's forwarded ports.
+    /// Whether the guest may open connections to this computer and its network. Forwarded ports always work.
     pub reach_out: bool,
-    /// Text of the guest's host.toml, handed over by fw_cfg.
+    /// Text of the guest's host.toml. QEMU passes it through fw_cfg.
     pub host_config: Option<String>,
     /// Where the serial console goes.
     pub serial: Serial,
-    /// How instructions are run.
+    /// How QEMU executes the guest's instructions.
     pub accel: Accel,
     /// The firmware.
     pub firmware: Firmware,
-    /// Started in place of the firmware.
+    /// A kernel that QEMU starts instead of the firmware.
     pub kernel: Option<Kernel>,
-    /// What its clock says at the start, in the form of QEMU's `-rtc base` (`2040-01-01T00:00:00`). Without it the clock has the time of
-    /// the machine that runs QEMU.
+    /// Time of the guest's clock at the start, as QEMU's `-rtc base` takes it (`2040-01-01T00:00:00`). Without it the guest's clock has the
+    /// time of this computer.
     pub clock: Option<String>,
-    /// Folder that keeps what the machine writes, and the firmware's variables. The next machine with the same folder finds them, as
-    /// after a power cut. Without a folder everything is removed with the machine.
+    /// Folder for the data that the machine writes, and for the firmware's variables. The next machine with the same folder continues from
+    /// them, as after a power cut. Without a folder everything is removed with the machine.
     pub kept: Option<PathBuf>,
-    /// File that takes a log of every write and flush of the boot disk, in the format of Linux's dm-log-writes. It must exist, be empty
-    /// and large enough. The log tells what a disk with a volatile cache may hold after a power cut.
+    /// File for a log of every write and flush of the boot disk, in the format of Linux's dm-log-writes. The file must exist, be empty, and
+    /// be large enough. The log shows the possible contents of a disk with a volatile cache after a power cut.
     pub write_log: Option<PathBuf>,
-    /// Words for the end of the kernel's command line, beside those that the image and [`Accel::kernel_words`] give.
+    /// Words for the end of the kernel's command line, in addition to the words of the image and of [`Accel::kernel_words`].
     pub kernel_words: Option<String>,
-    /// How long the first boot may take until somebody after the firmware writes to the console; then it is looked at more closely.
+    /// How long the first boot may take until the boot loader or the kernel writes to the console. After that time the harness checks
+    /// whether the boot hangs ([`crate::standstill`]).
     pub silence: Duration,
-    /// A saved machine of the same description: this one goes on where that one was saved, and does not boot.
+    /// A saved machine of the same description. The new machine resumes from it and does not boot.
     pub booted: Option<Booted>,
 }
 
-/// A Linux kernel that QEMU starts itself. Its machine ends when the guest reboots.
+/// A Linux kernel that QEMU starts itself. The machine ends when the guest reboots.
 #[derive(Clone, Debug)]
 pub struct Kernel {
     /// The bzImage.
     pub image: PathBuf,
-    /// Its initial root, a cpio archive.
+    /// The kernel's initial root, a cpio archive.
     pub initrd: PathBuf,
-    /// Its command line.
+    /// The kernel's command line.
     pub cmdline: String,
 }
 
@@ -85,12 +86,12 @@ pub struct Kernel {
 pub enum Serial {
     /// To this file.
     File(PathBuf),
-    /// To the terminal; Ctrl-A X ends the machine. A copy goes to this file.
+    /// To the terminal, with a copy to this file. Ctrl-A X ends the machine.
     Terminal(PathBuf),
 }
 
 impl Description {
-    /// A machine for `image` with the usual size: 2 processors, 2 GiB, no ports, closed network.
+    /// A machine for `image` with 2 processors, 2 GiB of memory, no forwarded ports, and no access to the network.
     #[must_use]
     pub fn new(image: Option<PathBuf>, accel: Accel, firmware: Firmware, console: PathBuf) -> Self {
         Self {
@@ -117,7 +118,7 @@ impl Description {
         }
     }
 
-    /// Makes the files that the machine needs: variables, layer of the boot disk, host.toml.
+    /// Makes the files that the machine needs: the firmware's variables, the layer of the boot disk, and host.toml.
     pub(crate) fn prepare(&self, places: &Places<'_>) -> Result<(), VmError> {
         fs::create_dir_all(places.state).map_err(io("make folder", places.state))?;
         if self.kernel.is_none() {
@@ -136,7 +137,7 @@ impl Description {
         }
     }
 
-    /// QEMU's arguments. Makes nothing and asks nothing, so that machines that are alike have the same arguments.
+    /// QEMU's arguments. They depend only on the parameters and the description, so equal machines have equal arguments.
     pub(crate) fn arguments(&self, places: &Places<'_>, forwards: &[(u16, u16)]) -> Vec<String> {
         let words = [
             self.computer(),
@@ -161,7 +162,7 @@ impl Description {
         words
     }
 
-    /// What runs first: the firmware, a kernel, or a machine that was saved.
+    /// Arguments for the start: firmware, kernel, or saved machine.
     fn origin(&self, places: &Places<'_>) -> Vec<String> {
         let own: Vec<&str> = self.accel.kernel_words().into_iter().chain(self.kernel_words.as_deref()).collect();
         let own = own.join(" ");
@@ -175,7 +176,7 @@ impl Description {
                 let vars = format!("if=pflash,format=raw,file={}", option(&places.vars()));
                 let mut words = owned(&["-drive", &code, "-drive", &vars]);
                 if !own.is_empty() {
-                    // systemd-stub reads it, unless Secure Boot is on. Commas separate, unless they are doubled.
+                    // systemd-stub reads these words, unless Secure Boot is on. In QEMU's lists a comma must be doubled.
                     let own = own.replace(',', ",,");
                     words.extend(owned(&[
                         "-smbios",
@@ -191,7 +192,7 @@ impl Description {
         words
     }
 
-    /// Console, monitor and control port, and devices without options.
+    /// Arguments for the console, the monitor, the control port, and devices without options.
     fn ports(&self, places: &Places<'_>) -> Vec<String> {
         let log = option(places.log);
         let console = match self.serial {
@@ -200,7 +201,7 @@ impl Description {
         };
         let mut words = owned(&["-chardev", &console, "-serial", "chardev:console"]);
         if let Serial::Terminal(_) = self.serial {
-            // The multiplexer's second user: Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
+            // QEMU's prompt shares the terminal with the console: Ctrl-A C switches between them, Ctrl-A X ends QEMU.
             words.extend(owned(&["-mon", "chardev=console,mode=readline"]));
         }
         let socket =
@@ -246,12 +247,12 @@ impl Description {
     }
 }
 
-/// Where a machine's files are.
+/// Paths of a machine's files.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Places<'a> {
-    /// Its throw-away folder.
+    /// The machine's temporary folder.
     pub(crate) folder: &'a Path,
-    /// The folder of what it writes: the throw-away folder, or [`Description::kept`].
+    /// The folder for the data that the machine writes: the temporary folder, or [`Description::kept`].
     pub(crate) state: &'a Path,
     /// The console's file.
     pub(crate) log: &'a Path,
@@ -285,7 +286,7 @@ mod tests {
     use berth_contract::arch::{ArchRow, QemuRow};
 
     #[test]
-    fn the_machine_type_is_the_architectures() {
+    fn the_machine_type_follows_the_architecture() {
         static OTHER: ArchRow =
             ArchRow { qemu: QemuRow { machine: "virt", ..Arch::DEFAULT.row().qemu }, ..*Arch::DEFAULT.row() };
         let dir = tempfile::tempdir().unwrap();

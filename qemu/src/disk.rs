@@ -1,4 +1,4 @@
-//! Disks of a machine.
+//! QEMU's arguments for the disks of a machine.
 
 use crate::{error::VmError, program::QEMU_IMG, tool};
 use std::{fs, path::Path};
@@ -20,7 +20,7 @@ pub enum Bus {
 }
 
 impl Bus {
-    /// Arguments that attach drive `id`. The firmware boots the drive with the lowest `rank`, and never one without a rank.
+    /// Arguments that attach drive `id`. The firmware boots the drive with the lowest `rank`. It never boots a drive without a rank.
     pub(crate) fn arguments(self, id: &str, rank: Option<u32>) -> Vec<String> {
         let rank = rank.map(|rank| format!(",bootindex={rank}")).unwrap_or_default();
         let (controller, disk) = match self {
@@ -37,8 +37,8 @@ impl Bus {
     }
 }
 
-/// Creates a copy-on-write layer over `image` in the file `layer`: the machine writes to the layer only. The disk becomes `size`
-/// bytes large, if that is given.
+/// Creates the file `layer`, a copy-on-write layer over `image`. The machine writes only to the layer. If `size` is given, the disk has
+/// that many bytes.
 ///
 /// # Errors
 /// If the image does not exist, or qemu-img fails.
@@ -53,7 +53,7 @@ pub fn overlay(image: &Path, layer: &Path, size: Option<u64>) -> Result<(), VmEr
     tool::run(QEMU_IMG, &arguments).map(drop)
 }
 
-/// Options for a drive whose content is a disk image file.
+/// Arguments for a drive with the content of a disk image file.
 pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     let format = if path.extension().is_some_and(|e| e == "qcow2") { "qcow2" } else { "raw" };
     vec![
@@ -62,7 +62,7 @@ pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     ]
 }
 
-/// Options for a drive whose content is a layer of [`overlay`]. QEMU records every write and flush in `log`.
+/// Arguments for a drive with the content of a layer made by [`overlay`]. QEMU logs every write and flush in `log`.
 pub(crate) fn logged(layer: &Path, log: &Path, id: &str) -> Vec<String> {
     let (layer, log) = (tool::option(layer), tool::option(log));
     let file = format!("file.driver=qcow2,file.file.driver=file,file.file.filename={layer}");

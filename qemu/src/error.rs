@@ -4,88 +4,89 @@ use crate::program::QEMU_IMG;
 use berth_contract::arch::Arch;
 use std::{io, path::PathBuf, time::Duration};
 
-/// Why a machine could not be run, or did not do what the caller waited for.
+/// Why a machine could not be run, or why an event that the caller waited for did not happen.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum VmError {
     /// A program is missing, or cannot be started.
     #[error("cannot start {program}")]
     Program {
-        /// Its name.
+        /// Name of the program.
         program: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A program ended with an error.
     #[error("{program} failed: {message}")]
     Failed {
-        /// Its name.
+        /// Name of the program.
         program: String,
-        /// Its stderr.
+        /// The program's stderr.
         message: String,
     },
-    /// No firmware in the usual places.
+    /// No firmware was found.
     #[error("no UEFI firmware (OVMF) found; looked for {}", list(.looked))]
     NoFirmware {
-        /// The places.
+        /// The paths that were searched.
         looked: Vec<PathBuf>,
     },
-    /// A file or socket of the machine.
+    /// An operation on a file or socket of the machine failed.
     #[error("cannot {doing} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation, as a verb: "read".
         doing: &'static str,
-        /// Which.
+        /// The file or socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// A command of QEMU's monitor failed.
-    #[error("QEMU's monitor: {0}")]
+    #[error("QEMU's monitor failed: {0}")]
     Monitor(String),
-    /// Something did not happen in time.
-    #[error("{what} did not happen within {} s; the console's end:\n{console}", limit.as_secs())]
+    /// An event did not happen within the time limit.
+    #[error("timed out after {} s while waiting for {what}; last lines of the console:\n{console}", limit.as_secs())]
     TimeOut {
-        /// What was waited for.
+        /// The event.
         what: String,
-        /// How long.
+        /// The time limit.
         limit: Duration,
         /// The console's last lines.
         console: String,
     },
-    /// QEMU ended while something was waited for.
-    #[error("the machine ended ({status}) while waiting for {what}; the console's end:\n{console}")]
+    /// QEMU ended before the event that the caller waited for.
+    #[error("the machine ended ({status}) while the caller waited for {what}; last lines of the console:\n{console}")]
     Ended {
-        /// How.
+        /// QEMU's exit status and stderr.
         status: String,
-        /// What was waited for.
+        /// The event.
         what: String,
         /// The console's last lines.
         console: String,
     },
-    /// The boot stood still twice, before the boot loader or the kernel said a word.
+    /// The boot hung twice, before the boot loader or the kernel wrote to the console.
     #[error(
-        "the machine stood still twice before its boot loader or kernel said a word; the guest's state is in {}; the console's end:\n{console}",
+        "the boot hung twice before the boot loader or the kernel wrote to the console; the guest's state is in {}; \
+         last lines of the console:\n{console}",
         folder.display()
     )]
     StandsStill {
-        /// The guest's state, asked from QEMU.
+        /// Folder with the guest's state as QEMU reported it.
         folder: PathBuf,
         /// The console's last lines.
         console: String,
     },
-    /// The control protocol.
+    /// An error of the control protocol.
     #[error(transparent)]
     Control(#[from] berth_control::ClientError),
-    /// Certificates cannot be made.
+    /// The certificates cannot be made.
     #[error("cannot make certificates: {0}")]
     Certificates(String),
-    /// A wrong configuration.
+    /// A host.toml is wrong.
     #[error("{}: {fault}", path.display())]
     Config {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault in the file.
         fault: String,
     },
 }

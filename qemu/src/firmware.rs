@@ -1,4 +1,4 @@
-//! UEFI firmware (OVMF), where distributions put it.
+//! Finds the UEFI firmware (OVMF) that the distribution has installed.
 
 use crate::error::VmError;
 use berth_contract::arch::Arch;
@@ -9,16 +9,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A firmware's two files.
+/// The two files of a firmware.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Firmware {
-    /// Read-only code.
+    /// File with the code, which is read only.
     pub code: PathBuf,
-    /// Template of the variables; each machine gets a copy.
+    /// File with the template of the variables. Each machine gets a copy.
     pub vars: PathBuf,
 }
 
-/// Makes `vars`, a copy of `template` that a machine may write to. Variables that are there already stay.
+/// Copies `template` to `vars`, which a machine may write to. If `vars` exists, it stays unchanged.
 pub(crate) fn own_vars(template: &Path, vars: &Path) -> Result<(), VmError> {
     if vars.exists() {
         return Ok(());
@@ -31,11 +31,11 @@ pub(crate) fn own_vars(template: &Path, vars: &Path) -> Result<(), VmError> {
     fs::set_permissions(vars, fs::Permissions::from_mode(0o600)).map_err(io("make writable", vars))
 }
 
-/// Finds a firmware for `arch`. When both `code` and `vars` are given (the environment's `BERTH_OVMF_CODE`, `BERTH_OVMF_VARS`), they are
-/// taken.
+/// Finds a firmware for `arch`. If both `code` and `vars` are given, only these files are tried. They are the values of the environment
+/// variables `BERTH_OVMF_CODE` and `BERTH_OVMF_VARS`.
 ///
 /// # Errors
-/// When there is none. The error lists the places that were searched.
+/// If no firmware is found. The error lists the paths that were searched.
 pub fn find(arch: Arch, code: Option<OsString>, vars: Option<OsString>) -> Result<Firmware, VmError> {
     let mut places: Vec<(PathBuf, PathBuf)> =
         arch.qemu.firmware.iter().map(|(code, vars)| (PathBuf::from(code), PathBuf::from(vars))).collect();
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_firmware_is_an_error_with_places_and_hint() {
+    fn a_missing_firmware_is_an_error_with_paths_and_hint() {
         let error = find(Arch::DEFAULT, Some("/no/code".into()), Some("/no/vars".into())).unwrap_err();
         assert!(error.to_string().contains("/no/code") && error.hint().unwrap().contains("ovmf"));
         let places = [("/a".into(), "/b".into()), ("/c".into(), "/d".into())];

@@ -9,19 +9,19 @@ use std::{
 use tempfile::TempDir;
 
 const PREFIX: &str = "berth-vm-";
-/// The folder's owner locks this file as long as it lives. The kernel releases the lock when the process ends.
+/// The process that owns the folder holds a lock on this file. The kernel releases the lock when the process ends.
 const LOCK: &str = "owner.lock";
 
 /// A folder that is removed when its value is dropped.
 #[derive(Debug)]
 pub(crate) struct Folder {
     folder: TempDir,
-    /// QEMU does not inherit this file: QEMU ends with its owner.
+    /// QEMU does not inherit this file, so the lock is released when this process ends. QEMU then ends too.
     _lock: File,
 }
 
 impl Folder {
-    /// Creates a folder in `parent`, and removes the folders in it whose owners have ended.
+    /// Creates a folder in `parent`. First removes the folders in `parent` that ended processes have left behind.
     pub(crate) fn new(parent: &Path) -> Result<Self, VmError> {
         let io = |doing, path: &Path| {
             let path = path.to_owned();
@@ -30,7 +30,8 @@ impl Folder {
         remove_orphans(parent);
         let folder =
             tempfile::Builder::new().prefix(PREFIX).tempdir_in(parent).map_err(io("make a folder in", parent))?;
-        // The lock file gets its name after it is locked: another machine must not take this folder for an orphan.
+        // The lock file gets its name only after it is locked. Otherwise another process could take this folder for an orphan and remove
+        // it.
         let (unnamed, named) = (folder.path().join("new.lock"), folder.path().join(LOCK));
         let lock = File::create(&unnamed).map_err(io("make", &unnamed))?;
         lock.lock().map_err(io("lock", &unnamed))?;
@@ -43,7 +44,7 @@ impl Folder {
     }
 }
 
-/// Removes folders whose owners have ended. A folder that cannot be read or removed belongs to another user.
+/// Removes the folders of processes that have ended. A folder that cannot be read or removed belongs to another user and is left alone.
 fn remove_orphans(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(PREFIX) && is_orphan(&entry.path()).unwrap_or(false) {

@@ -1,4 +1,4 @@
-//! A running virtual machine. It is started from a description and ends when its value is dropped.
+//! A running virtual machine. It is started from a [`Description`] and ends when its value is dropped.
 
 use crate::{
     accel::Accel,
@@ -23,7 +23,8 @@ use std::{
 
 pub use crate::description::{Description, Kernel, Serial};
 
-/// A running machine. Dropping it ends QEMU and removes everything that it wrote, except the console's file.
+/// A running machine. When the value is dropped, QEMU is killed. The machine's files are removed, except the console's file and files in
+/// [`Description::kept`].
 #[derive(Debug)]
 pub struct Machine {
     child: Child,
@@ -35,20 +36,20 @@ pub struct Machine {
     watch: Watch,
 }
 
-/// File in a machine's folder with what QEMU says on stderr.
+/// File in a machine's folder with QEMU's stderr.
 const ERRORS: &str = "qemu.err";
 /// How long QEMU may take until its monitor answers.
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long QEMU may take to read the memory of a saved machine.
 const RESUME_LIMIT: Duration = Duration::from_secs(120);
-/// Time between two looks at a state that QEMU does not announce.
+/// Time between two checks of a state for which QEMU sends no event.
 const POLL: Duration = Duration::from_millis(50);
 
 impl Description {
-    /// Starts it.
+    /// Starts a machine with this description.
     ///
     /// # Errors
-    /// When a file cannot be made, or QEMU cannot be started.
+    /// If a file cannot be made, or QEMU cannot be started.
     pub fn start(&self) -> Result<Machine, VmError> {
         let folder = Folder::new(&std::env::temp_dir())?;
         let real = |&(host, guest): &(u16, u16)| Ok((free_port(host)?, guest));
@@ -85,9 +86,9 @@ impl Description {
 struct Launch {
     program: &'static str,
     arguments: Vec<String>,
-    /// The console's file, which begins empty.
+    /// The console's file. It is emptied at the start.
     log: PathBuf,
-    /// What QEMU says on stderr.
+    /// File for QEMU's stderr.
     errors: PathBuf,
     on_terminal: bool,
 }
@@ -114,7 +115,7 @@ impl Machine {
         &self.console
     }
 
-    /// How instructions are run.
+    /// How QEMU executes the guest's instructions.
     #[must_use]
     pub fn accel(&self) -> Accel {
         self.accel
@@ -126,7 +127,7 @@ impl Machine {
         self.child.id()
     }
 
-    /// The port of 127.0.0.1 through which the guest's port is reached.
+    /// The port of 127.0.0.1 that is forwarded to the port `guest` of the guest.
     #[must_use]
     pub fn port(&self, guest: u16) -> Option<u16> {
         self.forwards.iter().find(|(_, inside)| *inside == guest).map(|(outside, _)| *outside)
@@ -138,13 +139,13 @@ impl Machine {
         &self.forwards
     }
 
-    /// The socket that speaks the control protocol.
+    /// Path of the socket for the control protocol.
     #[must_use]
     pub fn control_path(&self) -> PathBuf {
         self.folder.path().join("control")
     }
 
-    /// The machine's throw-away folder.
+    /// The machine's temporary folder. It is removed with the machine.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
@@ -157,26 +158,26 @@ impl Machine {
     /// A connection to QEMU's monitor.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If the monitor does not answer.
     pub fn monitor(&self) -> Result<Monitor, VmError> {
         Monitor::connect(&self.monitor_path())
     }
 
-    /// A connection to the host's control protocol; an answer may take `timeout`.
+    /// A connection to the host's control port. Each answer may take `timeout`. The host may not be listening yet.
     ///
     /// # Errors
-    /// When QEMU does not listen.
+    /// If QEMU does not listen on the socket.
     pub fn control(&self, timeout: Duration) -> Result<Client, VmError> {
         let client = Client::connect(&self.control_path(), seed())?;
         client.set_timeout(Some(timeout))?;
         Ok(client)
     }
 
-    /// A connection to the host's control protocol on which the host has answered ([`berth_control::answering`]); the next answer may
-    /// take `timeout`.
+    /// Waits up to `limit` until the host answers on its control port ([`berth_control::answering`]). Returns the connection. Each further
+    /// answer may take `timeout`.
     ///
     /// # Errors
-    /// When the host does not answer within `limit`, or the machine ends.
+    /// If the host does not answer within `limit`, or the machine ends.
     pub fn answering(&mut self, limit: Duration, timeout: Duration) -> Result<Client, VmError> {
         let (path, mut begin) = (self.control_path(), Instant::now());
         let client =
@@ -188,7 +189,7 @@ impl Machine {
     /// Waits until the host reports that it is running.
     ///
     /// # Errors
-    /// When the host is degraded, or not running in time, or the machine ends.
+    /// If the host is degraded, or is not running within `limit`, or the machine ends.
     pub fn wait_ready(&mut self, limit: Duration) -> Result<(), VmError> {
         let mut client = self.answering(limit, limit)?;
         client.set_timeout(Some(stretched_now(limit)))?;
@@ -199,10 +200,10 @@ impl Machine {
         }
     }
 
-    /// Waits until `text` is on the console, after byte `from` of the console's text.
+    /// Waits until `text` is on the console. The search starts at byte `from` of the console's text.
     ///
     /// # Errors
-    /// When the text does not come in time, or the machine ends.
+    /// If the text is not there within `limit`, or the machine ends.
     pub fn wait_for_text(&mut self, text: &str, from: usize, limit: Duration) -> Result<(), VmError> {
         self.wait_until(&format!("{text:?} on the console"), limit, |machine| {
             machine.console.text().get(from..).is_some_and(|said| said.contains(text))
@@ -212,7 +213,7 @@ impl Machine {
     /// Waits until QEMU has ended by itself.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// If QEMU does not end within `limit`.
     pub fn wait_for_end(&mut self, limit: Duration) -> Result<ExitStatus, VmError> {
         let begin = Instant::now();
         loop {
@@ -226,11 +227,11 @@ impl Machine {
         }
     }
 
-    /// Waits until `done` returns true. A first boot that stands still before its kernel or boot loader has said a word is started
-    /// anew, once; time counts from there then.
+    /// Waits until `done` returns true. If the first boot hangs before the boot loader or the kernel has written to the console, the
+    /// machine is restarted once ([`crate::standstill`]). The time limit then starts again.
     ///
     /// # Errors
-    /// When `done` does not return true in time, or the machine ends, or its boot stands still again.
+    /// If `done` does not return true within `limit`, or the machine ends, or its boot hangs a second time.
     pub fn wait_until(
         &mut self,
         what: &str,
@@ -244,7 +245,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Sleeps for a moment, unless the machine has ended or the time is up. Sets `begin` anew when the machine was started anew.
+    /// Sleeps for a moment. Returns an error if the machine has ended or the time is up. Resets `begin` if the machine was restarted.
     fn go_on_waiting(&mut self, what: &str, limit: Duration, begin: &mut Instant) -> Result<(), VmError> {
         if let Some(status) = self.ended()? {
             let errors = fs::read_to_string(&self.launch.errors).unwrap_or_default();
@@ -261,12 +262,13 @@ impl Machine {
         Ok(())
     }
 
-    /// The monitor's socket is there before QEMU has read all its arguments, but is answered only afterwards.
+    /// Waits until QEMU answers on the monitor's socket. QEMU makes the socket before it has checked all its arguments, so the socket alone
+    /// does not show that QEMU runs.
     fn wait_for_monitor(&mut self) -> Result<(), VmError> {
         self.wait_until("QEMU's start", START_LIMIT, |machine| machine.monitor().is_ok())
     }
 
-    /// Returns whether the machine had to be started anew, because its first boot stood still.
+    /// Restarts the machine if its first boot hangs. Returns whether it was restarted.
     fn look_after_boot(&mut self) -> Result<bool, VmError> {
         let (text, monitor) = (self.console.text(), self.monitor());
         match self.watch.look(&text, self.console.path(), monitor) {
@@ -281,13 +283,13 @@ impl Machine {
         }
     }
 
-    /// Ends it as a power cut does: QEMU is killed. What QEMU had written to its files stays.
+    /// Ends the machine like a power cut: QEMU is killed. Files in [`Description::kept`] stay as QEMU has left them.
     pub fn cut_power(self) {
         drop(self);
     }
 
     fn end(&mut self) {
-        // QEMU may have ended already. Either way it is gone afterwards.
+        // Both calls fail if QEMU has already ended. QEMU is gone in both cases.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -307,12 +309,12 @@ impl Drop for Machine {
     }
 }
 
-/// Makes the ids of one connection unlike those of others.
+/// A random number. It makes the request ids of each connection different.
 fn seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Whether `limit` is over. On a busy machine everything takes longer.
+/// Whether the time since `begin` is longer than `limit`. On a busy computer the limit is stretched.
 fn is_over(begin: Instant, limit: Duration) -> bool {
     begin.elapsed() > limit && begin.elapsed() > stretched_now(limit)
 }
@@ -321,7 +323,7 @@ fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) ->
     move |source| VmError::Io { doing, path: path.to_owned(), source }
 }
 
-/// `wish`, or any free port for 0. Another program may take the port before QEMU does; QEMU then ends with an error.
+/// Returns `wish`, or any free port if `wish` is 0. If another program takes the port before QEMU does, QEMU ends with an error.
 fn free_port(wish: u16) -> Result<u16, VmError> {
     if wish != 0 {
         return Ok(wish);

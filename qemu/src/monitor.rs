@@ -13,9 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often the state of a save is looked at.
+/// Time between two checks of whether a save is complete.
 const POLL: Duration = Duration::from_millis(50);
-/// Longest time that a machine's memory may take to be written to a file.
+/// Time limit for writing a machine's memory to a file.
 const SAVE_LIMIT: Duration = Duration::from_secs(300);
 
 /// A connection to a machine's monitor.
@@ -34,10 +34,10 @@ fn failed(error: impl std::fmt::Display) -> VmError {
 }
 
 impl Monitor {
-    /// Connects and agrees on the protocol.
+    /// Connects to the monitor and negotiates the protocol.
     ///
     /// # Errors
-    /// When the monitor does not answer within 10 s.
+    /// If the monitor does not answer within 10 s.
     pub fn connect(socket: &Path) -> Result<Self, VmError> {
         let stream = UnixStream::connect(socket).map_err(failed)?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).map_err(failed)?;
@@ -50,12 +50,12 @@ impl Monitor {
     /// Presses the power button.
     ///
     /// # Errors
-    /// When the monitor refuses. This holds for all commands.
+    /// If the monitor refuses the command or does not answer. This is the same for all commands.
     pub fn press_power_button(&mut self) -> Result<(), VmError> {
         self.qmp.execute(&qmp::system_powerdown {}).map(drop).map_err(failed)
     }
 
-    /// Presses the reset button. The guest is not told.
+    /// Presses the reset button. The guest has no chance to shut down.
     ///
     /// # Errors
     /// See [`Self::press_power_button`].
@@ -79,21 +79,21 @@ impl Monitor {
         self.qmp.execute(&qmp::stop {}).map(drop).map_err(failed)
     }
 
-    /// Lets a saved machine go on, when its memory has been read. Returns whether it runs.
+    /// Resumes a saved machine if QEMU has read its memory. Returns whether the machine runs.
     ///
     /// # Errors
     /// See [`Self::press_power_button`].
     pub fn resume(&mut self) -> Result<bool, VmError> {
-        // The typed answer has fields that other versions of QEMU do not have.
+        // The text form is used because the typed form requires fields that some versions of QEMU do not send.
         let status = self.ask("info status")?;
-        // The machine was stopped when it was saved, and so it is again when it has been read.
+        // The machine was stopped before it was saved. So it is stopped again when its memory has been read.
         if status.contains("paused") && !status.contains("inmigrate") {
             self.qmp.execute(&qmp::cont {}).map_err(failed)?;
         }
         Ok(status.contains("running"))
     }
 
-    /// What a command of QEMU's own prompt prints.
+    /// Runs a command of QEMU's human monitor and returns its output.
     ///
     /// # Errors
     /// See [`Self::press_power_button`].
@@ -102,7 +102,7 @@ impl Monitor {
         self.qmp.execute(&command).map_err(failed)
     }
 
-    /// What the guest does at this moment.
+    /// A sample of the guest's activity: the addresses of its next instructions, and the number of its disk reads.
     ///
     /// # Errors
     /// See [`Self::press_power_button`].
@@ -111,10 +111,10 @@ impl Monitor {
         Ok(Sample { addresses, reads: reads(&self.ask("info blockstats")?) })
     }
 
-    /// Stops the guest and writes its memory and devices to `file`. Disks are not part of it: they stay as they are.
+    /// Stops the guest and writes its memory and the state of its devices to `file`. The contents of disks are not saved.
     ///
     /// # Errors
-    /// When the file cannot be written, or a device cannot be saved.
+    /// If the file cannot be written, or a device cannot be saved.
     pub fn save(&mut self, file: &Path) -> Result<(), VmError> {
         self.stop()?;
         let uri = Some(format!("file:{}", file.display()));
@@ -125,14 +125,16 @@ impl Monitor {
             match text.lines().find_map(|line| line.split_once("tatus: ")).map(|(_, status)| status.trim()) {
                 Some("completed") => return Ok(()),
                 Some("failed" | "cancelled") => return Err(failed(format!("the machine cannot be saved: {text}"))),
-                _ if Instant::now() > end => return Err(failed(format!("the machine is not saved in time: {text}"))),
+                _ if Instant::now() > end => {
+                    return Err(failed(format!("the machine was not saved within {} s: {text}", SAVE_LIMIT.as_secs())));
+                }
                 _ => thread::sleep(POLL),
             }
         }
     }
 }
 
-/// Sum of the reads of all disks, from what `info blockstats` prints.
+/// Number of reads of all disks, from the output of `info blockstats`.
 fn reads(text: &str) -> u64 {
     let count = |word: &str| word.strip_prefix("rd_operations=")?.parse::<u64>().ok();
     text.split_whitespace().filter_map(count).sum()

@@ -1,4 +1,4 @@
-//! Folders that are expensive to make, made once and used by several processes: saved machines, and what tests build.
+//! Folders that are expensive to make. They are made once and shared by several processes: saved machines, builds, and releases.
 
 use crate::error::VmError;
 use berth_contract::digest::Sha256;
@@ -9,21 +9,23 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-/// A folder is made anew when it is older than this. A saved machine's clock goes on from the time at which the machine was saved.
+/// A folder that is older than this is not used for new tests. The clock of a saved machine continues from the time of saving, so a saved
+/// machine must not be too old.
 pub const FRESH: Duration = Duration::from_secs(6 * 3600);
-/// A folder that is older than this is in nobody's use, and is removed.
+/// A folder that is older than this is no longer in use, and is removed.
 const ABANDONED: Duration = Duration::from_secs(24 * 3600);
-/// Digits of a digest in a name.
+/// Number of digits of a digest in a name.
 const DIGITS: usize = 16;
 /// The name of a folder that is not complete yet.
 const INCOMPLETE: &str = "new";
 
-/// A fresh folder `name` in `parent`. When there is none, `make` fills a new one, which gets its name when it is complete. Another process
-/// that wants the same folder waits meanwhile. `name` has to hold a digest of everything that the content depends on ([`name_of`]). The
-/// folder stays as it is for as long as anybody may use it: a folder that is not fresh any more gets a successor.
+/// Returns the path of a fresh folder `name` in `parent`. If there is no fresh folder, `make` fills a new one, and the new folder gets its
+/// final name when it is complete. Meanwhile other processes that want the same folder wait. `name` must contain a digest of everything
+/// that the content depends on ([`name_of`]). A complete folder never changes, because other processes may use it: an old folder is not
+/// refilled, but gets a successor with the next number.
 ///
 /// # Errors
-/// Those of `make`, or a file that cannot be made or moved.
+/// The errors of `make`. Also if a file cannot be made or moved.
 pub fn once<E: From<VmError>>(
     parent: &Path,
     name: &str,
@@ -54,7 +56,7 @@ pub fn once<E: From<VmError>>(
     Ok(folder)
 }
 
-/// A name for [`once`]: `kind`, and a digest of `parts`.
+/// A name for [`once`]: `kind` and a digest of `parts`.
 #[must_use]
 pub fn name_of<T: AsRef<[u8]>>(kind: &str, parts: &[T]) -> String {
     let mut digest = sha2::Sha256::new();
@@ -66,35 +68,35 @@ pub fn name_of<T: AsRef<[u8]>>(kind: &str, parts: &[T]) -> String {
     format!("{kind}-{}", &digest[..DIGITS])
 }
 
-/// Name, size and time of a file, in place of its content.
+/// Path, size and modification time of a file. They are used in a digest instead of the content, which would take long to read.
 ///
 /// # Errors
-/// When the file cannot be looked at.
+/// If the file does not exist or cannot be examined.
 pub fn stamp(path: &Path) -> Result<String, VmError> {
-    let io = |source| VmError::Io { doing: "look at", path: path.to_owned(), source };
+    let io = |source| VmError::Io { doing: "examine", path: path.to_owned(), source };
     let metadata = fs::metadata(path).map_err(io)?;
     let changed = metadata.modified().map_err(io)?.duration_since(UNIX_EPOCH).unwrap_or_default();
     Ok(format!("{} {} {}", fs::canonicalize(path).map_err(io)?.display(), metadata.len(), changed.as_nanos()))
 }
 
-/// The highest number that a folder in `all` has as its name.
+/// The highest number among the names in the folder `all`.
 fn last(all: &Path) -> Option<u64> {
     let names = fs::read_dir(all).into_iter().flatten().flatten();
     names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).max()
 }
 
-/// Time since `path` was last changed; nothing for one that is not there.
+/// Time since `path` was last changed. `None` if it does not exist.
 fn age(path: &Path) -> Option<Duration> {
     let changed = path.metadata().and_then(|metadata| metadata.modified()).ok()?;
     // A time in the future counts as now.
     Some(changed.elapsed().unwrap_or_default())
 }
 
-/// What cannot be looked at or removed stays: it costs room, no more.
+/// Removes old folders in `parent`. Errors are ignored: a folder that stays only takes space.
 fn remove_abandoned(parent: &Path) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
         let path = entry.path();
-        // A folder's time is that of the last entry that was made in it.
+        // The time of a folder is the time at which an entry was last made in it.
         if path.is_dir() && age(&path).is_some_and(|age| age > ABANDONED) {
             let _ = fs::remove_dir_all(&path);
         }
@@ -117,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn several_that_want_the_same_folder_make_it_once() {
+    fn a_folder_that_several_threads_want_is_made_once() {
         let parent = tempfile::tempdir().unwrap();
         let made = AtomicUsize::new(0);
         let make = |folder: &Path| {
@@ -134,11 +136,11 @@ mod tests {
         set_age(&parent.path().join("a/1"), FRESH + Duration::from_secs(1));
         want();
         assert_eq!(made.load(Ordering::SeqCst), 2, "an old folder gets a successor");
-        assert!(parent.path().join("a/1").is_dir(), "somebody may still use it");
+        assert!(parent.path().join("a/1").is_dir(), "another process may still use the old folder");
     }
 
     #[test]
-    fn a_folder_that_could_not_be_completed_is_made_again_and_old_ones_go() {
+    fn an_incomplete_folder_is_made_again_and_abandoned_folders_are_removed() {
         let parent = tempfile::tempdir().unwrap();
         let old = parent.path().join("old");
         fs::create_dir(&old).unwrap();
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_parts_apart() {
+    fn names_differ_when_parts_are_split_differently() {
         let name = name_of("kind", &["a", "bc"]);
         assert!(name.starts_with("kind-") && name.len() == 5 + DIGITS, "{name}");
         assert_ne!(name, name_of("kind", &["ab", "c"]));

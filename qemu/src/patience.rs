@@ -1,11 +1,11 @@
-//! How long to wait on a machine that other work keeps busy.
+//! Longer time limits on a busy computer.
 
 use std::{fs, thread, time::Duration};
 
-/// A limit is stretched by this factor at most.
+/// Largest factor for a time limit.
 const MOST: f64 = 4.0;
 
-/// `limit`, stretched by the work that waits for each of this machine's processors now.
+/// Returns `limit`, stretched according to the present load of this computer.
 #[must_use]
 pub fn stretched_now(limit: Duration) -> Duration {
     let load = fs::read_to_string("/proc/loadavg").ok();
@@ -13,14 +13,14 @@ pub fn stretched_now(limit: Duration) -> Duration {
     stretched(limit, load.as_deref().and_then(parse).unwrap_or(0.0), processors)
 }
 
-/// `load` is the number of threads that want a processor, as /proc/loadavg counts them. A guest's own two processors are no reason for
-/// more time, so twice the number of processors is the measure of a machine that is busy.
+/// `load` is the number of threads that want a processor, as /proc/loadavg counts them. The limit is stretched only if the load is more
+/// than twice the number of processors: a guest itself has two processors, and its own load must not stretch the limit.
 fn stretched(limit: Duration, load: f64, processors: usize) -> Duration {
     let processors = u32::try_from(processors.max(1)).unwrap_or(u32::MAX);
     limit.mul_f64((load / (2.0 * f64::from(processors))).clamp(1.0, MOST))
 }
 
-/// The mean of the last minute.
+/// The mean load of the last minute.
 fn parse(loadavg: &str) -> Option<f64> {
     loadavg.split_whitespace().next()?.parse().ok().filter(|load: &f64| load.is_finite())
 }

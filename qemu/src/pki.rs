@@ -1,4 +1,4 @@
-//! A temporary certificate authority: with its certificates, docker's client on this computer reaches docker in a virtual machine.
+//! A temporary certificate authority. Its certificates let the docker client on this computer connect to docker in a virtual machine.
 
 use crate::error::VmError;
 use berth_contract::{
@@ -17,12 +17,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// How long certificates are valid. They serve one run.
+/// How long certificates are valid. They are used for one run only.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The guest's clock may be behind this computer's clock.
+/// Certificates are valid from this long before now, because the guest's clock may be behind this computer's clock.
 const SLACK: Duration = Duration::from_secs(24 * 3600);
 
-/// PEM texts of an authority and of the two certificates that it has signed.
+/// PEM texts of an authority and of the two certificates that the authority has signed.
 #[derive(Clone, Debug)]
 pub struct Pki {
     /// The authority's certificate.
@@ -111,7 +111,7 @@ mod tests {
     use crate::tool;
 
     #[test]
-    #[expect(clippy::disallowed_methods, reason = "openssl judges by the clock of the day")]
+    #[expect(clippy::disallowed_methods, reason = "openssl compares certificates with the current time")]
     fn openssl_accepts_the_chain_for_its_purposes_only() {
         let pki = make(SystemTime::now()).unwrap();
         let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `berth run`: boots an image in a temporary virtual machine that the docker client of this computer can use.
+//! `berth run`: boots an image in a temporary virtual machine. The docker client of this computer can use docker in the machine.
 
 use crate::{
     accel,
@@ -21,7 +21,7 @@ const READY: Duration = Duration::from_secs(60);
 /// Longest time for an orderly shutdown with KVM. Emulation gets a multiple of it.
 const STOP: Duration = Duration::from_secs(30);
 
-/// What to run, and how.
+/// Options of `berth run`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The disk image.
@@ -32,9 +32,9 @@ pub struct Options {
     pub memory: u32,
     /// Processors.
     pub cpus: u32,
-    /// Ports: (host, guest).
+    /// Forwarded TCP ports: (port of 127.0.0.1 on this computer, port of the guest).
     pub forwards: Vec<(u16, u16)>,
-    /// The machine's host.toml. Docker's TLS listener is added to it.
+    /// A host.toml for the guest. Docker's TLS listener is added to its content.
     pub config: Option<PathBuf>,
     /// File for a copy of the console.
     pub console: PathBuf,
@@ -51,10 +51,10 @@ pub struct Session {
     docker_port: u16,
 }
 
-/// Starts a machine for `options`. Its console is on the terminal if `on_terminal` is set, and in a file in any case.
+/// Starts a machine for `options`. Its console is always written to a file. If `on_terminal` is set, it is on the terminal too.
 ///
 /// # Errors
-/// If something that the machine needs is missing, or if it does not start.
+/// If a program or file that the machine needs is missing, or if the machine does not start.
 pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
     let accel = accel::choose(options.arch, std::env::var("BERTH_ACCEL").ok().as_deref())?;
     let firmware =
@@ -96,7 +96,7 @@ impl Session {
         &mut self.machine
     }
 
-    /// Environment variables for docker's client, and for programs that use the control port and the forwarded ports.
+    /// Environment variables for docker's client, the control port, and the forwarded ports.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, OsString)> {
         let mut all = vec![
@@ -120,10 +120,10 @@ impl Session {
         self.machine.wait_ready(limit)
     }
 
-    /// Runs a program on this computer with [`Self::environment`], and waits for its end.
+    /// Runs a program on this computer with [`Self::environment`], and waits until it ends.
     ///
     /// # Errors
-    /// If it cannot be started.
+    /// If the program cannot be started.
     pub fn command(&self, program: &OsString, arguments: &[OsString]) -> Result<ExitStatus, VmError> {
         let name = program.to_string_lossy().into_owned();
         let status = Command::new(program).args(arguments).envs(self.environment()).status();
@@ -143,10 +143,10 @@ impl Session {
         }
     }
 
-    /// Powers the host off in order.
+    /// Tells the host to shut down, and waits until the machine is off.
     ///
     /// # Errors
-    /// If the host does not power off in time. QEMU is killed then.
+    /// If the host does not power off within the time limit. QEMU is then killed.
     pub fn power_off(mut self) -> Result<(), VmError> {
         let limit = STOP * self.machine.accel().patience();
         self.machine.control(limit)?.poweroff()?;

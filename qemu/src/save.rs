@@ -1,9 +1,9 @@
-//! Machines that are saved after their boot, so that many others can go on from there.
+//! Machines that are saved after their boot, so that tests can resume from the saved state instead of booting.
 //!
-//! A saved machine is a folder with its memory, its disk and the variables of its firmware. Its name has a digest of everything that
-//! decides what the guest sees: QEMU's version and arguments, image, firmware, further disks and host.toml. Forwarded ports, the console's
-//! file and a log of writes belong to this side, and may differ. The guest's clock goes on with the time at which the machine was saved
-//! ([`crate::once::FRESH`] limits how old that can be); at its next reboot the guest reads the right time.
+//! A saved machine is a folder with memory, disk, and firmware variables. The folder's name contains a digest of everything that the guest
+//! can see: QEMU's version and arguments, image, firmware, further disks, and host.toml. The guest cannot see forwarded ports, the
+//! console's file and the log of writes, so these may differ. The guest's clock continues from the time of saving
+//! ([`crate::once::FRESH`] limits the difference). At its next reboot the guest reads the right time.
 
 use crate::{
     booted::{Booted, MEMORY},
@@ -15,20 +15,20 @@ use crate::{
 };
 use std::{path::Path, time::Duration};
 
-/// The console of the machine that was saved.
+/// File with the console of the machine that is saved.
 const CONSOLE: &str = "console.log";
-/// Older versions of QEMU cannot save to a file by its name.
+/// Older versions of QEMU do not accept a file name as the target of a save.
 const LEAST_QEMU: u32 = 9;
-/// How long QEMU may take to its end after it has been told to quit.
+/// How long QEMU may take to end after the command to quit.
 const QUIT_LIMIT: Duration = Duration::from_secs(60);
 
 impl Description {
-    /// The same machine, but one that goes on from a saved one in the folder `states` instead of booting. When there is no such saved
-    /// machine, one is started, `ready` waits for the moment that is worth saving, and the machine is saved. With a QEMU that
-    /// cannot do that the machine boots: callers wait for its readiness in any case.
+    /// Returns a description of the same machine, which resumes from a saved machine in the folder `states` instead of booting. If no such
+    /// machine is saved yet, one is started, `ready` waits until it has the state to save, and it is saved. If QEMU is too old for this,
+    /// the description is returned unchanged. So callers must always wait until the machine is ready.
     ///
     /// # Errors
-    /// Those of `ready`; a machine that cannot be started or saved.
+    /// The errors of `ready`. Also if a machine cannot be started or saved.
     pub fn booted(
         &self,
         states: &Path,
@@ -50,12 +50,12 @@ impl Description {
         Ok(Self { booted: Some(Booted { folder }), ..self.clone() })
     }
 
-    /// Without what belongs to this side alone.
+    /// This description without the parts that the guest cannot see.
     fn plain(&self) -> Self {
         Self { kept: None, write_log: None, booted: None, forwards: Vec::new(), ..self.clone() }
     }
 
-    /// The saved machine's name, with a digest of everything that decides what the guest sees.
+    /// The name of the saved machine's folder, with a digest of everything that the guest can see.
     fn key(&self, name: &str) -> Result<String, VmError> {
         let plain = Self { serial: Serial::File(CONSOLE.into()), ..self.plain() };
         let here = Path::new("");
@@ -78,7 +78,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn the_key_follows_what_the_guest_sees_and_nothing_else() {
+    fn the_key_depends_only_on_what_the_guest_can_see() {
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = folder.path().join(name);

@@ -1,43 +1,44 @@
-//! A boot that stands still before the boot loader or the kernel has said a word: a fault of the emulator or its firmware, not of the
-//! image. It is told apart from a slow boot by samples of the guest's processors and of the reads of its disks.
+//! Detects a boot that hangs before the boot loader or the kernel has written to the console. This is a fault of the emulator or its
+//! firmware, not of the image. Samples of the guest's processors and disk reads show whether a boot hangs or is only slow.
 
 use std::collections::BTreeSet;
 
-/// Samples that a decision needs.
+/// Number of samples that a decision needs.
 pub const SAMPLES: usize = 10;
-/// How the firmware's own lines begin (EDK II's boot device selection).
+/// The start of the firmware's own console lines (EDK II's boot device selection).
 const FIRMWARE_LINES: &str = "BdsDxe: ";
-/// A program that waits in a loop goes through few pages of code; one that makes progress goes through more.
+/// A program that waits in a loop executes code in few pages. If the samples show more pages than this, the program makes progress.
 const MOST_PAGES: usize = 8;
 const PAGE_BITS: u32 = 12;
 /// Kernels run in the upper half of the address space; firmware, boot loader and stub run in the lower half.
 const UPPER_HALF: u64 = 1 << 63;
 
-/// What the guest was doing at one moment.
+/// The activity of the guest at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sample {
     /// Address of the next instruction of each processor.
     pub addresses: Vec<u64>,
-    /// Reads of all disks so far.
+    /// Number of reads of all disks so far.
     pub reads: u64,
 }
 
-/// What console and samples say.
+/// The state of a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judgement {
-    /// Somebody after the firmware has written to the console. This boot is never judged again.
+    /// The boot loader, the kernel or init has written to the console. This boot is not judged again.
     Spoken,
     /// There are too few samples.
     TooEarly,
-    /// The guest still works: it reads its disks, or runs through its code.
+    /// The guest makes progress: it reads its disks, or executes code in many places.
     Working,
-    /// It is in a kernel that has not said a word. The machine must not be started anew: that would hide a fault of ours.
+    /// The guest executes a kernel that has written nothing to the console. The machine must not be restarted: that would hide a fault of
+    /// the image.
     InKernel,
-    /// It stands still in firmware, boot loader or stub. The machine may be started anew, once.
+    /// The guest hangs in firmware, boot loader or stub. The machine may be restarted once.
     StandsStill,
 }
 
-/// Judges a boot by what its console has said since power-on, and by samples taken some seconds apart.
+/// Judges a boot by the text on its console since power-on, and by samples. The samples must be some seconds apart.
 #[must_use]
 pub fn judge(console: &str, samples: &[Sample]) -> Judgement {
     if !only_firmware_has_spoken(console) {
@@ -59,7 +60,7 @@ fn only_firmware_has_spoken(console: &str) -> bool {
     console.lines().map(str::trim).all(|line| line.is_empty() || line.starts_with(FIRMWARE_LINES))
 }
 
-/// Addresses of the next instruction, from what QEMU's `info registers -a` prints.
+/// Address of the next instruction of each processor, from the output of QEMU's `info registers -a`.
 #[must_use]
 pub fn addresses(registers: &str) -> Vec<u64> {
     let word = |word: &str| {
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_moves_no_more_stands_still() {
+    fn processors_that_do_not_move_and_no_reads_are_a_hang() {
         let halted = samples(|_| vec![0x7e5d_3a10, 0xfd0ac], |_| 812);
         assert_eq!(judge(STARTING, &halted), Judgement::StandsStill);
         assert_eq!(judge("", &halted), Judgement::StandsStill, "the firmware itself may be silent");
@@ -91,8 +92,8 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_is_no_progress() {
-        // A wait for a timer or a device, in three drivers of the firmware.
+    fn a_loop_over_few_pages_is_a_hang() {
+        // The firmware waits for a timer or a device. The loop goes through three drivers.
         let spins = samples(
             |number| vec![[0x7e5d_3a10, 0x7e60_0123, 0x7f00_0999][usize::try_from(number % 3).unwrap()]],
             |_| 812,
@@ -101,14 +102,18 @@ mod tests {
     }
 
     #[test]
-    fn reads_of_the_disk_and_much_code_are_progress() {
+    fn disk_reads_or_code_in_many_pages_are_progress() {
         assert_eq!(judge(STARTING, &samples(|_| vec![0x7e5d_3a10], |number| 812 + number / 9)), Judgement::Working);
         assert_eq!(judge(STARTING, &samples(|number| vec![number << PAGE_BITS], |_| 812)), Judgement::Working);
-        assert_eq!(judge(STARTING, &samples(|_| Vec::new(), |_| 812)), Judgement::Working, "QEMU has told nothing");
+        assert_eq!(
+            judge(STARTING, &samples(|_| Vec::new(), |_| 812)),
+            Judgement::Working,
+            "QEMU has reported no addresses"
+        );
     }
 
     #[test]
-    fn nobody_starts_a_machine_anew_after_a_word_or_in_a_kernel() {
+    fn a_boot_with_console_text_or_in_a_kernel_is_never_a_hang() {
         let halted = samples(|_| vec![0x7e5d_3a10], |_| 812);
         for word in
             ["EFI stub: Loaded initrd", "[    0.000000] Linux version 6.12", "init: root", ">>Start PXE over IPv4."]
@@ -117,11 +122,11 @@ mod tests {
         }
         let kernel = samples(|_| vec![0x7e5d_3a10, 0xffff_ffff_8100_0000], |_| 812);
         assert_eq!(judge(STARTING, &kernel), Judgement::InKernel);
-        assert_eq!(judge(STARTING, &kernel[..1]), Judgement::InKernel, "one look is enough");
+        assert_eq!(judge(STARTING, &kernel[..1]), Judgement::InKernel, "one sample is enough");
     }
 
     #[test]
-    fn addresses_are_found_among_registers() {
+    fn addresses_are_read_from_the_registers_of_all_processors() {
         let text = "\nCPU#0\nRAX=0000000000000000 RBX=000000007e1c2018\nRIP=000000007e5d3a10 RFL=00000202 [-------] CPL=0 II=0 A20=1 SMM=0 HLT=1\n\
             CPU#1\nEAX=00000000\nEIP=000fd0ac EFL=00000046 [---Z-P-] CPL=0 HLT=1\n";
         assert_eq!(addresses(text), [0x7e5d_3a10, 0xfd0ac]);

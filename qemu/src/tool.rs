@@ -1,4 +1,4 @@
-//! Running other programs: QEMU and its disk tool.
+//! Runs external programs: QEMU and its tool for disk images.
 
 use crate::error::VmError;
 use berth_contract::arch::Arch;
@@ -7,10 +7,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Runs a program to its end and returns its stdout. If it fails, its stderr is in the error.
+/// Runs a program until it ends, and returns its stdout.
 ///
 /// # Errors
-/// If the program cannot be started, or fails.
+/// If the program cannot be started, or fails. The error then holds the program's stderr.
 pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     let output = Command::new(program)
         .args(arguments)
@@ -25,7 +25,8 @@ pub fn run(program: &str, arguments: &[&str]) -> Result<String, VmError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Makes the child of `command` end with this thread, however this process ends: no virtual machine outlives the process that started it.
+/// Makes the kernel kill the child of `command` when this thread ends. So a virtual machine never outlives the process that started it,
+/// even if that process is killed.
 pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt;
     let die = || {
@@ -39,7 +40,7 @@ pub(crate) fn dies_with_us(command: &mut Command) -> &mut Command {
     }
 }
 
-/// A path for a list of options. In QEMU's lists a comma separates; two commas stand for one.
+/// A path for a list of options. In QEMU's lists a comma separates options, so a comma in a path must be doubled.
 pub(crate) fn option(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
@@ -47,7 +48,7 @@ pub(crate) fn option(path: &Path) -> String {
 /// Major version of the QEMU that emulates `arch`.
 ///
 /// # Errors
-/// If QEMU cannot be started, or prints something else.
+/// If QEMU cannot be started, or its output is not a version.
 pub fn qemu_major(arch: Arch) -> Result<u32, VmError> {
     let text = run(arch.qemu.program, &["--version"])?;
     parse_major(&text).ok_or_else(|| VmError::Failed {

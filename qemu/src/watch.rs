@@ -1,5 +1,5 @@
-//! Watches the first boot of a machine. When it stands still before anybody after the firmware has said a word, the guest's state is
-//! kept and the machine is started anew, once. [`crate::standstill`] decides.
+//! Watches the first boot of a machine. If the boot hangs before the boot loader or the kernel has written to the console, the guest's
+//! state is kept and the machine is restarted once. [`crate::standstill`] decides whether a boot hangs.
 
 use crate::{
     error::VmError,
@@ -14,45 +14,47 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The time between two samples is this part of the silence before them.
+/// The time between two samples is [`Watch::silence`] divided by this number.
 const PART: u32 = 20;
-/// What is asked of QEMU about a guest that stands still.
+/// Monitor commands that report the state of a guest that hangs.
 const QUESTIONS: [&str; 7] =
     ["info status", "info cpus", "info registers -a", "info lapic", "info pic", "info blockstats", "info mtree -f"];
 
-/// What has been seen of a machine's first boot.
+/// Observations of a machine's first boot.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// Power-on.
+    /// The time of power-on.
     since: Instant,
-    /// How long nobody but the firmware may speak until samples are taken.
+    /// For this time after power-on no samples are taken ([`crate::description::Description::silence`]).
     silence: Duration,
+    /// The earliest time of the next sample.
     next: Instant,
     samples: Vec<Sample>,
+    /// True if the boot is not watched any more.
     over: bool,
-    /// Machines of this description that stood still.
+    /// How often the boot has hung.
     stood_still: u32,
 }
 
-/// What is to be done.
+/// What the caller must do.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Wait on.
+    /// Continue to wait.
     Wait,
-    /// Start the same machine anew.
+    /// Restart the machine.
     StartAnew,
-    /// It has stood still again. The guest's state is in this folder.
+    /// Return an error: the boot has hung a second time. The guest's state is in this folder.
     GiveUp(PathBuf),
 }
 
 impl Watch {
-    /// A machine that does not begin with its firmware is not watched.
+    /// If the machine does not start with its firmware, nothing is watched.
     pub(crate) fn new(silence: Duration, begins_with_firmware: bool) -> Self {
         let now = Instant::now();
         Self { since: now, silence, next: now, samples: Vec::new(), over: !begins_with_firmware, stood_still: 0 }
     }
 
-    /// Whether there is something to look at now.
+    /// Whether it is time for a sample.
     pub(crate) fn is_due(&self) -> bool {
         let now = Instant::now();
         !self.over
@@ -61,7 +63,7 @@ impl Watch {
             && now >= self.since + stretched_now(self.silence)
     }
 
-    /// Takes a sample, and decides. `console` is what has been said since power-on, `log` the file that holds it.
+    /// Takes a sample and judges the boot. `console` is the console's text since power-on, `log` is the console's file.
     pub(crate) fn look(&mut self, console: &str, log: &Path, monitor: Result<Monitor, VmError>) -> Action {
         self.next = Instant::now() + self.silence / PART;
         // A monitor that does not answer gives no sample.
@@ -76,7 +78,7 @@ impl Watch {
             Judgement::InKernel => {
                 self.over = true;
                 let kept = self.keep(log, &mut monitor);
-                announce(log, "is in its kernel, which has not said a word; it goes on", &kept);
+                announce(log, "the kernel runs but has written nothing to the console; the boot continues", &kept);
             }
             Judgement::StandsStill => return self.stands_still(log, &mut monitor),
         }
@@ -92,7 +94,7 @@ impl Watch {
         }
         announce(
             log,
-            "stands still in its firmware or boot loader, before a word of the kernel; it is started anew",
+            "the boot hangs in the firmware or boot loader, before any output of the kernel; the machine is restarted",
             &kept,
         );
         self.samples.clear();
@@ -100,7 +102,7 @@ impl Watch {
         Action::StartAnew
     }
 
-    /// Keeps the guest's state beside the console's file. What cannot be kept is left out: the machine matters more.
+    /// Writes the guest's state to a folder beside the console's file. Errors are ignored: they must not stop the machine.
     fn keep(&self, log: &Path, monitor: &mut Monitor) -> PathBuf {
         let folder = log.with_extension(format!("stood-still-{}", self.stood_still));
         let _ = fs::create_dir_all(&folder);
@@ -117,8 +119,8 @@ impl Watch {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a retry must not pass unseen, whoever runs the machine")]
+#[expect(clippy::print_stderr, reason = "a restart must always be visible to the user")]
 fn announce(log: &Path, what: &str, kept: &Path) {
     let name = log.file_stem().unwrap_or_default().to_string_lossy();
-    eprintln!("machine {name} {what}; the guest's state is in {}", kept.display());
+    eprintln!("machine {name}: {what}; the guest's state is in {}", kept.display());
 }

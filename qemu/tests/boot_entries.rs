@@ -1,5 +1,6 @@
-//! What systemd-boot does with our boot entries: which entry it starts, how it counts tries, and that our code reads and changes what
-//! systemd-boot and the firmware have written to the ESP. The entries are programs that print their version and halt.
+//! Tests that systemd-boot treats our boot entries as our model predicts: which entry it starts, and how it counts tries. Between boots our
+//! code reads and changes an ESP that systemd-boot and the firmware have written to. The entries are small EFI programs that print their
+//! version and halt.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -31,7 +32,7 @@ const ID: &str = "berth-docker";
 const ENTRIES: &str = "EFI/Linux";
 const MIB: u64 = 1 << 20;
 const ESP: (u64, u64) = (MIB, 64 * MIB);
-/// Memory of the machine, in MiB.
+/// Memory of the machine in MiB.
 const MEMORY: u32 = 512;
 
 fn hash(version: &str) -> RootHash {
@@ -46,10 +47,10 @@ fn running(version: &str) -> Running {
     Running { id: ID.parse().unwrap(), version: version.parse().unwrap(), root_hash: hash(version) }
 }
 
-/// A disk with an ESP, and a machine that boots it many times. Between two boots the machine is halted.
+/// A disk with an ESP, and a machine that boots from it many times. After each boot the machine halts.
 struct Host {
     disk: PathBuf,
-    /// A copy of the ESP in a file, for hostctl's code.
+    /// File with a copy of the ESP. hostctl's code works on this file.
     esp: PathBuf,
     machine: Option<Machine>,
     scratch: tempfile::TempDir,
@@ -82,7 +83,7 @@ impl Host {
         Self { disk, esp, machine: None, scratch }
     }
 
-    /// Lets hostctl work on the ESP.
+    /// Copies the ESP to a file, calls `change` with the path of the file, and copies the file back.
     fn change<T>(&self, change: impl FnOnce(&Path) -> T) -> T {
         let copy = |from: &Path, at: u64, to: &Path, to_at: u64| {
             let mut bytes = vec![0; usize::try_from(ESP.1).unwrap()];
@@ -91,7 +92,7 @@ impl Host {
             to.write_all_at(&bytes, to_at).unwrap();
         };
         copy(&self.disk, ESP.0, &self.esp, 0);
-        // The firmware may have written to it.
+        // The firmware and systemd-boot may have written to the ESP.
         judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
         let out = change(&self.esp);
         judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
@@ -99,7 +100,7 @@ impl Host {
         out
     }
 
-    /// Replaces all entries with these.
+    /// Replaces all entries of the ESP by `entries`.
     fn put(&self, entries: &[&str]) {
         self.change(|esp| {
             let mut editor = Editor::open(File::options().read(true).write(true).open(esp).unwrap()).unwrap();
@@ -124,11 +125,11 @@ impl Host {
         })
     }
 
-    /// Boots once. Our model has to predict the entry that is started. Returns the entries afterwards.
+    /// Boots once. Our model and systemd-boot must both choose `version`. Returns the names of the entries after the boot.
     fn boot(&mut self, version: &str) -> Vec<String> {
         let expected = self.change(|esp| next(&Entries::look(esp).unwrap()).unwrap().file.clone());
         let model = expected.strip_prefix("berth-docker_").unwrap().split(['+']).next().unwrap();
-        assert_eq!(model.trim_end_matches(".efi"), version, "the model's choice");
+        assert_eq!(model.trim_end_matches(".efi"), version, "the version that our model predicts");
         let from = match &mut self.machine {
             Some(machine) => {
                 let from = machine.console().text().len();
@@ -148,12 +149,12 @@ impl Host {
         machine.wait_for_text(".\n", from, LIMIT).unwrap();
         let said = machine.console().text();
         let said = said[from..].split_once("started ").unwrap().1.split_once(".\n").unwrap().0.to_owned();
-        assert_eq!(said, format!("{ID} {version}"), "systemd-boot's choice");
+        assert_eq!(said, format!("{ID} {version}"), "the version that systemd-boot starts");
         self.names()
     }
 }
 
-/// The systemd-boot that is in our images.
+/// Reads the systemd-boot program from one of our images.
 fn systemd_boot(scratch: &Path) -> Vec<u8> {
     let esp = scratch.join("image.esp");
     partition(&output(&build_small(), ".raw"), PartitionRole::Esp.number(), &esp).unwrap();
@@ -168,7 +169,7 @@ fn systemd_boot_starts_and_counts_entries_as_our_model_predicts() {
     let scratch = tempfile::tempdir().unwrap();
     let mut host = Host::new(&systemd_boot(scratch.path()));
 
-    // An upgrade by our own code: the new version comes first, and each boot uses a try.
+    // hostctl's code upgrades. systemd-boot then starts the new version, and each boot uses one try.
     host.put(&["2026.9.0.efi"]);
     let upgrade = |esp: &Path, from: &str, to: &str| {
         let (running, version) = (running(from), to.parse().unwrap());
@@ -182,15 +183,19 @@ fn systemd_boot_starts_and_counts_entries_as_our_model_predicts() {
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+2-1.efi", "2026.9.0.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+1-2.efi", "2026.9.0.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+0-3.efi", "2026.9.0.efi"]);
-    assert_eq!(host.boot("2026.9.0"), ["2026.10.0+0-3.efi", "2026.9.0.efi"], "it has failed: the old one is back");
+    assert_eq!(
+        host.boot("2026.9.0"),
+        ["2026.10.0+0-3.efi", "2026.9.0.efi"],
+        "all tries have failed: the old version starts again"
+    );
 
-    // Blessed, the newer one stays first.
+    // After a blessing, systemd-boot still starts the newer version.
     host.put(&["2026.10.0+2-1.efi", "2026.9.0.efi"]);
     let bless = |esp: &Path, version: &str| Entries::open(esp).unwrap().bless(&running(version)).unwrap();
     assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0.efi", "2026.9.0.efi"]);
 
-    // After a rollback the older version gets tries, and the newer one is used only if the older one fails.
+    // After a rollback the older version has tries. The newer version is used only if the older version fails.
     let failed = Quarantine::load(&scratch.path().join("quarantine.json")).unwrap();
     let rollback = |esp: &Path, from: &str, to: &str| {
         let other = OtherSlot { root_hash: Some(hash(to)), ..OtherSlot::default() };
@@ -200,17 +205,17 @@ fn systemd_boot_starts_and_counts_entries_as_our_model_predicts() {
     assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.0+3.efi"]);
     assert_eq!(host.boot("2026.9.0"), ["2026.10.0+0.efi", "2026.9.0+2-1.efi"]);
     host.change(|esp| bless(esp, "2026.9.0"));
-    // Forward again.
+    // Roll back again, now to the newer version.
     host.change(|esp| rollback(esp, "2026.9.0", "2026.10.0"));
     assert_eq!(host.names(), ["2026.10.0+3.efi", "2026.9.0.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+2-1.efi", "2026.9.0.efi"]);
 
-    // The older version failed all its tries. Of two versions without tries the newer one starts, and can be blessed.
+    // The older version has failed all its tries. If no version has tries left, the newer version starts, and it can be blessed.
     host.put(&["2026.10.0+0.efi", "2026.9.0+0-3.efi"]);
     assert_eq!(host.boot("2026.10.0"), ["2026.10.0+0-1.efi", "2026.9.0+0-3.efi"]);
     assert_eq!(host.change(|esp| bless(esp, "2026.10.0")), Blessing::Given);
 
-    // A downgrade that was allowed.
+    // An allowed downgrade: the older version starts because the newer version has no tries.
     host.change(|esp| upgrade(esp, "2026.10.0", "2026.9.1"));
     assert_eq!(host.names(), ["2026.10.0+0.efi", "2026.9.1+3.efi"]);
     assert_eq!(host.boot("2026.9.1"), ["2026.10.0+0.efi", "2026.9.1+2-1.efi"]);

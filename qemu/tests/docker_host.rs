@@ -1,5 +1,5 @@
-//! The docker host from power-on to power-off: a container that the real docker client starts from outside, a reboot into the same state,
-//! and clean disks at the end. One machine, two boots.
+//! The docker host from power-on to power-off. The docker client starts containers over the network, a reboot keeps all state, and the
+//! disks are clean after power-off. One machine boots twice.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -44,14 +44,14 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     description.host_config = Some(toml::to_string(&config).unwrap());
     description.forwards = vec![(0, 2376), (0, 8080), (0, 8081)];
     description.disk_size = Some(4 << 30);
-    // QEMU's DHCP names a router and a name server only on an open network. Nothing in the guest uses either.
+    // Open the network only because QEMU's DHCP server otherwise sends no router and no name server. The guest uses neither.
     description.reach_out = true;
     let mut vm = description.start().unwrap();
     let certificates = vm.folder().join("docker");
     pki.write_client(&certificates).unwrap();
     vm.wait_ready(LIMIT).unwrap();
 
-    // The host at a glance.
+    // The status, services and boot times that the host reports.
     let mut control = vm.control(Duration::from_secs(30)).unwrap();
     let status = control.status().unwrap();
     assert_eq!((status.state, status.problems.as_slice()), (HostState::Running, &[][..]));
@@ -75,7 +75,7 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
         "{boot:?}"
     );
     let said = vm.console().text();
-    assert!(said.contains("ready after"), "a line on the console says that the host is ready");
+    assert!(said.contains("ready after"), "the console has no line that the host is ready: {said}");
     let mut log = Vec::new();
     let line = |line: berth_contract::control::LogLine| {
         log.push(line.text);
@@ -85,7 +85,7 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     assert!(log.iter().any(|line| line.contains("API listen on")), "{log:?}");
     assert!(control.logs("nothing", false, |_| Ok::<_, berth_control::ClientError>(())).is_err());
 
-    // The real docker client from outside.
+    // The docker client connects to the guest's TLS listener.
     let run = docker(&vm, &certificates, &["run", "--rm", "hello"]).unwrap();
     assert!(run.contains("Hello from Berth"), "{run}");
     docker(&vm, &certificates, &["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"]).unwrap();
@@ -93,9 +93,9 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     let other = vm.folder().join("stranger");
     stranger.write_client(&other).unwrap();
     std::fs::write(other.join("ca.pem"), &pki.ca).unwrap();
-    docker(&vm, &other, &["ps"]).expect_err("a client that the authority does not know is refused");
+    docker(&vm, &other, &["ps"]).expect_err("a client with a certificate of another authority must be refused");
 
-    // Networks and limits.
+    // Container networks and resource limits.
     assert!(get(&vm, 8080, "/").unwrap().contains("Hello"), "a published port is answered");
     let limits = get(&vm, 8080, "/limits").unwrap();
     assert!(limits.contains("67108864") && limits.contains("50000 100000"), "{limits}");
@@ -104,10 +104,10 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     let alone = docker(&vm, &certificates, &["exec", "alone", "/hello", "net"]).unwrap();
     assert_eq!(alone.split_whitespace().collect::<Vec<_>>(), ["lo"]);
 
-    // Reboot into the same state.
+    // A reboot keeps the machine id, the containers and the volume.
     let before = vm.console().text().len();
     control.reboot().unwrap();
-    // The port serves one client at a time.
+    // Close the connection: the control port serves one client at a time.
     drop(control);
     vm.wait_for_text("ready after", before, LIMIT).unwrap();
     vm.wait_ready(LIMIT).unwrap();
@@ -124,7 +124,7 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     assert!(get(&vm, 8080, "/").unwrap().contains("kept"), "the volume survived");
     assert_eq!(again.var.size, status.var.size);
 
-    // The power button. Afterwards the disk is clean.
+    // Press the power button. After the shutdown the disk must be clean.
     vm.monitor().unwrap().press_power_button().unwrap();
     vm.wait_for_end(LIMIT).unwrap();
     let (flat, esp, layer) = (vm.folder().join("flat.raw"), vm.folder().join("esp"), vm.folder().join("disk.qcow2"));

@@ -1,4 +1,4 @@
-//! host.toml from each of its places, a wrong one, and none.
+//! host.toml from each place where the host looks for it, and a wrong host.toml.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -24,7 +24,7 @@ fn boot(description: &Description) -> (StatusReport, Machine) {
 
 /// Whether the guest answers on docker's port.
 fn docker_listens(vm: &Machine) -> bool {
-    // QEMU accepts every connection to a forwarded port. An answer shows whether the guest does.
+    // QEMU accepts every connection to a forwarded port. Only an answer shows that the guest listens.
     let mut stream = TcpStream::connect(("127.0.0.1", vm.port(2376).unwrap())).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut byte = [0];
@@ -32,7 +32,7 @@ fn docker_listens(vm: &Machine) -> bool {
 }
 
 #[test]
-fn the_host_comes_up_and_names_the_fault_of_a_wrong_file() {
+fn with_a_wrong_host_toml_the_host_still_boots_and_reports_the_fault() {
     let mut description = machine("config-wrong", Some(output(&build(), ".raw")));
     description.forwards = vec![(0, 2376)];
     description.host_config = Some("hostname = \"node-1\"\nhostnam = \"x\"\n".to_owned());
@@ -47,7 +47,7 @@ fn the_host_comes_up_and_names_the_fault_of_a_wrong_file() {
 }
 
 #[test]
-fn a_disk_with_the_label_is_read() {
+fn host_toml_is_read_from_a_disk_with_the_label() {
     let scratch = tempfile::tempdir().unwrap();
     let (file, disk) = (scratch.path().join("host.toml"), scratch.path().join("config.raw"));
     fs::write(&file, "hostname = \"from-disk\"\n").unwrap();
@@ -57,8 +57,8 @@ fn a_disk_with_the_label_is_read() {
     let mut description = machine("config-disk", Some(output(&build_small(), ".raw")));
     description.disks = vec![disk];
     let (mut vm, mut status) = (description.start().unwrap(), None);
-    // The engine is not needed here: wait for the configuration only.
-    vm.wait_until("a configuration in force", LIMIT, |vm| {
+    // Wait only until the configuration is applied, not until the host is ready.
+    vm.wait_until("an applied configuration", LIMIT, |vm| {
         let now = vm.control(Duration::from_secs(2)).unwrap().status().ok();
         status = now.filter(|status| status.config.source.is_some());
         status.is_some()
@@ -70,7 +70,7 @@ fn a_disk_with_the_label_is_read() {
 }
 
 #[test]
-fn a_file_on_the_esp_is_read_and_stays_in_force_when_a_later_file_is_wrong() {
+fn host_toml_is_read_from_the_esp_and_stays_in_force_after_a_wrong_one() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     let (image, file, disk) = (path("disk.raw"), path("host.toml"), path("disk.qcow2"));
@@ -99,7 +99,7 @@ fn a_file_on_the_esp_is_read_and_stays_in_force_when_a_later_file_is_wrong() {
     assert_eq!(status.state, HostState::Running);
 }
 
-/// The ESP of a disk image, as mtools' option -i takes it. It is the first partition, after one MiB.
+/// The ESP of a disk image in the form of mtools' option `-i`. The ESP starts at 1 MiB.
 fn esp(image: &Path) -> String {
     format!("{}@@1M", image.display())
 }

@@ -1,4 +1,4 @@
-//! Every output of a build, checked by other programs that read its format.
+//! Checks every output of a build with independent programs for the same formats.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use common::{berth, build, judge, output, partition, root};
 
 #[test]
-fn foreign_programs_find_nothing_wrong_with_any_output() {
+fn independent_programs_accept_every_output() {
     let folder = build();
     let text = |ending: &str| output(&folder, ending).to_str().unwrap().to_owned();
     let (raw, qcow2, root, verity) = (text(".raw"), text(".qcow2"), text(".root.erofs"), text(".root.verity"));
@@ -29,7 +29,7 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
     judge("qemu-img", &["check", &qcow2]).unwrap();
     judge("qemu-img", &["compare", &raw, &qcow2]).unwrap();
 
-    // Slot A has the same content as the files beside the disk, and verifies against the root hash of the kernel's command line.
+    // The separate root file system and slot A of the disk both match the root hash in the kernel's command line.
     let manifest = text(".manifest.json");
     let root_hash = judge("jq", &["-r", ".root_hash", &manifest]).unwrap().trim().to_owned();
     judge("veritysetup", &["verify", &root, &verity, &root_hash]).unwrap();
@@ -47,7 +47,7 @@ fn foreign_programs_find_nothing_wrong_with_any_output() {
 }
 
 #[test]
-fn the_raw_disk_is_listed_for_sha256sum_on_request() {
+fn with_checksum_raw_the_raw_disk_is_in_sha256sums() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let out = folder.path().join("out");
     let words = ["-q", "build", "recipes/docker.toml", "--checksum-raw", "-o", out.to_str().unwrap()];
@@ -58,7 +58,7 @@ fn the_raw_disk_is_listed_for_sha256sum_on_request() {
 }
 
 #[test]
-fn sizes_add_up_to_the_root_file_system() {
+fn berth_size_adds_up_to_the_size_of_the_root_file_system() {
     let folder = build();
     let text =
         judge("sh", &["-c", &format!("cd {} && {} -q size recipes/docker.toml", root().display(), berth().display())]);
@@ -68,7 +68,7 @@ fn sizes_add_up_to_the_root_file_system() {
     assert_eq!(parts.iter().map(|line| number(line)).sum::<u64>(), number(all), "{text}");
     assert_eq!(number(root_size), output(&folder, ".root.erofs").metadata().unwrap().len(), "{text}");
     assert!(parts.iter().any(|line| line.ends_with("  package docker.io")), "{text}");
-    // jq counts the same from the list of files.
+    // The list of files in the manifest gives the same size for a package.
     let manifest = output(&folder, ".manifest.json");
     let query = r#"[.files[] | select(.kind == "file" and .origin == "package docker.io") | .size] | add"#;
     let counted: u64 = judge("jq", &[query, manifest.to_str().unwrap()]).unwrap().trim().parse().unwrap();

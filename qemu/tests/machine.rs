@@ -1,4 +1,5 @@
-//! A machine without a system. It ends when its value is dropped and when its process ends, and it does not write to images.
+//! Tests of the harness itself, with machines that run only the firmware. A machine ends when its value is dropped or its process ends, and
+//! it does not write to images.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -20,9 +21,9 @@ use std::{
 };
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// How long a boot may be silent in tests that stop it.
+/// How long a boot may be silent in tests that stop the guest's processors.
 const SILENCE: Duration = Duration::from_secs(3);
-/// Set when [`holds_a_machine_until_it_is_killed`] is run by the test that kills it.
+/// Environment variable. It is set if [`holds_a_machine_until_it_is_killed`] runs in the process that another test kills.
 const HOLDER: &str = "BERTH_TEST_HOLDER";
 
 fn small(name: &str) -> Description {
@@ -32,13 +33,13 @@ fn small(name: &str) -> Description {
 }
 
 fn is_alive(process: u32) -> bool {
-    // A zombie has ended. Only its status has not been read yet.
+    // A zombie process has ended; only its exit status has not been read yet.
     let state = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     state.rsplit_once(')').is_some_and(|(_, rest)| !rest.starts_with(" Z"))
 }
 
 #[test]
-fn firmware_speaks_and_nothing_is_left_of_a_dropped_machine() {
+fn a_dropped_machine_leaves_only_its_console_file() {
     let mut description = small("no-disk");
     description.forwards = vec![(0, 2376), (0, 80)];
     let mut machine = description.start().unwrap();
@@ -51,7 +52,7 @@ fn firmware_speaks_and_nothing_is_left_of_a_dropped_machine() {
     machine.monitor().unwrap().reset().unwrap();
     machine.wait_for_text("Start PXE", from, LIMIT).unwrap();
     let error = machine.wait_for_text("login:", 0, Duration::from_millis(300)).unwrap_err();
-    assert!(error.to_string().contains("Start PXE"), "an error shows the console: {error}");
+    assert!(error.to_string().contains("Start PXE"), "the error quotes the console: {error}");
 
     let (process, folder, console) = (machine.process(), machine.folder().to_owned(), machine.console().clone());
     assert!(is_alive(process) && folder.is_dir());
@@ -61,7 +62,7 @@ fn firmware_speaks_and_nothing_is_left_of_a_dropped_machine() {
 }
 
 #[test]
-fn a_machine_that_was_told_to_quit_ends_with_success() {
+fn qemu_exits_with_success_after_the_command_to_quit() {
     let mut machine = small("quit").start().unwrap();
     machine.monitor().unwrap().quit().unwrap();
     assert!(machine.wait_for_end(LIMIT).unwrap().success());
@@ -70,7 +71,7 @@ fn a_machine_that_was_told_to_quit_ends_with_success() {
 }
 
 #[test]
-fn an_error_has_the_message_of_a_qemu_that_does_not_start() {
+fn when_qemu_does_not_start_the_error_holds_its_message() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut description = small("taken");
     description.forwards = vec![(listener.local_addr().unwrap().port(), 80)];
@@ -100,7 +101,7 @@ fn every_bus_takes_a_disk_and_images_are_not_written_to() {
 }
 
 #[test]
-fn a_boot_that_stands_still_before_its_first_word_is_started_anew() {
+fn a_boot_that_hangs_before_its_first_output_is_restarted() {
     let mut description = small("stands-still");
     description.silence = SILENCE;
     let mut machine = description.start().unwrap();
@@ -116,7 +117,7 @@ fn a_boot_that_stands_still_before_its_first_word_is_started_anew() {
 }
 
 #[test]
-fn a_boot_that_stands_still_twice_is_an_error_that_names_the_guests_state() {
+fn a_boot_that_hangs_twice_is_an_error_with_the_path_of_the_guests_state() {
     let mut description = small("stands-still-twice");
     description.silence = SILENCE;
     let mut machine = description.start().unwrap();
@@ -124,13 +125,13 @@ fn a_boot_that_stands_still_twice_is_an_error_that_names_the_guests_state() {
         machine.monitor().and_then(|mut monitor| monitor.stop()).unwrap();
         false
     };
-    let error = machine.wait_until("a word", LIMIT, stop).unwrap_err();
+    let error = machine.wait_until("console output", LIMIT, stop).unwrap_err();
     let VmError::StandsStill { folder, .. } = &error else { panic!("{error}") };
     assert!(folder.ends_with("stands-still-twice.stood-still-2") && folder.join("state").is_file());
     assert!(error.to_string().contains(folder.to_str().unwrap()), "{error}");
 }
 
-/// Not a test: the process that the next test kills.
+/// Not a test: [`no_machine_outlives_the_process_that_made_it`] runs this function in a process and kills the process.
 #[test]
 fn holds_a_machine_until_it_is_killed() {
     if env::var_os(HOLDER).is_none() {
@@ -152,12 +153,12 @@ fn no_machine_outlives_the_process_that_made_it() {
     let lines = BufReader::new(holder.stdout.take().unwrap()).lines();
     let process = lines.map(Result::unwrap).find_map(|line| line.strip_prefix("machine ")?.parse().ok()).unwrap();
     assert!(is_alive(process));
-    // Like the kernel when memory is short: the process cannot clean up.
+    // SIGKILL, as the kernel sends it when memory is short: the process cannot clean up.
     holder.kill().unwrap();
     holder.wait().unwrap();
     let end = Instant::now() + Duration::from_secs(10);
     while is_alive(process) {
-        assert!(Instant::now() < end, "QEMU {process} is still there");
+        assert!(Instant::now() < end, "QEMU (process {process}) still runs");
         thread::sleep(Duration::from_millis(50));
     }
 }

@@ -1,5 +1,5 @@
-//! `berth run IMAGE -- COMMAND`: the command finds docker through its environment, its status becomes the program's, and the machine is
-//! removed.
+//! `berth run IMAGE -- COMMAND`: the command gets the address of docker in its environment, `berth run` exits with the command's status,
+//! and the machine is removed.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
@@ -28,7 +28,7 @@ exit 7
 "#;
 
 #[test]
-fn a_command_runs_against_the_host_and_its_status_is_returned() {
+fn a_command_uses_the_guests_docker_and_its_status_is_returned() {
     let image = output(&build(), ".qcow2");
     let scratch = tempfile::tempdir().unwrap();
     let config = scratch.path().join("host.toml");
@@ -44,7 +44,7 @@ fn a_command_runs_against_the_host_and_its_status_is_returned() {
     assert_eq!(said.matches("Hello from Berth").count(), 2, "{said}{talk}");
     assert!(said.contains("web: Hello from Berth"), "{said}");
     let control = said.lines().find_map(|line| line.strip_prefix("control: ")).unwrap();
-    assert!(!fs::exists(control).unwrap(), "the machine's folder is gone");
+    assert!(!fs::exists(control).unwrap(), "the machine's folder is not removed");
     let console = fs::read_to_string(scratch.path().join("console.log")).unwrap();
     assert!(console.contains("ready after"), "{console}");
 }

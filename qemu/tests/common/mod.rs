@@ -1,5 +1,5 @@
-//! What the tests share: the image, built once for all of them, and machines for it.
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+//! Shared code of the tests: builds the images once for all tests, and makes machines for them.
+#![allow(dead_code, reason = "each test file uses only a part of this module")]
 
 use anyhow::{Context, Result, bail, ensure};
 use berth_contract::arch::Arch;
@@ -20,7 +20,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Longest time that a machine may take until it is ready, or until it has powered off. On a busy machine the harness gives it more.
+/// Longest time that a machine may take until it is ready, or until it has powered off. On a busy computer the limit is stretched
+/// ([`berth_qemu::patience`]).
 pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 pub(crate) fn root() -> PathBuf {
@@ -31,16 +32,16 @@ pub(crate) fn root() -> PathBuf {
 pub(crate) fn berth() -> PathBuf {
     let berth = std::env::var_os("BERTH_BIN")
         .map_or_else(|| root().join("target/x86_64-unknown-linux-gnu/release/berth"), PathBuf::from);
-    assert!(berth.exists(), "{} is not there: run ci/build", berth.display());
+    assert!(berth.exists(), "{} does not exist: run ci/build", berth.display());
     berth
 }
 
-/// Folder of what tests make once and share, below `target`: `builds`, `releases`, `keys`, `machines`.
+/// Folder below `target` for files that tests make once and share. `kind` is `builds`, `releases`, `keys` or `machines`.
 pub(crate) fn shared(kind: &str) -> PathBuf {
     root().join("target/shared").join(kind)
 }
 
-/// Everything that a build of this tree depends on: the programs, and the recipes with their files.
+/// Stamps of all files that a build depends on: the programs, and the recipes with their files.
 pub(crate) fn build_inputs() -> Vec<String> {
     let programs = ["berth", "init", "netd", "workload", "hostctl"].map(|name| berth().with_file_name(name));
     let mut folders = ["recipes", "overlays", "qemu/tests/recipes"].map(|name| root().join(name)).to_vec();
@@ -59,7 +60,7 @@ pub(crate) fn build() -> PathBuf {
     build_of("docker", "recipes/docker.toml")
 }
 
-/// The same of the small host without an engine.
+/// Folder with the outputs of the small host, which has no engine.
 pub(crate) fn build_small() -> PathBuf {
     build_of("small", "qemu/tests/recipes/small.toml")
 }
@@ -86,7 +87,7 @@ pub(crate) fn output(folder: &Path, ending: &str) -> PathBuf {
     found[0].clone()
 }
 
-/// A machine for the built image; its console goes to `target/vm-logs/NAME.log`.
+/// A machine for `image`. Its console is written to `target/vm-logs/NAME.log`.
 pub(crate) fn machine(name: &str, image: Option<PathBuf>) -> Description {
     let accel = accel::choose(Arch::DEFAULT, std::env::var("BERTH_ACCEL").ok().as_deref()).unwrap();
     let firmware =
@@ -95,12 +96,12 @@ pub(crate) fn machine(name: &str, image: Option<PathBuf>) -> Description {
     Description::new(image, accel, firmware, root().join(format!("target/vm-logs/{name}.log")))
 }
 
-#[expect(clippy::disallowed_methods, reason = "certificates are judged by the clock of the day")]
+#[expect(clippy::disallowed_methods, reason = "certificates must be valid at the current time")]
 pub(crate) fn pki() -> Pki {
     berth_qemu::pki::make(SystemTime::now()).unwrap()
 }
 
-/// Runs a program of this machine and returns its output. A status other than 0 is an error that holds the output.
+/// Runs a program on this computer and returns its output. If the status is not 0, the error holds the output.
 pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| format!("{program}: run ci/setup"))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -108,9 +109,9 @@ pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
     Ok(said)
 }
 
-/// Runs this machine's docker client against the guest's TLS listener, with the certificates in `certificates`.
+/// Runs this computer's docker client with the certificates in the folder `certificates`. The client connects to the guest's TLS listener.
 pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Result<String> {
-    let port = machine.port(2376).context("docker's port is not forwarded")?;
+    let port = machine.port(2376).context("port 2376 of the guest is not forwarded")?;
     let output = Command::new("docker")
         .args(arguments)
         .env("DOCKER_HOST", format!("tcp://127.0.0.1:{port}"))
@@ -124,9 +125,9 @@ pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str])
     Ok(said)
 }
 
-/// Body of the HTTP answer from a port of the guest.
+/// Sends an HTTP request to a port of the guest. Returns the body of the answer.
 pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
-    let outside = machine.port(port).context("port is not forwarded")?;
+    let outside = machine.port(port).with_context(|| format!("port {port} of the guest is not forwarded"))?;
     let mut stream = TcpStream::connect(("127.0.0.1", outside))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: guest\r\n\r\n")?;
@@ -138,7 +139,7 @@ pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
     }
 }
 
-/// First and last sector, of 512 bytes, of a partition of `image`.
+/// First and last sector of a partition of `image`. A sector has 512 bytes.
 pub(crate) fn sectors(image: &Path, number: u32) -> Result<(u64, u64)> {
     let info = judge("sgdisk", &["-i", &number.to_string(), image.to_str().context("path")?])?;
     let sector = |what: &str| -> Result<u64> {
@@ -148,7 +149,7 @@ pub(crate) fn sectors(image: &Path, number: u32) -> Result<(u64, u64)> {
     Ok((sector("First sector:")?, sector("Last sector:")?))
 }
 
-/// Copies one partition of `image` into a file of its own.
+/// Copies one partition of `image` to the file `into`.
 pub(crate) fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
     let (first, last) = sectors(image, number)?;
     let (skip, count) = (first * 512 / (1 << 20), (last + 1 - first) * 512 / (1 << 20));

@@ -1,5 +1,5 @@
-//! The guest's side: the test program itself, as PID 1 of a virtual machine. It loads modules, mounts the file systems, and writes a
-//! listing to a disk, because a serial line is slow.
+//! The guest's part: the test program itself runs as PID 1 of a virtual machine. It loads modules, mounts the file systems, and writes a
+//! listing to a disk. A serial console would be too slow for the listing.
 
 use crate::{
     listing::{Holes, found, text},
@@ -16,20 +16,20 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Disks, in the order in which they are attached.
+// Disks in the order in which they are attached.
 pub(crate) const EROFS: &str = "/dev/vda";
 pub(crate) const EXT4: &str = "/dev/vdb";
 pub(crate) const REPORT: &str = "/dev/vdc";
-/// Between the parts of the report.
+/// Separates the parts of the report.
 pub(crate) const RULE: &str = "----\n";
-/// At the report's end, so that an incomplete report is noticed.
+/// The last line of a complete report.
 pub(crate) const END: &str = "end\n";
-/// Modules in the order in which they are to be loaded, in the initial root.
+/// File in the initial root. It lists the modules in the order of loading.
 pub(crate) const MODULES: &str = "/modules.list";
-/// What is written to the grown file system, and how much of it.
+/// Name and size of the file that is written to the grown file system.
 pub(crate) const AFTER: (&str, usize) = ("after", 64 << 20);
 
-/// Does not return: the machine powers off, or the kernel panics when this program panics.
+/// Writes the report and powers the machine off. Does not return. If this program panics, the kernel panics.
 pub(crate) fn main() {
     let report = judge();
     fs::OpenOptions::new().write(true).open(REPORT).unwrap().write_all(report.as_bytes()).unwrap();
@@ -47,7 +47,7 @@ fn judge() -> String {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH);
     let after = listing(EXT4, "ext4", MountFlags::empty(), |folder| {
         let blocks = File::open(EXT4)?.seek(SeekFrom::End(0))? / 4096;
-        // With the function that a host's init uses.
+        // Grow the file system with the same function as a host's init.
         berth_init::sys::block::resize_ext4(&File::open(folder)?, blocks)?;
         let path = folder.join(AFTER.0);
         fs::write(&path, vec![b'a'; AFTER.1])?;

@@ -1,4 +1,4 @@
-//! A listing of all paths with their attributes: as a file system was planned, and as it is found below a folder. Compared as text.
+//! A listing of all paths with their attributes. The test compares the planned listing with the listing of a mounted folder, as text.
 
 use rustix::fs::{OFlags, SeekFrom, lgetxattr, llistxattr, major, minor, seek};
 use sha2::{Digest, Sha256};
@@ -21,20 +21,20 @@ pub(crate) struct Entry {
     /// Type and permissions, as in `st_mode`.
     pub(crate) mode: u32,
     pub(crate) owner: (u32, u32),
-    /// Of files and symbolic links.
+    /// Size of a file or symbolic link in bytes. 0 for other types.
     pub(crate) size: u64,
     pub(crate) mtime: i64,
     pub(crate) nlink: u64,
     pub(crate) device: (u32, u32),
-    /// Digest of a file's bytes, target of a symbolic link.
+    /// Digest of a file's bytes, or target of a symbolic link.
     pub(crate) content: String,
-    /// Values longer than 100 bytes by their digest.
+    /// Extended attributes. A value longer than 100 bytes is replaced by its digest.
     pub(crate) xattrs: BTreeMap<String, String>,
-    /// The first path of the same inode, if that is another one.
+    /// The first path of the same inode, if an earlier path has the same inode. Empty otherwise.
     pub(crate) same_as: String,
 }
 
-/// By path below the root, which itself is empty.
+/// Entries by their path below the root. The path of the root itself is empty.
 pub(crate) type Listing = BTreeMap<Vec<u8>, Entry>;
 
 impl Display for Entry {
@@ -46,12 +46,12 @@ impl Display for Entry {
     }
 }
 
-/// A line for each path, in their order.
+/// One line for each path, in the order of the paths.
 pub(crate) fn text(listing: &Listing) -> String {
     listing.iter().map(|(path, entry)| format!("/{} {entry}\n", path.escape_ascii())).collect()
 }
 
-/// Fails with the first lines that differ.
+/// Panics if the texts differ. The message shows the first lines that differ.
 pub(crate) fn assert_same(planned: &str, found: &str) {
     let lines = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
     let only = |of: &str, not: &str| -> String {
@@ -68,16 +68,16 @@ pub(crate) fn assert_same(planned: &str, found: &str) {
     );
 }
 
-/// Bytes that are read in one step.
+/// Number of bytes that are read in one step.
 const PIECE: u64 = 1 << 18;
 const ZEROS: &[u8] = &[0; 1 << 18];
-/// Files from here on are read past the page cache.
+/// Files of this size or larger are read with direct I/O, without the page cache.
 const LARGE: u64 = 64 << 20;
 
-/// Digest of `len` bytes, which does not spend time on zeros.
+/// Digest of `len` bytes. Pieces of zeros are not hashed, to save time.
 pub(crate) fn digest(len: u64, mut read: impl FnMut(u64, &mut [u8]) -> io::Result<()>) -> io::Result<String> {
     let mut hash = Sha256::new();
-    // At a page's beginning, as reads past the page cache want it.
+    // Direct I/O needs a buffer that starts at a page boundary.
     let mut buffer = vec![0; usize::try_from(len.min(PIECE)).unwrap() + 4096];
     let aligned = buffer.as_ptr().align_offset(4096);
     for at in (0..len).step_by(ZEROS.len()) {
@@ -95,7 +95,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A value of an extended attribute as it is printed.
+/// The printed form of an extended attribute's value.
 pub(crate) fn value(bytes: &[u8]) -> String {
     if bytes.len() > 100 {
         format!("{}bytes:{}", bytes.len(), hex(&Sha256::digest(bytes)))
@@ -104,20 +104,21 @@ pub(crate) fn value(bytes: &[u8]) -> String {
     }
 }
 
-/// How files with holes are read, which may be gigabytes long.
+/// How to read files with holes. They may be gigabytes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Holes {
-    /// The holes are under test: everything is read, and what is not zero is read twice.
+    /// The holes are under test. Everything is read. In large files, data that is not zero is read twice: with direct I/O and through the
+    /// page cache.
     Judge,
-    /// The file system knows where they are.
+    /// The file system reports the holes correctly, so they are skipped.
     Trust,
 }
 
-/// Bytes of a file.
+/// Digest of `len` bytes of a file.
 pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io::Result<String> {
     let file = File::open(path)?;
     if holes == Holes::Trust {
-        // Whatever lies below is data that has been read, or a hole.
+        // The start of the next data, as far as known. Before this offset there is only data that was already read, or a hole.
         let mut data_from = 0;
         return digest(len, |at, piece| {
             let (from, end) = (offset + at, offset + at + piece.len() as u64);
@@ -134,7 +135,7 @@ pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io:
     if len < LARGE {
         return digest(len, |at, piece| file.read_exact_at(piece, offset + at));
     }
-    // Reading gigabytes of zeros through the page cache takes a minute, and past it seconds.
+    // Reading gigabytes of zeros takes a minute through the page cache, but only seconds with direct I/O.
     let direct = File::options().read(true).custom_flags(OFlags::DIRECT.bits().cast_signed()).open(path)?;
     digest(len, |at, piece| {
         direct.read_exact_at(piece, offset + at)?;
@@ -147,7 +148,7 @@ pub(crate) fn digest_of(path: &Path, offset: u64, len: u64, holes: Holes) -> io:
     })
 }
 
-/// Walks a folder.
+/// Makes the listing of a folder and all its subfolders.
 pub(crate) fn found(root: &Path, holes: Holes) -> io::Result<Listing> {
     let mut listing = Listing::new();
     let mut first: BTreeMap<u64, (Vec<u8>, Entry)> = BTreeMap::new();
@@ -169,7 +170,7 @@ pub(crate) fn found(root: &Path, holes: Holes) -> io::Result<Listing> {
         let place = if path.is_empty() { root.to_owned() } else { root.join(OsStr::from_bytes(&path)) };
         let told = fs::symlink_metadata(&place)?;
         let entry = match first.get(&told.ino()) {
-            // All but the name is the inode's; its content and attributes are read once.
+            // Everything except the path belongs to the inode, so it is read only once.
             Some((other, entry)) => Entry { same_as: format!("/{}", other.escape_ascii()), ..entry.clone() },
             None => look(&place, &told, holes)?,
         };

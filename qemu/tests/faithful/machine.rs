@@ -1,4 +1,4 @@
-//! A machine with a kernel from Debian and this test program.
+//! Runs the guest's part of the test in a machine with a kernel from Debian.
 
 use crate::{
     common::{LIMIT, judge, machine},
@@ -19,16 +19,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Modules that the guest needs. Some are built into one of the kernels.
+/// Modules that the guest needs. A kernel may have some of them built in.
 const WANTED: [&str; 4] = ["virtio_pci", "virtio_blk", "erofs", "ext4"];
 
-/// The folder of programs and kernels that this machine's suite does not have.
+/// Folder with programs and kernels of other Debian releases. The script `ci/judges` downloads them.
 pub(crate) fn judges() -> PathBuf {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/judges");
     judge(script, &[]).unwrap().lines().last().unwrap().into()
 }
 
-/// Runs the guest under the kernel of `suite` with its disks: the parts of its report.
+/// Runs the guest with the kernel of the Debian suite `suite` and two disks. Returns the parts of the guest's report.
 pub(crate) fn report(suite: &str, erofs: &Path, ext4: &Path) -> Vec<String> {
     let scratch = tempfile::tempdir().unwrap();
     let (initrd, report) = (scratch.path().join("initrd"), scratch.path().join("report"));
@@ -37,8 +37,8 @@ pub(crate) fn report(suite: &str, erofs: &Path, ext4: &Path) -> Vec<String> {
     File::create(&report).unwrap().set_len(256 << 20).unwrap();
     let mut description = machine(&format!("faithful-{suite}"), None);
     description.disks = vec![erofs.to_owned(), ext4.to_owned(), report.clone()];
-    // The words after `--` are arguments of the test program: run only the guest's part, and print errors.
-    let cmdline = "console=ttyS0 panic=-1 quiet -- --exact guest_of_the_others --nocapture --test-threads=1".to_owned();
+    // The words after `--` are arguments of the test program. It runs only the guest's part and prints errors.
+    let cmdline = "console=ttyS0 panic=-1 quiet -- --exact guest_program --nocapture --test-threads=1".to_owned();
     description.kernel = Some(Kernel { image: kernel.join("vmlinuz"), initrd, cmdline });
     let mut machine = description.start().unwrap();
     machine.wait_for_end(LIMIT).unwrap();
@@ -63,7 +63,7 @@ fn write_initrd(modules: &Path, path: &Path) {
     let index =
         Index::parse(Texts { dep: &texts.dep, alias: &texts.alias, softdep: &texts.softdep, builtin: &builtin });
     let missing: Vec<_> = WANTED.iter().filter(|name| !index.is_module(name)).collect();
-    assert!(missing.is_empty(), "{missing:?}");
+    assert!(missing.is_empty(), "the kernel has no modules {missing:?}");
     let modules = index.load_order(WANTED);
     let order: Vec<&str> = modules.iter().filter_map(|name| index.file(name)).map(|file| file.path.as_str()).collect();
 

@@ -1,4 +1,4 @@
-//! File systems that we write, read by kernels and by other programs: every path with all its attributes.
+//! Kernels and independent programs read the file systems that our code writes. Every path must have all its planned attributes.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../common/mod.rs"]
@@ -25,27 +25,27 @@ use std::{
 };
 use tree::{EPOCH, SPARSE, everything, ordinary, planned, planned_var, var};
 
-/// Not a test: the program of the virtual machine.
+/// Not a test, except in the virtual machine, where this program runs as PID 1.
 #[test]
-fn guest_of_the_others() {
+fn guest_program() {
     if std::process::id() == 1 {
         guest::main();
     }
 }
 
 #[test]
-fn linux_6_1_sees_what_was_planned() {
-    as_planned_by("bookworm");
+fn linux_6_1_reads_every_planned_attribute() {
+    check_with_kernel_of("bookworm");
 }
 
 #[test]
-fn linux_6_12_sees_what_was_planned() {
-    as_planned_by("trixie");
+fn linux_6_12_reads_every_planned_attribute() {
+    check_with_kernel_of("trixie");
 }
 
-/// What an ordinary user can make is extracted by erofs-utils 1.5 and 1.8 (on Debian 12).
+/// erofs-utils 1.5 and 1.8 extract a tree. The tree has only files that an ordinary user can make.
 #[test]
-fn erofs_utils_extract_what_was_planned() {
+fn erofs_utils_extract_every_planned_attribute() {
     let scratch = tempfile::tempdir().unwrap();
     let image = scratch.path().join("erofs");
     let maker = ordinary();
@@ -53,13 +53,13 @@ fn erofs_utils_extract_what_was_planned() {
     let mut planned = planned(&maker.0);
     let own = (geteuid().as_raw(), getegid().as_raw());
     planned.values_mut().for_each(|entry| entry.owner = own);
-    for program in ["fsck.erofs", &young("fsck.erofs")] {
+    for program in ["fsck.erofs", &newer("fsck.erofs")] {
         let folder = scratch.path().join("extracted");
         let to = format!("--extract={}", folder.display());
         judge(program, &[&to, "--preserve-perms", "--no-preserve-owner", image.to_str().unwrap()]).unwrap();
         let mut wanted = planned.clone();
         if judge(program, &["-V"]).unwrap().contains(" 1.5") {
-            // Version 1.5 makes a copy for every hard link.
+            // Version 1.5 extracts every hard link as a copy.
             let files = wanted.values_mut().filter(|entry| entry.mode >> 12 == 0o10);
             files.for_each(|entry| (entry.nlink, entry.same_as) = (1, String::new()));
         }
@@ -68,20 +68,21 @@ fn erofs_utils_extract_what_was_planned() {
     }
 }
 
-/// fsck.erofs 1.5 and 1.8 do not extract holes, not even those that mkfs.erofs makes. dump.erofs 1.8 reads them.
+/// A tree with everything, including a sparse file. fsck.erofs 1.5 and 1.8 cannot extract holes, not even in a file system of mkfs.erofs.
+/// So dump.erofs 1.8 reads the sparse file.
 #[test]
-fn erofs_utils_read_everything() {
+fn erofs_utils_read_devices_owners_and_holes() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("erofs");
     let maker = everything(scratch.path());
     write_erofs(&maker.0, &path);
-    assert!(path.metadata().unwrap().len() < 64 * MIB, "holes are not stored");
+    assert!(path.metadata().unwrap().len() < 64 * MIB, "holes must not be stored");
     let image = path.to_str().unwrap();
-    for program in ["fsck.erofs", &young("fsck.erofs")] {
+    for program in ["fsck.erofs", &newer("fsck.erofs")] {
         judge(program, &["--extract", image]).unwrap();
     }
     let size = format!("Size: {SPARSE} ");
-    for program in ["dump.erofs", &young("dump.erofs")] {
+    for program in ["dump.erofs", &newer("dump.erofs")] {
         for (path, wanted) in [
             ("/popular", "Links: 66001 "),
             ("/owners/4294967294 100000", "Uid: 4294967294   Gid: 100000 "),
@@ -94,7 +95,7 @@ fn erofs_utils_read_everything() {
             assert!(told.contains(wanted), "{program} {path}: {wanted}: {told}");
         }
     }
-    let mut cat = Command::new(young("dump.erofs"));
+    let mut cat = Command::new(newer("dump.erofs"));
     let mut cat = cat.args(["--cat", "--path=/sparse", image]).stdout(Stdio::piped()).spawn().unwrap();
     let mut bytes = cat.stdout.take().unwrap();
     let found = digest(SPARSE, |_, piece| bytes.read_exact(piece)).unwrap();
@@ -102,15 +103,15 @@ fn erofs_utils_read_everything() {
     assert_eq!(found, planned(&maker.0)[b"sparse".as_slice()].content);
 }
 
-/// A program of Debian 13.
-fn young(program: &str) -> String {
+/// Path of a program from Debian 13.
+fn newer(program: &str) -> String {
     machine::judges().join("bin").join(program).to_str().unwrap().to_owned()
 }
 
 const MIB: u64 = 1 << 20;
 const TIB: u64 = 1 << 40;
 
-fn as_planned_by(suite: &str) {
+fn check_with_kernel_of(suite: &str) {
     let scratch = tempfile::tempdir().unwrap();
     let (erofs, ext4) = (scratch.path().join("erofs"), scratch.path().join("ext4"));
     let maker = everything(scratch.path());

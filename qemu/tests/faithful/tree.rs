@@ -1,4 +1,4 @@
-//! A tree with every kind of thing, and what a kernel has to say of it.
+//! Trees with every type of file and edge case, and the listings that a kernel must give for them.
 
 use crate::listing::{Entry, Holes, Listing, digest, digest_of, value};
 use berth_formats::{
@@ -11,10 +11,10 @@ use std::{collections::BTreeMap, fs::File, os::unix::fs::FileExt, path::Path};
 pub(crate) const EPOCH: u64 = 1_800_000_000;
 const ROOT: InodeIndex = InodeIndex(0);
 
-/// Length of the sparse file: more than 32 bits can count.
+/// Length of the sparse file. It does not fit in 32 bits.
 pub(crate) const SPARSE: u64 = (4 << 30) + (1 << 20);
 
-/// A file system that is made path by path.
+/// A file system that is built path by path.
 pub(crate) struct Maker(pub(crate) FileSystem);
 
 impl Maker {
@@ -56,7 +56,7 @@ impl Maker {
     }
 }
 
-/// Bytes without zeros or a short period.
+/// Bytes without zeros and without a short repeating pattern.
 fn noise(len: usize) -> Vec<u8> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64 ^ len as u64;
     let mut next = || {
@@ -66,12 +66,13 @@ fn noise(len: usize) -> Vec<u8> {
     (0..len).map(|_| next()).collect()
 }
 
-/// Everything that an ordinary user can make, so that other programs can extract it without being root.
+/// A tree with only those files that an ordinary user can make. Other programs can extract it without being root.
 pub(crate) fn ordinary() -> Maker {
     let mut maker = Maker::new();
     maker.dir(ROOT, "empty folder");
     let sizes = maker.dir(ROOT, "sizes");
-    // Around the inode's own lengths (32, 64), the longest tail (1024), what fits a block behind an inode, and blocks.
+    // Sizes around limits of the format: the sizes of an inode (32, 64), the longest tail (1024), the space behind an inode in a block, and
+    // whole blocks.
     for edge in [0, 32, 64, 1024, 4032, 4064, 4096, 5120, 8192, 12_288, 65_536, 1 << 20] {
         for len in edge.max(2) - 2..=edge + 2 {
             if !maker.names(sizes).contains_key(format!("{len}").as_bytes()) {
@@ -80,7 +81,7 @@ pub(crate) fn ordinary() -> Maker {
         }
     }
     let names = maker.dir(ROOT, "names");
-    // Before, between and after . and .. in the order of bytes; what a shell or a terminal takes for more than a name.
+    // Names that sort before, between and after `.` and `..`. Then names with characters that are special for a shell or a terminal.
     for name in ["!", "+", "-a", ".-", ".a", "...", "..a", "~"] {
         maker.file(names, name, name.into());
     }
@@ -92,7 +93,8 @@ pub(crate) fn ordinary() -> Maker {
         maker.file(names, "n".repeat(len), noise(len));
         maker.dir(names, "d".repeat(len));
     }
-    // Blocks of dirents: 15 names of 244 bytes leave room for one of 217 beside . and .., 16 fill a block without them.
+    // Blocks of dirents. The first block also holds `.` and `..`: 15 names of 244 bytes and one of 217 bytes fill it. Other blocks are full
+    // with 16 names of 244 bytes.
     for (name, count, last) in [("a block to the last byte", 15, 217), ("a byte over", 15, 218), ("more", 47, 255)] {
         let dir = maker.dir(names, name);
         for number in 0..count {
@@ -125,14 +127,14 @@ pub(crate) fn ordinary() -> Maker {
     }
     maker.add(ROOT, "fifo", 0o620, Body::Fifo);
     let many = maker.dir(ROOT, "many");
-    // More than a hundred blocks of names.
+    // These names fill more than a hundred blocks.
     for number in 0..20_000 {
         maker.file(many, format!("file number {number}"), format!("{number}\n").into());
     }
     maker
 }
 
-/// A POSIX ACL as the system calls have it: owner, one user, group, mask, others.
+/// A POSIX ACL in the form of the system calls: owner, one user, group, mask, others.
 fn acl() -> Vec<u8> {
     let entries = [(1_u16, 7_u16, u32::MAX), (2, 6, 100_000), (4, 5, u32::MAX), (16, 7, u32::MAX), (32, 4, u32::MAX)];
     let bytes = |(tag, perm, id): (u16, u16, u32)| {
@@ -141,12 +143,12 @@ fn acl() -> Vec<u8> {
     [2_u32.to_le_bytes().to_vec(), entries.into_iter().flat_map(bytes).collect()].concat()
 }
 
-/// `cap_net_bind_service+ep`, as `setcap` writes it (`vfs_cap_data` of linux/capability.h).
+/// The capability `cap_net_bind_service+ep` in the form that `setcap` writes (`vfs_cap_data` of linux/capability.h).
 fn capability() -> Vec<u8> {
     [0x0200_0001_u32, 1 << 10, 0, 0, 0].into_iter().flat_map(u32::to_le_bytes).collect()
 }
 
-/// Adds what only root can make, and `folder/sparse`, a file of [`SPARSE`] bytes.
+/// The tree of [`ordinary`], files that only root can make, and a sparse file. The content of the sparse file is in `folder/sparse`.
 pub(crate) fn everything(folder: &Path) -> Maker {
     let mut maker = ordinary();
     let dev = maker.dir(ROOT, "dev");
@@ -162,7 +164,7 @@ pub(crate) fn everything(folder: &Path) -> Maker {
         let dir = maker.dir(owners, format!("folder {uid} {gid}"));
         (maker.inode(dir).meta.uid, maker.inode(dir).meta.gid) = (uid, gid);
     }
-    // More than 16 bits can count.
+    // More hard links than fit in 16 bits.
     let popular = maker.file(ROOT, "popular", b"liked".to_vec());
     let fans = maker.dir(ROOT, "fans");
     for number in 0..66_000 {
@@ -187,14 +189,14 @@ fn attributes(maker: &mut Maker) {
     let listed = maker.add(xattrs, "acl", 0o775, Body::Directory(BTreeMap::new()));
     maker.inode(listed).meta.xattrs =
         Xattrs::from([text("system.posix_acl_access", &acl()), text("system.posix_acl_default", &acl())]);
-    // The same on hundreds.
+    // Hundreds of files share the same attributes.
     for number in 0..500 {
         let file = maker.file(xattrs, format!("labelled {number}"), noise(number));
         let name = format!("user.{}", ["a", "b", "c"][number % 3]);
         maker.inode(file).meta.xattrs =
             Xattrs::from([text("security.label", b"system_u:object_r:bin_t:s0"), text(&name, b"")]);
     }
-    // Attributes that end within the inode's block, at its end, and behind it, before every kind of content.
+    // Attributes that end inside the inode's block, at its end, and after it. Each length is combined with every type of content.
     for len in [0, 1, 900, 3900, 4000, 4010, 4020, 4030, 4050, 5000, 20_000, 65_535] {
         for (name, user, body) in [
             ("empty", true, Body::File(Data::empty())),
@@ -219,7 +221,7 @@ fn attributes(maker: &mut Maker) {
     }
 }
 
-/// What a kernel should list.
+/// The listing that a kernel must give for `fs`.
 pub(crate) fn planned(fs: &FileSystem) -> Listing {
     let mut listing = Listing::new();
     let mut first: BTreeMap<InodeIndex, Vec<u8>> = BTreeMap::new();
@@ -276,7 +278,7 @@ fn entry(inode: &Inode, nlink: u64, epoch: u64) -> Entry {
     }
 }
 
-/// What is in a new /var, and more.
+/// A tree for /var: the files of a new host, and edge cases.
 pub(crate) fn var() -> BTreeMap<String, Node> {
     let node = |mode, uid, kind| Node { meta: Meta::new(mode, uid, uid + 1), kind };
     let mut nodes = BTreeMap::from([
@@ -293,7 +295,7 @@ pub(crate) fn var() -> BTreeMap<String, Node> {
     nodes
 }
 
-/// What a kernel should list for it.
+/// The listing that a kernel must give for an ext4 file system with `nodes`.
 pub(crate) fn planned_var(nodes: &BTreeMap<String, Node>) -> Listing {
     let entry_of = |path: &str, node: &Node| {
         let (kind, size, content) = match &node.kind {

@@ -1,4 +1,4 @@
-//! A new version whose engine never answers.
+//! Rollback from a new version whose engine never answers.
 
 use crate::{
     common::{judge, machine, root},
@@ -10,10 +10,10 @@ use crate::{
 use berth_qemu::machine::{Description, Serial};
 
 #[test]
-fn a_version_whose_engine_never_answers() {
+fn a_version_whose_engine_never_answers_is_rolled_back() {
     let publisher = Publisher::new("engine");
     let docker = |number| Version { number, recipe: "recipes/docker.toml", ..Version::default() };
-    // A daemon listens, but not on the engine's socket.
+    // This service replaces dockerd. It listens, but not on the engine's socket.
     let service = "exec = [\"/usr/bin/containerd\", \"--address\", \"/run/other.sock\", \"--root\", \"/run/other\", \"--state\", \"/run/other-state\"]\n\
         ready = { socket = \"/run/docker.sock\" }\nneeds = [\"containerd\"]\nstart_timeout = 20\n";
     let good = publisher.build(&docker("1"));
@@ -30,7 +30,7 @@ fn a_version_whose_engine_never_answers() {
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     host.poweroff();
 
-    // Other tests go through all three tries of a version. This one begins at the last.
+    // Other tests use all three tries of a version. To save time, this test renames the boot entry so that only the last try is left.
     let (layer, raw) = (publisher.path("state/disk.qcow2"), publisher.path("last-try.raw"));
     judge("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), raw.to_str().unwrap()]).unwrap();
     let esp = format!("{}@@1M", raw.display());

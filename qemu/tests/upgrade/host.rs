@@ -1,4 +1,4 @@
-//! A running host of these tests. Tests use its control port, as an operator outside of the machine does.
+//! A host that runs in a virtual machine. Tests use its control port, as an operator does.
 
 use crate::{
     common::{LIMIT, machine, shared},
@@ -19,16 +19,16 @@ pub(crate) struct Host {
     pub(crate) vm: Machine,
 }
 
-/// A machine for the small host of `build`, with a network.
+/// A machine with network access for a build of the small host.
 pub(crate) fn small(name: &str, build: &Path) -> Description {
     let mut description = machine(name, Some(disk(build)));
     (description.memory, description.reach_out) = (1024, true);
-    // Nobody reads a panic on this console while it happens: reboot after one second instead of ten.
+    // After a kernel panic, reboot after one second instead of ten.
     description.kernel_words = Some("panic=1".to_owned());
     description
 }
 
-/// The same machine after its boot: it goes on from a state that was saved when the host was ready and found healthy.
+/// The same machine, resumed from a saved state instead of booted. The state was saved when the host was ready and found healthy.
 pub(crate) fn booted(description: &Description) -> Description {
     let healthy = |vm: &mut Machine| {
         vm.wait_ready(LIMIT)?;
@@ -48,7 +48,7 @@ impl Host {
         Ok(Self { vm })
     }
 
-    /// Runs hostctl on the host. Returns the lines that it printed, or its error message.
+    /// Runs hostctl on the host. Returns the lines that hostctl printed, or its error message.
     pub(crate) fn hostctl(&mut self, arguments: &[&str]) -> Result<Vec<String>, String> {
         hostctl_on(&mut self.vm, arguments, Duration::from_secs(600))
     }
@@ -61,7 +61,7 @@ impl Host {
         self.vm.answering(LIMIT, Duration::from_secs(30)).unwrap()
     }
 
-    /// The running slot and the other one.
+    /// The running slot and the other slot.
     pub(crate) fn slots(&mut self) -> (SlotReport, SlotReport) {
         let text = self.hostctl(&["slots", "--json"]).unwrap().concat();
         let report: SlotsReport = serde_json::from_str(&text).unwrap();

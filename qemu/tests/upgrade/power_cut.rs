@@ -1,8 +1,9 @@
-//! The power goes at any moment of an upgrade. The old version or the new one boots afterwards, whole.
+//! Power cuts during an upgrade. After each cut the old or the new version must boot, and its files must be complete.
 //!
-//! Every moment is judged on the disk: which entry the boot loader takes, whether that entry's file and its slot are byte for byte what was
-//! built, and whether /var can be repaired without a question. Moments that agree in everything that the firmware and the boot loader read
-//! boot alike, so at most two of each kind are booted.
+//! One upgrade is recorded as a log of disk writes. From the log the test makes 40 disks, each cut off at a different write. For each disk
+//! it checks which entry the boot loader selects, whether that entry's file and slot are byte for byte equal to the build, and whether /var
+//! can be repaired automatically. Two disks boot alike if the firmware and the boot loader read the same data from both. So at most two
+//! disks of each kind are really booted.
 
 use crate::{
     common::{LIMIT, judge, output, partition, sectors},
@@ -24,21 +25,21 @@ use std::{
     process::Command,
 };
 
-/// Moments that are judged.
-const MOMENTS: usize = 40;
-/// Moments of one kind that are booted.
+/// Number of power cuts that are checked.
+const CUTS: usize = 40;
+/// How many disks of one kind are booted.
 const BOOTS: usize = 2;
 const ENTRIES: &str = "EFI/Linux";
-/// The disk's beginning that holds the partition table.
+/// Length of the start of the disk that holds the partition table, in bytes.
 const TABLE: usize = 1 << 20;
 
 #[test]
-fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
+fn after_a_power_cut_at_any_write_the_old_or_the_new_version_boots() {
     let publisher = Publisher::new("power-cut");
     let (old, new) = (publisher.build(&plain("1")), publisher.build(&plain("2")));
     let server = Server::start(&publisher.shared_release(&[&old, &new]));
 
-    // One upgrade, with a log of all its writes.
+    // Run one upgrade and log all its writes.
     let file = publisher.path("writes.log");
     WriteLog::prepare(&file).unwrap();
     let mut description = booted(&small("power-cut", &old));
@@ -56,7 +57,7 @@ fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
 
     let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut found = BTreeMap::from([("1", 0), ("2", 0)]);
-    for (cut, seed) in moments(before, after) {
+    for (cut, seed) in cuts(before, after) {
         let place = format!("after {cut} of {after} writes (seed {seed:x})");
         let image = publisher.path("cut.raw");
         judge("cp", &["--sparse=always", base.to_str().unwrap(), image.to_str().unwrap()]).unwrap();
@@ -77,22 +78,23 @@ fn whenever_the_power_goes_the_old_or_the_new_version_boots() {
         }
         fs::remove_file(image).unwrap();
     }
-    assert!(found["1"] > 0, "no moment was before the commit: {found:?}");
-    assert!(found["2"] > 0, "no moment was after the commit: {found:?}");
+    assert!(found["1"] > 0, "no power cut was before the commit: {found:?}");
+    assert!(found["2"] > 0, "no power cut was after the commit: {found:?}");
 }
 
-/// Half of the moments are in the last tenth of the upgrade, where the boot entry is written. Each has a seed for what the disk loses.
-fn moments(before: usize, after: usize) -> Vec<(usize, u64)> {
+/// Chooses the power cuts: the number of log entries before the cut, and a seed that decides which unflushed writes the disk loses. Half of
+/// the cuts are in the last tenth of the upgrade, where the boot entry is written.
+fn cuts(before: usize, after: usize) -> Vec<(usize, u64)> {
     let mut random = random(0x9e37_79b9_7f4a_7c15);
     let tail = after - (after - before) / 10;
-    let mut moment = |index: usize| {
+    let mut choose = |index: usize| {
         let from = if index.is_multiple_of(2) { before } else { tail };
         (from + usize::try_from(random() % u64::try_from(after - from + 1).unwrap()).unwrap(), random())
     };
-    (0..MOMENTS).map(&mut moment).collect()
+    (0..CUTS).map(&mut choose).collect()
 }
 
-/// xorshift64: repeatable, and even enough.
+/// xorshift64, a simple generator. The same seed always gives the same numbers.
 fn random(mut state: u64) -> impl FnMut() -> u64 {
     move || {
         state ^= state << 13;
@@ -102,18 +104,18 @@ fn random(mut state: u64) -> impl FnMut() -> u64 {
     }
 }
 
-/// What firmware and boot loader see of a disk: moments with the same value boot alike.
+/// The data of a disk that the firmware and the boot loader read. Two disks with the same value boot alike.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     table: Vec<u8>,
-    /// Names in the folder of the boot entries.
+    /// File names in the folder of the boot entries.
     names: Vec<String>,
-    /// The entry that the boot loader takes, and its content.
+    /// Name and content of the entry that the boot loader selects.
     entry: (String, Vec<u8>),
 }
 
 impl Kind {
-    /// `esp` is a file for a copy of the ESP.
+    /// Reads the disk `image`. The ESP is copied to the file `esp`.
     fn of(image: &Path, esp: &Path) -> Self {
         let disk = File::open(image).unwrap();
         let mut table = vec![0; TABLE];
@@ -130,14 +132,17 @@ impl Kind {
         Self { table, names, entry: (taken, content) }
     }
 
-    /// Compares kernel image and slot of the version that boots with its build, the first of `builds` for 1 and the second for 2.
-    /// Returns the version.
+    /// Compares the kernel image and the slot of the version that boots with the files of its build. `builds` are the builds of versions 1
+    /// and 2. Returns the version.
     fn check_what_boots(&self, image: &Path, builds: [&PathBuf; 2], place: &str) -> &'static str {
         let (name, content) = &self.entry;
         let is_new = name.starts_with("berth-small_2");
         assert!(is_new || name.starts_with("berth-small_1"), "{place}: {name}");
         let build = builds[usize::from(is_new)];
-        assert!(*content == fs::read(output(build, ".efi")).unwrap(), "{place}: the kernel image {name} is not whole");
+        assert!(
+            *content == fs::read(output(build, ".efi")).unwrap(),
+            "{place}: the kernel image {name} differs from the build"
+        );
         let roles = if is_new {
             [PartitionRole::RootB, PartitionRole::RootBVerity]
         } else {
@@ -146,7 +151,7 @@ impl Kind {
         for (role, ending) in roles.into_iter().zip([".root.erofs", ".root.verity"]) {
             assert!(
                 begins_with(image, role.number(), &output(build, ending)),
-                "{place}: {} is not whole",
+                "{place}: {} differs from the build",
                 role.label()
             );
         }
@@ -172,11 +177,10 @@ fn begins_with(image: &Path, partition: u32, file: &Path) -> bool {
     }
 }
 
-/// The journal of /var can be replayed, and then nothing is wrong that needs a decision: a boot would mount it. `var` is a file for a copy
-/// of the partition.
+/// Checks that e2fsck repairs /var without asking a question, so that a boot can mount it. The partition is copied to the file `var`.
 fn check_var(image: &Path, var: &Path, place: &str) {
     partition(image, PartitionRole::Var.number(), var).unwrap();
     let output = Command::new("e2fsck").arg("-fp").arg(var).output().unwrap();
-    // 1: what is usual after a power cut was corrected.
+    // Status 1 means that errors were corrected. This is normal after a power cut.
     assert!(matches!(output.status.code(), Some(0 | 1)), "{place}: {}", String::from_utf8_lossy(&output.stdout));
 }

@@ -1,5 +1,5 @@
-//! Versions of a host and releases of them, built and signed by the `berth` program under test. Builds and releases that are alike are made
-//! once for all tests.
+//! Builds versions of a host and signs releases with the `berth` program under test. Equal builds and releases are made once and shared by
+//! all tests.
 
 use crate::common::{berth, build_inputs, judge, output, root, shared};
 use berth_qemu::{
@@ -13,36 +13,36 @@ use std::{
     process::Command,
 };
 
-/// Recipe of versions that name no other.
+/// The default recipe of a version.
 const SMALL: &str = "qemu/tests/recipes/small.toml";
 
-/// Builds and signs. What belongs to one test alone is in a folder of its own, below `target`.
+/// Builds and signs. Each publisher has its own folder `target/update/NAME` for files that are not shared with other tests.
 pub(crate) struct Publisher {
     folder: PathBuf,
     keys: PathBuf,
 }
 
-/// What makes a version different from its recipe.
+/// A version: a recipe and the changes to it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Version<'a> {
     pub(crate) number: &'a str,
-    /// Path of the recipe that is extended, from the root of the sources. Empty means the small one.
+    /// Path of the recipe that is extended, relative to the root of the source tree. Empty means [`SMALL`].
     pub(crate) recipe: &'a str,
-    /// Lines of the recipe.
+    /// More lines for the recipe.
     pub(crate) lines: &'a str,
-    /// Files of its overlay: path, permissions, content.
+    /// Files of the overlay: path, permissions, content.
     pub(crate) files: Vec<(&'a str, u32, Vec<u8>)>,
-    /// This program takes the place of init.
+    /// A program that replaces init.
     pub(crate) init: Option<&'a Path>,
 }
 
-/// Version `number` of the small host, with nothing else changed.
+/// Version `number` of the small host, without other changes.
 pub(crate) fn plain(number: &str) -> Version<'_> {
     Version { number, ..Version::default() }
 }
 
 impl Publisher {
-    /// With the keys that all tests share.
+    /// A publisher with the signing keys that all tests share.
     pub(crate) fn new(name: &str) -> Self {
         let name_of_keys = name_of("keys", &[stamp(&berth()).unwrap()]);
         let keys = once(&shared("keys"), &name_of_keys, |folder| {
@@ -52,7 +52,7 @@ impl Publisher {
         Self { folder: empty_folder(name), keys: keys.unwrap().join("keys") }
     }
 
-    /// With keys of its own, which no other host trusts.
+    /// A publisher with its own signing keys. No host trusts them.
     pub(crate) fn stranger(name: &str) -> Self {
         let folder = empty_folder(name);
         run(&berth(), &folder, &["keys", "new", "keys"]);
@@ -63,7 +63,7 @@ impl Publisher {
         self.folder.join(name)
     }
 
-    /// The folder of the keys, as an argument.
+    /// The folder of the keys, as an argument for `berth`.
     pub(crate) fn keys(&self) -> &str {
         self.keys.to_str().unwrap()
     }
@@ -73,7 +73,7 @@ impl Publisher {
         run(&berth(), &self.folder, arguments);
     }
 
-    /// Builds a version, and returns the folder with its outputs.
+    /// Builds a version. Returns the folder with its outputs.
     pub(crate) fn build(&self, version: &Version<'_>) -> PathBuf {
         let trust = fs::read(self.keys.join("root.json")).unwrap();
         let mut parts = vec![trust.clone(), build_inputs().join("\n").into_bytes()];
@@ -90,14 +90,14 @@ impl Publisher {
         folder.unwrap().join("out")
     }
 
-    /// Signs builds into the repository `repo` of this test, and returns its folder.
+    /// Signs builds into the repository `repo` in this test's folder. Returns the repository's folder.
     pub(crate) fn release(&self, repo: &str, builds: &[&Path], more: &[&str]) -> PathBuf {
         let repo = self.path(repo);
         self.release_to(&repo, builds, more);
         repo
     }
 
-    /// A repository with these builds and no deltas. Other tests use it too: it must not be changed.
+    /// A repository with these builds and without deltas. Other tests use the same repository: do not change it.
     pub(crate) fn shared_release(&self, builds: &[&Path]) -> PathBuf {
         let parts: Vec<&str> = builds.iter().map(|build| build.to_str().unwrap()).chain([self.keys()]).collect();
         let folder = once(&shared("releases"), &name_of("release", &parts), |folder| {
@@ -135,10 +135,10 @@ impl Version<'_> {
             fs::write(&path, content).unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).unwrap();
         }
-        // A file of this version alone, so that each has a root hash of its own.
+        // This file makes the root hash of each version different.
         fs::write(overlay.join("VERSION"), self.number).unwrap();
         fs::write(folder.join("root.json"), trust).unwrap();
-        // From target/shared/builds/NAME/new.
+        // The recipe is in target/shared/builds/NAME/new.
         let recipe = format!(
             "extends = \"../../../../../{base}\"\nversion = \"{}\"\noverlays = [\"./overlay\"]\n{}\n[update]\ntrust = \"root.json\"\n",
             self.number, self.lines
@@ -150,7 +150,7 @@ impl Version<'_> {
     }
 }
 
-/// A copy of `berth` and the programs that it puts into images, in which `init` is another program.
+/// Copies `berth` and the programs that it puts into images, but replaces init by `init`. Returns the path of the copied `berth`.
 fn with_other_init(init: &Path, programs: &Path) -> PathBuf {
     fs::create_dir(programs).unwrap();
     for name in ["berth", "netd", "workload", "hostctl"] {
@@ -179,12 +179,12 @@ pub(crate) fn disk(build: &Path) -> PathBuf {
     output(build, ".raw")
 }
 
-/// Bytes that no compression makes fewer.
+/// Bytes that cannot be compressed.
 pub(crate) fn noise(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed;
     let next = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        // The low bits of such a generator are poor.
+        // The low bits of a linear congruential generator are not random enough.
         state.to_le_bytes()[4..].to_vec()
     };
     std::iter::repeat_with(next).flatten().take(size).collect()

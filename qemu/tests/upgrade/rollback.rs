@@ -1,5 +1,5 @@
-//! New versions that do not work. Each time the host goes back to the old version by itself, which works, says why, and does not install the
-//! new version again.
+//! Rollback from versions that do not work. In each test the host returns to the old version by itself. `hostctl why` then shows the cause,
+//! and the host refuses to install the failed version again.
 
 use crate::{
     common::root,
@@ -16,10 +16,10 @@ use std::{
     time::Duration,
 };
 
-/// For three boots of a version that does not work, and one of the old version.
+/// Time limit for three boots of a faulty version and one boot of the old version.
 const PATIENCE: Duration = Duration::from_secs(900);
 
-/// Releases 1, which works, and `new`. A machine that runs 1.
+/// Releases version 1, which works, and `new`. The machine runs version 1.
 fn with_new(name: &str, new: &Version<'_>) -> (Publisher, Server, Description) {
     let publisher = Publisher::new(name);
     let (old, new) = (publisher.build(&plain("1")), publisher.build(new));
@@ -29,7 +29,7 @@ fn with_new(name: &str, new: &Version<'_>) -> (Publisher, Server, Description) {
     (publisher, server, description)
 }
 
-/// Upgrades from 1 to 2, waits until 1 is back, and returns its `hostctl why`.
+/// Upgrades from version 1 to version 2 and waits until version 1 is back. Returns the output of `hostctl why`.
 fn rolls_back(mut host: Host, server: &Server) -> String {
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     assert_eq!(host.slots().1.version.unwrap().as_str(), "2");
@@ -39,13 +39,13 @@ fn rolls_back(mut host: Host, server: &Server) -> String {
     is_back(&mut host, server)
 }
 
-/// Waits until 1 is back for good, and returns its `hostctl why`.
+/// Waits until version 1 runs and is blessed, and checks that version 2 is marked as failed. Returns the output of `hostctl why`.
 pub(crate) fn is_back(host: &mut Host, server: &Server) -> String {
     host.wait_for("1", PATIENCE);
     let (running, other) = host.slots();
     assert_eq!((running.state, running.version.unwrap().as_str()), (EntryState::Blessed, "1"));
     assert_eq!(other.state, EntryState::Failed);
-    // The failed version is not installed again.
+    // The host refuses to install the failed version again.
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(refused.contains("version 2 has failed on this host"), "{refused}");
     let why = host.hostctl(&["why"]).unwrap().join("\n");
@@ -54,29 +54,29 @@ pub(crate) fn is_back(host: &mut Host, server: &Server) -> String {
 }
 
 #[test]
-fn a_version_whose_init_panics_at_once() {
+fn a_version_whose_init_exits_at_once_is_rolled_back() {
     let hello = crate::common::berth().with_file_name("hello");
     let (_publisher, server, description) = with_new("init-panics", &Version { init: Some(&hello), ..plain("2") });
     let why = rolls_back(Host::start(&description), &server);
-    // The driver that keeps a kernel's last words had not been loaded yet.
+    // The kernel's panic message is lost: init loads the driver that stores it, and this init loads nothing.
     assert!(why.contains("no boot reached /var"), "{why}");
 }
 
 #[test]
-fn a_version_whose_root_hash_does_not_match() {
+fn a_version_whose_root_hash_does_not_match_is_rolled_back() {
     let (publisher, server, description) = with_new("root-hash", &plain("2"));
     let mut host = Host::start(&description);
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     host.poweroff();
     drop(host);
-    // The disk loses a bit while the machine is off: in the superblock of slot B's file system.
-    let mut host = without_a_bit(&publisher, description, "root-hash-2", 4, 1024);
+    // While the machine is off, a bit flips in the superblock of slot B's file system.
+    let mut host = boot_with_flipped_bit(&publisher, description, "root-hash-2", 4, 1024);
     let why = is_back(&mut host, &server);
     assert!(why.contains("verity") || why.contains("corrupt"), "{why}");
 }
 
 #[test]
-fn a_blessed_version_whose_slot_is_lost() {
+fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version() {
     let (publisher, server, description) = with_new("lost-slot", &plain("2"));
     let mut host = Host::start(&description);
     host.hostctl(&["upgrade", &server.url()]).unwrap();
@@ -84,15 +84,15 @@ fn a_blessed_version_whose_slot_is_lost() {
     host.wait_for("2", PATIENCE);
     host.poweroff();
     drop(host);
-    // The top of slot B's hash tree: slot B has another root hash now.
-    let mut host = without_a_bit(&publisher, description, "lost-slot-2", 5, 4096);
+    // While the machine is off, a bit flips in the top block of slot B's hash tree. The root hash of slot B no longer matches.
+    let mut host = boot_with_flipped_bit(&publisher, description, "lost-slot-2", 5, 4096);
     host.wait_for("1", PATIENCE);
     let said = host.vm.console().text();
     assert!(said.contains("the boot loader is asked to take berth-small_1.efi next"), "{said}");
 }
 
-/// Boots the machine's disk after one bit of the byte `at` in a partition was changed.
-fn without_a_bit(publisher: &Publisher, machine: Description, log: &str, partition: u32, at: u64) -> Host {
+/// Flips one bit of the byte `at` in a partition of the machine's disk, and boots from the result.
+fn boot_with_flipped_bit(publisher: &Publisher, machine: Description, log: &str, partition: u32, at: u64) -> Host {
     let raw = flip(&publisher.path("state/disk.qcow2"), &publisher.path("flipped.raw"), partition, at);
     let serial = Serial::File(root().join(format!("target/vm-logs/{log}.log")));
     let description = Description { image: Some(raw), kept: None, booted: None, serial, ..machine };
@@ -110,7 +110,9 @@ fn flip(layer: &Path, raw: &Path, partition: u32, at: u64) -> PathBuf {
     raw.to_owned()
 }
 
-/// Services of a version whose fault depends on the try. This one counts the tries.
+// The services and the check below make a version whose fault depends on the number of the try.
+
+/// Counts the tries.
 const COUNT: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"echo $(($(cat /var/tries || echo 0) + 1)) >/var/tries\"]\n\
     ready = \"exit\"\nrestart = \"no\"\n";
 /// First try: the network service does nothing.
@@ -118,13 +120,13 @@ const NETD: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"[ $(cat /var/tri
     needs = [\"count\"]\n";
 /// Second try: a check fails.
 const CHECK: &str = "#!/bin/busybox sh\n[ $(cat /var/tries) = 2 ] || exit 0\necho the disk is on fire\nexit 3\n";
-/// Third try: PID 1 is frozen. Nothing of the host answers, and the kernel lives.
+/// Third try: PID 1 is frozen. The host does not answer any more, but the kernel still runs.
 const FREEZE: &str = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"[ $(cat /var/tries) = 3 ] || exit 0; \
     mkdir /sys/fs/cgroup/ice && echo 1 >/sys/fs/cgroup/ice/cgroup.procs && echo 1 >/sys/fs/cgroup/ice/cgroup.freeze\"]\n\
     needs = [\"count\"]\nready = \"exit\"\nrestart = \"no\"\n";
 
 #[test]
-fn a_version_without_network_then_with_a_failing_check_then_hanging() {
+fn a_version_with_another_fault_at_each_try_is_rolled_back_and_each_fault_is_reported() {
     let service = |text: &str| text.as_bytes().to_vec();
     let bad = Version {
         lines: "[health]\nlimit = 40",
@@ -140,6 +142,6 @@ fn a_version_without_network_then_with_a_failing_check_then_hanging() {
     let why = rolls_back(Host::start(&description), &server);
     assert!(why.contains("route"), "{why}");
     assert!(why.contains("fire") && why.contains("status 3"), "{why}");
-    // The kernel's watchdog fires before the machine's, and its last words are kept.
+    // The kernel's watchdog fires before the machine's watchdog, so the kernel's panic message is stored.
     assert!(why.contains("failed      Kernel panic - not syncing: Software Watchdog Timer expired"), "{why}");
 }

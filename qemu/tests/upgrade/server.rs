@@ -1,4 +1,4 @@
-//! A web server for a release repository, on 127.0.0.1, with faults that a test can switch on. A guest reaches it at [`GUEST_SIDE`].
+//! A web server for a release repository, on 127.0.0.1. A test can switch on faults. A guest reaches the server at [`GUEST_SIDE`].
 
 use std::{
     fs::File,
@@ -9,21 +9,21 @@ use std::{
     thread,
 };
 
-/// The address at which QEMU's user network shows this machine's loopback.
+/// In QEMU's user network, this address leads to 127.0.0.1 of the computer that runs QEMU.
 const GUEST_SIDE: &str = "10.0.2.2";
 
-/// What is wrong with the server.
+/// Faults of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    /// It answers every request with the whole file.
+    /// The server ignores `Range` headers and always sends the whole file.
     pub(crate) no_ranges: bool,
-    /// After so many bytes of files it breaks every connection, and accepts no more.
+    /// After this number of bytes the server breaks every connection and answers no more requests.
     pub(crate) dies_after: Option<u64>,
-    /// It inverts every byte of files whose name ends like this.
+    /// The server inverts every byte of files whose name has this ending.
     pub(crate) inverts: Option<String>,
 }
 
-/// A running server. It ends with the test's process.
+/// A running server. It runs until the test's process ends.
 #[derive(Clone)]
 pub(crate) struct Server {
     port: u16,
@@ -47,7 +47,7 @@ impl Server {
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let own = own.clone();
-                // A guest that breaks a connection is no error of this server.
+                // The guest may break a connection at any time, so an error is ignored.
                 thread::spawn(move || drop(own.serve(&stream)));
             }
         });
@@ -68,12 +68,12 @@ impl Server {
         (state.faults, state.sent, state.refused) = (faults, 0, 0);
     }
 
-    /// Bytes of files sent since the last [`Self::set_faults`].
+    /// Number of file bytes sent since the last [`Self::set_faults`].
     pub(crate) fn sent(&self) -> u64 {
         self.state().sent
     }
 
-    /// Requests that were not answered because the server was dead.
+    /// Number of requests that got no answer because the server was dead ([`Faults::dies_after`]).
     pub(crate) fn refused(&self) -> u32 {
         self.state().refused
     }

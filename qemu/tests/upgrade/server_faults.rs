@@ -1,4 +1,4 @@
-//! Servers that stop in the middle and come back, that know no ranges, or that send wrong bytes.
+//! Upgrades from faulty servers: a server that stops and comes back, a server without range requests, a server that sends wrong bytes.
 
 use crate::{
     host::{Host, booted, small},
@@ -8,10 +8,10 @@ use crate::{
 use berth_contract::update::{EntryState, UpgradeEvent, Way};
 use std::{thread, time::Duration};
 
-/// Most memory that hostctl may use, whatever the image's size.
+/// Memory limit of hostctl in bytes. It does not depend on the size of the image.
 const MOST_MEMORY: u64 = 64 << 20;
 
-/// The end of `hostctl upgrade --json`: the way, bytes fetched, bytes written.
+/// Reads the last event of `hostctl upgrade --json`. Returns the way, the bytes fetched, and the bytes written.
 pub(crate) fn done(lines: &[String]) -> (Way, u64, u64) {
     let events = lines.iter().filter_map(|line| serde_json::from_str::<UpgradeEvent>(line).ok());
     let mut ends = events.filter_map(|event| match event {
@@ -21,19 +21,19 @@ pub(crate) fn done(lines: &[String]) -> (Way, u64, u64) {
         }
         _ => None,
     });
-    ends.next().unwrap_or_else(|| panic!("no end: {lines:?}"))
+    ends.next().unwrap_or_else(|| panic!("no event `done` in {lines:?}"))
 }
 
 #[test]
-fn a_server_that_stops_and_comes_back_sends_no_byte_twice() {
+fn after_a_server_restarts_the_upgrade_continues_and_fetches_nothing_twice() {
     let publisher = Publisher::new("server-stops");
     let old = publisher.build(&plain("1"));
-    // Most of what is to be fetched is in no older image.
+    // The new version has 32 MiB of data that no older version has. hostctl must fetch them.
     let new = Version { files: vec![("usr/share/noise", 0o644, noise(2, 32 << 20))], ..plain("2") };
     let server = Server::start(&publisher.shared_release(&[&old, &publisher.build(&new)]));
     let mut host = Host::start(&booted(&small("server-stops", &old)));
 
-    // It stops after 20 MB and comes back after some of hostctl's retries. hostctl goes on.
+    // The server stops after 20 MB and comes back after three retries of hostctl. hostctl must continue.
     server.set_faults(Faults { dies_after: Some(20_000_000), ..Faults::default() });
     let other = server.clone();
     let reviver = thread::spawn(move || {
@@ -53,14 +53,14 @@ fn a_server_that_stops_and_comes_back_sends_no_byte_twice() {
     assert!((20_000_000..60_000_000).contains(&fetched), "{fetched}");
     assert!(
         revived.sent() < fetched - 15_000_000,
-        "what had come was not fetched again: {} of {fetched}",
+        "expected that nothing is fetched twice; after the restart the server sent {} of {fetched} bytes",
         revived.sent()
     );
     assert_eq!(host.slots().1.version.unwrap().as_str(), "2");
 }
 
 #[test]
-fn another_way_is_taken_when_a_server_fails_at_one() {
+fn when_one_way_to_fetch_fails_another_way_is_used() {
     let publisher = Publisher::new("server-fails");
     let (old, new) = (publisher.build(&plain("1")), publisher.build(&plain("2")));
     let repo = publisher.release("repo", &[&old], &[]);

@@ -1,4 +1,4 @@
-//! Upgrades for which there is no room, or that come too early. They are refused before anything is changed.
+//! Upgrades that are refused because there is no space, or because a version is still on trial. Nothing is changed.
 
 use crate::{
     host::{Host, booted, small},
@@ -10,12 +10,12 @@ use berth_qemu::machine::Machine;
 use std::time::Duration;
 
 #[test]
-fn a_version_that_does_not_fit_and_an_upgrade_that_comes_too_early_are_refused() {
+fn a_version_too_large_for_the_slot_and_an_upgrade_during_a_trial_are_refused() {
     let publisher = Publisher::new("space");
-    // A check that takes its time, and so does the verdict.
+    // A slow health check: version 2 stays on trial for at least 15 s.
     let slow = b"#!/bin/busybox sh\nsleep 15\n".to_vec();
     let old = publisher.build(&plain("1"));
-    // Large on the disk, and quick to compress.
+    // Version 3 is too large for the slot, and quick to compress.
     let text = (0..).map(|number: u32| format!("{number:07}\n")).take(15 << 20).collect::<String>();
     let large = publisher.build(&Version {
         lines: "[disk]\nslot = \"320MiB\"",
@@ -28,10 +28,10 @@ fn a_version_that_does_not_fit_and_an_upgrade_that_comes_too_early_are_refused()
 
     let refused = host.hostctl(&["upgrade", &server.url()]).unwrap_err();
     assert!(refused.contains("root-b") || refused.contains("slot"), "{refused}");
-    assert!(server.sent() < 1 << 20, "{} bytes were fetched for nothing", server.sent());
+    assert!(server.sent() < 1 << 20, "{} bytes were fetched before the refusal", server.sent());
     assert_eq!(host.slots().1.state, EntryState::None);
 
-    // While a version is on trial, nothing changes that may be needed to go back.
+    // While version 2 is on trial, `upgrade` and `rollback` are refused: a fallback to version 1 must stay possible.
     server.serve_folder(&publisher.shared_release(&[&old, &middle]));
     host.hostctl(&["upgrade", &server.url()]).unwrap();
     host.reboot();
@@ -48,7 +48,7 @@ fn a_version_that_does_not_fit_and_an_upgrade_that_comes_too_early_are_refused()
 }
 
 #[test]
-fn a_full_var_is_reported_and_nothing_is_changed() {
+fn an_upgrade_with_a_full_var_is_refused_and_changes_nothing() {
     let publisher = Publisher::new("full-var");
     let fill = "exec = [\"/bin/busybox\", \"sh\", \"-c\", \"dd if=/dev/zero of=/var/fill bs=1M; dd if=/dev/zero of=/var/rest bs=4k; sync; true\"]\n\
         ready = \"exit\"\nrestart = \"no\"\nstart_timeout = 300\n";

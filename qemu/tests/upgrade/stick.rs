@@ -1,4 +1,4 @@
-//! Upgrades without a network, from a stick with the repository as a folder or as one file.
+//! Upgrades without a network, from a USB stick. The stick holds a repository as a folder and as a bundle file.
 
 use crate::{
     common::judge,
@@ -9,7 +9,7 @@ use berth_contract::update::EntryState;
 use std::fs::File;
 
 #[test]
-fn a_stick_with_a_folder_or_a_bundle_is_a_source() {
+fn a_folder_and_a_bundle_on_a_stick_are_valid_sources() {
     let publisher = Publisher::new("stick");
     let (one, two) = (publisher.build(&plain("1")), publisher.build(&plain("2")));
     let repo = publisher.release("repo", &[&one], &["--deltas", "0"]);

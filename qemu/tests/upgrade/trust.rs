@@ -1,4 +1,4 @@
-//! Repositories that must not be trusted. Each is refused, and the running version, its slot and its entry stay as they are.
+//! Repositories that must not be trusted. The host refuses each of them, and does not change the running version, the slots or the entries.
 
 use crate::{
     host::{Host, booted, small},
@@ -11,8 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The file of a folder whose name ends with `ending`. Of several, the one whose name begins with the highest number.
-fn the(folder: &Path, ending: &str) -> PathBuf {
+/// The file in `folder` whose name ends with `ending`. If there are several, the file whose name starts with the highest number.
+fn newest(folder: &Path, ending: &str) -> PathBuf {
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -54,7 +54,7 @@ fn a_repository_that_must_not_be_trusted_is_refused_and_changes_nothing() {
     let server = Server::start(&repo);
     let mut host = Host::start(&booted(&small("trust", &one)));
     let before = host.slots();
-    // The host has seen the newest state.
+    // The host sees the newest metadata. From now on it refuses older metadata.
     host.hostctl(&["upgrade", "--check", &server.url()]).unwrap();
 
     let mut refused = |name: &str, folder: &Path, words: &[&str]| {
@@ -69,8 +69,8 @@ fn a_repository_that_must_not_be_trusted_is_refused_and_changes_nothing() {
         damage(&copy);
         copy
     };
-    let metadata = |copy: &Path, ending: &str| the(&copy.join("metadata"), ending);
-    let target = |copy: &Path, ending: &str| the(&copy.join("targets"), &format!("_3_x86_64.{ending}"));
+    let metadata = |copy: &Path, ending: &str| newest(&copy.join("metadata"), ending);
+    let target = |copy: &Path, ending: &str| newest(&copy.join("targets"), &format!("_3_x86_64.{ending}"));
 
     let unsigned = damaged("unsigned", &|copy| {
         let path = copy.join("metadata/timestamp.json");
@@ -98,14 +98,15 @@ fn a_repository_that_must_not_be_trusted_is_refused_and_changes_nothing() {
             &[""],
         );
     }
-    // Targets: the record, the kernel image, and all ways to the root file system at once.
+    // Targets: the release record, the kernel image, and all forms of the root file system at once.
     refused(
         "a bit of the record",
         &damaged("bit-record", &|copy| flip_a_bit(&target(copy, "release.json"))),
         &["release.json"],
     );
-    // Every byte is changed, because only those parts of a kernel image are fetched that the running one does not have. This comes before
-    // the ways to the slot: hostctl fetches the kernel image first, and keeps a right one for the next try.
+    // Invert every byte of the kernel image: hostctl fetches only the parts that differ from the running kernel image, so it might not
+    // fetch a single changed byte. Test the kernel image before the root file system: hostctl fetches the kernel image first, and would
+    // keep a correct one for the next upgrade.
     refused("the kernel image", &damaged("other-efi", &|copy| invert(&target(copy, "efi"))), &["efi"]);
     let everything = damaged("bit-root", &|copy| {
         ["root.zst", "root.xz", "root.chunks", "root.index"]
@@ -124,12 +125,13 @@ fn a_repository_that_must_not_be_trusted_is_refused_and_changes_nothing() {
     let after = host.slots();
     assert_eq!(after.1.version.as_ref().unwrap().as_str(), "3");
     assert!(matches!(after.1.state, EntryState::Trial(_)));
-    // The next step is a reboot. Until then no other version is taken.
+    // The running version has not changed. Version 3 starts at the next reboot.
     assert_eq!(after.0, before.0);
 
-    // A repository of another image, signed by the right keys. It comes last: from now on the host accepts nothing older than its metadata.
+    // A repository of another image, signed with the right keys. This is the last case, because the host then refuses all older metadata.
     let other = publisher.build(&Version { lines: "id = \"berth-other\"", ..plain("9") });
-    // Its metadata is as new as what the host has seen, and no release of the host's own image is left in it.
+    // The repository starts as a copy, so its metadata is newer than the metadata that the host has seen. All releases of the host's own
+    // image are revoked.
     publisher.copy(&repo, "other");
     let other = publisher.release("other", &[&other], &["--deltas", "0"]);
     for version in ["1", "2", "3"] {

@@ -1,6 +1,6 @@
-//! What a disk may hold after a power cut. QEMU logs every write and flush of a run (driver blklogwrites, the format of Linux's
-//! dm-log-writes). From the log follows every state that a disk with a volatile cache may be left in: what was flushed is there, and of
-//! what came later any part.
+//! The possible contents of a disk after a power cut. QEMU logs every write and flush of a run (driver blklogwrites, the format of Linux's
+//! dm-log-writes). The log is enough to make every state that a disk with a volatile cache can have after the cut: all data that was
+//! flushed is on the disk, and any part of the later writes.
 
 use std::{
     fs::File,
@@ -24,27 +24,27 @@ pub(crate) struct WriteLog {
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// In the log, of the data.
+    /// Position of the data in the log, in bytes.
     at: u64,
-    /// On the disk.
+    /// Position of the data on the disk, in bytes.
     offset: u64,
     size: u64,
     flags: u64,
 }
 
 impl WriteLog {
-    /// An empty file that QEMU can log to.
+    /// Makes an empty file for QEMU's log.
     pub(crate) fn prepare(path: &Path) -> io::Result<()> {
         File::create(path)?.set_len(16 << 30)
     }
 
-    /// What has been logged so far.
+    /// Reads the entries that QEMU has logged so far.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         let mut log = File::open(path)?;
         let mut head = [0; 28];
         log.read_exact(&mut head)?;
         let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
-        assert_eq!(number(&head[..8]), MAGIC, "no log of writes");
+        assert_eq!(number(&head[..8]), MAGIC, "the file is not a log of writes");
         let sector = u64::from(u32::from_le_bytes(head[24..28].try_into().unwrap()));
         let mut entries = Vec::new();
         let mut at = sector;
@@ -54,7 +54,7 @@ impl WriteLog {
             log.read_exact(&mut entry)?;
             let (offset, size) = (number(&entry[..8]) * sector, number(&entry[8..16]) * sector);
             let flags = number(&entry[16..24]);
-            // The file is all zeros from here on; a flush has no data, but its flag.
+            // A zero entry ends the log. A flush has no data either, but its flag is set.
             if size == 0 && flags == 0 {
                 return Ok(Self { log, sector, entries });
             }
@@ -70,8 +70,8 @@ impl WriteLog {
         self.entries.len()
     }
 
-    /// Makes of `disk`, which is as it was before the run, what a power cut after `cut` entries may leave. `random` decides about
-    /// everything that was not flushed by then: it comes whole, not at all, or to some sector.
+    /// Changes `disk` from its state before the run to a possible state after a power cut, which came after `cut` entries. `random` decides
+    /// for each write that was not flushed: all of it is on the disk, none of it, or only its first sectors.
     pub(crate) fn apply(&self, disk: &File, cut: usize, random: &mut impl FnMut() -> u64) -> io::Result<()> {
         let entries = &self.entries[..cut];
         let flushed = entries.iter().rposition(|entry| entry.flags & FLUSH != 0).unwrap_or(0);
