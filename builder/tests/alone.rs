@@ -1,4 +1,4 @@
-//! A build needs its checkout, its cache and its output folder, and nothing else of the machine.
+//! A build needs only its checkout, its cache and its output folder. It uses nothing else of the computer.
 
 use crate::build_kit::{Docker, as_nobody, scratch};
 
@@ -6,7 +6,7 @@ use crate::build_kit::{Docker, as_nobody, scratch};
 /// program in PATH, no network, a read-only checkout, 64 MiB of /tmp, 256 open files, another umask, time zone and language, one
 /// processor. strace records which processes are started.
 #[test]
-fn a_docker_host_is_the_same_with_nothing_around() {
+fn a_docker_host_is_the_same_without_programs_network_or_environment() {
     let dir = scratch();
     let docker = Docker::new(dir.path());
     let around = "umask 077; exec /usr/bin/env -i PATH= TZ=Asia/Kathmandu LC_ALL=de_DE.UTF-8 /usr/bin/taskset -c 0 \
@@ -15,12 +15,12 @@ fn a_docker_host_is_the_same_with_nothing_around() {
 
     let trace = std::fs::read_to_string(output.join("trace")).unwrap();
     let (threads, started) = starts(&trace);
-    assert!(threads > 0, "strace saw no thread: it saw nothing\n{trace}");
+    assert!(threads > 0, "strace recorded no thread, so the trace proves nothing\n{trace}");
     assert_eq!(started.len(), 1, "processes were started:\n{}", started.join("\n"));
     assert!(started[0].contains("execve(\"/mnt/programs/berth\""), "{}", started[0]);
 }
 
-/// Returns the number of threads that were started, and the trace's lines about other processes that were started.
+/// Returns the number of threads that were started, and the lines of the trace that show the start of a process.
 fn starts(trace: &str) -> (usize, Vec<&str>) {
     let calls = ["execve(", "execveat(", "fork(", "vfork(", "clone(", "clone3("];
     let starts: Vec<_> = trace
@@ -34,7 +34,7 @@ fn starts(trace: &str) -> (usize, Vec<&str>) {
 }
 
 #[test]
-fn a_process_among_threads_is_seen() {
+fn processes_are_distinguished_from_threads_in_a_trace() {
     let trace = "7 execve(\"/bin/berth\", [\"berth\"], 0x7ffd /* 1 var */) = 0\n\
         7 clone3({flags=CLONE_VM|CLONE_THREAD|CLONE_SYSVSEM}, 88) = 8\n\
         8 clone(child_stack=NULL, flags=CLONE_CHILD_SETTID|SIGCHLD) = 9\n\

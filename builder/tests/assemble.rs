@@ -1,4 +1,5 @@
-//! From packages to a root tree; judged by the programs whose work the builder does.
+//! The assembly of packages to a root tree. Where the builder does the work of another program (depmod, ldconfig), the result is compared
+//! with the result of that program.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
@@ -20,7 +21,7 @@ fn link(tree: &Tree, path: &str) -> String {
 }
 
 #[test]
-fn a_tree_has_what_every_image_has() {
+fn a_tree_has_the_files_that_every_image_needs() {
     let mut bench = Bench::new();
     bench.overlay("base", &[("etc/hosts", "127.0.0.1 localhost\n")]);
     bench.files = vec![OwnFile { path: "/usr/lib/berth/init".into(), mode: 0o755, data: "init".to_owned().into() }];
@@ -64,7 +65,7 @@ fn a_tree_has_what_every_image_has() {
     assert_eq!(assembled.warnings, Vec::<String>::new());
 }
 
-/// depmod reads the unpacked modules as we do.
+/// depmod makes the same index from the unpacked modules.
 #[test]
 fn modules_are_unpacked_and_indexed() {
     let bench = Bench::new();
@@ -84,9 +85,9 @@ fn modules_are_unpacked_and_indexed() {
     assert_eq!(ours, ["alias pci:v1d2* outer_one"]);
 }
 
-/// useradd's own checkers find nothing, and systemd-sysusers has nothing to add.
+/// pwck and grpck find no error, and systemd-sysusers adds nothing.
 #[test]
-fn accounts_are_made_as_declared_and_keep_their_numbers() {
+fn accounts_are_made_as_declared_and_have_stable_ids() {
     const MASTER: &str = "root:*:0:0:root:/root:/bin/bash\nwww-data:*:33:33:www-data:/var/www:/usr/sbin/nologin\n";
     let base = || {
         Deb::new("base-passwd")
@@ -112,7 +113,7 @@ fn accounts_are_made_as_declared_and_keep_their_numbers() {
         line.unwrap_or_else(|| panic!("no group {name} in {text}"))
     };
     let number = |line: &str| line.split(':').nth(2).unwrap().parse::<u32>().unwrap();
-    assert_eq!(number(&group(&few, "docker")), number(&group(&many, "docker")), "other packages do not move a number");
+    assert_eq!(number(&group(&few, "docker")), number(&group(&many, "docker")), "the id must not depend on other packages");
     assert!((200..1000).contains(&number(&group(&few, "docker"))));
     assert!(group(&many, "docker").ends_with(":www-data"));
     assert_eq!(group(&many, "grp"), "grp:x:77:");
@@ -131,7 +132,7 @@ fn accounts_are_made_as_declared_and_keep_their_numbers() {
     unfold(&many, out.path());
     let etc = |name: &str| out.path().join("etc").join(name).to_str().unwrap().to_owned();
     tool("pwck", &["-r", "-q", &etc("passwd"), &etc("shadow")]);
-    // grpck asks this machine who the members are.
+    // grpck looks up members in the accounts of this computer, so remove the members.
     for (name, copy) in [("group", "group.bare"), ("gshadow", "gshadow.bare")] {
         let text = fs::read_to_string(etc(name)).unwrap();
         let bare = text.lines().map(|line| format!("{}:\n", line.rsplit_once(':').unwrap().0));
@@ -144,9 +145,9 @@ fn accounts_are_made_as_declared_and_keep_their_numbers() {
     assert_eq!(files(), before);
 }
 
-/// ldconfig finds the same libraries, and has no link to make.
+/// ldconfig finds the same libraries and makes no link.
 #[test]
-fn libraries_are_found_by_the_loader() {
+fn the_library_cache_and_links_are_those_of_ldconfig() {
     let work = tempfile::tempdir().unwrap();
     let library = |name: &str, soname: Option<&str>| {
         let (source, output) = (work.path().join("x.c"), work.path().join(name));
@@ -172,14 +173,14 @@ fn libraries_are_found_by_the_loader() {
     );
     let tree = bench.assemble().unwrap().tree;
     assert_eq!(link(&tree, &format!("{multiarch}/libtwo.so.2")), "libtwo.so.2.0.0");
-    assert_eq!(link(&tree, &format!("{multiarch}/libone.so.1")), "libone.so.1.10", "what a package links stays");
+    assert_eq!(link(&tree, &format!("{multiarch}/libone.so.1")), "libone.so.1.10", "the link of a package must not change");
     let out = tempfile::tempdir().unwrap();
     unfold(&tree, out.path());
     let cache = out.path().join("etc/ld.so.cache");
     let listed = || -> BTreeMap<String, String> {
         let text = tool("ldconfig", &["-p", "-C", cache.to_str().unwrap()]);
         let lines = text.lines().filter_map(|line| line.trim().split_once(" => "));
-        // With a merged /usr, /lib and /usr/lib are one.
+        // /lib and /usr/lib are the same folder.
         lines.map(|(name, path)| (name.to_owned(), path.trim_start_matches("/usr").to_owned())).collect()
     };
     let ours = listed();
@@ -200,7 +201,7 @@ fn paths_on_disk(root: &Path) -> Vec<String> {
 
 /// update-ca-certificates writes the same bundle, byte for byte.
 #[test]
-fn certificates_are_bundled() {
+fn the_certificate_bundle_is_that_of_update_ca_certificates() {
     let certificate = |name: &str| format!("-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----");
     let names = ["mozilla/B_(two).crt", "mozilla/a.crt", "mozilla/A.crt", "other, one/C.crt"];
     let mut deb = Deb::new("ca-certificates");
@@ -221,7 +222,7 @@ fn certificates_are_bundled() {
     let certs = out.path().join("etc/ssl/certs");
     let listed = || {
         let mut names: Vec<_> = fs::read_dir(&certs).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        // Links by hash are not made, see certificates.rs.
+        // The builder does not make links with hashes as names, see certificates.rs.
         names.retain(|name| name.to_str().unwrap().contains(".pem"));
         names.sort();
         names
@@ -250,7 +251,7 @@ fn certificates_are_bundled() {
 }
 
 #[test]
-fn what_packages_have_below_var_is_made_at_boot() {
+fn files_of_packages_below_var_and_run_are_made_at_boot() {
     let mut bench = Bench::new();
     bench
         .add(
@@ -288,7 +289,7 @@ fn what_packages_have_below_var_is_made_at_boot() {
 }
 
 #[test]
-fn drops_and_overlays_come_after_packages() {
+fn drops_and_overlays_are_applied_after_packages() {
     let mut bench = Bench::new();
     bench
         .add(
@@ -306,18 +307,18 @@ fn drops_and_overlays_come_after_packages() {
     let assembled = bench.assemble().unwrap();
     let tree = &assembled.tree;
     assert_eq!(text(tree, "etc/tool.conf"), "ours, later");
-    assert_eq!(text(tree, "usr/share/doc/own"), "own", "what an overlay brings is not dropped");
+    assert_eq!(text(tree, "usr/share/doc/own"), "own", "a file of an overlay is not dropped");
     assert_eq!(text(tree, "usr/bin/merged"), "m");
     assert!(tree.get(b"usr/share/doc/tool/copyright").is_none() && tree.get(b"usr/bin/tool").is_none());
-    assert_eq!(text(tree, "usr/bin/tool-too"), "tool", "the other name of a dropped file");
-    assert!(tree.get(b"usr/bin/t").is_none(), "no alternative without a program");
+    assert_eq!(text(tree, "usr/bin/tool-too"), "tool", "the other hard link of a dropped file stays");
+    assert!(tree.get(b"usr/bin/t").is_none(), "an alternative without its program is not made");
     assert_eq!(assembled.warnings.len(), 2, "{:?}", assembled.warnings);
     assert!(assembled.warnings.iter().any(|line| line.contains("debian.drop \"no/such/*\" matches no file")));
     assert!(assembled.warnings.iter().any(|line| line.contains("scripts.absent: that package is not in the image")));
 }
 
 #[test]
-fn a_second_run_takes_everything_from_the_cache() {
+fn a_second_run_uses_the_cache_and_repairs_a_damaged_cache() {
     let bench = Bench::new();
     let first = bench.assemble().unwrap();
     let unpacked = bench.dir.path().join("cache/unpacked");
@@ -340,7 +341,7 @@ fn a_second_run_takes_everything_from_the_cache() {
     for package in &bench.packages {
         fs::rename(package.deb.with_extension("away"), &package.deb).unwrap();
     }
-    // What a killed build may leave: half a file under a working name, an index without its data, data without an index.
+    // A killed build may leave a partial file, an index without its data, or data without an index.
     let sha = bench.packages[0].sha256;
     for broken in ["data-cut", "index-cut", "no-index", "part"] {
         let path = |ending: &str| unpacked.join(format!("{sha}.{ending}"));
@@ -361,7 +362,7 @@ fn a_second_run_takes_everything_from_the_cache() {
 
 #[test]
 fn builds_at_the_same_time_share_the_cache() {
-    // They meet at another place each time.
+    // Repeat this, because the builds overlap at a different point each time.
     for _ in 0..20 {
         let bench = Bench::new();
         std::thread::scope(|scope| {

@@ -1,11 +1,11 @@
-//! What cannot become a root tree, and what is said about it.
+//! Packages, overlays and recipes that cannot be assembled to a root tree, and the error messages.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, package, text};
 use std::{fs, path::Path};
 
 #[test]
-fn two_packages_with_one_file_are_both_named() {
+fn a_file_in_two_packages_is_an_error_unless_replaced_or_diverted() {
     let one = |name: &str| Deb::new(name).file("usr/share/x", name);
     let mut bench = Bench::new();
     bench.add(one("first")).add(one("second"));
@@ -13,7 +13,7 @@ fn two_packages_with_one_file_are_both_named() {
         bench.fault(),
         "/usr/share/x: both package first and package second have it\nhint: only one can have it; leave one of them out"
     );
-    // Replaces, with a version that fits, from either side.
+    // `Replaces` with a matching version allows it. The order of the packages does not matter.
     for (names, field, winner) in [
         (["first", "second"], "Replaces: other (>= 5), first (<< 2)", "second"),
         (["second", "first"], "Replaces: first", "second"),
@@ -26,8 +26,8 @@ fn two_packages_with_one_file_are_both_named() {
     }
     let mut bench = Bench::new();
     bench.add(one("first")).add(one("second").field("Replaces: first (<< 1)"));
-    assert!(bench.fault().starts_with("/usr/share/x: both"), "a version that does not fit");
-    // A diversion takes the other's file elsewhere.
+    assert!(bench.fault().starts_with("/usr/share/x: both"), "a version that does not match");
+    // A diversion moves the file of the other package.
     let mut bench = Bench::new();
     let divert = "dpkg-divert --package second --add --rename --divert /usr/share/x.first /usr/share/x";
     bench.add(one("first")).add(one("second").script("preinst", divert));
@@ -36,14 +36,14 @@ fn two_packages_with_one_file_are_both_named() {
 }
 
 #[test]
-fn folders_and_files_do_not_mix() {
+fn a_folder_and_a_file_with_one_path_are_an_error() {
     let mut bench = Bench::new();
     bench.add(Deb::new("first").file("usr/share/x", "")).add(Deb::new("second").file("usr/share/x/y", ""));
     assert!(bench.fault().starts_with("/usr/share/x: package second has a folder where package first has a file"));
     let mut bench = Bench::new();
     bench.overlay("own", &[("etc", "no folder")]);
     assert!(bench.fault().starts_with("/etc: overlay own has a file where berth has a folder"));
-    // The merged /usr: one file by two names is two files of one name.
+    // Because of the merged /usr, /lib/x and /usr/lib/x are the same path.
     let mut bench = Bench::new();
     bench.add(Deb::new("first").file("lib/x", "")).add(Deb::new("second").file("usr/lib/x", ""));
     assert!(bench.fault().starts_with("/usr/lib/x: both package first and package second have it"));
@@ -54,7 +54,8 @@ fn folders_and_files_do_not_mix() {
     assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
 }
 
-/// A .deb whose data.tar holds one entry of this name; dpkg-deb would not make it.
+/// A .deb with one entry in its data.tar. dpkg-deb refuses to make such packages. `entry` is the path of the entry, and `size_field` replaces
+/// the size in its header.
 fn hostile(dir: &Path, name: &str, entry: &[u8], size_field: Option<&str>) -> std::path::PathBuf {
     let tar = |entry: &[u8], content: &[u8], size: Option<&str>| {
         let mut header = tar::Header::new_ustar();
@@ -106,7 +107,7 @@ fn hostile_packages_are_named_and_leave_nothing_in_the_cache() {
         assert!(fault.starts_with(&format!("package {name}\n")) && fault.contains(words), "{fault}");
         assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 0, "{name}");
     }
-    // The same maker makes what is taken.
+    // The same function makes a package that is accepted. So the packages above are refused for their paths only.
     let mut bench = Bench::new();
     let deb = hostile(bench.dir.path(), "harmless", b"./usr/harmless", None);
     bench.packages.push(package("harmless", &deb));
@@ -114,12 +115,12 @@ fn hostile_packages_are_named_and_leave_nothing_in_the_cache() {
 }
 
 #[test]
-fn packages_that_are_cut_or_too_large_are_errors() {
+fn packages_that_are_truncated_or_too_large_are_errors() {
     let mut bench = Bench::new();
     let deb = hostile(bench.dir.path(), "cut", b"./usr/x", Some("00000070000\0"));
     bench.packages.push(package("cut", &deb));
     assert!(bench.fault().starts_with("package cut\n"));
-    // A file of zeros packs well: 40 MiB where 1 KiB was announced.
+    // A decompression bomb: 40 MiB of zeros, announced as 1 KiB.
     let mut bench = Bench::new();
     bench.add(Deb::new("bomb").file("usr/zeros", vec![0; 40 << 20]));
     let bomb = bench.packages.last_mut().unwrap();
@@ -131,7 +132,7 @@ fn packages_that_are_cut_or_too_large_are_errors() {
 }
 
 #[test]
-fn scripts_that_are_not_covered_are_shown() {
+fn the_error_shows_the_lines_of_a_script_that_nobody_has_reviewed() {
     let script = || {
         Deb::new("mystery1.0")
             .copyright()
@@ -156,7 +157,7 @@ fn scripts_that_are_not_covered_are_shown() {
 }
 
 #[test]
-fn declarations_that_cannot_be_obeyed_are_shown() {
+fn invalid_declarations_are_errors_with_path_and_line() {
     for (path, line, reason) in [
         ("usr/lib/sysusers.d/x.conf", "u x %m", "specifiers (%) have no value while an image is built"),
         ("usr/lib/sysusers.d/x.conf", "z x", "expected u, u!, g, m or r, found \"z\""),
@@ -178,7 +179,7 @@ fn declarations_that_cannot_be_obeyed_are_shown() {
 }
 
 #[test]
-fn what_every_image_needs_is_missed() {
+fn a_missing_or_ambiguous_kernel_stub_or_module_is_an_error() {
     let mut bench = Bench::new();
     bench.packages.retain(|package| package.name != "systemd-boot-efi");
     assert_eq!(

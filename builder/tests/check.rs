@@ -1,4 +1,4 @@
-//! `berth build --check` publishes only if two builds are the same, and names the places that differ.
+//! `berth build --check` builds twice. It publishes only if both builds are equal. Otherwise it names the first difference of each output.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::tool;
@@ -25,21 +25,21 @@ fn find_from(file: &Path, start: u64, bytes: &[u8]) -> u64 {
     (from + at.unwrap_or_else(|| panic!("{}: no {}", file.display(), bytes.escape_ascii()))) as u64
 }
 
-/// First byte of a partition, by sgdisk.
+/// Offset of a partition in bytes, from sgdisk.
 fn partition(raw: &Path, number: u32) -> u64 {
     let info = tool("sgdisk", &["-i", &number.to_string(), raw.to_str().unwrap()]);
     let line = info.lines().find(|line| line.starts_with("First sector:")).unwrap();
     line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap() * 512
 }
 
-/// First byte of the inode of a file, by dump.erofs.
+/// Offset of a file's inode in bytes, from dump.erofs.
 fn erofs_inode(image: &Path, path: &str) -> u64 {
     let text = tool("dump.erofs", &[&format!("--path={path}"), image.to_str().unwrap()]);
     let nid = text.lines().find_map(|line| line.strip_prefix("NID: ")).unwrap_or_else(|| panic!("{text}"));
     nid.split_whitespace().next().unwrap().parse::<u64>().unwrap() * 32
 }
 
-/// First byte of a file's inode or content in the ext4 file system that begins at `start` of the disk, by debugfs.
+/// Offset on the disk, in bytes, of an inode or content in the ext4 file system at `start`. `request` is a command of debugfs.
 fn debugfs(raw: &Path, start: u64, request: &str) -> u64 {
     let place = format!("{}?offset={start}", raw.display());
     let text = tool("debugfs", &["-R", request, &place]);
@@ -65,7 +65,7 @@ impl Bench {
         self.first.join(name)
     }
 
-    /// Changes the bytes at `places` of the second build, returns the name of the difference, and restores the bytes.
+    /// Changes the bytes at `places` of the second build and restores them afterwards. Returns position and name of the difference.
     fn name(&self, output: &str, places: &[u64]) -> (u64, String) {
         let file = File::options().read(true).write(true).open(self.second.join(output)).unwrap();
         let flip = || {
@@ -87,7 +87,7 @@ impl Bench {
 }
 
 #[test]
-fn every_place_has_a_name() {
+fn a_difference_at_any_place_is_named() {
     let small = Small::new();
     done(&mut small.build("first", "cache"));
     let (first, second) = (small.path("first"), small.path("second"));
@@ -189,7 +189,7 @@ fn every_place_has_a_name() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 
-    // A name in a directory. Its position depends on the writer.
+    // A name in a directory entry. Its number depends on the writer.
     let named = in_root(b"passwd");
     let (_, name) = bench.name(root, &[named]);
     assert!(name.starts_with("directory /etc: entry ") && name.ends_with("passwd: name"), "{name}");
@@ -197,7 +197,7 @@ fn every_place_has_a_name() {
     let (_, line) = bench.name(&outputs.manifest, &[find(&manifest, b"\"format\": 2") + 10]);
     assert_eq!(line, "line 2: `\"format\": 2,` and `\"format\": 3,`");
 
-    // One file is longer.
+    // One of the two files is longer.
     let mut file = File::options().append(true).open(bench.second.join(&outputs.checksums)).unwrap();
     file.write_all(b"more\n").unwrap();
     let found = difference::between(&bench.first, &bench.second, &outputs).unwrap();
@@ -211,13 +211,13 @@ fn bytes<const N: usize>(file: &Path, at: u64) -> [u8; N] {
 }
 
 #[test]
-fn what_is_the_same_twice_is_published() {
+fn two_equal_builds_are_published() {
     let small = Small::new();
     done(&mut small.build("once", "cache"));
     let output = done(small.berth(&["build", "--check", "-o", "place/out"], "cache").current_dir(small.dir.path()));
     same(&small.path("once"), &small.path("place/out"));
     let names: Vec<_> = fs::read_dir(small.path("place")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(names, ["out"], "nothing is left beside it");
+    assert_eq!(names, ["out"], "no other file is left beside the output folder");
     assert_eq!(String::from_utf8_lossy(&output.stdout).lines().next(), Some("place/out/small_1_x86_64.raw"));
     let said = talk(&output);
     let steps: Vec<_> = said.lines().filter_map(|line| line.split_whitespace().next()).collect();
@@ -225,11 +225,11 @@ fn what_is_the_same_twice_is_published() {
 }
 
 #[test]
-fn what_differs_is_named_and_not_published() {
+fn two_different_builds_are_kept_and_not_published() {
     let small = Small::new();
     done(&mut small.build("place/out", "cache"));
     let sums = fs::read(small.path("place/out/SHA256SUMS")).unwrap();
-    // The first build takes unpacked packages from the cache. One of them was damaged since.
+    // Damage an unpacked package in the cache. The first build uses the cache, the second build unpacks the package again.
     let unpacked = fs::read_dir(small.path("cache/unpacked")).unwrap().map(|entry| entry.unwrap().path());
     let holds = |path: &PathBuf| fs::read(path).unwrap().windows(64).any(|window| window == noise(2, 64));
     let rotten = unpacked.into_iter().find(holds).unwrap();
@@ -256,7 +256,7 @@ fn what_differs_is_named_and_not_published() {
         );
         let kept = "hint: both builds are kept: place/out.check/first and place/out.check/second";
         assert_eq!(lines[8..], [kept], "{said}");
-        assert_eq!(fs::read(small.path("place/out/SHA256SUMS")).unwrap(), sums, "the output folder is as it was");
+        assert_eq!(fs::read(small.path("place/out/SHA256SUMS")).unwrap(), sums, "the output folder must not change");
         for build in ["first", "second"] {
             crate::build_kit::whole(&small.path(&format!("place/out.check/{build}")));
         }

@@ -1,4 +1,4 @@
-//! The command as its users meet it: what goes where, and with which status it ends.
+//! The `berth` command: its output on stdout and stderr, and its exit status.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::{
@@ -19,7 +19,7 @@ fn talk(output: &Output) -> String {
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
+fn wrong_usage_exits_with_2_and_names_the_expected_arguments() {
     let dir = TempDir::new().unwrap();
     for (args, wanted) in [
         (&[][..], "Usage: berth"),
@@ -40,7 +40,7 @@ fn wrong_usage_ends_with_2_and_says_what_would_be_right() {
 }
 
 #[test]
-fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
+fn a_failure_exits_with_1_and_prints_the_cause_on_stderr_without_colours() {
     let dir = TempDir::new().unwrap();
     for verb in ["lock", "build"] {
         let output = berth(dir.path(), &[verb, "none.toml"]);
@@ -48,7 +48,7 @@ fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
         let wanted = "error: cannot read recipe none.toml\n  caused by: No such file or directory (os error 2)\nhint: ";
         assert!(talk(&output).starts_with(wanted), "{verb}: {}", talk(&output));
     }
-    // The recipe may stand before or after the packages to be updated.
+    // The recipe may come before or after the names of the packages.
     for args in [
         &["lock", "none.toml", "--update"][..],
         &["lock", "none.toml", "--update", "a", "b"],
@@ -68,7 +68,7 @@ fn a_failure_ends_with_1_and_tells_why_on_stderr_without_colours() {
 }
 
 #[test]
-fn an_environment_that_cannot_be_used_is_named() {
+fn invalid_environment_variables_are_errors() {
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(talk(&output).ends_with("hint: name one with --cache\n"), "{}", talk(&output));
@@ -77,9 +77,9 @@ fn an_environment_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_packed_image_is_the_same_wherever_and_whenever_it_is_made() {
+fn berth_pack_makes_the_same_bytes_in_every_environment() {
     let dir = TempDir::new().unwrap();
-    // The builder itself is a static program.
+    // `berth` itself serves as a static program.
     let pack = |name: &str, umask: &str, zone: &str| -> (PathBuf, Output) {
         let place = dir.path().join(name);
         fs::create_dir(&place).unwrap();
@@ -96,7 +96,7 @@ fn a_packed_image_is_the_same_wherever_and_whenever_it_is_made() {
     assert!(fs::read(&first).unwrap() == fs::read(second).unwrap());
     let mut names: Vec<_> = fs::read_dir(dir.path().join("a")).unwrap().map(|e| e.unwrap().file_name()).collect();
     names.sort();
-    assert_eq!(names, ["tool", "tool.tar"], "nothing else is left");
+    assert_eq!(names, ["tool", "tool.tar"], "no other file is left");
     let quiet = berth(&dir.path().join("a"), &["-q", "pack", "tool", "-o", "nowhere/tool.tar"]);
     assert_eq!(quiet.status.code(), Some(1));
     assert!(talk(&quiet).starts_with("error: cannot write nowhere/tool.tar\n"), "{}", talk(&quiet));

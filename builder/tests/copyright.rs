@@ -1,4 +1,4 @@
-//! Copyright files of packages stay in the image, whatever the recipe drops.
+//! Copyright files of packages stay in the image, even if the recipe drops documentation.
 
 use crate::assemble_kit::{Bench, Deb, text, tool};
 use std::fs;
@@ -25,7 +25,7 @@ fn copyright_files_are_kept_compressed_when_documentation_is_dropped() {
 }
 
 #[test]
-fn copyright_files_that_are_not_dropped_stay_as_they_are() {
+fn copyright_files_that_are_not_dropped_are_not_compressed() {
     let mut bench = Bench::new();
     bench.add(Deb::new("tool").file("usr/share/doc/tool/copyright", "free"));
     let tree = bench.assemble().unwrap().tree;

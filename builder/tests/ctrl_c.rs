@@ -1,4 +1,4 @@
-//! Ctrl-C: an interrupted build says so, leaves no partial file, and keeps the earlier output.
+//! Ctrl-C: an interrupted build prints a message, leaves no partial file, and keeps the earlier output.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk, Said, fixture::hex, server::Reply, whole};
@@ -14,11 +14,11 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Where the archive has the package that a build unpacks.
+/// Path of the large package in the archive.
 const LARGE: &str = "debian/pool/large.deb";
 const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
 
-/// A desk with an earlier output, and a recipe of 100 MiB, whose build takes long enough to be interrupted.
+/// A desk with an earlier output and a recipe with 100 MiB of data. Its build takes long enough to be interrupted.
 fn desk() -> Desk {
     let mut large = Deb::new("large").field("Installed-Size: 102400").file("usr/share/large", vec![1; 100 << 20]);
     large.data_name += ".zst";
@@ -31,21 +31,21 @@ fn desk() -> Desk {
     desk
 }
 
-/// Builds until `reached`, then sends `signal`.
+/// Starts a build, waits until `reached` returns true, and sends `signal`.
 fn interrupted(desk: &Desk, mirror: &str, signal: Signal, reached: impl Fn() -> bool) -> Said {
     let mut command = desk.command(mirror, &["build", "r.toml"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     while !reached() {
-        assert!(Instant::now() < end, "the build never gets there");
-        assert_eq!(child.try_wait().unwrap(), None, "the build never gets there: {:?}", child.wait_with_output());
+        assert!(Instant::now() < end, "the build does not reach the state");
+        assert_eq!(child.try_wait().unwrap(), None, "the build ended too early: {:?}", child.wait_with_output());
         thread::sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&child), signal).unwrap();
     desk.said(&child.wait_with_output().unwrap())
 }
 
-/// All files below `folder` that have the name of a partial file.
+/// All files below `folder` with the name of a partial file.
 fn half_made(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).into_iter().flatten() {
@@ -70,13 +70,13 @@ fn outputs(desk: &Desk) -> BTreeSet<(OsString, u64, u64, SystemTime)> {
     all
 }
 
-/// Builds, and sends `signal` at the first of `calls` for the file `path`. A timer would miss this moment.
+/// Builds. strace sends `signal` at the first of the system calls `calls` for the file `path`. A timer cannot hit this moment reliably.
 fn interrupted_at(desk: &Desk, path: &str, calls: &str, signal: &str) -> Said {
     let command = desk.command(&desk.archive.url(), &["build", "r.toml"]);
     let mut strace = Command::new("strace");
     strace.env_clear().args(["-f", "-qq", "-e", "signal=none", "-o"]).arg(desk.path("trace"));
     strace.args(["-e", &format!("inject={calls}:signal={signal}:when=1")]);
-    // The path as the program names it, and as a file descriptor resolves.
+    // Forms of the path: as the program writes it, and as a file descriptor resolves to it.
     for path in [path.into(), format!("./{path}").into(), fs::canonicalize(desk.dir.path()).unwrap().join(path)] {
         strace.arg("-P").arg(path);
     }
@@ -85,7 +85,7 @@ fn interrupted_at(desk: &Desk, path: &str, calls: &str, signal: &str) -> Said {
 }
 
 #[test]
-fn a_build_is_interrupted_wherever_it_is() {
+fn an_interrupted_build_leaves_no_partial_file_and_keeps_the_output() {
     let desk = desk();
     let before = outputs(&desk);
     let part = format!("cache/unpacked/{}.part", hex(&fs::read(desk.archive.path().join(LARGE)).unwrap()));
@@ -110,7 +110,7 @@ fn a_build_is_interrupted_wherever_it_is() {
 }
 
 #[test]
-fn what_was_fetched_is_taken_up_again() {
+fn after_an_interruption_the_next_build_continues_the_download() {
     let desk = Desk::new([whole::essentials(1000), vec![Deb::new("tool").file("usr/tool", vec![1; 5000])]].concat());
     desk.recipe("\"tool\"");
     desk.lock().success();
@@ -130,7 +130,7 @@ fn what_was_fetched_is_taken_up_again() {
 }
 
 #[test]
-fn a_lock_that_is_interrupted_stays_as_it_was() {
+fn an_interrupted_lock_does_not_change_the_lock_file() {
     let desk = Desk::new(vec![]);
     desk.lock().success();
     let before = desk.text("r.lock");
@@ -142,7 +142,7 @@ fn a_lock_that_is_interrupted_stays_as_it_was() {
     let child = command.stderr(Stdio::piped()).spawn().unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     while mute.requests().is_empty() {
-        assert!(Instant::now() < end, "the mirror is never asked");
+        assert!(Instant::now() < end, "no request reaches the mirror");
         thread::sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();

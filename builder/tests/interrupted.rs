@@ -1,4 +1,4 @@
-//! A build that is killed or that fills the disk leaves the output folder as it was, and a cache that can be used.
+//! A build that is killed, or that fills the disk, does not change the output folder. The next build can use the cache.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::build_kit::{Small, done, superuser, talk, whole};
@@ -16,17 +16,18 @@ use std::{
 
 /// Number of kills after a random time.
 const TIMED_KILLS: usize = 60;
-/// Number of kills at random system calls, besides one at each call of the kinds where mistakes are likely.
+/// Number of kills at random system calls. In addition each system call that adds, removes or syncs a file gets a kill.
 const RANDOM_CALLS: usize = 20;
-/// System calls that change files, or on which a change depends.
+/// System calls that change files, or that such changes depend on.
 const CALLS: &str = "openat,mkdir,rename,renameat,renameat2,link,linkat,unlink,unlinkat,rmdir,symlink,symlinkat,\
     ftruncate,write,pwrite64,copy_file_range,sendfile,fsync,fdatasync,fchmod,flock";
 
-/// A recipe that is built alternately with two times for all files. The images differ, so a mixture of both is found.
+/// A recipe that is built alternately with two different file times. The two images differ, so a mixture of both is detected.
 struct Bench {
     small: Small,
+    /// The text of SHA256SUMS for each of [`EPOCHS`].
     sums: BTreeMap<u64, String>,
-    /// Duration of a build with an empty cache, and of one with a full cache.
+    /// Duration of a build with an empty cache, and with a full cache.
     times: Vec<Duration>,
     /// Paths of a complete cache.
     cache: Vec<String>,
@@ -73,7 +74,7 @@ impl Bench {
         fs::read_to_string(self.out().join("SHA256SUMS")).ok()
     }
 
-    /// Paths in the cache, without the initrds: which of the two exist depends on which image was built.
+    /// Paths in the cache, without the initrds. Each of the two images has its own initrd, and only those of built images exist.
     fn cached(&self) -> Vec<String> {
         let initrd = |path: &String| path.starts_with("compressed/") && !path.ends_with(".partial");
         listing(&self.small.path("cache")).into_iter().filter(|path| !initrd(path)).collect()
@@ -90,15 +91,16 @@ impl Bench {
         entries.map(|entry| stamp(entry.unwrap())).collect()
     }
 
-    /// Kills `count` builds with `kill`, which gets the expected duration and returns a description of what it did.
+    /// Starts and kills `count` builds with `kill`. `kill` gets the build's command and its expected duration, and returns a description of
+    /// the kill for messages.
     fn kills(mut self, count: usize, mut kill: impl FnMut(&Small, &mut StdRng, (Command, Duration)) -> String) {
         let mut killed = 0;
-        // The speed of builds changes during the test. About one in ten should end before it is killed.
+        // The speed of builds changes during the test. The pace is adjusted so that about one build in ten ends before its kill.
         let mut pace = [1.0; 2];
         for number in 0..count {
-            // The second of two kills finds what the first one left of the same image.
+            // Two builds of the same image are killed in a row, so the second build finds the remains of the first build.
             let epoch = EPOCHS[number / 2 % 2];
-            // Half of the builds start with an empty cache, half with what the build before left.
+            // Half of the builds start with an empty cache. The others start with the cache of the previous, killed build.
             if number % 2 == 0 {
                 fs::remove_dir_all(self.small.path("cache")).unwrap();
             }
@@ -116,15 +118,16 @@ impl Bench {
             let in_time = self.judge(&before, epoch, &context);
             killed += usize::from(in_time);
             *pace *= if in_time { 1.03 } else { 0.8 };
-            // Only each second time, so that a build also meets the leftovers of two killed builds.
+            // Only after every second kill, so that a build also finds the remains of two killed builds.
             if number % 2 == 1 {
                 self.next(epoch, &context);
             }
         }
-        assert!(killed > count / 2, "only {killed} builds were killed before their end");
+        assert!(killed > count / 2, "only {killed} of {count} builds were killed before they ended");
     }
 
-    /// Returns whether the folder has the earlier build. Otherwise it must have the new one.
+    /// Checks the output folder and the cache after a kill. Returns true if the output folder has the earlier build. Otherwise it must have
+    /// the complete new build.
     fn judge(&self, before: &BTreeMap<String, (u64, u64, i64, i64)>, epoch: u64, context: &str) -> bool {
         for name in fs::read_dir(self.small.path("place")).unwrap() {
             let name = name.unwrap().file_name();
@@ -145,9 +148,9 @@ impl Bench {
         false
     }
 
-    /// Checks that the next build works and makes the same bytes, and that no file of the killed build is left.
+    /// Checks that the next build works, makes the same bytes, and leaves no file of the killed build.
     fn next(&self, epoch: u64, context: &str) {
-        // When all packages are in the cache, the archive is not needed.
+        // If all packages are in the cache, the build must work without the archive.
         let fetched = listing(&self.small.path("cache/blobs")).iter().filter(|name| !name.ends_with(".part")).count();
         let all = self.cache.iter().filter(|name| name.starts_with("blobs/")).count();
         let mut command = match fetched == all {
@@ -179,21 +182,21 @@ fn listing(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn killed_at_any_moment() {
+fn killed_after_a_random_time() {
     Bench::new().kills(TIMED_KILLS, |_, rng, (mut command, time)| {
         let delay = time.mul_f64(rng.gen_range(0.0..1.05));
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
         thread::sleep(delay);
-        // If the build has ended, the kill has no effect.
+        // If the build has already ended, the kill has no effect.
         child.kill().unwrap();
         child.wait().unwrap();
         format!("after {delay:?}")
     });
 }
 
-/// Calls that take little time are seldom met by a kill after a random time.
+/// A kill after a random time rarely hits a short system call. So this test chooses the call.
 #[test]
-fn killed_at_any_call() {
+fn killed_at_a_chosen_system_call() {
     let bench = Bench::new();
     fs::remove_dir_all(bench.small.path("cache")).unwrap();
     let command = bench.build(EPOCHS[0]);
@@ -205,7 +208,7 @@ fn killed_at_any_call() {
     for line in trace.lines() {
         let (thread, call) = line.split_once(' ').unwrap();
         let name = call.trim_start().split('(').next().unwrap();
-        // The second line of a call that another thread interrupted.
+        // Skip the second line of a call that strace prints in two parts.
         if name.starts_with('<') {
             continue;
         }
@@ -214,14 +217,15 @@ fn killed_at_any_call() {
         calls.push((name, *count));
     }
     assert!(calls.len() > 300, "{calls:?}");
-    // Mistakes are likely at calls that add or remove a name, or wait for the disk: each of these once, others by chance.
+    // Faults are likely at calls that add or remove a name or sync to the disk. Kill once at each of these calls, and at other calls by
+    // chance.
     let names = ["mkdir", "rename", "link", "unlink", "rmdir", "symlink", "ftruncate", "fsync", "fdatasync"];
     let mut chosen: Vec<_> =
         calls.iter().filter(|(name, _)| names.iter().any(|known| name.starts_with(known))).collect();
     chosen.sort();
     chosen.dedup();
     assert!((30..100).contains(&chosen.len()), "{chosen:?}");
-    // An even number: the state after each second kill is checked by a build.
+    // The number must be even, because a build checks the state after every second kill.
     let count = (chosen.len() + RANDOM_CALLS).next_multiple_of(2);
     bench.kills(count, |small, rng, (command, _)| {
         let (name, number) = *chosen.pop().unwrap_or_else(|| &calls[rng.gen_range(0..calls.len())]);
@@ -235,7 +239,7 @@ fn killed_at_any_call() {
 /// `command` under strace with this `-e` option.
 fn strace(trace: &Path, what: &str, command: &Command) -> Command {
     let mut strace = Command::new("strace");
-    // Not --seccomp-bpf: with that, strace 6.1 injects nothing.
+    // Do not use --seccomp-bpf: strace 6.1 then injects nothing.
     strace.args(["-f", "-qq", "-e", "signal=none", "-e", what, "-o"]).arg(trace);
     for (name, value) in command.get_envs() {
         strace.env(name, value.unwrap());
@@ -244,8 +248,8 @@ fn strace(trace: &Path, what: &str, command: &Command) -> Command {
     strace
 }
 
-/// Shell commands in a mount namespace, where `$1` becomes a file system of `$2` bytes. The build fails, the files are checked,
-/// the file system grows, the build succeeds. The earlier output `$3`, if any, is copied there first; `$4...` is the build.
+/// A shell script for a mount namespace. It mounts a file system of `$2` bytes at `$1`, and copies the earlier output `$3`, if any, into it.
+/// The build `$4...` must then fail and must not change files. After that the file system grows, and the build must succeed.
 const FULL: &str = r#"
 full=$1 size=$2 earlier=$3; shift 3
 mount -t tmpfs -o "size=$size,mode=755" none "$full"
@@ -262,7 +266,8 @@ find "$full" -name '*.part*' | grep . && exit 9
 cp -a --sparse=always "$OUT" result
 "#;
 
-/// Builds with a full file system at the folder `full`, of several sizes up to `need`.
+/// Builds several times. Each time a file system at the folder `full` is too small for the build. Its sizes are between `least` and `least` +
+/// `need` bytes.
 fn full(bench: &Bench, full: &str, earlier: &str, (least, need): (u64, u64), out: &str) {
     let (small, epoch) = (&bench.small, EPOCHS[1]);
     let build = small.build(if out.is_empty() { "place/out" } else { out }, "cache");
@@ -291,16 +296,16 @@ fn usage(folder: &Path) -> u64 {
 }
 
 #[test]
-fn a_full_disk_under_the_output_folder() {
+fn a_full_disk_under_the_output_folder_keeps_the_earlier_output() {
     let bench = Bench::new();
     let need = usage(&bench.out());
     full(&bench, "full", "", (4096, need), "full/out");
-    // The same beside an earlier output, which needs as much space.
+    // Repeat with an earlier output on the same file system.
     full(&bench, "full", "place/out", (need, need), "full/out");
 }
 
 #[test]
-fn a_full_disk_under_the_cache() {
+fn a_full_disk_under_the_cache_does_not_break_the_next_build() {
     let bench = Bench::new();
     let need = usage(&bench.small.path("cache"));
     fs::remove_dir_all(bench.small.path("cache")).unwrap();

@@ -1,4 +1,4 @@
-//! OCI images: they are read and written without loss, foreign programs accept them, and faults are named.
+//! OCI images: what is written is read back unchanged, independent programs accept it, and every fault has a message.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
@@ -45,7 +45,7 @@ fn shown(image: &OciImage) -> String {
 }
 
 #[test]
-fn a_packed_program_is_read_back_and_accepted_by_others() {
+fn a_packed_program_is_read_back_and_accepted_by_skopeo_and_tar() {
     let dir = TempDir::new().unwrap();
     let image = packed(dir.path(), "hello");
     let path = dir.path().join("hello.tar");
@@ -63,7 +63,7 @@ fn a_packed_program_is_read_back_and_accepted_by_others() {
     assert_eq!(config["created"], "2023-11-14T22:13:20Z");
     assert_eq!(config["config"], json!({"Entrypoint": ["/hello"], "Cmd": ["serve"]}));
     for transport in ["oci-archive", "docker-archive"] {
-        // Copying unpacks every layer and checks it against the configuration.
+        // To copy an image, skopeo unpacks every layer and compares it with the configuration.
         let to = dir.path().join(transport);
         judge(
             "skopeo",
@@ -83,7 +83,7 @@ fn a_packed_program_is_read_back_and_accepted_by_others() {
 }
 
 #[test]
-fn the_preloaded_archive_is_the_same_whatever_it_came_from() {
+fn the_preloaded_archive_does_not_depend_on_the_form_of_the_source() {
     let dir = TempDir::new().unwrap();
     let image = packed(dir.path(), "hello");
     let path = dir.path().join("hello.tar");
@@ -97,7 +97,7 @@ fn the_preloaded_archive_is_the_same_whatever_it_came_from() {
     judge("tar", &["-xf", path.to_str().unwrap(), "-C", folder.to_str().unwrap()]);
     let from_folder = oci::read(&OciSource::Layout(folder), Arch::DEFAULT, None).unwrap();
     assert_eq!(bytes(&from_folder), bytes(&image));
-    // Another name: the same image in another archive.
+    // The same image with another name gives another archive.
     let renamed = OciImage { name: "other:1".parse().unwrap(), ..image.clone() };
     assert_ne!(bytes(&renamed), bytes(&image));
     let mut text = String::new();
@@ -116,7 +116,7 @@ fn an_image_that_skopeo_wrote_is_read() {
     judge("skopeo", &["--insecure-policy", "copy", &format!("oci-archive:{}", path.display()), &to]);
     let read = oci::read(&OciSource::Archive(foreign), Arch::DEFAULT, None).unwrap();
     assert_eq!(read.name.to_string(), "registry.example.org/hello:3");
-    // skopeo compresses what it copies.
+    // skopeo compresses the layers that it copies.
     assert_eq!(read.layers[0].media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
     let store = Store::open(&dir.path().join("cache")).unwrap();
     let oci::OciImage { name, .. } = &read;
@@ -128,7 +128,7 @@ fn an_image_that_skopeo_wrote_is_read() {
 }
 
 #[test]
-fn programs_that_need_more_than_themselves_are_refused() {
+fn dynamically_linked_programs_are_refused() {
     let dir = TempDir::new().unwrap();
     let pack = |program: &str| {
         let packing = Packing { program: program.into(), name: "x".parse().unwrap(), cmd: vec![], epoch: 0 };
@@ -140,7 +140,7 @@ fn programs_that_need_more_than_themselves_are_refused() {
     assert!(pack(dir.path().join("none").to_str().unwrap()).to_string().starts_with("cannot read "));
 }
 
-/// An OCI layout in a folder, for tests that damage it.
+/// An OCI layout in a folder. Tests damage it.
 struct Spoilt {
     dir: TempDir,
 }
@@ -167,7 +167,7 @@ impl Spoilt {
         fs::write(path, index.to_string()).unwrap();
     }
 
-    /// Writes a blob and gives its descriptor.
+    /// Writes a blob and returns its descriptor.
     fn blob(&self, media_type: &str, text: &str) -> Value {
         let scratch = self.path("scratch");
         fs::write(&scratch, text).unwrap();
@@ -177,7 +177,7 @@ impl Spoilt {
         json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()})
     }
 
-    /// Replaces the first manifest with a changed one.
+    /// Changes the first manifest, and its descriptor in the index.
     fn manifest(&self, change: impl FnOnce(&mut Value)) {
         let index: Value = serde_json::from_slice(&fs::read(self.path("index.json")).unwrap()).unwrap();
         let first = &index["manifests"][0];
@@ -204,7 +204,7 @@ impl Spoilt {
     }
 }
 
-/// The message of `berth` about a recipe with this image.
+/// The message about a recipe with this image.
 fn said(dir: &Path, image: &str, name: Option<&str>) -> String {
     let name = name.map(|name| format!("\nname = '{name}'")).unwrap_or_default();
     let text = format!(
@@ -222,7 +222,7 @@ fn said(dir: &Path, image: &str, name: Option<&str>) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_an_image_is_named() {
+fn each_fault_of_an_image_has_a_message() {
     type Spoil = fn(&Spoilt);
     let table: &[(&str, Spoil)] = &[
         ("nothing", |_| {}),
@@ -310,7 +310,7 @@ fn one_of_several_images_is_chosen_by_its_name() {
         *index["manifests"].as_array_mut().unwrap() = vec![foreign, index["manifests"][0].clone(), alias];
     });
     let dir = layout.dir.path();
-    // Two names of the same image.
+    // The index has two names for the same image. Each name selects it.
     assert_eq!(said(dir, "oci:layout", None), "good: hello:2");
     assert_eq!(said(dir, "oci:layout", Some("alias:1")), "good: alias:1");
     let other = layout.blob("application/vnd.oci.image.manifest.v1+json", "{}");
@@ -320,7 +320,7 @@ fn one_of_several_images_is_chosen_by_its_name() {
 }
 
 #[test]
-fn files_that_are_no_archives_are_told_apart() {
+fn files_that_are_not_oci_archives_have_different_messages() {
     let dir = TempDir::new().unwrap();
     let image = packed(dir.path(), "hello");
     let path = |name: &str| dir.path().join(name);

@@ -1,4 +1,4 @@
-//! Recipes: what a valid one means, and the messages for an invalid one.
+//! Recipes: the meaning of valid recipes, and the messages for invalid recipes.
 
 use berth::recipe::{Recipe, RecipeFile, read};
 use std::{fs, path::Path};
@@ -45,7 +45,7 @@ fn the_projects_own_recipes_are_valid() {
 }
 
 #[test]
-fn what_is_extended_comes_first_and_gives_way() {
+fn an_extending_recipe_overrides_and_adds_to_its_base() {
     let child = "\
 id = 'child'
 extends = 'base.toml'
@@ -75,7 +75,7 @@ mode = '0666'
 [scripts]
 docker.io = 'ignore'
 ";
-    // A bare dotted key makes nested tables; a package with a dot in its name has to be quoted.
+    // In TOML a bare key with a dot makes nested tables. So a package name with a dot must be quoted.
     let fault = parse(&[("base.toml", BASE), ("r/child.toml", child)]).unwrap_err();
     assert!(fault.starts_with("r/child.toml:27:1: wrong type"), "{fault}");
     let child = child.replace("docker.io = 'ignore'", "'docker.io' = 'ignore'");
@@ -96,7 +96,7 @@ docker.io = 'ignore'
 }
 
 #[test]
-fn suites_and_pins_are_laid_over_each_other_by_name() {
+fn archives_and_pins_are_merged_by_name() {
     let base = BASE.replace(
         "[kernel]",
         "archives = ['trixie-updates', { suite = 'forky', priority = 100 }]\n\
@@ -112,7 +112,7 @@ fn suites_and_pins_are_laid_over_each_other_by_name() {
 }
 
 #[test]
-fn globs_stay_in_their_folder_unless_told_otherwise() {
+fn a_single_star_does_not_match_across_folders() {
     let drop = parse(&[("r.toml", BASE)]).unwrap().debian.drop;
     for (path, indices) in [
         ("usr/share/doc/a", &[0][..]),
@@ -128,7 +128,7 @@ fn globs_stay_in_their_folder_unless_told_otherwise() {
 }
 
 #[test]
-fn files_are_read_along_extends() {
+fn extended_files_are_read_and_their_faults_have_messages() {
     let dir = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -159,9 +159,9 @@ fn files_are_read_along_extends() {
     insta::assert_snapshot!(said.replace(dir.path().to_str().unwrap(), "DIR"));
 }
 
-/// Each row is a fault in a file that extends a valid one. The snapshot has the messages that the author reads.
+/// Each row has a fault in a recipe that extends a valid recipe. The snapshot has the messages that the user sees.
 #[test]
-fn faults_are_shown_where_they_are() {
+fn each_fault_is_shown_at_its_position() {
     let table = [
         ("unknown key", "verison = '1.0'"),
         ("unknown key, far from any", "color = 'blue'"),
@@ -239,14 +239,14 @@ fn faults_are_shown_where_they_are() {
     let mut said = String::new();
     for (what, text) in table {
         let fault = parse(&[("base.toml", BASE), ("child.toml", text)])
-            .expect_err(&format!("{what}: {text} is taken for a good recipe"));
+            .expect_err(&format!("{what}: {text} is accepted as a valid recipe"));
         said += &format!("--- {what}\n{fault}\n\n");
     }
     insta::assert_snapshot!(said);
 }
 
 #[test]
-fn what_is_missing_altogether_is_named() {
+fn missing_required_keys_are_named() {
     let mut said = String::new();
     for key in ["id = 'base'\n", "suite = 'trixie'\n", "package = 'linux-image-cloud-amd64'\n"] {
         let fault = parse(&[("r.toml", &BASE.replace(key, ""))]).unwrap_err();

@@ -1,4 +1,4 @@
-//! Packages made for a test, and a recipe that assembles them.
+//! Makes packages for a test, and a recipe that assembles them.
 
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},
@@ -25,7 +25,7 @@ pub(crate) fn tool(program: &str, args: &[&str]) -> String {
     said(&output.stdout)
 }
 
-/// A package that is being made.
+/// A package that a test makes.
 pub(crate) struct Deb {
     root: TempDir,
     name: String,
@@ -88,7 +88,7 @@ impl Deb {
         self
     }
 
-    /// Makes the package with dpkg-deb.
+    /// Makes the package with dpkg-deb, in the folder `store`.
     pub(crate) fn build(self, store: &Path) -> PackageInput {
         let name = &self.name;
         let control = format!(
@@ -103,7 +103,7 @@ impl Deb {
     }
 }
 
-/// The input for an existing .deb.
+/// The assembler's input for an existing .deb.
 pub(crate) fn package(name: &str, deb: &Path) -> PackageInput {
     let bytes = fs::read(deb).unwrap();
     PackageInput {
@@ -127,7 +127,7 @@ pub(crate) fn module(dir: &Path, name: &str, info: &[&str]) -> Vec<u8> {
     fs::read(object).unwrap()
 }
 
-/// `xz`, as Debian packs modules.
+/// Compresses bytes with `xz` as Debian compresses modules.
 pub(crate) fn xz(dir: &Path, bytes: &[u8]) -> Vec<u8> {
     let plain = dir.join("plain");
     fs::write(&plain, bytes).unwrap();
@@ -137,7 +137,7 @@ pub(crate) fn xz(dir: &Path, bytes: &[u8]) -> Vec<u8> {
 
 pub(crate) const RELEASE: &str = "6.12.1-test";
 
-/// Kernel and boot loader, which each image needs.
+/// The kernel and the boot loader, which every image needs.
 pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
     let work = tempfile::tempdir().unwrap();
     let folder = format!("usr/lib/modules/{RELEASE}");
@@ -160,7 +160,7 @@ pub(crate) fn essentials(store: &Path) -> Vec<PackageInput> {
     vec![kernel, boot]
 }
 
-/// The inputs that a test changes.
+/// The assembler's inputs. A test changes some of them.
 pub(crate) struct Bench {
     pub(crate) dir: TempDir,
     pub(crate) packages: Vec<PackageInput>,
@@ -217,7 +217,7 @@ impl Bench {
         })
     }
 
-    /// The error, its causes and its hint, one a line.
+    /// The error, its causes and its hint, each on its own line.
     pub(crate) fn fault(&self) -> String {
         let error = match self.assemble() {
             Ok(_) => panic!("expected an error"),
@@ -236,7 +236,7 @@ impl Bench {
     }
 }
 
-/// The text of a file of the tree; links are followed.
+/// The text of a file in the tree. Links are followed.
 pub(crate) fn text(tree: &Tree, path: &str) -> String {
     let data = tree.data(path.as_bytes()).unwrap_or_else(|| panic!("no file /{path}"));
     String::from_utf8(data.to_bytes().unwrap().to_vec()).unwrap()
@@ -247,7 +247,7 @@ pub(crate) fn paths(tree: &Tree) -> Vec<String> {
     tree.iter().map(|(path, _)| String::from_utf8(path.clone()).unwrap()).collect()
 }
 
-/// Puts the tree on the disk, for foreign programs to look at. Owners are not kept.
+/// Writes the tree to the folder `to`, so that other programs can read it. Owners are not set.
 pub(crate) fn unfold(tree: &Tree, to: &Path) {
     use berth::tree::Kind;
     use std::os::unix::ffi::OsStrExt;

@@ -1,4 +1,4 @@
-//! Whole builds by the `berth` program: of a recipe as small as one can be, and of the one for docker hosts.
+//! Whole builds by the `berth` program: of a very small recipe, and of the recipe for docker hosts.
 
 use crate::assemble_kit::{Deb, module, tool, xz};
 use crate::refusal_kit::fixture::{Fixture, GOOD, TestKey, hex};
@@ -10,32 +10,32 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The program that is tested; what it puts into an image lies beside it.
+/// The `berth` program under test. The programs for the image are in the same folder.
 pub(crate) const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 const RELEASE: &str = "6.12.1-test";
-/// What every image has of us. The builder asks only that they are static.
+/// Our programs in every image. The builder only checks that they are static.
 const PROGRAMS: [&str; 4] = ["init", "netd", "workload", "hostctl"];
 
-/// A scratch folder on a real disk, in which others may look around.
+/// A scratch folder on a real disk. All users may read it.
 pub(crate) fn scratch() -> TempDir {
     let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     dir
 }
 
-/// What `berth` said on stderr.
+/// The stderr of `berth`.
 pub(crate) fn talk(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// The successful run of `command`.
+/// Runs `command`, which must succeed.
 pub(crate) fn done(command: &mut Command) -> Output {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}: run ci/setup"));
     assert!(output.status.success(), "{command:?}: {}\n{}", output.status, talk(&output));
     output
 }
 
-/// As the superuser, whoever runs the tests: for mounts, and for becoming somebody else.
+/// `program` as the superuser, for mounts and for a change of the user. Uses sudo if an ordinary user runs the tests.
 pub(crate) fn superuser(program: &str) -> Command {
     let mut command = match rustix::process::geteuid().is_root() {
         true => Command::new("env"),
@@ -61,7 +61,7 @@ pub(crate) fn same(first: &Path, second: &Path) {
     }
 }
 
-/// Checks the digests of a folder's outputs: the checksums, and the disk's digest in the manifest.
+/// Checks the digests of a folder's outputs: SHA256SUMS, and the disk's digest in the manifest.
 pub(crate) fn whole(folder: &Path) {
     done(Command::new("sha256sum").args(["--quiet", "--check", "SHA256SUMS"]).current_dir(folder));
     let the = |ending: &str| {
@@ -73,13 +73,13 @@ pub(crate) fn whole(folder: &Path) {
     assert_eq!(tool("fsverity", &["digest", "--compact", &the(".raw")]), wanted, "{}", folder.display());
 }
 
-/// Hard-links the fetched files of a cache, and nothing else, into another cache.
+/// Hard-links only the fetched files of a cache into another cache.
 pub(crate) fn blobs(cache: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     tool("cp", &["-al", cache.join("blobs").to_str().unwrap(), to.to_str().unwrap()]);
 }
 
-/// A small recipe with its archive. A build takes a fraction of a second, most of it for the disk's zeros.
+/// A small recipe with its archive. A build takes a fraction of a second.
 pub(crate) struct Small {
     pub(crate) dir: TempDir,
     archive: Fixture,
@@ -118,7 +118,7 @@ impl Small {
         fs::write(path, bytes).unwrap();
     }
 
-    /// `berth`, and beside it the smallest files that are accepted as static programs.
+    /// Puts `berth` into the folder `bin`, with the smallest files that are accepted as static programs.
     fn programs(&self) {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
@@ -171,8 +171,8 @@ impl Small {
         self.archive.suite(key, "trixie", "", &index);
     }
 
-    /// `berth` with this verb for the recipe, without the machine's mirrors, folders and environment. `cache` is a folder of
-    /// `dir`.
+    /// `berth` with this verb for the recipe. The mirrors, folders and environment variables of the computer are not used. `cache` is a
+    /// folder in `dir`.
     pub(crate) fn berth(&self, verb: &[&str], cache: &str) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["--mirror", &self.archive.url(), "--cache"]).arg(self.path(cache));
@@ -180,12 +180,12 @@ impl Small {
         command
     }
 
-    /// A build into the folder `output` of `dir`.
+    /// A build into the folder `output` in `dir`.
     pub(crate) fn build(&self, output: &str, cache: &str) -> Command {
         self.berth(&["-q", "build", "-o", output], cache)
     }
 
-    /// The same build from the cache alone, without the archive.
+    /// The same build, which uses only the cache and not the archive.
     pub(crate) fn build_offline(&self, output: &str, cache: &str) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["-q", "--offline", "--mirror", "http://127.0.0.1:9", "--cache"]);
@@ -219,7 +219,7 @@ minor = 56789
 mode = "0640"
 "#;
 
-/// Pseudo-random bytes, the same for each call with the same seed.
+/// Pseudo-random bytes. The same seed always gives the same bytes.
 pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
     let mut state = u64::from(seed) << 1 | 1;
     let next = || {
@@ -229,18 +229,18 @@ pub(crate) fn noise(seed: u32, len: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(len).collect()
 }
 
-/// The recipe for docker hosts, in a checkout.
+/// A build of the recipe for docker hosts, in a checkout.
 pub(crate) struct Docker {
     /// The checkout.
     pub(crate) root: PathBuf,
     /// The outputs of the first build. All other builds must be equal to them.
     pub(crate) reference: PathBuf,
-    /// This machine's cache, which has all packages after the first build.
+    /// The cache of this computer. It has all packages after the first build.
     pub(crate) cache: PathBuf,
 }
 
 impl Docker {
-    /// Builds the recipe as a user does. Only this build may use the machine's Debian mirror.
+    /// Builds the recipe as a user does. Only this build may use the computer's Debian mirror.
     pub(crate) fn new(dir: &Path) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned();
         let programs = Path::new(BERTH).parent().unwrap();
@@ -257,8 +257,8 @@ impl Docker {
     }
 }
 
-/// Builds it once more, as nobody, from its fetched packages alone and without a network, and compares. Returns what holds
-/// the output folder.
+/// Builds the recipe again as the user nobody, from the fetched packages and without a network. Compares the outputs with the reference.
+/// Returns the folder that contains the output folder. `prepare` and `around` are those of [`Nobody`].
 pub(crate) fn as_nobody(docker: &Docker, dir: &Path, (prepare, around): (&str, &str)) -> PathBuf {
     let (cache, output) = (dir.join("cache"), dir.join("theirs"));
     blobs(&docker.cache, &cache);
@@ -270,7 +270,8 @@ pub(crate) fn as_nobody(docker: &Docker, dir: &Path, (prepare, around): (&str, &
     output
 }
 
-/// A run as the user nobody in a mount namespace: the inputs are mounted below /mnt, so that nobody can read them wherever they are.
+/// A run as the user nobody in a mount namespace. The inputs are mounted below /mnt, so the user nobody can read them even if they are in a
+/// private folder.
 pub(crate) struct Nobody<'a> {
     /// The checkout, read-only.
     pub(crate) source: &'a Path,
@@ -280,9 +281,9 @@ pub(crate) struct Nobody<'a> {
     pub(crate) cache: &'a Path,
     /// The folder that contains the output folder.
     pub(crate) output: &'a Path,
-    /// Shell commands that run in the namespace before.
+    /// Shell commands that the superuser runs in the namespace before the build.
     pub(crate) prepare: &'a str,
-    /// Shell text before the program's name, such as `umask 077; exec env -i`.
+    /// Shell text in front of the program's path, such as `umask 077; exec env -i`.
     pub(crate) around: &'a str,
 }
 
@@ -291,7 +292,7 @@ impl Nobody<'_> {
     pub(crate) fn run(&self, arguments: &str) -> Command {
         for folder in [self.cache, self.output] {
             fs::create_dir_all(folder).unwrap();
-            // Only folders: the blobs are hard links, and their owner must not change.
+            // Change only the owner of folders: the blobs are hard links to the computer's cache, so their owner must not change.
             done(superuser("find").arg(folder).args(["-type", "d", "-exec", "chown", "65534:65534", "{}", "+"]));
         }
         let script = format!(
