@@ -1,4 +1,4 @@
-//! Images that do not fit, and places that cannot be written: what `berth build` says.
+//! Messages of `berth build`: images that do not fit, and outputs that cannot be written.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{Deb, Desk, whole};
@@ -45,7 +45,7 @@ fn images_that_do_not_fit() {
     with("slot = \"32MiB\"\nesp = \"64MiB\"\n");
     said += &format!("--- kernel image\n{}\n", desk.build().refusal());
     assert!(!desk.path("out").exists() && !desk.path(".out.partial").exists() && !desk.path(".out.lock").exists());
-    // The build works with the values of the hints.
+    // With the values from the hints the build works.
     with(&hinted(&said));
     desk.build().success();
     insta::assert_snapshot!(without_sizes(&said));
@@ -64,7 +64,7 @@ fn without_sizes(said: &str) -> String {
     said.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The lines that the hints call for: `set disk.slot = "64MiB" or more`.
+/// The recipe lines from the hints. A hint has the form `set disk.slot = "64MiB" or more`.
 fn hinted(said: &str) -> String {
     let lines = said.lines().filter_map(|line| line.strip_prefix("hint: set disk."));
     lines.map(|line| line.split(" or more").next().unwrap().to_owned() + "\n").collect()
@@ -101,13 +101,13 @@ fn disks_that_are_full() {
     for full in ["output", "cache"] {
         fs::create_dir_all(desk.path("small")).unwrap();
         let place = if full == "output" { ("cache", "small/out") } else { ("small/cache", "out") };
-        // A small file system of this command's own.
+        // Mount a small file system that only this command sees.
         let script = format!(
             "mount -t tmpfs -o size=4m none small && exec bin/berth -q --cache {} --mirror \"$1\" build r.toml -o {}",
             place.0, place.1
         );
         let mut command = Command::new("unshare");
-        // A user who is not the superuser becomes the superuser of a namespace.
+        // An ordinary user becomes the superuser of a new user namespace, and may then mount.
         command.args(if rustix::process::geteuid().is_root() { &["-m"][..] } else { &["-rm"] });
         command.args(["sh", "-euc", &script, "sh", &desk.archive.url()]).current_dir(desk.dir.path());
         let refusal = desk.said(&command.output().expect("unshare is missing: run ci/setup")).refusal();

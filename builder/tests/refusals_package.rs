@@ -1,5 +1,5 @@
-//! Packages and overlays that no image can be made of: what `berth build` prints. The cases that work are in
-//! `assemble_faults.rs`: Replaces, diversions, merged folders.
+//! Messages of `berth build`: faulty packages and overlays. Cases that look similar but work (Replaces, diversions, merged folders) are in
+//! `assemble_faults.rs`.
 
 use crate::refusal_kit::{Deb, Desk};
 use std::{
@@ -11,7 +11,7 @@ use std::{
     path::Path,
 };
 
-/// 20 MiB of zeros in a few kilobytes.
+/// A package with 20 MiB of zeros, compressed to a few kilobytes. `announced` is its `Installed-Size` field, or empty.
 fn bomb(announced: &str) -> Deb {
     let mut bomb = Deb::new("bomb").file("usr/zeros", vec![0; 20 << 20]);
     bomb.data_name += ".zst";
@@ -56,9 +56,10 @@ fn packages_that_cannot_be_unpacked() {
     insta::assert_snapshot!(said);
 }
 
-/// A lock of an older format has no sizes. It is accepted, and so is a package that announces its true size: the next fault is found.
+/// A package is unpacked if it announces its true size, or if the lock has no size (as in an older format). The build then reports the next
+/// fault, which is the missing EFI stub.
 #[test]
-fn what_is_announced_may_be_unpacked() {
+fn a_package_with_its_true_size_or_without_a_size_is_unpacked() {
     for announced in ["Installed-Size: 20480", ""] {
         let desk = Desk::new(vec![bomb(announced)]);
         desk.recipe("\"bomb\"");

@@ -1,4 +1,4 @@
-//! Recipes and locks that cannot be used: what the command prints. Single faults of a recipe are in `recipe.rs`.
+//! Messages of the command: faulty recipes and lock files. Single faults inside a recipe are tested in `recipe.rs`.
 
 use crate::refusal_kit::{Deb, Desk};
 use std::fs;
@@ -14,26 +14,26 @@ fn recipes_that_cannot_be_used() {
             let refusal = desk.berth(&desk.archive.url(), &[verb, "r.toml"]).refusal();
             match verb {
                 "lock" => said += &format!("--- {what}\n{refusal}\n"),
-                _ => assert!(said.ends_with(&format!("--- {what}\n{refusal}\n")), "both verbs say the same"),
+                _ => assert!(said.ends_with(&format!("--- {what}\n{refusal}\n")), "`berth build` must print the same message as `berth lock`"),
             }
         }
     };
-    refused("unknown key, one known near", &good.replace("suite", "siute"));
-    refused("unknown key, none near", &format!("colour = 1\n{good}"));
+    refused("unknown key, one has a similar name", &good.replace("suite", "siute"));
+    refused("unknown key, none has a similar name", &format!("colour = 1\n{good}"));
     refused("wrong type: number", &good.replace("version = \"1\"", "version = 1.0"));
     refused("wrong type: text for a list", &good.replace("packages = []", "packages = \"curl\""));
     refused("wrong type: text for a table", &format!("disk = \"1GiB\"\n{good}"));
     refused("bad version", &good.replace("version = \"1\"", "version = \"1_0\""));
     refused("not TOML", "id = \n");
-    refused("extends what is not there, and nothing is", &format!("extends = \"bsae.toml\"\n{good}"));
+    refused("extends a missing file, no other recipe exists", &format!("extends = \"bsae.toml\"\n{good}"));
     desk.write("base.toml", "extends = \"r.toml\"\n");
-    refused("extends what is not there, one near", &format!("extends = \"bsae.toml\"\n{good}"));
-    refused("extends what is not there, none near", &format!("extends = \"far/else.toml\"\n{good}"));
+    refused("extends a missing file, one has a similar name", &format!("extends = \"bsae.toml\"\n{good}"));
+    refused("extends a missing file, none has a similar name", &format!("extends = \"far/else.toml\"\n{good}"));
     refused("extends in a circle", &format!("extends = \"base.toml\"\n{good}"));
-    refused("extends what is not there, nor its folder", &format!("extends = \"bad/deep.toml\"\n{good}"));
+    refused("extends a missing file in a missing folder", &format!("extends = \"bad/deep.toml\"\n{good}"));
     desk.write("bad.toml", "[disk]\nslot = \"1GB\"\n");
-    refused("what is extended is at fault", &format!("extends = \"bad.toml\"\n{good}"));
-    for (what, path) in [("not there", "none.toml"), ("a folder", "bin"), ("no text", "bin/init")] {
+    refused("extends a faulty file", &format!("extends = \"bad.toml\"\n{good}"));
+    for (what, path) in [("a missing file", "none.toml"), ("a folder", "bin"), ("not a text file", "bin/init")] {
         said += &format!("--- {what}\n{}\n", desk.berth(&desk.archive.url(), &["lock", path]).refusal());
     }
     insta::assert_snapshot!(said);
@@ -50,14 +50,14 @@ fn locks_that_do_not_fit() {
         assert!(text != lock || what.contains("recipe"), "{what}");
         desk.write("r.lock", text);
         said += &format!("--- {what}\n{}\n", desk.build().refusal());
-        assert_eq!(desk.text("r.lock"), text, "a build leaves the lock as it is");
+        assert_eq!(desk.text("r.lock"), text, "a build must not change the lock file");
     };
     refused("edited by hand", &lock.replacen("version = \"1.0\"", "version = \"1.1\"", 1));
     refused("a path that leaves the archive", &lock.replace("pool/curl.deb", "../curl.deb"));
     refused("a newer format", &lock.replacen("format = 2", "format = 9", 1));
     refused("an older format", &lock.replacen("format = 2", "format = 1", 1));
     refused("no format", "text = 1\n");
-    refused("a conflict of git's", &lock.replacen("date =", "<<<<<<< ours\ndate =", 1));
+    refused("a git merge conflict", &lock.replacen("date =", "<<<<<<< ours\ndate =", 1));
     refused("an unknown key", &lock.replacen("date =", "colour = 1\ndate =", 1));
     desk.recipe("");
     refused("older than its recipe", &lock);
@@ -68,7 +68,7 @@ fn locks_that_do_not_fit() {
 }
 
 #[test]
-fn what_a_build_is_told_besides() {
+fn missing_versions_and_faulty_programs() {
     let desk = Desk::new(vec![]);
     desk.lock().success();
     let (mut said, recipe) = (String::new(), desk.text("r.toml"));
@@ -77,9 +77,9 @@ fn what_a_build_is_told_besides() {
     refused("no version", desk.build().refusal());
     desk.write("r.toml", &recipe);
     fs::write(desk.path("bin/netd"), "#!/bin/sh\n").unwrap();
-    refused("a program that is none", desk.build().refusal());
+    refused("a program that is a script", desk.build().refusal());
     fs::remove_file(desk.path("bin/netd")).unwrap();
-    refused("a program that is not there", desk.build().refusal());
+    refused("a missing program", desk.build().refusal());
     let usage = desk.berth("file:/x", &["build", "r.toml", "--version", "1_0"]);
     assert_eq!(usage.code, Some(2));
     refused("a bad version", usage.text);

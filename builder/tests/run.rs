@@ -1,4 +1,4 @@
-//! `berth run` without a system: what it refuses, and the console on a terminal.
+//! `berth run` with an empty disk image: arguments that it refuses, and the console on a terminal.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -17,13 +17,13 @@ fn berth(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// An image of nothing: the firmware finds it and says so.
+/// Makes an empty disk image. The firmware finds nothing to boot on it and prints that.
 fn blank(folder: &Path) {
     fs::write(folder.join("blank.raw"), vec![0; 1 << 20]).unwrap();
 }
 
 #[test]
-fn what_cannot_be_run_is_named() {
+fn invalid_images_and_options_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     blank(dir.path());
     fs::write(dir.path().join("host.toml"), "hostname = 'node-1'\nhostnam = 'x'\n").unwrap();
@@ -42,10 +42,10 @@ fn what_cannot_be_run_is_named() {
 }
 
 #[test]
-fn without_a_command_the_console_is_on_the_terminal_and_its_keys_end_the_machine() {
+fn without_a_command_the_console_is_on_the_terminal_and_ctrl_a_x_ends_the_machine() {
     let dir = tempfile::tempdir().unwrap();
     blank(dir.path());
-    // script(1) makes a terminal of its own for the program, and hands our keys to it.
+    // script(1) runs the program on a new terminal, and passes our keys to it.
     let line = format!("{} run blank.raw --memory 128 --cpus 1", env!("CARGO_BIN_EXE_berth"));
     let mut terminal = Command::new("script")
         .args(["-qec", &line, "/dev/null"])
@@ -63,7 +63,7 @@ fn without_a_command_the_console_is_on_the_terminal_and_its_keys_end_the_machine
     let console = dir.path().join("out/console.log");
     let end = Instant::now() + Duration::from_secs(60);
     while !fs::read_to_string(&console).is_ok_and(|said| said.contains("BdsDxe")) {
-        assert!(Instant::now() < end, "the firmware says nothing");
+        assert!(Instant::now() < end, "the firmware prints nothing");
         thread::sleep(Duration::from_millis(100));
     }
     keys.write_all(b"\x01x").unwrap();
@@ -76,5 +76,5 @@ fn without_a_command_the_console_is_on_the_terminal_and_its_keys_end_the_machine
         line.unwrap_or_else(|| panic!("no export of {name}: {said}")).to_owned()
     };
     assert!(value("DOCKER_HOST").starts_with("tcp://127.0.0.1:") && value("DOCKER_TLS_VERIFY") == "1");
-    assert!(!fs::exists(value("DOCKER_CERT_PATH")).unwrap(), "the machine's folder is gone");
+    assert!(!fs::exists(value("DOCKER_CERT_PATH")).unwrap(), "the machine's folder is not removed");
 }

@@ -1,11 +1,11 @@
-//! The same lock gives the same bytes, for each user, folder, time and machine. `cmp` compares all outputs. The docker host is
-//! compared in `alone.rs`.
+//! The same lock file gives the same bytes for every user, folder, time and environment. `cmp` compares all outputs. `alone.rs` does the same
+//! for the docker host.
 
 use crate::assemble_kit::tool;
 use crate::build_kit::{Nobody, Small, blobs, done, same, superuser};
 use std::{fs, process::Command, thread, time::Duration};
 
-/// Shell commands before `berth` that change the process's environment, umask, time zone, limits and processors.
+/// Shell scripts that start `berth` with another environment, umask, time zone, limit, or number of processors.
 const SURROUNDINGS: [&str; 4] = [
     "umask 077; export TZ=Pacific/Kiritimati LANG=tr_TR.UTF-8 LC_ALL=tr_TR.UTF-8; exec \"$@\"",
     "umask 000; export TZ=:/nowhere LC_ALL=POSIX HOME=/nowhere USER=somebody HOSTNAME=elsewhere; exec \"$@\"",
@@ -14,11 +14,11 @@ const SURROUNDINGS: [&str; 4] = [
 ];
 
 #[test]
-fn surroundings_do_not_show() {
+fn the_outputs_do_not_depend_on_the_environment() {
     let small = Small::new();
     done(&mut small.build("out", "cache"));
     for (number, script) in SURROUNDINGS.iter().enumerate() {
-        // Each second build unpacks the packages again.
+        // Every second build uses an empty cache and unpacks the packages again.
         let cache = if number % 2 == 0 { format!("cache-{number}") } else { "cache".to_owned() };
         let output = format!("elsewhere/{number}/output of a build");
         let build = small.build(&output, &cache);
@@ -31,12 +31,12 @@ fn surroundings_do_not_show() {
 }
 
 #[test]
-fn another_user_clock_and_checkout_do_not_show() {
+fn the_outputs_do_not_depend_on_the_user_the_time_or_the_checkout() {
     let small = Small::new();
     done(&mut small.build("out", "cache"));
     blobs(&small.path("cache"), &small.path("fresh"));
 
-    // A checkout of another user with another umask, made at another time: all modes, owners and times differ.
+    // Make a checkout like another user with another umask at another time. All modes, owners and times differ.
     tool("cp", &["-r", small.path("recipe").to_str().unwrap(), small.path("checkout").to_str().unwrap()]);
     tool("chmod", &["-R", "ug+w,go+rX", small.path("checkout").to_str().unwrap()]);
     for (path, date) in [
@@ -48,7 +48,7 @@ fn another_user_clock_and_checkout_do_not_show() {
     ] {
         tool("touch", &["--date", date, small.path(path).to_str().unwrap()]);
     }
-    // Long enough for every clock of a file system to show another second.
+    // Wait until every file system stores a later second.
     thread::sleep(Duration::from_millis(1100));
 
     let (cache, output) = (small.path("fresh"), small.path("theirs"));
@@ -68,9 +68,9 @@ fn another_user_clock_and_checkout_do_not_show() {
     same(&small.path("out"), &output.join("out"));
 }
 
-/// A `[[device]]` of the recipe, as foreign programs read it in the image.
+/// fsck.erofs extracts a `[[device]]` of the recipe from the image, and stat shows it.
 #[test]
-fn a_device_of_the_recipe_is_one_in_the_image() {
+fn a_device_of_the_recipe_is_a_device_in_the_image() {
     let small = Small::new();
     done(&mut small.build("out", "cache"));
     let (image, tree) = (small.path("out/small_1_x86_64.root.erofs"), small.path("tree"));

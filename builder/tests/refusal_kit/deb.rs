@@ -1,18 +1,18 @@
-//! Packages made by hand, because dpkg-deb refuses to make some of them.
+//! Makes packages without dpkg-deb, which refuses to make some faulty packages.
 
 use super::fixture::{Fixture, hex};
 use tar::{EntryType, Header};
 
-/// A package that is being made.
+/// A package that a test makes.
 #[derive(Clone, Debug)]
 pub(crate) struct Deb {
     pub(crate) name: String,
     pub(crate) fields: String,
     pub(crate) scripts: Vec<(String, String)>,
     pub(crate) data: Vec<u8>,
-    /// Name of the third member of the .deb.
+    /// File name of the third member of the .deb.
     pub(crate) data_name: String,
-    /// Number of bytes that are cut off at the end.
+    /// Number of bytes to cut off at the end of the .deb.
     pub(crate) cut: usize,
 }
 
@@ -55,7 +55,7 @@ impl Deb {
         self
     }
 
-    /// Puts the package into the archive's pool. Returns its paragraph of the index.
+    /// Puts the package into the archive's pool. Returns its paragraph for the package index.
     pub(super) fn publish(&self, archive: &Fixture) -> String {
         let Self { name, fields, .. } = self;
         let bytes = self.bytes();
@@ -91,7 +91,7 @@ impl Deb {
     }
 }
 
-/// Header and content. Written by hand, because the header's setters refuse some of these values.
+/// Header and content of a tar entry. The paths are written into the header directly, because its setters refuse invalid paths.
 fn member(kind: EntryType, path: &str, target: &str, content: &[u8]) -> Vec<u8> {
     let mut header = Header::new_ustar();
     let fields = header.as_mut_bytes();

@@ -1,8 +1,8 @@
-//! The whole `berth` command with bad input: an archive made on the spot, served by a loopback mirror that can misbehave, and
-//! what the command prints, without the parts that differ between machines and runs.
+//! Runs the `berth` command with bad input: the test makes an archive, and a local mirror serves it and can send wrong answers. The output of
+//! the command is compared without the parts that differ between computers and runs.
 
 mod deb;
-/// The archive that the unit tests use, signed by a key of their own.
+/// The archive of the unit tests, signed with a key of its own.
 #[path = "../../src/source/debian/fixture.rs"]
 #[expect(dead_code, reason = "the unit tests use the rest")]
 pub(crate) mod fixture;
@@ -30,14 +30,14 @@ const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 /// Id of the user nobody and of its group.
 const NOBODY: u32 = 65534;
 
-/// A folder with a recipe, an archive and all that a build needs.
+/// A folder with a recipe, an archive, and everything else that a build needs.
 pub(crate) struct Desk {
     pub(crate) dir: TempDir,
     pub(crate) archive: Fixture,
     pub(crate) key: TestKey,
 }
 
-/// The recipe; `{}` stands for further packages.
+/// The text of the recipe. `{}` is replaced by the packages.
 const RECIPE: &str = r#"id = "small"
 version = "1"
 [debian]
@@ -49,7 +49,7 @@ package = "linux-image-test"
 "#;
 
 impl Desk {
-    /// Makes an archive of these packages, and of an empty kernel and an empty boot loader.
+    /// Makes an archive with these packages. If the kernel or the boot loader is missing, an empty package is added.
     pub(crate) fn new(debs: Vec<Deb>) -> Self {
         let mut debs = debs;
         for name in ["linux-image-test", "systemd-boot-efi"] {
@@ -57,7 +57,7 @@ impl Desk {
                 debs.push(Deb::new(name));
             }
         }
-        // A debug build of berth is large, so it is hard-linked. That needs the same file system.
+        // `berth` is hard-linked, because a debug build is large. A hard link needs the same file system.
         let dir = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let desk = Self { dir, archive: Fixture::new(), key: TestKey::new(GOOD) };
         fs::create_dir(desk.path("bin")).unwrap();
@@ -89,18 +89,18 @@ impl Desk {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
-    /// Writes `r.toml`, which asks for these packages (`"a", "b"`).
+    /// Writes the recipe `r.toml` with these packages. The form of `packages` is `"a", "b"`.
     pub(crate) fn recipe(&self, packages: &str) {
         self.write("r.toml", RECIPE.replace("{}", packages));
     }
 
-    /// Puts packages into the archive. `fields` are further fields of the Release file.
+    /// Puts packages into the archive. `fields` are more fields for the Release file.
     pub(crate) fn publish(&self, fields: &str, debs: &[Deb]) {
         let index: String = debs.iter().map(|deb| deb.publish(&self.archive)).collect();
         self.archive.suite(&self.key, "trixie", fields, &index);
     }
 
-    /// Serves the archive. If `trick` has an answer for a path, that answer is sent instead.
+    /// Starts a web server for the archive. If `trick` returns an answer for a path, that answer is sent instead of the file.
     pub(crate) fn serve(&self, trick: impl Fn(&str) -> Option<Reply> + Send + Sync + 'static) -> Server {
         let root = self.archive.path().join("debian");
         Server::start(move |Request { path, .. }| {
@@ -109,7 +109,7 @@ impl Desk {
         })
     }
 
-    /// `berth` without the machine's configuration. Its cache is the folder `cache`.
+    /// `berth` without the computer's configuration. The cache is the folder `cache`.
     pub(crate) fn command(&self, mirror: &str, args: &[&str]) -> Command {
         let mut command = Command::new(self.path("bin/berth"));
         command.env_clear().args(["-q", "--cache", "cache", "--mirror", mirror]).args(args);
@@ -121,7 +121,7 @@ impl Desk {
         self.said(&self.command(mirror, args).output().unwrap())
     }
 
-    /// Runs `berth lock`, which reads the archive from its folder.
+    /// Runs `berth lock`. It reads the archive through a `file:` URL.
     pub(crate) fn lock(&self) -> Said {
         self.berth(&self.archive.url(), &["lock", "r.toml"])
     }
@@ -130,7 +130,7 @@ impl Desk {
         self.berth(&self.archive.url(), &["build", "r.toml"])
     }
 
-    /// A build by a user who owns the folder and is not the superuser.
+    /// Builds as a user who owns the folder and is not the superuser. `prepare` runs after the change of the owner.
     pub(crate) fn build_as_nobody(&self, prepare: impl Fn(&Self)) -> Said {
         let mut command = self.command(&self.archive.url(), &["build", "r.toml"]);
         if rustix::process::geteuid().is_root() {
@@ -152,7 +152,7 @@ impl Desk {
     }
 }
 
-/// How the command ended, and its stderr.
+/// Exit status and stderr of the command.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: Option<i32>,
@@ -160,7 +160,7 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// The text of a failure. Each failure must have a hint.
+    /// The text of a failure. It must have a hint.
     pub(crate) fn refusal(self) -> String {
         let Self { code, text } = self;
         assert_eq!(code, Some(1), "{text}");
@@ -173,7 +173,7 @@ impl Said {
     }
 }
 
-/// The text without ports, digests, keys and times.
+/// Replaces ports, digests, key ids and times in `text`, because they differ between runs.
 fn same_everywhere(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {

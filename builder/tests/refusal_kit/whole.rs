@@ -1,4 +1,4 @@
-//! Packages that a whole image can be made of.
+//! Packages that are enough for a whole image.
 
 use super::Deb;
 use crate::assemble_kit::module;
