@@ -113,7 +113,11 @@ fn accounts_are_made_as_declared_and_have_stable_ids() {
         line.unwrap_or_else(|| panic!("no group {name} in {text}"))
     };
     let number = |line: &str| line.split(':').nth(2).unwrap().parse::<u32>().unwrap();
-    assert_eq!(number(&group(&few, "docker")), number(&group(&many, "docker")), "the id must not depend on other packages");
+    assert_eq!(
+        number(&group(&few, "docker")),
+        number(&group(&many, "docker")),
+        "the id must not depend on other packages"
+    );
     assert!((200..1000).contains(&number(&group(&few, "docker"))));
     assert!(group(&many, "docker").ends_with(":www-data"));
     assert_eq!(group(&many, "grp"), "grp:x:77:");
@@ -173,7 +177,11 @@ fn the_library_cache_and_links_are_those_of_ldconfig() {
     );
     let tree = bench.assemble().unwrap().tree;
     assert_eq!(link(&tree, &format!("{multiarch}/libtwo.so.2")), "libtwo.so.2.0.0");
-    assert_eq!(link(&tree, &format!("{multiarch}/libone.so.1")), "libone.so.1.10", "the link of a package must not change");
+    assert_eq!(
+        link(&tree, &format!("{multiarch}/libone.so.1")),
+        "libone.so.1.10",
+        "the link of a package must not change"
+    );
     let out = tempfile::tempdir().unwrap();
     unfold(&tree, out.path());
     let cache = out.path().join("etc/ld.so.cache");

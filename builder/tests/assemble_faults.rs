@@ -54,8 +54,8 @@ fn a_folder_and_a_file_with_one_path_are_an_error() {
     assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
 }
 
-/// A .deb with one entry in its data.tar. dpkg-deb refuses to make such packages. `entry` is the path of the entry, and `size_field` replaces
-/// the size in its header.
+/// A .deb with one entry in its data.tar. dpkg-deb refuses to make such packages. `entry` is the path of the entry, and `size_field`
+/// replaces the size in its header.
 fn hostile(dir: &Path, name: &str, entry: &[u8], size_field: Option<&str>) -> std::path::PathBuf {
     let tar = |entry: &[u8], content: &[u8], size: Option<&str>| {
         let mut header = tar::Header::new_ustar();

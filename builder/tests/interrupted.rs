@@ -248,8 +248,8 @@ fn strace(trace: &Path, what: &str, command: &Command) -> Command {
     strace
 }
 
-/// A shell script for a mount namespace. It mounts a file system of `$2` bytes at `$1`, and copies the earlier output `$3`, if any, into it.
-/// The build `$4...` must then fail and must not change files. After that the file system grows, and the build must succeed.
+/// A shell script for a mount namespace. It mounts a file system of `$2` bytes at `$1`, and copies the earlier output `$3`, if any, into
+/// it. The build `$4...` must then fail and must not change files. After that the file system grows, and the build must succeed.
 const FULL: &str = r#"
 full=$1 size=$2 earlier=$3; shift 3
 mount -t tmpfs -o "size=$size,mode=755" none "$full"
@@ -266,8 +266,8 @@ find "$full" -name '*.part*' | grep . && exit 9
 cp -a --sparse=always "$OUT" result
 "#;
 
-/// Builds several times. Each time a file system at the folder `full` is too small for the build. Its sizes are between `least` and `least` +
-/// `need` bytes.
+/// Builds several times. Each time a file system at the folder `full` is too small for the build. Its sizes are between `least` and `least`
+/// + `need` bytes.
 fn full(bench: &Bench, full: &str, earlier: &str, (least, need): (u64, u64), out: &str) {
     let (small, epoch) = (&bench.small, EPOCHS[1]);
     let build = small.build(if out.is_empty() { "place/out" } else { out }, "cache");

@@ -235,7 +235,7 @@ fn each_fault_of_an_image_has_a_message() {
             fs::write(l.path("oci-layout"), r#"{"imageLayoutVersion":"2.0.0"}"#).unwrap()
         }),
         ("no index", |l| fs::remove_file(l.path("index.json")).unwrap()),
-        ("index that is no JSON", |l| fs::write(l.path("index.json"), "<html>").unwrap()),
+        ("an index that is not JSON", |l| fs::write(l.path("index.json"), "<html>").unwrap()),
         ("huge index", |l| fs::write(l.path("index.json"), vec![b' '; (4 << 20) + 1]).unwrap()),
         ("empty index", |l| l.index(|index| index["manifests"] = json!([]))),
         ("layer is missing", |l| fs::remove_file(l.layer()).unwrap()),
@@ -251,14 +251,14 @@ fn each_fault_of_an_image_has_a_message() {
             l.index(|index| index["manifests"][0]["platform"] = json!({"os": "linux", "architecture": "arm64"}));
         }),
         ("another architecture, silently", |l| l.config(|config| config["architecture"] = json!("riscv64"))),
-        ("no image but an attestation", |l| {
+        ("an attestation instead of an image", |l| {
             l.index(|index| index["manifests"][0]["mediaType"] = json!("application/vnd.in-toto+json"));
             l.index(|index| index["manifests"][0].as_object_mut().unwrap().retain(|key, _| key != "platform"));
         }),
-        ("an artifact that is no image", |l| {
+        ("an artifact that is not an image", |l| {
             l.manifest(|manifest| manifest["config"]["mediaType"] = json!("application/vnd.example.chart+json"));
         }),
-        ("a layer that is no tar", |l| {
+        ("a layer that is not a tar", |l| {
             l.manifest(|manifest| manifest["layers"][0]["mediaType"] = json!("application/vnd.example.wasm"));
         }),
         ("more layers than the configuration knows", |l| {

@@ -1,4 +1,4 @@
-//! Archives, mirrors and packages' dependencies that are not what they should be: what `berth lock` and `berth build` say.
+//! Messages of `berth lock` and `berth build`: faulty archives and mirrors, and dependencies that cannot be met.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::refusal_kit::{
@@ -31,7 +31,7 @@ use std::{
 const INDEX: &str = "debian/dists/trixie/main/binary-amd64/Packages.xz";
 const IN_RELEASE: &str = "debian/dists/trixie/InRelease";
 
-/// Bytes of `tool`'s package.
+/// Size of the .deb of the package `tool` in bytes.
 const SIZE: usize = 4288;
 
 fn desk() -> Desk {
@@ -71,12 +71,12 @@ fn releases_that_are_not_to_be_trusted() {
         spoil(&desk);
         let mirror = desk.serve(|_| None);
         said += &format!("--- {what}\n{}\n", desk.berth(&mirror.base, &["lock", "r.toml"]).refusal());
-        assert_eq!(desk.text("r.lock"), before, "{what}: the old lock stays");
+        assert_eq!(desk.text("r.lock"), before, "{what}: the old lock file must not change");
     };
     let other = || TestKey::new(KeySpec { seed: 2, ..GOOD });
     refused("signed by another key", &|desk| desk.write("keys.gpg", other().binary()));
     refused("no keyring", &|desk| fs::remove_file(desk.path("keys.gpg")).unwrap());
-    refused("a keyring that is none", &|desk| desk.write("keys.gpg", "text"));
+    refused("an invalid keyring", &|desk| desk.write("keys.gpg", "text"));
     refused("not signed", &|desk| desk.archive.write(IN_RELEASE, "Codename: trixie\n"));
     refused("changed after it was signed", &|desk| {
         let signed = fs::read_to_string(desk.archive.path().join(IN_RELEASE)).unwrap();
@@ -100,7 +100,7 @@ fn releases_that_are_not_to_be_trusted() {
     refused("an index with other bytes", &|desk| {
         let path = desk.archive.path().join(INDEX);
         let bytes: Vec<u8> = fs::read(&path).unwrap().iter().map(|byte| byte ^ 1).collect();
-        // What is in the cache is not asked for again.
+        // Remove the cache, so that the index is fetched again.
         fs::remove_dir_all(desk.path("cache")).unwrap();
         fs::write(&path, bytes).unwrap();
     });
@@ -122,7 +122,7 @@ fn releases_that_are_not_to_be_trusted() {
 /// The answer of a mirror to a path. `None` stands for the file of that path.
 type Answer = fn(&str) -> Option<Reply>;
 
-/// What a mirror does to `berth lock`, and to `berth build` when the lock was made before.
+/// `berth lock` with a faulty mirror, and `berth build` with a faulty mirror after a successful lock.
 #[test]
 fn mirrors_that_do_not_serve() {
     let mut said = String::new();
@@ -157,7 +157,8 @@ fn mirrors_that_do_not_serve() {
     insta::assert_snapshot!(said);
 }
 
-/// Builds with all other packages in the cache. Packages that are fetched at the same time would fail in any order.
+/// Builds with all packages except `tool` in the cache. Otherwise several packages would be fetched at once, and the first failure would be
+/// random.
 fn only_tool(desk: &Desk, mirror: &str) -> String {
     for name in ["linux-image-test", "systemd-boot-efi"] {
         let bytes = fs::read(desk.archive.path().join(format!("debian/pool/{name}.deb"))).unwrap();
@@ -178,7 +179,7 @@ impl Write for Sink {
     }
 }
 
-/// Uses the library, because the command waits for half a minute before it gives up.
+/// Uses the library with short time limits, because the command gives up only after half a minute.
 #[test]
 fn mirrors_that_trickle_or_fall_silent() {
     let desk = desk();

@@ -14,7 +14,10 @@ fn recipes_that_cannot_be_used() {
             let refusal = desk.berth(&desk.archive.url(), &[verb, "r.toml"]).refusal();
             match verb {
                 "lock" => said += &format!("--- {what}\n{refusal}\n"),
-                _ => assert!(said.ends_with(&format!("--- {what}\n{refusal}\n")), "`berth build` must print the same message as `berth lock`"),
+                _ => assert!(
+                    said.ends_with(&format!("--- {what}\n{refusal}\n")),
+                    "`berth build` must print the same message as `berth lock`"
+                ),
             }
         }
     };

@@ -1,7 +1,7 @@
-//! The resolver against APT: for the same indices, the same packages in the same versions.
+//! Compares the resolver with APT: from the same package indices, both must choose the same packages in the same versions.
 //!
-//! The indices are those of the mirror that this machine's APT is configured with, fetched once and then given to both as a
-//! `file:` archive. APT runs with folders of its own: it knows nothing of what this machine has installed.
+//! The indices come from the mirror in the APT configuration of this computer. They are fetched once, and both read them from a `file:`
+//! archive. APT runs with its own folders, so the packages installed on this computer have no influence.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod apt;
@@ -60,7 +60,7 @@ struct Difference {
     reason: String,
 }
 
-/// Package name → version, or the error message.
+/// Names and versions of all packages that would be installed, or the error message.
 type Closure = Result<BTreeMap<String, String>, String>;
 
 fn ours(universe: &Universe<'_>, set: &str, provided: &[String]) -> Closure {
@@ -71,7 +71,7 @@ fn ours(universe: &Universe<'_>, set: &str, provided: &[String]) -> Closure {
     Ok(resolution.chosen.iter().map(package).collect())
 }
 
-/// The differences of one set, if there are any.
+/// The differences for one set of packages. `None` if there are none except the listed differences.
 fn compare(group: &Group, universe: &Universe<'_>, apt: &apt::Apt, set: &str) -> Option<String> {
     let difference = group.difference.iter().find(|difference| difference.set == set);
     let berths = ours(universe, set, difference.map_or(&[], |difference| &difference.provided));
@@ -104,8 +104,8 @@ fn compare(group: &Group, universe: &Universe<'_>, apt: &apt::Apt, set: &str) ->
         ("only apt has", apt_only),
         ("only berth has", berth_only),
         ("version of berth/apt", versions),
-        ("listed difference (only-apt) that is none any more", apt_over),
-        ("listed difference (only-berth) that is none any more", berth_over),
+        ("listed difference (only-apt) that no longer exists", apt_over),
+        ("listed difference (only-berth) that no longer exists", berth_over),
     ] {
         if !names.is_empty() {
             faults += &format!("\n  {what}: {}", names.join(", "));
@@ -143,7 +143,7 @@ fn check(group: &Group, mirror: &Mirror) -> Vec<String> {
     })
 }
 
-/// The sets of packages, and a local archive with all their suites.
+/// The sets of packages, and a local archive with all suites of the sets.
 static GROUND: LazyLock<(Sets, Mirror)> = LazyLock::new(|| {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/resolver/sets.toml");
     let sets: Sets = toml::from_str(&fs::read_to_string(path).unwrap()).unwrap();
@@ -152,7 +152,7 @@ static GROUND: LazyLock<(Sets, Mirror)> = LazyLock::new(|| {
 });
 
 #[test]
-fn every_set_is_what_apt_makes_of_it() {
+fn every_set_is_resolved_like_apt_resolves_it() {
     let (sets, mirror) = &*GROUND;
     let count: usize = sets.group.iter().map(|group| group.sets.len()).sum();
     assert!(count >= 60, "only {count} sets");
@@ -206,7 +206,7 @@ fn hard_versions(packages: &[Package<'static>]) -> Vec<&'static str> {
     ];
     for kind in kinds {
         let of_kind: Vec<_> = all.iter().filter(|version| kind(version)).collect();
-        // Evenly over the whole range.
+        // Take 25 versions, evenly spread over all.
         sample.extend(of_kind.iter().step_by((of_kind.len() / 25).max(1)).take(25).map(|version| **version));
     }
     sample.sort_unstable();
@@ -215,7 +215,7 @@ fn hard_versions(packages: &[Package<'static>]) -> Vec<&'static str> {
 }
 
 #[test]
-fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
+fn every_pair_of_versions_has_the_same_order_as_in_dpkg() {
     let mut versions = hard_versions(GROUND.1.packages("trixie"));
     assert!(versions.len() >= 150, "{}", versions.len());
     let sign = |order: std::cmp::Ordering| match order {
@@ -223,7 +223,7 @@ fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
         Ordering::Equal => '=',
         Ordering::Greater => '>',
     };
-    // All pairs, by dpkg's Perl library in one process. It uses Perl's numbers, so they must not be too long.
+    // Compare all pairs with dpkg's Perl library, in one process. The library uses Perl's numbers, so leave out versions with long numbers.
     let short = |version: &&&str| version.split(|c: char| !c.is_ascii_digit()).all(|number| number.len() < 16);
     let paired: Vec<&str> = versions.iter().filter(short).copied().collect();
     let script =
@@ -243,7 +243,7 @@ fn every_pair_of_versions_has_the_order_that_dpkg_gives_it() {
         let wrong = paired.iter().zip(ours.chars().zip(line.chars())).find(|(_, (ours, dpkgs))| ours != dpkgs);
         assert!(wrong.is_none(), "{a} and {wrong:?}");
     }
-    // Neighbours, by dpkg itself. They decide the order of all other pairs.
+    // Compare neighbours in the sorted list with dpkg itself. The order of all other pairs follows from the neighbours.
     versions.sort_by_key(|version| Version(version));
     for pair in versions.windows(2) {
         let relation = if Version(pair[0]) == Version(pair[1]) { "eq" } else { "lt" };

@@ -1,5 +1,5 @@
-//! The same lock file gives the same bytes for every user, folder, time and environment. `cmp` compares all outputs. `alone.rs` does the same
-//! for the docker host.
+//! The same lock file gives the same bytes for every user, folder, time and environment. `cmp` compares all outputs. `alone.rs` does the
+//! same for the docker host.
 
 use crate::assemble_kit::tool;
 use crate::build_kit::{Nobody, Small, blobs, done, same, superuser};

@@ -1,5 +1,5 @@
-//! Runs the `berth` command with bad input: the test makes an archive, and a local mirror serves it and can send wrong answers. The output of
-//! the command is compared without the parts that differ between computers and runs.
+//! Runs the `berth` command with bad input: the test makes an archive, and a local mirror serves it and can send wrong answers. The output
+//! of the command is compared without the parts that differ between computers and runs.
 
 mod deb;
 /// The archive of the unit tests, signed with a key of its own.

@@ -1,6 +1,6 @@
-# A client of The Update Framework as its reference implementation has it, reading repositories from folders.
-# Each line of its input is a question, an array in JSON: trusted root.json, repository, folder of the client, target, file for the
-# target. Each gets one line as its answer: what the metadata says of the target, or {"error": ...}.
+# A client of The Update Framework, made with the reference implementation. It reads repositories from folders.
+# Each line of stdin is a question, a JSON array: trusted root.json, repository, folder of the client, name of a target, file for the
+# target. Each answer is one line on stdout: the target's metadata as JSON, or {"error": ...}.
 import json, pathlib, sys, traceback, urllib.parse
 from tuf.api.exceptions import DownloadHTTPError
 from tuf.ngclient import FetcherInterface, Updater
@@ -10,7 +10,7 @@ class Folder(FetcherInterface):
     def _fetch(self, url):
         path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlparse(url).path))
         if not path.is_file():
-            raise DownloadHTTPError(f"{path} is not there", 404)
+            raise DownloadHTTPError(f"{path} does not exist", 404)
         with path.open("rb") as file:
             while chunk := file.read(1 << 20):
                 yield chunk

@@ -1,4 +1,4 @@
-//! A command that is killed leaves a repository that hosts can use.
+//! A killed command leaves a repository that hosts can use.
 
 use crate::{
     build_kit::talk,
@@ -6,10 +6,10 @@ use crate::{
 };
 use std::{fs, os::unix::process::ExitStatusExt, process::Command};
 
-/// The system calls that change what other processes see. A kill loses no written data, so fsync is not in the list.
+/// System calls with an effect that other processes can see. fsync is not in the list, because a kill loses no written data.
 const CALLS: [&str; 6] = ["rename", "renameat2", "unlink", "unlinkat", "mkdir", "rmdir"];
 
-/// Runs `berth` and kills it at its `number`th `call`; strace counts each call separately. Returns whether it ended by itself.
+/// Runs `berth` and kills it at the `number`th system call with the name `call`. Returns true if `berth` ended before that.
 fn killed(site: &Site, (call, number): (&str, usize), arguments: &[&str]) -> bool {
     let inject = format!("--inject={call}:signal=SIGKILL:when={number}");
     let mut command = Command::new("strace");
@@ -28,12 +28,13 @@ fn killed(site: &Site, (call, number): (&str, usize), arguments: &[&str]) -> boo
 #[derive(Clone, Copy, PartialEq)]
 enum Keys {
     All,
-    /// The keys of the role that gets new ones are lost.
+    /// All, except the old keys of the role that gets new keys.
     Lost,
 }
 
-/// Kills the command at each of these calls, in copies of the repository and the keys. A host can still take the earlier release,
-/// and the same command then succeeds. With lost keys there is one moment at which hosts refuse the repository.
+/// Kills the command at each call of [`CALLS`], each time with fresh copies of the repository and the keys. After each kill a host can
+/// still fetch the earlier release, and the same command then succeeds and publishes the target `new`. If keys are lost, hosts refuse the
+/// repository after a kill between two of the calls.
 fn at_every_call(site: &Site, arguments: &[&str], new: &str, keys: Keys) {
     site.copy("repo", "repo-before");
     site.copy("keys", "keys-before");
@@ -63,8 +64,8 @@ fn at_every_call(site: &Site, arguments: &[&str], new: &str, keys: Keys) {
             assert!(!targets.contains("partial"), "{targets}");
         }
     }
-    assert!(kills > 5, "only {kills} calls");
-    assert!((keys == Keys::Lost) == (refused > 0), "{refused} of {kills} times hosts refuse it");
+    assert!(kills > 5, "only {kills} calls were found");
+    assert!((keys == Keys::Lost) == (refused > 0), "hosts refused the repository after {refused} of {kills} kills");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_release_killed_at_any_point_leaves_a_valid_repository() {
 }
 
 #[test]
-fn new_keys_killed_at_any_point_leave_a_valid_repository() {
+fn a_rotation_of_keys_killed_at_any_point_leaves_a_valid_repository() {
     let site = Site::new();
     site.released("out");
     site.gets("repo", "state-before", &format!("{NAME}.efi"));
@@ -87,7 +88,7 @@ fn new_keys_killed_at_any_point_leave_a_valid_repository() {
 }
 
 #[test]
-fn new_keys_for_lost_ones_killed_at_any_point_are_made_by_the_next_run() {
+fn a_killed_replacement_of_lost_keys_is_finished_by_the_next_run() {
     let site = Site::new();
     site.released("out");
     site.gets("repo", "state-before", &format!("{NAME}.efi"));
@@ -113,7 +114,7 @@ fn a_refresh_killed_at_any_point_leaves_a_valid_repository() {
 }
 
 #[test]
-fn names_that_are_made_last_outlive_a_power_cut() {
+fn the_folder_is_synced_after_the_last_rename() {
     let site = Site::new();
     let release = site.release("out", &["--bundle", "a.tar"]);
     for (arguments, name) in [(&["keys", "new", "more"][..], "\"more\""), (&release, "\"a.tar\"")] {

@@ -1,4 +1,4 @@
-//! What hosts cannot use is not signed: files above their limits, and a bundle without the newest release.
+//! `berth release` does not sign files that hosts refuse: files above the size limits of hosts, and a bundle without the newest release.
 
 use crate::{
     assemble_kit::tool,
@@ -8,7 +8,7 @@ use crate::{
 use std::fs;
 
 #[test]
-fn a_list_of_releases_that_no_host_reads_is_not_signed() {
+fn a_list_of_releases_above_the_limit_of_hosts_is_not_signed() {
     let site = Site::new();
     site.released("out");
     site.build("2", "out2");
@@ -23,12 +23,12 @@ fn a_list_of_releases_that_no_host_reads_is_not_signed() {
     let wanted = "error: 5.targets.json: expected at most 4194304 bytes, which hosts read, found 4";
     assert!(talk.contains(wanted) && talk.contains("\nhint: take old releases back: berth repo revoke"), "{talk}");
     assert_eq!(site.state("repo/metadata"), before);
-    // A shorter list is signed, even if it is still too long.
+    // `berth repo revoke` makes the list shorter. The shorter list is signed even if it is still too long.
     site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
 }
 
 #[test]
-fn a_kernel_image_or_record_that_no_host_takes_is_not_released() {
+fn a_kernel_image_or_record_above_the_limit_of_hosts_is_not_released() {
     let site = Site::new();
     site.copy("out", "bad");
     let uki = site.path(&format!("bad/{NAME}.efi"));
@@ -50,7 +50,11 @@ fn a_kernel_image_or_record_that_no_host_takes_is_not_released() {
     let talk = site.bad(&site.release("bad", &[]));
     let wanted = format!("error: {NAME}.release.json: expected at most 1048576 bytes, which hosts read, found 1");
     assert!(talk.contains(&wanted) && talk.contains("\nhint: build it with fewer packages"), "{talk}");
-    assert_eq!(fs::read_dir(site.path("repo/targets")).unwrap().count(), 0, "before the long work");
+    assert_eq!(
+        fs::read_dir(site.path("repo/targets")).unwrap().count(),
+        0,
+        "the limit must be checked before targets are made, because that takes long"
+    );
 }
 
 #[test]
@@ -67,7 +71,7 @@ fn a_bundle_has_the_newest_release_of_its_channel() {
     assert!(!site.path("a.tar").exists());
     assert_eq!(site.state("repo"), before);
     site.good(&site.release("out", &["out2", "--bundle", "a.tar"]));
-    // Releases of other channels do not matter: other hosts follow them.
+    // A newer release in another channel is no obstacle: the hosts of this channel do not use it.
     site.good(&site.release("out09", &["--channel", "beta", "--bundle", "b.tar"]));
     for (bundle, target) in [("a.tar", "small_2_x86_64.efi"), ("b.tar", "small_0.9_x86_64.efi")] {
         let folder = site.path(&format!("{bundle}.unpacked"));

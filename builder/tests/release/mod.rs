@@ -1,4 +1,4 @@
-//! Releases as a repository has them, judged by python-tuf, zstd, tar and veritysetup.
+//! Release repositories, checked with python-tuf, zstd, tar and veritysetup.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod killed;

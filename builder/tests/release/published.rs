@@ -1,4 +1,4 @@
-//! What a release puts into a repository.
+//! The files that a release puts into a repository.
 
 use crate::{
     assemble_kit::tool,
@@ -9,7 +9,7 @@ use berth_formats::delta::patch::Delta;
 use std::{fs, process::Command};
 
 #[test]
-fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
+fn the_reference_client_fetches_every_target_and_the_targets_match_the_build() {
     let site = Site::new();
     assert_eq!(site.good(&site.release("out", &[])), "small 1 x86_64\n");
     let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
@@ -24,7 +24,7 @@ fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
     tool("cmp", &[&uki, &built("efi")]);
     let (_, tree) = got("root.verity");
     let (_, stream) = got("root.zst");
-    // A host has 32 MiB of memory for this.
+    // A host may use 32 MiB of memory for decompression.
     done(Command::new("zstd").args(["-q", "-d", "--memory=32MB", &stream, "-o", &path("root.got")]));
     tool("cmp", &[&path("root.got"), &built("root.erofs")]);
     let root_hash = tool("jq", &["-j", ".root_hash", &built("manifest.json")]);
@@ -46,7 +46,7 @@ fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
         serde_json::json!({"kind": "docker", "version": "1.0", "store": "docker-graphdriver"})
     );
     assert_eq!(record["packages"]["docker.io"], "1.0");
-    // The parts of the kernel image have the digests of the record and follow each other without a gap.
+    // The parts of the kernel image follow each other without a gap, and have the digests in the record.
     let bytes = fs::read(&uki).unwrap();
     let mut at = 0;
     for part in record["uki"]["parts"].as_array().unwrap() {
@@ -61,7 +61,7 @@ fn the_reference_client_takes_every_target_and_they_are_what_was_built() {
 }
 
 #[test]
-fn the_same_release_again_changes_nothing_and_another_of_that_version_is_refused() {
+fn releasing_the_same_build_again_changes_nothing_and_another_build_of_the_version_is_refused() {
     let site = Site::new();
     site.released("out");
     let before = site.state("repo");
@@ -80,7 +80,7 @@ fn the_same_release_again_changes_nothing_and_another_of_that_version_is_refused
 }
 
 #[test]
-fn a_bundle_is_a_repository_in_a_tar_with_its_metadata_first() {
+fn a_bundle_is_a_tar_of_a_repository_with_the_metadata_first() {
     let site = Site::new();
     site.released("out");
     site.build("2", "out2");
@@ -104,7 +104,7 @@ fn a_bundle_is_a_repository_in_a_tar_with_its_metadata_first() {
 }
 
 #[test]
-fn deltas_lead_from_the_last_releases_of_the_same_channel() {
+fn deltas_are_made_from_the_last_releases_of_the_same_channel() {
     let site = Site::new();
     for version in ["0.9", "0.8", "2"] {
         site.build(version, &format!("out{version}"));
@@ -134,7 +134,7 @@ fn deltas_lead_from_the_last_releases_of_the_same_channel() {
         tool("cmp", &[&path("root.made"), &path("out2/small_2_x86_64.root.erofs")]);
         tool("cmp", &[&path("uki.made"), &path("out2/small_2_x86_64.efi")]);
     }
-    // When a version is revoked, deltas from it stay: some hosts run it.
+    // After a version is revoked, deltas from it stay, because some hosts still run it.
     site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
     site.gets("repo", "state", "small_2_x86_64.from_1.delta");
 }

@@ -1,5 +1,5 @@
-# The reference implementation as another publisher: fills the list of releases until it has so many bytes, takes some targets
-# out of it, and signs it. Arguments: repository, folder of keys, bytes, names to leave out.
+# Changes a repository with the reference implementation of The Update Framework: fills the list of releases to about so many bytes,
+# removes some targets, and signs the list. Arguments: repository, folder of keys, number of bytes, names of targets to remove.
 import pathlib, sys
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from securesystemslib.signer import CryptoSigner
@@ -21,7 +21,7 @@ timestamp = Metadata.from_file(str(folder / "timestamp.json"))
 snapshot = Metadata.from_file(str(folder / f"{timestamp.signed.snapshot_meta.version}.snapshot.json"))
 targets = Metadata.from_file(str(folder / f"{snapshot.signed.meta['targets.json'].version}.targets.json"))
 empty = TargetFile.from_data("x", b"")
-# What one takes as berth writes it, with a line for each value.
+# Bytes of one target in the list as berth writes it, with a line for each value.
 ONE = 184
 listed = targets.signed.targets
 for number in range(wanted // ONE):

@@ -1,4 +1,4 @@
-//! What `berth release` refuses to sign: wrong keys, a damaged build, a repository that was changed by another program.
+//! `berth release` refuses to sign with wrong keys, a damaged build, or a repository that another program has changed.
 
 use crate::{
     build_kit::talk,
@@ -7,7 +7,7 @@ use crate::{
 use std::{fs, os::unix::fs::PermissionsExt, process::Command, thread, time::Duration};
 
 #[test]
-fn keys_are_made_once_for_their_owner_alone() {
+fn new_keys_are_private_and_existing_keys_are_never_overwritten() {
     let site = Site::new();
     let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&site.path("keys")), 0o700);
@@ -33,9 +33,9 @@ fn keys_are_made_once_for_their_owner_alone() {
 }
 
 #[test]
-fn of_two_who_make_the_same_keys_one_has_all_of_them_and_the_other_an_error() {
+fn if_two_processes_make_the_same_key_folder_one_succeeds_and_the_other_fails() {
     let site = Site::new();
-    // The first process waits before its last step until the second is in the middle of its work.
+    // The first process waits before its last step until the second process is in the middle of its work.
     let slow = |call: &str, time: &str| {
         let mut command = Command::new("strace");
         let delay = format!("--inject={call}:delay_enter={time}");
@@ -55,7 +55,7 @@ fn of_two_who_make_the_same_keys_one_has_all_of_them_and_the_other_an_error() {
 }
 
 #[test]
-fn wrong_missing_and_damaged_keys_are_named() {
+fn the_errors_name_wrong_missing_and_damaged_keys() {
     let site = Site::new();
     site.released("out");
     site.build("2", "out2");
@@ -66,7 +66,7 @@ fn wrong_missing_and_damaged_keys_are_named() {
     assert!(talk.starts_with("error: repo is signed with other keys than those of theirs\nhint: "), "{talk}");
     let talk = site.bad(&with("out"));
     assert!(talk.starts_with("error: no root.json in out\nhint: name the folder"), "{talk}");
-    // Another key folder with our root.json is refused.
+    // A folder with our root.json but other keys is refused.
     site.copy("keys/root.json", "theirs/root.json");
     let talk = site.bad(&with("theirs"));
     assert!(talk.starts_with("error: targets: expected private keys for at least 1 of "), "{talk}");
@@ -83,7 +83,7 @@ fn wrong_missing_and_damaged_keys_are_named() {
         assert!(talk.starts_with("error: some/") && talk.contains("a private ed25519 key, PEM of PKCS#8"), "{talk}");
     }
     assert_eq!(site.state("repo"), before);
-    // Root keys may be in another folder.
+    // A release needs no root keys. They may be in another folder.
     site.copy("keys", "online");
     for name in fs::read_dir(site.path("online")).unwrap().map(|entry| entry.unwrap().path()) {
         if name.to_str().unwrap().contains("/root-") {
@@ -106,7 +106,7 @@ fn one_of_two_signatures_is_not_enough() {
     let talk = site.bad(&release);
     assert!(talk.starts_with("error: targets: expected private keys for at least 2 of "), "{talk}");
     assert!(talk.contains(", found 1 in two\n"), "{talk}");
-    // The same key in two files counts once.
+    // Two files with the same key count as one key.
     site.copy("two", "again");
     assert!(site.bad(&[&release[..], &["--keys", "again"]].concat()).contains(", found 1 in two, again"));
     assert!(!site.path("repo/metadata/timestamp.json").exists());
@@ -116,7 +116,7 @@ fn one_of_two_signatures_is_not_enough() {
 }
 
 #[test]
-fn a_build_that_is_not_whole_is_not_released() {
+fn a_damaged_or_incomplete_build_is_not_released() {
     let site = Site::new();
     let manifest = format!("{NAME}.manifest.json");
     let all = [format!("{NAME}.efi"), format!("{NAME}.root.erofs"), format!("{NAME}.root.verity"), manifest.clone()];
@@ -124,7 +124,7 @@ fn a_build_that_is_not_whole_is_not_released() {
         site.copy("out", "bad");
         let path = site.path("bad").join(name);
         if name == "SHA256SUMS" {
-            // The middle of this file may be the digest of a file that a release does not use.
+            // Change every digest: a single change could hit the digest of a file that a release does not use.
             let lines = fs::read_to_string(&path).unwrap();
             let lines = lines.lines().map(|line| format!("{}{}\n", line[..64].replace(['0', '1'], "2"), &line[64..]));
             fs::write(&path, lines.collect::<String>()).unwrap();
@@ -137,7 +137,7 @@ fn a_build_that_is_not_whole_is_not_released() {
         let talk = site.bad(&site.release("bad", &[]));
         assert!(talk.starts_with(&format!("error: cannot read bad/{name}")), "{name}: {talk}");
     }
-    // Corrected digests do not help: the hash tree and the command line have the root hash.
+    // A damaged file is found even if its digests are corrected, because the hash tree and the kernel command line contain the root hash.
     for (ending, wanted) in [("root.erofs", "data: block"), ("root.verity", ""), ("efi", "")] {
         site.copy("out", "bad");
         let damaged = site.path(&format!("bad/{NAME}.{ending}"));
@@ -158,7 +158,7 @@ fn a_build_that_is_not_whole_is_not_released() {
     assert!(!site.path("repo").exists());
 }
 
-/// Replaces the digest of a damaged file in the lists of digests.
+/// Corrects the digest of a damaged file in the manifest and in SHA256SUMS.
 pub(crate) fn mend(site: &Site, ending: &str) {
     let sum = |name: &str| {
         let path = site.path(&format!("bad/{NAME}.{name}"));
@@ -177,7 +177,7 @@ pub(crate) fn mend(site: &Site, ending: &str) {
 }
 
 #[test]
-fn a_repository_that_somebody_changed_is_neither_signed_nor_believed() {
+fn a_changed_repository_is_refused_by_berth_and_by_clients() {
     let site = Site::new();
     site.released("out");
     site.build("2", "out2");
@@ -188,7 +188,7 @@ fn a_repository_that_somebody_changed_is_neither_signed_nor_believed() {
         site.copy("whole", "repo");
         let path = site.path("repo/metadata").join(name);
         let text = fs::read_to_string(&path).unwrap();
-        // The file is still well formed, but one number is another.
+        // The file is still valid JSON, but its version number has changed.
         fs::write(&path, text.replace("\"version\": 1", "\"version\": 7")).unwrap();
         let talk = site.bad(&site.release("out2", &[]));
         assert!(talk.contains("repo/metadata/") || talk.contains("repo is signed with other keys"), "{name}: {talk}");
@@ -209,7 +209,7 @@ fn a_repository_that_somebody_changed_is_neither_signed_nor_believed() {
 }
 
 #[test]
-fn two_writers_do_not_meet() {
+fn only_one_process_writes_to_a_repository_at_a_time() {
     let site = Site::new();
     site.released("out");
     let lock = fs::File::create(site.path("repo/.lock")).unwrap();

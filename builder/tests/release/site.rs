@@ -1,4 +1,4 @@
-//! A folder with keys and a repository for releases, and the reference client of TUF that judges the repository.
+//! A folder with keys and a repository for releases. The reference client of TUF (python-tuf) checks the repository.
 use crate::{
     assemble_kit::tool,
     build_kit::{Small, done, talk},
@@ -10,14 +10,14 @@ use std::{
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// A small build's folder, keys in `keys`, and nothing in `repo` yet.
+/// A folder with a small build in `out` and keys in `keys`. The repository `repo` does not exist yet.
 pub(crate) struct Site {
     pub(crate) small: Small,
     python: String,
     client: RefCell<Client>,
 }
 
-/// python-tuf. It is started once for each test, because its start takes longer than its answers.
+/// A process of python-tuf. It starts only once for each test, because its start takes longer than its answers.
 struct Client {
     child: Child,
     questions: ChildStdin,
@@ -44,7 +44,7 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        // It would end by itself when its input ends, but a test does not wait for that.
+        // Kill the process instead of waiting for its end.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -53,7 +53,7 @@ impl Drop for Client {
 pub(crate) const NAME: &str = "small_1_x86_64";
 
 impl Site {
-    /// Two root keys, both of which must sign; one key for each other role. Version 1 is built in `out`.
+    /// Builds version 1 in `out`. Makes two root keys, which must both sign, and one key for each other role.
     pub(crate) fn new() -> Self {
         let small = Small::new();
         let judge = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
@@ -97,7 +97,7 @@ impl Site {
         talk(&output)
     }
 
-    /// `berth release` of the build `out` with more arguments.
+    /// The arguments for `berth release` of the build `out`, with the arguments `more`.
     pub(crate) fn release<'a>(&self, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
         [&["release", out, "--repo", "repo", "--keys", "keys", "--level", "1"], more].concat()
     }
@@ -107,8 +107,8 @@ impl Site {
         self.good(&self.release(out, &[]));
     }
 
-    /// The reference client asks for `target`; it trusts `keys/root.json` as it was first, and has the folder `state`. What the
-    /// metadata says of the target, or why the client does not take it.
+    /// The reference client fetches `target` from `repo`. It trusts the first version of `keys/root.json`, and keeps its metadata in the
+    /// folder `state`. Returns the target's metadata, or the reason why the client refuses the target.
     pub(crate) fn client(&self, repo: &str, state: &str, target: &str) -> Result<serde_json::Value, String> {
         let answer = self.client.borrow_mut().ask(&serde_json::json!(["first.json", repo, state, target, "target"]));
         match answer.get("error") {
@@ -117,7 +117,8 @@ impl Site {
         }
     }
 
-    /// python-tuf fills the list of releases up to about this many bytes, removes the named targets, and signs the list.
+    /// Runs publisher.py with python-tuf: it fills the list of releases up to about so many bytes, removes the named targets, and signs the
+    /// list. The first argument is the number of bytes, the others are the names.
     pub(crate) fn publishes(&self, bytes_and_less: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/publisher.py");
         let mut command = Command::new(&self.python);
@@ -125,18 +126,18 @@ impl Site {
         done(command.current_dir(self.small.dir.path()));
     }
 
-    /// The reference client takes `target`. Returns what the metadata says of it.
+    /// The reference client must accept `target`. Returns the target's metadata.
     pub(crate) fn gets(&self, repo: &str, state: &str, target: &str) -> serde_json::Value {
         self.client(repo, state, target).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The reference client does not take `target`, and the reason contains `why`.
+    /// The reference client must refuse `target` with a reason that contains `why`.
     pub(crate) fn refuses(&self, repo: &str, state: &str, target: &str, why: &str) {
         let error = self.client(repo, state, target).unwrap_err();
         assert!(error.contains(why), "{error}");
     }
 
-    /// The one file in `folder` whose name has this ending.
+    /// The only file in `folder` whose name has this ending.
     pub(crate) fn file(&self, folder: &str, ending: &str) -> PathBuf {
         let names = std::fs::read_dir(self.path(folder)).unwrap().map(|entry| entry.unwrap().path());
         let found: Vec<_> = names.filter(|path| path.to_str().unwrap().ends_with(ending)).collect();
@@ -151,7 +152,7 @@ impl Site {
         std::fs::remove_file(paths.into_iter().find(lost).unwrap()).unwrap();
     }
 
-    /// Name and digest of every file below `folder`.
+    /// Names and digests of all files below `folder`.
     pub(crate) fn state(&self, folder: &str) -> String {
         tool("sh", &["-c", &format!("cd {} && find . -type f | sort | xargs sha256sum", self.path(folder).display())])
     }

@@ -1,4 +1,4 @@
-//! What `[update]` and `[health]` of a recipe put into the image.
+//! The effect of `[update]` and `[health]` of a recipe on the image.
 
 use crate::{
     assemble_kit::tool,
@@ -13,14 +13,14 @@ fn judge(program: &str) -> String {
 }
 
 #[test]
-fn the_image_carries_what_the_recipe_says_about_updates() {
+fn the_image_has_the_update_and_health_settings_of_the_recipe() {
     let site = Site::new();
     let recipe = site.path("recipe/small.toml");
     let plain = fs::read_to_string(&recipe).unwrap();
     let with = |more: &str| fs::write(&recipe, format!("{plain}{more}")).unwrap();
     fs::copy(site.path("keys/root.json"), site.path("recipe/root.json")).unwrap();
     with("[update]\ntrust = 'root.json'\nsource = 'https://example.org/os'\nchannel = 'beta'\n[health]\nlimit = 120\n");
-    // The lock is about packages only, so it still fits.
+    // The lock file depends only on the packages, so it is still valid.
     done(&mut site.small.build("out", "cache"));
     let image = site.path(&format!("out/{NAME}.root.erofs"));
     let cat = |path: &str| tool(&judge("dump.erofs"), &["--cat", &format!("--path={path}"), image.to_str().unwrap()]);

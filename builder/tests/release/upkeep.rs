@@ -1,4 +1,4 @@
-//! A repository after a release: metadata expires, keys change, a release is revoked.
+//! Maintenance of a repository: metadata expires, keys are rotated, a release is revoked.
 
 use crate::{
     assemble_kit::tool,
@@ -9,7 +9,7 @@ use std::{fs, thread, time::Duration};
 const REPO: [&str; 4] = ["--repo", "repo", "--keys", "keys"];
 
 #[test]
-fn a_host_follows_new_keys_of_every_role_from_the_first_root() {
+fn a_client_with_the_first_root_accepts_rotated_keys_of_every_role() {
     let site = Site::new();
     site.released("out");
     let target = format!("{NAME}.efi");
@@ -38,11 +38,11 @@ fn a_host_follows_new_keys_of_every_role_from_the_first_root() {
     let numbers = names.filter_map(|name| name.to_str()?.strip_suffix(".targets.json")?.parse::<u32>().ok());
     let newest = format!("{}.targets.json", numbers.max().unwrap());
     let targets = fs::read_to_string(site.file("repo/metadata", &newest)).unwrap();
-    assert_eq!(targets.matches("\"sig\"").count(), 3, "no signature of keys before");
+    assert_eq!(targets.matches("\"sig\"").count(), 3, "there must be no signature of an older key");
 }
 
 #[test]
-fn new_keys_are_believed_only_when_enough_root_keys_say_so() {
+fn new_keys_need_signatures_of_enough_root_keys() {
     let site = Site::new();
     site.released("out");
     let root_key = |folder: &str| {
@@ -59,7 +59,7 @@ fn new_keys_are_believed_only_when_enough_root_keys_say_so() {
     }
     assert_eq!((site.state("repo"), site.state("keys")), before);
     site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo", "--keys", "safe"]);
-    // A root that is not signed by the keys of the root before it is refused by all.
+    // A root that is not signed with the keys of the previous root is refused by clients and by `berth`.
     site.good(&["keys", "new", "theirs"]);
     let text = fs::read_to_string(site.path("theirs/root.json")).unwrap();
     fs::write(site.path("repo/metadata/3.root.json"), text).unwrap();
@@ -71,7 +71,7 @@ fn new_keys_are_believed_only_when_enough_root_keys_say_so() {
 }
 
 #[test]
-fn lost_keys_are_replaced_one_role_after_the_other() {
+fn lost_keys_are_replaced_one_role_at_a_time() {
     let site = Site::new();
     site.released("out");
     let target = format!("{NAME}.efi");
@@ -98,14 +98,14 @@ fn lost_keys_are_replaced_one_role_after_the_other() {
 }
 
 #[test]
-fn any_change_of_keys_finishes_one_that_was_not() {
+fn an_unfinished_change_of_keys_is_finished_by_the_next_change() {
     let site = Site::new();
     site.released("out");
     site.copy("keys/root.json", "root-before");
     site.copy("repo/metadata/timestamp.json", "timestamp-before");
     site.lose("keys", "timestamp");
     site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo"]);
-    // As if it had been killed between the new root and the new timestamp.
+    // Restore the state after a kill between the new root and the new timestamp.
     site.copy("root-before", "keys/root.json");
     site.copy("timestamp-before", "repo/metadata/timestamp.json");
     site.refuses("repo", "state", &format!("{NAME}.efi"), "UnsignedMetadataError");
@@ -118,7 +118,7 @@ fn any_change_of_keys_finishes_one_that_was_not() {
 }
 
 #[test]
-fn what_retired_keys_signed_is_not_taken_up_by_the_next_change() {
+fn metadata_signed_with_retired_keys_is_refused_by_the_next_change() {
     let site = Site::new();
     site.released("out");
     let timestamp = site.path("repo/metadata/timestamp.json");
@@ -130,7 +130,7 @@ fn what_retired_keys_signed_is_not_taken_up_by_the_next_change() {
 }
 
 #[test]
-fn the_chain_of_roots_is_kept_with_the_keys_and_put_into_a_new_repository() {
+fn all_versions_of_root_are_kept_with_the_keys_and_copied_to_a_new_repository() {
     let site = Site::new();
     site.released("out");
     site.good(&["keys", "rotate", "keys", "targets", "--repo", "repo"]);
@@ -156,7 +156,7 @@ fn the_chain_of_roots_is_kept_with_the_keys_and_put_into_a_new_repository() {
 }
 
 #[test]
-fn the_end_of_root_and_targets_is_told_before_it_comes() {
+fn berth_warns_before_root_and_targets_expire() {
     let site = Site::new();
     site.released("out");
     let refresh = [&["repo", "refresh"], &REPO[..]].concat();
@@ -170,7 +170,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
     for verb in [&refresh, &site.release("out", &[])] {
         assert!(site.says(verb).contains(&format!("{ends}{root}")));
     }
-    // Hosts use the earliest expiry.
+    // The repository is valid until the earliest expiry of a role.
     assert!(site.says(&refresh).contains(&format!("good until {root}")));
     site.good(&[&renew[..], &["365d"]].concat());
     site.build("2", "out2");
@@ -198,7 +198,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
 }
 
 #[test]
-fn time_ends_and_a_refresh_gives_more_of_it() {
+fn a_refresh_extends_expired_metadata() {
     let site = Site::new();
     site.good(&site.release("out", &["--expires", "1s"]));
     thread::sleep(Duration::from_millis(2100));
@@ -215,8 +215,8 @@ fn time_ends_and_a_refresh_gives_more_of_it() {
     site.gets("repo", "state", &target);
     site.good(&check);
     assert_eq!(fs::read(site.path("repo/metadata/1.targets.json")).unwrap(), targets);
-    assert!(!site.path("repo/metadata/2.targets.json").exists(), "only what ends is signed anew");
-    // Targets that expire before the timestamp are signed again, too.
+    assert!(!site.path("repo/metadata/2.targets.json").exists(), "only metadata that expires is signed again");
+    // Targets that expire before the new timestamp are signed again, too.
     site.good(&[&["repo", "refresh", "--expires", "400d"], &REPO[..]].concat());
     assert!(site.path("repo/metadata/2.targets.json").exists());
     site.gets("repo", "state", &target);
@@ -225,11 +225,11 @@ fn time_ends_and_a_refresh_gives_more_of_it() {
     }
     let kept = fs::read_dir(site.path("repo/metadata")).unwrap().map(|entry| entry.unwrap().file_name());
     let kept = kept.filter(|name| name.to_str().unwrap().ends_with(".snapshot.json")).count();
-    assert_eq!(kept, 3, "old metadata does not pile up");
+    assert_eq!(kept, 3, "old metadata is removed");
 }
 
 #[test]
-fn a_release_that_is_taken_back_is_gone_and_may_come_again() {
+fn a_revoked_release_is_removed_and_can_be_released_again() {
     let site = Site::new();
     site.build("2", "out2");
     site.good(&site.release("out", &["out2"]));
@@ -251,7 +251,7 @@ fn a_release_that_is_taken_back_is_gone_and_may_come_again() {
 }
 
 #[test]
-fn a_check_names_files_that_are_there_and_says_which_of_them_go() {
+fn a_check_names_unlisted_and_missing_target_files() {
     let site = Site::new();
     site.released("out");
     let check = [&["repo", "check"], &REPO[..]].concat();

@@ -1,4 +1,4 @@
-//! An APT with folders of its own.
+//! Runs APT with its own folders and configuration.
 
 use std::{
     collections::BTreeMap,
@@ -16,7 +16,7 @@ pub(crate) struct Apt {
 }
 
 impl Apt {
-    /// Reads the suites of the archive at `mirror`, with pins for those that have a priority here.
+    /// Configures APT for the suites of the archive at `mirror`, with pins for the suites in `priorities`, and reads the indices.
     pub(crate) fn new(mirror: &Path, suites: &[String], priorities: &BTreeMap<String, i16>) -> Self {
         let dir = TempDir::new().unwrap();
         let root = dir.path();
@@ -47,7 +47,7 @@ impl Apt {
         let apt = Self { _dir: dir, config };
         let output = apt.run(&["update"]);
         assert!(output.status.success(), "apt-get update: {}", told(&output));
-        // Writes the package cache that later calls read.
+        // This call writes the package cache. Later calls read it.
         apt.closure("apt").unwrap();
         apt
     }
@@ -58,10 +58,10 @@ impl Apt {
         apt.output().expect("apt-get is missing: tests of the resolver need Debian")
     }
 
-    /// Everything that `apt-get install` of these packages would install: name → version.
+    /// Names and versions of all packages that `apt-get install` would install for this set.
     pub(crate) fn closure(&self, set: &str) -> Result<BTreeMap<String, String>, String> {
-        // It lists the packages and is told not to go on. A simulation (-s) would also order their unpacking, which takes seconds
-        // for a large set.
+        // `--assume-no` makes APT list the packages and stop. A simulation (-s) would also compute the order of unpacking, which takes
+        // seconds for a large set.
         let args = ["--assume-no", "--verbose-versions", "--no-install-recommends", "install"];
         let output = self.run(&args.into_iter().chain(set.split(' ')).collect::<Vec<_>>());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -69,7 +69,7 @@ impl Apt {
             return Err(told(&output));
         };
         assert!(text.ends_with("Abort.\n"), "{text}");
-        // NAME (VERSION)
+        // Each line has the form `   NAME (VERSION)`.
         let lines = list.lines().map_while(|line| line.strip_prefix("   ")?.split_once(" ("));
         Ok(lines.map(|(name, rest)| (name.to_owned(), rest.trim_end_matches(')').to_owned())).collect())
     }

@@ -1,4 +1,4 @@
-//! The suites of a Debian mirror as a local archive, and the same indices read by Berth.
+//! Copies suites of a Debian mirror to a local archive, and reads the same indices with Berth.
 
 use berth::{
     date::Date,
@@ -27,10 +27,10 @@ use tempfile::TempDir;
 
 pub(crate) const INDEX: &str = "main/binary-amd64/Packages.xz";
 
-/// Suites, as files and as parsed.
+/// Suites, as files and as parsed indices.
 pub(crate) struct Mirror {
     _dir: TempDir,
-    /// What a `file:` URL may name.
+    /// Root of the local archive, for a `file:` URL.
     pub(crate) folder: PathBuf,
     suites: BTreeMap<String, Parsed>,
 }
@@ -41,17 +41,17 @@ struct Parsed {
 }
 
 impl Mirror {
-    /// Fetches each suite from where the host's APT has its own, and verifies it.
+    /// Fetches each suite from the mirror in this computer's APT configuration, and verifies it.
     pub(crate) fn fetch(suites: &BTreeSet<&String>) -> Self {
         let dir = TempDir::new().unwrap();
         let folder = dir.path().join("debian");
-        // Indices are kept by their digests: those of a stable release are fetched once.
+        // Indices are cached by their digests, so the index of a stable release is fetched only once.
         let store = Store::open(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("indices")).unwrap();
         let fetcher = Fetcher::new(store, FetchSettings::new(Network::Online, roots::bundle(None)));
         let keyring = Keyring::load(Path::new(DEBIAN_KEYRING)).unwrap();
         let mirrors = Mirrors::Host(apt_sources::read(Path::new("/etc/apt")).unwrap());
         let local = Mirrors::given(&[format!("file:{}", folder.display())]).unwrap();
-        #[expect(clippy::disallowed_methods, reason = "real archives are only valid now")]
+        #[expect(clippy::disallowed_methods, reason = "a real archive is only valid at the current time")]
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let now = Date(now.as_secs());
         let parsed = suites.iter().map(|&suite| {
@@ -66,7 +66,7 @@ impl Mirror {
         Self { suites: parsed.collect(), folder, _dir: dir }
     }
 
-    /// What the suite's Release says.
+    /// The default priority of a suite, from its InRelease file.
     pub(crate) fn priority(&self, suite: &str) -> i16 {
         self.suites[suite].priority
     }
@@ -79,7 +79,7 @@ impl Mirror {
 fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Date, to: &Path) {
     let archive = Archive::open(fetcher, urls, suite, keyring, now).unwrap();
     let want = archive.in_release.file(INDEX).unwrap();
-    // A mirror that is being updated may hold another index than its InRelease says; under its digest it has both.
+    // While a mirror is updated, its index may not match its InRelease file. The path with the digest always has the right index.
     let hashed = Path::new(INDEX).parent().unwrap().join(format!("by-hash/SHA256/{}", want.sha256));
     let mirrors = urls.iter().map(|url| url.join(&format!("dists/{suite}/{}", hashed.display()))).collect();
     let job = Job { name: suite.to_owned(), want, mirrors };
