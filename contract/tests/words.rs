@@ -1,8 +1,8 @@
-//! Words that belong in few files: what differs between architectures is a row in `contract/src/arch.rs`, what differs between engines
-//! is a row in `contract/src/engine.rs` and a client in `engine/`, and no other code names an architecture or an engine.
+//! Only a few files may name an architecture or an engine. The differences between architectures are rows in `contract/src/arch.rs`. The
+//! differences between engines are rows in `contract/src/engine.rs` and clients in `engine/`.
 //!
-//! The check reads the product's Rust sources: `src/` of every crate, without items under `#[cfg(test)]`. It looks at names
-//! and at texts in quotes. Comments are not code: they may name an architecture as an example.
+//! The check reads the product's Rust sources: `src/` of every crate, without items under `#[cfg(test)]`. It examines identifiers and
+//! string literals. Comments are ignored, so they may name an architecture as an example.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
@@ -12,13 +12,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Words that only some files may hold. A word is found within longer ones, in capital and in small letters.
+/// Words that only some files may contain. A word is also found as a part of a longer word, in upper and lower case.
 struct Rule {
-    /// The words, in small letters.
+    /// The words, in lower case.
     words: &'static [&'static str],
     /// The files that the words belong in.
     homes: &'static [&'static str],
-    /// Other files that may hold them, each with the reason.
+    /// Other files that may contain the words, each with the reason.
     exceptions: &'static [(&'static str, &'static str)],
 }
 
@@ -27,7 +27,10 @@ const RULES: &[Rule] = &[
         words: &["x86", "x64", "amd64", "aarch64", "arm64", "linux-gnu"],
         homes: &["contract/src/arch.rs"],
         exceptions: &[
-            ("formats/src/verity/blocks.rs", "a fast path for the processor that runs this code, not for the image's"),
+            (
+                "formats/src/verity/blocks.rs",
+                "a fast path for the processor that runs this code, not for the image's architecture",
+            ),
             ("builder/src/release/targets.rs", "calls the xz crate's functions, which are named after architectures"),
         ],
     },
@@ -41,11 +44,11 @@ const RULES: &[Rule] = &[
                 "init/src/config/docker.rs",
                 "[docker] of host.toml: PID 1 writes docker's settings without talking to it",
             ),
-            ("init/src/config/error.rs", "what is wrong with those settings"),
-            ("init/src/config/mod.rs", "the module of those settings"),
+            ("init/src/config/error.rs", "errors about the settings of [docker]"),
+            ("init/src/config/mod.rs", "the module for the settings of [docker]"),
             ("qemu/src/pki.rs", "certificates for [docker.tls] of host.toml"),
-            ("qemu/src/run.rs", "this machine's docker client, which reaches the virtual machine's docker"),
-            ("builder/src/cli/run.rs", "environment variables of this machine's docker client"),
+            ("qemu/src/run.rs", "this computer's docker client, which connects to docker in the virtual machine"),
+            ("builder/src/cli/run.rs", "environment variables for this computer's docker client"),
             ("builder/src/assemble/scripts/reviewed.rs", "names of Debian packages"),
             ("builder/src/source/oci/error.rs", "programs that write image archives"),
             ("builder/src/source/oci/reference.rs", "the default registry of image names"),
@@ -58,11 +61,11 @@ const RULES: &[Rule] = &[
 struct Code {
     /// Path from the root of the repository.
     path: String,
-    /// Names and texts in quotes, with their lines.
+    /// Identifiers and string literals, with their line numbers.
     words: Vec<(usize, String)>,
 }
 
-/// What breaks `rule`, one message each.
+/// One message for each place that breaks `rule`, and for each exception that is not needed.
 fn faults(rule: &Rule, files: &[Code]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut needed = BTreeSet::new();
@@ -77,11 +80,13 @@ fn faults(rule: &Rule, files: &[Code]) -> Vec<String> {
         }
     }
     let idle = rule.exceptions.iter().filter(|(file, _)| !needed.contains(file));
-    faults.extend(idle.map(|(file, _)| format!("{file}: none of {:?} is there: remove the exception", rule.words)));
+    faults.extend(
+        idle.map(|(file, _)| format!("{file}: the file contains none of {:?}: remove the exception", rule.words)),
+    );
     faults
 }
 
-/// Reads a file: what it says, and the names of modules in files of their own that are for tests only.
+/// Reads the tokens of a file. Returns its words with line numbers, and the names or paths of its test modules that are in other files.
 fn read(code: TokenStream) -> (Vec<(usize, String)>, Vec<String>) {
     let (mut words, mut test_modules) = (Vec::new(), Vec::new());
     let mut tokens = code.into_iter().peekable();
@@ -117,7 +122,7 @@ fn read(code: TokenStream) -> (Vec<(usize, String)>, Vec<String>) {
     (words, test_modules)
 }
 
-/// The tokens of an item: up to its `;` or its block.
+/// The tokens of an item, up to and including its `;` or its block.
 fn until_end_of_item(tokens: &mut impl Iterator<Item = TokenTree>) -> Vec<TokenTree> {
     let mut item = Vec::new();
     for token in tokens {
@@ -134,7 +139,7 @@ fn until_end_of_item(tokens: &mut impl Iterator<Item = TokenTree>) -> Vec<TokenT
     item
 }
 
-/// `NAME` of an item `mod NAME;`, or the file that its attribute `path` names.
+/// `NAME` of an item `mod NAME;`, or the path in its attribute `path`. `None` for other items.
 fn module_in_its_own_file(item: &[TokenTree]) -> Option<String> {
     let [attributes @ .., TokenTree::Ident(keyword), TokenTree::Ident(name), TokenTree::Punct(_)] = item else {
         return None;
@@ -188,14 +193,17 @@ fn rust_files(folder: &Path, into: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn words_stay_in_their_homes() {
+fn architectures_and_engines_are_named_only_in_their_files() {
     let files = product(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
     for crate_of_ours in ["contract", "builder", "init", "hostctl"] {
-        assert!(files.iter().any(|file| file.path.starts_with(crate_of_ours)), "no source of {crate_of_ours} was read");
+        assert!(
+            files.iter().any(|file| file.path.starts_with(crate_of_ours)),
+            "no source file of {crate_of_ours} was read"
+        );
     }
     for rule in RULES {
         for home in rule.homes {
-            assert!(files.iter().any(|file| file.path == *home), "{home} is not there");
+            assert!(files.iter().any(|file| file.path == *home), "{home} does not exist");
         }
         let faults = faults(rule, &files);
         assert!(faults.is_empty(), "{}", faults.join("\n"));
@@ -203,7 +211,7 @@ fn words_stay_in_their_homes() {
 }
 
 #[test]
-fn the_check_finds_words_in_code_and_not_in_comments_or_tests() {
+fn the_check_finds_words_in_code_but_not_in_comments_or_tests() {
     let code = r##"
         //! For x86_64.
         /// Debian's amd64.
@@ -230,6 +238,6 @@ fn the_check_finds_words_in_code_and_not_in_comments_or_tests() {
     assert_eq!(faults(&rule, &[file("home.rs"), file("a.rs"), file("other.rs")]), wanted);
     assert_eq!(
         faults(&rule, &[file("home.rs")]),
-        ["other.rs: none of [\"x86\", \"x64\", \"amd64\"] is there: remove the exception"]
+        ["other.rs: the file contains none of [\"x86\", \"x64\", \"amd64\"]: remove the exception"]
     );
 }

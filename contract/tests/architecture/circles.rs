@@ -1,4 +1,4 @@
-//! Circles: files that reach each other.
+//! Finds import circles: groups of files in which every file uses every other file, directly or through others.
 
 use crate::modules::Uses;
 use std::{
@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The circles among the files: every file of a circle uses every other one, directly or through others.
+/// All import circles.
 pub(crate) fn circles(uses: &Uses) -> Vec<BTreeSet<PathBuf>> {
     let reached: BTreeMap<&Path, BTreeSet<&Path>> =
         uses.keys().map(|file| (file.as_path(), reach(uses, file))).collect();
@@ -37,7 +37,7 @@ fn reach<'a>(uses: &'a Uses, file: &Path) -> BTreeSet<&'a Path> {
     reached
 }
 
-/// The uses within a circle, a line each.
+/// The uses within a circle, one per line.
 pub(crate) fn describe(uses: &Uses, circle: &BTreeSet<PathBuf>) -> String {
     let mut text = String::new();
     for file in circle {

@@ -1,6 +1,6 @@
-//! Rust source as tokens, without comments, literals and tests.
+//! Splits Rust source into tokens, without comments, literals and tests.
 
-/// A token: a word, `::`, or one other character.
+/// A token: a word, `::`, or a single other character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Token {
     Word(String),
@@ -19,7 +19,7 @@ impl Token {
     }
 }
 
-/// The tokens of a file. Items with `#[cfg(test)]` are left out: a unit test may use what it likes.
+/// The tokens of a file. Items with `#[cfg(test)]` are left out, because unit tests may import anything.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     without_tests(&scan(text))
 }
@@ -68,7 +68,7 @@ fn line_length(rest: &[char]) -> usize {
     rest.iter().position(|c| *c == '\n').unwrap_or(rest.len())
 }
 
-/// Block comments nest.
+/// Block comments may be nested.
 fn comment_length(rest: &[char]) -> usize {
     let (mut depth, mut at) = (0, 0);
     loop {
@@ -94,7 +94,7 @@ fn string_length(rest: &[char]) -> usize {
     rest.len()
 }
 
-/// The length of a raw string's `#"..."#` after its prefix.
+/// The length of a raw string after its prefix: `#"..."#`. `None` if it is not a raw string.
 fn raw_string_length(prefix: &str, rest: &[char]) -> Option<usize> {
     if !["r", "br", "cr"].contains(&prefix) {
         return None;
@@ -109,7 +109,7 @@ fn raw_string_length(prefix: &str, rest: &[char]) -> Option<usize> {
     Some(hashes + 1 + found.map_or(body.len(), |at| at + end.len()))
 }
 
-/// A character literal, or the quote of a lifetime.
+/// The length of a character literal, or of the quote of a lifetime.
 fn quote_length(rest: &[char]) -> usize {
     match rest {
         ['\'', '\\', _, tail @ ..] => 3 + tail.iter().position(|c| *c == '\'').map_or(tail.len(), |at| at + 1),
@@ -133,7 +133,8 @@ fn without_tests(tokens: &[Token]) -> Vec<Token> {
     kept
 }
 
-/// An item ends with its closing brace or its semicolon. Braces within parentheses or brackets belong to its head.
+/// The length of an item in tokens. An item ends with its closing brace or its semicolon. Braces inside parentheses or brackets do not end
+/// it.
 fn item_length(tokens: &[Token]) -> usize {
     let (mut braces, mut others) = (0, 0);
     for (at, token) in tokens.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The architecture of the workspace, read from its sources: which crate depends on which, which module imports which, and that no
-//! two files import each other.
+//! Checks the architecture of the workspace in its sources: crates depend on each other, and modules import each other, only as the tables
+//! in `rules.rs` allow. No two files import each other.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod circles;
@@ -19,16 +19,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The names of a crate's dependencies, without those of its tests.
+/// The names of a crate's dependencies, without dev-dependencies.
 fn dependencies(folder: &str) -> Vec<String> {
     let text = fs::read_to_string(root().join(folder).join("Cargo.toml")).unwrap();
     let manifest: toml::Table = text.parse().unwrap();
-    assert!(!manifest.contains_key("target"), "{folder}: dependencies of one target are not looked at here");
+    assert!(!manifest.contains_key("target"), "{folder}: this check does not read dependencies of [target]");
     let tables = ["dependencies", "build-dependencies"].into_iter().filter_map(|name| manifest.get(name)?.as_table());
     tables.flat_map(toml::Table::keys).cloned().collect()
 }
 
-/// The module at the top of the crate that a file of it belongs to.
+/// The top-level module that a file belongs to.
 fn module_of(file: &Path) -> String {
     let first = file.components().next().unwrap().as_os_str();
     Path::new(first).file_stem().unwrap().to_str().unwrap().to_owned()
@@ -39,12 +39,12 @@ fn allowed(table: &[Row], name: &str) -> Option<&'static [&'static str]> {
 }
 
 #[test]
-fn all_tables_go_one_way() {
+fn each_row_of_a_table_names_only_rows_above_it() {
     for table in MODULES.iter().map(|krate| krate.modules).chain([CRATES]) {
         let mut below = BTreeSet::new();
         for (name, uses) in table {
             for used in *uses {
-                assert!(below.contains(used), "{used} is not above {name} in the table");
+                assert!(below.contains(used), "{name} may import {used}, but {used} is not above {name} in the table");
             }
             assert!(below.insert(name), "{name} is in the table twice");
         }
@@ -69,7 +69,7 @@ fn crates_depend_on_each_other_only_as_the_table_says() {
 }
 
 #[test]
-fn pid_1_is_linked_with_no_network_parser() {
+fn pid_1_depends_only_on_listed_crates() {
     for name in dependencies("init") {
         assert!(PID_1.contains(&name.as_str()), "init depends on {name}: not in the list of crates for PID 1");
     }
@@ -84,7 +84,7 @@ fn modules_import_only_as_the_tables_say() {
         let mut seen = BTreeSet::new();
         for (file, used) in &uses {
             let module = module_of(file);
-            // The roots: a library consists of all modules, and a program may use all of them.
+            // The root files of a crate may use all modules.
             if ["lib", "main", "bin"].contains(&module.as_str()) {
                 continue;
             }
@@ -118,7 +118,7 @@ fn no_two_files_import_each_other() {
     assert!(found.is_empty(), "files that import each other, directly or through others:\n{found}");
 }
 
-/// A crate of these files; what each file uses, as `file: file(name)`.
+/// Writes a crate with these files. Returns its uses, and the same as lines: `file: used-file(name) ...`.
 fn uses_of(files: &[(&str, &str)]) -> (Uses, Vec<String>) {
     let dir =
         std::env::temp_dir().join(format!("architecture-{}-{:?}", std::process::id(), std::thread::current().id()));
@@ -138,7 +138,7 @@ fn uses_of(files: &[(&str, &str)]) -> (Uses, Vec<String>) {
 }
 
 #[test]
-fn imports_are_found_whatever_their_form() {
+fn imports_in_every_form_are_found() {
     let (_, lines) = uses_of(&[
         ("lib.rs", "pub mod a; mod b; mod c; mod d; pub use d::deep::Thing;"),
         ("main.rs", "fn main() { this::a::run() }"),

@@ -1,8 +1,8 @@
-//! The modules of a crate, and which file uses which.
+//! Finds the modules of a crate, and which file uses which other file.
 //!
-//! A file uses another one when it names something that is defined there, by whatever path: directly, through an import, or
-//! through a re-export of a third file. `mod x;` and `pub use x::Y;` alone are no use: they say where a thing is. What a module
-//! names in its own child modules is no use either: the module consists of them.
+//! A file uses another file if it names an item that is defined there: directly, through an import, or through a re-export of a third file.
+//! Two cases do not count as a use. `mod x;` and `pub use x::Y;` only say where an item is. A module may name items of its own child
+//! modules, because it consists of them.
 
 use crate::code::{self, Token};
 use std::{
@@ -11,10 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Which file uses which, and one of the names that it uses.
+/// For each file: the files that it uses, each with one of the names that it uses there.
 pub(crate) type Uses = BTreeMap<PathBuf, BTreeMap<PathBuf, String>>;
 
-/// The modules of the crate in `src`, whose library other targets call `name`. Files are relative to `src`.
+/// The uses in the crate with the source folder `src`. Its binaries import its library as `name`. File paths are relative to `src`.
 pub(crate) fn uses(src: &Path, name: &str) -> Uses {
     let mut krate = Crate { modules: Vec::new(), roots: BTreeMap::new() };
     for root in roots(src) {
@@ -26,7 +26,7 @@ pub(crate) fn uses(src: &Path, name: &str) -> Uses {
     krate.uses()
 }
 
-/// The files with which rustc starts.
+/// The root files of the crate's targets.
 fn roots(src: &Path) -> Vec<PathBuf> {
     let mut roots: Vec<PathBuf> = ["lib.rs", "main.rs"].map(PathBuf::from).into();
     roots.retain(|root| src.join(root).exists());
@@ -38,7 +38,7 @@ fn roots(src: &Path) -> Vec<PathBuf> {
 
 struct Crate {
     modules: Vec<Module>,
-    /// Libraries by the name that paths begin with.
+    /// The library's root module, by the first name of paths to it.
     roots: BTreeMap<String, usize>,
 }
 
@@ -47,7 +47,7 @@ struct Module {
     parent: Option<usize>,
     root: usize,
     children: BTreeMap<String, usize>,
-    /// What is defined here.
+    /// Names of the items that are defined in this module.
     items: BTreeSet<String>,
     imports: Vec<Import>,
     /// Paths in the code outside of `use`.
@@ -56,9 +56,9 @@ struct Module {
 
 struct Import {
     path: Vec<String>,
-    /// Its name here; `*` for all of a module.
+    /// The name in the importing module. `*` for a glob import.
     name: String,
-    /// `pub use`.
+    /// True for `pub use`.
     is_public: bool,
 }
 
@@ -69,7 +69,7 @@ impl Import {
     }
 }
 
-/// What a path leads to.
+/// The target of a path.
 #[derive(Clone, Copy)]
 enum Found {
     Module(usize),
@@ -101,7 +101,7 @@ impl Crate {
         index
     }
 
-    /// Reads the body of a module whose child modules lie in `folder`.
+    /// Reads the body of a module. The files of its child modules are in `folder`.
     fn read(&mut self, src: &Path, tokens: &[Token], index: usize, folder: &Path) {
         let (mut at, mut depth, mut is_public) = (0, 0, false);
         while let Some(token) = tokens.get(at) {
@@ -142,7 +142,7 @@ impl Crate {
         }
     }
 
-    /// `mod name;` or `mod name { ... }`. Returns the number of tokens read.
+    /// Reads `mod name;` or `mod name { ... }`. Returns the number of tokens that were read.
     fn read_child(&mut self, src: &Path, tokens: &[Token], parent: usize, folder: &Path, name: &str) -> usize {
         if tokens.get(2).is_some_and(|token| token.is(';')) {
             let (flat, nested) = (folder.join(format!("{name}.rs")), folder.join(name).join("mod.rs"));
@@ -181,12 +181,12 @@ impl Crate {
         uses
     }
 
-    /// Whether `inner` lies below `outer`: the file of a folder puts the folder's files together.
+    /// Whether `inner` is a descendant of `outer`.
     fn contains(&self, outer: usize, inner: usize) -> bool {
         std::iter::successors(self.modules[inner].parent, |module| self.modules[*module].parent).any(|one| one == outer)
     }
 
-    /// Follows a path that stands in module `from`. None for what is not of this crate.
+    /// Resolves a path that is used in module `from`. `None` if its target is not in this crate.
     fn resolve(&self, from: usize, path: &[String], depth: usize) -> Option<Found> {
         let mut place = from;
         let mut rest = path;
@@ -205,7 +205,7 @@ impl Crate {
             match self.look_up(place, name, depth) {
                 Some(Found::Module(module)) => place = module,
                 Some(item) => return Some(item),
-                // A macro may have made it.
+                // A macro may define the item.
                 None => return is_anchored.then_some(Found::Item(place)),
             }
             (is_anchored, rest) = (true, after);
@@ -213,7 +213,7 @@ impl Crate {
         Some(Found::Module(place))
     }
 
-    /// What a name is in a module: a child, an item, or an import.
+    /// Looks up a name in a module: a child module, an item, or an import.
     fn look_up(&self, module: usize, name: &str, depth: usize) -> Option<Found> {
         const DEEPEST: usize = 16;
         let here = &self.modules[module];
@@ -239,7 +239,7 @@ impl Crate {
     }
 }
 
-/// Where rustc looks for the child modules of a file.
+/// The folder in which rustc looks for the child modules of a file.
 fn folder_of(file: &Path) -> PathBuf {
     let folder = file.parent().unwrap_or(Path::new(""));
     let stem = file.file_stem().unwrap_or_default();
@@ -247,7 +247,7 @@ fn folder_of(file: &Path) -> PathBuf {
     if is_root || stem == "mod" { folder.to_owned() } else { folder.join(stem) }
 }
 
-/// `pub`, `pub(crate)`, `pub(in crate::x)`.
+/// The length in tokens of `pub`, `pub(crate)`, or `pub(in crate::x)`.
 fn visibility_length(tokens: &[Token]) -> usize {
     let end = tokens.iter().position(|token| token.is(')'));
     if tokens.get(1).is_some_and(|token| token.is('(')) { end.map_or(1, |end| end + 1) } else { 1 }
@@ -268,7 +268,7 @@ fn path_at(tokens: &[Token]) -> (Vec<String>, usize) {
     (path, at)
 }
 
-/// Reads `a::{self, b::c as d, e::*}`. Returns the tokens read.
+/// Reads an import such as `a::{self, b::c as d, e::*}`. Returns the number of tokens that were read.
 fn read_tree(tokens: &[Token], prefix: &[String], is_public: bool, into: &mut Vec<Import>) -> usize {
     let mut path = prefix.to_vec();
     let mut at = 0;

@@ -1,10 +1,10 @@
-//! The tables of allowed imports. A row names a crate or a module and what it may import. A row may only name earlier rows, so
-//! that all imports go one way.
+//! The tables of allowed imports. Each row names a crate or a module, and the crates or modules that it may import. A row may only name
+//! rows above it, so that all imports go in one direction.
 
-/// A row of a table: a name and the names that it may import.
+/// A row of a table: a name, and the names that it may import.
 pub(crate) type Row = (&'static str, &'static [&'static str]);
 
-/// Folder of a crate → folders of the crates that it may depend on.
+/// Each row: folder of a crate, and folders of the crates that it may depend on.
 pub(crate) const CRATES: &[Row] = &[
     ("judge", &[]),
     ("contract", &[]),
@@ -21,12 +21,12 @@ pub(crate) const CRATES: &[Row] = &[
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
 ];
 
-/// The crates that PID 1 may be linked with. None of them parses what comes from a network, and none is an async runtime. Whoever
-/// adds one looks at what it brings along (`cargo tree -p berth-init -e normal`).
+/// The crates that PID 1 may depend on. None of them parses data from a network, and none is an async runtime. If you add a crate, check
+/// its dependencies too (`cargo tree -p berth-init -e normal`).
 pub(crate) const PID_1: &[&str] =
     &["berth-contract", "berth-file", "berth-formats", "libc", "rustix", "serde", "serde_json", "thiserror", "toml"];
 
-/// A crate whose modules have a table: its folder, what paths call its library, and the table. A module is a file or a folder
+/// A crate with a table for its modules: its folder, the name of its library in paths, and the table. A module is a file or a folder
 /// directly below `src`.
 pub(crate) struct CrateModules {
     pub(crate) folder: &'static str,
@@ -180,7 +180,7 @@ const HOSTCTL: &[Row] = &[
     ("command", &["entries", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "why"]),
 ];
 
-/// Crates whose files are searched for circles, with what paths call their library.
+/// Crates in which no two files may import each other: the folder, and the name of the library in paths.
 pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("judge", "berth_judge"),
     ("contract", "berth_contract"),
