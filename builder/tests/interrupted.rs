@@ -115,7 +115,7 @@ impl Bench {
             let pace = &mut pace[number % 2];
             let how = kill(&self.small, &mut self.rng, (command, time.mul_f64(*pace)));
             let context = format!("kill {number} of BERTH_SEED={}: {how}", self.seed);
-            let in_time = self.judge(&before, epoch, &context);
+            let in_time = self.check_after_kill(&before, epoch, &context);
             killed += usize::from(in_time);
             *pace *= if in_time { 1.03 } else { 0.8 };
             // Only after every second kill, so that a build also finds the remains of two killed builds.
@@ -128,7 +128,7 @@ impl Bench {
 
     /// Checks the output folder and the cache after a kill. Returns true if the output folder has the earlier build. Otherwise it must have
     /// the complete new build.
-    fn judge(&self, before: &BTreeMap<String, (u64, u64, i64, i64)>, epoch: u64, context: &str) -> bool {
+    fn check_after_kill(&self, before: &BTreeMap<String, (u64, u64, i64, i64)>, epoch: u64, context: &str) -> bool {
         for name in fs::read_dir(self.small.path("place")).unwrap() {
             let name = name.unwrap().file_name();
             assert!([".out.lock", ".out.partial", "out"].iter().any(|known| name == *known), "{context}: {name:?}");

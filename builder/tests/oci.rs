@@ -32,7 +32,7 @@ fn packed(dir: &Path, name: &str) -> OciImage {
     oci::pack(&packing).unwrap()
 }
 
-fn judge(program: &str, args: &[&str]) -> String {
+fn tool(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output();
     let output = output.unwrap_or_else(|error| panic!("{program}: {error}: run ci/setup"));
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -59,26 +59,26 @@ fn a_packed_program_is_read_back_and_accepted_by_skopeo_and_tar() {
 
     let file = path.to_str().unwrap();
     let config: Value =
-        serde_json::from_str(&judge("skopeo", &["inspect", "--config", &format!("oci-archive:{file}")])).unwrap();
+        serde_json::from_str(&tool("skopeo", &["inspect", "--config", &format!("oci-archive:{file}")])).unwrap();
     assert_eq!(config["created"], "2023-11-14T22:13:20Z");
     assert_eq!(config["config"], json!({"Entrypoint": ["/hello"], "Cmd": ["serve"]}));
     for transport in ["oci-archive", "docker-archive"] {
         // To copy an image, skopeo unpacks every layer and compares it with the configuration.
         let to = dir.path().join(transport);
-        judge(
+        tool(
             "skopeo",
             &["--insecure-policy", "copy", &format!("{transport}:{file}"), &format!("dir:{}", to.display())],
         );
         let inspected: Value =
-            serde_json::from_str(&judge("skopeo", &["inspect", &format!("dir:{}", to.display())])).unwrap();
+            serde_json::from_str(&tool("skopeo", &["inspect", &format!("dir:{}", to.display())])).unwrap();
         assert_eq!((&inspected["Architecture"], &inspected["Os"]), (&json!("amd64"), &json!("linux")), "{transport}");
     }
-    let tags = judge("sh", &["-c", &format!("tar -xOf {file} manifest.json | jq -er '.[0].RepoTags[0], .[0].Config'")]);
+    let tags = tool("sh", &["-c", &format!("tar -xOf {file} manifest.json | jq -er '.[0].RepoTags[0], .[0].Config'")]);
     assert_eq!(tags, format!("hello:latest\nblobs/sha256/{}\n", image.image_id));
-    let listing = judge("tar", &["--utc", "--full-time", "-tvf", file]);
+    let listing = tool("tar", &["--utc", "--full-time", "-tvf", file]);
     assert!(listing.lines().all(|line| line.contains("0/0") && line.contains("1970-01-01 00:00:00")), "{listing}");
     let layer = format!("tar -xOf {file} blobs/sha256/{} | tar --utc --full-time -tvf -", image.layers[0].digest);
-    let layer = judge("sh", &["-c", &layer]);
+    let layer = tool("sh", &["-c", &layer]);
     assert_eq!(layer, "-rwxr-xr-x 0/0              64 2023-11-14 22:13:20 hello\n");
 }
 
@@ -94,7 +94,7 @@ fn the_preloaded_archive_does_not_depend_on_the_form_of_the_source() {
 
     let folder = dir.path().join("layout");
     fs::create_dir(&folder).unwrap();
-    judge("tar", &["-xf", path.to_str().unwrap(), "-C", folder.to_str().unwrap()]);
+    tool("tar", &["-xf", path.to_str().unwrap(), "-C", folder.to_str().unwrap()]);
     let from_folder = oci::read(&OciSource::Layout(folder), Arch::DEFAULT, None).unwrap();
     assert_eq!(bytes(&from_folder), bytes(&image));
     // The same image with another name gives another archive.
@@ -113,7 +113,7 @@ fn an_image_that_skopeo_wrote_is_read() {
     oci::publish(&image, &path).unwrap();
     let foreign = dir.path().join("foreign.tar");
     let to = format!("oci-archive:{}:registry.example.org/hello:3", foreign.display());
-    judge("skopeo", &["--insecure-policy", "copy", &format!("oci-archive:{}", path.display()), &to]);
+    tool("skopeo", &["--insecure-policy", "copy", &format!("oci-archive:{}", path.display()), &to]);
     let read = oci::read(&OciSource::Archive(foreign), Arch::DEFAULT, None).unwrap();
     assert_eq!(read.name.to_string(), "registry.example.org/hello:3");
     // skopeo compresses the layers that it copies.
@@ -123,7 +123,7 @@ fn an_image_that_skopeo_wrote_is_read() {
     let data = oci::preload(&read, &store).unwrap();
     let again = dir.path().join("again.tar");
     fs::write(&again, data.to_bytes().unwrap()).unwrap();
-    let config = judge("skopeo", &["inspect", "--config", &format!("docker-archive:{}:{name}", again.display())]);
+    let config = tool("skopeo", &["inspect", "--config", &format!("docker-archive:{}:{name}", again.display())]);
     assert!(config.contains("/hello"), "{config}");
 }
 
@@ -152,7 +152,7 @@ impl Spoilt {
         let tar = dir.path().join("hello.tar");
         oci::publish(&image, &tar).unwrap();
         fs::create_dir(dir.path().join("layout")).unwrap();
-        judge("tar", &["-xf", tar.to_str().unwrap(), "-C", dir.path().join("layout").to_str().unwrap()]);
+        tool("tar", &["-xf", tar.to_str().unwrap(), "-C", dir.path().join("layout").to_str().unwrap()]);
         Self { dir }
     }
 
@@ -171,7 +171,7 @@ impl Spoilt {
     fn blob(&self, media_type: &str, text: &str) -> Value {
         let scratch = self.path("scratch");
         fs::write(&scratch, text).unwrap();
-        let digest = judge("sha256sum", &[scratch.to_str().unwrap()]);
+        let digest = tool("sha256sum", &[scratch.to_str().unwrap()]);
         let digest = digest.split(' ').next().unwrap();
         fs::rename(scratch, self.path("blobs/sha256").join(digest)).unwrap();
         json!({"mediaType": media_type, "digest": format!("sha256:{digest}"), "size": text.len()})
@@ -325,7 +325,7 @@ fn files_that_are_not_oci_archives_have_different_messages() {
     let image = packed(dir.path(), "hello");
     let path = |name: &str| dir.path().join(name);
     oci::publish(&image, &path("hello.tar")).unwrap();
-    judge("gzip", &["-k", path("hello.tar").to_str().unwrap()]);
+    tool("gzip", &["-k", path("hello.tar").to_str().unwrap()]);
     fs::write(path("page.tar"), "<html>".repeat(200)).unwrap();
     let whole = fs::read(path("hello.tar")).unwrap();
     fs::write(path("short.tar"), &whole[..whole.len() - 2048]).unwrap();

@@ -19,7 +19,7 @@ use berth_formats::{
     range::Range,
 };
 use berth_qemu::machine::Machine;
-use common::{LIMIT, build_small, judge, machine, output, partition};
+use common::{LIMIT, build_small, machine, output, partition, tool};
 use hostctl::entries::{Blessing, Destination, Entries, OtherSlot, Quarantine, Running, next};
 use std::{
     collections::BTreeMap,
@@ -93,9 +93,9 @@ impl Host {
         };
         copy(&self.disk, ESP.0, &self.esp, 0);
         // The firmware and systemd-boot may have written to the ESP.
-        judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
+        tool("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
         let out = change(&self.esp);
-        judge("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
+        tool("fsck.fat", &["-n", self.esp.to_str().unwrap()]).unwrap();
         copy(&self.esp, 0, &self.disk, ESP.0);
         out
     }
@@ -160,7 +160,7 @@ fn systemd_boot(scratch: &Path) -> Vec<u8> {
     partition(&output(&build_small(), ".raw"), PartitionRole::Esp.number(), &esp).unwrap();
     let loader = scratch.join("loader.efi");
     let paths = [esp.to_str().unwrap(), loader.to_str().unwrap()];
-    judge("mcopy", &["-n", "-i", paths[0], "::EFI/BOOT/BOOTX64.EFI", paths[1]]).unwrap();
+    tool("mcopy", &["-n", "-i", paths[0], "::EFI/BOOT/BOOTX64.EFI", paths[1]]).unwrap();
     fs::read(loader).unwrap()
 }
 

@@ -7,7 +7,7 @@ mod common;
 use berth_contract::container_state::ContainerState;
 use berth_contract::control::{HostState, ServiceState};
 use berth_contract::host_config::HostConfig;
-use common::{LIMIT, build, docker, get, judge, machine, output, partition, pki, sectors};
+use common::{LIMIT, build, docker, get, machine, output, partition, pki, sectors, tool};
 use std::time::Duration;
 
 const CONTAINERS: &str = r#"
@@ -128,13 +128,13 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     vm.monitor().unwrap().press_power_button().unwrap();
     vm.wait_for_end(LIMIT).unwrap();
     let (flat, esp, layer) = (vm.folder().join("flat.raw"), vm.folder().join("esp"), vm.folder().join("disk.qcow2"));
-    judge("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), flat.to_str().unwrap()]).unwrap();
-    assert!(judge("sgdisk", &["-v", flat.to_str().unwrap()]).unwrap().contains("No problems found"));
+    tool("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), flat.to_str().unwrap()]).unwrap();
+    assert!(tool("sgdisk", &["-v", flat.to_str().unwrap()]).unwrap().contains("No problems found"));
     partition(&flat, 1, &esp).unwrap();
     let var = format!("{}?offset={}", flat.display(), sectors(&flat, 6).unwrap().0 * 512);
-    judge("e2fsck", &["-fn", &var]).unwrap();
-    let header = judge("dumpe2fs", &["-h", &var]).unwrap();
+    tool("e2fsck", &["-fn", &var]).unwrap();
+    let header = tool("dumpe2fs", &["-h", &var]).unwrap();
     let features = header.lines().find(|line| line.starts_with("Filesystem features:")).unwrap();
     assert!(header.contains("Filesystem state:         clean") && !features.contains("needs_recovery"), "{header}");
-    judge("fsck.fat", &["-n", esp.to_str().unwrap()]).unwrap();
+    tool("fsck.fat", &["-n", esp.to_str().unwrap()]).unwrap();
 }

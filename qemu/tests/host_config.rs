@@ -5,7 +5,7 @@ mod common;
 
 use berth_contract::control::{HostState, StatusReport};
 use berth_qemu::machine::{Description, Machine};
-use common::{LIMIT, build, build_small, judge, machine, output};
+use common::{LIMIT, build, build_small, machine, output, tool};
 use std::{
     fs,
     io::{Read, Write},
@@ -52,8 +52,8 @@ fn host_toml_is_read_from_a_disk_with_the_label() {
     let (file, disk) = (scratch.path().join("host.toml"), scratch.path().join("config.raw"));
     fs::write(&file, "hostname = \"from-disk\"\n").unwrap();
     // A FAT label has at most eleven letters.
-    judge("mkfs.fat", &["-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
-    judge("mcopy", &["-i", disk.to_str().unwrap(), file.to_str().unwrap(), "::/host.toml"]).unwrap();
+    tool("mkfs.fat", &["-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
+    tool("mcopy", &["-i", disk.to_str().unwrap(), file.to_str().unwrap(), "::/host.toml"]).unwrap();
     let mut description = machine("config-disk", Some(output(&build_small(), ".raw")));
     description.disks = vec![disk];
     let (mut vm, mut status) = (description.start().unwrap(), None);
@@ -74,12 +74,12 @@ fn host_toml_is_read_from_the_esp_and_stays_in_force_after_a_wrong_one() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     let (image, file, disk) = (path("disk.raw"), path("host.toml"), path("disk.qcow2"));
-    judge("cp", &["--sparse=always", output(&build_small(), ".raw").to_str().unwrap(), image.to_str().unwrap()])
+    tool("cp", &["--sparse=always", output(&build_small(), ".raw").to_str().unwrap(), image.to_str().unwrap()])
         .unwrap();
     fs::write(&file, "hostname = \"from-esp\"\n").unwrap();
     let esp = esp(&image);
-    judge("mmd", &["-i", &esp, "::/berth"]).unwrap();
-    judge("mcopy", &["-i", &esp, file.to_str().unwrap(), "::/berth/host.toml"]).unwrap();
+    tool("mmd", &["-i", &esp, "::/berth"]).unwrap();
+    tool("mcopy", &["-i", &esp, file.to_str().unwrap(), "::/berth/host.toml"]).unwrap();
     let description = machine("config-esp", Some(image));
     let (status, mut vm) = boot(&description);
     assert_eq!((status.hostname.as_str(), status.config.source.as_deref()), ("from-esp", Some("esp")));
@@ -87,7 +87,7 @@ fn host_toml_is_read_from_the_esp_and_stays_in_force_after_a_wrong_one() {
     vm.wait_for_end(LIMIT).unwrap();
 
     let layer = vm.folder().join("disk.qcow2");
-    judge("qemu-img", &["convert", "-O", "qcow2", layer.to_str().unwrap(), disk.to_str().unwrap()]).unwrap();
+    tool("qemu-img", &["convert", "-O", "qcow2", layer.to_str().unwrap(), disk.to_str().unwrap()]).unwrap();
     let mut description = machine("config-last-good", Some(disk));
     description.host_config = Some("hostname = 5\n".to_owned());
     let (status, vm) = boot(&description);

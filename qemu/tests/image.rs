@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{berth, build, judge, output, partition, root};
+use common::{berth, build, output, partition, root, tool};
 
 #[test]
 fn independent_programs_accept_every_output() {
@@ -17,31 +17,31 @@ fn independent_programs_accept_every_output() {
         path.to_str().unwrap().to_owned()
     };
 
-    judge("sh", &["-c", &format!("cd {} && sha256sum --quiet -c SHA256SUMS", folder.display())]).unwrap();
-    let raw_digest = judge("jq", &["-r", ".outputs[] | .fsverity // empty", &text(".manifest.json")]).unwrap();
-    assert_eq!(judge("fsverity", &["digest", "--compact", &raw]).unwrap(), raw_digest);
-    let table = judge("sgdisk", &["-v", &raw]).unwrap();
+    tool("sh", &["-c", &format!("cd {} && sha256sum --quiet -c SHA256SUMS", folder.display())]).unwrap();
+    let raw_digest = tool("jq", &["-r", ".outputs[] | .fsverity // empty", &text(".manifest.json")]).unwrap();
+    assert_eq!(tool("fsverity", &["digest", "--compact", &raw]).unwrap(), raw_digest);
+    let table = tool("sgdisk", &["-v", &raw]).unwrap();
     assert!(table.contains("No problems found"), "{table}");
-    judge("sfdisk", &["--verify", &raw]).unwrap();
-    judge("fsck.fat", &["-n", &part(1)]).unwrap();
-    judge("fsck.erofs", &[&root]).unwrap();
-    judge("e2fsck", &["-fn", &part(6)]).unwrap();
-    judge("qemu-img", &["check", &qcow2]).unwrap();
-    judge("qemu-img", &["compare", &raw, &qcow2]).unwrap();
+    tool("sfdisk", &["--verify", &raw]).unwrap();
+    tool("fsck.fat", &["-n", &part(1)]).unwrap();
+    tool("fsck.erofs", &[&root]).unwrap();
+    tool("e2fsck", &["-fn", &part(6)]).unwrap();
+    tool("qemu-img", &["check", &qcow2]).unwrap();
+    tool("qemu-img", &["compare", &raw, &qcow2]).unwrap();
 
     // The separate root file system and slot A of the disk both match the root hash in the kernel's command line.
     let manifest = text(".manifest.json");
-    let root_hash = judge("jq", &["-r", ".root_hash", &manifest]).unwrap().trim().to_owned();
-    judge("veritysetup", &["verify", &root, &verity, &root_hash]).unwrap();
-    judge("veritysetup", &["verify", &part(2), &part(3), &root_hash]).unwrap();
+    let root_hash = tool("jq", &["-r", ".root_hash", &manifest]).unwrap().trim().to_owned();
+    tool("veritysetup", &["verify", &root, &verity, &root_hash]).unwrap();
+    tool("veritysetup", &["verify", &part(2), &part(3), &root_hash]).unwrap();
     let uki = text(".efi");
     let cmdline = scratch.path().join("cmdline").to_str().unwrap().to_owned();
-    judge("objcopy", &["-O", "binary", "--only-section=.cmdline", &uki, &cmdline]).unwrap();
+    tool("objcopy", &["-O", "binary", "--only-section=.cmdline", &uki, &cmdline]).unwrap();
     let words = std::fs::read_to_string(&cmdline).unwrap();
     assert!(words.contains(&format!("roothash={root_hash}")), "{words}");
     // Discoverable Partitions Specification: slot A's UUIDs are the halves of the root hash.
     for (number, half) in [("2", &root_hash[..32]), ("3", &root_hash[32..])] {
-        let info = judge("sgdisk", &["-i", number, &raw]).unwrap().replace('-', "").to_lowercase();
+        let info = tool("sgdisk", &["-i", number, &raw]).unwrap().replace('-', "").to_lowercase();
         assert!(info.contains(&format!("unique guid: {half}")), "{info}");
     }
 }
@@ -51,8 +51,8 @@ fn with_checksum_raw_the_raw_disk_is_in_sha256sums() {
     let folder = tempfile::tempdir_in(root().join("target")).unwrap();
     let out = folder.path().join("out");
     let words = ["-q", "build", "recipes/docker.toml", "--checksum-raw", "-o", out.to_str().unwrap()];
-    judge("sh", &["-c", &format!("cd {} && {} {}", root().display(), berth().display(), words.join(" "))]).unwrap();
-    let listed = judge("sh", &["-c", &format!("cd {} && sha256sum -c SHA256SUMS", out.display())]).unwrap();
+    tool("sh", &["-c", &format!("cd {} && {} {}", root().display(), berth().display(), words.join(" "))]).unwrap();
+    let listed = tool("sh", &["-c", &format!("cd {} && sha256sum -c SHA256SUMS", out.display())]).unwrap();
     assert!(listed.lines().any(|line| line.ends_with(".raw: OK")), "{listed}");
     assert_eq!(listed.lines().count(), 6, "{listed}");
 }
@@ -61,7 +61,7 @@ fn with_checksum_raw_the_raw_disk_is_in_sha256sums() {
 fn berth_size_adds_up_to_the_size_of_the_root_file_system() {
     let folder = build();
     let text =
-        judge("sh", &["-c", &format!("cd {} && {} -q size recipes/docker.toml", root().display(), berth().display())]);
+        tool("sh", &["-c", &format!("cd {} && {} -q size recipes/docker.toml", root().display(), berth().display())]);
     let text = text.unwrap();
     let number = |line: &str| line.split_whitespace().next().unwrap().parse::<u64>().unwrap();
     let [parts @ .., all, root_size] = &text.lines().skip(1).collect::<Vec<_>>()[..] else { panic!("{text}") };
@@ -71,7 +71,7 @@ fn berth_size_adds_up_to_the_size_of_the_root_file_system() {
     // The list of files in the manifest gives the same size for a package.
     let manifest = output(&folder, ".manifest.json");
     let query = r#"[.files[] | select(.kind == "file" and .origin == "package docker.io") | .size] | add"#;
-    let counted: u64 = judge("jq", &[query, manifest.to_str().unwrap()]).unwrap().trim().parse().unwrap();
+    let counted: u64 = tool("jq", &[query, manifest.to_str().unwrap()]).unwrap().trim().parse().unwrap();
     assert!(
         parts.iter().any(|line| number(line) == counted && line.ends_with("  package docker.io")),
         "{counted}: {text}"

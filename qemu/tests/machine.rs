@@ -10,7 +10,7 @@ use berth_qemu::{
     machine::{Description, Machine},
     standstill::SAMPLES,
 };
-use common::{judge, machine};
+use common::{machine, tool};
 use std::{
     env, fs,
     io::{BufRead, BufReader},
@@ -94,7 +94,7 @@ fn every_bus_takes_a_disk_and_images_are_not_written_to() {
         description.disks = vec![further.clone()];
         let machine: Machine = description.start().unwrap_or_else(|error| panic!("{bus:?}: {error}"));
         let layer = machine.folder().join("disk.qcow2");
-        let info = judge("qemu-img", &["info", "-U", "--output=json", layer.to_str().unwrap()]).unwrap();
+        let info = tool("qemu-img", &["info", "-U", "--output=json", layer.to_str().unwrap()]).unwrap();
         assert!(info.contains("\"virtual-size\": 1073741824"), "{info}");
     }
     assert_eq!(fs::read(&image).unwrap(), vec![7; 1 << 20]);

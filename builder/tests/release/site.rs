@@ -56,8 +56,8 @@ impl Site {
     /// Builds version 1 in `out`. Makes two root keys, which must both sign, and one key for each other role.
     pub(crate) fn new() -> Self {
         let small = Small::new();
-        let judge = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
-        let python = tool(judge.to_str().unwrap(), &[]).trim().to_owned();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
+        let python = tool(script.to_str().unwrap(), &[]).trim().to_owned();
         let client = RefCell::new(Client::start(&python, small.dir.path()));
         let site = Self { small, python, client };
         site.build("1", "out");

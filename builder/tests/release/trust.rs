@@ -7,7 +7,8 @@ use crate::{
 };
 use std::{fs, path::Path};
 
-fn judge(program: &str) -> String {
+/// Path of a program from a newer Debian release.
+fn newer(program: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     format!("{}/bin/{program}", tool(root.join("ci/judges").to_str().unwrap(), &[]).trim())
 }
@@ -23,7 +24,7 @@ fn the_image_has_the_update_and_health_settings_of_the_recipe() {
     // The lock file depends only on the packages, so it is still valid.
     done(&mut site.small.build("out", "cache"));
     let image = site.path(&format!("out/{NAME}.root.erofs"));
-    let cat = |path: &str| tool(&judge("dump.erofs"), &["--cat", &format!("--path={path}"), image.to_str().unwrap()]);
+    let cat = |path: &str| tool(&newer("dump.erofs"), &["--cat", &format!("--path={path}"), image.to_str().unwrap()]);
     assert_eq!(cat("/usr/lib/berth/root.json"), fs::read_to_string(site.path("keys/root.json")).unwrap());
     let spec: serde_json::Value = serde_json::from_str(&cat("/usr/lib/berth/image.json")).unwrap();
     assert_eq!(spec["update"], serde_json::json!({"source": "https://example.org/os", "channel": "beta"}));

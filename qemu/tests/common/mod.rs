@@ -102,7 +102,7 @@ pub(crate) fn pki() -> Pki {
 }
 
 /// Runs a program on this computer and returns its output. If the status is not 0, the error holds the output.
-pub(crate) fn judge(program: &str, arguments: &[&str]) -> Result<String> {
+pub(crate) fn tool(program: &str, arguments: &[&str]) -> Result<String> {
     let output = Command::new(program).args(arguments).output().with_context(|| format!("{program}: run ci/setup"))?;
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{program} {arguments:?}: {}\n{said}", output.status);
@@ -141,7 +141,7 @@ pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
 
 /// First and last sector of a partition of `image`. A sector has 512 bytes.
 pub(crate) fn sectors(image: &Path, number: u32) -> Result<(u64, u64)> {
-    let info = judge("sgdisk", &["-i", &number.to_string(), image.to_str().context("path")?])?;
+    let info = tool("sgdisk", &["-i", &number.to_string(), image.to_str().context("path")?])?;
     let sector = |what: &str| -> Result<u64> {
         let line = info.lines().find(|line| line.starts_with(what)).with_context(|| format!("{what} in {info}"))?;
         Ok(line.split_whitespace().nth(2).context("number")?.parse()?)
@@ -154,5 +154,5 @@ pub(crate) fn partition(image: &Path, number: u32, into: &Path) -> Result<()> {
     let (first, last) = sectors(image, number)?;
     let (skip, count) = (first * 512 / (1 << 20), (last + 1 - first) * 512 / (1 << 20));
     let (from, to) = (format!("if={}", image.display()), format!("of={}", into.display()));
-    judge("dd", &[&from, &to, "bs=1M", "conv=sparse", &format!("skip={skip}"), &format!("count={count}")]).map(drop)
+    tool("dd", &[&from, &to, "bs=1M", "conv=sparse", &format!("skip={skip}"), &format!("count={count}")]).map(drop)
 }

@@ -31,13 +31,13 @@ pub(crate) const AFTER: (&str, usize) = ("after", 64 << 20);
 
 /// Writes the report and powers the machine off. Does not return. If this program panics, the kernel panics.
 pub(crate) fn main() {
-    let report = judge();
+    let report = make_report();
     fs::OpenOptions::new().write(true).open(REPORT).unwrap().write_all(report.as_bytes()).unwrap();
     rustix::fs::sync();
     reboot(RebootCommand::PowerOff).unwrap();
 }
 
-fn judge() -> String {
+fn make_report() -> String {
     mount("dev", "/dev", "devtmpfs", MountFlags::empty(), None).unwrap();
     for path in fs::read_to_string(MODULES).unwrap().lines() {
         finit_module(File::open(path).unwrap(), c"", 0).unwrap_or_else(|error| panic!("{path}: {error}"));

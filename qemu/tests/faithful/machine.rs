@@ -1,7 +1,7 @@
 //! Runs the guest's part of the test in a machine with a kernel from Debian.
 
 use crate::{
-    common::{LIMIT, judge, machine},
+    common::{LIMIT, machine, tool},
     guest,
 };
 use berth_formats::{
@@ -25,7 +25,7 @@ const WANTED: [&str; 4] = ["virtio_pci", "virtio_blk", "erofs", "ext4"];
 /// Folder with programs and kernels of other Debian releases. The script `ci/judges` downloads them.
 pub(crate) fn judges() -> PathBuf {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../ci/judges");
-    judge(script, &[]).unwrap().lines().last().unwrap().into()
+    tool(script, &[]).unwrap().lines().last().unwrap().into()
 }
 
 /// Runs the guest with the kernel of the Debian suite `suite` and two disks. Returns the parts of the guest's report.

@@ -14,7 +14,7 @@ use berth_formats::{
     node::{Kind, Node},
     range::Range,
 };
-use common::judge;
+use common::tool;
 use listing::{Holes, assert_same, digest, found, text};
 use rustix::process::{getegid, geteuid};
 use std::{
@@ -56,9 +56,9 @@ fn erofs_utils_extract_every_planned_attribute() {
     for program in ["fsck.erofs", &newer("fsck.erofs")] {
         let folder = scratch.path().join("extracted");
         let to = format!("--extract={}", folder.display());
-        judge(program, &[&to, "--preserve-perms", "--no-preserve-owner", image.to_str().unwrap()]).unwrap();
+        tool(program, &[&to, "--preserve-perms", "--no-preserve-owner", image.to_str().unwrap()]).unwrap();
         let mut wanted = planned.clone();
-        if judge(program, &["-V"]).unwrap().contains(" 1.5") {
+        if tool(program, &["-V"]).unwrap().contains(" 1.5") {
             // Version 1.5 extracts every hard link as a copy.
             let files = wanted.values_mut().filter(|entry| entry.mode >> 12 == 0o10);
             files.for_each(|entry| (entry.nlink, entry.same_as) = (1, String::new()));
@@ -79,7 +79,7 @@ fn erofs_utils_read_devices_owners_and_holes() {
     assert!(path.metadata().unwrap().len() < 64 * MIB, "holes must not be stored");
     let image = path.to_str().unwrap();
     for program in ["fsck.erofs", &newer("fsck.erofs")] {
-        judge(program, &["--extract", image]).unwrap();
+        tool(program, &["--extract", image]).unwrap();
     }
     let size = format!("Size: {SPARSE} ");
     for program in ["dump.erofs", &newer("dump.erofs")] {
@@ -91,7 +91,7 @@ fn erofs_utils_read_devices_owners_and_holes() {
             ("/dev/socket", "SOCK file"),
             ("/sparse", size.as_str()),
         ] {
-            let told = judge(program, &[&format!("--path={path}"), image]).unwrap();
+            let told = tool(program, &[&format!("--path={path}"), image]).unwrap();
             assert!(told.contains(wanted), "{program} {path}: {wanted}: {told}");
         }
     }
@@ -120,7 +120,7 @@ fn check_with_kernel_of(suite: &str) {
     let file = create(&ext4);
     file.set_len(512 * MIB).unwrap();
     ext4::write(&Range::new(&file, 0, 512 * MIB), [7; 16], "var", EPOCH, &nodes).unwrap();
-    judge("e2fsck", &["-fn", ext4.to_str().unwrap()]).unwrap();
+    tool("e2fsck", &["-fn", ext4.to_str().unwrap()]).unwrap();
     file.set_len(TIB).unwrap();
 
     let report = machine::report(suite, &erofs, &ext4);
@@ -131,8 +131,8 @@ fn check_with_kernel_of(suite: &str) {
     nodes.insert(name.to_owned(), Node::root(0o644, content));
     assert_same(&text(&planned_var(&nodes)), &report[2]);
     let path = ext4.to_str().unwrap();
-    judge("e2fsck", &["-fn", path]).unwrap();
-    let told = judge("dumpe2fs", &["-h", path]).unwrap();
+    tool("e2fsck", &["-fn", path]).unwrap();
+    let told = tool("dumpe2fs", &["-h", path]).unwrap();
     assert!(told.contains(&format!("Block count:              {}\n", TIB / 4096)), "{told}");
 }
 

@@ -1,7 +1,7 @@
 //! Rollback from a new version whose engine never answers.
 
 use crate::{
-    common::{judge, machine, root},
+    common::{machine, root, tool},
     host::Host,
     publisher::{Publisher, Version, disk},
     rollback::is_back,
@@ -32,9 +32,9 @@ fn a_version_whose_engine_never_answers_is_rolled_back() {
 
     // Other tests use all three tries of a version. To save time, this test renames the boot entry so that only the last try is left.
     let (layer, raw) = (publisher.path("state/disk.qcow2"), publisher.path("last-try.raw"));
-    judge("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), raw.to_str().unwrap()]).unwrap();
+    tool("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), raw.to_str().unwrap()]).unwrap();
     let esp = format!("{}@@1M", raw.display());
-    judge("mren", &["-i", &esp, "::EFI/Linux/berth-docker_2+3.efi", "berth-docker_2+1-2.efi"]).unwrap();
+    tool("mren", &["-i", &esp, "::EFI/Linux/berth-docker_2+3.efi", "berth-docker_2+1-2.efi"]).unwrap();
     let serial = Serial::File(root().join("target/vm-logs/engine-2.log"));
     let description = Description { image: Some(raw), kept: None, serial, ..description };
     let mut host = Host { vm: description.start().unwrap() };

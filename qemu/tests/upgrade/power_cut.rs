@@ -6,7 +6,7 @@
 //! disks of each kind are really booted.
 
 use crate::{
-    common::{LIMIT, judge, output, partition, sectors},
+    common::{LIMIT, output, partition, sectors, tool},
     host::{Host, booted, small},
     publisher::{Publisher, disk, plain},
     server::Server,
@@ -53,14 +53,14 @@ fn after_a_power_cut_at_any_write_the_old_or_the_new_version_boots() {
     let log = WriteLog::read(&file).unwrap();
     let base = publisher.path("before.raw");
     let (from, to) = (disk_before.to_str().unwrap(), base.to_str().unwrap());
-    judge("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
+    tool("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
 
     let mut kinds: BTreeMap<Kind, usize> = BTreeMap::new();
     let mut found = BTreeMap::from([("1", 0), ("2", 0)]);
     for (cut, seed) in cuts(before, after) {
         let place = format!("after {cut} of {after} writes (seed {seed:x})");
         let image = publisher.path("cut.raw");
-        judge("cp", &["--sparse=always", base.to_str().unwrap(), image.to_str().unwrap()]).unwrap();
+        tool("cp", &["--sparse=always", base.to_str().unwrap(), image.to_str().unwrap()]).unwrap();
         log.apply(&OpenOptions::new().write(true).open(&image).unwrap(), cut, &mut random(seed | 1)).unwrap();
         let kind = Kind::of(&image, &publisher.path("cut.esp"));
         let version = kind.check_what_boots(&image, [&old, &new], &place);

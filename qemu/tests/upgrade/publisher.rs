@@ -1,7 +1,7 @@
 //! Builds versions of a host and signs releases with the `berth` program under test. Equal builds and releases are made once and shared by
 //! all tests.
 
-use crate::common::{berth, build_inputs, judge, output, root, shared};
+use crate::common::{berth, build_inputs, output, root, shared, tool};
 use berth_qemu::{
     error::VmError,
     once::{name_of, once, stamp},
@@ -118,7 +118,7 @@ impl Publisher {
     /// A copy of a repository, to be damaged.
     pub(crate) fn copy(&self, repo: &Path, name: &str) -> PathBuf {
         let to = self.path(name);
-        judge("cp", &["-r", "--reflink=auto", repo.to_str().unwrap(), to.to_str().unwrap()]).unwrap();
+        tool("cp", &["-r", "--reflink=auto", repo.to_str().unwrap(), to.to_str().unwrap()]).unwrap();
         to
     }
 }

@@ -101,7 +101,7 @@ fn boot_with_flipped_bit(publisher: &Publisher, machine: Description, log: &str,
 
 fn flip(layer: &Path, raw: &Path, partition: u32, at: u64) -> PathBuf {
     let (from, to) = (layer.to_str().unwrap(), raw.to_str().unwrap());
-    crate::common::judge("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
+    crate::common::tool("qemu-img", &["convert", "-O", "raw", from, to]).unwrap();
     let at = crate::common::sectors(raw, partition).unwrap().0 * 512 + at;
     let file = OpenOptions::new().read(true).write(true).open(raw).unwrap();
     let mut byte = [0];

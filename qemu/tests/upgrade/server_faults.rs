@@ -12,7 +12,7 @@ use std::{thread, time::Duration};
 const MOST_MEMORY: u64 = 64 << 20;
 
 /// Reads the last event of `hostctl upgrade --json`. Returns the way, the bytes fetched, and the bytes written.
-pub(crate) fn done(lines: &[String]) -> (Way, u64, u64) {
+pub(crate) fn upgrade_result(lines: &[String]) -> (Way, u64, u64) {
     let events = lines.iter().filter_map(|line| serde_json::from_str::<UpgradeEvent>(line).ok());
     let mut ends = events.filter_map(|event| match event {
         UpgradeEvent::Done { way, fetched, written, peak_memory, .. } => {
@@ -48,7 +48,7 @@ fn after_a_server_restarts_the_upgrade_continues_and_fetches_nothing_twice() {
     });
     let lines = host.hostctl(&["upgrade", "--json", &server.url()]).unwrap();
     let revived = reviver.join().unwrap();
-    let (way, fetched, _) = done(&lines);
+    let (way, fetched, _) = upgrade_result(&lines);
     assert_eq!(way, Way::Blocks);
     assert!((20_000_000..60_000_000).contains(&fetched), "{fetched}");
     assert!(
@@ -78,7 +78,7 @@ fn when_one_way_to_fetch_fails_another_way_is_used() {
         let mut host = Host::start(&description);
         let lines =
             host.hostctl(&["upgrade", "--json", &server.url()]).unwrap_or_else(|error| panic!("{fault}: {error}"));
-        let (way, ..) = done(&lines);
+        let (way, ..) = upgrade_result(&lines);
         assert!(wanted.contains(&way), "{fault}: {way}");
         assert!(matches!(host.slots().1.state, EntryState::Trial(_)));
         host.cut_power();

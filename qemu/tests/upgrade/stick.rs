@@ -1,7 +1,7 @@
 //! Upgrades without a network, from a USB stick. The stick holds a repository as a folder and as a bundle file.
 
 use crate::{
-    common::judge,
+    common::tool,
     host::{Host, booted, small},
     publisher::{Publisher, plain},
 };
@@ -18,9 +18,9 @@ fn a_folder_and_a_bundle_on_a_stick_are_valid_sources() {
     let stick = publisher.path("stick.raw");
     File::create(&stick).unwrap().set_len(512 << 20).unwrap();
     let (path, bundle) = (stick.to_str().unwrap(), publisher.path("two.bundle"));
-    judge("mkfs.fat", &["-F", "32", "-n", "STICK", path]).unwrap();
-    judge("mcopy", &["-s", "-i", path, repo.to_str().unwrap(), "::repo"]).unwrap();
-    judge("mcopy", &["-i", path, bundle.to_str().unwrap(), "::two.bundle"]).unwrap();
+    tool("mkfs.fat", &["-F", "32", "-n", "STICK", path]).unwrap();
+    tool("mcopy", &["-s", "-i", path, repo.to_str().unwrap(), "::repo"]).unwrap();
+    tool("mcopy", &["-i", path, bundle.to_str().unwrap(), "::two.bundle"]).unwrap();
 
     let mut description = small("stick", &one);
     (description.disks, description.reach_out) = (vec![stick], false);
