@@ -33,7 +33,7 @@ mod write_log;
 use berth_contract::{
     control::HostState,
     host_config::HostConfig,
-    update::{EntryState, Way},
+    update::{EntryState, SlotReport, Way},
 };
 use common::{LIMIT, docker, get, machine, pki};
 use host::Host;
@@ -55,46 +55,46 @@ volumes = ["notes:/data"]
 fn containers_and_their_data_survive_an_upgrade_and_two_rollbacks() {
     // Build versions 1 and 2. The release repository has only version 1 at first.
     let publisher = Publisher::new("versions");
-    let docker_host = |number| Version { number, recipe: "recipes/docker.toml", ..Version::default() };
-    let (version_1, version_2) = (publisher.build(&docker_host("1")), publisher.build(&docker_host("2")));
+    let version = |number| Version { number, recipe: "recipes/docker.toml", ..Version::default() };
+    let (version_1, version_2) = (publisher.build(&version("1")), publisher.build(&version("2")));
     let server = Server::start(&publisher.release("repo", &[&version_1], &[]));
 
     // Start a host with version 1 in slot A. Slot B is empty.
-    let mut docker_host = DockerHost::start(&version_1);
+    let mut host = DockerHost::start(&version_1);
 
     // Three things must survive: the container of host.toml, its volume, and a container that is started by hand.
-    docker_host.docker(&["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"]);
-    docker_host.docker(&["run", "-d", "--restart", "always", "--name", "by-hand", "hello", "sleep", "100000"]);
+    host.docker(&["run", "--rm", "-v", "notes:/data", "hello", "write", "/data/note", "kept"]);
+    host.docker(&["run", "-d", "--restart", "always", "--name", "by-hand", "hello", "sleep", "100000"]);
 
     // No newer version is released: `upgrade --check` changes nothing.
-    let answer = docker_host.hostctl(&["upgrade", &server.url(), "--check"]).join("\n");
+    let answer = host.hostctl(&["upgrade", &server.url(), "--check"]).join("\n");
     assert!(answer.contains('1'), "{answer}");
-    assert_eq!(docker_host.host.slots().1.state, EntryState::None);
+    assert_eq!(host.slots().1.state, EntryState::None);
 
     // Release version 2 and install it into slot B. The versions differ in very few files, so the static delta is small.
     publisher.release("repo", &[&version_2], &[]);
-    let lines = docker_host.hostctl(&["upgrade", "--json", &server.url()]);
+    let lines = host.hostctl(&["upgrade", "--json", &server.url()]);
     let (way, fetched, written) = server_faults::upgrade_result(&lines);
     assert_eq!(way, Way::Static);
     assert!(fetched < 200_000 && written < 400_000_000, "{fetched} bytes fetched, {written} bytes written");
 
     // Version 1 still runs. Version 2 has a boot entry with three tries.
-    let (running, other) = docker_host.host.slots();
+    let (running, other) = host.slots();
     assert_eq!((running.state, other.version.unwrap().as_str()), (EntryState::Blessed, "2"));
     assert!(matches!(other.state, EntryState::Trial(counter) if counter.left == 3 && counter.done == 0));
-    docker_host.check_running("1");
+    host.check_running("1");
 
     // Reboot: version 2 starts from slot B, is found healthy, and is blessed.
-    docker_host.reboot_into("2");
+    host.reboot_into("2");
 
     // Roll back to version 1 in slot A.
-    docker_host.hostctl(&["rollback"]);
-    docker_host.reboot_into("1");
+    host.hostctl(&["rollback"]);
+    host.reboot_into("1");
 
     // A second rollback returns to version 2 in slot B.
-    docker_host.hostctl(&["rollback"]);
-    docker_host.reboot_into("2");
-    let (running, other) = docker_host.host.slots();
+    host.hostctl(&["rollback"]);
+    host.reboot_into("2");
+    let (running, other) = host.slots();
     assert_eq!((running.state, other.state), (EntryState::Blessed, EntryState::Blessed));
 }
 
@@ -131,6 +131,11 @@ impl DockerHost {
     /// Runs hostctl on the host. Returns the lines of its output.
     fn hostctl(&mut self, arguments: &[&str]) -> Vec<String> {
         self.host.hostctl(arguments).unwrap()
+    }
+
+    /// The running slot and the other slot.
+    fn slots(&mut self) -> (SlotReport, SlotReport) {
+        self.host.slots()
     }
 
     /// Reboots, waits until `version` runs and is blessed, and checks the containers.
