@@ -70,19 +70,7 @@ fn parse(text: &str) -> Option<Line> {
     let path = Path::new(OsStr::from_bytes(&line.path));
     let climbs = path.components().any(|part| part == Component::ParentDir);
     let is_below = BELOW.iter().any(|below| path.starts_with(below) && path != Path::new(below));
-    let is_applied = matches!(
-        line.line_type,
-        LineType::Directory
-            | LineType::EmptiedDirectory
-            | LineType::Subvolume
-            | LineType::ExistingDirectory
-            | LineType::File
-            | LineType::Symlink
-            | LineType::Copy
-            | LineType::Adjust
-            | LineType::AdjustAll
-    );
-    (is_applied && is_below && !climbs && !line.modifiers.credential).then_some(line)
+    (line.line_type.is_applied() && is_below && !climbs && !line.modifiers.credential).then_some(line)
 }
 
 /// Values of specifiers that depend on this host. The others, which depend on its release, have none.
