@@ -1,4 +1,4 @@
-//! The kernel's log: /dev/kmsg, Documentation/ABI/testing/dev-kmsg.
+//! Reads the kernel's log from /dev/kmsg, Documentation/ABI/testing/dev-kmsg.
 
 use berth_contract::control::LogLine;
 use rustix::{
@@ -27,7 +27,7 @@ impl KernelLog {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
-    /// The next record, or none when there is no further record yet.
+    /// The next record, or `None` when all records have been read.
     ///
     /// # Errors
     /// What read(2) says.
@@ -55,7 +55,7 @@ impl AsFd for KernelLog {
     }
 }
 
-/// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a blank.
+/// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a space.
 fn parse(record: &[u8]) -> Option<LogLine> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;
