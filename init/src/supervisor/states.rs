@@ -59,7 +59,7 @@ pub(super) enum Change {
     Again {
         /// How it ended.
         how: String,
-        /// Seconds until then.
+        /// Seconds until the next start.
         delay: u64,
     },
     /// The service has failed and will not be started again.
@@ -152,7 +152,7 @@ impl ServiceStates {
         self.down_by_us.is_some() && self.units.values().all(|unit| unit.process().is_none())
     }
 
-    /// The service with this main process.
+    /// Name of the service with this main process.
     pub(super) fn service_of(&self, process: u32) -> Option<&str> {
         self.units.iter().find(|(_, unit)| unit.process() == Some(process)).map(|(name, _)| name.as_str())
     }
