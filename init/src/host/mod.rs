@@ -287,7 +287,7 @@ pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
 pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
     failures.keep(power::catch_ctrl_alt_del().at("take over", "Ctrl-Alt-Del"));
-    // evdev is no driver of a device, so it is not loaded with the devices. An error is only logged: it may be built in.
+    // Load evdev by name, because no device has a module alias for it. An error is only logged: it may be built in.
     if let Err(error) = host.loader.load("evdev") {
         console::debug(format_args!("{error}"));
     }

@@ -1,4 +1,4 @@
-//! /var, the only persistent file system. At boot its partition is grown to the end of the disk. Its ext4 is then grown while it is mounted.
+//! /var, the only persistent file system. At boot its partition is grown to the end of the disk, and then its ext4 while it is mounted.
 
 use crate::{
     block::{self, Disk, Partition},
@@ -35,7 +35,7 @@ pub enum VarError {
     /// The disk of the root file system was removed.
     #[error("disk {disk} of the root file system: not found; block devices: {found}")]
     NoDisk {
-        /// Its node.
+        /// The node of the disk.
         disk: String,
         /// The block devices that exist.
         found: String,
@@ -52,7 +52,7 @@ pub enum VarError {
     /// The partition table cannot be grown.
     #[error("{disk}: {source}")]
     Table {
-        /// Its node.
+        /// The node of the disk.
         disk: String,
         /// The cause.
         source: GptError,
@@ -60,7 +60,7 @@ pub enum VarError {
     /// The partition has no ext4 file system.
     #[error("{}: expected an ext4 file system, found none", device.display())]
     NotExt4 {
-        /// The partition's node.
+        /// The node of the partition.
         device: PathBuf,
     },
 }

@@ -43,7 +43,8 @@ impl Judge {
         Self { boot, program: None, limit_us: u64::from(limit) * SECOND, kernel_log: kernel_log.to_owned() }
     }
 
-    /// Starts `hostctl bless`. Later calls of [`Judge::work`] take its verdict. Returns why the host must go down, if that is clear at once.
+    /// Starts `hostctl bless`. Later calls of [`Judge::work`] take its verdict. Returns why the host must go down, if that is known
+    /// already.
     pub(super) fn begin(&mut self, hostctl: &Path, fleet: &mut Fleet) -> Option<String> {
         if self.boot.on_trial() && self.boot.store.is_none() {
             return self.condemn(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
@@ -140,7 +141,7 @@ impl Judge {
             self.write();
             return None;
         }
-        // The record is written by `ends`, which the caller causes to be called next.
+        // The record is not written here: the caller shuts the host down, and [`Judge::ends`] writes it.
         console::error(format_args!("{said}; rebooting"));
         Some(said)
     }
