@@ -16,7 +16,7 @@ pub struct Disk {
     pub name: String,
     /// Size in bytes.
     pub size: u64,
-    /// Ordered by number.
+    /// The partitions, ordered by number.
     pub partitions: Vec<Partition>,
 }
 

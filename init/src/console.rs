@@ -21,7 +21,7 @@ use std::{
 /// Size limit of the ring buffer, in bytes of text.
 const RING: usize = 256 * 1024;
 /// How long a line may wait for a console, in milliseconds. After that, lines do not wait for this console until it accepts bytes again.
-const PATIENCE_MS: i64 = 200;
+const WRITE_LIMIT_MS: i64 = 200;
 /// The kernel cuts a record of its log at about 1 KiB.
 const KMSG_MAX: usize = 900;
 
@@ -164,7 +164,7 @@ pub fn continue_from(lines: Vec<LogLine>) {
 /// An eventfd(2) that becomes readable when a line is added. Every call returns a duplicate of the same descriptor.
 ///
 /// # Errors
-/// What eventfd(2) and dup(2) say.
+/// The error of eventfd(2) or dup(2).
 pub fn watch() -> io::Result<OwnedFd> {
     let mut console = console();
     if let Some(watcher) = &console.watcher {
@@ -217,7 +217,7 @@ impl Console {
 
 impl Terminal {
     fn write(&mut self, mut bytes: &[u8]) {
-        let deadline = now_us() / 1000 + PATIENCE_MS.unsigned_abs();
+        let deadline = now_us() / 1000 + WRITE_LIMIT_MS.unsigned_abs();
         while !bytes.is_empty() {
             match write(&self.fd, bytes) {
                 Ok(0) => return,
@@ -240,7 +240,7 @@ impl Terminal {
     }
 
     fn wait(&self, milliseconds: u64) -> bool {
-        let nanoseconds = i64::try_from(milliseconds).unwrap_or(PATIENCE_MS) * 1_000_000;
+        let nanoseconds = i64::try_from(milliseconds).unwrap_or(WRITE_LIMIT_MS) * 1_000_000;
         let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds.min(999_999_999) };
         poll(&mut [PollFd::new(&self.fd, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
@@ -275,7 +275,7 @@ mod tests {
             console.say(Level::Info, &"x".repeat(1000), true);
         }
         assert!(console.terminals[0].stuck);
-        assert!(begin.elapsed().as_millis() < 5 * u128::from(PATIENCE_MS.unsigned_abs()), "{:?}", begin.elapsed());
+        assert!(begin.elapsed().as_millis() < 5 * u128::from(WRITE_LIMIT_MS.unsigned_abs()), "{:?}", begin.elapsed());
         // When the console is read, lines are written again.
         let mut text = vec![0; 1 << 20];
         let mut reader = fs::File::from(reader);

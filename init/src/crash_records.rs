@@ -79,7 +79,7 @@ fn collect(from: &Path, to: &Path) -> Result<(), Failure> {
     for record in parts.chunk_by(|_, next| next.number != 1) {
         failures.keep(store(record, to));
     }
-    failures.keep(forget_oldest(to));
+    failures.keep(remove_oldest(to));
     failures.end()
 }
 
@@ -122,7 +122,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }
 
-fn forget_oldest(folder: &Path) -> Result<(), PathError> {
+fn remove_oldest(folder: &Path) -> Result<(), PathError> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();

@@ -22,7 +22,7 @@ impl KernelLog {
     /// Opens the log at the oldest record that the kernel still has.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// The error of open(2).
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
@@ -30,7 +30,7 @@ impl KernelLog {
     /// The next record, or `None` when all records have been read.
     ///
     /// # Errors
-    /// What read(2) says.
+    /// The error of read(2).
     pub fn next_record(&mut self) -> io::Result<Option<LogLine>> {
         let mut record = [0; LONGEST_RECORD];
         loop {

@@ -5,7 +5,7 @@ use berth_contract::fault::{At, Failure, Failures, PathError};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_remount};
 use std::{ffi::CStr, fs, path::Path};
 
-/// One mount.
+/// One pseudo file system and its mount point.
 #[derive(Clone, Copy, Debug)]
 pub struct Api {
     kind: &'static str,
@@ -91,7 +91,7 @@ pub fn open_efivars() -> Result<(), PathError> {
 /// Mounts the file systems that every host needs and the initrd has not mounted.
 ///
 /// # Errors
-/// Everything that could not be mounted. The rest is mounted.
+/// Every file system that could not be mounted. The others are mounted.
 pub fn mount_required() -> Result<(), Failure> {
     let mut failures = Failures::none();
     // Containers see later mounts of the host only if the root is shared. The kernel's default is private.
@@ -133,7 +133,7 @@ fn delegate_controllers(root: &Path) -> Result<(), PathError> {
     if fs::write(&control, words.join(" ")).is_err() {
         for word in words {
             if let Err(error) = fs::write(&control, &word) {
-                console::warning(format_args!("cgroup controller {word}: {error}"));
+                console::warning(format_args!("cannot enable cgroup controller {word}: {error}"));
             }
         }
     }

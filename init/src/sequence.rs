@@ -28,7 +28,7 @@ pub const INITRD: &[Phase<Initrd>] = &[
     now("listen", initrd::open_devices, Reboot),
     // Load dm-verity and EROFS while the disks are searched.
     beside("root-modules", initrd::load_root_modules),
-    // Watchdogs and crash records, for a kernel that hangs or panics.
+    // Start watchdogs and load drivers for crash records, in case the kernel hangs or panics.
     beside("guards", initrd::set_guards),
     now("find-slot", initrd::find_slot, Reboot),
     until("root-modules"),
@@ -43,15 +43,15 @@ pub const INITRD: &[Phase<Initrd>] = &[
 /// The host stage: from the root file system to the supervisor.
 pub const HOST: &[Phase<Host>] = &[
     now("mounts", host::mount_required, Degrade),
-    // Slow, and not needed by the next phases.
+    // These three are slow, and the next phases do not need them.
     beside("devices", host::load_device_modules),
     beside("more-mounts", host::mount_offered),
     beside("firmware", host::ask_firmware),
     now("etc", host::mount_etc, Degrade),
     now("var", host::mount_var, Degrade),
-    // ext4 grows while it is in use.
+    // Slow on a large disk. The file system can be used while it grows.
     beside("grow-var", host::grow_var),
-    // Directories of /var, /run and /tmp. The phases below write there.
+    // Makes the directories in /var, /run and /tmp that the phases below write to.
     now("furnish", host::furnish, Degrade),
     beside("random-seed", host::seed_random),
     beside("crash-records", host::keep_crash_records),

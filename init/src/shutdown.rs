@@ -61,9 +61,9 @@ pub fn finish(ending: Ending) -> ! {
     go(ending)
 }
 
-/// Ends a boot that has failed. The caller has printed the error; it stays readable for some seconds. Then the host reboots, so
-/// that the boot loader can start another version: a version on trial loses a try, and instead of a blessed version another entry
-/// is requested for the next boot.
+/// Ends a boot that has failed. The caller has printed the error, which stays readable for some seconds. Then the host reboots, so that the
+/// boot loader can start another version. The boot of a version on trial has used a try; for a blessed version, [`one_shot`] requests
+/// another entry for the next boot.
 pub fn give_up() -> ! {
     one_shot::take_another();
     console::error(format_args!("rebooting in {} s", READING_TIME.as_secs()));

@@ -65,7 +65,7 @@ fn host() -> ! {
         Ok(start) => start,
         Err(error) => {
             console::open_outputs();
-            console::error(format_args!("host stage: {error}"));
+            console::error(format_args!("the host stage cannot start: {error}"));
             shutdown::give_up()
         }
     };

@@ -8,7 +8,7 @@ use rustix::{
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A client that has read no bytes for this time, in microseconds, is disconnected.
-const PATIENCE_US: u64 = 30_000_000;
+const CLIENT_TIMEOUT_US: u64 = 30_000_000;
 /// Maximum number of rounds of reading, answering and writing in one turn.
 const ROUNDS: usize = 16;
 
@@ -102,15 +102,15 @@ impl Channel {
             left && (self.gone || self.ended && !self.session.is_busy())
         } else {
             let since = *self.waiting_since_us.get_or_insert(now_us);
-            left && self.gone || now_us.saturating_sub(since) >= PATIENCE_US
+            left && self.gone || now_us.saturating_sub(since) >= CLIENT_TIMEOUT_US
         };
         if over { Standing::Over } else { Standing::Open }
     }
 
     /// When to call [`Channel::work`] again, if no event comes before.
     pub(super) fn deadline_us(&self, now_us: u64) -> Option<u64> {
-        let patience = self.waiting_since_us.map(|since| since + PATIENCE_US);
-        if self.again { Some(now_us) } else { patience }
+        let timeout = self.waiting_since_us.map(|since| since + CLIENT_TIMEOUT_US);
+        if self.again { Some(now_us) } else { timeout }
     }
 
     /// Kernel logs that are followed.

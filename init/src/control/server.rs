@@ -40,7 +40,7 @@ const FIRST_CLIENT: u64 = 16;
 /// Edge-triggered: epoll reports each change once.
 const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 
-/// Files that the server opens. Tests put them into a folder of their own.
+/// Files that the server opens. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct ControlPaths {
     /// The Unix socket. The server makes it with mode 0600.

@@ -90,7 +90,7 @@ fn session() -> Session {
     Session::new(Path::new("/no/kmsg").to_owned())
 }
 
-/// Works until nothing more happens, taking all output: lines of JSON.
+/// Lets the session work until it has no more output. Returns the parsed frames.
 fn talk(session: &mut Session, host: &mut FakeHost, text: &[u8]) -> Vec<Frame> {
     session.receive(text);
     let mut sent = Vec::new();

@@ -42,7 +42,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The state of this stage: results of its phases, most of which the supervisor takes over.
+/// The state of this stage: the results of its phases. The supervisor takes over most of them.
 #[derive(Debug)]
 pub struct Host {
     /// The timeline of the boot, including the initrd stage.
@@ -78,7 +78,7 @@ impl Host {
     /// The state before the first phase. Opens the console, and reads the files of the initrd stage and of the builder.
     ///
     /// # Errors
-    /// When a file is missing: this process was not started by our initrd in our image.
+    /// When a file is missing, for example because another initrd has started this program.
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
@@ -178,7 +178,7 @@ pub fn mount_etc(host: &mut Host) -> Result<(), Failure> {
     Ok(etc::mount_overlay()?)
 }
 
-/// Mounts the var partition on /var, or memory when that fails.
+/// Mounts the var partition on /var, or a tmpfs if that fails.
 pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
     match var::mount_persistent(&host.initrd.disk) {
         Ok(growth) => {
@@ -198,7 +198,7 @@ pub fn grow_var(host: &Host) -> Job {
     Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth)?)))
 }
 
-/// Reads from the firmware's variables whether this boot is counted. Mounting them takes most of the time.
+/// Reads the boot counter from the EFI variables. Most of the time is for mounting them.
 pub fn ask_firmware(host: &Host) -> Job {
     let (loader, told) = (Arc::clone(&host.loader), Arc::clone(&host.counter));
     let record = &host.boot.record;
@@ -302,7 +302,7 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     failures.end()
 }
 
-/// Finds, checks and applies host.toml. When it has an error, the console names it, and the last good one is used.
+/// Finds, checks and applies host.toml. If it has an error, the console shows the error, and the last good host.toml is used.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
     host.config = config::load(&host.initrd.disk, &host.loader);
     config::apply(&host.config, &host.image)

@@ -266,7 +266,7 @@ fn remove_other_type(line_type: LineType, path: &Path) -> Result<(), PathError> 
 fn link(path: &Path, target: &Path, replace: bool) -> Result<(), PathError> {
     match symlink(target, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // `L` leaves what is there. `L+` replaces it, unless it is a directory: a directory may hold somebody's data.
+            // `L` leaves what is there. `L+` replaces it, unless it is a directory: a directory may hold data.
             if !replace || fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
                 return Ok(());
             }

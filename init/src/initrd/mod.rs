@@ -31,7 +31,7 @@ use std::{
 
 /// Time limit for the root disk to appear.
 const DISK_TIME: Duration = Duration::from_secs(30);
-/// After this time a line on the console says that the disk is awaited.
+/// After this time, a console line says that init waits for the disk.
 const DISK_HINT: Duration = Duration::from_secs(3);
 /// Modules for every kind of disk. dm-verity chooses the fastest SHA-256 that is loaded when the root is opened: the SHA
 /// instructions of the processor are several times faster than the generic code, for every byte that is read from the root.

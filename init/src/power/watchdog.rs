@@ -161,12 +161,12 @@ impl Watchdogs {
     /// When a thread cannot be started, or a descriptor cannot be duplicated.
     pub fn feed_beside(&self, limit: u32) -> io::Result<Feeder> {
         // The thread has its own descriptors and closes them at its end. The descriptors of `self` keep the watchdogs open.
-        let twins = Self(self.0.iter().map(Watchdog::twin).collect::<io::Result<_>>()?);
+        let duplicates = Self(self.0.iter().map(Watchdog::duplicate).collect::<io::Result<_>>()?);
         let (feeder, dropped) = mpsc::channel();
         let feed = move || {
-            let Some(period) = twins.period() else { return };
+            let Some(period) = duplicates.period() else { return };
             while now_us() < u64::from(limit) * 1_000_000 {
-                twins.feed();
+                duplicates.feed();
                 if dropped.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -218,14 +218,14 @@ fn soft_timeout(others: Option<Duration>) -> u32 {
 }
 
 impl Watchdog {
-    fn twin(&self) -> io::Result<Self> {
+    fn duplicate(&self) -> io::Result<Self> {
         let Self { node, timeout, soft, .. } = self;
         Ok(Self { node: node.clone(), device: self.device.try_clone()?, timeout: *timeout, soft: *soft })
     }
 
     fn write(&self, byte: &[u8]) {
         if let Err(error) = rustix::io::write(&self.device, byte) {
-            console::warning(format_args!("{}: {error}", self.node.display()));
+            console::warning(format_args!("cannot write to {}: {error}", self.node.display()));
         }
     }
 }
@@ -275,17 +275,17 @@ mod tests {
 
     #[test]
     fn the_thread_feeds_until_it_is_dropped_or_the_limit_has_passed() {
-        let ((mut reader, mut dog), (late_reader, late)) = (watchdog(1), watchdog(1));
-        dog.timeout = Duration::from_millis(10);
-        let dogs = Watchdogs(vec![dog]);
-        let feeder = dogs.feed_beside(u32::MAX).unwrap();
+        let ((mut reader, mut watchdog), (late_reader, late)) = (watchdog(1), watchdog(1));
+        watchdog.timeout = Duration::from_millis(10);
+        let watchdogs = Watchdogs(vec![watchdog]);
+        let feeder = watchdogs.feed_beside(u32::MAX).unwrap();
         let begin = Instant::now();
         let mut fed = 0;
         while fed < 3 {
             fed += got(&mut reader).len();
             assert!(begin.elapsed() < Duration::from_secs(30));
         }
-        drop((feeder, dogs));
+        drop((feeder, watchdogs));
         fed_until_the_end(reader);
 
         let late = Watchdogs(vec![late]);

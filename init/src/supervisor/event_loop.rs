@@ -88,7 +88,7 @@ impl EventLoop {
             let signal = match self.signals.read() {
                 Ok(Some(received)) => received.signal,
                 Ok(None) => return,
-                Err(error) => return console::error(format_args!("signals: {error}")),
+                Err(error) => return console::error(format_args!("cannot read signals: {error}")),
             };
             match signal {
                 libc::SIGINT => self.host.begin_to_end(Ending::Reboot, "Ctrl-Alt-Del (SIGINT)"),

@@ -47,7 +47,7 @@ impl Judge {
     /// already.
     pub(super) fn begin(&mut self, hostctl: &Path, fleet: &mut Fleet) -> Option<String> {
         if self.boot.on_trial() && self.boot.store.is_none() {
-            return self.condemn(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
+            return self.set_bad_verdict(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
         }
         let until = (self.limit_us / SECOND).to_string();
         let words = [&hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
@@ -57,7 +57,7 @@ impl Judge {
                 self.program = Some(program);
                 None
             }
-            Err(error) => self.condemn(Subject::Bless, &error.to_string(), fleet),
+            Err(error) => self.set_bad_verdict(Subject::Bless, &error.to_string(), fleet),
         }
     }
 
@@ -84,16 +84,20 @@ impl Judge {
             Some((exit, _)) => {
                 let said = lines().iter().rev().find_map(|line| serde_json::from_str(&line.text).ok());
                 match said {
-                    Some(Verdict::Bad { what, why }) => self.condemn(what, &why, fleet),
+                    Some(Verdict::Bad { what, why }) => self.set_bad_verdict(what, &why, fleet),
                     _ => {
                         let last = lines().pop().map(|line| format!("; it said: {}", line.text)).unwrap_or_default();
-                        self.condemn(Subject::Bless, &format!("hostctl bless ended with {exit}{last}"), fleet)
+                        self.set_bad_verdict(Subject::Bless, &format!("hostctl bless ended with {exit}{last}"), fleet)
                     }
                 }
             }
             None if self.boot.on_trial() && now_us >= self.limit_us => {
                 let last = lines().pop().map_or_else(|| "no output".to_owned(), |line| line.text);
-                self.condemn(Subject::Time, &format!("not healthy after {} s: {last}", self.limit_us / SECOND), fleet)
+                self.set_bad_verdict(
+                    Subject::Time,
+                    &format!("not healthy after {} s: {last}", self.limit_us / SECOND),
+                    fleet,
+                )
             }
             None => None,
         }
@@ -120,7 +124,7 @@ impl Judge {
         }
     }
 
-    fn condemn(&mut self, what: Subject, why: &str, fleet: &Fleet) -> Option<String> {
+    fn set_bad_verdict(&mut self, what: Subject, why: &str, fleet: &Fleet) -> Option<String> {
         let service = match &what {
             Subject::Service(name) => {
                 let lines = fleet.output(name).map(|output| output.since(0, usize::MAX).0).unwrap_or_default();

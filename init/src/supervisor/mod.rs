@@ -59,7 +59,7 @@ pub struct Handover {
     pub boot: Boot,
 }
 
-/// Files and sockets of the supervisor. Tests put them into a folder of their own.
+/// Files and sockets of the supervisor. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct SupervisorPaths {
     /// Directory of service files.

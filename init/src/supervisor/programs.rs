@@ -138,7 +138,7 @@ impl Programs {
         lines.split_off(lines.len().saturating_sub(count))
     }
 
-    /// How the program ended, if it has, and its stderr if that is a pipe of its own.
+    /// How the program ended, if it has, and its stderr if it has a separate pipe.
     pub(super) fn end(&self, number: u64) -> Option<(Exit, String)> {
         let program = self.running.get(&number)?;
         let errors: Vec<u8> = program.errors.iter().copied().collect();

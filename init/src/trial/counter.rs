@@ -20,7 +20,7 @@ pub enum CounterError {
     #[error(transparent)]
     Read(#[from] PathError),
     /// The variable does not hold text.
-    #[error("{variable}: expected a text in UTF-16, found {length} bytes of something else")]
+    #[error("{variable}: expected UTF-16 text, found {length} bytes that are not")]
     NoText {
         /// Its path in efivarfs.
         variable: String,
@@ -98,7 +98,7 @@ mod tests {
         let path = Path::new("/v");
         for bytes in [&b""[..], b"\x06\0\0", b"\x06\0\0\0", b"\x06\0\0\0\0\0", b"\x06\0\0\0a\0b", b"\x06\0\0\0\0\xd8"] {
             let error = parse(path, bytes).unwrap_err().to_string();
-            assert!(error.starts_with("/v: expected a text in UTF-16"), "{bytes:?}: {error}");
+            assert!(error.starts_with("/v: expected UTF-16 text"), "{bytes:?}: {error}");
         }
         let dir = tempfile::tempdir().unwrap();
         let foreign = dir.path().join("foreign");

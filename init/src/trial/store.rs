@@ -42,7 +42,7 @@ impl Store {
         let path = self.folder.join(format!("{}.json", record.boot_id));
         let bytes = serde_json::to_vec_pretty(record).map_err(std::io::Error::from).at("write", &path)?;
         replace(&path, &bytes, 0o600, Flush::Content)?;
-        self.forget_oldest(&path)?;
+        self.remove_oldest(&path)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).at("sync", &self.folder)
     }
 
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    fn forget_oldest(&self, newest: &Path) -> Result<(), PathError> {
+    fn remove_oldest(&self, newest: &Path) -> Result<(), PathError> {
         let mut others: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.folder)
             .at("list", &self.folder)?
             .flatten()
