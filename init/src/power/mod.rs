@@ -1,4 +1,4 @@
-//! The power button, Ctrl-Alt-Del and watchdogs: they can shut down or reset the machine from outside of init.
+//! The power button, Ctrl-Alt-Del, and watchdogs.
 
 pub mod button;
 pub mod watchdog;
