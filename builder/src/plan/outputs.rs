@@ -8,15 +8,15 @@ use berth_contract::{
 /// File names, without a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
+    /// `ID_VERSION_ARCH`: what most names begin with.
+    stem: String,
     /// The disk, sparse.
     pub raw: String,
-    /// The disk for QEMU.
-    pub qcow2: String,
     /// The unified kernel image.
     pub uki: String,
     /// The root file system.
     pub root: String,
-    /// Its hash tree.
+    /// The hash tree of the root file system.
     pub verity: String,
     /// The manifest.
     pub manifest: String,
@@ -25,32 +25,25 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// `ID_VERSION_ARCH` and an ending each.
+    /// The names for an image.
     #[must_use]
     pub fn new(id: &ImageId, version: &OsVersion, arch: Arch) -> Self {
-        let name = |ending: &str| format!("{id}_{version}_{arch}.{ending}");
+        let stem = format!("{id}_{version}_{arch}");
+        let name = |ending: &str| format!("{stem}.{ending}");
         Self {
             raw: name("raw"),
-            qcow2: name("qcow2"),
             uki: name("efi"),
             root: name("root.erofs"),
             verity: name("root.verity"),
             manifest: name("manifest.json"),
             checksums: "SHA256SUMS".to_owned(),
+            stem,
         }
     }
 
-    /// Everything that the manifest measures: the raw disk first, the qcow2 made of it last.
+    /// The name of the disk in another format, which has the file name extension `extension`.
     #[must_use]
-    pub fn measured(&self) -> [&String; 5] {
-        [&self.raw, &self.root, &self.verity, &self.uki, &self.qcow2]
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn all(&self) -> Vec<String> {
-        let mut all: Vec<_> = self.measured().into_iter().cloned().collect();
-        all.extend([self.manifest.clone(), self.checksums.clone()]);
-        all
+    pub fn disk(&self, extension: &str) -> String {
+        format!("{}.{extension}", self.stem)
     }
 }
