@@ -240,17 +240,19 @@ fn each_fault_of_an_image_has_a_message() {
         ("empty index", |l| l.index(|index| index["manifests"] = json!([]))),
         ("layer is missing", |l| fs::remove_file(l.layer()).unwrap()),
         ("layer is short", |l| fs::write(l.layer(), "x").unwrap()),
-        ("layer is spoilt", |l| {
+        ("layer is damaged", |l| {
             let mut bytes = fs::read(l.layer()).unwrap();
             bytes[600] ^= 1;
             fs::write(l.layer(), bytes).unwrap();
         }),
         ("digest of another kind", |l| l.index(|index| index["manifests"][0]["digest"] = json!("sha512:00"))),
-        ("digest that climbs", |l| l.index(|index| index["manifests"][0]["digest"] = json!("sha256:../../index.json"))),
+        ("digest with ..", |l| l.index(|index| index["manifests"][0]["digest"] = json!("sha256:../../index.json"))),
         ("another architecture", |l| {
             l.index(|index| index["manifests"][0]["platform"] = json!({"os": "linux", "architecture": "arm64"}));
         }),
-        ("another architecture, silently", |l| l.config(|config| config["architecture"] = json!("riscv64"))),
+        ("another architecture, only in the configuration", |l| {
+            l.config(|config| config["architecture"] = json!("riscv64"))
+        }),
         ("an attestation instead of an image", |l| {
             l.index(|index| index["manifests"][0]["mediaType"] = json!("application/vnd.in-toto+json"));
             l.index(|index| index["manifests"][0].as_object_mut().unwrap().retain(|key, _| key != "platform"));
@@ -261,13 +263,13 @@ fn each_fault_of_an_image_has_a_message() {
         ("a layer that is not a tar", |l| {
             l.manifest(|manifest| manifest["layers"][0]["mediaType"] = json!("application/vnd.example.wasm"));
         }),
-        ("more layers than the configuration knows", |l| {
+        ("more layers than in the configuration", |l| {
             l.manifest(|manifest| {
                 let layer = manifest["layers"][0].clone();
                 manifest["layers"].as_array_mut().unwrap().push(layer);
             });
         }),
-        ("indices in a circle", |l| {
+        ("indices nested too deeply", |l| {
             let mut inner = l.blob("application/vnd.oci.image.index.v1+json", r#"{"schemaVersion":2,"manifests":[]}"#);
             for _ in 0..6 {
                 let text = json!({"schemaVersion": 2, "manifests": [inner]}).to_string();
@@ -281,8 +283,10 @@ fn each_fault_of_an_image_has_a_message() {
             let inner = l.blob("application/vnd.oci.image.index.v1+json", &text);
             l.index(|index| index["manifests"] = json!([inner]));
         }),
-        ("no name, so the folder's", |l| l.index(|index| index["manifests"][0]["annotations"] = json!({}))),
-        ("a tag for a name, so the folder's", |l| {
+        ("no name, so the folder's name is used", |l| {
+            l.index(|index| index["manifests"][0]["annotations"] = json!({}))
+        }),
+        ("only a tag, so the folder's name is used", |l| {
             l.index(|index| {
                 index["manifests"][0]["annotations"] = json!({"org.opencontainers.image.ref.name": "latest"});
             });

@@ -41,7 +41,7 @@ fn desk() -> Desk {
 }
 
 #[test]
-fn packages_that_do_not_go_together() {
+fn dependencies_that_cannot_be_met() {
     let desk = Desk::new(vec![
         Deb::new("docker.io").field("Depends: iptables"),
         Deb::new("iptables").field("Depends: libnft (>= 2)"),
@@ -62,7 +62,7 @@ fn packages_that_do_not_go_together() {
 }
 
 #[test]
-fn releases_that_are_not_to_be_trusted() {
+fn untrusted_releases() {
     let mut said = String::new();
     let mut refused = |what: &str, spoil: &dyn Fn(&Desk)| {
         let desk = desk();
@@ -88,7 +88,7 @@ fn releases_that_are_not_to_be_trusted() {
         desk.archive.write(IN_RELEASE, desk.key.sign(&release));
     };
     refused("from the future", &|desk| dated(desk, 4_000_000_000));
-    refused("older than the lock's", &|desk| dated(desk, SIGNED - 86_400));
+    refused("older than in the lock file", &|desk| dated(desk, SIGNED - 86_400));
     refused("of another suite", &|desk| {
         let release = desk.archive.release("bookworm", "", "");
         desk.archive.write(IN_RELEASE, desk.key.sign(&release));
@@ -108,7 +108,7 @@ fn releases_that_are_not_to_be_trusted() {
         fs::remove_dir_all(desk.path("cache")).unwrap();
         desk.archive.write(INDEX, "short");
     });
-    refused("a package that lies about itself", &|desk| {
+    refused("a package with an invalid path", &|desk| {
         desk.archive.suite(
             &desk.key,
             "trixie",
@@ -124,14 +124,14 @@ type Answer = fn(&str) -> Option<Reply>;
 
 /// `berth lock` with a faulty mirror, and `berth build` with a faulty mirror after a successful lock.
 #[test]
-fn mirrors_that_do_not_serve() {
+fn faulty_mirrors() {
     let mut said = String::new();
     let answers: [(&str, Answer); 5] = [
         ("404", |_| Some(page("404 Not Found", "text/plain", ""))),
         ("a web page", |_| Some(page("200 OK", "text/html", "<html>log in</html>"))),
         ("500", |_| Some(page("500 Internal Server Error", "text/plain", ""))),
-        ("other bytes of that number", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; SIZE]))),
-        ("other bytes of another number", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; 9]))),
+        ("wrong bytes of the right size", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; SIZE]))),
+        ("wrong bytes of the wrong size", |path| path.ends_with(".deb").then(|| Reply::Good(vec![0; 9]))),
     ];
     for (what, answer) in answers {
         let desk = desk();
@@ -152,7 +152,7 @@ fn mirrors_that_do_not_serve() {
     let both = desk.berth(down, &["--mirror", &empty.base, "lock", "r.toml"]).refusal();
     said += &format!("--- two mirrors: lock\n{both}\n");
     let cut = desk.serve(|path| path.ends_with("/tool.deb").then(|| Reply::Cut(vec![0; SIZE], 100)));
-    said += &format!("--- breaks off: build\n{}\n", only_tool(&desk, &cut.base));
+    said += &format!("--- broken connection: build\n{}\n", only_tool(&desk, &cut.base));
     said += &format!("--- offline: build\n{}\n", desk.berth(down, &["--offline", "build", "r.toml"]).refusal());
     insta::assert_snapshot!(said);
 }
@@ -181,7 +181,7 @@ impl Write for Sink {
 
 /// Uses the library with short time limits, because the command gives up only after half a minute.
 #[test]
-fn mirrors_that_trickle_or_fall_silent() {
+fn slow_and_silent_mirrors() {
     let desk = desk();
     let mut settings = FetchSettings::new(Network::Online, None);
     settings.pace = Pace { floor: 1024, window: Duration::from_secs(1) };

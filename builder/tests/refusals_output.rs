@@ -7,7 +7,7 @@ use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 const MIB: usize = 1 << 20;
 
 #[test]
-fn sizes_that_cannot_be() {
+fn invalid_disk_sizes() {
     let desk = Desk::new(vec![]);
     desk.lock().success();
     let recipe = desk.text("r.toml");
@@ -92,7 +92,7 @@ fn outputs_that_cannot_be_written() {
 }
 
 #[test]
-fn disks_that_are_full() {
+fn full_disks() {
     let large = Deb::new("large").copyright().file("usr/share/large", vec![1; 8 * MIB]);
     let desk = Desk::new([whole::essentials(1000), vec![large]].concat());
     desk.recipe("\"large\"");

@@ -28,19 +28,25 @@ fn packages_that_cannot_be_unpacked() {
         ("cut off in its control part", vec![Deb { cut: 3000, ..file("cut") }]),
         ("an unknown member", vec![member("extra.tar")]),
         ("an unknown compression", vec![member("data.tar.lz4")]),
-        ("not compressed as it says", vec![member("data.tar.xz")]),
-        ("a path that climbs", vec![Deb::new("climber").file("usr/../../etc/passwd", "")]),
+        ("compressed differently than its name says", vec![member("data.tar.xz")]),
+        ("a path with ..", vec![Deb::new("climber").file("usr/../../etc/passwd", "")]),
         ("an absolute path", vec![Deb::new("absolute").file("/etc/passwd", "")]),
-        ("a link that leaves", vec![Deb::new("astray").link("usr/lib/out", "../../../etc")]),
-        ("a hard link that leaves", vec![Deb::new("astray").hard_link("usr/out", "../etc/shadow")]),
+        ("a link that leaves the image", vec![Deb::new("astray").link("usr/lib/out", "../../../etc")]),
+        ("a hard link that leaves the image", vec![Deb::new("astray").hard_link("usr/out", "../etc/shadow")]),
         ("a hard link to nothing", vec![Deb::new("astray").hard_link("usr/out", "etc/shadow")]),
-        ("a path through a link that leaves", vec![Deb::new("astray").link("usr/in", "../..").file("usr/in/x", "")]),
+        (
+            "a path through a link that leaves the image",
+            vec![Deb::new("astray").link("usr/in", "../..").file("usr/in/x", "")],
+        ),
         ("links in a circle", vec![Deb::new("circle").link("usr/a", "b").link("usr/b", "a").file("usr/a/x", "")]),
         ("one path in two packages", vec![file("first"), file("second")]),
-        ("a version that is not replaced", vec![file("first"), file("second").field("Replaces: first (<< 1)")]),
+        (
+            "Replaces with a version that does not match",
+            vec![file("first"), file("second").field("Replaces: first (<< 1)")],
+        ),
         ("a file where a folder is", vec![file("first"), Deb::new("second").file("usr/share", "")]),
         ("a folder where a file is", vec![file("first"), Deb::new("second").file("usr/share/x/y", "")]),
-        ("more than it says", vec![bomb("Installed-Size: 1")]),
+        ("larger than announced", vec![bomb("Installed-Size: 1")]),
         ("a script that nobody has reviewed", vec![file("odd").script("postinst", "chmod 4755 /usr/bin/su")]),
     ] {
         let names: Vec<_> = debs.iter().map(|deb| format!("\"{}\"", deb.name)).collect();
@@ -88,8 +94,8 @@ fn overlays_that_cannot_be_used() {
     let forbid = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o000)).unwrap();
     refused("a file that may not be read", &|own| forbid(&own.join("etc/motd")));
     refused("a folder that may not be read", &|own| forbid(&own.join("etc")));
-    refused("a link that leaves", &|own| symlink("../../../etc/shadow", own.join("etc/out")).unwrap());
+    refused("a link that leaves the image", &|own| symlink("../../../etc/shadow", own.join("etc/out")).unwrap());
     refused("a file in the place of a folder", &|own| fs::write(own.join("usr"), "").unwrap());
-    refused("not there", &|own| fs::rename(own, own.with_file_name("owm")).unwrap());
+    refused("a missing overlay", &|own| fs::rename(own, own.with_file_name("owm")).unwrap());
     insta::assert_snapshot!(said);
 }

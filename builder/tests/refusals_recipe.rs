@@ -43,7 +43,7 @@ fn recipes_that_cannot_be_used() {
 }
 
 #[test]
-fn locks_that_do_not_fit() {
+fn invalid_lock_files() {
     let desk = Desk::new(vec![Deb::new("curl")]);
     let mut said = format!("--- missing\n{}\n", desk.build().refusal());
     desk.recipe("\"curl\"");
@@ -63,7 +63,7 @@ fn locks_that_do_not_fit() {
     refused("a git merge conflict", &lock.replacen("date =", "<<<<<<< ours\ndate =", 1));
     refused("an unknown key", &lock.replacen("date =", "colour = 1\ndate =", 1));
     desk.recipe("");
-    refused("older than its recipe", &lock);
+    refused("a changed recipe", &lock);
     fs::remove_file(desk.path("r.lock")).unwrap();
     fs::create_dir(desk.path("r.lock")).unwrap();
     said += &format!("--- a folder\n{}\n", desk.build().refusal());
