@@ -16,13 +16,13 @@ use hostctl::upgrade::{Options, Until, upgrade};
 pub(crate) struct Upgrade {
     /// Where to get releases
     source: Option<String>,
-    /// Only say whether there is a newer version
+    /// Only report whether there is a newer version
     #[arg(long, group = "end")]
     check: bool,
     /// Only show what would change, and how many bytes would be fetched
     #[arg(long, group = "end")]
     dry_run: bool,
-    /// Write and verify the slot, but add no boot entry: the next `hostctl upgrade` does
+    /// Write and verify the slot, but add no boot entry; the next `hostctl upgrade` adds it
     #[arg(long, group = "end")]
     stage: bool,
     /// Reboot when done
