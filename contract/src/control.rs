@@ -293,11 +293,11 @@ pub struct VarStatus {
 /// A declared container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerStatus {
-    /// Name.
+    /// Its name in the engine.
     pub name: String,
-    /// Image.
+    /// Its image.
     pub image: String,
-    /// Whether the host is healthy only while it runs.
+    /// Whether the host is healthy only while this container runs.
     pub required: bool,
     /// Its state.
     pub state: ContainerState,
@@ -341,9 +341,9 @@ pub enum ServiceState {
 pub struct ServiceStatus {
     /// Name.
     pub name: String,
-    /// State.
+    /// Its state.
     pub state: ServiceState,
-    /// Whether the host is healthy only while it runs.
+    /// Whether the host is healthy only while this service is ready.
     pub required: bool,
     /// Process id while it runs.
     pub pid: Option<u32>,

@@ -18,7 +18,7 @@ const STOP_SECONDS: u32 = 10;
 /// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
 
-/// dockerd behind its Unix socket.
+/// The client of dockerd on a Unix socket.
 #[derive(Debug)]
 pub(crate) struct Docker {
     socket: PathBuf,

@@ -2,7 +2,7 @@
 //!
 //! The order of the steps makes the upgrade safe:
 //!
-//! - Every check that can refuse the new version comes before the first write.
+//! - Every check that can refuse the new version comes before the first write to the slot or the ESP.
 //! - The boot entry of the idle slot is removed before the slot is overwritten.
 //! - The new boot entry is added last, after the slot was read back from the disk. Adding it is the commit.
 //!
@@ -68,11 +68,13 @@ pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Resul
     let lock = FileLock::acquire()?;
     let source = open_source(&host, options)?;
 
-    // 1. Refuse while the running version is on trial. If it fails, the host must boot the idle slot again.
+    // 1. Refuse to overwrite the idle slot while the running version is on trial: if that version fails, the host must boot the idle slot
+    // again.
     let running = host.running();
     let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
     let (quarantine, running_uki) = check_running(&running, &esp, options)?;
-    // `--check` and `--dry-run` write nothing, so they release the lock here: a slow server must not delay `hostctl bless`.
+    // `--check` and `--dry-run` change no slot and no boot entry, so they release the lock here: a slow server must not delay
+    // `hostctl bless`.
     let _lock = (options.until > Until::DryRun).then_some(lock);
 
     // 2. Verify the signatures of the repository, then select the release.
@@ -165,8 +167,8 @@ fn install(
         kernel.stage(&mut Entries::open(esp)?, record, report)?;
     }
 
-    // 7. Record the baseline again, because the download may have taken long: the new version must do what works now. Then commit: add the
-    // boot entry.
+    // 7. Record the baseline again, because the download may have taken long. After its first boot, the new version is checked against the
+    // baseline. Then commit: add the boot entry.
     if until == Until::Entry {
         // If this fails because /var has become full, the baseline of step 5 is used.
         let _ = record_baseline();

@@ -25,7 +25,7 @@ pub(crate) fn write_out(text: &str) -> Result<()> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Runs hostctl on the host behind `client`, for commands that need files of that host. There is no time limit.
+/// Runs hostctl on the host that `client` is connected to, for commands that need files of that host. There is no time limit.
 pub(crate) fn on_host<'a>(
     client: &mut Client,
     arguments: impl IntoIterator<Item = &'a str>,

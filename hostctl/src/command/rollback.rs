@@ -32,7 +32,7 @@ pub(crate) fn here(version: Option<&OsVersion>, reboot: impl FnOnce() -> Result<
     write_out(&format!("version {} boots next\n", entry.version))
 }
 
-/// `hostctl rollback` on the host behind `client`.
+/// `hostctl rollback` on the host that `client` is connected to.
 pub(crate) fn there(
     mut client: Client,
     version: Option<&OsVersion>,

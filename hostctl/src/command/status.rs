@@ -38,7 +38,7 @@ pub(crate) fn here(json: bool) -> Result<()> {
     print(json, &slots, || text(&slots))
 }
 
-/// `hostctl slots` of the host behind `client`.
+/// `hostctl slots` on the host that `client` is connected to.
 pub(crate) fn there(client: &mut Client, json: bool) -> Result<()> {
     let slots = remote(client)?;
     print(json, &slots, || text(&slots))

@@ -1,4 +1,4 @@
-//! `hostctl upgrade`: on this host, or on the host behind `--connect` through its own hostctl.
+//! `hostctl upgrade`: on this host, or with `--connect` on another host, by running its own hostctl.
 
 use super::{event_printer::EventPrinter, now};
 use anyhow::Result;
@@ -67,7 +67,7 @@ impl Upgrade {
         printer.finish()
     }
 
-    /// Upgrades the host behind `client`.
+    /// Upgrades the host that `client` is connected to.
     pub(crate) fn there(self, client: &mut Client) -> Result<()> {
         let mut printer = EventPrinter::new(self.json);
         client.set_timeout(None)?;
