@@ -7,7 +7,7 @@ use crate::{guid::guid, version::BadName};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, ops::Deref, str::FromStr};
 
-/// What one architecture differs in.
+/// The facts that differ between architectures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ArchRow {
     /// Name in recipes, file names, image specifications and release records.
@@ -29,26 +29,26 @@ pub struct ArchRow {
     pub root_type: [u8; 16],
     /// GPT type of the partition with the root partition's hash tree.
     pub root_verity_type: [u8; 16],
-    /// Kernel modules that compute SHA-256 and CRC-32C with the processor's own instructions. A kernel may lack some.
+    /// Kernel modules that compute SHA-256 and CRC-32C with special instructions of the processor. A kernel may not have all of them.
     pub hash_modules: &'static [&'static str],
     /// xz's filter for machine code.
     pub xz_filter: XzFilter,
-    /// How a virtual machine is made.
+    /// Facts for running a virtual machine.
     pub qemu: QemuRow,
 }
 
-/// What QEMU needs to know.
+/// Facts for running a virtual machine with QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QemuRow {
-    /// The program.
+    /// Name of QEMU's program.
     pub program: &'static str,
     /// The Debian package that holds the program.
     pub package: &'static str,
     /// Value of `-machine`.
     pub machine: &'static str,
-    /// UEFI firmware without Secure Boot, where distributions install it: code and the template of its variables.
+    /// Paths where distributions install UEFI firmware without Secure Boot: the code, and the template of the variables.
     pub firmware: &'static [(&'static str, &'static str)],
-    /// Processor flags in `/proc/cpuinfo`, one of which KVM needs. None: KVM needs no flag.
+    /// Processor flags in `/proc/cpuinfo`. KVM needs one of them. If the list is empty, KVM needs no flag.
     pub kvm_flags: &'static [&'static str],
 }
 
@@ -61,7 +61,7 @@ pub enum XzFilter {
     Arm64,
 }
 
-/// All architectures that images are built for. The first is the one that a recipe means if it names none.
+/// All architectures that images can be built for. The first one is the default of a recipe.
 static ROWS: [ArchRow; 1] = [ArchRow {
     name: "x86_64",
     debian: "amd64",
@@ -96,15 +96,15 @@ static ROWS: [ArchRow; 1] = [ArchRow {
     },
 }];
 
-/// An architecture that images are built for: its fields are those of its [`ArchRow`].
+/// An architecture that images can be built for. Its fields are those of its [`ArchRow`].
 #[derive(Clone, Copy)]
 pub struct Arch(&'static ArchRow);
 
 impl Arch {
-    /// The architecture of a recipe that names none, and of a disk image that does not say.
+    /// The default: the architecture of a recipe or disk image that does not name one.
     pub const DEFAULT: Self = Self(&ROWS[0]);
 
-    /// The row. A test makes another row from it.
+    /// The row. Tests make other rows from it.
     #[must_use]
     pub const fn row(self) -> &'static ArchRow {
         self.0
@@ -121,7 +121,7 @@ impl Arch {
         Self::all().map(|arch| arch.name).collect::<Vec<_>>().join(", ")
     }
 
-    /// The architecture of a row that is not in the table. A test shows with it that a function reads the row.
+    /// The architecture of a row that is not in the table, for tests that check that a function reads the row.
     #[must_use]
     pub const fn of(row: &'static ArchRow) -> Self {
         Self(row)
@@ -156,7 +156,7 @@ impl fmt::Debug for Arch {
     }
 }
 
-/// A name that no row has.
+/// No row has this name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown architecture {found:?}: expected {}", Arch::names())]
 pub struct UnknownArch {
@@ -186,8 +186,8 @@ impl<'de> Deserialize<'de> for Arch {
 
 /// The name of an architecture in a release: letters, digits, `_` and `-`, at most 32 bytes.
 ///
-/// A repository may hold releases for architectures that are newer than the program that reads it. Such a release must be
-/// listed and passed over; it must not make the others unreadable. So records hold this name and not an [`Arch`].
+/// A repository may contain releases for architectures that the reading program does not know yet. The program must list and skip such a
+/// release, and still read the others. So a record holds this name, not an [`Arch`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ArchName(String);
@@ -248,7 +248,7 @@ mod tests {
     use crate::disk::PartitionRole;
 
     #[test]
-    fn every_row_is_found_by_its_name_and_has_values_of_its_own() {
+    fn every_row_is_found_by_its_name_and_has_unique_values() {
         let all: Vec<_> = Arch::all().collect();
         for (at, arch) in all.iter().enumerate() {
             assert_eq!(arch.name.parse(), Ok(*arch));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_release_may_be_of_an_unknown_architecture() {
+    fn a_release_may_name_an_unknown_architecture() {
         let name: ArchName = serde_json::from_str("\"vax\"").unwrap();
         assert!(name != Arch::DEFAULT && name.to_string() == "vax");
         for bad in ["", "a/b", "a b", "a.b", "\u{e4}", &"x".repeat(33)] {

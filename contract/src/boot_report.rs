@@ -1,16 +1,16 @@
-//! Time stamps of a boot. All times are microseconds of the monotonic clock, which starts with the kernel.
+//! The timeline of a boot. All times are microseconds of the monotonic clock, which starts with the kernel.
 
 use crate::{digest::RootHash, disk::Slot};
 use serde::{Deserialize, Serialize};
 
-/// Start of each line that init writes into the kernel's log.
+/// Prefix of each line that init writes into the kernel's log.
 pub const LOG_TAG: &str = "berth: ";
 
-/// Start, after [`LOG_TAG`], of the line that names the root hash of the version that boots. A kernel's last words are assigned to a
-/// version by that line.
+/// Prefix, after [`LOG_TAG`], of the log line with the root hash of the booting version. When a kernel log is recovered from pstore after
+/// a panic, this line shows which version it belongs to.
 pub const ROOT_LINE: &str = "root ";
 
-/// Where a stamp was taken.
+/// The part of the boot that a phase belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
@@ -22,29 +22,29 @@ pub enum Stage {
     Service,
 }
 
-/// One line of the timeline.
+/// One row of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PhaseStamp {
     /// Phase or service name.
     pub name: String,
-    /// Where.
+    /// The part of the boot.
     pub stage: Stage,
-    /// Begin, in microseconds since kernel start.
+    /// Start, in microseconds since kernel start.
     pub start_us: u64,
-    /// End; absent while it runs.
+    /// End, in microseconds since kernel start; `None` while the phase runs.
     pub end_us: Option<u64>,
-    /// What went wrong, if it did.
+    /// The error, if the phase failed.
     pub error: Option<String>,
 }
 
-/// What the initrd stage hands over.
+/// The report of the initrd to the init of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitrdReport {
     /// Its phases.
     pub phases: Vec<PhaseStamp>,
     /// Root hash of the root file system.
     pub root_hash: RootHash,
-    /// The slot that it was found in.
+    /// The slot with that root file system.
     pub slot: Slot,
     /// Device of the whole disk, e.g. `/dev/vda`.
     pub disk: String,

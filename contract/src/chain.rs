@@ -4,12 +4,12 @@ use std::{error::Error, fmt};
 
 /// Prints an error and its causes on one line: `cannot start netd: cannot read /x: permission denied`.
 ///
-/// Many errors repeat their cause in their own text. A cause whose text an error above it has printed already is left out.
+/// Many errors repeat their cause in their own text. A cause is left out if an error above it has already printed the same text.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
 impl Chain<'_> {
-    /// The texts of the error and of its causes, outermost first, without those that are printed already.
+    /// The texts of the error and of its causes, outermost first, without repetitions.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
         let mut texts = vec![self.0.to_string()];
@@ -31,8 +31,8 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// Whether `text` contains `cause` as a part of its own. A short cause can be a part of a word or of a path by chance
-/// (`no` in `not`, `x` in `/x`): that does not count.
+/// Whether `text` contains `cause` as a separate part. A short cause may be part of a word or path by chance (`no` in `not`, `x` in
+/// `/x`): that does not count.
 fn repeats(text: &str, cause: &str) -> bool {
     let begins = |before: &str| before.is_empty() || before.ends_with([' ', '\n', '(', '"']);
     let ends = |after: &str| after.is_empty() || after.starts_with([':', ';', ',', '.', ')', '"', '\n']);
@@ -43,7 +43,7 @@ fn repeats(text: &str, cause: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// An error with this text, and the next of the list as its cause.
+    /// An error with a text and a cause.
     #[derive(Debug)]
     struct Link(&'static str, Option<Box<Link>>);
 
@@ -68,22 +68,22 @@ mod tests {
     fn each_cause_is_printed_once() {
         for (texts, wanted) in [
             (&["outer", "inner"][..], "outer: inner"),
-            // An error that prints its cause at its end, as most do.
+            // Most errors print their cause at the end of their text.
             (&["cannot read /x: no", "no"], "cannot read /x: no"),
-            // A wrapper with the text of what it wraps.
+            // A wrapper may have the same text as the error that it wraps.
             (&["lost", "lost", "timed out"], "lost: timed out"),
-            // An error that prints its cause in its middle.
+            // An error may print its cause in the middle of its text.
             (&["mirror a: timed out; mirror b: refused", "timed out"], "mirror a: timed out; mirror b: refused"),
             (&["refused (timed out)", "timed out"], "refused (timed out)"),
-            // A cause that an error further up prints.
+            // An error may print the cause of its cause.
             (&["cannot start: cannot read: no", "cannot read", "no"], "cannot start: cannot read: no"),
-            // A cause whose text is in the text above by chance.
+            // The text above may contain the text of the cause by chance.
             (&["cannot", "no"], "cannot: no"),
             (&["cannot read /etc/no/x", "no"], "cannot read /etc/no/x: no"),
             (&["expected 12, found 21", "1"], "expected 12, found 21: 1"),
-            // A cause that says nothing.
+            // A cause may have an empty text.
             (&["outer", "", "inner"], "outer: inner"),
-            // A text of several lines.
+            // A text may have several lines.
             (&["two lines:\n  no space left", "no space left"], "two lines:\n  no space left"),
         ] {
             assert_eq!(printed(texts), wanted);

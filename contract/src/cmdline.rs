@@ -1,17 +1,17 @@
-//! The kernel command line: the keys that are ours, and how it is parsed.
+//! The kernel command line: the keys that Berth defines, and a parser.
 
 use crate::digest::{BadDigest, RootHash};
 
 /// Root hash of the slot to boot (the same key that systemd-veritysetup reads).
 pub const ROOTHASH: &str = "roothash";
-/// `berth.debug=1`: init says more on the console.
+/// `berth.debug=1`: init prints more on the console.
 pub const DEBUG: &str = "berth.debug";
 
-/// A kernel command line, split as the kernel splits it: blanks separate, double quotes protect.
+/// A kernel command line, split as the kernel splits it: blanks separate words, except between double quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cmdline(Vec<(String, Option<String>)>);
 
-/// Splits a command line. Never fails: an unclosed quote runs to the end, as in the kernel.
+/// Splits a command line. Never fails: an unclosed quote extends to the end, as in the kernel.
 #[must_use]
 pub fn parse(text: &str) -> Cmdline {
     let (mut words, mut word, mut quoted) = (Vec::new(), String::new(), false);
@@ -37,16 +37,16 @@ impl Cmdline {
         self.0.iter().rev().find(|(k, v)| k == key && v.is_some()).and_then(|(_, v)| v.as_deref())
     }
 
-    /// Whether the word `key` stands alone, or with a value other than `0`.
+    /// Whether there is a word `key` without a value, or with a value other than `0`.
     #[must_use]
     pub fn flag(&self, key: &str) -> bool {
         self.0.iter().any(|(k, v)| k == key && v.as_deref() != Some("0"))
     }
 
-    /// The root hash, where one is given.
+    /// The root hash of the key [`ROOTHASH`]; `None` if the key is absent.
     ///
     /// # Errors
-    /// When the value is no SHA-256.
+    /// When the value is not a SHA-256 digest.
     pub fn root_hash(&self) -> Result<Option<RootHash>, BadDigest> {
         self.value(ROOTHASH).map(str::parse).transpose()
     }

@@ -1,4 +1,4 @@
-//! Containers that the host starts by itself, as recipe and host.toml declare them (`[[container]]`).
+//! Declared containers: the host starts the containers that recipe and host.toml declare (`[[container]]`).
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
@@ -6,16 +6,16 @@ use serde::{
 };
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// Label in the engine of the containers that the host has made from such a declaration.
+/// Label, in the engine, of the containers that were created from a declaration.
 pub const LABEL: &str = "dev.berth.spec";
 
-/// Content of [`crate::paths::CONTAINERS`]: what init leaves for the workload program.
+/// Content of [`crate::paths::CONTAINERS`], which init writes for the workload program.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Declared {
     /// The containers of the recipe and of host.toml.
     pub containers: Vec<ContainerSpec>,
-    /// True when there is a host.toml that could not be read. Then containers that are not in the list may be declared
-    /// there, and existing containers stay as they are.
+    /// True when there is a host.toml that could not be read. It may declare containers that are not in the list, so existing
+    /// containers must not be changed or removed.
     pub is_partial: bool,
 }
 
@@ -33,46 +33,46 @@ pub struct ContainerSpec {
     /// Replaces the image's entry point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entrypoint: Option<Vec<String>>,
-    /// Environment.
+    /// Environment variables.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
     /// Network mode.
     #[serde(default)]
     pub network: NetworkMode,
-    /// Published ports, only with `bridge`.
+    /// Published ports; allowed only with the network mode `bridge`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PortSpec>,
     /// Volumes and bind mounts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub volumes: Vec<VolumeSpec>,
-    /// Upper limit of memory.
+    /// Memory limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<ByteSize>,
-    /// Upper limit of CPU time, in CPUs (0.5 is half of one).
+    /// Limit of CPU time, in CPUs (0.5 is half a CPU).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
-    /// When the engine starts it again.
+    /// When the engine restarts it.
     #[serde(default)]
     pub restart: ContainerRestart,
-    /// User, as `UID[:GID]` or a name of the image.
+    /// User, as `UID[:GID]` or as a user name of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Working directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workdir: Option<String>,
-    /// Root file system read-only.
+    /// Whether its root file system is read-only.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
-    /// All capabilities and devices.
+    /// Whether it gets all capabilities and devices.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub privileged: bool,
-    /// Capabilities added, without `CAP_`.
+    /// Added capabilities, without `CAP_`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cap_add: Vec<String>,
-    /// Capabilities dropped, without `CAP_`.
+    /// Dropped capabilities, without `CAP_`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cap_drop: Vec<String>,
-    /// Whether the host is only healthy while it runs.
+    /// Whether the host is healthy only while this container runs.
     #[serde(default = "yes")]
     pub required: bool,
 }
@@ -81,10 +81,10 @@ fn yes() -> bool {
     true
 }
 
-/// How a container is connected: `bridge`, `host`, `none` or `container:NAME`.
+/// The network of a container: `bridge`, `host`, `none` or `container:NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum NetworkMode {
-    /// The engine's bridge, with published ports.
+    /// The engine's bridge. Ports can be published.
     #[default]
     Bridge,
     /// The host's own network.
@@ -95,33 +95,33 @@ pub enum NetworkMode {
     Container(String),
 }
 
-/// When a container is started again.
+/// When the engine restarts a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContainerRestart {
-    /// Whenever it ends, and at boot.
+    /// Whenever it exits, and at boot.
     #[default]
     Always,
-    /// When it ends with an error.
+    /// When it exits with a status other than 0.
     OnFailure,
-    /// Only at boot.
+    /// Never. The host still starts the container at every boot.
     No,
 }
 
-/// `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`.
+/// A published port: `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortSpec {
-    /// Host address to listen on; all when absent.
+    /// Host address to listen on; `None` means all addresses.
     pub address: Option<std::net::IpAddr>,
     /// Port on the host.
     pub host: u16,
     /// Port in the container.
     pub container: u16,
-    /// Transport.
+    /// Transport protocol.
     pub protocol: Protocol,
 }
 
-/// Transport of a published port.
+/// Transport protocol of a published port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// TCP.
@@ -130,33 +130,33 @@ pub enum Protocol {
     Udp,
 }
 
-/// `SOURCE:TARGET[:ro]`; the source is a volume's name or an absolute path on the host.
+/// A volume or bind mount: `SOURCE:TARGET[:ro]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeSpec {
     /// Name of an engine volume, or an absolute path on the host.
     pub source: String,
     /// Absolute path in the container.
     pub target: String,
-    /// Read-only.
+    /// Whether it is mounted read-only.
     pub read_only: bool,
 }
 
-/// A number of bytes: `268435456`, `"256MiB"`, `"1GiB"`; powers of 1024 only.
+/// A number of bytes: `268435456`, `"256MiB"`, `"1GiB"`. The units are powers of 1024.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
-/// A value of a declaration that cannot be read.
+/// A value of a declaration cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected {wanted}, found {found:?}")]
 pub struct BadValue {
-    /// What the value should look like.
+    /// The expected form of the value.
     pub wanted: &'static str,
     /// The value as given.
     pub found: String,
 }
 
 impl BadValue {
-    /// The same as an error of serde, which keeps apart what was wanted and what was found.
+    /// Converts to an error of serde, which has separate places for the expected and the found value.
     fn into_serde<E: serde::de::Error>(self) -> E {
         E::invalid_value(Unexpected::Str(&self.found), &self.wanted)
     }
@@ -338,10 +338,10 @@ macro_rules! serde_as_text {
 serde_as_text!(NetworkMode, PortSpec, VolumeSpec);
 
 impl ContainerSpec {
-    /// What serde cannot see: names and combinations. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
-    /// A name the engine would refuse, ports without a bridge, a bind mount that is not persistent.
+    /// A name that the engine would refuse, an empty image, ports without a bridge, a CPU or memory limit that is too small.
     pub fn check(&self) -> Result<(), String> {
         let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -353,7 +353,7 @@ impl ContainerSpec {
             ));
         }
         if self.image.is_empty() {
-            return Err(format!("container {}: image is empty", self.name));
+            return Err(format!("container {}: image: expected a name, found an empty text", self.name));
         }
         if !self.ports.is_empty() && self.network != NetworkMode::Bridge {
             return Err(format!(
@@ -362,48 +362,16 @@ impl ContainerSpec {
                 self.network.to_string()
             ));
         }
-        if self.cpus.is_some_and(|cpus| !cpus.is_finite() || cpus <= 0.0) {
-            return Err(format!("container {}: cpus must be greater than 0", self.name));
+        if let Some(cpus) = self.cpus.filter(|cpus| !cpus.is_finite() || *cpus <= 0.0) {
+            return Err(format!("container {}: cpus: expected a number greater than 0, found {cpus}", self.name));
         }
-        if self.memory.is_some_and(|memory| memory.0 < 6 << 20) {
-            return Err(format!("container {}: memory must be at least 6MiB", self.name));
+        if let Some(memory) = self.memory.filter(|memory| memory.0 < 6 << 20) {
+            return Err(format!("container {}: memory: expected at least 6MiB, found {memory}", self.name));
         }
         Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn declarations_read_as_the_reference_shows_them() {
-        let spec: ContainerSpec = toml::from_str(
-            "name = 'web'\nimage = 'hello'\nports = ['8080:80', '127.0.0.1:53:53/udp', '[::1]:1:2']\n\
-             volumes = ['data:/data', '/var/x:/x:ro']\nmemory = '64MiB'\ncpus = 0.5\n",
-        )
-        .unwrap();
-        spec.check().unwrap();
-        assert_eq!(spec.memory, Some(ByteSize(64 << 20)));
-        assert_eq!(spec.ports[2].to_string(), "[::1]:1:2/tcp");
-        assert_eq!(spec.volumes[1].to_string(), "/var/x:/x:ro");
-        let again: ContainerSpec = serde_json::from_str(&serde_json::to_string(&spec).unwrap()).unwrap();
-        assert_eq!(again, spec);
-    }
-
-    #[test]
-    fn what_the_engine_would_refuse_is_refused_here() {
-        for bad in ["80", "0:80", "x:80", "80:80/sctp", "70000:1"] {
-            assert!(bad.parse::<PortSpec>().is_err(), "{bad}");
-        }
-        for bad in ["/data", "data:rel", "../x:/x", "/var/../etc:/x", "/a:/b:/c"] {
-            assert!(bad.parse::<VolumeSpec>().is_err(), "{bad}");
-        }
-        for bad in ["", "MiB", "12MB", "99999999999GiB", "-1"] {
-            assert!(bad.parse::<ByteSize>().is_err(), "{bad}");
-        }
-        assert!(toml::from_str::<ContainerSpec>("name='a'\nimage='b'\nnetwork='bridged'").is_err());
-        let spec: ContainerSpec = toml::from_str("name='a'\nimage='b'\nnetwork='host'\nports=['1:1']").unwrap();
-        assert!(spec.check().is_err());
-    }
-}
+#[path = "container_tests.rs"]
+mod tests;

@@ -1,19 +1,19 @@
-//! What a container does.
+//! The state of a container.
 
 use crate::word::open_words;
 
 open_words! {
-    /// What a container does, in the engine's words and in our own.
+    /// The state of a container: the engine's words, and two of our own.
     pub enum ContainerState {
-        /// Ours: the workload program has not come to it yet.
+        /// Ours: the workload program has not handled it yet.
         Pending = "pending",
-        /// Ours: it is not as it was declared.
+        /// Ours: it does not run as declared.
         Failed = "failed",
         /// It runs.
         Running = "running",
-        /// It has ended, and the engine is about to start it again.
+        /// It has exited, and the engine will restart it.
         Restarting = "restarting",
-        /// It has ended.
+        /// It has exited.
         Exited = "exited",
     }
 }

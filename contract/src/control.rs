@@ -1,8 +1,9 @@
 //! The control protocol: newline-delimited JSON over the Unix socket or the virtio-serial port.
 //!
-//! The client sends [`Call`]s, each with an id of its choice; the host answers with [`Frame`]s of the same id: `line`s (logs
-//! only) and then exactly one of `reply`, `end`, `error`. A serial port has no connections, so a client ignores frames
-//! with an id that is not its own, and both sides ignore lines that are not JSON. `cancel` ends a running call.
+//! The client sends [`Call`]s, each with an id that the client chooses. The host answers with [`Frame`]s of the same id: any number of
+//! `line`s, and then exactly one of `reply`, `end` and `error`. `cancel` ends a running call.
+//!
+//! A serial port has no connections. So a client ignores frames with another client's id, and both sides ignore lines that are not JSON.
 
 use crate::{
     boot_report::PhaseStamp,
@@ -15,7 +16,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Longest line either side accepts, in bytes.
+/// Size limit of a line for both sides, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
 
 /// A request with its id.
@@ -23,40 +24,40 @@ pub const MAX_LINE: usize = 1 << 20;
 pub struct Call {
     /// Chosen by the client.
     pub id: u64,
-    /// What is asked.
+    /// The request.
     pub request: Request,
 }
 
-/// What can be asked.
+/// A request of a client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Request {
-    /// [`Reply::Status`].
+    /// Answered with [`Reply::Status`].
     Status,
-    /// [`Reply::Boot`].
+    /// Answered with [`Reply::Boot`].
     Boot,
-    /// [`Reply::Services`].
+    /// Answered with [`Reply::Services`].
     Services,
-    /// Lines of a service's output (`init` and `kernel` are names as well), then `end`.
+    /// Answered with the lines of a service's output, then `end`. `init` and `kernel` are also names of services here.
     Logs {
-        /// Which service.
+        /// Name of the service.
         service: String,
-        /// Go on with new lines until cancelled.
+        /// Whether to continue with new lines until the call is cancelled.
         follow: bool,
     },
-    /// Answers with `end` once the host is `running`, or with an error when it is `degraded`.
+    /// Answered with `end` once the host is `running`, or with an error when the host is `degraded`.
     WaitReady,
     /// Ordered shutdown, then restart. Answered with `end` before it begins.
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
-    /// Runs the host's own hostctl: lines of its output, then `end`, or `error` with what it wrote to stderr when its status is not
-    /// 0. One runs at a time for each client; a cancelled one is ended with SIGTERM.
+    /// Runs the host's own hostctl. Answered with the lines of its output, then `end`. If its status is not 0: `error` with its output
+    /// on stderr. Only one hostctl runs at a time for each client. When the call is cancelled, hostctl gets SIGTERM.
     Run {
         /// Its arguments, without the program's name.
         arguments: Vec<String>,
     },
-    /// Ends the call of this id, which is answered with `end`.
+    /// Ends a running call. That call is answered with `end`.
     Cancel {
         /// Id of the running call.
         call: u64,
@@ -68,21 +69,21 @@ pub enum Request {
 pub struct Frame {
     /// The call's id.
     pub id: u64,
-    /// What is answered.
+    /// The answer.
     pub body: Body,
 }
 
-/// What can be answered.
+/// A part of an answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Body {
-    /// The one answer.
+    /// The whole answer, as data.
     Reply(Box<Reply>),
-    /// One of many lines.
+    /// A line of output. More frames follow.
     Line(LogLine),
-    /// Nothing more comes.
+    /// The call is complete.
     End,
-    /// It failed.
+    /// The call failed.
     Error(ControlError),
 }
 
@@ -91,11 +92,11 @@ pub enum Body {
 pub struct LogLine {
     /// Microseconds since kernel start.
     pub at_us: u64,
-    /// Text without the line's end.
+    /// The text, without the line break.
     pub text: String,
 }
 
-/// Set in hostctl's environment by init: the last line on stderr of a hostctl that fails is then a [`ControlError`] as JSON.
+/// Environment variable that init sets for hostctl. If hostctl fails, its last line on stderr is then a [`ControlError`] as JSON.
 pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
 
 /// Why a call failed.
@@ -103,7 +104,7 @@ pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
 pub struct ControlError {
     /// What happened.
     pub message: String,
-    /// What can be done.
+    /// What the user can do.
     pub hint: Option<String>,
 }
 
@@ -111,7 +112,7 @@ pub struct ControlError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reply {
-    /// The host at a glance.
+    /// The state of the host.
     Status(Box<StatusReport>),
     /// The boot's timeline.
     Boot(BootReport),
@@ -119,7 +120,7 @@ pub enum Reply {
     Services(Vec<ServiceStatus>),
 }
 
-/// How the host is.
+/// The state of the host in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
@@ -127,13 +128,13 @@ pub enum HostState {
     Booting,
     /// All required services are ready and all required containers run.
     Running,
-    /// Something required failed, or is being restarted.
+    /// A required service or container failed, or is being restarted.
     Degraded,
-    /// Going down.
+    /// The host is shutting down.
     Stopping,
 }
 
-/// The host at a glance.
+/// The state of the host, for `hostctl status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StatusReport {
     /// `IMAGE_ID`.
@@ -150,17 +151,17 @@ pub struct StatusReport {
     pub hostname: String,
     /// Machine id, 32 hex digits.
     pub machine_id: String,
-    /// How it is.
+    /// The state in one word.
     pub state: HostState,
-    /// Why it is not `running`; phases of the boot that failed are told in any state.
+    /// Why the host is not `running`. Failed phases of the boot are listed in every state.
     pub problems: Vec<Problem>,
     /// Microseconds since kernel start.
     pub uptime_us: u64,
-    /// The engine, where there is one.
+    /// The engine, if the image has one.
     pub engine: Option<EngineStatus>,
     /// Where the machine configuration came from.
     pub config: ConfigStatus,
-    /// Addresses and routes, once netd has said so.
+    /// netd's report; `None` until netd has written it.
     pub network: Option<NetworkStatus>,
     /// Memory in KiB.
     pub memory: MemoryStatus,
@@ -170,12 +171,13 @@ pub struct StatusReport {
     pub containers: Vec<ContainerStatus>,
 }
 
-/// Something that is wrong with the host. In JSON it is an object whose `kind` is the variant's name in kebab-case. The sentence for
-/// people is made by `Display`.
+/// A problem of the host. In JSON it is an object whose `kind` is the variant's name in kebab-case. `Display` makes a sentence for
+/// people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Problem {
-    /// A phase of the boot failed. This alone does not make a version unhealthy: what needs the phase has a problem of its own.
+    /// A phase of the boot failed. This problem alone does not make a version unhealthy: if a service or container needs the phase, it
+    /// fails too.
     Phase {
         /// The phase.
         name: String,
@@ -187,16 +189,16 @@ pub enum Problem {
         /// The file, what was expected, and what was found.
         error: String,
     },
-    /// A service that the host needs is not ready, and was before or should be.
+    /// A required service is not ready although it was ready before, or should be ready by now.
     Service {
         /// The service.
         name: String,
         /// Its state.
         state: ServiceState,
-        /// How it last ended.
+        /// How it last exited.
         end: String,
     },
-    /// A container that the host needs is not as it was declared.
+    /// A required container does not run as declared.
     Container {
         /// The container.
         name: String,
@@ -229,7 +231,7 @@ impl fmt::Display for Problem {
 /// The engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineStatus {
-    /// Which.
+    /// The kind of the engine.
     pub kind: EngineKind,
     /// Debian version of its package.
     pub version: String,
@@ -240,13 +242,13 @@ pub struct EngineStatus {
 /// The machine configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigStatus {
-    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp`, `last good`, or nothing.
+    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp` or `last good`. `None` if no machine configuration is in force.
     pub source: Option<String>,
-    /// What was wrong with the one that was found first.
+    /// Why the machine configuration that was found is not in force.
     pub error: Option<String>,
 }
 
-/// What netd reports.
+/// netd's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NetworkStatus {
     /// Interfaces that have been configured.
@@ -264,11 +266,11 @@ pub struct InterfaceStatus {
     pub addresses: Vec<String>,
     /// Default gateway.
     pub gateway: Option<std::net::IpAddr>,
-    /// Seconds the DHCP lease lasts.
+    /// Lifetime of the DHCP lease, in seconds.
     pub lease_seconds: Option<u32>,
 }
 
-/// Memory in KiB, as `/proc/meminfo` counts.
+/// Memory in KiB, from `/proc/meminfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStatus {
     /// `MemTotal`.
@@ -282,35 +284,35 @@ pub struct MemoryStatus {
 pub struct VarStatus {
     /// Size of the file system.
     pub size: u64,
-    /// Free for use.
+    /// Free space.
     pub available: u64,
-    /// Whether it is on the disk (false: in memory, because the disk's could not be mounted).
+    /// Whether /var is on the disk. False: it is in memory, because the disk's partition could not be mounted.
     pub persistent: bool,
 }
 
 /// A declared container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerStatus {
-    /// Name.
+    /// Its name in the engine.
     pub name: String,
-    /// Image.
+    /// Its image.
     pub image: String,
-    /// Whether the host needs it.
+    /// Whether the host is healthy only while this container runs.
     pub required: bool,
-    /// What it does.
+    /// Its state.
     pub state: ContainerState,
-    /// What went wrong, if it did.
+    /// The error, if there was one.
     pub error: Option<String>,
 }
 
 /// The boot's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootReport {
-    /// Phases and services in order of their start.
+    /// Phases and services, in the order of their start.
     pub phases: Vec<PhaseStamp>,
-    /// When engine and required containers were up, in microseconds since kernel start.
+    /// When all required services were ready for the first time, in microseconds since kernel start.
     pub ready_us: Option<u64>,
-    /// When the engine was up.
+    /// When the engine's service was ready for the first time, in microseconds since kernel start.
     pub engine_us: Option<u64>,
 }
 
@@ -318,19 +320,19 @@ pub struct BootReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ServiceState {
-    /// Its needs are not ready.
+    /// Not started: a service that it needs is not ready.
     Waiting,
-    /// Started, not ready.
+    /// Started, but not ready yet.
     Starting,
-    /// Ready (a one-shot: done).
+    /// Ready. A one-shot service has exited with status 0.
     Ready,
-    /// Ended; started again after a delay.
+    /// Exited. It will be restarted after a delay.
     Backoff,
     /// Being stopped.
     Stopping,
     /// Stopped on purpose.
     Stopped,
-    /// Ended and not to be started again.
+    /// Exited, and it will not be restarted.
     Failed,
 }
 
@@ -339,17 +341,17 @@ pub enum ServiceState {
 pub struct ServiceStatus {
     /// Name.
     pub name: String,
-    /// State.
+    /// Its state.
     pub state: ServiceState,
-    /// Whether the host needs it.
+    /// Whether the host is healthy only while this service is ready.
     pub required: bool,
     /// Process id while it runs.
     pub pid: Option<u32>,
-    /// How often it was started again.
+    /// Number of restarts.
     pub restarts: u32,
-    /// How it last ended: `status 1`, `signal 9 (SIGKILL)`.
+    /// How it last exited: `status 1`, `signal 9 (SIGKILL)`.
     pub last_exit: Option<String>,
-    /// Microseconds since kernel start of the last change of state.
+    /// Time of the last change of state, in microseconds since kernel start.
     pub since_us: u64,
 }
 
@@ -358,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_are_one_line_of_json() {
+    fn calls_frames_and_problems_are_one_line_of_json() {
         let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
         let text = serde_json::to_string(&call).unwrap();
         assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);

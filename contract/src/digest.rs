@@ -1,18 +1,18 @@
-//! SHA-256 digests, as values that cannot be confused with other strings.
+//! SHA-256 digests as types of their own, so that they cannot be confused with other strings.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{fmt, str::FromStr};
 
-/// 32 bytes of SHA-256, written as 64 lower-case hex digits.
+/// A SHA-256 digest, printed as 64 lower-case hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sha256(pub [u8; 32]);
 
-/// The dm-verity root hash that identifies a root file system (and so a slot's content).
+/// The dm-verity root hash of a root file system. It identifies the content of a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RootHash(pub Sha256);
 
-/// A text that is no SHA-256.
+/// A text is not a SHA-256 digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected 64 hex digits of SHA-256, found {found:?}")]
 pub struct BadDigest {
@@ -74,8 +74,8 @@ impl<'de> Deserialize<'de> for Sha256 {
 }
 
 impl RootHash {
-    /// The partition UUIDs of the data and the verity partition, as the Discoverable Partitions Specification
-    /// derives them: the first and the last 128 bits of the root hash, in the order they are printed.
+    /// The UUIDs of the data partition and of the verity partition, as the Discoverable Partitions Specification derives them: the
+    /// first and the last 128 bits of the root hash, in the order in which they are printed.
     #[must_use]
     pub fn partition_uuids(&self) -> ([u8; 16], [u8; 16]) {
         let (mut data, mut verity) = ([0; 16], [0; 16]);

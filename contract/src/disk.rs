@@ -2,20 +2,20 @@
 
 use crate::{arch::Arch, guid::guid};
 
-/// Disk sector that all our GPTs use, in bytes.
+/// Sector size of every GPT that Berth writes, in bytes.
 pub const SECTOR: u64 = 512;
-/// Block of the root file system, its hash tree and the ext4 file system, in bytes.
+/// Block size of the root file system, its hash tree and the ext4 file system, in bytes.
 pub const BLOCK: u64 = 4096;
 /// Every partition starts at a multiple of this many bytes.
 pub const ALIGNMENT: u64 = 1 << 20;
 
-/// One of the two places where a version of the OS lives.
+/// One of the two slots. Each holds a version of the OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Slot {
-    /// `root-a` and `root-a-verity`.
+    /// Partitions `root-a` and `root-a-verity`.
     A,
-    /// `root-b` and `root-b-verity`.
+    /// Partitions `root-b` and `root-b-verity`.
     B,
 }
 
@@ -28,7 +28,7 @@ impl std::fmt::Display for Slot {
     }
 }
 
-/// What a partition is for; the discriminant is its number in the table.
+/// The purpose of a partition. The discriminant is the partition's number in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum PartitionRole {
@@ -51,18 +51,18 @@ const TYPE_ESP: [u8; 16] = guid("c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
 /// GPT type of the partition for `/var`.
 const TYPE_VAR: [u8; 16] = guid("4d21b016-b534-45c2-a9fb-5c16e091fd2d");
 
-/// GPT attribute bit: the partition is to be mounted read-only.
+/// GPT attribute bit: mount the partition read-only.
 pub const ATTRIBUTE_READ_ONLY: u64 = 1 << 60;
-/// GPT attribute bit: not to be mounted by automatic discovery (an empty or not yet verified slot).
+/// GPT attribute bit: automatic discovery must not mount the partition (a slot that is empty or not verified yet).
 pub const ATTRIBUTE_NO_AUTO: u64 = 1 << 63;
-/// GPT attribute bit: the file system is to be grown to the partition's size.
+/// GPT attribute bit: grow the file system to the partition's size.
 pub const ATTRIBUTE_GROW_FS: u64 = 1 << 59;
 
 impl PartitionRole {
-    /// All of them in the table's order.
+    /// All partitions, in the order of the table.
     pub const ALL: [Self; 6] = [Self::Esp, Self::RootA, Self::RootAVerity, Self::RootB, Self::RootBVerity, Self::Var];
 
-    /// The number in the partition table, from 1.
+    /// The partition's number in the table, starting at 1.
     #[must_use]
     pub fn number(self) -> u32 {
         self as u32
@@ -92,7 +92,7 @@ impl PartitionRole {
         }
     }
 
-    /// Data and hash tree partition of a slot.
+    /// The data partition and the hash tree partition of a slot.
     #[must_use]
     pub fn of_slot(slot: Slot) -> (Self, Self) {
         match slot {

@@ -4,7 +4,7 @@ use crate::version::BadName;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
-/// Which engine an image bundles. As text it is [`Engine::name`].
+/// The kind of the engine in an image. Its text is [`Engine::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
@@ -12,12 +12,12 @@ pub enum EngineKind {
     Docker,
 }
 
-/// What the programs of Berth have to know about an engine.
+/// The row of an engine: the facts that Berth's programs need.
 #[derive(Debug)]
 pub struct Engine {
-    /// The word for it in recipe, image and release record.
+    /// Its name in recipe, image and release record.
     pub name: &'static str,
-    /// Debian package whose version is the engine's.
+    /// Debian package of the engine. The package's version is the engine's version.
     pub package: &'static str,
     /// The service that is ready when the engine answers.
     pub service: &'static str,
@@ -27,13 +27,13 @@ pub struct Engine {
     pub settings: &'static str,
     /// Folder for the certificates of its TLS listener. init writes them from the machine configuration (mode 0600).
     pub certificates: &'static str,
-    /// Port that it listens on for TLS where nothing else is said.
+    /// Default port of its TLS listener.
     pub tls_port: u16,
-    /// Formats of its data in /var, each with the first major version that uses it, in ascending order.
+    /// Formats of its data in /var, each with the first major version that uses the format, in ascending order.
     stores: &'static [(u32, &'static str)],
 }
 
-/// docker 29 makes new hosts keep images in containerd's store.
+/// From version 29 on, docker on a new host keeps images in containerd's store.
 const DOCKER: Engine = Engine {
     name: "docker",
     package: "docker.io",
@@ -46,10 +46,10 @@ const DOCKER: Engine = Engine {
 };
 
 impl EngineKind {
-    /// All of them.
+    /// All engines.
     pub const ALL: [Self; 1] = [Self::Docker];
 
-    /// The names of all of them, for messages: `a, b`.
+    /// The names of all engines, for messages: `a, b`.
     #[must_use]
     pub fn names() -> String {
         Self::ALL.map(|kind| kind.row().name).join(", ")
@@ -72,8 +72,8 @@ impl fmt::Display for EngineKind {
 
 /// The name of an engine in a release: letters, digits, `_` and `-`, at most 32 bytes.
 ///
-/// A release may bundle an engine that is newer than the program that reads its record. Such a release must be refused by its
-/// engine's name; its record must not be unreadable. So records hold this name and not an [`EngineKind`].
+/// A release may bundle an engine that the reading program does not know yet. The program must still read the release record, and refuse
+/// the release with the engine's name in the message. So a record holds this name, not an [`EngineKind`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EngineName(String);
@@ -130,21 +130,21 @@ impl fmt::Display for EngineName {
     }
 }
 
-/// How an engine keeps its data: versions with the same format can take over each other's /var, others cannot.
+/// How an engine stores its data. A version can use the /var of another version only if both have the same format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum StoreFormat {
     /// `none`: an image without an engine.
     None,
-    /// The word for a format. A newer release may have one that this program does not know.
+    /// The name of a format. A newer release may have a format that this program does not know.
     Named(String),
 }
 
-/// The word for [`StoreFormat::None`].
+/// The text of [`StoreFormat::None`].
 const NONE: &str = "none";
 
 impl StoreFormat {
-    /// The format of an engine, by the Debian version of its package. Only the upstream major version matters.
+    /// The format that an engine uses, by the Debian version of its package. Only the upstream major version matters.
     #[must_use]
     pub fn of(kind: EngineKind, debian_version: &str) -> Self {
         let upstream = debian_version.split_once(':').map_or(debian_version, |(_, rest)| rest);
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_change_with_the_major_versions_that_changed_them() {
+    fn the_format_depends_on_the_major_version() {
         let format = |version: &str| StoreFormat::of(EngineKind::Docker, version).to_string();
         assert_eq!(format("26.1.5+dfsg1-9+b9"), "docker-graphdriver");
         assert_eq!(format("5:28.9-1"), "docker-graphdriver");
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn each_engine_has_a_name_of_its_own_and_a_format_for_each_version() {
+    fn each_engine_has_a_unique_name_and_a_format_for_each_version() {
         for (index, kind) in EngineKind::ALL.into_iter().enumerate() {
             let row = kind.row();
             assert!(EngineKind::ALL[..index].iter().all(|other| other.row().name != row.name), "{}", row.name);
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_in_a_release_may_be_of_an_unknown_engine() {
+    fn a_release_may_name_an_unknown_engine() {
         let name: EngineName = serde_json::from_str("\"steam\"").unwrap();
         assert_eq!((name.kind(), name.to_string()), (None, "steam".to_owned()));
         assert_eq!(serde_json::to_string(&name).unwrap(), "\"steam\"");
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_format_is_a_word_and_none_is_one_of_them() {
+    fn store_formats_are_read_and_written_as_text() {
         for (text, format) in [("none", StoreFormat::None), ("x-2", StoreFormat::Named("x-2".into()))] {
             assert_eq!(StoreFormat::from(text), format);
             assert_eq!(serde_json::to_string(&format).unwrap(), format!("\"{text}\""));

@@ -1,43 +1,43 @@
-//! Boot entries: `<id>_<version>[+<left>[-<done>]].efi` in `/EFI/Linux/`, after the Boot Loader Specification
-//! ("boot counting") and the UAPI version format.
+//! Names of boot entries, `<id>_<version>[+<left>[-<done>]].efi` in `/EFI/Linux/`, by the Boot Loader Specification ("boot counting")
+//! and the UAPI version format.
 
 use crate::version::{BadName, ImageId, OsVersion};
 use std::{fmt, str::FromStr};
 
-/// Tries of an entry that has not been blessed yet.
+/// The tries of an entry that is not blessed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct BootCounter {
-    /// Boots that systemd-boot will still try.
+    /// Number of boots that systemd-boot will still try.
     pub left: u32,
-    /// Boots tried without a blessing.
+    /// Number of boots that ended without a blessing.
     pub done: u32,
 }
 
-/// The name of a unified kernel image on the ESP. No counter means blessed (`good`).
+/// The name of a unified kernel image on the ESP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BootEntry {
-    /// Which image.
+    /// The image's id.
     pub id: ImageId,
-    /// Which version of it.
+    /// The image's version.
     pub version: OsVersion,
-    /// Tries, while unblessed.
+    /// The tries; `None` means that the entry is blessed.
     pub counter: Option<BootCounter>,
 }
 
-/// How many boots a new version gets.
+/// Number of boots that a new version is tried.
 pub const TRIES: u32 = 3;
 
-/// The counter of an entry that has been put behind the other: systemd-boot takes entries without tries last. One that
-/// failed has used its tries, so the two can be told apart.
+/// The counter of an entry that was set aside: systemd-boot prefers an entry that is blessed or has tries left. An entry that failed has
+/// no tries left either, but its `done` is not 0.
 pub const SET_ASIDE: BootCounter = BootCounter { left: 0, done: 0 };
 
-/// What a file in `/EFI/Linux` has to look like to be ours.
+/// Why a file name in `/EFI/Linux` is not the name of a Berth boot entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadEntry {
-    /// The shape is another.
+    /// The name has another form.
     #[error("{0:?} is not a boot entry: expected ID_VERSION.efi or ID_VERSION+LEFT-DONE.efi")]
     Shape(String),
-    /// Id or version are not allowed.
+    /// The id or the version contains characters that are not allowed, or is too long.
     #[error("boot entry {0:?}: {1}")]
     Name(String, BadName),
 }
@@ -86,7 +86,7 @@ mod tests {
         for name in ["berth-docker_2026.11.0.efi", "a_1+3.efi", "a_1+2-1.efi", "a_1-2~rc1+0-3.efi"] {
             assert_eq!(name.parse::<BootEntry>().unwrap().to_string(), name);
         }
-        // systemd-boot accepts and writes "+3-0" as well; it means the same.
+        // systemd-boot also accepts and writes "+3-0". It means the same as "+3".
         assert_eq!("a_1+3-0.efi".parse::<BootEntry>().unwrap(), "a_1+3.efi".parse().unwrap());
         for bad in ["a_1", "a.efi", "a_1+.efi", "a_1+x.efi", "a_1+3-.efi", "a_1++3.efi", "A_1.efi", "a_1+-1.efi"] {
             assert!(bad.parse::<BootEntry>().is_err(), "{bad}");

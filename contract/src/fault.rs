@@ -1,4 +1,4 @@
-//! Errors of the host's programs: what was being done, to which path, and why it failed.
+//! Errors of the host's programs: the operation, the path, and the reason.
 
 use std::{
     error::Error,
@@ -33,10 +33,10 @@ impl<T, E: Into<io::Error>> At<T> for Result<T, E> {
     }
 }
 
-/// Any module's error. A phase of the boot, and the host's other programs, only print it.
+/// Any module's error, for callers that only print it: the phases of the boot, and netd.
 pub type Failure = Box<dyn Error + Send + Sync>;
 
-/// Several independent failures of one phase, reported as one.
+/// Several independent failures of one phase, reported as one error.
 #[derive(Debug)]
 pub struct Failures(Vec<Failure>);
 

@@ -1,4 +1,4 @@
-//! `host.toml`: what one machine is told, as opposed to what the image is.
+//! `host.toml`: the configuration of one machine. The image is the same for many machines.
 
 use crate::{
     container::ContainerSpec,
@@ -11,19 +11,19 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostConfig {
-    /// Host name (RFC 1123 label or dotted name); without one, `berth-` and the machine id's start.
+    /// Host name (RFC 1123 label or dotted name). Default: `berth-` and the start of the machine id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// Further containers; one with the name of the recipe's replaces it.
+    /// Further containers. A container with the name of one in the recipe replaces that one.
     #[serde(default, rename = "container", skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<ContainerSpec>,
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
-    /// Where new versions come from; each key replaces the image's.
+    /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
-    /// Checks that a version on trial must pass, beside the image's.
+    /// Checks that a version on trial must pass, in addition to the image's checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
 }
@@ -37,18 +37,18 @@ pub struct DockerConfig {
     pub tls: Option<DockerTls>,
 }
 
-/// `[docker.tls]`: docker's API over TCP; clients must show a certificate of `ca`.
+/// `[docker.tls]`: docker's API over TCP. A client needs a certificate that `ca` signed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerTls {
     /// Address and port to listen on.
     #[serde(default = "default_listen")]
     pub listen: std::net::SocketAddr,
-    /// PEM: the authority that signs the clients' certificates.
+    /// PEM: the certificate authority of the clients' certificates.
     pub ca: String,
     /// PEM: the host's certificate.
     pub cert: String,
-    /// PEM: its private key.
+    /// PEM: the private key of `cert`.
     pub key: String,
 }
 
@@ -56,14 +56,15 @@ fn default_listen() -> std::net::SocketAddr {
     (std::net::Ipv4Addr::UNSPECIFIED, EngineKind::Docker.row().tls_port).into()
 }
 
-/// Largest host.toml that is read, in bytes.
+/// Size limit of host.toml, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
 
 impl HostConfig {
-    /// What serde cannot see. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
-    /// A host name that is none, a container that cannot be, two containers of one name, PEM that is none.
+    /// An invalid host name, an invalid container, two containers of one name, a health check without an absolute path, a value that is
+    /// not PEM.
     pub fn check(&self) -> Result<(), String> {
         if let Some(name) = self.hostname.as_deref().filter(|name| !is_host_name(name)) {
             return Err(format!("hostname {name:?}: expected letters, digits and -, in parts of 1 to 63, 64 in all"));
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_files_are_named_by_their_fault() {
+    fn each_fault_of_a_file_is_reported() {
         let check = |text: &str| match toml::from_str::<HostConfig>(text) {
             Ok(config) => config.check(),
             Err(error) => Err(error.to_string()),

@@ -1,4 +1,4 @@
-//! `/usr/lib/berth/image.json`: what the builder tells init about the image it runs in.
+//! `/usr/lib/berth/image.json`: the description of the image. The builder writes it for init and hostctl.
 
 use crate::{
     arch::Arch,
@@ -10,7 +10,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The image as its own init sees it.
+/// The description of an image.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ImageSpec {
     /// `IMAGE_ID`.
@@ -21,13 +21,13 @@ pub struct ImageSpec {
     pub arch: Arch,
     /// Kernel release: the directory below `/usr/lib/modules`.
     pub kernel: String,
-    /// The engine, where there is one.
+    /// The engine, if the image has one.
     pub engine: Option<ImageEngine>,
-    /// Kernel modules loaded at boot, in order.
+    /// Kernel modules to load at boot, in this order.
     pub modules: Vec<String>,
     /// Images to import at first boot.
     pub images: Vec<PreloadedImage>,
-    /// Containers to start.
+    /// Containers that the recipe declares.
     pub containers: Vec<ContainerSpec>,
     /// Debian packages in the image: name to version.
     #[serde(default)]
@@ -35,7 +35,7 @@ pub struct ImageSpec {
     /// Where new versions come from, unless host.toml says otherwise.
     #[serde(default)]
     pub update: UpdateSpec,
-    /// When a version on trial counts as failed.
+    /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
 }
@@ -43,19 +43,19 @@ pub struct ImageSpec {
 /// The bundled engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageEngine {
-    /// Which.
+    /// The kind of the engine.
     pub kind: EngineKind,
     /// Debian version of its package.
     pub version: String,
 }
 
-/// An OCI image in the root file system: a tar that is at once an OCI archive and a `docker save` archive.
+/// An OCI image in the root file system. Its tar is both an OCI archive and a `docker save` archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreloadedImage {
-    /// Name under which the engine shall know it, e.g. `hello:latest`.
+    /// The image's name in the engine, e.g. `hello:latest`.
     pub name: String,
     /// Absolute path of the archive.
     pub archive: String,
-    /// Digest of the image's configuration, `sha256:...`: docker's image id.
+    /// Digest of the image's configuration, `sha256:...`. docker uses it as the image id.
     pub image_id: String,
 }

@@ -1,6 +1,6 @@
-//! The words that builder, init and hostctl must agree on.
+//! The facts that builder, init and hostctl must agree on: names, paths, limits, file formats and the control protocol.
 //!
-//! Pure data: no I/O, no policy. Every fact of the contract on disk and on the wire stands here once.
+//! This crate has data types only, without I/O and without policy. Each fact is written once, here.
 #![deny(missing_docs)]
 
 pub mod arch;

@@ -1,8 +1,8 @@
-//! A release: what a build becomes in an update repository, and how its files are named there.
+//! A release: the files of one build in an update repository, and their names.
 //!
-//! The repository is one of The Update Framework (TUF 1.0, consistent snapshots). A release is a set of targets; the first is
-//! its record, this module's [`ReleaseRecord`] as JSON. Lengths and digests of the others are those of the signed targets
-//! metadata; what the record says beyond that is signed by being a target itself.
+//! The repository is a repository of The Update Framework (TUF 1.0, consistent snapshots). A release is a set of targets. Its first
+//! target is the record: a [`ReleaseRecord`] as JSON. The lengths and digests of all targets are in the signed targets metadata. The
+//! record is a target too, so its content is signed as well.
 
 use crate::{
     arch::ArchName,
@@ -14,33 +14,33 @@ use crate::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Number of the record's format; grows when a field changes its meaning or goes away.
+/// Version of the record's format. It grows when a field changes its meaning or is removed.
 pub const FORMAT: u32 = 1;
 
-/// Largest record that is read, in bytes.
+/// Size limit of a record, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
 
-/// Largest metadata file of a repository (targets, snapshot) that a host reads, in bytes: some 2500 releases of ten targets,
-/// which a host can verify in 46 MiB of memory. Who publishes must not go beyond it.
+/// Size limit of a repository's large metadata files (targets, snapshot), in bytes. It allows about 2500 releases of ten targets, which a
+/// host can verify in 46 MiB of memory. Hosts refuse larger files, so the publisher must keep the limit.
 pub const MAX_METADATA: u64 = 4 << 20;
 
-/// Largest `N.root.json` and `timestamp.json` that a host reads, in bytes.
+/// Size limit of `N.root.json` and `timestamp.json`, in bytes.
 pub const MAX_SMALL_METADATA: u64 = 256 << 10;
 
-/// Largest unified kernel image, in bytes: a host makes it in memory, beside the running one.
+/// Size limit of a unified kernel image, in bytes. A host builds it in memory, with the running version's image in memory too.
 pub const MAX_UKI: u64 = 24 << 20;
 
-/// Channel of a release that names none.
+/// The default channel.
 pub const STABLE: &str = "stable";
 
-/// Whether `text` can name a channel: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
+/// Whether `text` is a valid channel name: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
 #[must_use]
 pub fn is_channel(text: &str) -> bool {
     let good = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     text.len() <= 48 && text.bytes().next().is_some_and(good) && text.bytes().all(|c| good(c) || b".-".contains(&c))
 }
 
-/// What one release is.
+/// The record of one release.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseRecord {
     /// [`FORMAT`].
@@ -51,19 +51,20 @@ pub struct ReleaseRecord {
     pub version: OsVersion,
     /// Architecture of its programs.
     pub arch: ArchName,
-    /// Who it is for: a host takes releases of its own channel only.
+    /// The release's channel. A host installs only releases of its own channel.
     pub channel: String,
-    /// Seconds since 1970 that every file of the build bears. A host's clock cannot be right before it.
+    /// The modification time of every file of the build, in seconds since 1970. A host whose clock shows an earlier time has a wrong
+    /// clock.
     pub epoch: u64,
     /// Root file system and hash tree.
     pub root: RootRecord,
     /// The unified kernel image.
     pub uki: UkiRecord,
-    /// The least that the partitions of a slot must hold.
+    /// Minimum sizes of a slot's partitions.
     pub min_slot: MinSlot,
     /// Kernel release.
     pub kernel: String,
-    /// The bundled engine.
+    /// The bundled engine, if there is one.
     pub engine: Option<EngineRecord>,
     /// Debian packages in the image: name to version.
     pub packages: BTreeMap<String, String>,
@@ -87,47 +88,47 @@ pub struct RootRecord {
 /// The unified kernel image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UkiRecord {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Digest.
+    /// Its digest.
     pub sha256: Sha256,
-    /// Parts that cover the file without gap or overlap, in the file's order: what a host has of them already (the kernel of
-    /// the version that runs) it need not fetch.
+    /// Parts that cover the file without gap or overlap, in the file's order. A host does not fetch a part that it already has, such as
+    /// an unchanged kernel.
     pub parts: Vec<UkiPart>,
 }
 
-/// A part of the unified kernel image: a section, or what lies before, between or behind sections.
+/// A part of the unified kernel image: a section, or the bytes before, between or after sections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UkiPart {
-    /// First byte.
+    /// Offset of its first byte in the file.
     pub offset: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Digest.
+    /// Its digest.
     pub sha256: Sha256,
 }
 
-/// The least that partitions must hold.
+/// Minimum sizes of a slot's partitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MinSlot {
-    /// Bytes of the data partition.
+    /// Minimum size of the data partition.
     pub root: ByteSize,
-    /// Bytes of the hash tree's partition.
+    /// Minimum size of the hash tree partition.
     pub verity: ByteSize,
 }
 
 /// The bundled engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineRecord {
-    /// Which.
+    /// The name of the engine.
     pub kind: EngineName,
     /// Debian version of its package.
     pub version: String,
-    /// How it keeps its data in /var.
+    /// The format of its data in /var.
     pub store: StoreFormat,
 }
 
-/// A static delta: makes this release's root file system and unified kernel image out of an older release's.
+/// A static delta: a host makes this release's root file system and unified kernel image from those of an older release and the delta.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeltaRecord {
     /// The older version.
@@ -136,48 +137,49 @@ pub struct DeltaRecord {
     pub from_root_hash: RootHash,
     /// Digest of the older unified kernel image.
     pub from_uki: Sha256,
-    /// Target with the delta.
+    /// Name of the target that contains the delta.
     pub target: String,
 }
 
-/// What the targets metadata says beside length and digest of a record's target (`custom` in TUF), so that a host need not
-/// fetch every record.
+/// Extra fields (`custom` in TUF) that the targets metadata has for each record. With them a host selects a release without fetching
+/// every record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordCustom {
-    /// As in the record.
+    /// See [`ReleaseRecord`].
     pub id: ImageId,
-    /// As in the record.
+    /// See [`ReleaseRecord`].
     pub version: OsVersion,
-    /// As in the record.
+    /// See [`ReleaseRecord`].
     pub arch: ArchName,
-    /// As in the record.
+    /// See [`ReleaseRecord`].
     pub channel: String,
 }
 
-/// The targets of a release. Names are `ID_VERSION_ARCH` and an ending, without folders.
+/// The targets of a release. A target's name is `ID_VERSION_ARCH.ENDING`, without folders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The [`ReleaseRecord`].
     Record,
-    /// The unified kernel image as it is.
+    /// The unified kernel image, not compressed.
     Uki,
-    /// The root file system as one zstd stream, its window at most [`MAX_WINDOW`] bytes: for any program.
+    /// The root file system as one zstd stream with a window of at most [`MAX_WINDOW`] bytes. For use by any program.
     Root,
-    /// The same as one xz stream, its dictionary at most [`MAX_WINDOW`] bytes: smaller, and so what a host fetches.
+    /// The root file system as one xz stream with a dictionary of at most [`MAX_WINDOW`] bytes. Hosts fetch this one, because it is
+    /// smaller.
     Packed,
     /// The hash tree with its superblock, as veritysetup writes it.
     Verity,
-    /// The block index: what the blocks are, and where in [`Target::Chunks`] they can be had.
+    /// The block index: the digests of the root file system's blocks, and their positions in [`Target::Chunks`].
     Index,
-    /// The root file system in pieces that can be fetched one by one.
+    /// The root file system in pieces that can be fetched separately.
     Chunks,
 }
 
-/// Largest window of a stream that a host will decode, in bytes: it must fit hostctl's memory.
+/// Limit of a compressed stream's window, in bytes. The window must fit into hostctl's memory.
 pub const MAX_WINDOW: u64 = 32 << 20;
 
 impl Target {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 7] =
         [Self::Record, Self::Uki, Self::Root, Self::Packed, Self::Verity, Self::Index, Self::Chunks];
 
@@ -200,13 +202,13 @@ impl Target {
 /// The name of a static delta's target.
 #[must_use]
 pub fn delta_name(id: &ImageId, from: &OsVersion, to: &OsVersion, arch: &ArchName) -> String {
-    // "_" separates, and versions have none.
+    // "_" separates the parts. A version cannot contain it.
     format!("{id}_{to}_{arch}.from_{from}.delta")
 }
 
-/// In a repository: metadata of TUF.
+/// Folder of a repository for TUF's metadata.
 pub const METADATA: &str = "metadata";
-/// In a repository: targets, each with its digest in front of its name (`SHA256.NAME`).
+/// Folder of a repository for the targets. Each file name is the target's digest and name (`SHA256.NAME`).
 pub const TARGETS: &str = "targets";
 
 #[cfg(test)]
@@ -214,7 +216,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn targets_have_names_of_their_own() {
+    fn each_target_has_a_unique_name() {
         let arch = "x86_64".parse().unwrap();
         let (id, version): (ImageId, OsVersion) = ("berth-docker".parse().unwrap(), "2026.11.0".parse().unwrap());
         let mut names: Vec<_> = Target::ALL.iter().map(|target| target.name(&id, &version, &arch)).collect();
@@ -227,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_plain_words() {
+    fn channel_names_are_checked() {
         assert!(is_channel(STABLE) && is_channel("2026.11-rc"));
         for bad in ["", ".a", "-a", "A", "a b", "a/b", "\u{e4}", &"x".repeat(49)] {
             assert!(!is_channel(bad), "{bad}");

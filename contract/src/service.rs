@@ -7,18 +7,18 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ServiceSpec {
-    /// Program (absolute path) and arguments; no shell.
+    /// Program (absolute path) and arguments. No shell is involved.
     pub exec: Vec<String>,
     /// Services that must be ready before this one starts.
     #[serde(default)]
     pub needs: Vec<String>,
-    /// How it is known to be ready.
+    /// When it counts as ready.
     #[serde(default)]
     pub ready: Readiness,
-    /// When it is started again.
+    /// When it is restarted.
     #[serde(default)]
     pub restart: Restart,
-    /// Further environment; services start with PATH, HOME=/root, LANG=C.UTF-8 only.
+    /// Further environment variables. Every service has PATH, HOME=/root and LANG=C.UTF-8.
     #[serde(default)]
     pub env: BTreeMap<String, String>,
     /// Working directory.
@@ -27,22 +27,22 @@ pub struct ServiceSpec {
     /// Seconds from SIGTERM to SIGKILL when it is stopped.
     #[serde(default = "stop_timeout")]
     pub stop_timeout: u32,
-    /// Seconds it may take to become ready before it counts as failed.
+    /// Time limit in seconds: if it is not ready after this time, it counts as failed.
     #[serde(default = "start_timeout")]
     pub start_timeout: u32,
     /// The kernel's out-of-memory adjustment, -1000 to 1000.
     #[serde(default)]
     pub oom_score_adjust: i32,
-    /// RLIMIT_NOFILE, soft and hard.
+    /// Limit of open files: RLIMIT_NOFILE, soft and hard.
     #[serde(default)]
     pub open_files: Option<u64>,
-    /// Its control group's subtree is its own (container engines).
+    /// Whether the service manages the control groups below its own, as container engines do.
     #[serde(default)]
     pub delegate: bool,
-    /// Whether its children survive when it is stopped or dies (containerd's shims do).
+    /// Whether its child processes keep running when it stops or dies, as containerd's shims must.
     #[serde(default)]
     pub keep_children: bool,
-    /// Whether the host is only healthy while it is ready.
+    /// Whether the host is healthy only while this service is ready.
     #[serde(default = "yes")]
     pub required: bool,
 }
@@ -54,22 +54,22 @@ pub enum Readiness {
     /// As soon as it has been started.
     #[default]
     Started,
-    /// When something listens on the Unix socket of this path.
+    /// When a program listens on the Unix socket at this path.
     Socket(String),
-    /// When it says `READY=1` as sd_notify(3) does.
+    /// When it sends `READY=1`, as sd_notify(3) does.
     Notify,
-    /// When it has ended with status 0 (a one-shot).
+    /// When it has exited with status 0 (a one-shot service).
     Exit,
 }
 
-/// When a service is started again after it ended.
+/// When a service is restarted after it exited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Restart {
-    /// Whenever it ends, with growing delay.
+    /// Always, with a growing delay.
     #[default]
     Always,
-    /// When it ends with an error.
+    /// When it failed: a status other than 0, a signal, or a start that took too long.
     OnFailure,
     /// Never.
     No,
@@ -89,10 +89,10 @@ fn yes() -> bool {
 }
 
 impl ServiceSpec {
-    /// What serde cannot see. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
-    /// An empty or relative program, a relative socket, an adjustment out of range.
+    /// A missing or relative program path, a relative socket path, an adjustment out of range.
     pub fn check(&self) -> Result<(), String> {
         match self.exec.first() {
             Some(program) if program.starts_with('/') => {}
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn service_files_read_as_the_reference_shows_them() {
+    fn the_reference_examples_are_read() {
         let spec: ServiceSpec = toml::from_str(
             "exec = ['/usr/bin/containerd']\nneeds = ['netd']\nready = { socket = '/run/containerd/containerd.sock' }\ndelegate = true\n",
         )

@@ -1,18 +1,18 @@
-//! What a verdict is about: the part of the host that is not healthy.
+//! The subject of a verdict: the part of the host that is not healthy.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A part of the host. In JSON it is an object with `kind` and, where there is one, `name`:
-/// `{"kind":"service","name":"netd"}`, `{"kind":"time"}`.
+/// A part of the host. In JSON it is an object with `kind` and, for some kinds, `name`: `{"kind":"service","name":"netd"}`,
+/// `{"kind":"time"}`.
 ///
-/// Records of another version may name a part that this version does not know. It is kept as it is.
+/// A record of another OS version may have a kind that this version does not know. Such a subject is kept unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "Parts", into = "Parts")]
 pub enum Subject {
     /// `image`: the description of the image.
     Image,
-    /// `init`: init, or what it says about the files of services.
+    /// `init`: init itself, or a problem that init reports about a service file.
     Init,
     /// `phase`: a phase of the boot.
     Phase(String),
@@ -22,15 +22,15 @@ pub enum Subject {
     Service(String),
     /// `engine`: the container engine.
     Engine(String),
-    /// `container`: a container that the host needs.
+    /// `container`: a required container.
     Container(String),
     /// `checks`: the list of health checks.
     Checks,
     /// `check`: a health check of the image or of host.toml.
     Check(String),
-    /// `baseline-file`: the note of what worked before an update.
+    /// `baseline-file`: the file that lists what worked before an update.
     BaselineFile,
-    /// `baseline-route`: the default route, which was there before an update.
+    /// `baseline-route`: the default route, which existed before an update.
     BaselineRoute,
     /// `baseline-name`: a host name that was resolved before an update.
     BaselineName(String),
@@ -38,20 +38,20 @@ pub enum Subject {
     BaselineContainer(String),
     /// `boot-entry`: the boot entry of the running version.
     BootEntry,
-    /// `bless`: the program that judges.
+    /// `bless`: `hostctl bless`, the program that checks the host's health.
     Bless,
-    /// `time`: there was no verdict in time.
+    /// `time`: there was no verdict within the time limit.
     Time,
     /// A part that this program does not know.
     Other {
         /// Its kind.
         kind: String,
-        /// Its name, where it has one.
+        /// Its name, if it has one.
         name: Option<String>,
     },
 }
 
-/// A [`Subject`] as JSON has it.
+/// A [`Subject`] in its JSON form.
 #[derive(Serialize, Deserialize)]
 struct Parts {
     kind: String,
@@ -60,7 +60,7 @@ struct Parts {
 }
 
 impl Subject {
-    /// The same with another name, where it has one.
+    /// Changes the name of the subject, if it has one.
     #[must_use]
     pub fn renamed(self, change: impl FnOnce(String) -> String) -> Self {
         let Parts { kind, name } = self.into();
@@ -125,7 +125,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BootEntry => f.write_str("boot entry"),
-            // The sentence that goes with it says which part of the baseline.
+            // The sentence in the verdict names the part of the baseline.
             Self::BaselineFile | Self::BaselineRoute | Self::BaselineName(_) | Self::BaselineContainer(_) => {
                 f.write_str("baseline")
             }
@@ -143,7 +143,7 @@ mod tests {
 
     /// Every subject, its JSON and its text.
     #[test]
-    fn subjects_are_objects_in_json_and_words_for_people() {
+    fn each_subject_has_its_json_and_its_text() {
         let named = |make: fn(String) -> Subject| make("x".to_owned());
         let other = |name: Option<&str>| Subject::Other { kind: "disk".into(), name: name.map(str::to_owned) };
         for (subject, json, text) in [

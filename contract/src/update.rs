@@ -1,4 +1,4 @@
-//! Versions in slots, verdicts about them, and what hostctl says while it brings a new one.
+//! Updates: their configuration, the state of both slots, the records of boots and verdicts, and the events of `hostctl upgrade`.
 
 use crate::{
     digest::RootHash,
@@ -21,7 +21,7 @@ pub struct UpdateSpec {
     /// Channel; [`crate::release::STABLE`] when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// PEM: a certificate authority that is trusted for the source beside the image's own.
+    /// PEM: a certificate authority that is trusted for the source, in addition to the image's authorities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
 }
@@ -30,7 +30,7 @@ pub struct UpdateSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSpec {
-    /// Seconds from the kernel's start in which a version that is on trial must be found healthy.
+    /// Time limit for the verdict on a version that is on trial, in seconds since the kernel's start.
     pub limit: u32,
 }
 
@@ -40,117 +40,117 @@ impl Default for HealthSpec {
     }
 }
 
-/// `[[health]]` of host.toml: a check of this machine's own. The programs in [`crate::paths::HEALTH_CHECKS`] are the image's.
+/// `[[health]]` of host.toml: a health check of this machine. The image's checks are the programs in [`crate::paths::HEALTH_CHECKS`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheck {
-    /// What it is called in messages.
+    /// Its name in messages.
     pub name: String,
-    /// Program (absolute path) and arguments; status 0 is healthy.
+    /// Program (absolute path) and arguments. Status 0 means healthy.
     pub exec: Vec<String>,
-    /// Seconds after which it counts as failed and is killed.
+    /// Time limit in seconds. After this time the check is killed and counts as failed.
     #[serde(default = "check_timeout")]
     pub timeout: u32,
 }
 
-/// Seconds that a check may take, where it does not say.
+/// Default time limit of a check, in seconds.
 #[must_use]
 pub fn check_timeout() -> u32 {
     30
 }
 
-/// What worked before an update, noted by hostctl when it adds the boot entry: it must work again afterwards.
+/// What worked before an update. hostctl records it when it adds the boot entry. The same must work after the update.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// The version that was left, and the one that was brought.
+    /// The version before the update.
     pub from: Option<OsVersion>,
-    /// See `from`.
+    /// The version after the update.
     pub to: Option<OsVersion>,
     /// Whether there was a default route.
     pub default_route: bool,
-    /// A name that could be resolved, and is to be resolved again.
+    /// A host name that could be resolved.
     pub resolved: Option<String>,
-    /// Names of containers that ran, that the engine starts at each boot, and that are not declared.
+    /// Names of the containers that ran, are started by the engine at each boot, and are not declared.
     pub containers: Vec<String>,
 }
 
-/// One boot as `/var/lib/berth/boots` keeps it: written when /var is there, and again with each change of its verdict.
+/// The record of one boot in `/var/lib/berth/boots`. init writes it when /var is mounted, and again when the verdict changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootRecord {
     /// The kernel's boot id, `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
-    /// Which image.
+    /// The image's id.
     pub id: ImageId,
-    /// Which version.
+    /// The image's version.
     pub version: OsVersion,
     /// Its root hash.
     pub root_hash: RootHash,
     /// Its slot.
     pub slot: Slot,
-    /// The boot entry's counter after this boot was counted; nothing when the version was blessed before.
+    /// The boot entry's counter after systemd-boot counted this boot; `None` if the entry was already blessed.
     pub counter: Option<BootCounter>,
-    /// Seconds since 1970 by the host's clock when the record was first written.
+    /// When the record was first written, in seconds since 1970 by the host's clock.
     pub started: u64,
-    /// How it came out.
+    /// The verdict on the version in this boot.
     pub verdict: Verdict,
-    /// How the boot ended, where it ended in order.
+    /// How the boot ended; `None` if there was no ordered shutdown.
     pub end: Option<BootEnd>,
-    /// The last lines of init and kernel, of a boot with a bad verdict.
+    /// The last log lines of init and kernel, if the verdict is bad.
     pub tail: Vec<String>,
 }
 
 open_words! {
-    /// How a boot ended, where it ended in order.
+    /// The reason of an ordered shutdown.
     pub enum BootEnd {
-        /// Somebody asked for a restart.
+        /// A user requested a restart.
         Reboot = "reboot",
-        /// Somebody asked for a power-off.
+        /// A user requested a power-off.
         Poweroff = "poweroff",
         /// init restarted the host because of a bad verdict.
         Verdict = "verdict",
     }
 }
 
-/// How a boot came out.
+/// The verdict on a version in one boot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// None yet; of a boot that is over: it ended without one.
+    /// There is no verdict yet. In the record of an earlier boot: the boot ended without a verdict.
     Pending,
     /// Healthy.
     Good,
     /// Not healthy.
     Bad {
-        /// What failed.
+        /// The part of the host that failed.
         what: Subject,
-        /// One sentence.
+        /// The reason, in one sentence.
         why: String,
     },
 }
 
-/// A version that was tried and is not tried again unless asked for by name.
+/// A version that failed. It is not installed again unless the user names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quarantined {
-    /// Which image.
+    /// The image's id.
     pub id: ImageId,
-    /// Which version.
+    /// The image's version.
     pub version: OsVersion,
     /// Its root hash.
     pub root_hash: RootHash,
-    /// Why, in one sentence.
+    /// Why it failed, in one sentence.
     pub cause: String,
-    /// Boots that were tried.
+    /// Number of boots that were tried.
     pub tries: u32,
-    /// Seconds since 1970 by the host's clock when it was found out.
+    /// When the failure was noticed, in seconds since 1970 by the host's clock.
     pub at: u64,
 }
 
-/// What is on the disk: both slots and their entries.
+/// The state of both slots and their boot entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotsReport {
-    /// Slot A, slot B.
+    /// Slot A, then slot B.
     pub slots: Vec<SlotReport>,
-    /// File name of the entry that the boot loader takes next.
+    /// File name of the boot entry that boots next; `None` if there is no boot entry.
     pub next: Option<String>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
@@ -159,49 +159,49 @@ pub struct SlotsReport {
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotReport {
-    /// Which.
+    /// The slot.
     pub slot: Slot,
-    /// Whether it runs.
+    /// Whether the running system was booted from it.
     pub running: bool,
-    /// Root hash of the hash tree in it, where there is one.
+    /// Root hash of the hash tree in it; `None` if it has no hash tree.
     pub root_hash: Option<RootHash>,
-    /// The version whose entry names that root hash.
+    /// The version whose boot entry has that root hash.
     pub version: Option<OsVersion>,
     /// File name of that entry in `/EFI/Linux`.
     pub entry: Option<String>,
-    /// What that entry is.
+    /// The state of that entry.
     pub state: EntryState,
 }
 
-/// What a slot's boot entry is.
+/// The state of a slot's boot entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryState {
-    /// There is none: the slot's content, if any, cannot be booted.
+    /// The slot has no boot entry, so its content cannot be booted.
     None,
-    /// Written and verified, to become an entry with the next `hostctl upgrade`.
+    /// The slot is written and verified. The next `hostctl upgrade` adds its boot entry.
     Staged,
-    /// Found healthy.
+    /// The version was found healthy.
     Blessed,
-    /// On trial.
+    /// The version is on trial.
     Trial(BootCounter),
-    /// All tries are used up.
+    /// The version failed: all tries are used.
     Failed,
-    /// Put behind the other: no tries left, none used.
+    /// The other entry is preferred ([`crate::entry::SET_ASIDE`]).
     SetAside,
 }
 
-/// How a new version's root file system is got.
+/// How a host gets a new version's root file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
-    /// It is in the slot already.
+    /// It is already in the slot.
     Present,
-    /// A static delta from the version that runs.
+    /// With a static delta from the running version.
     Static,
-    /// The pieces whose blocks neither slot has.
+    /// Fetch only the pieces whose blocks are in neither slot.
     Blocks,
-    /// All of it, as one stream.
+    /// Fetch all of it, as one stream.
     Full,
 }
 
@@ -216,15 +216,15 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// A step of an upgrade that takes long enough to say how far it is.
+/// A step of an upgrade that takes long enough to report its progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum UpgradeStep {
-    /// The root file system is fetched and written.
+    /// Fetch and write the root file system.
     Fetch,
-    /// What was written is read back.
+    /// Read the slot back and verify it.
     Verify,
-    /// The unified kernel image is fetched.
+    /// Fetch the unified kernel image.
     KernelImage,
 }
 
@@ -242,77 +242,78 @@ impl std::fmt::Display for UpgradeStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
 pub enum UpgradeEvent {
-    /// Nothing newer is there.
+    /// There is no newer version.
     Current {
-        /// The version that runs.
+        /// The running version.
         version: OsVersion,
     },
-    /// A release is there; `--check` ends here.
+    /// There is a newer version. `--check` ends here.
     Available {
-        /// The version that runs.
+        /// The running version.
         from: OsVersion,
-        /// The one that is there.
+        /// The newer version.
         to: OsVersion,
     },
-    /// What is going to be done; `--dry-run` ends here.
+    /// The plan of the upgrade. `--dry-run` ends here.
     Plan(Box<UpgradePlan>),
-    /// A way failed, and another is taken.
+    /// A way failed. The next one is tried.
     FellBack {
         /// The way that failed.
         way: Way,
         /// Why.
         why: String,
     },
-    /// How far it is.
+    /// The progress of a step.
     Progress {
-        /// What is going on.
+        /// The step.
         step: UpgradeStep,
-        /// Bytes done of this step.
+        /// Number of bytes done.
         done: u64,
-        /// Bytes in all.
+        /// Number of bytes of the whole step.
         total: u64,
     },
-    /// Done.
+    /// The upgrade is complete.
     Done {
-        /// The version that was brought.
+        /// The new version.
         version: OsVersion,
         /// Its slot.
         slot: Slot,
-        /// The way that was taken.
+        /// The way that succeeded.
         way: Way,
-        /// Bytes that came over the wire, metadata included.
+        /// Number of bytes received from the source, including metadata.
         fetched: u64,
-        /// Bytes written to the slot's data partition.
+        /// Number of bytes written to the slot's data partition.
         written: u64,
-        /// Most memory that hostctl has held, in bytes.
+        /// Peak memory of hostctl, in bytes.
         peak_memory: u64,
-        /// Whether the boot entry is there (not after `--stage`).
+        /// Whether the boot entry was added (not with `--stage`).
         entry: bool,
     },
 }
 
-/// What an upgrade will do.
+/// The plan of an upgrade.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpgradePlan {
-    /// The version that runs.
+    /// The running version.
     pub from: OsVersion,
-    /// The one to come.
+    /// The new version.
     pub to: OsVersion,
-    /// Where it is written.
+    /// The slot that it is written to.
     pub slot: Slot,
-    /// Packages that come: name, version.
+    /// Added packages: name, version.
     pub added: Vec<(String, String)>,
-    /// Packages that go: name, version.
+    /// Removed packages: name, version.
     pub removed: Vec<(String, String)>,
-    /// Packages that change: name, old and new version.
+    /// Changed packages: name, old version, new version.
     pub changed: Vec<(String, String, String)>,
     /// Kernel release, old and new.
     pub kernel: (String, String),
-    /// Engine and its version, old and new; empty where there is none.
+    /// Engine and its version, old and new. Empty if there is no engine.
     pub engine: (String, String),
-    /// Bytes to fetch for the root file system by each way that can be gone, cheapest first: the first is taken.
+    /// The ways that are possible, each with the number of bytes to fetch for the root file system. The cheapest is first, and is tried
+    /// first.
     pub ways: Vec<(Way, u64)>,
-    /// Bytes to fetch of the unified kernel image where the way does not bring it.
+    /// Number of bytes to fetch for the unified kernel image, unless the static delta contains the image.
     pub uki: u64,
 }
 
@@ -321,7 +322,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn events_are_lines_that_name_themselves() {
+    fn events_and_verdicts_have_their_json_form() {
         let event = UpgradeEvent::Progress { step: UpgradeStep::Fetch, done: 1, total: 2 };
         assert_eq!(serde_json::to_string(&event).unwrap(), r#"{"event":"progress","step":"fetch","done":1,"total":2}"#);
         let bad = Verdict::Bad { what: Subject::Service("netd".into()), why: "status 1".into() };

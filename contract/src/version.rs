@@ -3,24 +3,25 @@
 use serde::{Deserialize, Serialize};
 use std::{cmp::Ordering, fmt, str::FromStr};
 
-/// What an image is: `IMAGE_ID` of os-release, first part of every file name. `[a-z0-9][a-z0-9-]*`, at most 48 bytes.
+/// The image's id: `IMAGE_ID` of os-release, and the first part of every file name. `[a-z0-9][a-z0-9-]*`, at most 48 bytes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageId(String);
 
-/// Which one it is: `IMAGE_VERSION` of os-release. Letters, digits and `.~^-`, at most 48 bytes, starting with a letter or
-/// digit; ordered by the UAPI Version Format Specification (UAPI.10), which is what systemd-boot sorts by.
+/// The image's version: `IMAGE_VERSION` of os-release. Letters, digits and `.~^-`, at most 48 bytes, starting with a letter or digit.
+///
+/// Versions are ordered by the UAPI Version Format Specification (UAPI.10). systemd-boot uses the same order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct OsVersion(String);
 
-/// A name that is not allowed, and why.
+/// A name is not allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} {found:?} is not valid: expected {wanted}")]
 pub struct BadName {
-    /// What it was to be.
+    /// The kind of the name, e.g. `version`.
     pub what: &'static str,
-    /// The rule.
+    /// The rule for names of this kind.
     pub wanted: &'static str,
     /// The text as given.
     pub found: String,
@@ -48,7 +49,7 @@ impl FromStr for OsVersion {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        // '_' and '+' separate the parts of a boot entry's name, so a version cannot hold them.
+        // '_' and '+' separate the parts of a boot entry's name, so a version cannot contain them.
         let good = |c: u8| c.is_ascii_alphanumeric() || b".~^-".contains(&c);
         let starts = text.bytes().next().is_some_and(|c| c.is_ascii_alphanumeric());
         if text.len() > NAME_MAX || !starts || !text.bytes().all(good) {
@@ -104,20 +105,20 @@ impl Ord for OsVersion {
     }
 }
 
-/// The order of any two texts as versions (UAPI.10, "Version Format Specification"); different texts can be equal.
+/// Compares two texts as versions (UAPI.10, "Version Format Specification"). Different texts can be equal: `1.01` and `1.1`.
 #[must_use]
 pub fn compare(a: &str, b: &str) -> Ordering {
     compare_bytes(a.as_bytes(), b.as_bytes())
 }
 
-/// The numbered steps of the specification's algorithm.
+/// The algorithm of the specification. The comments have its step numbers.
 fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
     let known = |c: u8| c.is_ascii_alphanumeric() || b"-.~^".contains(&c);
     loop {
-        // 1. Skip what has no meaning.
+        // 1. Skip characters that have no meaning.
         a = skip_while(a, |c| !known(c));
         b = skip_while(b, |c| !known(c));
-        // 2. A tilde sorts before everything, even the end.
+        // 2. A tilde sorts before everything, even before the end of the text.
         match (a.first() == Some(&b'~'), b.first() == Some(&b'~')) {
             (true, true) => {
                 (a, b) = (&a[1..], &b[1..]);
@@ -127,14 +128,14 @@ fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
             (false, true) => return Ordering::Greater,
             (false, false) => {}
         }
-        // 3. The longer one is newer.
+        // 3. If one text has ended, the longer text is newer.
         match (a.is_empty(), b.is_empty()) {
             (true, true) => return Ordering::Equal,
             (true, false) => return Ordering::Less,
             (false, true) => return Ordering::Greater,
             (false, false) => {}
         }
-        // 4.-6. Dash, caret, dot: each sorts before what may follow it.
+        // 4.-6. Dash, caret, dot: a text that has one here is older than a text that has another character.
         let mut stepped = false;
         for mark in *b"-^." {
             match (a[0] == mark, b[0] == mark) {
@@ -151,7 +152,7 @@ fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
         if stepped {
             continue;
         }
-        // 7. Numbers by value; a number is newer than letters.
+        // 7. Compare numbers by value. A number is newer than letters.
         if a[0].is_ascii_digit() || b[0].is_ascii_digit() {
             let (number_a, rest_a) = split_while(a, |c| c.is_ascii_digit());
             let (number_b, rest_b) = split_while(b, |c| c.is_ascii_digit());
@@ -165,7 +166,7 @@ fn compare_bytes(mut a: &[u8], mut b: &[u8]) -> Ordering {
             }
             continue;
         }
-        // 8. Letters by ASCII order, upper case first.
+        // 8. Compare letters in ASCII order, upper case first.
         let (letters_a, rest_a) = split_while(a, |c| c.is_ascii_alphabetic());
         let (letters_b, rest_b) = split_while(b, |c| c.is_ascii_alphabetic());
         match letters_a.cmp(letters_b) {
@@ -187,7 +188,7 @@ fn skip_while(text: &[u8], skip: impl Fn(u8) -> bool) -> &[u8] {
 mod tests {
     use super::*;
 
-    /// The examples of the specification itself, oldest first.
+    /// The specification's own examples, oldest first.
     #[test]
     fn versions_are_ordered_as_uapi_10_lists_them() {
         let ascending = [

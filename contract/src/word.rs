@@ -1,6 +1,7 @@
-//! Words with a known set that another program may have extended: an older or newer version's record, an engine.
+//! Enums of words that may be extended by other programs: a record of another OS version, or an engine, may use a word that this
+//! program does not know.
 
-/// Makes an enum of words that is text in JSON. A word that is not in the list is kept as `Other`, so that it can be shown.
+/// Defines an enum of words. In JSON it is a string. A word that is not in the list becomes `Other`, so that it can still be shown.
 macro_rules! open_words {
     ($(#[$doc:meta])* $visibility:vis enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)+ }) => {
         $(#[$doc])*
@@ -59,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_are_kept_and_known_ones_are_known() {
+    fn known_words_become_variants_and_unknown_words_are_kept() {
         for (text, word) in [("one", Two::One), ("two-words", Two::Another), ("3", Two::Other("3".into()))] {
             assert_eq!(serde_json::from_str::<Two>(&format!("\"{text}\"")).unwrap(), word);
             assert_eq!(serde_json::to_string(&word).unwrap(), format!("\"{text}\""));

@@ -1,20 +1,20 @@
-//! A client that the host has answered.
+//! Connecting over a serial port: repeat the first call until the host answers.
 
 use crate::{Client, ClientError};
 use std::{path::Path, time::Duration};
 
-/// How long the first answer may take.
+/// Time limit for the first attempt.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
-/// How long an answer may take at last: on a busy machine an answer takes longer than the first patience.
+/// Time limit of the last attempts. The limit grows because an answer takes longer on a busy machine.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connects, and asks for the status until the host answers.
+/// Connects, and requests the status until the host answers. A refusal is an answer too.
 ///
-/// A serial port has no connections: what a client says is lost while the host has not opened the port, or still takes it for the client
-/// before. What is said after an answer will be heard. A refusal is an answer.
+/// A serial port has no connections. A request is lost if the host has not opened the port yet, or still counts the bytes to the previous
+/// client. After the first answer, requests are not lost any more.
 ///
-/// After each failure `again` decides: `Ok` to try again, `Err` to give up. `seed` is for [`Client::connect`]. The client's time limit is
-/// the caller's to set.
+/// After each failure `again` decides: `Ok` tries again, `Err` gives up. `seed` is for [`Client::connect`]. The returned client still has
+/// the time limit of the last attempt: the caller sets its own.
 ///
 /// # Errors
 /// The error of `again`.
@@ -52,7 +52,7 @@ mod tests {
         thread,
     };
 
-    /// A port that takes the first call of each of `lost` clients for nothing, and refuses the calls of those that follow.
+    /// A port that ignores the first call of each of the first `lost` clients, and refuses the calls of the later clients.
     fn port(path: &Path, lost: usize) {
         let listener = UnixListener::bind(path).unwrap();
         thread::spawn(move || {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn it_asks_until_there_is_an_answer_and_a_refusal_is_one() {
+    fn the_status_is_requested_until_the_host_answers_or_refuses() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
         let mut failures = Vec::new();
@@ -81,7 +81,7 @@ mod tests {
             |error| {
                 failures.push(error);
                 if failures.len() == 1 {
-                    // The machine opens the port.
+                    // From now on the host listens on the port.
                     port(&path, 2);
                 }
                 if failures.len() < 10 { Ok(()) } else { Err(()) }
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn it_ends_when_the_caller_gives_up() {
+    fn no_attempt_follows_when_the_caller_gives_up() {
         let given_up = answering(Path::new("/no/such/port"), || 1, |error| Err(error.to_string()));
         assert_eq!(given_up.unwrap_err(), "cannot connect to /no/such/port");
     }

@@ -1,7 +1,7 @@
 //! A client of the control protocol ([`berth_contract::control`]), over a Unix socket.
 //!
-//! The socket is the host's own (`/run/berth/control.sock`), or the one that QEMU offers for the virtio-serial port `berth.control`. A
-//! serial port has no connections: frames of an earlier client may still come, so ids are not used twice.
+//! The socket is the host's own (`/run/berth/control.sock`), or QEMU's socket for the virtio-serial port `berth.control`. A serial port
+//! has no connections: frames for an earlier client may still arrive. So two clients must not use the same call ids.
 
 use berth_contract::control::{
     Body, BootReport, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus, StatusReport,
@@ -22,50 +22,52 @@ pub struct Client {
     next_id: u64,
 }
 
-/// Why a call has no answer.
+/// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens.
+    /// No program listens on the socket, or the connection is not allowed.
     #[error("cannot connect to {}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The connection broke, or the time is up.
-    #[error("{}: connection lost while waiting for an answer", path.display())]
+    /// The connection broke, or the time limit passed.
+    #[error("{}: no answer, or the connection broke", path.display())]
     Lost {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// The host says no.
+    /// The host refused the call, or the call failed there.
     #[error("the host says: {}", .0.message)]
     Refused(ControlError),
-    /// An answer of another kind.
-    #[error("{}: expected {wanted}, found another answer: client and host are of different versions", path.display())]
+    /// The host sent another kind of answer.
+    #[error("{}: expected {wanted}, found another answer: client and host may be different versions", path.display())]
     Unexpected {
         /// The socket.
         path: PathBuf,
-        /// What was asked for.
+        /// The expected answer.
         wanted: &'static str,
     },
 }
 
 impl ClientError {
-    /// What can be done about it.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Connect { source, .. } => match source.kind() {
-                io::ErrorKind::PermissionDenied => Some("the control socket is for root".into()),
+                io::ErrorKind::PermissionDenied => {
+                    Some("the control socket is for root only: run the command as root".into())
+                }
                 io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                     Some("is this a Berth host? From outside a virtual machine: --connect unix:PATH".into())
                 }
                 io::ErrorKind::WouldBlock => {
-                    Some("somebody else is connected, and a virtual machine's port serves one at a time".into())
+                    Some("another client is connected: a virtual machine's port serves one client at a time".into())
                 }
                 _ => None,
             },
@@ -76,27 +78,27 @@ impl ClientError {
 }
 
 impl Client {
-    /// Connects. `seed` makes the ids of this connection unlike those of others (a process id and a clock will do).
+    /// Connects. Call ids start at a number made from `seed`, so that they differ from the ids of other clients: use a random number.
     ///
     /// # Errors
-    /// When nobody listens at `path`.
+    /// When no program listens at `path`.
     pub fn connect(path: &Path, seed: u64) -> Result<Self, ClientError> {
         let stream = connect(path).map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), reader: BufReader::new(stream), next_id: seed & 0xffff_ffff_0000 })
     }
 
-    /// How long an answer may take; for ever when `None`.
+    /// Sets the time limit for an answer; `None` means no limit.
     ///
     /// # Errors
-    /// When the system refuses the time.
+    /// When the system refuses the time limit.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> Result<(), ClientError> {
         self.reader.get_ref().set_read_timeout(timeout).map_err(|source| self.lost(source))
     }
 
-    /// The host at a glance.
+    /// The state of the host.
     ///
     /// # Errors
-    /// When the host refuses, or the connection breaks. So for all calls.
+    /// When the host refuses, the connection breaks, or the time limit passes. The same holds for all calls.
     pub fn status(&mut self) -> Result<StatusReport, ClientError> {
         match self.reply(Request::Status)? {
             Reply::Status(status) => Ok(*status),
@@ -126,10 +128,10 @@ impl Client {
         }
     }
 
-    /// Hands each line of a log to `line`, until the log ends or `line` fails.
+    /// Passes each line of a log to `line`, until the log ends or `line` fails.
     ///
     /// # Errors
-    /// See [`Self::status`]; and what `line` returns.
+    /// See [`Self::status`]; and the error of `line`.
     pub fn logs<E: From<ClientError>>(
         &mut self,
         service: &str,
@@ -139,11 +141,11 @@ impl Client {
         self.lines(Request::Logs { service: service.to_owned(), follow }, &mut line)
     }
 
-    /// Runs the host's own hostctl, and hands each line of its output to `line`, until it ends or `line` fails. It is told to end when
-    /// the connection is closed before.
+    /// Runs the host's own hostctl, and passes each line of its output to `line`, until the program exits or `line` fails. If the
+    /// connection is closed first, the host ends the program.
     ///
     /// # Errors
-    /// What it said on stderr, when it did not end well; see [`Self::status`]; and what `line` returns.
+    /// The program's message on stderr, if its status is not 0; see [`Self::status`]; and the error of `line`.
     pub fn run<E: From<ClientError>>(
         &mut self,
         arguments: &[String],
@@ -171,7 +173,7 @@ impl Client {
     /// Waits until the host is running.
     ///
     /// # Errors
-    /// When it is degraded; and see [`Self::status`].
+    /// When the host is degraded; and see [`Self::status`].
     pub fn wait_ready(&mut self) -> Result<(), ClientError> {
         self.done(Request::WaitReady)
     }
@@ -214,7 +216,7 @@ impl Client {
         self.next_id += 1;
         let id = self.next_id;
         let call = serde_json::to_string(&Call { id, request }).map_err(|error| self.lost(error.into()))?;
-        // The empty line ends what an earlier client may have left unfinished on a serial port.
+        // On a serial port, an earlier client may have left an unfinished line. The line break in front ends that line.
         let message = format!("\n{call}\n");
         self.reader.get_mut().write_all(message.as_bytes()).map_err(|source| self.lost(source))?;
         Ok(id)
@@ -228,7 +230,7 @@ impl Client {
             if line.is_empty() {
                 return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
             }
-            // What is not a frame of this call is the end of somebody else's.
+            // Ignore frames for other clients, and lines that are not frames: on a serial port both may be left from an earlier client.
             match serde_json::from_slice::<Frame>(&line) {
                 Ok(frame) if frame.id == id => return Ok(frame.body),
                 _ => {}
@@ -245,7 +247,7 @@ impl Client {
     }
 }
 
-/// Connects without waiting: QEMU takes one client at a time, and a second one would wait for the first to go.
+/// Connects without waiting. QEMU serves one client at a time: a blocking connect would wait until the first client disconnects.
 fn connect(path: &Path) -> io::Result<UnixStream> {
     let socket =
         net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
@@ -260,7 +262,7 @@ mod tests {
     use super::*;
     use std::{os::unix::net::UnixListener, thread};
 
-    /// A host that answers `answers` to the first call, with `ID` replaced by the call's id.
+    /// A host that sends `answers` after the first call, with `ID` replaced by the call's id.
     fn host(answers: &'static str) -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
@@ -280,13 +282,13 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_others_and_garbage_are_passed_over() {
+    fn frames_for_other_clients_and_garbage_are_ignored() {
         let (_dir, path) = host("half a line}\n\0\n{\"id\":1,\"body\":\"end\"}\n{\"id\":ID,\"body\":\"end\"}\n");
         Client::connect(&path, 1 << 20).unwrap().wait_ready().unwrap();
     }
 
     #[test]
-    fn what_goes_wrong_is_told_apart() {
+    fn each_failure_has_its_own_error() {
         let (_dir, path) = host("{\"id\":ID,\"body\":{\"error\":{\"message\":\"no\",\"hint\":\"try\"}}}\n");
         let error = Client::connect(&path, 7).unwrap().status().unwrap_err();
         assert_eq!((error.to_string().as_str(), error.hint().as_deref()), ("the host says: no", Some("try")));

@@ -1,4 +1,4 @@
-//! What is asked of a container engine, whichever it is.
+//! The requests to a container engine, the same for every engine.
 
 use super::{
     container::{Container, Listed, Listing},
@@ -10,14 +10,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A client of one engine. Every call fails with [`EngineError`] when the engine does not answer, or not as expected.
+/// A client of one engine. Every call fails with [`EngineError`] when the engine does not answer, refuses, or sends an unexpected
+/// answer.
 pub trait EngineClient: Debug {
-    /// Whether the engine answers.
+    /// Checks that the engine answers.
     ///
     /// # Errors
     /// See the trait.
     fn ping(&self) -> Result<(), EngineError>;
-    /// The id of an image, if there is one of that name or id.
+    /// The id of the image with this name or id; `None` if the engine has no such image.
     ///
     /// # Errors
     /// See the trait.
@@ -32,70 +33,70 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn tag(&self, image_id: &str, name: &str) -> Result<(), EngineError>;
-    /// Containers that have a name.
+    /// Lists containers. A container without a name is left out.
     ///
     /// # Errors
     /// See the trait.
     fn list(&self, listing: Listing) -> Result<Vec<Listed>, EngineError>;
-    /// One container, whoever made it; none when there is none of that name.
+    /// The container of this name, declared or not; `None` if it does not exist.
     ///
     /// # Errors
     /// See the trait.
     fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError>;
-    /// Makes a container, with this value of [`berth_contract::container::LABEL`].
+    /// Creates a container. `label` is the value of its label [`berth_contract::container::LABEL`].
     ///
     /// # Errors
     /// See the trait.
     fn create(&self, spec: &ContainerSpec, label: &str) -> Result<(), EngineError>;
-    /// Starts a container. Nothing happens when it runs already.
+    /// Starts a container. Success if it already runs.
     ///
     /// # Errors
     /// See the trait.
     fn start(&self, name: &str) -> Result<(), EngineError>;
-    /// Stops a container in its own time, and removes it. Volumes with a name stay.
+    /// Stops a container, killing it after a time limit, and removes it. Named volumes are kept.
     ///
     /// # Errors
     /// See the trait.
     fn remove(&self, name: &str) -> Result<(), EngineError>;
 }
 
-/// Why an engine has not done what it was asked for.
+/// Why a request to an engine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// There is no answer.
+    /// The engine sent no valid HTTP answer.
     #[error("{asked}: {source}")]
     Http {
-        /// What was asked, e.g. `GET /images/hello/json`.
+        /// Method and path of the request, e.g. `GET /images/hello/json`.
         asked: String,
-        /// Why there is none.
+        /// Why there is no answer.
         source: HttpError,
     },
-    /// The engine refuses.
+    /// The engine refused the request.
     #[error("{asked}: status {status}: {message}")]
     Refused {
-        /// What was asked.
+        /// Method and path of the request.
         asked: String,
-        /// Status of HTTP.
+        /// HTTP status.
         status: u16,
-        /// The engine's words.
+        /// The engine's message.
         message: String,
     },
-    /// An answer of another form.
+    /// The answer has an unexpected form.
     #[error("{asked}: expected {expected}, found {found}")]
     Answer {
-        /// What was asked.
+        /// Method and path of the request.
         asked: String,
-        /// What should have come.
+        /// The expected content of the answer.
         expected: &'static str,
-        /// What came.
+        /// The beginning of the answer.
         found: String,
     },
-    /// An archive cannot be read.
+    /// The image archive cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Archive {
         /// The archive.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: std::io::Error,
     },
 }

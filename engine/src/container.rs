@@ -1,45 +1,45 @@
-//! Containers as an engine tells of them.
+//! Containers as an engine reports them.
 
 use berth_contract::container_state::ContainerState;
 
-/// A container that was looked at.
+/// The state of a container when it was inspected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
-    /// Value of the label [`berth_contract::container::LABEL`]; none when the host has not made the container.
+    /// Value of the label [`berth_contract::container::LABEL`]; `None` if the container is not a declared one.
     pub label: Option<String>,
-    /// What it does.
+    /// Its state.
     pub state: ContainerState,
-    /// Status of its last end.
+    /// Exit status of its last run.
     pub exit_code: i64,
-    /// Why it could not be started, where that is so.
+    /// Why it could not be started; `None` if it could.
     pub error: Option<String>,
-    /// When the engine starts it again.
+    /// When the engine restarts it.
     pub policy: RestartPolicy,
-    /// How often the engine has started it again by itself.
+    /// How often the engine has restarted it by its restart policy.
     pub restarts: u64,
-    /// Its process; 0 where there is none.
+    /// Its process id; 0 if it does not run.
     pub pid: u64,
 }
 
-/// When an engine starts a container again.
+/// When an engine restarts a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestartPolicy {
-    /// Whenever it has ended, and at boot.
+    /// Whenever it exits, and at boot.
     Always,
-    /// The same, unless somebody has stopped it.
+    /// Whenever it exits, and at boot, unless a user has stopped it.
     UnlessStopped,
-    /// Not at boot: `on-failure` is for jobs, which may end.
+    /// Not at boot. `on-failure` is one of these: it is for jobs, which may finish.
     Otherwise,
 }
 
 impl Container {
-    /// Whether it runs now. A container that has ended and waits to be started again does not.
+    /// Whether it runs now. A container that has exited and waits for its restart does not run.
     #[must_use]
     pub fn runs(&self) -> bool {
         self.state == ContainerState::Running
     }
 
-    /// Whether the host has made it, from a declaration.
+    /// Whether it was created from a declaration in the recipe or in host.toml.
     #[must_use]
     pub fn is_declared(&self) -> bool {
         self.label.is_some()
@@ -51,8 +51,8 @@ impl Container {
         matches!(self.policy, RestartPolicy::Always | RestartPolicy::UnlessStopped)
     }
 
-    /// Whether it is down because somebody has stopped it. The engine has tried to start every other container of this policy by the
-    /// time it answers, and gives an error for those that it could not start.
+    /// Whether a user has stopped it. When the engine answers, it has already tried to start every other container with the policy
+    /// `unless-stopped`. It reports an error for those that it could not start.
     #[must_use]
     pub fn is_stopped_on_purpose(&self) -> bool {
         self.policy == RestartPolicy::UnlessStopped && self.state == ContainerState::Exited && self.error.is_none()
@@ -62,11 +62,11 @@ impl Container {
 /// Which containers to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listing {
-    /// All of them.
+    /// All containers.
     All,
-    /// Those that run.
+    /// Containers that run.
     Running,
-    /// Those that the host has made, running or not.
+    /// Containers that were created from a declaration, running or not.
     Declared,
 }
 
@@ -75,6 +75,6 @@ pub enum Listing {
 pub struct Listed {
     /// Its name.
     pub name: String,
-    /// As [`Container::label`].
+    /// See [`Container::label`].
     pub label: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! docker's HTTP API (docs.docker.com/reference/api/engine), without a version in the path: the daemon's own.
+//! docker's HTTP API (docs.docker.com/reference/api/engine). The paths have no version, so the daemon uses its newest API version.
 
 use super::{
     client::{EngineClient, EngineError},
@@ -15,10 +15,10 @@ use std::{
 
 /// Seconds from SIGTERM to SIGKILL for a container that is removed.
 const STOP_SECONDS: u32 = 10;
-/// Bytes of an answer that an error shows.
+/// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
 
-/// dockerd behind its Unix socket.
+/// The client of dockerd on a Unix socket.
 #[derive(Debug)]
 pub(crate) struct Docker {
     socket: PathBuf,
@@ -26,12 +26,12 @@ pub(crate) struct Docker {
 }
 
 impl Docker {
-    /// The daemon that listens there.
+    /// A client of the daemon that listens at `socket`.
     pub(crate) fn new(socket: &Path, limits: Limits) -> Self {
         Self { socket: socket.to_owned(), limits }
     }
 
-    /// Asks. A status that is not expected is an error with docker's own message.
+    /// Sends a request. A status that is not in `expected` is an error with docker's message.
     fn ask(&self, method: &str, target: &str, body: Body<'_>, expected: &[u16]) -> Result<Response, EngineError> {
         let asked = || asked(method, target);
         let response = http::request(&self.socket, self.limits, (method, target), body)
@@ -42,7 +42,7 @@ impl Docker {
         Err(EngineError::Refused { asked: asked(), status: response.status, message: message(&response.body) })
     }
 
-    /// A JSON answer; none when there is no such thing.
+    /// Requests JSON. `None` if the status is 404: the object does not exist.
     fn get(&self, target: &str) -> Result<Option<Value>, EngineError> {
         let response = self.ask("GET", target, Body::Empty, &[200, 404])?;
         if response.status == 404 {
@@ -78,7 +78,7 @@ impl EngineClient for Docker {
         let size = file.metadata().map_err(unreadable)?.len();
         let target = "/images/load?quiet=1";
         let response = self.ask("POST", target, Body::Tar(&mut file, size), &[200])?;
-        // Progress, one JSON object a line; a failure comes with status 200.
+        // The body is one JSON object per line: progress, or an error. docker sends status 200 even for an error.
         let lines = response.body.split(|&byte| byte == b'\n');
         let failure = lines
             .filter_map(|line| serde_json::from_slice::<Value>(line).ok())
@@ -118,7 +118,7 @@ impl EngineClient for Docker {
     fn inspect(&self, name: &str) -> Result<Option<Container>, EngineError> {
         let found = self.get(&format!("/containers/{}/json", encoded(name)))?;
         Ok(found.map(|found| {
-            // `Running` of the state does not tell: it is true as well of one that has ended and waits to be started again.
+            // Do not use `State.Running`: it is also true for a container that has exited and waits for its restart.
             let state = &found["State"];
             Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
@@ -167,14 +167,14 @@ fn shown(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(SHOWN)]).trim().to_owned()
 }
 
-/// What docker says about a failure: `{"message": "..."}`, or the beginning of something else.
+/// docker's message about a failure, from `{"message": "..."}`. If the body has another form, its beginning.
 fn message(body: &[u8]) -> String {
     let json: Option<Value> = serde_json::from_slice(body).ok();
     let message = json.and_then(|json| json["message"].as_str().map(str::to_owned));
     message.unwrap_or_else(|| shown(body))
 }
 
-/// Splits an image's name. The port of a registry is not a tag.
+/// Splits an image's name into repository and tag. A colon before a `/` belongs to a registry's port, not to a tag.
 fn repository_and_tag(name: &str) -> (&str, &str) {
     match name.rsplit_once(':') {
         Some((repository, tag)) if !tag.contains('/') => (repository, tag),
@@ -182,7 +182,7 @@ fn repository_and_tag(name: &str) -> (&str, &str) {
     }
 }
 
-/// What docker is asked to make. A key that is absent means docker's default, or the image's.
+/// The body of the request that creates a container. For an absent key docker takes its own default, or the image's.
 fn create_body(spec: &ContainerSpec, label: &str) -> Value {
     let mut body = Map::new();
     body.insert("Image".to_owned(), json!(spec.image));
@@ -232,7 +232,7 @@ fn host_config(spec: &ContainerSpec) -> Value {
     })
 }
 
-/// Billionths of a CPU, which are to CPUs what nanoseconds are to seconds.
+/// Converts CPUs to billionths of a CPU, docker's unit.
 fn nano_cpus(cpus: f64) -> u64 {
     let nanos = Duration::try_from_secs_f64(cpus).map(|time| time.as_nanos());
     nanos.ok().and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0)

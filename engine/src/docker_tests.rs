@@ -5,7 +5,7 @@ fn spec(text: &str) -> ContainerSpec {
 }
 
 #[test]
-fn declarations_become_what_docker_expects() {
+fn a_declaration_becomes_the_body_that_docker_expects() {
     let full = spec(
         "name = 'web'\nimage = 'hello'\ncommand = ['serve', '80']\nentrypoint = ['/hello']\nenv = { B = '2', A = '1' }\n\
          ports = ['8080:80', '127.0.0.1:81:80', '[::1]:53:53/udp']\nvolumes = ['data:/data', '/var/srv:/srv:ro']\n\

@@ -1,4 +1,4 @@
-//! A small HTTP/1.1 client (RFC 9112) over a Unix socket: one request a connection, answers of a bounded size.
+//! A small HTTP/1.1 client (RFC 9112) over a Unix socket. One request per connection; the size of an answer is limited.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
@@ -9,71 +9,72 @@ use std::{
     time::Duration,
 };
 
-/// Longest head of an answer, in bytes.
+/// Size limit of an answer's head (status line and header fields), in bytes.
 const MAX_HEAD: u64 = 64 * 1024;
-/// Header fields of an answer.
+/// Limit for the number of header fields.
 const MAX_FIELDS: usize = 100;
-/// Bytes of an answer that an error shows.
+/// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 80;
-/// What is encoded in a target: all but unreserved characters (RFC 3986, 2.3) and `/` and `:`, which image names have.
+/// Characters that are percent-encoded in a target: all except unreserved ones (RFC 3986, 2.3), `/` and `:`. Image names contain `/`
+/// and `:`, and docker expects them as they are.
 const RESERVED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/').remove(b':');
 
-/// What a client allows an answer.
+/// Limits for an answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Longest body, in bytes.
     pub body: u64,
-    /// How long the engine may be silent.
+    /// Time limit for each read and write: the engine may be silent for this time.
     pub silence: Duration,
 }
 
-/// An answer.
+/// An answer of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Response {
-    /// 200, ...
+    /// HTTP status, e.g. 200.
     pub(crate) status: u16,
-    /// Without its transfer encoding.
+    /// The body, with its transfer encoding removed.
     pub(crate) body: Vec<u8>,
 }
 
-/// What is sent along.
+/// The body of a request.
 #[derive(Debug)]
 pub(crate) enum Body<'a> {
-    /// Nothing.
+    /// No body.
     Empty,
-    /// JSON.
+    /// A JSON document.
     Json(&'a [u8]),
-    /// A tar archive of so many bytes.
+    /// A tar archive and its size in bytes.
     Tar(&'a mut File, u64),
 }
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum HttpError {
-    /// Nobody listens.
+    /// No program listens on the socket.
     #[error("cannot connect to {}: {source}", path.display())]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// Why not.
+        /// The system's error.
         source: io::Error,
     },
-    /// The connection broke, or was silent for too long.
+    /// The connection broke, or the server was silent longer than [`Limits::silence`].
     #[error("connection broken: {0}")]
     Broken(#[source] io::Error),
     /// The answer is not HTTP.
     #[error("expected {expected}, found {found:?}")]
     Protocol {
-        /// What should have come.
+        /// The expected part of an HTTP answer.
         expected: &'static str,
-        /// What came.
+        /// The beginning of the received bytes.
         found: String,
     },
-    /// The answer is longer than anything that is asked for.
+    /// The body is longer than [`Limits::body`].
     #[error("expected an answer of {limit} bytes at most, found more")]
     TooLong {
-        /// Bytes.
+        /// The limit, in bytes.
         limit: u64,
     },
 }
@@ -85,10 +86,10 @@ impl HttpError {
     }
 }
 
-/// Asks, and reads the answer to its end. `target` is path and query, encoded already ([`encoded`]).
+/// Sends a request and reads the whole answer. `target` is path and query, already encoded (see [`encoded`]).
 ///
 /// # Errors
-/// No connection, no HTTP, too much of it. A status that tells of a failure is not an error here.
+/// When the connection fails, or the answer is not HTTP or too long. An HTTP status of 400 or more is not an error here.
 pub(crate) fn request(
     socket: &Path,
     limits: Limits,
@@ -100,7 +101,8 @@ pub(crate) fn request(
     stream.set_read_timeout(Some(limits.silence)).map_err(connect)?;
     stream.set_write_timeout(Some(limits.silence)).map_err(connect)?;
     let sent = send(&stream, method, target, body);
-    // A server that refuses a large body answers and closes before it has read all of it.
+    // A server that refuses a large body answers and closes the connection before it has read the whole body. So prefer the answer to
+    // the error of sending.
     match (receive(&mut BufReader::new(&stream), limits.body), sent) {
         (Ok(response), _) => Ok(response),
         (Err(_), Err(error)) => Err(HttpError::Broken(error)),
@@ -126,7 +128,7 @@ fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> 
     }
 }
 
-/// How the end of a body is known (RFC 9112, 6.3).
+/// How the client finds the end of a body (RFC 9112, 6.3).
 #[derive(Debug, PartialEq, Eq)]
 enum Framing {
     None,
@@ -152,7 +154,7 @@ fn receive(stream: &mut impl BufRead, limit: u64) -> Result<Response, HttpError>
     Ok(Response { status, body })
 }
 
-/// The bytes up to the empty line.
+/// Reads the head: the bytes up to and including the empty line.
 fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
     let (mut bytes, mut stream) = (Vec::new(), stream.take(MAX_HEAD));
     loop {
@@ -174,7 +176,7 @@ fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
         Ok(httparse::Status::Complete(_)) => answer.code,
         Ok(httparse::Status::Partial) => None,
         Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(bad("header fields")),
-        Err(httparse::Error::TooManyHeaders) => return Err(bad("fewer header fields")),
+        Err(httparse::Error::TooManyHeaders) => return Err(bad("at most 100 header fields")),
         Err(_) => None,
     };
     let status = status.ok_or_else(|| bad("a status line of HTTP/1.1"))?;
@@ -205,7 +207,7 @@ fn read_exactly(stream: &mut impl BufRead, length: u64, limit: u64, body: &mut V
     if got as u64 == length { Ok(()) } else { Err(HttpError::Broken(io::ErrorKind::UnexpectedEof.into())) }
 }
 
-/// RFC 9112, 7.1: a size in hexadecimal, so many bytes, and so on, ended by a chunk of size 0 and a trailer.
+/// RFC 9112, 7.1: each chunk is its size in hexadecimal and that number of bytes. A chunk of size 0 and a trailer end the body.
 fn read_chunks(stream: &mut impl BufRead, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
     loop {
         let line = line(stream)?;
@@ -229,7 +231,7 @@ fn skip_trailer(stream: &mut impl BufRead) -> Result<(), HttpError> {
     Ok(())
 }
 
-/// A line with its end.
+/// Reads a line, including its line break.
 fn line(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
     let mut bytes = Vec::new();
     stream.take(MAX_HEAD).read_until(b'\n', &mut bytes).map_err(HttpError::Broken)?;
@@ -240,7 +242,7 @@ fn is_empty(line: &[u8]) -> bool {
     matches!(line, b"\r\n" | b"\n")
 }
 
-/// Percent-encodes a part of a target. `/` and `:` stay, as image names have them.
+/// Percent-encodes a part of a target. `/` and `:` are kept, because image names contain them.
 #[must_use]
 pub(crate) fn encoded(text: &str) -> String {
     utf8_percent_encode(text, RESERVED).to_string()
@@ -257,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_of_every_framing() {
+    fn every_framing_is_read_to_its_end() {
         for (text, status, body) in [
             ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}tail", 200, "{}"),
             ("HTTP/1.1 404 Not Found\r\ncontent-length:0\r\n\r\n", 404, ""),
@@ -276,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_http_or_endless_is_an_error() {
+    fn an_answer_that_is_not_http_or_too_long_is_an_error() {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}", "y".repeat(70_000));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(MAX_FIELDS + 1));
         let chunked = |chunks: &str| format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
@@ -288,7 +290,7 @@ mod tests {
             ("SSH-2.0-x\r\n\r\n", "expected a status line"),
             ("HTTP/1.1 99999 x\r\n\r\n", "expected a status line"),
             ("HTTP/1.1 200 OK\r\nbroken\r\n\r\n", "expected header fields"),
-            (&many, "expected fewer header fields"),
+            (&many, "expected at most 100 header fields"),
             ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", "expected a length"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n", "expected an answer of 1000 bytes at most"),
             ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "at most"),

@@ -14,7 +14,7 @@ pub use http::{HttpError, Limits};
 use berth_contract::engine::EngineKind;
 use std::path::Path;
 
-/// A client of the engine that listens at `socket`. Nothing is sent yet.
+/// Makes a client of the engine that listens at `socket`. Sends nothing yet.
 #[must_use]
 pub fn client(kind: EngineKind, socket: &Path, limits: Limits) -> Box<dyn EngineClient> {
     match kind {

@@ -1,4 +1,4 @@
-//! Small files: replaced as a whole, and read up to a limit.
+//! Small files: replace a file atomically, and read a file with a size limit.
 #![deny(missing_docs)]
 
 mod read;
@@ -13,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a file was not read or replaced.
+/// Why a file could not be read or replaced.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// A system call failed.
@@ -23,7 +23,7 @@ pub enum FileError {
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The system's error.
         source: io::Error,
     },
     /// The file is not the expected JSON.
@@ -43,7 +43,7 @@ impl FileError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
-    /// The verb, the path and the reason, for errors that are made of the same parts.
+    /// The verb, the path and the system's error, for error types that have the same fields.
     #[must_use]
     pub fn into_parts(self) -> (&'static str, PathBuf, io::Error) {
         match self {
@@ -65,7 +65,7 @@ impl From<FileError> for PathError {
 }
 
 impl From<FileError> for io::Error {
-    /// Keeps the kind and the system's reason. For callers whose own error already names the file.
+    /// Keeps the kind and the system's error, and drops the path. For callers whose own error names the file.
     fn from(error: FileError) -> Self {
         match error {
             FileError::Io { source, .. } => source,

@@ -1,4 +1,4 @@
-//! Reading with a size limit.
+//! Reading a file with a size limit.
 
 use crate::FileError;
 use serde::de::DeserializeOwned;
@@ -8,16 +8,16 @@ use std::{
     path::Path,
 };
 
-/// Reads the whole file at `path`, which may have at most `limit` bytes.
+/// Reads the file at `path`. It may have at most `limit` bytes.
 ///
 /// # Errors
-/// [`FileError::Io`]; a longer file has the kind [`io::ErrorKind::FileTooLarge`].
+/// [`FileError::Io`]. For a longer file its kind is [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
     match read {
         Ok(_) if bytes.len() as u64 > limit => {
-            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("longer than {limit} bytes")))
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("expected at most {limit} bytes, found more")))
         }
         other => other,
     }
@@ -25,7 +25,7 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// Reads the JSON file at `path`, which may have at most `limit` bytes.
+/// Reads the JSON file at `path`. It may have at most `limit` bytes.
 ///
 /// # Errors
 /// Those of [`read`], and [`FileError::Json`].
@@ -40,7 +40,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn missing_long_and_malformed_files_are_told_apart() {
+    fn missing_long_and_malformed_files_have_their_own_errors() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file.json");
         assert!(read_json::<u8>(&path, 10).unwrap_err().is_missing());

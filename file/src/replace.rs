@@ -1,4 +1,4 @@
-//! Replacing a file: a crash at any time leaves the old file or the new one.
+//! Replacing a file: after a crash at any time, either the old or the new file is there, complete.
 
 use crate::FileError;
 use std::{
@@ -9,42 +9,42 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What is on the disk when [`Replacement::commit`] returns.
+/// What [`Replacement::commit`] flushes to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flush {
-    /// Nothing need be: for file systems in memory, and for caches that are checked when they are read.
+    /// Nothing. For file systems in memory, and for caches that are verified when they are read.
     Nothing,
-    /// The content is, before the file gets its name. After a power cut the name means the old content or the new one.
+    /// The content, before the file gets its name. After a power cut the file has the complete old or the complete new content.
     Content,
-    /// The content and the name are: a power cut after the call does not bring the old content back.
+    /// The content and the name. A power cut after the call cannot bring back the old content.
     ContentAndName,
 }
 
-/// A new file that is being written beside the one that it will replace.
+/// A new file that is written as a temporary file in the same folder, and then replaces the old file.
 ///
-/// Writers of the same file wait for each other. Dropping the value without [`Replacement::commit`] removes the new file and
-/// leaves the old one as it is.
+/// Writers of the same file wait for each other. If the value is dropped without [`Replacement::commit`], the temporary file is removed
+/// and the old file is not changed.
 #[derive(Debug)]
 pub struct Replacement {
     target: PathBuf,
     temporary: PathBuf,
-    /// Locked as long as it is open.
+    /// The temporary file. It is locked while it is open.
     file: File,
     is_committed: bool,
 }
 
-/// Puts a file with these bytes at `path`, in place of what is there. `mode` is reduced by the process's umask.
+/// Replaces the file at `path` with a file that has these bytes. `mode` is reduced by the process's umask.
 ///
 /// # Errors
-/// [`FileError::Io`]: then the old file is in place (only the last step, the flush of the folder, can fail later).
+/// [`FileError::Io`]. The old file is still in place, unless the last step failed, the flush of the folder.
 pub fn replace(path: &Path, bytes: &[u8], mode: u32, flush: Flush) -> Result<(), FileError> {
     let mut new = Replacement::new(path, mode)?;
     new.file.write_all(bytes).map_err(FileError::io("write", path))?;
     new.commit(flush)
 }
 
-/// The path at which [`Replacement`] writes: `.NAME.partial` in the same folder. What a killed process left there is removed by
-/// the next writer of the same file.
+/// The path of the temporary file: `.NAME.partial` in the same folder. If a killed process leaves it behind, the next writer of the same
+/// file removes it.
 #[must_use]
 pub fn temporary(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
@@ -54,7 +54,7 @@ pub fn temporary(path: &Path) -> PathBuf {
 }
 
 impl Replacement {
-    /// Begins to replace the file at `path`. Waits while another process or thread replaces the same file.
+    /// Creates the temporary file for `path`. Waits while another process or thread replaces the same file.
     ///
     /// # Errors
     /// [`FileError::Io`].
@@ -64,7 +64,8 @@ impl Replacement {
             match OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary) {
                 Ok(file) => {
                     file.lock().map_err(FileError::io("lock", &temporary))?;
-                    // Between open and lock, another writer may have taken the file for one of a killed process.
+                    // Between open and lock, another writer may have removed the file, because it looked like a leftover of a killed
+                    // process. Then try again.
                     if names(&temporary, &file).map_err(FileError::io("read", &temporary))? {
                         return Ok(Self { target: path.to_owned(), temporary, file, is_committed: false });
                     }
@@ -77,7 +78,7 @@ impl Replacement {
         }
     }
 
-    /// Gives the new file its name.
+    /// Renames the temporary file to the target.
     ///
     /// # Errors
     /// [`FileError::Io`].
@@ -108,14 +109,14 @@ impl Write for Replacement {
 
 impl Drop for Replacement {
     fn drop(&mut self) {
-        // The lock is still held, so this is our own file. A failure does no harm: the next writer removes what is left.
+        // The lock is still held, so the path still names our own file. A failure does no harm: the next writer removes the file.
         if !self.is_committed {
             let _ = fs::remove_file(&self.temporary);
         }
     }
 }
 
-/// Whether `path` is the name of `file`.
+/// Whether `path` still names the open file `file`.
 fn names(path: &Path, file: &File) -> io::Result<bool> {
     let own = file.metadata()?;
     match fs::symlink_metadata(path) {
@@ -125,12 +126,12 @@ fn names(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
-/// Waits for the writer of the temporary file at `path`, and removes the file if its writer was killed.
+/// Waits until the writer of the temporary file at `path` ends. Removes the file if its writer was killed.
 fn await_or_remove(path: &Path) -> io::Result<()> {
     let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => {}
-        // Never made by a writer: remove a link and the like, refuse a folder.
+        // No writer creates anything but a regular file here. Remove a link or a device; a folder is an error.
         Ok(_) => return fs::remove_file(path).or_else(gone),
         Err(error) => return gone(error),
     }
@@ -139,7 +140,7 @@ fn await_or_remove(path: &Path) -> io::Result<()> {
         Err(error) => return gone(error),
     };
     other.lock()?;
-    // A writer that ended has renamed or removed the file. A file that is still there belongs to nobody.
+    // A writer that finished has renamed or removed the file. If the file is still there, its writer was killed.
     if names(path, &other)? { fs::remove_file(path).or_else(gone) } else { Ok(()) }
 }
 
@@ -156,10 +157,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_made_replaced_and_gets_its_mode() {
+    fn a_file_is_created_and_replaced_with_its_mode() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("seed");
-        // Of processes that were killed: not even a read-only one stands in the way, nor does a link to nowhere.
+        // Leftovers of killed processes do not prevent a replacement: neither a read-only file nor, below, a dangling link.
         fs::write(temporary(&path), "left over").unwrap();
         fs::set_permissions(temporary(&path), fs::Permissions::from_mode(0o400)).unwrap();
         for (text, mode, flush) in
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_leaves_the_old_file_and_nothing_beside_it() {
+    fn a_failure_leaves_the_old_file_and_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         fs::write(&path, "old").unwrap();

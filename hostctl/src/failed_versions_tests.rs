@@ -7,7 +7,7 @@ use berth_contract::{
     update::{BootEnd, BootRecord, Verdict},
 };
 
-const ROUTE: &str = "there is no default route, and there was one before the update";
+const ROUTE: &str = "expected a default route as before the update, found none";
 
 fn boot(version: &str, started: u64, verdict: Verdict) -> BootRecord {
     BootRecord {

@@ -1,4 +1,4 @@
-//! `hostctl`: looks into a host and tells it what to do. Data goes to stdout, talk to stderr.
+//! `hostctl`: shows the state of a host and controls it. Data goes to stdout, messages go to stderr.
 
 mod command;
 
@@ -28,9 +28,9 @@ use std::{
 };
 
 #[derive(Debug, Parser)]
-#[command(version, about = "Looks into a Berth host and tells it what to do")]
+#[command(version, about = "Shows the state of a Berth host and controls it")]
 struct Arguments {
-    /// Socket of the host: its own by default; `unix:PATH` for the virtio-serial port of a virtual machine
+    /// Socket of the host. Default: this host. `unix:PATH` is the virtio-serial port of a virtual machine
     #[arg(long, global = true, value_name = "unix:PATH", value_parser = socket)]
     connect: Option<PathBuf>,
     #[command(subcommand)]
@@ -39,66 +39,66 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The host at a glance
+    /// Show the state of the host
     Status {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// The boot's timeline
+    /// Show the timeline of the boot
     Boot {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// All services
+    /// List all services
     Services {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// The output of a service, of `init` or of the `kernel`
+    /// Show the output of a service, of `init` or of the `kernel`
     Logs {
-        /// Go on with new lines
+        /// Continue with new lines
         #[arg(short, long)]
         follow: bool,
-        /// Which
+        /// Name of the service, `init` or `kernel`
         name: String,
     },
-    /// Returns when the host is running, fails when it is degraded
+    /// Wait until the host is running; fail when it is degraded
     Wait,
     Upgrade(Upgrade),
-    /// Boots the other version next: the older one, or a newer one that was left; or, named, the running one again
+    /// Make the other installed version boot next. With the running version's name: cancel an upgrade or rollback
     Rollback {
-        /// Its version: needed if it has failed before, or its engine may not understand the data in /var
+        /// The version; required if it has failed before, or if its engine may not be able to read the data in /var
         version: Option<OsVersion>,
-        /// Restart at once
+        /// Reboot when done
         #[arg(long)]
         reboot: bool,
     },
-    /// Why a version of the OS failed: its last boot, its kernel's last words, and which versions are not taken again
+    /// Show why a version failed: its last boot, its kernel panic, and the versions that are not installed again
     Why {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Finds out whether this version is healthy, and blesses its boot entry; init runs it at every boot
+    /// Check the health of the running version and bless its boot entry; init runs this at every boot
     #[command(hide = true)]
     Bless {
-        /// Seconds since the kernel's start by which there must be a verdict
+        /// Time limit for the verdict, in seconds since the kernel's start
         #[arg(long, value_name = "SECONDS")]
         until: Option<u32>,
     },
-    /// Both slots and their boot entries
+    /// Show both slots and their boot entries
     #[command(hide = true)]
     Slots {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Ordered shutdown, then restart
+    /// Shut down in order, then restart
     Reboot,
-    /// Ordered shutdown, then power off
+    /// Shut down in order, then power off
     Poweroff,
 }
 
@@ -109,13 +109,13 @@ fn socket(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// How long a plain answer may take.
+/// Time limit for an answer of the host, except where a command waits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     match run(Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read it has seen enough (`hostctl logs -f kernel | head`).
+        // The reader of a pipe has closed it, as in `hostctl logs -f kernel | head`. That is not an error.
         Err(error)
             if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) =>
         {
@@ -123,15 +123,15 @@ fn main() -> ExitCode {
         }
         Err(error) => {
             let error = ControlError { message: Chain(error.as_ref()).to_string(), hint: hint(&error) };
-            // Nobody is left to be told when this fails.
-            let _ = io::stderr().write_all(complaint(&error).as_bytes());
+            // If stderr cannot be written, the error has nowhere else to go.
+            let _ = io::stderr().write_all(error_text(&error).as_bytes());
             ExitCode::FAILURE
         }
     }
 }
 
-/// An error as stderr has it: for people, or for init, which passes it on to a client.
-fn complaint(error: &ControlError) -> String {
+/// The text of an error for stderr: for people, or as JSON for init, which sends it to a client.
+fn error_text(error: &ControlError) -> String {
     if std::env::var_os(JSON_ERRORS).is_some() {
         return serde_json::to_string(error).unwrap_or_default() + "\n";
     }
@@ -154,7 +154,7 @@ fn hint(error: &anyhow::Error) -> Option<String> {
 }
 
 fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
-    // Unlike the ids of every other client that a serial port may still answer.
+    // Random call ids: the serial port may still deliver answers to an earlier client, whose ids must be different.
     let seed = || RandomState::new().build_hasher().finish();
     let client = match path {
         None => Client::connect(CONTROL_SOCKET.as_ref(), seed())?,

@@ -1,4 +1,4 @@
-//! What the host says, as text for people.
+//! The host's answers as text for people.
 
 mod upgrade;
 
@@ -10,10 +10,10 @@ use berth_contract::{
 };
 use std::fmt::Write;
 
-/// Cells of the bar in the timeline.
+/// Width of the timeline's bars, in characters.
 const BAR: u64 = 40;
 
-/// The host at a glance, one fact a line; `slots` are the rows that tell of slots and boot entries.
+/// The state of the host, one fact per line. `slots` are the rows about slots and boot entries.
 #[must_use]
 pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> String {
     let mut rows = vec![
@@ -45,7 +45,7 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
         "memory",
         format!("{} MiB, {} MiB available", status.memory.total_kib >> 10, status.memory.available_kib >> 10),
     ));
-    let kept = if status.var.persistent { "" } else { ", IN MEMORY: nothing in it survives" };
+    let kept = if status.var.persistent { "" } else { ", IN MEMORY: its content is lost at shutdown" };
     rows.push(("/var", format!("{} MiB, {} MiB free{kept}", status.var.size >> 20, status.var.available >> 20)));
     for container in &status.containers {
         let error = container.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
@@ -57,7 +57,7 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
     })
 }
 
-/// The boot's timeline: a line for each phase and service.
+/// The timeline of the boot, one line per phase and service.
 #[must_use]
 pub fn boot(report: &BootReport) -> String {
     let ends = report.phases.iter().filter_map(|phase| phase.end_us);
@@ -84,7 +84,7 @@ pub fn boot(report: &BootReport) -> String {
     out
 }
 
-/// All services, a line each.
+/// All services, one line each.
 #[must_use]
 pub fn services(services: &[ServiceStatus]) -> String {
     let width = services.iter().map(|service| service.name.len()).max().unwrap_or(0).max("service".len());
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timeline_shows_what_ran_beside_what() {
+    fn the_timeline_shows_parallel_phases_and_errors() {
         let phase = |name: &str, start_us, end_us, error: Option<&str>| PhaseStamp {
             name: name.into(),
             stage: Stage::Host,

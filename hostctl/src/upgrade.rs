@@ -1,12 +1,12 @@
-//! The upgrade on one page: from a source to a new version in the idle slot, and the boot entry that makes it boot next.
+//! The upgrade on one page: fetch a new version into the idle slot, then add the boot entry that makes it boot next.
 //!
-//! The order of the steps is the guarantee:
+//! The order of the steps makes the upgrade safe:
 //!
-//! - Nothing of the new version is written before every check that can refuse it.
+//! - Every check that can refuse the new version comes before the first write to the slot or the ESP.
 //! - The boot entry of the idle slot is removed before the slot is overwritten.
-//! - The new boot entry is added last, after the slot was read back from the disk. That write is the commit.
+//! - The new boot entry is added last, after the slot was read back from the disk. Adding it is the commit.
 //!
-//! So a power cut at any time leaves a host that boots either the running version or the complete new version.
+//! So after a power cut at any time, the host boots either the running version or the complete new version.
 
 use crate::{
     entries::{Entries, Quarantine, Running},
@@ -40,7 +40,7 @@ pub struct Options {
     pub until: Until,
     /// Install this version even if it is older or quarantined. Id, architecture, channel and store format are still checked.
     pub version: Option<OsVersion>,
-    /// Accept this store format, although the running engine cannot read it.
+    /// Accept a version whose engine stores its data in this format, even if the running engine cannot read the format.
     pub store: Option<StoreFormat>,
     /// Seconds since 1970 by the host's clock.
     pub now: u64,
@@ -49,30 +49,32 @@ pub struct Options {
 /// The last step of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Until {
-    /// Only say whether there is a newer version.
+    /// Only report whether there is a newer version.
     Check,
     /// Only show the plan.
     DryRun,
-    /// Write and verify the slot, and stage the kernel image.
+    /// Write and verify the slot, and stage the kernel image, but add no boot entry.
     Stage,
-    /// Add the boot entry.
+    /// Add the boot entry: the complete upgrade.
     Entry,
 }
 
 /// Installs the newest version, or the requested one, into the idle slot. `report` receives the events.
 ///
 /// # Errors
-/// When no version may be installed, none of its files can be fetched, or there is no room. The running version boots as before.
+/// When a check refuses the upgrade, the files cannot be fetched, or there is not enough space. The running version still boots.
 pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let host = Host::read()?;
     let lock = FileLock::acquire()?;
     let source = open_source(&host, options)?;
 
-    // 1. Refuse while the running version is on trial: until it is blessed, the host may have to go back to the idle slot.
+    // 1. Refuse to overwrite the idle slot while the running version is on trial: if that version fails, the host must boot the idle slot
+    // again.
     let running = host.running();
     let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
     let (quarantine, running_uki) = check_running(&running, &esp, options)?;
-    // `--check` and `--dry-run` release the lock here: a slow server must not delay `hostctl bless`.
+    // `--check` and `--dry-run` change no slot and no boot entry, so they release the lock here: a slow server must not delay
+    // `hostctl bless`.
     let _lock = (options.until > Until::DryRun).then_some(lock);
 
     // 2. Verify the signatures of the repository, then select the release.
@@ -86,7 +88,8 @@ pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Resul
         return Ok(());
     }
 
-    // 3. Check the room in the slot and on the ESP, and compare the costs of the ways.
+    // 3. Check the space in the slot and on the ESP. A way is a method to get the root file system (a delta, or a full download): find the
+    // possible ways and the bytes that each would fetch.
     let slots = Slots::find(&host.report, Path::new("/sys"), Path::new("/dev"))?;
     let checked = Checked {
         until: options.until,
@@ -124,7 +127,7 @@ impl Checked<'_> {
     }
 }
 
-/// Steps 4 to 7: everything from here on writes.
+/// Steps 4 to 7 of the upgrade: the steps that write.
 fn install(
     checked: &Checked<'_>,
     running_uki: Vec<u8>,
@@ -134,7 +137,8 @@ fn install(
     let &Checked { until, running, esp, record, slots, repository } = checked;
     let staged_digest = Entries::open(esp)?.staged_digest(&record.id, &record.version)?;
 
-    // 4. Make the kernel image in memory, unless an earlier run staged it or the static delta contains it. A failure costs nothing yet.
+    // 4. Make the kernel image in memory, unless an earlier run staged it or the static delta contains it. After a failure here, the idle
+    // slot can still boot.
     let kernel = if staged_digest == Some(record.uki.sha256) {
         KernelImage::Staged
     } else if checked.filling(&running_uki).brings_uki(&ways) {
@@ -143,12 +147,12 @@ fn install(
         KernelImage::make(record, repository, &running_uki, report)?
     };
 
-    // 5. Only after the source has answered for one of the ways, and what works now was noted: remove the boot entry of the idle slot. A
-    // staged kernel image of this same version may stay.
+    // 5. Check that the source serves the files of at least one way, and record what works now (the baseline). Only then remove the boot
+    // entry of the idle slot. A staged kernel image of the same version is kept.
     checked.filling(kernel.delta_base()).reach(&ways)?;
-    let note_baseline = || baseline::take(&running.version, &record.version, repository.source().host());
+    let record_baseline = || baseline::take(&running.version, &record.version, repository.source().host());
     if until == Until::Entry {
-        note_baseline()?;
+        record_baseline()?;
     }
     let kernel = {
         let mut entries = Entries::open(esp)?;
@@ -156,17 +160,18 @@ fn install(
         kernel.stage(&mut entries, record, report)?
     };
 
-    // 6. Fill the slot, sync it and read it back. Then stage the kernel image that came with the static delta.
+    // 6. Fill the slot, sync it and read it back. Then stage the kernel image, if the static delta contained it.
     let filled = checked.filling(kernel.delta_base()).fill(ways, report)?;
     let kernel = kernel.after_delta(filled.uki, record, repository, report)?;
     if !kernel.is_staged() {
         kernel.stage(&mut Entries::open(esp)?, record, report)?;
     }
 
-    // 7. Commit: note once more what works now, because the new version must do the same. Then add the boot entry.
+    // 7. Record the baseline again, because the download may have taken long. After its first boot, the new version is checked against the
+    // baseline. Then commit: add the boot entry.
     if until == Until::Entry {
-        // If /var has become full since step 5, the note from step 5 stays.
-        let _ = note_baseline();
+        // If this fails because /var has become full, the baseline of step 5 is used.
+        let _ = record_baseline();
         Entries::open(esp)?.commit(&record.id, &record.version, running)?;
     }
     report(UpgradeEvent::Done {
@@ -184,16 +189,17 @@ fn install(
 fn open_source(host: &Host, options: &Options) -> Result<Arc<Source>> {
     let update = host.update();
     let named = options.source.clone().or(update.source);
-    let name = named.context("no source: name one, or set `[update] source` in host.toml")?;
+    let name =
+        named.context("no update source: name one on the command line, or set `[update] source` in host.toml")?;
     let http_options = HttpOptions { extra_ca: update.ca, ..HttpOptions::default() };
     Ok(Arc::new(Source::parse(&name, &http_options)?))
 }
 
-/// Checks that the running version may be left. Returns the quarantine and the running kernel image.
+/// Checks that the running version is blessed. Returns the quarantine and the running version's kernel image.
 fn check_running(running: &Running, esp: &Path, options: &Options) -> Result<(Quarantine, Vec<u8>)> {
     let mut quarantine = Quarantine::load(Path::new(QUARANTINE))?;
     let mut entries = Entries::open(esp)?;
-    // Right after boot, nothing else may have noted the failed versions yet.
+    // Quarantine versions that failed in earlier boots. Right after boot, `hostctl bless` may not have done so yet.
     failed_versions::note(running, &mut entries, &mut quarantine, options.now)?;
     if options.until > Until::DryRun {
         entries.blessed(running)?;
@@ -212,7 +218,7 @@ fn open_repository(host: &Host, source: &Arc<Source>, now: u64) -> Result<Reposi
     Ok(Trust { root: &root, datastore: Path::new(TRUSTED_METADATA), clock }.open(source)?)
 }
 
-/// The record of the release to install; `None` when the running version is the newest.
+/// Selects the release to install, and fetches its record. `None` when there is no newer version.
 fn select_release(
     host: &Host,
     repository: &Repository,

@@ -1,7 +1,7 @@
-//! Foreign programs that judge in tests what Berth writes, and what a test does without them.
+//! Judges: programs of other projects that check, in tests, the files that Berth writes.
 //!
-//! ci/setup installs them all, so with `CI=true` a missing one is a failure. On a developer's machine the test is skipped and
-//! says so.
+//! ci/setup installs all of them, so with `CI=true` a missing judge is a failure. On a developer's machine the test is skipped with a
+//! message.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Ends a test, as skipped, if one of these programs is missing: `needs!("mkfs.fat", "mlabel");`
+/// Skips a test if one of these programs is missing: `needs!("mkfs.fat", "mlabel");`
 #[macro_export]
 macro_rules! needs {
     ($($program:expr),+ $(,)?) => {
@@ -19,22 +19,22 @@ macro_rules! needs {
     };
 }
 
-/// Whether one of `programs` is missing. Says which one on stderr, past the capture of the test harness. A program is a name,
-/// looked up in PATH, or a path.
+/// Whether one of `programs` is missing. Prints its name to stderr directly, so that the test harness does not capture the message. A
+/// program is a path, or a name that is looked up in PATH.
 ///
 /// # Panics
-/// If one is missing and `CI=true`.
+/// If a program is missing and `CI=true`.
 #[must_use]
 pub fn missing(programs: &[&Path]) -> bool {
     let Some(program) = first_missing(programs, &env::var_os("PATH").unwrap_or_default()) else { return false };
     let program = program.display();
     assert!(env::var_os("CI").is_none_or(|ci| ci != "true"), "{program} is missing: run ci/setup");
-    // A skip that cannot be told is a skip all the same.
+    // Skip the test even if stderr cannot be written.
     let _ = writeln!(io::stderr(), "skipped: {program} is missing (ci/setup installs it)");
     true
 }
 
-/// Where ci/judges puts this program, which is newer than the one of this machine's Debian.
+/// Path of a program that ci/judges installs, because the version of this machine's Debian is too old.
 #[must_use]
 pub fn newer(program: &str) -> PathBuf {
     let folder = env::var_os("BERTH_JUDGES").map(PathBuf::from);

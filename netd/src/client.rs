@@ -33,7 +33,7 @@ const PARAMETERS: [u8; 11] = [
     code::REBINDING_TIME,
 ];
 
-/// An action of the client. The caller does the actions in their order.
+/// An action that the client asks for. The caller performs the actions in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Broadcast a message on the link.
@@ -82,7 +82,7 @@ impl fmt::Display for Loss {
 /// A line for the log, for diagnosis.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// No server has answered so many DISCOVERs.
+    /// No server has answered this number of DISCOVERs.
     Silence(u32),
     /// A server has answered without a usable lease.
     Unusable(Unusable),
@@ -177,7 +177,7 @@ impl Client {
         (self.state, self.due) = (State::Stopped, None);
     }
 
-    /// Does what is due at this time.
+    /// Returns the actions that are due at this time.
     pub fn tick(&mut self, now: Moment) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.held.as_ref().and_then(Held::end).is_some_and(|end| now >= end) {
@@ -193,7 +193,7 @@ impl Client {
         actions
     }
 
-    /// Takes a DHCP message. A message for another client, or one that does not fit the state, is ignored.
+    /// Handles a DHCP message. Ignores a message for another client, and a message that does not fit the state.
     pub fn receive(&mut self, now: Moment, message: &Message) -> Vec<Action> {
         let mut actions = Vec::new();
         if message.op != BOOTREPLY || message.xid != self.xid || message.chaddr != self.mac {
@@ -218,7 +218,7 @@ impl Client {
             },
             (_, Some(MessageType::Nak)) => {
                 self.lose(Loss::Refused(message.text(code::MESSAGE)), &mut actions);
-                // One refusal is normal after a move to another network. The wait after further ones limits the number of messages.
+                // One refusal is normal after a move to another network. Further refusals are followed by a wait, which limits the traffic.
                 let wait = if self.refusals == 0 { Duration::ZERO } else { backoff(self.refusals) };
                 self.refusals = self.refusals.saturating_add(1);
                 self.begin(State::Selecting, now, now + wait);
@@ -320,7 +320,7 @@ impl Client {
             return (left / 2).max(RENEWAL_WAIT).min(left);
         }
         let wait = backoff(self.sent - 1);
-        // Random by a quarter either way, so that hosts that start together do not send together.
+        // Vary the wait by up to a quarter, so that hosts that start together do not send together.
         let spread = u32::try_from(self.random() % 512).unwrap_or(256);
         wait * 3 / 4 + wait * spread / 1024
     }

@@ -8,7 +8,7 @@ fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// The one message among the actions.
+/// The message among the actions. Panics unless there is exactly one.
 fn sent(actions: &[Action]) -> Message {
     let mut messages = actions.iter().filter_map(|action| match action {
         Action::Broadcast { message, .. } | Action::Unicast { message, .. } => Some(Message::parse(message).unwrap()),
@@ -53,7 +53,7 @@ fn next(client: &mut Client) -> (Moment, Vec<Action>) {
             return (now, actions);
         }
     }
-    panic!("nothing happens: {client:?}");
+    panic!("the client sends nothing: {client:?}");
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn hostile_packets_cause_no_panic() {
         let reply = answer(&last, kinds[round % 3], 100).with(code::OVERLOAD, [u8::try_from(round % 5).unwrap()]);
         let mut bytes = crate::datagram::broadcast(SERVER, &reply.bytes()).unwrap();
         bytes[20..24].copy_from_slice(&[0, 67, 0, 68]);
-        // One of four packets is unchanged, so that every state is reached.
+        // A quarter of the packets are unchanged, so that every state is reached.
         for _ in 0..chance.random() % 4 {
             let at = usize::try_from(chance.random()).unwrap() % bytes.len();
             bytes[at] = chance.random().to_be_bytes()[0];
@@ -243,5 +243,8 @@ fn hostile_packets_cause_no_panic() {
             last = sent(&client.carrier_up(now, None));
         }
     }
-    assert!(parsed > 10_000 && leases > 1000, "the loop reaches nothing: {parsed} {leases}");
+    assert!(
+        parsed > 10_000 && leases > 1000,
+        "the random messages reach too few states: {parsed} parsed, {leases} leases"
+    );
 }

@@ -40,7 +40,7 @@ const TIME_AGAIN: Duration = Duration::from_secs(600);
 pub struct Options {
     /// Directory of the files that netd writes.
     pub directory: PathBuf,
-    /// Which interfaces it manages.
+    /// Which interfaces netd manages.
     pub choice: Choice,
 }
 
@@ -66,15 +66,15 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
         sntp: ClockSync::Unknown,
         log,
     };
-    // Before the first look, so that no change between the two is missed.
+    // Subscribe before the first scan, so that no change in between is missed.
     let changes = Changes::open()?;
-    daemon.look()?;
+    daemon.scan()?;
     daemon.publish()?;
     loop {
         let came = daemon.wait(&changes)?;
         if came.changes {
             changes.drain()?;
-            daemon.look()?;
+            daemon.scan()?;
         }
         daemon.work(&came)?;
         daemon.publish()?;
@@ -102,8 +102,8 @@ enum ClockSync {
     /// No server is known.
     Unknown,
     Asked(Sntp),
-    /// No server has answered. After a power failure of a whole site its internet connection may come up later, so the servers are
-    /// asked again at this time.
+    /// No server has answered; ask again at this time. After a power failure of a whole site, its internet connection may come up
+    /// later than this host.
     Later(Moment),
     /// The clock is set, or cannot be set.
     Done,
@@ -141,8 +141,8 @@ impl Daemon<'_> {
         Ok(Came { changes, packets, time: came.next().unwrap_or(false) })
     }
 
-    /// Reads all links.
-    fn look(&mut self) -> Result<(), Failure> {
+    /// Reads all links again, and starts or stops managing interfaces.
+    fn scan(&mut self) -> Result<(), Failure> {
         let mut links = link::scan(Path::new(link::SYS_CLASS_NET), self.choice).at("read", link::SYS_CLASS_NET)?;
         let still = |index: &u32, old: &mut Interface| {
             links.get(index).is_some_and(|link| (&link.name, link.mac) == (&old.link.name, old.link.mac))
@@ -155,7 +155,7 @@ impl Daemon<'_> {
             if !self.interfaces.contains_key(&index) {
                 if !link.up {
                     let up = self.kernel.set_up(index);
-                    self.complain(&link.name, up);
+                    self.log_error(&link.name, up);
                 }
                 match Interface::adopt(index, link.clone(), seed()?) {
                     Ok(interface) => _ = self.interfaces.insert(index, interface),
@@ -184,7 +184,7 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// Handles the input, and does what is due.
+    /// Handles the input, and performs the actions whose time has come.
     fn work(&mut self, came: &Came) -> Result<(), Failure> {
         let mut events = Vec::new();
         for (&index, interface) in &mut self.interfaces {
@@ -204,7 +204,7 @@ impl Daemon<'_> {
             match answer {
                 Ok(Some(seconds)) => {
                     self.sntp = ClockSync::Done;
-                    self.say("clock", format_args!("was {seconds:.3} s off the network's time"));
+                    self.say("clock", format_args!("differed from the time server by {seconds:.3} s"));
                 }
                 Err(error) => {
                     self.sntp = ClockSync::Done;
@@ -246,7 +246,7 @@ impl Daemon<'_> {
             }
             Event::Lost(loss) => {
                 self.say(&name, &loss);
-                self.heard(|notify| notify.status(&format!("{name}: {loss}")));
+                self.notify_supervisor(|notify| notify.status(&format!("{name}: {loss}")));
             }
             Event::Note(Note::Silence(times)) => {
                 self.say(&name, format_args!("no DHCP server answers (asked {times} times)"));
@@ -275,24 +275,24 @@ impl Daemon<'_> {
 
     fn say_ready(&mut self, status: &str) {
         match std::mem::replace(&mut self.ready, Ready::Said) {
-            Ready::By(_) => self.heard(|notify| notify.ready(status)),
-            Ready::Said => self.heard(|notify| notify.status(status)),
+            Ready::By(_) => self.notify_supervisor(|notify| notify.ready(status)),
+            Ready::Said => self.notify_supervisor(|notify| notify.status(status)),
         }
     }
 
-    fn heard(&mut self, tell: impl FnOnce(&Notify) -> std::io::Result<()>) {
+    fn notify_supervisor(&mut self, tell: impl FnOnce(&Notify) -> std::io::Result<()>) {
         let told = tell(&self.notify);
-        self.complain("supervisor", told);
+        self.log_error("supervisor", told);
     }
 
-    fn complain<E: Display>(&mut self, what: &str, result: Result<(), E>) {
+    fn log_error<E: Display>(&mut self, what: &str, result: Result<(), E>) {
         if let Err(error) = result {
             self.say(what, error);
         }
     }
 
     fn say(&mut self, what: &str, text: impl Display) {
-        // A log that cannot be written cannot be reported.
+        // If the log cannot be written, the error has nowhere else to go.
         let _ = writeln!(self.log, "{what}: {text}");
     }
 }
@@ -303,13 +303,13 @@ fn describe(lease: &Lease) -> String {
     format!("{}/{} for {time} from {}, {gateway}", lease.address, lease.prefix, lease.server)
 }
 
-/// Includes time in suspend, as the server's clock does.
+/// Time since the host's start. Includes time in suspend, because a lease expires during suspend too.
 fn now() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The host name, if one is set.
+/// The host name; `None` if the kernel has only a default name.
 fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
     (!["", "(none)", "localhost"].contains(&name.as_str())).then_some(name)

@@ -1,5 +1,5 @@
-//! IPv4 and UDP headers (RFC 791, RFC 768) around DHCP messages. They are needed while the interface has no address, because the
-//! kernel cannot write them then.
+//! IPv4 and UDP headers (RFC 791, RFC 768) around DHCP messages. netd writes them itself while the interface has no address, because
+//! the kernel's UDP sockets need one.
 
 use crate::message::{CLIENT_PORT, SERVER_PORT};
 use std::net::Ipv4Addr;
@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 const IP_HEADER: usize = 20;
 const UDP_HEADER: usize = 8;
 const UDP: u8 = 17;
-/// Fragment offset and "more fragments".
+/// Bits of the fragment offset and of the flag "more fragments".
 const FRAGMENT: u16 = 0x3fff;
 
 /// Wraps a message from `source` to the broadcast address. `None` when the message is too long for a datagram.
@@ -30,7 +30,7 @@ pub fn broadcast(source: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
     udp[..2].copy_from_slice(&CLIENT_PORT.to_be_bytes());
     udp[2..4].copy_from_slice(&SERVER_PORT.to_be_bytes());
     udp[4..6].copy_from_slice(&udp_length.to_be_bytes());
-    // Over the pseudo-header. 0 is not allowed as a checksum: it means "no checksum".
+    // The checksum covers the pseudo-header. A result of 0 is sent as 0xffff, because 0 means "no checksum".
     let sum = match checksum(&[&source, &target, &[0, UDP], &udp_length.to_be_bytes(), &udp, message]) {
         0 => u16::MAX,
         sum => sum,
@@ -41,7 +41,8 @@ pub fn broadcast(source: Ipv4Addr, message: &[u8]) -> Option<Vec<u8>> {
 
 /// The message in a datagram from a server to a client; `None` for anything else.
 ///
-/// The UDP checksum is not verified: a virtual machine on the same host leaves it to a network card that never sees the packet.
+/// The UDP checksum is not verified. A server in a virtual machine on the same host leaves the checksum to the network card, but the
+/// packet never passes one.
 #[must_use]
 pub fn payload(packet: &[u8]) -> Option<&[u8]> {
     let first = *packet.first()?;
@@ -104,12 +105,12 @@ mod tests {
         for end in 0..whole.len() {
             assert_eq!(payload(&whole[..end]), None, "cut at {end}");
         }
-        for (at, value, sin) in
+        for (at, value, fault) in
             [(0, 0x65, "version 6"), (0, 0x41, "short header"), (9, 6, "TCP"), (11, 1, "sum"), (25, 200, "length")]
         {
             let mut bad = reply(b"hello");
             bad[at] = value;
-            assert_eq!(payload(&bad), None, "{sin}");
+            assert_eq!(payload(&bad), None, "{fault}");
         }
     }
 }

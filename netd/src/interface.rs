@@ -19,16 +19,16 @@ const METRIC: u32 = 1024;
 /// Buffer for a packet. The client announces in option 57 that it accepts 1472 bytes.
 const PACKET: usize = 2048;
 
-/// An event of an interface, for the log and the supervisor.
+/// An event of an interface. The daemon reports it to the log and the supervisor.
 #[derive(Debug)]
 pub enum Event {
     /// A lease was granted; `true` when its address or routes have changed.
     Leased(Box<Lease>, bool),
     /// The lease has ended.
     Lost(Loss),
-    /// For the log.
+    /// A line for the log.
     Note(Note),
-    /// The kernel refused something.
+    /// The kernel refused a change.
     Refused(Refused),
     /// A message could not be sent.
     Unsent(io::Error),
@@ -53,7 +53,7 @@ impl Interface {
     /// # Errors
     /// When the packet socket cannot be opened.
     pub fn adopt(index: u32, link: Link, seed: u64) -> io::Result<Self> {
-        // Container engines turn forwarding on, and the kernel then ignores router advertisements unless this is 2. Without IPv6
+        // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2. Without IPv6
         // the file does not exist.
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{}/accept_ra", link.name), "2");
         let packets = PacketSocket::open(index, CLIENT_PORT)?;
@@ -79,7 +79,7 @@ impl Interface {
         &self.packets
     }
 
-    /// Takes the new state of the link.
+    /// Handles the new state of the link.
     pub fn see(&mut self, link: Link, now: Moment, hostname: Option<String>, kernel: &mut Rtnetlink) -> Vec<Event> {
         let had_carrier = std::mem::replace(&mut self.link, link).carrier;
         match (had_carrier, self.link.carrier) {
@@ -95,7 +95,7 @@ impl Interface {
         }
     }
 
-    /// Does what is due at this time.
+    /// Performs the actions that are due at this time.
     pub fn tick(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<Event> {
         let actions = self.client.tick(now);
         self.carry_out(actions, kernel)
@@ -160,7 +160,8 @@ impl Interface {
     fn configure(&mut self, lease: &Lease, kernel: &mut Rtnetlink, events: &mut Vec<Event>) {
         let (index, metric) = (self.index, METRIC + self.index);
         let mut keep = |result: Result<(), Refused>| events.extend(result.err().map(Event::Refused));
-        // Remove the addresses of earlier leases, also of an earlier process. Addresses that were set by hand are permanent.
+        // Remove the addresses of earlier leases, including those of an earlier netd process. Addresses that were set by hand are
+        // permanent: they stay.
         match kernel.addresses() {
             Ok(addresses) => {
                 for old in addresses.iter().filter(|a| a.index == index && !a.permanent) {
@@ -183,7 +184,7 @@ impl Interface {
                 keep(kernel.remove_route(index, old, route, metric));
             }
         }
-        // Routes on the link first: the gateways of others may be there.
+        // Set the routes on the link first: a gateway of another route may be reached through one of them.
         let (near, far): (Vec<_>, Vec<_>) = lease.routes.iter().partition(|route| route.gateway.is_none());
         for route in near.into_iter().chain(far) {
             keep(kernel.put_route(index, lease, route, metric));

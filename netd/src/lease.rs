@@ -47,20 +47,20 @@ pub enum Unusable {
     /// A host cannot have this address.
     #[error("invalid address {0}: not a host address")]
     Address(Ipv4Addr),
-    /// The mask's one-bits are not contiguous, or there are none.
+    /// The mask has no one-bits, or they are not contiguous.
     #[error("invalid subnet mask {0}: expected contiguous one-bits")]
     Mask(Ipv4Addr),
     /// RFC 2131 table 3: required.
     #[error("no server identifier (option 54)")]
     Server,
-    /// RFC 2131 table 3: required. Or the time is 0.
+    /// RFC 2131 table 3: required. A time of 0 counts as missing.
     #[error("no lease time (option 51)")]
     LeaseTime,
 }
 
-/// RFC 2132 §5.1 allows 68. But every host must accept 576 (RFC 791), and DHCP messages need as much.
+/// RFC 2132 §5.1 allows 68 bytes. But every host must accept 576 (RFC 791), and DHCP messages need that much.
 const MIN_MTU: u16 = 576;
-/// RFC 2131 §3.3.
+/// The lease time that means "for ever", RFC 2131 §3.3.
 const FOREVER: u32 = u32::MAX;
 
 impl Lease {
@@ -108,7 +108,7 @@ impl Lease {
     }
 }
 
-/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default one half and seven eighths of the lifetime, and never in another order.
+/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default one half and seven eighths of the lifetime. T1 is never later than T2.
 fn timers(message: &Message, lease: u32) -> (u32, u32) {
     let rebind = message.seconds(code::REBINDING_TIME).filter(|&t2| 0 < t2 && t2 < lease);
     let rebind = rebind.unwrap_or(lease - lease / 8);

@@ -1,7 +1,8 @@
-//! The network process: sets the Ethernet interfaces up, gets their addresses by DHCP, and writes the resolver's configuration. It
-//! is a process and a crate of its own, because it parses bytes from the network: a crash of PID 1 would be a kernel panic.
+//! The network process: sets the Ethernet interfaces up, gets their addresses by DHCP, and writes the resolver's configuration.
 //!
-//! - [`message`], [`datagram`], [`lease`]: the messages and what they mean. Pure.
+//! netd is a separate process because it parses bytes from the network. If PID 1 did that, a crash would be a kernel panic.
+//!
+//! - [`message`], [`datagram`], [`lease`]: DHCP messages and their meaning, without I/O.
 //! - [`client`]: the DHCP client as a state machine without I/O.
 //! - [`link`], [`rtnetlink`]: the kernel's interfaces. [`interface`] connects one link with one client.
 //! - [`publish`], [`notify`]: files and messages for the rest of the host. [`sntp`]: the clock.

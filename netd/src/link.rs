@@ -1,6 +1,6 @@
 //! The interfaces that netd manages: Ethernet cards, found in sysfs.
 //!
-//! Links are read from sysfs; netlink events only tell when to read. sysfs shows which interfaces are hardware, and a new
+//! Links are read from sysfs; a netlink event is only the signal to read again. sysfs shows which interfaces are hardware, and a new
 //! netlink attribute of a newer kernel cannot break the parsing.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
@@ -17,7 +17,7 @@ pub struct Link {
     pub name: String,
     /// Hardware address.
     pub mac: [u8; 6],
-    /// Whether it is set up.
+    /// Whether the interface is set up.
     pub up: bool,
     /// Whether there is a carrier. False while the interface is down.
     pub carrier: bool,
@@ -34,8 +34,7 @@ pub enum Choice {
     Named(Vec<String>),
 }
 
-/// Reads the chosen interfaces, by index. Members of a bridge or bond are left out, and so is an interface that disappears
-/// meanwhile.
+/// Reads the chosen interfaces, by index. Leaves out members of a bridge or bond, and an interface that disappears during the scan.
 ///
 /// # Errors
 /// When the directory cannot be read.

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         },
         Err(error) => error,
     };
-    // When stderr cannot be written, there is no other place for the error.
+    // If stderr cannot be written, the error has nowhere else to go.
     let _ = writeln!(log, "netd: {error}");
     ExitCode::FAILURE
 }

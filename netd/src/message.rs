@@ -1,7 +1,6 @@
 //! DHCP messages, RFC 2131 §2 and RFC 2132; long options by RFC 3396.
 //!
-//! The bytes come from the network and may be hostile: nothing here panics, and an option of a wrong length is treated as
-//! absent.
+//! The bytes come from the network and may be hostile. Nothing here panics. An option of a wrong length is treated as absent.
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -214,7 +213,7 @@ impl Message {
         self
     }
 
-    /// The kind of the message. None for kinds that this client neither sends nor receives.
+    /// The kind of the message; `None` for a kind that this client neither sends nor receives.
     #[must_use]
     pub fn kind(&self) -> Option<MessageType> {
         use MessageType::{Ack, Discover, Nak, Offer, Request};

@@ -12,12 +12,12 @@ use std::{
     path::Path,
 };
 
-/// The supervisor's socket; none when the process was not started by a supervisor.
+/// The supervisor's socket. `None` when the process was not started by a supervisor: then all messages are dropped.
 #[derive(Debug)]
 pub struct Notify(Option<(UnixDatagram, SocketAddr)>);
 
 impl Notify {
-    /// The socket that `$NOTIFY_SOCKET` names. Without the variable all messages are dropped.
+    /// Opens the socket that `$NOTIFY_SOCKET` names.
     ///
     /// # Errors
     /// When the name is invalid, or a socket cannot be opened.
@@ -30,18 +30,18 @@ impl Notify {
         Ok(Self(Some((UnixDatagram::unbound()?, address))))
     }
 
-    /// The service is ready.
+    /// Reports that the service is ready.
     ///
     /// # Errors
-    /// What sendto(2) says.
+    /// When sendto(2) fails.
     pub fn ready(&self, status: &str) -> io::Result<()> {
         self.send(&format!("READY=1\nSTATUS={status}"))
     }
 
-    /// A status line of the service.
+    /// Reports a status line.
     ///
     /// # Errors
-    /// What sendto(2) says.
+    /// When sendto(2) fails.
     pub fn status(&self, status: &str) -> io::Result<()> {
         self.send(&format!("STATUS={status}"))
     }

@@ -20,14 +20,14 @@ pub struct Configured<'a> {
     pub name: &'a str,
     /// Kernel index.
     pub index: u32,
-    /// Its lease.
+    /// The lease in force, if there is one.
     pub lease: Option<&'a Lease>,
 }
 
-/// Everybody may read the two files.
+/// Every user may read the files.
 const MODE: u32 = 0o644;
 
-/// The two files, written when they change. Both are in memory, so nothing is flushed to a disk.
+/// Writes the two files when their content changes. They are on a file system in memory, so they are not flushed.
 #[derive(Debug)]
 pub struct Publisher {
     resolv_conf: PathBuf,
@@ -47,7 +47,7 @@ impl Publisher {
         Ok(Self { resolv_conf, status, last: None })
     }
 
-    /// Writes the files that have changed. True when one has.
+    /// Writes the files that have changed. Returns whether the content of one has changed.
     ///
     /// # Errors
     /// When a file cannot be written.
@@ -168,6 +168,6 @@ mod tests {
         assert_eq!(status.interfaces[0].addresses, ["10.0.2.15/64", "2001:db8::1/64"]);
         assert_eq!(status.interfaces[0].gateway, Some([10, 0, 2, 2].into()));
         assert_eq!((status.interfaces[1].addresses.len(), status.interfaces[1].lease_seconds), (0, Some(600)));
-        assert_eq!(fs::read_dir(dir.path().join("netd")).unwrap().count(), 2, "nothing is left beside them");
+        assert_eq!(fs::read_dir(dir.path().join("netd")).unwrap().count(), 2, "no temporary file is left");
     }
 }

@@ -73,7 +73,7 @@ impl Rtnetlink {
     /// Opens a socket.
     ///
     /// # Errors
-    /// What socket(2) and bind(2) say.
+    /// When socket(2) or bind(2) fails.
     pub fn open() -> io::Result<Self> {
         let socket = socket_with(SocketFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, 0))?;
@@ -174,7 +174,7 @@ impl Rtnetlink {
         self.ask(message, NLM_F_ACK | flags, |_| {}).map_err(|source| Refused { doing, source })
     }
 
-    /// Sends a request and passes every answer to `take`, up to the last.
+    /// Sends a request, and calls `each` with every message of the answer.
     fn ask(
         &mut self,
         what: RouteNetlinkMessage,
@@ -208,7 +208,7 @@ impl Rtnetlink {
     }
 }
 
-/// Notifications that links or addresses have changed. They do not say which: the caller reads all of them again.
+/// Notifications that links or addresses have changed. They do not say which links or addresses: the caller reads all of them again.
 #[derive(Debug)]
 pub struct Changes(OwnedFd);
 
@@ -216,7 +216,7 @@ impl Changes {
     /// Starts to listen.
     ///
     /// # Errors
-    /// What socket(2) and bind(2) say.
+    /// When socket(2) or bind(2) fails.
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(SocketFamily::NETLINK, SocketType::RAW, flags, None)?;
@@ -227,7 +227,7 @@ impl Changes {
     /// Reads all waiting notifications. An overrun (ENOBUFS) is treated as a notification.
     ///
     /// # Errors
-    /// What recv(2) says.
+    /// When recv(2) fails.
     pub fn drain(&self) -> io::Result<()> {
         let mut buffer = [0; 8192];
         loop {

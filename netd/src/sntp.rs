@@ -1,5 +1,5 @@
-//! Sets the clock once after the host's start, by SNTP (RFC 4330). The clock of a host without a battery starts in 1970 or at the
-//! date of the image, when no certificate is valid. The servers are those of DHCP option 42; there is no default.
+//! Sets the clock once after the host's start, by SNTP (RFC 4330). Without a battery, a host's clock starts in 1970 or at the date of
+//! the image, and TLS certificates are not valid at that time. The servers are those of DHCP option 42; there is no default server.
 
 use crate::client::Moment;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
@@ -14,7 +14,7 @@ const PORT: u16 = 123;
 const PACKET: usize = 48;
 /// RFC 4330 §10: the shortest time between two requests.
 const AGAIN: Duration = Duration::from_secs(15);
-/// Requests without an answer before it gives up.
+/// Number of requests without an answer before the client gives up.
 const TRIES: u32 = 8;
 /// Nanoseconds. A smaller offset is not corrected, because processes see every step of the clock.
 const STEP: i128 = 500_000_000;
@@ -22,13 +22,13 @@ const STEP: i128 = 500_000_000;
 const UNIX_EPOCH: i128 = 2_208_988_800;
 const SECOND: i128 = 1_000_000_000;
 
-/// A request without an answer yet.
+/// A request that has no answer yet.
 #[derive(Debug)]
 pub struct Sntp {
     servers: Vec<Ipv4Addr>,
     tries: u32,
     socket: UdpSocket,
-    /// Sent as our time and expected back. It does not reveal this host's clock and cannot be guessed.
+    /// Random bytes in place of this host's time. The answer must repeat them. They do not reveal the clock and cannot be guessed.
     nonce: [u8; 8],
     asked: i128,
     due: Moment,

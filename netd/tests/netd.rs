@@ -1,5 +1,5 @@
-//! netd with a foreign DHCP server, dnsmasq. Each test has two network namespaces of its own and checks the result with ip(8).
-//! Needs root and the programs that ci/setup installs.
+//! netd with another project's DHCP server, dnsmasq. Each test makes two network namespaces and checks the result with ip(8). Needs
+//! root and the programs that ci/setup installs.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -64,7 +64,7 @@ impl Cable {
             "--log-facility=-",
             "--log-dhcp",
         ]);
-        // No ping before an address is given away: it takes seconds.
+        // Do not ping before an address is offered: a ping takes seconds.
         command.arg("--no-ping");
         command.arg(format!("--dhcp-leasefile={leases}")).args(options);
         Process::start(&mut command)
@@ -196,7 +196,7 @@ fn a_lease_is_applied_and_published() {
     assert_eq!((&address["local"], &address["prefixlen"]), (&"10.77.0.50".into(), &24.into()));
     assert_eq!(address["broadcast"], "10.77.0.255");
     let life = address["valid_life_time"].as_u64().unwrap();
-    assert!((100..=120).contains(&life), "the kernel removes the address at the end: {life}");
+    assert!((100..=120).contains(&life), "the kernel knows when the lease ends: {life} s");
     let routes = cable.routes();
     for wanted in [
         "default via 10.77.0.1 dev c0 proto dhcp src 10.77.0.50 metric",
@@ -205,7 +205,7 @@ fn a_lease_is_applied_and_published() {
     ] {
         assert!(routes.iter().any(|route| route.starts_with(wanted)), "{wanted}: {routes:#?}");
     }
-    assert_eq!(routes.len(), 3, "no route by option 3 beside option 121: {routes:#?}");
+    assert_eq!(routes.len(), 3, "option 121 replaces option 3: {routes:#?}");
     assert!(ip(&["-n", &cable.client, "link", "show", "dev", "c0"]).contains(" mtu 1400 "));
     wait_for("status with the address", 5, || cable.file("status.json").contains("10.77.0.50/24"));
     assert_eq!(
@@ -257,7 +257,7 @@ fn a_lease_is_renewed_without_a_gap() {
     wait_for("a second lease", 10, || server.count("DHCPACK(s0) 10.77.0.52") >= 2);
     assert_eq!((server.count("DHCPDISCOVER(s0)"), server.count("DHCPNAK")), (1, 0), "{}", server.said());
     assert!(cable.has_address("10.77.0.52"));
-    wait_for("the kernel's time to start again", 5, || {
+    wait_for("the kernel's lifetime of the address to start again", 5, || {
         cable.addresses()[0]["valid_life_time"].as_u64().unwrap() >= 119
     });
     assert_eq!(netd.count("c0: 10.77.0.52/24"), 1, "a renewal is not logged: {}", netd.said());
@@ -275,7 +275,7 @@ fn in_another_network_the_old_address_is_removed() {
 
     drop(server);
     cable.server_link("down");
-    wait_for("netd to see the cable gone", 5, || netd.count("no carrier") == 1);
+    wait_for("netd to see that the cable is unplugged", 5, || netd.count("no carrier") == 1);
     assert!(cable.has_address("10.77.0.60"), "the lease is still valid");
     ip(&["-n", &cable.server, "addr", "add", "10.77.1.1/24", "dev", "s0"]);
     ip(&["-n", &cable.server, "addr", "del", "10.77.0.1/24", "dev", "s0"]);
@@ -308,5 +308,5 @@ fn netd_is_ready_without_a_network_and_manages_a_cable_that_comes_later() {
     ip(&["-n", &cable.server, "link", "del", "s0"]);
     wait_for("an empty status", 5, || cable.file("status.json") == r#"{"interfaces":[],"dns":[]}"#);
     assert!(netd.said().contains("c0: gone"), "{}", netd.said());
-    assert!(Path::new(&format!("/proc/{}/exe", netd.child.id())).exists(), "it goes on");
+    assert!(Path::new(&format!("/proc/{}/exe", netd.child.id())).exists(), "netd still runs");
 }

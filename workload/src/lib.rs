@@ -1,7 +1,7 @@
-//! Preloaded images and declared containers: brings an engine to what the image and the machine's configuration say.
+//! Imports the preloaded images and starts the declared containers of the image and of host.toml.
 //!
-//! A program of its own (`/usr/lib/berth/workload`), run once per boot when the engine is ready: what an engine answers is parsed
-//! here, not in PID 1. From then on the engine's own restart policy keeps containers running.
+//! init runs the program `/usr/lib/berth/workload` once per boot, when the engine is ready. It is a separate process so that PID 1 does
+//! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
 #![deny(missing_docs)]
 
 mod order;
@@ -14,19 +14,19 @@ use berth_engine::Limits;
 use berth_file::{FileError, Flush, read_json, replace};
 use std::{path::Path, time::Duration};
 
-/// The engine may be silent for so long: it is when it unpacks a large image.
+/// The engine sends nothing while it unpacks a large image, so the time limit is long.
 const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(300) };
 
-/// Why the declared containers were not looked after at all.
+/// Why nothing was done for any declared container.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkloadError {
-    /// A file of the host.
+    /// A file of the host cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
     /// The report on the containers cannot be written as JSON.
     #[error("cannot write the report on the containers as JSON")]
     Status(#[source] serde_json::Error),
-    /// The image has no engine for what is declared.
+    /// Containers or images are declared, but the image has no engine.
     #[error(
         "declared containers and images need a container engine ({}), and this image has none",
         EngineKind::names()
@@ -34,10 +34,11 @@ pub enum WorkloadError {
     NoEngine,
 }
 
-/// Does all of it. Returns what is wrong with required containers and preloaded images, one sentence each.
+/// Reads the declarations, brings the engine to that state, and writes the report for init. Returns the faults of required containers
+/// and preloaded images, one sentence each.
 ///
 /// # Errors
-/// When what is declared cannot be read, or what has been done cannot be reported.
+/// When the declarations cannot be read, the report cannot be written, or the image has no engine.
 pub fn run() -> Result<Vec<String>, WorkloadError> {
     let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
     let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;

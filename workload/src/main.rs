@@ -1,4 +1,4 @@
-//! Imports preloaded images and starts declared containers, then ends: status 0 when all that are required run.
+//! Imports preloaded images and starts declared containers, then exits. The status is 0 when all required containers run.
 
 use berth_contract::chain::Chain;
 use std::{
@@ -9,7 +9,7 @@ use std::{
 fn main() -> ExitCode {
     let faults = berth_workload::run().unwrap_or_else(|error| vec![Chain(&error).to_string()]);
     for fault in &faults {
-        // There is nobody left to tell when this fails too.
+        // If stderr cannot be written, the error has nowhere else to go.
         let _ = writeln!(io::stderr(), "error: {fault}");
     }
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

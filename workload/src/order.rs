@@ -1,13 +1,14 @@
-//! The order of containers: a container whose network another one uses comes first.
+//! The order of containers: a container comes before the containers that use its network.
 
 use berth_contract::container::{ContainerSpec, NetworkMode};
 
-/// The declared containers in an order in which they can be made, and those that wait for each other in a circle.
+/// Returns the declared containers in an order in which they can be created, and the containers that cannot be created because they
+/// wait for each other in a circle.
 #[must_use]
 pub(crate) fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&ContainerSpec>) {
     let (mut ordered, mut left): (Vec<&ContainerSpec>, Vec<&ContainerSpec>) = (Vec::new(), specs.iter().collect());
     loop {
-        // A container that is not declared belongs to somebody else, and is not waited for.
+        // A container that is not declared was created by a user. Do not wait for it.
         let waits =
             |spec: &&ContainerSpec| network_of(spec).is_some_and(|name| left.iter().any(|other| other.name == name));
         let (waiting, free): (Vec<_>, Vec<_>) = left.iter().copied().partition(waits);
@@ -19,7 +20,7 @@ pub(crate) fn in_order(specs: &[ContainerSpec]) -> (Vec<&ContainerSpec>, Vec<&Co
     }
 }
 
-/// The container whose network this one uses.
+/// The container whose network `spec` uses, if it uses another container's network.
 #[must_use]
 pub(crate) fn network_of(spec: &ContainerSpec) -> Option<&str> {
     match &spec.network {

@@ -1,4 +1,4 @@
-//! From what there is to what is declared: images, then containers.
+//! Compares the engine's state with the declarations and makes the changes: images first, then containers.
 
 use super::order::{in_order, network_of};
 use berth_contract::{
@@ -12,17 +12,17 @@ use berth_engine::{Container, EngineClient, EngineError, Listing};
 use sha2::Digest;
 use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
 
-/// A container that cannot run, with a wrong command say, ends within this time after its start.
+/// A container that cannot run (a wrong command, for example) exits within this time after its start.
 const SETTLING: Duration = Duration::from_millis(300);
-/// A container that the engine has started again by itself is looked at this often, a second apart, before it counts as running.
-const LOOKS: usize = 5;
+/// Number of inspections, one second apart, before a container that the engine has restarted counts as running.
+const INSPECTIONS: usize = 5;
 
-/// The result.
+/// The result of [`reconcile`].
 #[derive(Debug, Default)]
 pub struct Report {
-    /// Every declared container.
+    /// The state of every declared container.
     pub containers: Vec<ContainerStatus>,
-    /// What is wrong with required containers and with images, one sentence each.
+    /// The faults of required containers and of images, one sentence each.
     pub faults: Vec<String>,
 }
 
@@ -31,21 +31,21 @@ pub struct Report {
 enum Fault {
     #[error(transparent)]
     Engine(#[from] EngineError),
-    #[error("image {0:?}: expected one that is preloaded or was pulled before, found none")]
+    #[error("image {0:?}: expected an image that is preloaded or was pulled before, found none")]
     NoImage(String),
-    #[error("a container of this name was made by somebody else; rename or remove it")]
+    #[error("a container of this name exists that was not created from a declaration; rename or remove it")]
     Foreign,
     #[error("waits for its own network: container:{0}")]
     Circle(String),
-    #[error("needs the network of {0}, which does not run")]
+    #[error("needs the network of container {0}, which does not run")]
     NoNetwork(String),
     #[error("cannot create {path}: {source}")]
     Volume { path: String, source: std::io::Error },
-    #[error("ended with status {0}")]
+    #[error("exited with status {0}")]
     Ended(i64),
     #[error("{0}")]
     NotStarted(String),
-    #[error("ends again and again, last with status {0}")]
+    #[error("keeps exiting, last with status {0}")]
     Loops(i64),
     #[error("is {0} after its start")]
     NotRunning(ContainerState),
@@ -53,9 +53,11 @@ enum Fault {
     Gone,
 }
 
-/// Imports images that are missing, makes containers that are new or have changed, removes those that are no longer declared, and starts
-/// the rest. Where not all that is declared is known, the containers that there are stay as they were made. Host directories of volumes
-/// are made below `var`. The failure of one container does not stop the others.
+/// Imports missing images, creates containers that are new or have changed, removes containers that are no longer declared, and starts
+/// all declared ones. A failure of one container does not stop the others.
+///
+/// If the declarations are incomplete ([`Declared::is_partial`]), existing containers are neither changed nor removed. Host directories
+/// of volumes are created only below `var`.
 pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
     let declared = &all.containers[..];
     let mut report = Report::default();
@@ -84,7 +86,7 @@ pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Dec
         thread::sleep(SETTLING);
     }
     for (spec, outcome) in outcomes {
-        let (state, fault) = match outcome.and_then(|()| settled(engine, spec)) {
+        let (state, fault) = match outcome.and_then(|()| check_started(engine, spec)) {
             Ok(state) => (state, None),
             Err(fault) => (ContainerState::Failed, Some(fault.to_string())),
         };
@@ -98,18 +100,19 @@ pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Dec
 }
 
 fn import(engine: &dyn EngineClient, image: &PreloadedImage) -> Result<(), EngineError> {
-    let is = |name: &str| engine.image_id(name);
-    if is(&image.name)?.as_ref() == Some(&image.image_id) {
+    let id_of = |name: &str| engine.image_id(name);
+    if id_of(&image.name)?.as_ref() == Some(&image.image_id) {
         return Ok(());
     }
-    if is(&image.image_id)?.is_none() {
+    if id_of(&image.image_id)?.is_none() {
         engine.load(Path::new(&image.archive))?;
     }
-    // An archive may carry another name, or none. An engine may make ids in another way: then the name in the archive is used.
-    if is(&image.name)?.as_ref() != Some(&image.image_id) && is(&image.image_id)?.is_some() {
+    // The archive may contain another name or no name, so the image gets its name here. If the engine computes ids in another way, the
+    // image is not found by its id. Then the name in the archive has to be right.
+    if id_of(&image.name)?.as_ref() != Some(&image.image_id) && id_of(&image.image_id)?.is_some() {
         engine.tag(&image.image_id, &image.name)?;
     }
-    match is(&image.name)? {
+    match id_of(&image.name)? {
         Some(_) => Ok(()),
         None => Err(EngineError::Answer {
             asked: format!("import of {}", image.archive),
@@ -125,7 +128,7 @@ fn remove_undeclared(engine: &dyn EngineClient, declared: &[ContainerSpec]) -> R
     undeclared.try_for_each(|one| engine.remove(&one.name))
 }
 
-/// Makes the container as it is declared, and starts it. Returns its label.
+/// Creates the container if it does not exist as declared, and starts it. Returns its label.
 fn bring_up(
     engine: &dyn EngineClient,
     spec: &ContainerSpec,
@@ -154,8 +157,9 @@ fn bring_up(
     Ok(label)
 }
 
-/// Digest of everything that a container is made from: its declaration, its image, and the label of the container whose network it uses,
-/// because an engine ties the network to that container and not to its name.
+/// Digest of everything that a container is created from: its declaration, its image, and the label of the container whose network it
+/// uses. The last is included because an engine ties the network to one container, not to a container name: when that container is
+/// replaced, this one must be replaced too.
 fn label(spec: &ContainerSpec, image_id: &str, network: &str) -> String {
     let declaration = serde_json::to_string(spec).unwrap_or_default();
     let text = [&declaration, image_id, network].join("\n");
@@ -170,16 +174,16 @@ fn make_directories(spec: &ContainerSpec, var: &Path) -> Result<(), Fault> {
         .try_for_each(|path| fs::create_dir_all(path).map_err(|source| Fault::Volume { path: path.clone(), source }))
 }
 
-/// The state of a container that was started a moment ago, if the state is a good one.
-fn settled(engine: &dyn EngineClient, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
+/// Checks a container that was started a moment ago. Returns its state if the state is good.
+fn check_started(engine: &dyn EngineClient, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
     let inspect = || engine.inspect(&spec.name)?.ok_or(Fault::Gone);
     let first = inspect()?;
-    let state = judged(&first, spec)?;
+    let state = check_state(&first, spec)?;
     if state == ContainerState::Running && first.restarts > 0 {
-        for _ in 0..LOOKS {
+        for _ in 0..INSPECTIONS {
             thread::sleep(Duration::from_secs(1));
             let now = inspect()?;
-            if now.restarts != first.restarts || judged(&now, spec)? != state {
+            if now.restarts != first.restarts || check_state(&now, spec)? != state {
                 return Err(Fault::Loops(now.exit_code));
             }
         }
@@ -187,12 +191,12 @@ fn settled(engine: &dyn EngineClient, spec: &ContainerSpec) -> Result<ContainerS
     Ok(state)
 }
 
-fn judged(found: &Container, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
+fn check_state(found: &Container, spec: &ContainerSpec) -> Result<ContainerState, Fault> {
     let Container { state, exit_code, error, .. } = found;
     match (state, error) {
         (ContainerState::Running, _) => Ok(state.clone()),
         (_, Some(error)) => Err(Fault::NotStarted(error.clone())),
-        // It has done what it was started for.
+        // A one-shot container that has finished its work.
         (ContainerState::Exited, None) if *exit_code == 0 && spec.restart != ContainerRestart::Always => {
             Ok(state.clone())
         }

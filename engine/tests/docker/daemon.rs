@@ -1,4 +1,4 @@
-//! A dockerd that lives in a thread: it keeps images and containers in memory, and notes what it was asked to change.
+//! A fake dockerd in a thread. It keeps images and containers in memory, and records the requests for changes.
 
 use berth_contract::{container::LABEL, engine::EngineKind};
 use berth_engine::{EngineClient, Limits, client};
@@ -12,30 +12,30 @@ use std::{
     time::Duration,
 };
 
-/// Small enough that a test can reach them.
+/// Small limits, so that a test can exceed them.
 pub(crate) const LIMITS: Limits = Limits { body: 100_000, silence: Duration::from_secs(20) };
 
-/// What a fake dockerd knows, and what it was asked.
+/// The state of the fake dockerd, and the requests that it received.
 #[derive(Debug, Default)]
 pub(crate) struct Daemon {
     /// Name or id → id.
     pub(crate) images: BTreeMap<String, String>,
-    /// Name → what it was created from, and its state.
+    /// Name → the body it was created from, and its state.
     pub(crate) containers: BTreeMap<String, (Value, String)>,
-    /// State of a container after its start; `running` unless it is given here.
+    /// State of a container after its start. A container that is not listed here becomes `running`.
     pub(crate) after_start: BTreeMap<String, String>,
-    /// Containers that the daemon starts again and again: one more time whenever they are inspected.
+    /// Containers that keep exiting: the number of restarts grows with each inspection.
     pub(crate) loops: BTreeMap<String, u64>,
-    /// Every request for a change.
+    /// Every request that is not a GET.
     pub(crate) changes: Vec<String>,
 }
 
 pub(crate) type Shared = Arc<Mutex<Daemon>>;
 
-/// Id of the one image that it can import.
+/// Id of the only image that the fake dockerd can import.
 pub(crate) const ID: &str = "sha256:aaaa";
 
-/// Listens like dockerd, for as long as the test runs.
+/// Starts the fake dockerd. It runs until the test process exits.
 pub(crate) fn daemon(dir: &Path) -> (Box<dyn EngineClient>, Shared) {
     let socket = dir.join("docker.sock");
     let listener = UnixListener::bind(&socket).unwrap();
@@ -62,12 +62,12 @@ fn serve(stream: &UnixStream, shared: &Shared) {
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
     let (status, answer) = shared.lock().unwrap().answer(first.trim_end().trim_end_matches(" HTTP/1.1"), &body);
-    // Chunked, as dockerd answers when it does not know the length beforehand.
+    // Chunked, as dockerd answers when it does not know the length in advance.
     let text =
         format!("HTTP/1.1 {status} X\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{answer}\r\n0\r\n\r\n", answer.len());
     let text = if answer.is_empty() { format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n") } else { text };
     let mut stream = stream;
-    // A client that has read enough closes the connection.
+    // The client closes the connection early when the answer exceeds its limit.
     let _ = stream.write_all(text.as_bytes());
 }
 

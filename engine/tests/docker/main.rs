@@ -1,4 +1,4 @@
-//! The docker client against a dockerd that lives in a thread.
+//! The docker client with a fake dockerd that runs in a thread.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod daemon;
@@ -39,7 +39,7 @@ fn an_image_is_loaded_tagged_and_found() {
 }
 
 #[test]
-fn a_container_is_made_listed_looked_at_and_removed() {
+fn a_container_is_created_listed_inspected_and_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (docker, shared) = daemon(dir.path());
     shared.lock().unwrap().containers.extend([
@@ -65,9 +65,9 @@ fn a_container_is_made_listed_looked_at_and_removed() {
     assert_eq!(docker.list(Listing::Declared).unwrap(), []);
 }
 
-/// States, policies and errors as docker gives them.
+/// States, policies and errors as docker reports them.
 #[test]
-fn only_what_runs_now_runs_and_only_a_stop_that_was_asked_for_is_on_purpose() {
+fn states_and_policies_of_docker_are_understood() {
     let dir = tempfile::tempdir().unwrap();
     let (docker, shared) = daemon(dir.path());
     for (state, policy, error, (runs, kept_up, on_purpose)) in [
@@ -89,12 +89,12 @@ fn only_what_runs_now_runs_and_only_a_stop_that_was_asked_for_is_on_purpose() {
             (runs, kept_up, on_purpose),
             "{state}"
         );
-        assert!(!found.is_declared(), "a label that is not text is not ours");
+        assert!(!found.is_declared(), "a label that is not text does not count");
     }
 }
 
 #[test]
-fn an_answer_beyond_the_limit_is_not_read() {
+fn an_answer_that_exceeds_the_limit_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let (docker, shared) = daemon(dir.path());
     let many = (0..5000).map(|number| (format!("container-{number}"), (json!({}), "exited".to_owned())));

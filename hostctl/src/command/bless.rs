@@ -1,4 +1,4 @@
-//! `hostctl bless`: the verdict on the running version.
+//! `hostctl bless`: checks the health of the running version, and blesses its boot entry.
 
 use super::{now, write_out};
 use anyhow::Result;
@@ -15,14 +15,14 @@ use std::{
     time::Duration,
 };
 
-/// Time for a verdict when `bless` is called by hand.
+/// Time limit for the verdict when a user runs `hostctl bless`.
 const BY_HAND: Duration = Duration::from_secs(60);
 
 /// Checks the health of the running version, and blesses the version when it is healthy. The last line is the verdict as JSON, for init.
 pub(crate) fn bless(until: Option<u32>) -> Result<()> {
     let deadline = until.map_or_else(|| health::Deadline::after(BY_HAND), health::Deadline::before);
     let mut report = |line: &str| {
-        // Go on if stdout is closed: the verdict counts.
+        // Continue if stdout is closed: the boot entry must still be blessed.
         let _ = write_out(&format!("{line}\n"));
     };
     let verdict = health::judge(&health::Places::default(), deadline, health::STEADY, &mut report, &mut || {
@@ -35,18 +35,18 @@ pub(crate) fn bless(until: Option<u32>) -> Result<()> {
     }
 }
 
-/// Blesses the entry of the running version, and notes the versions that have failed. Waits for the lock up to `timeout`.
+/// Blesses the boot entry of the running version, and records the versions that have failed. Waits up to `timeout` for the file lock.
 fn give_blessing(timeout: Duration) -> Result<()> {
     let installed = Installed::find(Path::new("/"))?;
     let is_blessed = installed.is_blessed()?;
     let _lock = match FileLock::acquire_within(if is_blessed { Duration::ZERO } else { timeout }) {
-        // The process that holds the lock notes failed versions itself.
+        // There is nothing to bless. The process that holds the lock records failed versions itself.
         Err(_) if is_blessed => return Ok(()),
         lock => lock?,
     };
     let mut entries = installed.entries()?;
     let blessing = entries.bless(installed.running())?;
-    // The verdict is only about the running version, so an error of the rest is only printed.
+    // The verdict is only about the running version. So an error of the clean-up is printed, but does not change the verdict.
     if let Err(error) = clean_up(&installed, &mut entries, blessing) {
         let _ = writeln!(io::stderr(), "{error:#}");
     }
@@ -57,7 +57,7 @@ fn clean_up(installed: &Installed, entries: &mut Entries, blessing: Blessing) ->
     let running = installed.running();
     let mut quarantine = installed.quarantine()?;
     if blessing == Blessing::Given {
-        // The version may have failed before, and then been installed again by name.
+        // The version may be in quarantine: it failed before, and was then installed again by name.
         quarantine.remove(&running.id, &running.version, running.root_hash)?;
     }
     let noted = failed_versions::note(running, entries, &mut quarantine, now())?;

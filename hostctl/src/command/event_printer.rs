@@ -1,4 +1,4 @@
-//! The events of an upgrade on stdout, and its progress on stderr.
+//! Prints the events of an upgrade on stdout, and its progress on stderr.
 
 use anyhow::{Context, Result};
 use berth_contract::update::{UpgradeEvent, UpgradeStep};
@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal, Write};
 pub(super) struct EventPrinter {
     json: bool,
     bar: Option<(UpgradeStep, ProgressBar)>,
-    /// Step and percent that were printed last as JSON: each percent is printed once.
+    /// Step and percentage of the last JSON progress line. Each percentage is printed once.
     printed: Option<(UpgradeStep, u64)>,
     entry_added: bool,
     /// The first error of stdout.
@@ -54,7 +54,7 @@ impl EventPrinter {
         } else {
             show::upgrade(event)
         };
-        // A closed stdout does not stop an upgrade. `finish` returns the error.
+        // A closed stdout must not stop an upgrade. `finish` returns the error.
         if self.result.is_ok() {
             self.result = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
         }

@@ -1,4 +1,4 @@
-//! The verbs that do more than ask init, one file per verb.
+//! The commands that do more than send a request to init, one file per command.
 
 pub(crate) mod bless;
 mod event_printer;
@@ -25,7 +25,7 @@ pub(crate) fn write_out(text: &str) -> Result<()> {
     Ok(io::stdout().write_all(text.as_bytes())?)
 }
 
-/// Runs hostctl on the host behind `client`, for commands that need files of that host. There is no timeout.
+/// Runs hostctl on the host that `client` is connected to, for commands that need files of that host. There is no time limit.
 pub(crate) fn on_host<'a>(
     client: &mut Client,
     arguments: impl IntoIterator<Item = &'a str>,
@@ -36,7 +36,7 @@ pub(crate) fn on_host<'a>(
     client.run(&arguments, line)
 }
 
-/// Prints a line of the hostctl on the host.
+/// Prints a line of output of the hostctl on the host.
 pub(crate) fn pass_on(line: LogLine) -> Result<()> {
     write_out(&format!("{}\n", line.text))
 }

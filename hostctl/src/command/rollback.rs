@@ -18,8 +18,8 @@ pub(crate) fn here(version: Option<&OsVersion>, reboot: impl FnOnce() -> Result<
     let lock = FileLock::acquire()?;
     let installed = Installed::find(Path::new("/"))?;
     let source = Host::read().ok().and_then(|host| host.source_host());
-    // A /var that is full or read-only must not prevent a rollback. But a baseline that was noted earlier for the same version must not
-    // be used for this rollback: if it can be neither replaced nor removed, refuse.
+    // A /var that is full or read-only must not prevent a rollback. But an earlier baseline for the same version must not be used for this
+    // rollback: if it can be neither replaced nor removed, refuse.
     let take = |to: &OsVersion| {
         let taken = baseline::take(&installed.running().version, to, source.as_deref());
         let removed = taken.or_else(|_| file::remove(Path::new(BASELINE)));
@@ -32,7 +32,7 @@ pub(crate) fn here(version: Option<&OsVersion>, reboot: impl FnOnce() -> Result<
     write_out(&format!("version {} boots next\n", entry.version))
 }
 
-/// `hostctl rollback` on the host behind `client`.
+/// `hostctl rollback` on the host that `client` is connected to.
 pub(crate) fn there(
     mut client: Client,
     version: Option<&OsVersion>,

@@ -16,7 +16,7 @@ use std::path::Path;
 struct Status<'a> {
     #[serde(flatten)]
     status: &'a StatusReport,
-    /// `None` when slots or boot entries cannot be read.
+    /// `None` if the slots or boot entries cannot be read.
     update: Option<&'a SlotsReport>,
 }
 
@@ -38,7 +38,7 @@ pub(crate) fn here(json: bool) -> Result<()> {
     print(json, &slots, || text(&slots))
 }
 
-/// `hostctl slots` of the host behind `client`.
+/// `hostctl slots` on the host that `client` is connected to.
 pub(crate) fn there(client: &mut Client, json: bool) -> Result<()> {
     let slots = remote(client)?;
     print(json, &slots, || text(&slots))
@@ -54,7 +54,8 @@ fn remote(client: &mut Client) -> Result<SlotsReport> {
         text.push_str(&line.text);
         Ok(())
     })?;
-    serde_json::from_str(&text).context("the host's hostctl did not answer with slots: it is of another version")
+    serde_json::from_str(&text)
+        .context("cannot read the answer of `hostctl slots` on the host: it may be another version of hostctl")
 }
 
 fn text(slots: &SlotsReport) -> String {

@@ -1,4 +1,4 @@
-//! `hostctl upgrade`: on this host, or on the host behind `--connect` through its own hostctl.
+//! `hostctl upgrade`: on this host, or with `--connect` on another host, by running its own hostctl.
 
 use super::{event_printer::EventPrinter, now};
 use anyhow::Result;
@@ -16,13 +16,13 @@ use hostctl::upgrade::{Options, Until, upgrade};
 pub(crate) struct Upgrade {
     /// Where to get releases
     source: Option<String>,
-    /// Only say whether there is a newer version
+    /// Only report whether there is a newer version
     #[arg(long, group = "end")]
     check: bool,
     /// Only show what would change, and how many bytes would be fetched
     #[arg(long, group = "end")]
     dry_run: bool,
-    /// Write and verify the slot, but add no boot entry: the next `hostctl upgrade` does
+    /// Write and verify the slot, but add no boot entry; the next `hostctl upgrade` adds it
     #[arg(long, group = "end")]
     stage: bool,
     /// Reboot when done
@@ -67,7 +67,7 @@ impl Upgrade {
         printer.finish()
     }
 
-    /// Upgrades the host behind `client`.
+    /// Upgrades the host that `client` is connected to.
     pub(crate) fn there(self, client: &mut Client) -> Result<()> {
         let mut printer = EventPrinter::new(self.json);
         client.set_timeout(None)?;

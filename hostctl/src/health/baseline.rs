@@ -1,4 +1,4 @@
-//! What worked before an update, and has to work after it.
+//! The baseline: what worked before an update, and must work after it.
 
 use super::{
     Fault, Places,
@@ -19,14 +19,14 @@ use std::{
     path::Path,
 };
 
-/// Containers that are looked at.
+/// Maximum number of containers that are inspected.
 const MOST_CONTAINERS: usize = 1000;
 
-/// Notes what works on this host now, before the boot entry of version `to` is added, and keeps it for the next boot. `name` is one
-/// that should resolve: the update source's. What cannot be found out is not noted, and will not be asked for.
+/// Records what works on this host now, for the next boot. The caller does this before it adds the boot entry of version `to`. `name` is
+/// the host name of the update source. A fact that cannot be determined is not recorded, and not required after the update.
 ///
 /// # Errors
-/// When it cannot be kept.
+/// When the file cannot be written.
 pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), FileError> {
     let places = Places::default();
     let status = super::ask_init(&places).ok().map(|(status, _)| status);
@@ -34,12 +34,12 @@ pub fn take(from: &OsVersion, to: &OsVersion, name: Option<&str>) -> Result<(), 
     file::replace_json(&places.baseline, &note(&places, &servers, (from, to), name))
 }
 
-/// What works now. See [`take`].
+/// Determines what works now; see [`take`].
 #[must_use]
 pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVersion), name: Option<&str>) -> Baseline {
     let resolves =
         |name: &&str| name.parse::<IpAddr>().is_err() && dns::resolves(name, servers, places.dns_port).is_ok();
-    // Without an engine, or with one that does not answer, there are no containers to be asked for.
+    // Without an engine, or if the engine does not answer, no containers are recorded.
     let containers = places.engine().map(|engine| kept_up(&*engine)).unwrap_or_default();
     Baseline {
         from: Some(from.clone()),
@@ -50,8 +50,8 @@ pub fn note(places: &Places, servers: &[IpAddr], (from, to): (&OsVersion, &OsVer
     }
 }
 
-/// Names of the containers that run, that the engine starts at each boot, and that the host has not made: what is declared is required
-/// or not, and may change with the version.
+/// Names of the containers that run, are started by the engine at each boot, and are not declared. Declared containers have the field
+/// `required` for this purpose, and may change with the version.
 fn kept_up(engine: &dyn EngineClient) -> Vec<String> {
     let stays = |found: Container| found.runs() && found.is_kept_up() && !found.is_declared();
     let stays = |name: &String| engine.inspect(name).ok().flatten().is_some_and(stays);
@@ -59,26 +59,26 @@ fn kept_up(engine: &dyn EngineClient) -> Vec<String> {
     running.into_iter().map(|listed| listed.name).take(MOST_CONTAINERS).filter(stays).collect()
 }
 
-/// Whether there is one for version `to`.
+/// Whether the file at `path` is a baseline for version `to`.
 #[must_use]
 pub fn is_for(path: &Path, to: &OsVersion) -> bool {
     file::json::<Baseline>(path).is_ok_and(|baseline| baseline.to.as_ref() == Some(to))
 }
 
-/// Removes it once the version that it is for has been blessed.
+/// Removes the baseline of the running version. Called when the version has been blessed.
 ///
 /// # Errors
-/// When it is there and stays.
+/// When the file cannot be removed.
 pub fn forget(places: &Places) -> Result<(), FileError> {
     let Ok(baseline) = file::json::<Baseline>(&places.baseline) else { return Ok(()) };
     let runs = file::json::<ImageSpec>(&places.image_spec)?.version;
     if baseline.to.as_ref() == Some(&runs) { file::remove(&places.baseline) } else { Ok(()) }
 }
 
-/// Whether all of it works again. Returns the containers that run.
+/// Checks that everything in the baseline works. Returns the baseline's containers that run.
 ///
 /// # Errors
-/// What does not work.
+/// The first fact of the baseline that does not hold.
 pub fn still_holds(
     baseline: &Baseline,
     places: &Places,
@@ -86,15 +86,15 @@ pub fn still_holds(
     engine: Option<&dyn EngineClient>,
 ) -> Result<Vec<(String, Container)>, Fault> {
     if baseline.default_route && !has_default_route(places) {
-        let why = "there is no default route, and there was one before the update";
+        let why = "expected a default route as before the update, found none";
         return Err(Fault::new(Subject::BaselineRoute, why));
     }
     if let Some(name) = &baseline.resolved {
         match dns::resolves(name, &name_servers(status), places.dns_port) {
-            // A server that has answered was reached. What it knows is no fault of this host.
+            // A server answered, so the network works. A missing address is not a fault of this host.
             Ok(()) | Err(DnsError::NoAddress { .. }) => {}
             Err(error) => {
-                let why = format!("{name} was resolved before the update: {error}");
+                let why = format!("{name} could be resolved before the update: {error}");
                 return Err(Fault::new(Subject::BaselineName(name.clone()), why));
             }
         }
@@ -103,7 +103,7 @@ pub fn still_holds(
     for name in &baseline.containers {
         let fault = |why: String| Fault::new(Subject::BaselineContainer(name.clone()), why);
         let Some(engine) = engine else {
-            return Err(fault(format!("container {name} ran before the update, and this version has no engine")));
+            return Err(fault(format!("container {name} ran before the update, but this version has no engine")));
         };
         let found = still_runs(engine, name).map_err(fault)?;
         running.extend(found.map(|found| (name.clone(), found)));
@@ -111,21 +111,23 @@ pub fn still_holds(
     Ok(running)
 }
 
-/// The container of this name; none when it is down, or gone, because somebody wanted that.
+/// The container of this name; `None` if a user has stopped or removed it, or it is a declared container now.
 fn still_runs(engine: &dyn EngineClient, name: &str) -> Result<Option<Container>, String> {
     let unknown = |error| format!("container {name}: {error}");
     match engine.inspect(name).map_err(unknown)? {
         Some(found) if found.runs() => Ok(Some(found)),
         Some(found) if found.is_declared() || found.is_stopped_on_purpose() => Ok(None),
-        Some(found) => Err(format!("container {name} is {}, and it ran before the update", found.state)),
-        // Somebody has removed it, unless the engine has lost all of them.
+        Some(found) => Err(format!("container {name} is {}, but it ran before the update", found.state)),
+        // The engine still has other containers that are not declared, so a user has removed this one.
         None if engine.list(Listing::All).map_err(unknown)?.iter().any(|other| other.label.is_none()) => Ok(None),
-        None => Err(format!("container {name} is not there, nor any other that ran before the update")),
+        None => {
+            Err(format!("container {name} does not exist: the engine has lost all containers from before the update"))
+        }
     }
 }
 
-/// What worked before `version` came, and does not work now. Nothing as long as this host is still coming up: then it may just be
-/// late.
+/// The first fact of the baseline of `version` that does not hold now. `None` while the host is still booting, because a service may just
+/// be late.
 #[must_use]
 pub fn missing(places: &Places, version: &OsVersion) -> Option<Fault> {
     let baseline = file::json::<Baseline>(&places.baseline).ok()?;
@@ -140,13 +142,13 @@ fn name_servers(status: &StatusReport) -> Vec<IpAddr> {
     status.network.as_ref().map(|network| network.dns.clone()).unwrap_or_default()
 }
 
-/// Whether the kernel knows a way to everywhere, over IPv4 or IPv6.
+/// Whether the kernel has a default route, over IPv4 or IPv6.
 fn has_default_route(places: &Places) -> bool {
     let [four, six] = places.routes.each_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
     four.lines().skip(1).any(is_default_of_4) || six.lines().any(is_default_of_6)
 }
 
-/// /proc/net/route: interface, destination, gateway, flags, reference count, use, metric, mask, ...; numbers in hexadecimal.
+/// A line of /proc/net/route: interface, destination, gateway, flags, reference count, use, metric, mask, ... Numbers are hexadecimal.
 fn is_default_of_4(line: &str) -> bool {
     /// `RTF_UP` of linux/route.h.
     const UP: u32 = 1;
@@ -156,8 +158,8 @@ fn is_default_of_4(line: &str) -> bool {
     destination == "00000000" && mask == "00000000" && up
 }
 
-/// /proc/net/ipv6_route: destination, its length, source, its length, gateway, metric, reference count, use, flags, interface. The
-/// kernel's own refusal of everything stands there as well, on `lo`.
+/// A line of /proc/net/ipv6_route: destination, its length, source, its length, gateway, metric, reference count, use, flags, interface.
+/// The file also has the kernel's route that rejects all traffic, on `lo`: that is not a default route.
 fn is_default_of_6(line: &str) -> bool {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let [destination, length, .., interface] = fields[..] else { return false };

@@ -11,45 +11,46 @@ use std::{
     time::Duration,
 };
 
-/// Where name servers listen.
+/// UDP port of name servers.
 pub const PORT: u16 = 53;
-/// How long one may take.
+/// Time limit for the answer of one server.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Longest answer over UDP without extensions, in bytes.
+/// Size limit of an answer over UDP without extensions, in bytes.
 const LONGEST: usize = 512;
 const HEADER: usize = 12;
 
 /// Why a name does not resolve.
 #[derive(Debug, thiserror::Error)]
 pub enum DnsError {
-    /// There is nobody to ask.
+    /// The host has no name servers.
     #[error("there are no name servers")]
     NoServers,
-    /// It cannot be asked for.
-    #[error("{0:?} is no name of the domain name system")]
+    /// A query cannot contain this name.
+    #[error("invalid host name {0:?}: expected labels of 1 to 63 ASCII characters, at most 255 bytes")]
     Name(String),
-    /// A server cannot be asked, or does not answer.
+    /// A server cannot be reached, or does not answer.
     #[error("name server {server}: {source}")]
     Server {
-        /// Which.
+        /// The server's address.
         server: IpAddr,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
-    /// It has answered that there is no address.
+    /// A server answered that the name has no address.
     #[error("name server {server}: expected an address, found none (response code {code})")]
     NoAddress {
-        /// Which.
+        /// The server's address.
         server: IpAddr,
         /// RFC 1035, 4.1.1: RCODE.
         code: u8,
     },
 }
 
-/// Asks one server after the other for an address of `name`, as resolvers do: the first that knows is enough.
+/// Asks the servers one after the other for an address of `name`, until one of them returns an address.
 ///
 /// # Errors
-/// When none knows: what the last one said that has answered, or else why the last one has not.
+/// When no server returns an address: [`DnsError::NoAddress`] of the last server that answered. If no server answered, the error of the
+/// last server.
 pub fn resolves(name: &str, servers: &[IpAddr], port: u16) -> Result<(), DnsError> {
     let question = question(name).ok_or_else(|| DnsError::Name(name.to_owned()))?;
     let mut last = DnsError::NoServers;
@@ -72,27 +73,27 @@ struct Answer {
 fn ask(server: SocketAddr, question: &[u8]) -> io::Result<Answer> {
     let any: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((any, 0))?;
-    // Only datagrams of the server are received.
+    // A connected socket receives datagrams of this server only.
     socket.connect(server)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let [low, high, ..] = RandomState::new().build_hasher().finish().to_le_bytes();
     let mut query = vec![low, high];
-    // Recursion desired; one question.
+    // Header: recursion desired, one question.
     query.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
     query.extend(question);
     socket.send(&query)?;
     let mut bytes = [0; LONGEST];
-    // An answer to another question is passed over, once: who sends more of them is no name server.
+    // Ignore one answer that belongs to another query. More of them are an error.
     for _ in 0..2 {
         let count = socket.recv(&mut bytes)?;
         if let Some(answer) = parse(&bytes[..count], &query) {
             return Ok(answer);
         }
     }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "the answer is to another question"))
+    Err(io::Error::new(io::ErrorKind::InvalidData, "expected an answer to this query, found answers to other queries"))
 }
 
-/// None when it is no answer to `query`.
+/// Reads an answer. `None` if the bytes are not an answer to `query`.
 fn parse(bytes: &[u8], query: &[u8]) -> Option<Answer> {
     let same = bytes.len() >= query.len() && bytes[..2] == query[..2] && bytes[2] & 0x80 != 0;
     let echoed = bytes.get(HEADER..query.len())?.eq_ignore_ascii_case(&query[HEADER..]);
@@ -100,7 +101,7 @@ fn parse(bytes: &[u8], query: &[u8]) -> Option<Answer> {
     (same && echoed).then_some(Answer { code: bytes[3] & 0x0f, addresses: answers > 0 })
 }
 
-/// RFC 1035, 4.1.2: labels with their lengths, type A, class IN. None when the name cannot be one.
+/// The question section (RFC 1035, 4.1.2): labels with their lengths, type A, class IN. `None` if the name is invalid.
 fn question(name: &str) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     for label in name.strip_suffix('.').unwrap_or(name).split('.') {
@@ -125,7 +126,7 @@ mod tests {
         }
     }
 
-    /// A server that answers with what `answer` makes of each query.
+    /// A server that answers each query with the result of `answer`.
     fn server(answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) -> u16 {
         let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
@@ -145,14 +146,17 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_an_answer_and_nothing_else_is() {
+    fn only_an_address_is_a_success() {
         let here = [IpAddr::from(Ipv4Addr::LOCALHOST)];
         assert!(resolves("a.example.org", &here, server(|query| answer(query, 0, 1))).is_ok());
         let error = |port: u16| resolves("a.example.org", &here, port).unwrap_err().to_string();
         assert!(error(server(|query| answer(query, 3, 0))).ends_with("found none (response code 3)"));
         assert!(error(server(|query| answer(query, 0, 0))).ends_with("found none (response code 0)"));
         assert!(error(server(|_| b"\0\0\x81\x80".to_vec())).contains("name server 127.0.0.1"));
-        assert!(error(server(|query| query.to_vec())).contains("name server 127.0.0.1"), "a question is no answer");
+        assert!(
+            error(server(|query| query.to_vec())).contains("name server 127.0.0.1"),
+            "a copy of the query is not an answer"
+        );
         let other = server(|query| {
             let mut bytes = answer(query, 0, 1);
             bytes[13] ^= 1;
@@ -163,11 +167,11 @@ mod tests {
     }
 
     #[test]
-    fn the_first_server_that_knows_is_enough() {
-        // Nobody listens on the second address.
+    fn one_server_with_an_address_is_enough() {
+        // No server listens on the first address.
         let servers = [IpAddr::from(Ipv4Addr::new(127, 0, 0, 2)), Ipv4Addr::LOCALHOST.into()];
         assert!(resolves("a.example.org", &servers, server(|query| answer(query, 0, 2))).is_ok());
-        // An answer says more than silence, in whichever order they come.
+        // An answer is preferred to a server that does not answer, in either order.
         for servers in [servers, [servers[1], servers[0]]] {
             let error = resolves("a.example.org", &servers, server(|query| answer(query, 2, 0))).unwrap_err();
             assert!(matches!(error, DnsError::NoAddress { code: 2, .. }), "{error}");

@@ -1,7 +1,7 @@
-//! Is this version of the OS healthy? What `hostctl bless` finds out before it blesses the boot entry.
+//! The health checks of `hostctl bless`: the running version must pass them before its boot entry is blessed.
 //!
-//! Everything is looked at again and again until all of it has been well for a while, or the time is up; only a service that init has
-//! given up is waited for no longer. The order is the one in which things come up.
+//! All checks are repeated until all of them have passed for some time, or the time limit has passed. A final fault, such as a service
+//! that init does not restart any more, ends the checks at once. The checks follow the order in which the host starts.
 
 pub mod baseline;
 pub mod dns;
@@ -31,44 +31,44 @@ use std::{
 };
 use steady::{Starts, Steady};
 
-/// From one look to the next.
+/// Wait between two rounds of checks.
 const PAUSE: Duration = Duration::from_secs(1);
-/// How long init may take for an answer.
+/// Time limit for an answer of init.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// What the engine may take for an answer.
+/// Limits for an answer of the engine.
 const ENGINE_LIMITS: Limits = Limits { body: 8 << 20, silence: PATIENCE };
-/// What is left to init of its limit, so that a verdict comes before it.
+/// The verdict must come this long before init's own time limit.
 const MARGIN: Duration = Duration::from_secs(5);
 
-/// For how long a host must be well: what ends soon after its start does so within this time.
+/// Time for which all checks must pass. A service or container that crashes soon after its start crashes within this time.
 pub const STEADY: Duration = Duration::from_secs(10);
 
-/// Bytes of what is said of a fault.
-const LONGEST_WORD: usize = 500;
+/// Size limit of a fault's name and of its sentence, in bytes.
+const MAX_TEXT: usize = 500;
 
-/// What a check gets even when the time is up: it may be the one that was wrong a moment ago.
-const LEAST: Duration = Duration::from_secs(2);
+/// Minimum time for a check, even when the time limit has passed: a check that failed a moment ago may pass now.
+const MIN_CHECK_TIME: Duration = Duration::from_secs(2);
 
-/// Where things are. The default is a host's own.
+/// Paths that the checks use. The default is those of a host; tests use others.
 #[derive(Clone, Debug)]
 pub struct Places {
     /// init's control socket.
     pub control: PathBuf,
-    /// The engine's socket, where it is not the one of the engine's row.
+    /// The engine's socket; `None` means the socket in the engine's row.
     pub engine: Option<PathBuf>,
-    /// Folder of the image's checks.
+    /// Folder of the image's health checks.
     pub checks: PathBuf,
     /// [`ImageSpec`].
     pub image_spec: PathBuf,
     /// [`HostConfig`].
     pub host_config: PathBuf,
-    /// The last host.toml that a version could read.
+    /// The last host.toml that was applied without an error.
     pub last_good_config: PathBuf,
     /// [`Baseline`].
     pub baseline: PathBuf,
     /// The kernel's routes: `/proc/net/route` (IPv4) and `/proc/net/ipv6_route`.
     pub routes: [PathBuf; 2],
-    /// Where name servers listen.
+    /// UDP port of name servers.
     pub dns_port: u16,
 }
 
@@ -95,26 +95,27 @@ impl Places {
         berth_engine::client(kind, socket, ENGINE_LIMITS)
     }
 
-    /// A client of the image's engine; none when the image has no engine, or cannot be read.
+    /// A client of the image's engine. `None` if the image has no engine, or its description cannot be read.
     fn engine(&self) -> Option<Box<dyn EngineClient>> {
         let image: ImageSpec = file::json(&self.image_spec).ok()?;
         Some(self.client(image.engine?.kind))
     }
 }
 
-/// Something is not well.
+/// A check that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// What, as in [`Verdict::Bad`].
+    /// The part of the host, as in [`Verdict::Bad`].
     pub what: Subject,
-    /// One sentence.
+    /// The reason, in one sentence.
     pub why: String,
-    /// It will not get better.
+    /// Repeating the check cannot help.
     pub is_final: bool,
 }
 
 impl Fault {
-    /// Texts of others may be of any length and shape; init takes the verdict from one of the last lines, of at most 8 KiB.
+    /// Shortens name and sentence, and makes each one line: they may contain output of other programs. init reads the verdict from one of
+    /// the last lines of output, of at most 8 KiB.
     fn new(what: Subject, why: impl ToString) -> Self {
         let what = what.renamed(|name| one_line(&name));
         Self { what, why: one_line(&why.to_string()), is_final: false }
@@ -123,11 +124,11 @@ impl Fault {
 
 fn one_line(text: &str) -> String {
     let mut line: String = text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    line.truncate(line.floor_char_boundary(LONGEST_WORD));
+    line.truncate(line.floor_char_boundary(MAX_TEXT));
     line
 }
 
-/// The time by which there must be a verdict, on the monotonic clock, which starts with the kernel.
+/// The time limit for the verdict, as a time of the monotonic clock, which starts with the kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline(Duration);
 
@@ -139,13 +140,13 @@ impl Deadline {
         Self(limit.saturating_sub(MARGIN.min(limit / 10)))
     }
 
-    /// So long from now.
+    /// `time` from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         Self(now() + time)
     }
 
-    /// What is left; nothing when it is over.
+    /// The time that is left; 0 after the deadline.
     #[must_use]
     pub fn left(self) -> Duration {
         self.0.saturating_sub(now())
@@ -157,9 +158,11 @@ fn now() -> Duration {
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
-/// Finds out how the host is, and when it has been well for `steady`, or all that is left until the deadline, calls `bless`, which makes
-/// the running version's boot entry a good one. `say` is told what is not well yet, each time it changes. A host that is not well in
-/// time is `Bad` with what was wrong last.
+/// Repeats the checks until they have passed for the time `steady`, or for all the time that is left until the deadline. Then calls
+/// `bless`, which blesses the running version's boot entry.
+///
+/// `say` gets the current fault each time it changes. If the checks do not pass before the deadline, the verdict is `Bad` with the last
+/// fault.
 pub fn judge(
     places: &Places,
     deadline: Deadline,
@@ -202,7 +205,7 @@ pub fn judge(
     }
 }
 
-/// One look at everything, in the order in which it comes up.
+/// Runs all checks once, in the order in which the host starts.
 fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
     let image: ImageSpec =
         file::json(&places.image_spec).map_err(|error| Fault::new(Subject::Image, Chain(&error).to_string()))?;
@@ -210,7 +213,7 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
     if !status.var.persistent {
         return Err(Fault { is_final: true, ..Fault::new(Subject::Phase("var".to_owned()), "/var is in memory") });
     }
-    // Another version could read it: without it this is another machine, with none of its checks.
+    // An earlier version could read host.toml, and this version cannot. Without it, the host lacks its name, containers and checks.
     let was_good = places.last_good_config.exists();
     if let (Some(error), None, true) = (&status.config.error, &status.config.source, was_good) {
         return Err(Fault { is_final: true, ..Fault::new(Subject::HostConfig, error) });
@@ -228,7 +231,7 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
         starts.add(baseline::still_holds(&baseline, places, &status, engine.as_ref().map(|(_, client)| &**client))?);
     }
     for check in checks(places)? {
-        program::run(&check, deadline.left().max(LEAST))
+        program::run(&check, deadline.left().max(MIN_CHECK_TIME))
             .map_err(|why| Fault::new(Subject::Check(check.name.clone()), why))?;
     }
     Ok(starts)
@@ -245,7 +248,7 @@ fn services_are_ready(status: &StatusReport, services: &[ServiceStatus]) -> Resu
         return Err(Fault { is_final: true, ..Fault::new(Subject::Init, "the host is going down") });
     }
     let Some(service) = services.iter().find(|one| one.required && one.state != ServiceState::Ready) else {
-        // A phase of the boot that failed is no reason: what needs the phase has a problem of its own.
+        // A failed phase of the boot is not a fault by itself: if a service or container needs the phase, it fails too.
         return match status.problems.iter().find(|problem| !matches!(problem, Problem::Phase { .. })) {
             Some(problem) => Err(Fault::new(Subject::Init, problem)),
             None => Ok(()),
@@ -256,7 +259,7 @@ fn services_are_ready(status: &StatusReport, services: &[ServiceStatus]) -> Resu
     Err(Fault { is_final, ..Fault::new(Subject::Service(service.name.clone()), why) })
 }
 
-/// init knows the state of containers at their start; the engine knows their state now.
+/// Asks the engine about the required containers, because init knows only their state after their start.
 fn required_containers_run(
     status: &StatusReport,
     engine: &dyn EngineClient,
@@ -268,13 +271,13 @@ fn required_containers_run(
         match engine.inspect(&container.name).map_err(|error| fault(error.to_string()))? {
             Some(found) if found.runs() => running.push((container.name.clone(), found)),
             Some(found) => return Err(fault(format!("is {}, with status {}", found.state, found.exit_code))),
-            None => return Err(fault("is not there any more".to_owned())),
+            None => return Err(fault("does not exist any more".to_owned())),
         }
     }
     Ok(running)
 }
 
-/// The image's checks, then host.toml's.
+/// The checks of the image, then the checks of host.toml.
 fn checks(places: &Places) -> Result<Vec<HealthCheck>, Fault> {
     let mut programs: Vec<PathBuf> = match fs::read_dir(&places.checks) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).filter(|path| is_program(path)).collect(),

@@ -1,4 +1,4 @@
-//! A check is a program: status 0 is healthy. It gets a time, and what it has started goes with it.
+//! A health check that is a program: status 0 means healthy. After its time limit it is killed together with its child processes.
 
 use berth_contract::update::HealthCheck;
 use rustix::{
@@ -14,23 +14,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// All that it finds in its environment.
+/// PATH in the program's environment, which has only PATH, HOME and LANG.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// Bytes at the end of its output that may hold the reason.
-const LAST: usize = 4096;
-/// How often its end is looked for, and its output read.
+/// Number of bytes at the end of its output that are searched for its last line.
+const TAIL: usize = 4096;
+/// Interval between two looks at the program's state and output.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Runs it, for its own time or what is `left`.
+/// Runs a check. Its time limit is its own or `left`, whichever is shorter.
 ///
 /// # Errors
-/// One sentence: how it ended, with the last line it said.
+/// One sentence: how the program ended, and its last line of output.
 pub fn run(check: &HealthCheck, left: Duration) -> Result<(), String> {
     let limit = Duration::from_secs(check.timeout.into()).min(left);
-    let (program, arguments) = check.exec.split_first().ok_or("no program is named")?;
+    let (program, arguments) = check.exec.split_first().ok_or("expected a program, found an empty command")?;
     let cannot = |error: io::Error| format!("cannot run {program}: {error}");
     let (reader, writer) = io::pipe().map_err(cannot)?;
-    // Whoever holds the other end for ever must not be waited for.
+    // A process that the program started may keep the pipe open. A read must not wait for it.
     fcntl_getfl(&reader)
         .and_then(|flags| fcntl_setfl(&reader, flags | OFlags::NONBLOCK))
         .map_err(|e| cannot(e.into()))?;
@@ -47,7 +47,7 @@ pub fn run(check: &HealthCheck, left: Duration) -> Result<(), String> {
         .spawn()
         .map_err(cannot)?;
     let ended = wait(&mut child, &mut output, limit).map_err(cannot)?;
-    // It leads a group: what it has left behind ends as well.
+    // The program leads a process group. Kill the processes that it left behind, too.
     if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process_group(group, Signal::KILL);
     }
@@ -56,7 +56,7 @@ pub fn run(check: &HealthCheck, left: Duration) -> Result<(), String> {
         Some(status) => describe(status),
         None => {
             let _ = child.wait();
-            format!("not done after {} s", limit.as_secs())
+            format!("killed after its time limit of {} s", limit.as_secs())
         }
     };
     Err(output.last_line().map_or_else(|| how.clone(), |line| format!("{how}: {line}")))
@@ -74,14 +74,14 @@ fn wait(child: &mut Child, output: &mut Output, limit: Duration) -> io::Result<O
     }
 }
 
-/// The end of what it says.
+/// The last bytes of the program's output.
 struct Output {
     reader: PipeReader,
     last: VecDeque<u8>,
 }
 
 impl Output {
-    /// As much as a pipe holds; a program that says more has to wait for the next turn.
+    /// Reads at most as much as a pipe holds. A program that writes more waits for the next call.
     fn read(&mut self) {
         let mut bytes = [0; 16 * 1024];
         for _ in 0..4 {
@@ -90,7 +90,7 @@ impl Output {
                 _ => break,
             }
         }
-        let surplus = self.last.len().saturating_sub(LAST);
+        let surplus = self.last.len().saturating_sub(TAIL);
         self.last.drain(..surplus);
     }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn status_0_is_healthy_and_anything_else_is_told_with_its_last_line() {
+    fn status_0_is_healthy_and_any_other_end_is_an_error_with_the_last_line() {
         let long = Duration::from_secs(60);
         assert_eq!(run(&check("echo fine", 10), long), Ok(()));
         let error = |script: &str| run(&check(script, 10), long).unwrap_err();
@@ -131,11 +131,14 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_ended_with_what_it_has_started() {
+    fn a_check_that_takes_too_long_is_killed_with_its_children() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("child");
         let script = format!("sleep 1000 & echo $! > {}; echo waits; wait", file.display());
-        assert_eq!(run(&check(&script, 1), Duration::from_secs(60)).unwrap_err(), "not done after 1 s: waits");
+        assert_eq!(
+            run(&check(&script, 1), Duration::from_secs(60)).unwrap_err(),
+            "killed after its time limit of 1 s: waits"
+        );
         let child = std::fs::read_to_string(file).unwrap();
         let alive =
             || std::fs::read_to_string(format!("/proc/{}/stat", child.trim())).is_ok_and(|text| !text.contains(") Z "));
@@ -144,6 +147,9 @@ mod tests {
             thread::sleep(POLL);
         }
         assert!(!alive());
-        assert_eq!(run(&check("sleep 1000", 1000), Duration::from_millis(10)).unwrap_err(), "not done after 0 s");
+        assert_eq!(
+            run(&check("sleep 1000", 1000), Duration::from_millis(10)).unwrap_err(),
+            "killed after its time limit of 0 s"
+        );
     }
 }

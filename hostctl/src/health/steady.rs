@@ -1,45 +1,47 @@
-//! Has the host been well for long enough? What ends again and again is well at each look that finds it between two ends; how often it
-//! has been started tells.
+//! Decides whether the checks have passed for long enough.
+//!
+//! A service that keeps exiting may run each time it is checked. So the checks also compare the numbers of restarts and the process ids.
 
 use super::{Deadline, Fault, PAUSE, now};
 use berth_contract::{control::ServiceStatus, subject::Subject};
 use berth_engine::Container;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Starts and process of each required service, and of each container that has to run.
+/// Number of restarts and process id of each required service, and of each container that must run.
 #[derive(Debug, Default)]
 pub(super) struct Starts(BTreeMap<Subject, (u64, u64)>);
 
 impl Starts {
-    /// Of services.
+    /// Those of the required services.
     pub(super) fn of(services: &[ServiceStatus]) -> Self {
         let required = services.iter().filter(|service| service.required);
         let start = |service: &ServiceStatus| (service.restarts.into(), service.pid.unwrap_or(0).into());
         Self(required.map(|service| (Subject::Service(service.name.clone()), start(service))).collect())
     }
 
-    /// And of containers.
+    /// Adds those of containers.
     pub(super) fn add(&mut self, containers: Vec<(String, Container)>) {
         self.0.extend(
             containers.into_iter().map(|(name, found)| (Subject::Container(name), (found.restarts, found.pid))),
         );
     }
 
-    /// What has been started again since.
+    /// The first service or container that was restarted after `before`.
     fn differs_from(&self, before: &Self) -> Option<&Subject> {
         let again = |(subject, start): &(&Subject, _)| before.0.get(*subject).is_some_and(|old| old != *start);
         self.0.iter().find(again).map(|(subject, _)| subject)
     }
 }
 
-/// Looks, one after the other.
+/// The results of the rounds of checks up to now.
 #[derive(Debug)]
 pub(super) struct Steady {
+    /// Time for which the checks must pass.
     needed: Duration,
-    /// The beginning of the first of those looks that have all been well up to now.
+    /// Start of the first round of the rounds that passed without interruption; `None` after a fault.
     since: Option<Duration>,
     last: Starts,
-    /// What was started again while it was looked at.
+    /// A restart that was seen in an earlier round.
     unsteady: Option<Fault>,
 }
 
@@ -48,30 +50,31 @@ impl Steady {
         Self { needed, since: None, last: Starts::default(), unsteady: None }
     }
 
-    /// One more look, that began then: whether the host has been well for long enough. Where the time is short, what is left of it must
-    /// do, but not for what was seen to end.
+    /// Adds the result of a round that started at `began`. Returns whether the checks have passed for long enough.
+    ///
+    /// If the time until the deadline is shorter than the needed time, passing until the deadline is enough. But not after a restart
+    /// was seen.
     pub(super) fn add(
         &mut self,
-        look: Result<Starts, Fault>,
+        round: Result<Starts, Fault>,
         began: Duration,
         deadline: Deadline,
     ) -> Result<bool, Fault> {
-        let starts = look.inspect_err(|_| self.since = None)?;
-        let again = starts
-            .differs_from(&self.last)
-            .map(|subject| Fault::new(subject.clone(), "has ended, and was started again"));
+        let starts = round.inspect_err(|_| self.since = None)?;
+        let again =
+            starts.differs_from(&self.last).map(|subject| Fault::new(subject.clone(), "has exited, and was restarted"));
         self.last = starts;
         if let Some(fault) = again {
             self.since = None;
             self.unsteady = Some(fault.clone());
             return Err(fault);
         }
-        // From look to look: however long one takes, it is one.
+        // Count from the start of one round to the start of another: a single slow round is not enough.
         if began.saturating_sub(*self.since.get_or_insert(began)) >= self.needed {
             return Ok(true);
         }
         let left = deadline.left();
-        // The next look may take longer than this one.
+        // The next round may take longer than this one, so stop when less than two more rounds fit.
         match &self.unsteady {
             None => Ok(left <= PAUSE + 2 * now().saturating_sub(began)),
             Some(fault) if left <= PAUSE => Err(fault.clone()),

@@ -1,26 +1,22 @@
-//! What an upgrade says, as text for people.
+//! The events of an upgrade as text for people.
 
 use berth_contract::update::{UpgradeEvent, UpgradePlan};
 use std::fmt::Write;
 
-/// A line of an upgrade, or the lines of its plan.
+/// The text of an event: one line, or a table for the plan.
 #[must_use]
 pub fn upgrade(event: &UpgradeEvent) -> String {
     match event {
-        UpgradeEvent::Current { version } => format!("{version} is the newest version there is\n"),
-        UpgradeEvent::Available { from, to } => format!("{to} is there; {from} runs\n"),
+        UpgradeEvent::Current { version } => format!("up to date: {version} runs, and there is no newer version\n"),
+        UpgradeEvent::Available { from, to } => format!("version {to} is available; {from} runs\n"),
         UpgradeEvent::Plan(plan) => table(plan),
-        UpgradeEvent::FellBack { way, why } => format!("{way} failed, going another way: {why}\n"),
+        UpgradeEvent::FellBack { way, why } => format!("{way} failed, trying the next way: {why}\n"),
         UpgradeEvent::Progress { step, done, total } => format!("{step}: {} of {}\n", bytes(*done), bytes(*total)),
         UpgradeEvent::Done { version, slot, way, fetched, written, entry, .. } => format!(
-            "{version} is in slot {slot} ({way}: {} fetched, {} written){}\n",
+            "version {version} is in slot {slot} ({way}: {} fetched, {} written){}\n",
             bytes(*fetched),
             bytes(*written),
-            if *entry {
-                ": it runs after `hostctl reboot`"
-            } else {
-                ", staged: `hostctl upgrade` makes its boot entry"
-            }
+            if *entry { ": `hostctl reboot` starts it" } else { ", staged: `hostctl upgrade` adds its boot entry" }
         ),
     }
 }
@@ -30,9 +26,9 @@ fn table(plan: &UpgradePlan) -> String {
     for (what, (old, new)) in [("kernel", &plan.kernel), ("engine", &plan.engine)] {
         let text = match (old.as_str(), new.as_str()) {
             ("", "") => continue,
-            (old, new) if old == new => format!("{old}, as before"),
-            ("", new) => format!("{new}, none before"),
-            (old, "") => format!("none, {old} before"),
+            (old, new) if old == new => format!("{old}, unchanged"),
+            ("", new) => format!("{new}, new"),
+            (old, "") => format!("none, {old} removed"),
             (old, new) => format!("{old} -> {new}"),
         };
         let _ = writeln!(out, "{what:<8}  {text}");
@@ -42,7 +38,7 @@ fn table(plan: &UpgradePlan) -> String {
         out,
         "packages  {}",
         if packages == 0 {
-            "as before".to_owned()
+            "unchanged".to_owned()
         } else {
             format!("{} changed, {} added, {} removed", plan.changed.len(), plan.added.len(), plan.removed.len())
         }
@@ -68,12 +64,16 @@ fn table(plan: &UpgradePlan) -> String {
         );
     }
     if plan.uki > 0 {
-        let _ = writeln!(out, "          {:>10}  unified kernel image, unless the way brings it", bytes(plan.uki));
+        let _ = writeln!(
+            out,
+            "          {:>10}  unified kernel image, unless the static delta contains it",
+            bytes(plan.uki)
+        );
     }
     out
 }
 
-/// A size in the largest unit that leaves a digit before the point.
+/// A size in the largest unit in which it is at least 1.
 fn bytes(count: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
     match units.iter().find(|(shift, _)| count >> shift > 0) {
@@ -114,11 +114,11 @@ mod tests {
     }
 
     #[test]
-    fn a_plan_shows_what_changes_and_what_it_costs() {
+    fn a_plan_shows_the_changes_and_the_cost_of_each_way() {
         let expected = "\
 2026.11.0 -> 2026.11.1, into slot b
 kernel    6.12.41 -> 6.12.43
-engine    docker 26.1.5, as before
+engine    docker 26.1.5, unchanged
 packages  1 changed, 1 added, 1 removed
   libssl3t64  3.5.1-1 -> 3.5.1-1+deb13u1
 + zstd        1.5.7
@@ -126,13 +126,13 @@ packages  1 changed, 1 added, 1 removed
 fetch      240.0 KiB  static delta (taken)
              3.0 MiB  block delta
              1.0 GiB  full download
-               900 B  unified kernel image, unless the way brings it
+               900 B  unified kernel image, unless the static delta contains it
 ";
         assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan()))), expected);
     }
 
     #[test]
-    fn nothing_is_said_of_what_is_not_there() {
+    fn a_plan_leaves_out_what_does_not_exist() {
         let plan = UpgradePlan {
             added: vec![],
             removed: vec![],
@@ -145,21 +145,21 @@ fetch      240.0 KiB  static delta (taken)
         let expected = "\
 2026.11.0 -> 2026.11.1, into slot b
 kernel    6.12.41 -> 6.12.43
-packages  as before
+packages  unchanged
 fetch            0 B  present (taken)
 ";
         assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan))), expected);
     }
 
     #[test]
-    fn every_other_event_is_a_line() {
+    fn every_other_event_is_one_line() {
         let version = || "2".parse().unwrap();
         for (event, line) in [
-            (UpgradeEvent::Current { version: version() }, "2 is the newest version there is\n"),
-            (UpgradeEvent::Available { from: "1".parse().unwrap(), to: version() }, "2 is there; 1 runs\n"),
+            (UpgradeEvent::Current { version: version() }, "up to date: 2 runs, and there is no newer version\n"),
+            (UpgradeEvent::Available { from: "1".parse().unwrap(), to: version() }, "version 2 is available; 1 runs\n"),
             (
                 UpgradeEvent::FellBack { way: Way::Blocks, why: "no ranges".into() },
-                "block delta failed, going another way: no ranges\n",
+                "block delta failed, trying the next way: no ranges\n",
             ),
             (
                 UpgradeEvent::Progress { step: UpgradeStep::Fetch, done: 1536, total: 5 << 20 },
@@ -175,7 +175,7 @@ fetch            0 B  present (taken)
                     peak_memory: 0,
                     entry: true,
                 },
-                "2 is in slot a (full download: 3.0 MiB fetched, 1023 B written): it runs after `hostctl reboot`\n",
+                "version 2 is in slot a (full download: 3.0 MiB fetched, 1023 B written): `hostctl reboot` starts it\n",
             ),
         ] {
             assert_eq!(upgrade(&event), line);

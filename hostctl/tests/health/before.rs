@@ -72,12 +72,12 @@ fn what_worked_before_the_update_must_work_again() {
     // Of the containers that are not declared, only `job` is left.
     assert!(host.is_well_by(&baseline), "a removed container is not a failure");
     host.change(|state| drop(state.docker.insert("/containers/json?all=1".into(), (200, listed(&["web"])))));
-    of_old("container old is not there, nor any other that ran before the update");
+    of_old("container old does not exist: the engine has lost all containers from before the update");
     let put = |answer: (u16, String)| {
         host.change(|state| drop(state.docker.insert("/containers/old/json".into(), answer)));
     };
     put(container(false, "always"));
-    of_old("container old is exited, and it ran before the update");
+    of_old("container old is exited, but it ran before the update");
     put(inspected("restarting", "always", (3, 0), "{}"));
     of_old("container old is restarting");
     put(container(false, "unless-stopped"));
@@ -90,11 +90,11 @@ fn what_worked_before_the_update_must_work_again() {
     host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::new(127, 0, 0, 2).into()]);
     ill(
         Subject::BaselineName("updates.example.org".to_owned()),
-        "updates.example.org was resolved before the update: name server 127.0.0.2",
+        "updates.example.org could be resolved before the update: name server 127.0.0.2",
     );
     host.change(|state| state.status.network.as_mut().unwrap().dns = vec![Ipv4Addr::LOCALHOST.into()]);
     fs::write(&host.places.routes[0], ROUTES.lines().next().unwrap()).unwrap();
-    ill(Subject::BaselineRoute, "no default route");
+    ill(Subject::BaselineRoute, "expected a default route");
     // A default route over IPv6 is enough.
     let zero = "0".repeat(32);
     let six =
@@ -120,7 +120,7 @@ fn containers_that_ran_before_need_an_engine() {
     assert!(host.is_well_by(&baseline), "nothing ran before");
     let baseline = Baseline { containers: vec!["db".into()], ..baseline };
     file::replace_json(&host.places.baseline, &baseline).unwrap();
-    let why = "container db ran before the update, and this version has no engine";
+    let why = "container db ran before the update, but this version has no engine";
     assert_eq!(host.ill(), (Subject::BaselineContainer("db".to_owned()), why.to_owned()));
     let versions: (OsVersion, OsVersion) = ("1".parse().unwrap(), "2".parse().unwrap());
     assert_eq!(baseline::note(&host.places, &[], (&versions.0, &versions.1), None).containers, [""; 0]);

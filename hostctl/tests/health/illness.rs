@@ -56,7 +56,7 @@ fn every_failure_has_its_name() {
         (
             &|state| drop(state.docker.remove("/containers/web/json")),
             named(Subject::Container, "web"),
-            "is not there any more",
+            "does not exist any more",
         ),
     ];
     for (change, what, why) in changes {

@@ -40,7 +40,7 @@ fn a_container_or_service_that_restarts_again_and_again_is_not_healthy() {
             }
         });
         let (verdict, blessed, said) = host.judge_steady(3500, 1500);
-        let why = "has ended, and was started again";
+        let why = "has exited, and was restarted";
         assert_eq!(said, [format!("{what}: {why}")]);
         assert_eq!((verdict, blessed), (Verdict::Bad { what, why: why.into() }, 0));
         *over.lock().unwrap() = true;

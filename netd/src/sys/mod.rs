@@ -1,4 +1,4 @@
-//! The only place with `unsafe`: system calls that rustix does not wrap. Everything here takes and returns safe values.
+//! The only module with `unsafe`: system calls that rustix does not wrap. Its functions are safe to call.
 #![expect(unsafe_code, reason = "rustix has no packet socket")]
 
 pub mod packet;

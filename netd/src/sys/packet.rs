@@ -18,7 +18,7 @@ impl PacketSocket {
     /// Opens a socket on the interface with this index, for UDP datagrams to this port.
     ///
     /// # Errors
-    /// What socket(2), setsockopt(2) and bind(2) say.
+    /// When socket(2), setsockopt(2) or bind(2) fails.
     pub fn open(index: u32, port: u16) -> io::Result<Self> {
         let index = libc::c_int::try_from(index).map_err(io::Error::other)?;
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
@@ -40,7 +40,7 @@ impl PacketSocket {
     /// Broadcasts an IPv4 packet on the link.
     ///
     /// # Errors
-    /// What sendto(2) says.
+    /// When sendto(2) fails.
     pub fn broadcast(&self, packet: &[u8]) -> io::Result<()> {
         let mut address = self.address()?;
         (address.sll_halen, address.sll_addr) = (6, [255, 255, 255, 255, 255, 255, 0, 0]);
@@ -55,7 +55,7 @@ impl PacketSocket {
     /// Receives an IPv4 packet into `buffer` and returns its length. A longer packet is cut. Does not block.
     ///
     /// # Errors
-    /// What recv(2) says; `WouldBlock` when there is no packet.
+    /// When recv(2) fails; the kind is `WouldBlock` when there is no packet.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(recv(&self.fd, buffer, RecvFlags::empty())?.0)
     }

@@ -1,4 +1,4 @@
-//! From images and containers as they are declared to an engine that has them: what the engine is asked, and what is reported.
+//! [`reconcile`] with a fake docker daemon: the requests that the daemon receives, and the report.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../../../engine/tests/docker/daemon.rs"]
@@ -38,7 +38,7 @@ fn states(containers: &[ContainerStatus]) -> Vec<(&str, ContainerState)> {
 }
 
 #[test]
-fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
+fn the_first_boot_imports_and_creates_and_the_next_boot_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (docker, shared) = daemon(dir.path());
     let archive = dir.path().join("hello.tar");
@@ -66,12 +66,12 @@ fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
     assert!(source.is_dir());
     reconcile(&*docker, &images, &all(&declared), dir.path());
     assert_eq!(changes(&shared), ["POST /containers/web/start", "POST /containers/sidecar/start"]);
-    // Where it is not known what host.toml declares, no container is changed; those that are known to be declared are started.
+    // When host.toml cannot be read, no container is changed. The containers that the recipe declares are started.
     let partial =
         Declared { containers: vec![spec("name = 'web'\nimage = 'hello'\nmemory = '1MiB'")], is_partial: true };
     assert!(reconcile(&*docker, &[], &partial, dir.path()).faults.is_empty());
     assert_eq!(changes(&shared), ["POST /containers/web/start"]);
-    // A changed declaration: the container is made anew, and so is the container that uses its network.
+    // After a change of its declaration a container is replaced, and so is the container that uses its network.
     let changed = [declared[0].clone(), spec("name = 'web'\nimage = 'hello'\nmemory = '64MiB'")];
     assert!(reconcile(&*docker, &images, &all(&changed), dir.path()).faults.is_empty());
     let expected = |name: &str| {
@@ -83,14 +83,14 @@ fn the_first_boot_imports_and_creates_the_next_changes_nothing() {
         ]
     };
     assert_eq!(changes(&shared), [expected("web"), expected("sidecar")].concat());
-    // The same for another image of the same name. A container that is no longer declared is removed.
+    // Another image of the same name: the container is replaced. A container that is no longer declared is removed.
     shared.lock().unwrap().images.insert("hello".into(), "sha256:bbbb".into());
     assert!(reconcile(&*docker, &[], &all(&changed[1..]), dir.path()).faults.is_empty());
     assert_eq!(changes(&shared), [&expected("sidecar")[..2], &expected("web")[..]].concat());
 }
 
 #[test]
-fn what_cannot_run_is_named_and_the_others_run() {
+fn containers_that_cannot_run_are_reported_and_the_others_run() {
     let dir = tempfile::tempdir().unwrap();
     let (docker, shared) = daemon(dir.path());
     let broken = dir.path().join("broken.tar");
@@ -136,14 +136,14 @@ fn what_cannot_run_is_named_and_the_others_run() {
     for words in [
         "image m: cannot read /no/such.tar: No such file",
         "image m: POST /images/load: status 200: no manifest",
-        "container crash: ended with status 1",
-        "container loop: ended with status 0",
-        "container again: ends again and again, last with status 0",
+        "container crash: exited with status 1",
+        "container loop: exited with status 0",
+        "container again: keeps exiting, last with status 0",
         "container taken: POST /containers/taken/start: status 500: port is already allocated",
-        "container beside: needs the network of taken, which does not run",
-        "container theirs: a container of this name was made by somebody else",
+        "container beside: needs the network of container taken, which does not run",
+        "container theirs: a container of this name exists that was not created from a declaration",
         "container a: waits for its own network: container:b",
-        "container missing: image \"registry.example.org:5000/x\": expected one that is preloaded",
+        "container missing: image \"registry.example.org:5000/x\": expected an image that is preloaded",
     ] {
         assert!(report.faults.iter().any(|fault| fault.starts_with(words)), "{words}: {:#?}", report.faults);
     }
@@ -152,7 +152,7 @@ fn what_cannot_run_is_named_and_the_others_run() {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_named() {
+fn an_engine_that_does_not_listen_is_reported() {
     let docker = client(EngineKind::Docker, Path::new("/no/docker.sock"), LIMITS);
     let report = reconcile(&*docker, &[], &all(&[spec("name = 'x'\nimage = 'y'")]), Path::new("/var"));
     let words = "container x: GET /images/y/json: cannot connect to /no/docker.sock";

@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 (RFC 9112) as curl needs: one GET per connection, answered with text.
+//! A small HTTP/1.1 server (RFC 9112), sufficient for curl: one GET per connection, answered with text.
 
 use std::{
     fs,
@@ -9,12 +9,12 @@ use std::{
     time::Duration,
 };
 
-/// Most bytes a request's head may have.
+/// Size limit of a request's head, in bytes.
 const HEAD_LIMIT: usize = 8192;
-/// How long a client may be silent.
+/// Time limit for each read and write.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Answers for ever on `port` (0: any that is free) of every address. Says so when it is ready.
+/// Serves requests on `port` of every address, and returns only on an error. Port 0 means any free port. Prints a line when it listens.
 pub(crate) fn serve(port: &str, file: Option<&Path>) -> io::Result<()> {
     let port: u16 = port.parse().map_err(|error| io::Error::other(format!("port {port:?}: {error}")))?;
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))?;
@@ -22,7 +22,7 @@ pub(crate) fn serve(port: &str, file: Option<&Path>) -> io::Result<()> {
     loop {
         let (stream, _) = listener.accept()?;
         let file = file.map(Path::to_owned);
-        // A client that goes away has nobody to tell, and ends nothing but its own connection.
+        // An error of one connection, such as a client that disconnects, is ignored: it does not concern other clients.
         thread::spawn(move || _ = answer(stream, file.as_deref()));
     }
 }
@@ -50,7 +50,7 @@ fn text(body: io::Result<String>) -> (&'static str, String) {
     }
 }
 
-/// Reads a request's head; the path it asks for, if it is a GET.
+/// Reads a request's head. Returns the path of a GET request; `None` for another method.
 fn target(stream: &mut TcpStream) -> io::Result<Option<String>> {
     let (mut head, mut buffer) = (Vec::new(), [0; 1024]);
     while !head.windows(4).any(|end| end == b"\r\n\r\n") {

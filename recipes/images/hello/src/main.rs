@@ -1,4 +1,4 @@
-//! The workload of the demonstration and of the tests: one static program that runs in an image with nothing else in it.
+//! The workload for the demonstration and the tests: one static program, which is the only file of its image.
 
 mod http;
 mod signal;
@@ -16,12 +16,12 @@ use std::{
 };
 
 const USAGE: &str = "\
-usage: hello                    greet, and say where it runs
+usage: hello                    print a greeting and facts about the host
        hello serve PORT [FILE]  answer HTTP: / (the greeting, and FILE), /net, /limits
        hello cat FILE           print a file
-       hello write FILE TEXT    write a file and the folders it lies in, on disk when done
+       hello write FILE TEXT    write a file, create its folders, and flush it to the disk
        hello net                print the names of the network interfaces
-       hello limits             print the limits of the own control group
+       hello limits             print the limits of its control group
        hello sleep SECONDS      do nothing
 ";
 
@@ -57,7 +57,7 @@ fn say(text: impl AsRef<[u8]>) -> io::Result<()> {
     io::stdout().write_all(text.as_ref())
 }
 
-/// Puts the file's name into the error.
+/// Adds the file's name to an error.
 fn named<T>(what: &str, path: &OsString, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {
     let path = Path::new(path);
     act(path).map_err(|error| io::Error::new(error.kind(), format!("cannot {what} {}: {error}", path.display())))
@@ -79,7 +79,7 @@ fn interfaces() -> io::Result<String> {
     Ok(names.into_iter().map(|name| name + "\n").collect())
 }
 
-/// The control group's own files, as a container with its own cgroup name space sees them.
+/// The limits of the own control group. In a container with its own cgroup namespace, `/sys/fs/cgroup` is that control group.
 fn limits() -> String {
     let mut text = String::new();
     for name in ["memory.max", "cpu.max"] {
@@ -96,6 +96,6 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    // The file's name is on disk only when its folder is.
+    // Flush the folder too: it contains the file's name.
     File::open(folder)?.sync_all()
 }
