@@ -1,4 +1,4 @@
-//! Names of the files that a build makes.
+//! Names of the output files of a build.
 
 use berth_contract::{
     arch::Arch,
@@ -8,24 +8,24 @@ use berth_contract::{
 /// File names, without a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
-    /// The disk, sparse.
+    /// The raw disk image, sparse.
     pub raw: String,
-    /// The disk for QEMU.
+    /// The disk image for QEMU.
     pub qcow2: String,
     /// The unified kernel image.
     pub uki: String,
     /// The root file system.
     pub root: String,
-    /// Its hash tree.
+    /// The hash tree of the root file system.
     pub verity: String,
-    /// The manifest.
+    /// The build manifest.
     pub manifest: String,
-    /// Digests of all others.
+    /// SHA-256 of the other files.
     pub checksums: String,
 }
 
 impl Outputs {
-    /// `ID_VERSION_ARCH` and an ending each.
+    /// `ID_VERSION_ARCH`, each with its suffix.
     #[must_use]
     pub fn new(id: &ImageId, version: &OsVersion, arch: Arch) -> Self {
         let name = |ending: &str| format!("{id}_{version}_{arch}.{ending}");
@@ -40,13 +40,13 @@ impl Outputs {
         }
     }
 
-    /// Everything that the manifest measures: the raw disk first, the qcow2 made of it last.
+    /// The outputs whose size and digest are in the manifest. The raw disk is first, the qcow2 made from it is last.
     #[must_use]
     pub fn measured(&self) -> [&String; 5] {
         [&self.raw, &self.root, &self.verity, &self.uki, &self.qcow2]
     }
 
-    /// All of them.
+    /// All output files.
     #[must_use]
     pub fn all(&self) -> Vec<String> {
         let mut all: Vec<_> = self.measured().into_iter().cloned().collect();
