@@ -118,8 +118,8 @@ mod tests {
                 tree.get(b"usr/sbin/iptables").unwrap().kind,
                 Kind::Symlink(b"/etc/alternatives/iptables".to_vec())
             );
-            assert!(tree.get(b"usr/bin/editor").is_none(), "no program, no link");
-            assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "no slave's file, no link");
+            assert!(tree.get(b"usr/bin/editor").is_none(), "a name without a program gets no link");
+            assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "a slave without a file gets no link");
         }
     }
 

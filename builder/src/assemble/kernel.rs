@@ -82,10 +82,9 @@ pub(super) fn index_modules(tree: &mut Tree, release: &str, origin: &Arc<str>) -
         let path = format!("{folder}/{name}");
         tree.insert(path.as_bytes(), Node::file(0o644, text, origin), |_, _| Verdict::TakeNew)?;
     }
-    let missing = files
-        .missing
-        .iter()
-        .map(|(path, name)| format!("kernel module {path} needs {name}, which is not in the image: it will not load"));
+    let missing = files.missing.iter().map(|(path, name)| {
+        format!("kernel module {path} needs {name}, which is not in the image: the module will not load")
+    });
     Ok(missing.collect())
 }
 

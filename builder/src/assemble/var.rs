@@ -32,7 +32,7 @@ pub(super) fn take(
             match declare(tree, &path, &node)? {
                 Some(line) => _ = writeln!(lines, "{line}"),
                 None => warnings.push(format!(
-                    "{}: a {} of {} cannot be made at boot; it is left out",
+                    "{}: a {} of {} cannot be created at boot and is left out",
                     crate::tree::Show(&path),
                     node.kind.word(),
                     node.origin
