@@ -50,8 +50,7 @@ fn folders_and_files_do_not_mix() {
     assert!(bench.fault().starts_with("/usr/lib/x: both package first and package second ship this path"));
     let mut bench = Bench::new();
     bench.add(Deb::new("astray").link("usr/lib/out", "../../../etc"));
-    let wanted =
-        "package astray: /usr/lib/out is a symbolic link to ../../../etc, which leaves the image\nhint: leave it out";
+    let wanted = "package astray: /usr/lib/out is a symbolic link to ../../../etc, which leaves the image\nhint: leave the package out";
     assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
 }
 
