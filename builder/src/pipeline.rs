@@ -15,6 +15,7 @@ use crate::{
         initrd::initrd,
         manifest::{self, BuildManifest, Inputs},
         measure::measure_all,
+        outputs,
         staging::Staging,
         twice::{Twice, on_one_processor},
         uki,
@@ -104,13 +105,14 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let uki = write::uki(parts, &plan, &staging)?;
     let parts = DiskParts { root_hash, systemd_boot: &root.systemd_boot, uki, var: &root.var };
     let disk = write::disk(parts, &plan, &staging)?;
-    let outputs = measure_all(&plan.outputs, &staging, options.raw_digest, || write::qcow2(&disk, &plan, &staging))?;
+    let copy = || outputs::write_copies(&disk, &plan.outputs, &staging);
+    let measured = measure_all(&plan.outputs, &staging, options.raw_digest, copy)?;
     report.step("image", format_args!("root hash {root_hash}"));
 
     let inputs = Inputs::new(&recipe, &locked, &programs, &images)?;
-    let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, outputs);
+    let manifest = BuildManifest::new(&recipe, &plan, &root, (root_hash, cmdline), inputs, measured);
     manifest::write(&manifest, &plan.outputs, &staging)?;
-    let folder = staging.commit(&plan.outputs.all())?;
+    let folder = staging.commit(&outputs::all(&plan.outputs))?;
     report.step("done", folder.display());
     Ok(Built { folder, outputs: plan.outputs, arch: plan.arch })
 }

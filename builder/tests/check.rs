@@ -106,8 +106,8 @@ fn every_place_has_a_name() {
     let in_var = |request: &str| debugfs(&raw_file, var, request);
     let fat = u64::from(u16::from_le_bytes(bytes(&raw_file, esp + 14))) * 512;
     let fat_len = u64::from(u32::from_le_bytes(bytes(&raw_file, esp + 36))) * 512;
-    let l1 = u64::from_be_bytes(bytes(&bench.path(&outputs.qcow2), 40));
-    let guest = find(&bench.path(&outputs.qcow2), &noise(2, 64));
+    let l1 = u64::from_be_bytes(bytes(&bench.path(&outputs.disk("qcow2")), 40));
+    let guest = find(&bench.path(&outputs.disk("qcow2")), &noise(2, 64));
     let kernel = "file /EFI/Linux/small_1.efi";
 
     let table: &[(&str, &[u64], &str)] = &[
@@ -175,10 +175,10 @@ fn every_place_has_a_name() {
         ),
         (raw, &[in_var("imap <8>")], "partition var (ext4): group 0: inode table: inode of the journal: i_mode"),
         (raw, &[in_var("blocks lib/docker/README") + 2], "partition var (ext4): content of /lib/docker/README: byte 2"),
-        (&outputs.qcow2, &[27], "header: size"),
-        (&outputs.qcow2, &[l1 + 9], "L1 table: entry 1"),
-        (&outputs.qcow2, &[65536 * 2 + 3], "refcount of cluster 1"),
-        (&outputs.qcow2, &[guest], &format!("byte {} of the disk", root_a + dockerd)),
+        (&outputs.disk("qcow2"), &[27], "header: size"),
+        (&outputs.disk("qcow2"), &[l1 + 9], "L1 table: entry 1"),
+        (&outputs.disk("qcow2"), &[65536 * 2 + 3], "refcount of cluster 1"),
+        (&outputs.disk("qcow2"), &[guest], &format!("byte {} of the disk", root_a + dockerd)),
     ];
     let mut wrong = Vec::new();
     for (output, places, wanted) in table {

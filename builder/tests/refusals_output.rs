@@ -33,7 +33,7 @@ fn sizes_that_cannot_be() {
 
 #[test]
 fn images_that_do_not_fit() {
-    let large = Deb::new("large").file("usr/share/large", vec![1; 20 * MIB]);
+    let large = Deb::new("large").copyright().file("usr/share/large", vec![1; 20 * MIB]);
     let desk = Desk::new([whole::essentials(24 * MIB), vec![large]].concat());
     desk.recipe("\"large\"");
     let recipe = desk.text("r.toml");
@@ -93,7 +93,7 @@ fn outputs_that_cannot_be_written() {
 
 #[test]
 fn disks_that_are_full() {
-    let large = Deb::new("large").file("usr/share/large", vec![1; 8 * MIB]);
+    let large = Deb::new("large").copyright().file("usr/share/large", vec![1; 8 * MIB]);
     let desk = Desk::new([whole::essentials(1000), vec![large]].concat());
     desk.recipe("\"large\"");
     desk.lock().success();

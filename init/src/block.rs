@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Unit of all sizes in sysfs, whatever the disk's own sector is.
+/// Unit of all sizes in sysfs, in bytes. It does not depend on the sector size of the disk.
 const SYSFS_SECTOR: u64 = 512;
 
 /// A whole disk.
@@ -14,9 +14,9 @@ const SYSFS_SECTOR: u64 = 512;
 pub struct Disk {
     /// Kernel name, e.g. `vda`.
     pub name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Ordered by number.
+    /// The partitions, ordered by number.
     pub partitions: Vec<Partition>,
 }
 
@@ -31,19 +31,19 @@ pub struct Partition {
     pub label: Option<String>,
     /// First byte on the disk.
     pub start: u64,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// Where a block device's node is.
+/// Path of the device node.
 #[must_use]
 pub fn node(name: &str) -> PathBuf {
-    // sysfs writes `!` for the `/` of a few old drivers' names.
+    // The names of a few old drivers contain `/`. sysfs writes `!` instead.
     Path::new("/dev").join(name.replace('!', "/"))
 }
 
 impl Disk {
-    /// The partition with the GPT name.
+    /// The partition with the GPT name `label`.
     #[must_use]
     pub fn partition(&self, label: &str) -> Option<&Partition> {
         self.partitions.iter().find(|partition| partition.label.as_deref() == Some(label))
@@ -53,7 +53,7 @@ impl Disk {
 /// All disks that have a size, ordered by name (shorter names first: `vdz` before `vdaa`).
 ///
 /// # Errors
-/// When sysfs is not there. A disk that goes away meanwhile is left out.
+/// When sysfs is not mounted. A disk that is removed meanwhile is left out.
 pub fn disks(sys: &Path) -> Result<Vec<Disk>, PathError> {
     let directory = sys.join("block");
     let mut disks: Vec<Disk> =
@@ -90,11 +90,11 @@ fn number(file: &Path) -> Option<u64> {
     fs::read_to_string(file).ok()?.trim_end().parse().ok()
 }
 
-/// One line that says what there is, for somebody who misses a disk: `vda 4096 MiB (esp root-a ...), sr0 0 MiB`.
+/// One line with all disks, for the message that a disk is missing: `vda 4096 MiB (esp root-a ...), vdb 8 MiB ()`.
 #[must_use]
 pub fn describe(disks: &[Disk]) -> String {
     if disks.is_empty() {
-        return "no block device at all".to_owned();
+        return "no block devices".to_owned();
     }
     let one = |disk: &Disk| {
         let label = |partition: &Partition| partition.label.clone().unwrap_or_else(|| format!("#{}", partition.number));
@@ -104,7 +104,7 @@ pub fn describe(disks: &[Disk]) -> String {
     disks.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A made-up sysfs for tests.
+/// A fake sysfs for tests.
 #[cfg(test)]
 pub(crate) mod fixture {
     use std::{fs, path::Path};

@@ -1,7 +1,8 @@
-//! init's one mouth: the kernel's log, every active console, and a ring in memory for `hostctl logs init`.
+//! The only output of init. A line goes to the kernel's log, to every active console, and to a ring buffer in memory, which
+//! `hostctl logs init` reads.
 //!
-//! There is one per process, because a panic hook and every thread must be able to speak. It works from the first
-//! instruction on, says less while /dev is not complete, and never waits long for a serial line that nobody reads.
+//! The console is a global variable, because the panic hook and every thread must be able to print. It can be used before /dev is
+//! mounted: lines then go to the ring buffer only. A serial line that nobody reads delays init only for a short time.
 
 use crate::timeline::now_us;
 use berth_contract::{boot_report::LOG_TAG, control::LogLine};
@@ -17,41 +18,41 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-/// Bytes of text that the ring keeps.
+/// Size limit of the ring buffer, in bytes of text.
 const RING: usize = 256 * 1024;
-/// How long one line may wait for a console, in milliseconds; after that the console gets nothing until it takes bytes again.
-const PATIENCE_MS: i64 = 200;
+/// How long a line may wait for a console, in milliseconds. After that, lines do not wait for this console until it accepts bytes again.
+const WRITE_LIMIT_MS: i64 = 200;
 /// The kernel cuts a record of its log at about 1 KiB.
 const KMSG_MAX: usize = 900;
 
-/// How much a line matters; the numbers are syslog(2)'s.
+/// The level of a line. The numbers are those of syslog(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// Something does not work.
     Error = 3,
-    /// Something works less well.
+    /// Something works only partly.
     Warning = 4,
-    /// What has happened.
+    /// An event.
     Info = 6,
-    /// For those who look for a fault (`berth.debug=1`).
+    /// Details for debugging (`berth.debug=1`).
     Debug = 7,
 }
 
 struct Terminal {
     fd: OwnedFd,
-    /// It took no bytes in time: do not wait for it again.
+    /// The console accepted no bytes in time: do not wait for it again.
     stuck: bool,
 }
 
 struct Console {
     kmsg: Option<OwnedFd>,
     terminals: Vec<Terminal>,
-    /// The kernel itself prints records that matter more than this (a lower number).
+    /// The kernel itself prints records with a level number lower than this on the consoles.
     kernel_prints_below: u8,
     debug: bool,
     ring: VecDeque<LogLine>,
     ring_bytes: usize,
-    /// Number of the ring's first line, counted from the first that was ever said.
+    /// Number of the first line in the ring buffer. The first line of the boot has number 0.
     first: u64,
     watcher: Option<OwnedFd>,
 }
@@ -71,7 +72,7 @@ fn console() -> MutexGuard<'static, Console> {
     CONSOLE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Opens what there is of /dev/kmsg and the consoles. Call it again once /dev and /sys are mounted.
+/// Opens /dev/kmsg and the consoles, as far as they exist. Call it again once /dev and /sys are mounted.
 pub fn open_outputs() {
     let kmsg = open("/dev/kmsg", OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok();
     let names = fs::read_to_string("/sys/class/tty/console/active").unwrap_or_default();
@@ -89,29 +90,29 @@ pub fn open_outputs() {
 }
 
 fn terminal(path: &str) -> Option<Terminal> {
-    // O_NONBLOCK: opening must not wait for a carrier, and writing not for a reader.
+    // O_NONBLOCK: open(2) must not wait for the carrier of a modem line, and write(2) must not wait for a reader.
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     open(path, flags, Mode::empty()).ok().map(|fd| Terminal { fd, stuck: false })
 }
 
-/// Whether `debug` lines go to the consoles as well.
+/// Sets whether lines of level debug go to the ring buffer, and all lines to the consoles.
 pub fn set_debug(on: bool) {
     console().debug = on;
 }
 
-/// A line for the log alone; errors and warnings go to the consoles as well.
+/// Writes a line to the logs. Errors and warnings go to the consoles as well.
 pub fn log(level: Level, text: &str) {
     let mut console = console();
     let everywhere = level <= Level::Warning || console.debug;
     console.say(level, text, everywhere);
 }
 
-/// A line for the log and every console: `[   1.234] text`.
+/// Writes a line to the logs and to every console: `[   1.234] text`.
 pub fn announce(text: &str) {
     console().say(Level::Info, text, true);
 }
 
-/// A line from a panic, which may have struck while the console was held: then straight to the terminal.
+/// Writes a line from the panic hook. If the panicking thread holds the lock of the console, writes to /dev/console only.
 pub fn last_words(text: &str) {
     match CONSOLE.try_lock() {
         Ok(mut console) => console.say(Level::Error, text, true),
@@ -123,28 +124,28 @@ pub fn last_words(text: &str) {
     }
 }
 
-/// `log` at level error: something does not work.
+/// [`log`] at level error.
 pub fn error(text: fmt::Arguments<'_>) {
     log(Level::Error, &text.to_string());
 }
 
-/// `log` at level warning: something works less well.
+/// [`log`] at level warning.
 pub fn warning(text: fmt::Arguments<'_>) {
     log(Level::Warning, &text.to_string());
 }
 
-/// `log` at level info: what has happened.
+/// [`log`] at level info.
 pub fn info(text: fmt::Arguments<'_>) {
     log(Level::Info, &text.to_string());
 }
 
-/// `log` at level debug.
+/// [`log`] at level debug.
 pub fn debug(text: fmt::Arguments<'_>) {
     log(Level::Debug, &text.to_string());
 }
 
-/// init's own lines from number `from` on (0 is the first of all), as far as the ring still has them, and the number to
-/// ask for next.
+/// The lines of init from number `from` on, as far as the ring buffer still has them, and the number to continue with. The first line
+/// of the boot has number 0.
 #[must_use]
 pub fn history(from: u64) -> (Vec<LogLine>, u64) {
     let console = console();
@@ -152,7 +153,7 @@ pub fn history(from: u64) -> (Vec<LogLine>, u64) {
     (console.ring.iter().skip(skip).cloned().collect(), console.first + console.ring.len() as u64)
 }
 
-/// Puts the lines of the stage before in front of this one's, which has said nothing yet.
+/// Adds the lines of the earlier stage. Call it before this stage prints its first line.
 pub fn continue_from(lines: Vec<LogLine>) {
     let mut console = console();
     for line in lines {
@@ -160,10 +161,10 @@ pub fn continue_from(lines: Vec<LogLine>) {
     }
 }
 
-/// An eventfd(2) that becomes readable whenever a line is added; every call returns a copy of the same one.
+/// An eventfd(2) that becomes readable when a line is added. Every call returns a duplicate of the same descriptor.
 ///
 /// # Errors
-/// What eventfd(2) and dup(2) say.
+/// The error of eventfd(2) or dup(2).
 pub fn watch() -> io::Result<OwnedFd> {
     let mut console = console();
     if let Some(watcher) = &console.watcher {
@@ -189,12 +190,13 @@ impl Console {
         }
     }
 
-    /// The record's level is raised to one that the kernel does not print by itself, or the line would show twice.
+    /// Writes to the kernel's log with a level number that the kernel does not print on the consoles. Otherwise the line would appear
+    /// twice.
     fn write_kmsg(&mut self, level: Level, line: &str) {
         let Some(kmsg) = &self.kmsg else { return };
         let level = (level as u8).max(self.kernel_prints_below.min(7));
         let cut = line.floor_char_boundary(KMSG_MAX);
-        // Full or gone: the consoles and the ring have the line.
+        // An error is ignored: the ring buffer has the line.
         let _ = write(kmsg, format!("<{level}>{LOG_TAG}{}\n", &line[..cut]).as_bytes());
     }
 
@@ -207,7 +209,7 @@ impl Console {
             self.first += 1;
         }
         if let Some(watcher) = &self.watcher {
-            // A full counter is readable anyway.
+            // A write to a full counter fails, but a full counter is readable already.
             let _ = write(watcher, &1_u64.to_ne_bytes());
         }
     }
@@ -215,7 +217,7 @@ impl Console {
 
 impl Terminal {
     fn write(&mut self, mut bytes: &[u8]) {
-        let deadline = now_us() / 1000 + PATIENCE_MS.unsigned_abs();
+        let deadline = now_us() / 1000 + WRITE_LIMIT_MS.unsigned_abs();
         while !bytes.is_empty() {
             match write(&self.fd, bytes) {
                 Ok(0) => return,
@@ -231,14 +233,14 @@ impl Terminal {
                     }
                 }
                 Err(Errno::INTR) => {}
-                // Hung up: the other outputs have the line.
+                // The console has hung up. The other outputs have the line.
                 Err(_) => return,
             }
         }
     }
 
     fn wait(&self, milliseconds: u64) -> bool {
-        let nanoseconds = i64::try_from(milliseconds).unwrap_or(PATIENCE_MS) * 1_000_000;
+        let nanoseconds = i64::try_from(milliseconds).unwrap_or(WRITE_LIMIT_MS) * 1_000_000;
         let timeout = Timespec { tv_sec: 0, tv_nsec: nanoseconds.min(999_999_999) };
         poll(&mut [PollFd::new(&self.fd, PollFlags::OUT)], Some(&timeout)).is_ok_and(|ready| ready > 0)
     }
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_console_that_nobody_reads_delays_one_line_only() {
+    fn a_console_that_nobody_reads_delays_only_one_line() {
         let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
         let mut console = silent();
         console.terminals.push(Terminal { fd: writer, stuck: false });
@@ -273,8 +275,8 @@ mod tests {
             console.say(Level::Info, &"x".repeat(1000), true);
         }
         assert!(console.terminals[0].stuck);
-        assert!(begin.elapsed().as_millis() < 5 * u128::from(PATIENCE_MS.unsigned_abs()), "{:?}", begin.elapsed());
-        // Once somebody reads, lines come through again.
+        assert!(begin.elapsed().as_millis() < 5 * u128::from(WRITE_LIMIT_MS.unsigned_abs()), "{:?}", begin.elapsed());
+        // When the console is read, lines are written again.
         let mut text = vec![0; 1 << 20];
         let mut reader = fs::File::from(reader);
         assert!(reader.read(&mut text).unwrap() > 1000);
@@ -285,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ring_forgets_the_oldest_lines_first() {
+    fn the_ring_buffer_drops_the_oldest_lines_first() {
         let mut console = silent();
         for number in 0..400 {
             console.say(Level::Info, &format!("{number} {}", "y".repeat(1000)), false);

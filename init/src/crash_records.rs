@@ -1,8 +1,9 @@
-//! Crash records: the end of the kernel's log of a boot that ended in a panic. They are copied from pstore to /var and removed from
+//! Crash records: the last kernel messages of boots that ended in a panic. They are copied from pstore to /var, and then removed from
 //! pstore.
 //!
 //! A crash record consists of parts, one file `dmesg-BACKEND-ID` each. The last part of the log comes first. A part starts with
-//! a line like `Panic#1 Part2`. On the disk a record is one file in the order of the log, named by the time of the crash.
+//! a line like `Panic#1 Part2`. On the disk, a record is one file with its lines in the order of the log. Its name is
+//! the time of the crash.
 
 use crate::{
     console,
@@ -22,14 +23,14 @@ use std::{
 const MOUNTED: &str = "/sys/fs/pstore";
 /// Number of records that are kept on the disk.
 const KEPT: usize = 10;
-/// Bytes that are kept of a record: its end. All records together stay within 1 MiB.
+/// Size limit of a record in bytes. The end of a longer record is kept. All records together stay within 1 MiB.
 const LONGEST: usize = 100 * 1024;
 /// Maximum number of parts that are read in one boot.
 const MOST_PARTS: usize = 256;
 /// Backends of pstore: EFI variables, and memory that survives a reset (if the firmware or the command line defines such memory).
 const BACKENDS: [&str; 2] = ["efi_pstore", "ramoops"];
 
-/// Loads the backends of pstore, so that a kernel that panics stores its log where the host has a place for it.
+/// Loads the backends of pstore, so that a kernel that panics can store its log.
 pub fn load_backends(loader: &Loader) {
     for name in BACKENDS.into_iter().filter(|name| loader.known(name)) {
         if let Err(error) = loader.load(name) {
@@ -41,9 +42,9 @@ pub fn load_backends(loader: &Loader) {
 /// Copies the records to `folder` and removes them from pstore.
 ///
 /// # Errors
-/// Everything that could not be copied. It stays in pstore.
+/// Every record that could not be copied. These records stay in pstore.
 pub fn keep(folder: &Path) -> Result<(), Failure> {
-    // A kernel without pstore.
+    // The kernel has no pstore.
     if !Path::new(MOUNTED).exists() {
         return Ok(());
     }
@@ -56,7 +57,7 @@ pub fn keep(folder: &Path) -> Result<(), Failure> {
 struct Part {
     path: PathBuf,
     id: u64,
-    /// When it was written, in seconds since 1970.
+    /// Time of the crash, in seconds since 1970.
     at: u64,
     number: u32,
     text: String,
@@ -69,7 +70,7 @@ fn collect(from: &Path, to: &Path) -> Result<(), Failure> {
         let path = entry.path();
         match failures.keep(part(&path)) {
             Some(Some(part)) => parts.push(part),
-            // Not a part of a crash record: remove it, the space is needed for the next record.
+            // Not a part of a crash record. Remove the file: its space is needed for the next record.
             Some(None) => drop(failures.keep(fs::remove_file(&path).at("remove", &path))),
             None => {}
         }
@@ -78,11 +79,11 @@ fn collect(from: &Path, to: &Path) -> Result<(), Failure> {
     for record in parts.chunk_by(|_, next| next.number != 1) {
         failures.keep(store(record, to));
     }
-    failures.keep(forget_oldest(to));
+    failures.keep(remove_oldest(to));
     failures.end()
 }
 
-/// Reads a part. None when the file is not a part of a crash record.
+/// Reads a part. `None` when the file is not a part of a crash record.
 fn part(path: &Path) -> Result<Option<Part>, PathError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let id: Option<u64> = name.strip_prefix("dmesg-").and_then(|rest| rest.rsplit('-').next()?.parse().ok());
@@ -95,13 +96,13 @@ fn part(path: &Path) -> Result<Option<Part>, PathError> {
     let number = text.lines().next().and_then(|line| line.rsplit_once(" Part")?.1.parse().ok());
     Ok(id.zip(number).map(|(id, number)| {
         // An EFI id is (time * 100 + part) * 1000 + count, see generic_id() in efi-pstore.c. The id of ramoops is a
-        // position in its memory. The modification time of the file is the time of the crash with every other backend.
+        // position in its memory. For every backend but EFI, the modification time of the file is the time of the crash.
         let at = if name.starts_with("dmesg-efi") { id / 100_000 } else { u64::try_from(modified).unwrap_or(0) };
         Part { path: path.to_owned(), id, at, number, text }
     }))
 }
 
-/// Writes the parts of one record, which come with the newest text first.
+/// Joins the parts of one record and writes it. The first part has the newest text.
 fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     let Some(first) = parts.first() else { return Ok(()) };
     let mut text = String::new();
@@ -121,7 +122,7 @@ fn store(parts: &[Part], folder: &Path) -> Result<(), PathError> {
     parts.iter().try_for_each(|part| fs::remove_file(&part.path).at("remove", &part.path))
 }
 
-fn forget_oldest(folder: &Path) -> Result<(), PathError> {
+fn remove_oldest(folder: &Path) -> Result<(), PathError> {
     let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
     let mut paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     paths.sort();
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_become_records_in_the_order_of_the_log_and_are_removed() {
+    fn parts_are_joined_in_the_order_of_the_log_and_removed_from_pstore() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let to = to.path().join("pstore");
         let id = |time: u64, part: u64| (time * 100 + part) * 1000 + 1;
@@ -155,8 +156,8 @@ mod tests {
             // The clock advanced between the parts.
             (format!("dmesg-efi_pstore-{}", id(1_795_140_671, 3)), "Panic#1 Part3\n<6>[ 7.0] long before\n"),
             (format!("dmesg-efi_pstore-{}", id(1_795_150_000, 1)), "Oops#1 Part1\nsecond\u{fffd}"),
-            ("console-ramoops-0".to_owned(), "not asked for"),
-            ("dmesg-ramoops-0.enc.z".to_owned(), "not unpacked"),
+            ("console-ramoops-0".to_owned(), "not a crash record"),
+            ("dmesg-ramoops-0.enc.z".to_owned(), "still compressed"),
         ] {
             fs::write(from.path().join(name), text).unwrap();
         }
@@ -171,9 +172,9 @@ mod tests {
     }
 
     #[test]
-    fn records_of_ramoops_have_the_time_of_their_files() {
+    fn records_of_ramoops_get_the_modification_time_of_their_files() {
         let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        // ramoops uses its positions in turn: the second one may hold the older record.
+        // ramoops fills its positions in turn: position 1 may hold an older record than position 0.
         for (id, time) in [(0, 1_795_150_000), (1, 1_795_140_670)] {
             let path = from.path().join(format!("dmesg-ramoops-{id}"));
             fs::write(&path, "Panic#1 Part1\n<0>[ 9.0] Kernel panic - not syncing\n").unwrap();

@@ -1,5 +1,5 @@
-//! Entries of /dev that the kernel does not make: the standard links, nodes that load their module when they are opened, and links
-//! to partitions by their GPT name.
+//! Entries of /dev that the kernel does not make: standard links, nodes that load a kernel module when they are opened, and links to
+//! partitions by GPT name.
 
 use crate::block;
 use berth_contract::fault::{At, Failure, Failures, PathError};
@@ -11,21 +11,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Links that programs expect. systemd's `dev-setup.c` makes the same.
+/// Links that programs expect: the same as in systemd's `dev-setup.c`.
 const LINKS: [(&str, &str); 4] = [
     ("/dev/fd", "/proc/self/fd"),
     ("/dev/stdin", "/proc/self/fd/0"),
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
-/// Nodes that every user may open, as in udev's rules. The kernel makes them for root only.
+/// Nodes that every user may open, as in udev's rules. The kernel makes them for the superuser only.
 const PUBLIC: [&str; 2] = ["/dev/fuse", "/dev/net/tun"];
 const BY_LABEL: &str = "/dev/disk/by-partlabel";
 
 /// Makes links and static nodes. `devname` is the text of modules.devname.
 ///
 /// # Errors
-/// Everything that could not be made. The rest is made.
+/// Every entry that could not be made. The other entries are made.
 pub fn complete(devname: &str) -> Result<(), Failure> {
     let mut failures = Failures::none();
     for (link, target) in LINKS {
@@ -41,7 +41,7 @@ pub fn complete(devname: &str) -> Result<(), Failure> {
     failures.end()
 }
 
-/// A node that loads its module when it is opened.
+/// A node that loads a kernel module when it is opened.
 #[derive(Debug, PartialEq, Eq)]
 struct StaticNode {
     path: PathBuf,
@@ -73,13 +73,13 @@ fn make(node: &StaticNode) -> Result<(), PathError> {
     }
     let mode = Mode::from_raw_mode(0o600);
     match mknodat(CWD, &node.path, node.kind, mode, makedev(node.major, node.minor)) {
-        // The module is loaded already and has made the node.
+        // The module is loaded already, and the kernel has made the node.
         Err(rustix::io::Errno::EXIST) => Ok(()),
         result => result.at("make node", &node.path),
     }
 }
 
-/// Updates /dev/disk/by-partlabel. Of two partitions with the same name, the link points to that of the first disk.
+/// Updates /dev/disk/by-partlabel. If two disks have a partition with the same name, the link points to the first disk.
 ///
 /// # Errors
 /// When the disks cannot be listed, or a link cannot be made.
@@ -100,14 +100,14 @@ pub fn link_partitions() -> Result<(), PathError> {
     wanted.iter().try_for_each(|(link, target)| point(link, target))
 }
 
-/// A GPT name is free text, so it may be no valid file name.
+/// Whether a GPT name can be used as a file name. A GPT name is free text.
 fn is_file_name(label: &str) -> bool {
     label.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.+".contains(&c))
         && !label.starts_with('.')
         && !label.is_empty()
 }
 
-/// Makes a link. A link with the right target is left alone.
+/// Makes or replaces a link. A link that has the right target already is not touched.
 fn point(link: &Path, target: &Path) -> Result<(), PathError> {
     if fs::read_link(link).is_ok_and(|found| found == target) {
         return Ok(());
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn static_nodes_as_depmod_lists_them() {
+    fn static_nodes_are_parsed_as_depmod_writes_them() {
         let nodes = static_nodes(
             "# Device nodes to trigger on-demand module loading.\ntun net/tun c10:200\nloop loop b7:0\nx y z1:2\n",
         );

@@ -1,9 +1,9 @@
-//! Configuration as a row of files in `NAME.d` directories.
+//! Drop-in configuration: files in `NAME.d` directories.
 
 use std::{collections::BTreeMap, ffi::OsString, fs, path::PathBuf};
 
-/// All files with the ending, ordered by name; of two with the same name, the one in the earlier directory counts.
-/// A directory that cannot be read has none.
+/// All files with this ending, ordered by name. If two directories have a file with the same name, the file of the earlier directory
+/// is taken. A directory that cannot be read is skipped.
 #[must_use]
 pub fn files(directories: &[&str], ending: &str) -> Vec<PathBuf> {
     let mut found: BTreeMap<OsString, PathBuf> = BTreeMap::new();
@@ -20,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_earlier_directory_hides_the_later() {
+    fn a_file_hides_files_of_the_same_name_in_later_directories() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name).display().to_string();
         for name in ["etc", "usr"] {

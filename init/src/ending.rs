@@ -1,10 +1,10 @@
-//! How the host ends.
+//! What follows a shutdown.
 
-/// Reboot or power off.
+/// What the host does after its shutdown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Start again: firmware, boot loader, kernel.
+    /// Restart the machine: firmware, boot loader, kernel.
     Reboot,
-    /// Power off.
+    /// Power the machine off.
     Poweroff,
 }

@@ -1,4 +1,4 @@
-//! The kernel's log: /dev/kmsg, Documentation/ABI/testing/dev-kmsg.
+//! Reads the kernel's log from /dev/kmsg, Documentation/ABI/testing/dev-kmsg.
 
 use berth_contract::control::LogLine;
 use rustix::{
@@ -22,15 +22,15 @@ impl KernelLog {
     /// Opens the log at the oldest record that the kernel still has.
     ///
     /// # Errors
-    /// What open(2) says.
+    /// The error of open(2).
     pub fn open(path: &Path) -> io::Result<Self> {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
-    /// The next record, or none when there is no further record yet.
+    /// The next record, or `None` when all records have been read.
     ///
     /// # Errors
-    /// What read(2) says.
+    /// The error of read(2).
     pub fn next_record(&mut self) -> io::Result<Option<LogLine>> {
         let mut record = [0; LONGEST_RECORD];
         loop {
@@ -55,7 +55,7 @@ impl AsFd for KernelLog {
     }
 }
 
-/// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a blank.
+/// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a space.
 fn parse(record: &[u8]) -> Option<LogLine> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;

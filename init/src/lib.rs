@@ -1,4 +1,4 @@
-//! PID 1 of a Berth host, and the processes that stand beside it.
+//! init: PID 1 of a Berth host, in the initrd and in the root file system. [`sequence`] lists the phases of the boot.
 #![deny(missing_docs)]
 
 pub mod block;

@@ -9,7 +9,7 @@ use std::{
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
-    /// Where.
+    /// The mount point.
     pub target: PathBuf,
     /// File system type.
     pub kind: String,
@@ -19,24 +19,24 @@ pub struct Mount {
     pub read_only: bool,
 }
 
-/// This process's mounts, in the order in which they were made.
+/// The mounts of this process, in the order in which they were made.
 ///
 /// # Errors
-/// When /proc is not there.
+/// When /proc is not mounted.
 pub fn read() -> Result<Vec<Mount>, PathError> {
     const PATH: &str = "/proc/self/mountinfo";
     Ok(parse(&fs::read_to_string(PATH).at("read", PATH)?))
 }
 
-/// What is mounted on a directory: the last one there, which hides the others.
+/// The mount on a directory. If there are several, the last one: it hides the others.
 ///
 /// # Errors
-/// When /proc is not there.
+/// When /proc is not mounted.
 pub fn on(target: &Path) -> Result<Option<Mount>, PathError> {
     Ok(read()?.into_iter().rev().find(|mount| mount.target == target))
 }
 
-/// Reads the text. Lines that are not whole are skipped.
+/// Parses the text. Incomplete lines are skipped.
 #[must_use]
 pub fn parse(text: &str) -> Vec<Mount> {
     text.lines().filter_map(line).collect()
@@ -52,7 +52,7 @@ fn line(text: &str) -> Option<Mount> {
     Some(Mount { target: target.into(), kind, source, read_only })
 }
 
-/// Blank, tab, newline and backslash are written in octal.
+/// Decodes the octal escapes of space, tab, newline and backslash.
 fn unescaped(text: &str) -> String {
     [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")]
         .iter()
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_with_and_without_optional_fields() {
+    fn lines_are_parsed_with_and_without_optional_fields() {
         let mounts = parse(
             "36 35 98:0 / / ro,relatime shared:1 master:2 - erofs /dev/dm-0 ro,user_xattr\n\
              40 36 8:6 / /var rw,nosuid,nodev,noatime - ext4 /dev/vda6 rw\n\
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_has_a_root() {
+    fn the_table_of_this_process_has_a_root() {
         assert!(on(Path::new("/")).unwrap().is_some());
         assert_eq!(on(Path::new("/no/such")).unwrap(), None);
     }

@@ -1,11 +1,11 @@
-//! Mounts of the kernel's own file systems, in tables, with the flags of systemd's `mount-setup.c`.
+//! Tables of the kernel's pseudo file systems and their mount points. The mount flags are those of systemd's `mount-setup.c`.
 
 use crate::console;
 use berth_contract::fault::{At, Failure, Failures, PathError};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change, mount_remount};
 use std::{ffi::CStr, fs, path::Path};
 
-/// One mount.
+/// One pseudo file system and its mount point.
 #[derive(Clone, Copy, Debug)]
 pub struct Api {
     kind: &'static str,
@@ -31,7 +31,7 @@ const fn api(kind: &'static str, target: &'static str, flags: MountFlags, data: 
     Api { kind, target, flags, data }
 }
 
-/// Mounts of the initrd stage. They move to the root file system.
+/// Mounts of the initrd stage. The switch to the root file system moves them there.
 pub const EARLY: [Api; 4] = [
     api("proc", "/proc", SUID_DEV_EXEC, c""),
     api("sysfs", "/sys", SUID_DEV_EXEC, c""),
@@ -70,7 +70,7 @@ pub const EFIVARS: Api = api("efivarfs", "/sys/firmware/efi/efivars", SUID_DEV_E
 /// # Errors
 /// When the directory cannot be made or the kernel refuses.
 pub fn mount_api(api: &Api) -> Result<(), PathError> {
-    // sysfs creates its own mount points. When one is missing there, the mount fails and says so.
+    // In sysfs only the kernel can make directories. If a mount point is missing there, create_dir_all fails.
     if !Path::new(api.target).is_dir() {
         fs::create_dir_all(api.target).at("create", api.target)?;
     }
@@ -81,9 +81,9 @@ pub fn mount_api(api: &Api) -> Result<(), PathError> {
 /// Mounts the firmware's variables writable, for a boot that has failed.
 ///
 /// # Errors
-/// When the host has none.
+/// When the host has no EFI variables, or the kernel refuses.
 pub fn open_efivars() -> Result<(), PathError> {
-    // An error here means that they are mounted already or do not exist; the next call tells which.
+    // Ignore an error here: the variables are mounted already, or do not exist. In the second case the remount fails.
     let _ = mount_api(&EFIVARS);
     mount_remount(EFIVARS.target, EFIVARS.flags.difference(MountFlags::RDONLY), "").at("make writable", EFIVARS.target)
 }
@@ -91,7 +91,7 @@ pub fn open_efivars() -> Result<(), PathError> {
 /// Mounts the file systems that every host needs and the initrd has not mounted.
 ///
 /// # Errors
-/// Everything that could not be mounted. The rest is mounted.
+/// Every file system that could not be mounted. The others are mounted.
 pub fn mount_required() -> Result<(), Failure> {
     let mut failures = Failures::none();
     // Containers see later mounts of the host only if the root is shared. The kernel's default is private.
@@ -128,12 +128,12 @@ fn delegate_controllers(root: &Path) -> Result<(), PathError> {
     let control = root.join("cgroup.subtree_control");
     let text = fs::read_to_string(&list).at("read", &list)?;
     let words: Vec<String> = text.split_ascii_whitespace().map(|controller| format!("+{controller}")).collect();
-    // One write is one change for the kernel instead of eight. The kernel enables all or none: if it refuses one of them (for
-    // example `cpu`, while real-time threads run), enable each by itself.
+    // Try one write for all: it is faster than one write per controller. The kernel then enables all controllers or none. If it refuses
+    // one (for example `cpu`, while real-time threads run), enable each controller with its own write.
     if fs::write(&control, words.join(" ")).is_err() {
         for word in words {
             if let Err(error) = fs::write(&control, &word) {
-                console::warning(format_args!("cgroup controller {word}: {error}"));
+                console::warning(format_args!("cannot enable cgroup controller {word}: {error}"));
             }
         }
     }
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn offered_file_systems_are_whole_names() {
+    fn file_system_names_are_compared_as_whole_words() {
         let text = "nodev\tsysfs\nnodev\tbpf\n\text4\n";
         assert!(is_offered(text, "bpf") && is_offered(text, "ext4") && !is_offered(text, "ext"));
     }

@@ -1,4 +1,4 @@
-//! Phases of the boot: what a row of [`crate::sequence`] is, and how a list of rows is run.
+//! Phases of the boot: the rows of [`crate::sequence`], and the function that runs a list of them.
 
 use crate::{
     console, shutdown,
@@ -7,7 +7,7 @@ use crate::{
 use berth_contract::{boot_report::Stage, chain::Chain, fault::Failure};
 use std::thread::{self, JoinHandle};
 
-/// One row of a list.
+/// One phase: a row of a list.
 #[derive(Debug)]
 pub struct Phase<S> {
     name: &'static str,
@@ -15,45 +15,45 @@ pub struct Phase<S> {
     on_failure: OnFailure,
 }
 
-/// How a row is run.
+/// How a phase is run.
 #[derive(Debug)]
 enum Run<S> {
-    /// Before the next row.
+    /// Runs to its end before the next row.
     Now(fn(&mut S) -> Result<(), Failure>),
-    /// In a thread of its own, beside the rows that follow. The function returns the thread's job.
+    /// Runs in its own thread while the next rows run. The function returns the work of that thread.
     Beside(fn(&S) -> Job),
-    /// Waits for the earlier row of the same name, which runs in a thread.
+    /// Waits for the thread of the earlier row with the same name.
     Await,
 }
 
-/// The work of a thread that runs beside the list.
+/// The work of a [`beside`] thread.
 pub type Job = Box<dyn FnOnce() -> Result<(), Failure> + Send>;
 
 /// What a failure of a phase means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// No later phase can work: print the error and reboot, so that the boot loader can try another version.
+    /// The boot cannot continue: print the error and reboot, so that the boot loader can try another version.
     Reboot,
-    /// The host comes up without this phase and reports the error.
+    /// The boot continues without this phase. The host reports the error.
     Degrade,
 }
 
-/// A row that runs before the next one.
+/// A phase that runs to its end before the next row.
 pub const fn now<S>(name: &'static str, run: fn(&mut S) -> Result<(), Failure>, on_failure: OnFailure) -> Phase<S> {
     Phase { name, run: Run::Now(run), on_failure }
 }
 
-/// A row that runs in a thread. Its failure degrades the host.
+/// A phase that runs in a thread while the next rows run. A failure degrades the host.
 pub const fn beside<S>(name: &'static str, job: fn(&S) -> Job) -> Phase<S> {
     Phase { name, run: Run::Beside(job), on_failure: OnFailure::Degrade }
 }
 
-/// Waits for the end of the row `name`, which was started by [`beside`].
+/// Waits for the end of the phase `name`, which an earlier row has started with [`beside`].
 pub const fn until<S>(name: &'static str) -> Phase<S> {
     Phase { name, run: Run::Await, on_failure: OnFailure::Degrade }
 }
 
-/// Runs a list from its first row to its last.
+/// Runs a list from its first row to its last row. Threads that no row waits for continue to run.
 pub fn run<S>(stage: Stage, phases: &[Phase<S>], state: &mut S, timeline: &Timeline) {
     let mut running: Vec<(&str, JoinHandle<()>)> = Vec::new();
     for phase in phases {
@@ -62,21 +62,21 @@ pub fn run<S>(stage: Stage, phases: &[Phase<S>], state: &mut S, timeline: &Timel
                 let stamp = timeline.begin(stage, phase.name);
                 let result = function(state);
                 let failed = result.is_err();
-                tell(phase.name, stamp, result);
+                report(phase.name, stamp, result);
                 if failed && phase.on_failure == OnFailure::Reboot {
                     shutdown::give_up();
                 }
             }
             Run::Beside(prepare) => {
                 let (job, name, stamp) = (prepare(state), phase.name, timeline.begin(stage, phase.name));
-                match thread::Builder::new().name(name.to_owned()).spawn(move || tell(name, stamp, job())) {
+                match thread::Builder::new().name(name.to_owned()).spawn(move || report(name, stamp, job())) {
                     Ok(thread) => running.push((name, thread)),
-                    Err(error) => console::error(format_args!("{name} FAILED: no thread: {error}")),
+                    Err(error) => console::error(format_args!("{name} FAILED: cannot start a thread: {error}")),
                 }
             }
             Run::Await => {
                 if let Some(index) = running.iter().position(|(name, _)| *name == phase.name) {
-                    // The panic hook has reported a panic of the thread.
+                    // A panic of the thread needs no handling here: the panic hook reboots.
                     let _ = running.swap_remove(index).1.join();
                 }
             }
@@ -84,7 +84,7 @@ pub fn run<S>(stage: Stage, phases: &[Phase<S>], state: &mut S, timeline: &Timel
     }
 }
 
-fn tell(name: &str, stamp: RunningPhase, result: Result<(), Failure>) {
+fn report(name: &str, stamp: RunningPhase, result: Result<(), Failure>) {
     let error = result.err().map(|failure| Chain(failure.as_ref()).to_string());
     let milliseconds = stamp.end(error.clone()) / 1000;
     match error {
@@ -93,8 +93,8 @@ fn tell(name: &str, stamp: RunningPhase, result: Result<(), Failure>) {
     }
 }
 
-/// Checks a list: every name is unique, because `until` and the timeline know a phase by its name, and a row is awaited only after
-/// its start.
+/// Checks a list: every name is unique, because `until` and the timeline identify a phase by its name, and every `until` comes after
+/// the start of its phase.
 #[cfg(test)]
 pub(crate) fn check<S>(phases: &[Phase<S>]) {
     let mut started: Vec<&str> = Vec::new();
@@ -113,7 +113,7 @@ mod tests {
     use super::{OnFailure::Degrade, *};
 
     #[test]
-    fn rows_run_in_order_and_the_list_goes_on_after_a_failure() {
+    fn phases_run_in_order_and_a_degrading_failure_does_not_stop_the_list() {
         type Seen = Vec<&'static str>;
         fn first(seen: &mut Seen) -> Result<(), Failure> {
             seen.push("first");
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "slow: awaited before its start")]
-    fn a_row_that_is_awaited_too_early_is_found() {
+    fn the_check_finds_a_phase_that_is_awaited_before_its_start() {
         fn slow(_: &()) -> Job {
             Box::new(|| Ok(()))
         }

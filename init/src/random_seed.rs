@@ -1,4 +1,4 @@
-//! The seed of the kernel's random numbers, kept from boot to boot.
+//! The random seed: random bytes that are stored for the next boot, for the kernel's random number generator.
 
 use berth_contract::fault::{At, PathError};
 use berth_file::{Flush, replace};
@@ -13,7 +13,7 @@ const SEED_BYTES: usize = 512;
 const SEED: &str = "/var/lib/berth/random-seed";
 
 /// Writes the seed of the last boot to the kernel's pool and replaces the seed at once, so that no seed is used twice. The seed is
-/// not credited as entropy: a copy of a disk has the same seed.
+/// not credited as entropy, because a copy of the disk has the same seed.
 ///
 /// # Errors
 /// When the seed cannot be written to the pool, or the new seed cannot be stored.

@@ -1,8 +1,16 @@
-//! The boot as two lists: what happens, in this order, and nothing else.
+//! The boot, as two lists of phases. A list is run from top to bottom.
 //!
-//! A row is a phase: its name, its function, and what a failure means. No phase calls another one. A phase keeps its results in the
-//! state of its stage, [`Initrd`] or [`Host`], where later phases read them. How rows are run is in [`crate::phase`]; every row is
-//! stamped for `hostctl boot` and writes one line to the console.
+//! [`INITRD`] runs in the initrd: it finds the root file system and switches to it. [`HOST`] runs in the root file system: it prepares
+//! the host. After [`HOST`], the supervisor starts the services.
+//!
+//! Each row is one phase:
+//! - [`now`]: run the function and wait for it. Its last argument says what a failure does: `Reboot` the machine, or `Degrade` the
+//!   host (continue the boot, and report the error in `hostctl status`).
+//! - [`beside`]: start the function in a thread, and continue with the next row. A failure degrades the host.
+//! - [`until`]: wait for the thread of an earlier row.
+//!
+//! No phase calls another phase. A phase stores its results in the state of its stage, [`Initrd`] or [`Host`], where later phases read
+//! them. [`crate::phase`] runs the lists. It measures each phase for `hostctl boot` and prints one console line per phase.
 
 use crate::{
     host::{self, Host},
@@ -13,45 +21,53 @@ use crate::{
     },
 };
 
-/// From the kernel's first process to the root file system.
+/// The initrd stage: from the first process of the kernel to the root file system.
 pub const INITRD: &[Phase<Initrd>] = &[
     now("early-mounts", initrd::mount_early, Reboot),
+    // Listen for device events before the first driver is loaded, so that no device is missed.
     now("listen", initrd::open_devices, Reboot),
+    // Load dm-verity and EROFS while the disks are searched.
     beside("root-modules", initrd::load_root_modules),
+    // Start watchdogs and load drivers for crash records, in case the kernel hangs or panics.
     beside("guards", initrd::set_guards),
     now("find-slot", initrd::find_slot, Reboot),
     until("root-modules"),
     now("verity-open", initrd::open_verity, Reboot),
     now("mount-root", initrd::mount_root, Reboot),
-    // The switch keeps the watchdogs that "guards" has opened, and deletes the files of its modules.
+    // The switch deletes the initrd's files, so all modules of "guards" must be loaded. The opened watchdogs stay open.
     until("guards"),
-    // Does not return: the host's init continues with HOST.
+    // Does not return: it executes the init of the root file system, which runs HOST.
     now("switch-root", initrd::switch_root, Reboot),
 ];
 
-/// From the root file system to the supervisor, which starts the services.
+/// The host stage: from the root file system to the supervisor.
 pub const HOST: &[Phase<Host>] = &[
     now("mounts", host::mount_required, Degrade),
+    // These three are slow, and the next phases do not need them.
     beside("devices", host::load_device_modules),
     beside("more-mounts", host::mount_offered),
     beside("firmware", host::ask_firmware),
     now("etc", host::mount_etc, Degrade),
     now("var", host::mount_var, Degrade),
+    // Slow on a large disk. The file system can be used while it grows.
     beside("grow-var", host::grow_var),
+    // Makes the directories in /var, /run and /tmp that the phases below write to.
     now("furnish", host::furnish, Degrade),
     beside("random-seed", host::seed_random),
     beside("crash-records", host::keep_crash_records),
     now("machine-id", host::identify, Degrade),
     now("loopback", host::bring_loopback_up, Degrade),
     now("sysctl", host::set_parameters, Degrade),
-    // A configuration disk and fw_cfg are devices with drivers.
+    // The next phases use devices: partitions, power buttons, and the disk or fw_cfg device that holds host.toml.
     until("devices"),
-    // Not awaited: when a service needs one of these modules earlier, the kernel asks for it.
+    // No row waits for this thread: when a service needs one of these modules earlier, the kernel requests the module.
     beside("engine-modules", host::load_recipe_modules),
     now("device-nodes", host::complete_dev, Degrade),
     now("power", host::watch_power, Degrade),
     now("config", host::configure, Degrade),
+    // host.toml may set the host name.
     now("hostname", host::name_host, Degrade),
+    // "firmware" reads the boot counter, which is part of the boot record.
     until("firmware"),
     now("boot-record", host::record_boot, Degrade),
 ];
@@ -62,7 +78,7 @@ mod tests {
     use crate::phase;
 
     #[test]
-    fn both_lists_are_in_order() {
+    fn phase_names_are_unique_and_no_phase_is_awaited_before_its_start() {
         phase::check(INITRD);
         phase::check(HOST);
     }

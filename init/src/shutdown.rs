@@ -1,4 +1,4 @@
-//! The shutdown: ends processes, unmounts file systems, reboots or powers off. It has a time limit, whatever hangs.
+//! The shutdown: ends processes, unmounts file systems, reboots or powers off. It has a time limit, even if a step hangs.
 
 use crate::{
     console,
@@ -22,7 +22,7 @@ use std::{
 
 /// Time from SIGTERM to SIGKILL for processes that are not services. The supervisor has stopped the services before.
 const TERM_TIME: Duration = Duration::from_secs(3);
-/// Time after SIGKILL. A process that is still there then waits for a disk that does not answer.
+/// Time after SIGKILL. A process that is still alive after this time waits for a disk that does not answer.
 const KILL_TIME: Duration = Duration::from_secs(3);
 /// How long unmounting is retried without progress.
 const UNMOUNT_TIME: Duration = Duration::from_secs(5);
@@ -30,19 +30,22 @@ const UNMOUNT_TIME: Duration = Duration::from_secs(5);
 pub const LAST_RESORT: Duration = Duration::from_secs(45);
 /// How long a message stays on the console before a host that could not boot reboots.
 const READING_TIME: Duration = Duration::from_secs(5);
-/// Mounts that stay: they are needed for the mount table, the console, and as root.
+/// Mounts that stay: the root, and the mounts that the mount table and the console need.
 const KEPT: [&str; 5] = ["/", "/dev", "/proc", "/sys", "/run"];
 
 /// Shuts the host down. The services must have been stopped before.
 pub fn finish(ending: Ending) -> ! {
-    // Unmounting and syncing can hang in the kernel, so the time limit is in another thread.
+    // Unmount and sync can hang in the kernel, so another thread enforces the time limit.
     let spawned = thread::Builder::new().spawn(move || {
         thread::sleep(LAST_RESORT);
-        console::error(format_args!("shutdown takes more than {} s: going down as it is", LAST_RESORT.as_secs()));
+        console::error(format_args!(
+            "shutdown takes more than {} s: going down without further steps",
+            LAST_RESORT.as_secs()
+        ));
         go(ending)
     });
     if let Err(error) = spawned {
-        console::warning(format_args!("shutdown without a time limit: {error}"));
+        console::warning(format_args!("cannot start a thread for the time limit of the shutdown: {error}"));
     }
     end_processes();
     if let Err(error) = random_seed::save() {
@@ -58,9 +61,9 @@ pub fn finish(ending: Ending) -> ! {
     go(ending)
 }
 
-/// Ends a boot that has failed. The caller has printed the error; it stays readable for some seconds. Then the host reboots, so
-/// that the boot loader can start another version: a version on trial loses a try, and instead of a blessed version another entry
-/// is requested for the next boot.
+/// Ends a boot that has failed. The caller has printed the error, which stays readable for some seconds. Then the host reboots, so that the
+/// boot loader can start another version. The boot of a version on trial has used a try; for a blessed version, [`one_shot`] requests
+/// another entry for the next boot.
 pub fn give_up() -> ! {
     one_shot::take_another();
     console::error(format_args!("rebooting in {} s", READING_TIME.as_secs()));
@@ -84,13 +87,13 @@ pub fn go(ending: Ending) -> ! {
 }
 
 fn end_processes() {
-    // Group 1 makes kill(2) with -1: every process except this one.
+    // kill_process_group with group 1 calls kill(2) with -1: every process except this one.
     for (signal, time) in [(Signal::TERM, TERM_TIME), (Signal::KILL, KILL_TIME)] {
         if kill_process_group(Pid::INIT, signal) == Err(Errno::SRCH) || all_gone_within(time) {
             return;
         }
     }
-    console::warning(format_args!("processes are left that do not end, not even by SIGKILL"));
+    console::warning(format_args!("some processes did not end after SIGKILL"));
 }
 
 /// Waits until all processes have ended: orphans become children of PID 1.
@@ -106,8 +109,8 @@ fn all_gone_within(time: Duration) -> bool {
     }
 }
 
-/// Unmounts in reverse order, and again while that makes progress. File systems that stay busy become read-only, if needed by
-/// force.
+/// Unmounts in reverse order, and repeats this while it makes progress. File systems that stay busy are made read-only, by force if
+/// necessary.
 fn unmount_all() {
     let mut deadline = Instant::now() + UNMOUNT_TIME;
     loop {
@@ -120,14 +123,17 @@ fn unmount_all() {
         } else if Instant::now() >= deadline {
             break;
         } else {
-            // Files of killed processes may be closed a moment later; a thread may be growing /var.
+            // The files of killed processes may be closed a moment later. A thread of init may still grow /var.
             thread::sleep(Duration::from_millis(50));
         }
     }
     for mount in remaining().iter().rev().filter(|mount| !mount.read_only) {
         console::warning(format_args!("{} is still in use: made read-only", mount.target.display()));
         if let Err(error) = mount_remount(&mount.target, MountFlags::RDONLY, "") {
-            console::warning(format_args!("{}: {error}: by force", mount.target.display()));
+            console::warning(format_args!(
+                "{}: {error}: making all file systems read-only by force",
+                mount.target.display()
+            ));
             // SysRq u: all file systems become read-only, even with open files.
             let _ = fs::write("/proc/sysrq-trigger", "u");
             thread::sleep(Duration::from_millis(500));
@@ -140,7 +146,7 @@ fn remaining() -> Vec<Mount> {
     mounts.into_iter().filter(|mount| is_unmounted(&mount.target)).collect()
 }
 
-/// The kernel's own file systems need no unmounting.
+/// Whether the file system must be unmounted. Pseudo file systems of the kernel need not be.
 fn is_unmounted(target: &Path) -> bool {
     let kept = KEPT.iter().any(|kept| target == Path::new(kept));
     !kept && !["/dev", "/proc", "/sys"].iter().any(|api| target.starts_with(api))
@@ -151,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn var_and_containers_are_unmounted_and_the_kernels_own_are_not() {
+    fn var_and_container_mounts_are_unmounted_and_pseudo_file_systems_are_not() {
         for target in
             ["/var", "/etc", "/tmp", "/run/docker/netns/x", "/var/lib/docker/overlay2/x/merged", "/development"]
         {

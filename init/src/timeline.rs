@@ -12,11 +12,11 @@ pub fn now_us() -> u64 {
     part(now.tv_sec) * 1_000_000 + part(now.tv_nsec) / 1000
 }
 
-/// The boot's timeline. A clone is the same timeline, so that threads can add to it.
+/// The timeline of the boot. A clone refers to the same timeline, so that threads can add to it.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline(Arc<Mutex<Vec<PhaseStamp>>>);
 
-/// A phase that runs.
+/// A phase that is running.
 #[derive(Debug)]
 #[must_use = "a phase that never ends shows as running"]
 pub struct RunningPhase {
@@ -38,7 +38,7 @@ impl Timeline {
         RunningPhase { timeline: self.clone(), index: phases.len() - 1 }
     }
 
-    /// All stamps so far, in the order of their starts.
+    /// All stamps so far, ordered by start.
     #[must_use]
     pub fn stamps(&self) -> Vec<PhaseStamp> {
         self.lock().clone()
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phases_overlap_and_keep_the_order_of_their_begins() {
+    fn phases_may_overlap_and_are_ordered_by_start() {
         let timeline = Timeline::default();
         let slow = timeline.begin(Stage::Host, "slow");
         let quick = timeline.clone().begin(Stage::Host, "quick");

@@ -58,19 +58,7 @@ fn parse(declaration: &Declaration) -> Result<Option<(Line, TreePath)>, Assemble
         Err(LineError::Type { .. } | LineError::Modifier { .. } | LineError::Specifier { .. }) => return Ok(None),
         Err(error) => return Err(declaration.error(error.to_string())),
     };
-    let is_applied = matches!(
-        line.line_type,
-        LineType::Directory
-            | LineType::EmptiedDirectory
-            | LineType::Subvolume
-            | LineType::ExistingDirectory
-            | LineType::File
-            | LineType::Symlink
-            | LineType::Copy
-            | LineType::Adjust
-            | LineType::AdjustAll
-    );
-    if !is_applied || line.modifiers.credential {
+    if !line.line_type.is_applied() || line.modifiers.credential {
         return Ok(None);
     }
     let path = crate::tree::clean(&line.path[1..]).map_err(|fault| declaration.error(fault.to_string()))?;

@@ -2,7 +2,7 @@
 
 use super::{Global, environment};
 use crate::{
-    image::measure::RawDigest,
+    image::{measure::RawDigest, outputs},
     pipeline::{self, BuildOptions},
     report::Report,
 };
@@ -44,7 +44,7 @@ impl Arguments {
         };
         let build = if self.check { pipeline::check } else { pipeline::build };
         let built = build(&self.recipe, &options, report)?;
-        for name in built.outputs.all() {
+        for name in outputs::all(&built.outputs) {
             report.data(built.folder.join(name).display())?;
         }
         Ok(())

@@ -36,8 +36,8 @@ pub enum RawDigest {
     Sha256Too,
 }
 
-/// Flushes and measures all outputs that the manifest lists. `qcow2` writes the last one, at the same time as the others are
-/// measured.
+/// Flushes and measures all outputs except manifest and checksums. `copy` writes the disk in the other formats and returns the names
+/// of those files.
 ///
 /// # Errors
 /// If an output cannot be read, flushed or written.
@@ -45,28 +45,29 @@ pub fn measure_all(
     outputs: &Outputs,
     staging: &Staging,
     raw: RawDigest,
-    qcow2: impl FnOnce() -> Result<()>,
+    copy: impl FnOnce() -> Result<Vec<String>>,
 ) -> Result<BTreeMap<String, OutputEntry>> {
     let with_path = |name: &String, measure: &dyn Fn(&Path) -> io::Result<OutputEntry>| {
         let path = staging.path(name);
         let entry = measure(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Ok((name.clone(), entry))
     };
-    let one = |name| with_path(name, &measure);
-    let [disk, rest @ .., last] = outputs.measured();
+    let one = |name: &String| with_path(name, &measure);
+    let Outputs { raw: disk, root, verity, uki, .. } = outputs;
     thread::scope(|scope| {
         let plain = (raw == RawDigest::Sha256Too).then(|| scope.spawn(|| one(disk)));
         // In parallel, because neither writing one file nor one digest keeps all processors busy.
-        let rest = scope.spawn(|| rest.into_iter().map(one).collect::<Result<BTreeMap<_, _>>>());
-        qcow2()?;
+        let rest = scope.spawn(|| [root, verity, uki].into_iter().map(one).collect::<Result<BTreeMap<_, _>>>());
+        let copies = copy()?;
         let entry = scope.spawn(|| with_path(disk, &measure_raw));
-        let last = one(last)?;
+        let copies = copies.iter().map(one).collect::<Result<Vec<_>>>()?;
         let mut all = join(rest)?;
         let (name, mut entry) = join(entry)?;
         if let Some((_, plain)) = plain.map(join).transpose()? {
             entry.sha256 = plain.sha256;
         }
-        all.extend([(name, entry), last]);
+        all.insert(name, entry);
+        all.extend(copies);
         Ok(all)
     })
 }

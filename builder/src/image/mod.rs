@@ -7,6 +7,7 @@ pub mod esp;
 pub mod initrd;
 pub mod manifest;
 pub mod measure;
+pub mod outputs;
 pub mod rootfs;
 pub mod size;
 pub mod staging;

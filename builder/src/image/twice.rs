@@ -108,7 +108,7 @@ impl Twice {
             }
             return Err(TwiceError::Differ { all, kept });
         }
-        let names = outputs.all();
+        let names = super::outputs::all(outputs);
         for name in &names {
             let from = first.join(name);
             fs::rename(&from, self.staging.path(name)).map_err(failed("move", &from))?;

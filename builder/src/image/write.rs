@@ -11,7 +11,7 @@ use berth_formats::{
     data::Data,
     erofs, ext4, fat, gpt,
     node::{Kind, Meta, Node},
-    pe, qcow2,
+    pe,
     range::Range,
     verity,
 };
@@ -135,16 +135,6 @@ pub struct DiskParts<'a> {
     pub uki: Data,
     /// The content of /var.
     pub var: &'a Tree,
-}
-
-/// Writes the disk as a qcow2 file for QEMU.
-///
-/// # Errors
-/// If the disk cannot be read, or the output cannot be written.
-pub fn qcow2(raw: &File, plan: &Plan, staging: &Staging) -> Result<()> {
-    let out = staging.create(&plan.outputs.qcow2)?;
-    qcow2::write(raw, &out).context("qcow2")?;
-    Ok(())
 }
 
 fn var_nodes(var: &Tree) -> Result<BTreeMap<String, Node>> {

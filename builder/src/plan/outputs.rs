@@ -8,10 +8,10 @@ use berth_contract::{
 /// File names, without a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
+    /// `ID_VERSION_ARCH`: the start of most names.
+    stem: String,
     /// The raw disk image, sparse.
     pub raw: String,
-    /// The disk image for QEMU.
-    pub qcow2: String,
     /// The unified kernel image.
     pub uki: String,
     /// The root file system.
@@ -25,32 +25,25 @@ pub struct Outputs {
 }
 
 impl Outputs {
-    /// `ID_VERSION_ARCH`, each with its suffix.
+    /// The names for an image.
     #[must_use]
     pub fn new(id: &ImageId, version: &OsVersion, arch: Arch) -> Self {
-        let name = |ending: &str| format!("{id}_{version}_{arch}.{ending}");
+        let stem = format!("{id}_{version}_{arch}");
+        let name = |ending: &str| format!("{stem}.{ending}");
         Self {
             raw: name("raw"),
-            qcow2: name("qcow2"),
             uki: name("efi"),
             root: name("root.erofs"),
             verity: name("root.verity"),
             manifest: name("manifest.json"),
             checksums: "SHA256SUMS".to_owned(),
+            stem,
         }
     }
 
-    /// The outputs whose size and digest are in the manifest. The raw disk is first, the qcow2 made from it is last.
+    /// The name of the disk in another format, which has the file name extension `extension`.
     #[must_use]
-    pub fn measured(&self) -> [&String; 5] {
-        [&self.raw, &self.root, &self.verity, &self.uki, &self.qcow2]
-    }
-
-    /// All output files.
-    #[must_use]
-    pub fn all(&self) -> Vec<String> {
-        let mut all: Vec<_> = self.measured().into_iter().cloned().collect();
-        all.extend([self.manifest.clone(), self.checksums.clone()]);
-        all
+    pub fn disk(&self, extension: &str) -> String {
+        format!("{}.{extension}", self.stem)
     }
 }

@@ -42,6 +42,12 @@ impl Deb {
         self.entry(EntryType::Regular, path, "", content.as_ref())
     }
 
+    /// The file that every package must have (Debian Policy, section 12.5).
+    pub(crate) fn copyright(self) -> Self {
+        let path = format!("usr/share/doc/{}/copyright", self.name);
+        self.file(&path, "free")
+    }
+
     pub(crate) fn link(self, path: &str, target: &str) -> Self {
         self.entry(EntryType::Symlink, path, target, b"")
     }

@@ -65,7 +65,7 @@ impl Desk {
         // The smallest file that is accepted as a static program: an ELF header.
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
-        (elf[18], elf[32], elf[54]) = (62, 64, 56);
+        (elf[16], elf[18], elf[32], elf[54]) = (2, 62, 64, 56);
         for name in ["init", "netd", "workload", "hostctl"] {
             desk.write(&format!("bin/{name}"), &elf);
         }

@@ -11,10 +11,11 @@ pub(crate) fn essentials(kernel: usize) -> Vec<Deb> {
     let work = tempfile::tempdir().unwrap();
     let modules = format!("usr/lib/modules/{RELEASE}");
     let kernel = Deb::new("linux-image-test")
+        .copyright()
         .file(&format!("boot/vmlinuz-{RELEASE}"), vec![0x90; kernel])
         .file(&format!("{modules}/kernel/some.ko"), module(work.path(), "some", &["name=some", "depends="]))
         .file(&format!("{modules}/modules.builtin"), "kernel/drivers/md/dm-verity.ko\nkernel/fs/erofs/erofs.ko\n");
-    let mut boot = Deb::new("systemd-boot-efi");
+    let mut boot = Deb::new("systemd-boot-efi").copyright();
     for name in ["linuxx64.efi.stub", "systemd-bootx64.efi"] {
         let path = format!("usr/lib/systemd/boot/efi/{name}");
         boot = boot.file(&path, fs::read(format!("/{path}")).expect("systemd-boot-efi is missing: run ci/setup"));

@@ -68,6 +68,26 @@ pub enum LineType {
     AclAll,
 }
 
+impl LineType {
+    /// Whether Berth applies lines of this type: the builder to the image, init to /run, /var and /tmp. Both pass over the others,
+    /// which clean up, write to devices, or need a running systemd.
+    #[must_use]
+    pub fn is_applied(self) -> bool {
+        matches!(
+            self,
+            Self::Directory
+                | Self::EmptiedDirectory
+                | Self::Subvolume
+                | Self::ExistingDirectory
+                | Self::File
+                | Self::Symlink
+                | Self::Copy
+                | Self::Adjust
+                | Self::AdjustAll
+        )
+    }
+}
+
 /// The characters after the type's letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modifiers {

@@ -1,4 +1,4 @@
-//! One program, three faces: PID 1 in the initrd, PID 1 of the host, and the kernel's modprobe.
+//! One program with three roles: PID 1 in the initrd, PID 1 of the host, and `modprobe`, which the kernel calls to load a module.
 
 use berth_contract::{boot_report::Stage, fault::Failure, paths};
 use berth_init::{
@@ -31,8 +31,8 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     panic::set_hook(Box::new(|panic| {
-        console::last_words(&format!("init has a fault, rebooting in {} s: {panic}", PANIC_TIME.as_secs()));
-        // Beside the wait: it may hang.
+        console::last_words(&format!("init panicked, rebooting in {} s: {panic}", PANIC_TIME.as_secs()));
+        // In a thread, because sync(2) may hang.
         let _ = thread::Builder::new().spawn(rustix::fs::sync);
         thread::sleep(PANIC_TIME);
         shutdown::go(Ending::Reboot)
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
     if in_initrd() { initrd() } else { host() }
 }
 
-/// The kernel unpacks the initrd into a ramfs or tmpfs, where no stage has run yet.
+/// The root is a ramfs or tmpfs, into which the kernel unpacks the initrd, and no initrd stage has written its report yet.
 fn in_initrd() -> bool {
     /// `RAMFS_MAGIC` and `TMPFS_MAGIC` of linux/magic.h.
     const IN_MEMORY: [u64; 2] = [0x8584_58f6, 0x0102_1994];
@@ -49,23 +49,23 @@ fn in_initrd() -> bool {
 }
 
 fn initrd() -> ! {
-    // The kernel's own initrd has /dev/console: enough to say that /proc cannot be mounted.
+    // The kernel's built-in initrd has /dev/console. So an error is visible even if /proc cannot be mounted.
     console::open_outputs();
     let timeline = Timeline::default();
     phase::run(Stage::Initrd, sequence::INITRD, &mut Initrd::new(timeline.clone()), &timeline);
-    // The last row replaces this program.
-    console::error(format_args!("the initrd's list ended without a switch to the root"));
+    // Not reached: the last phase executes another program.
+    console::error(format_args!("the initrd stage ended without a switch to the root file system"));
     shutdown::give_up()
 }
 
 fn host() -> ! {
-    // Before the first thread, so that none of them takes a signal away from the supervisor.
+    // Block the signals before the first thread starts. Otherwise a thread could receive a signal that is meant for the supervisor.
     let start = SignalFd::block(&supervisor::SIGNALS).map_err(Failure::from).and_then(|s| Ok((s, Host::arrive()?)));
     let (signals, mut host) = match start {
         Ok(start) => start,
         Err(error) => {
             console::open_outputs();
-            console::error(format_args!("host stage: {error}"));
+            console::error(format_args!("the host stage cannot start: {error}"));
             shutdown::give_up()
         }
     };

@@ -1,4 +1,4 @@
-//! What a configuration changes on the host: files that services read when they start.
+//! Applies the configuration: writes the files that services and hostctl read.
 
 use super::{CurrentConfig, docker};
 use berth_contract::{
@@ -11,26 +11,27 @@ use berth_contract::{
 use berth_file::{Flush, replace};
 use std::path::Path;
 
-/// Writes what services and hostctl read: the engine's settings and certificates, the declared containers, the configuration itself. The
-/// caller sets the host name.
+/// Writes the engine's settings and certificates, the list of declared containers, and the configuration itself. The caller sets the host
+/// name.
 ///
 /// # Errors
-/// What cannot be written; the rest is.
+/// Every file that cannot be written. The other files are written.
 pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> {
     let config = &current.config;
     let mut failures = Failures::none();
     failures.keep(docker::apply(config.docker.as_ref(), image));
     let declared = Declared { containers: containers(config, image), is_partial: current.is_unknown() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
-    // Environment variables hold secrets more often than not.
+    // Mode 0600, because environment variables of containers often hold secrets.
     failures.keep(list.and_then(|list| Ok(replace(Path::new(paths::CONTAINERS), &list, 0o600, Flush::Content)?)));
-    // For hostctl: health checks, and where updates come from.
+    // hostctl reads the health checks and the update source from this file.
     let whole = serde_json::to_vec(config).map_err(Failure::from);
     failures.keep(whole.and_then(|whole| Ok(replace(Path::new(paths::HOST_CONFIG), &whole, 0o600, Flush::Content)?)));
     failures.end()
 }
 
-/// The containers to start: the recipe's, replaced and completed by host.toml's.
+/// The containers to start: those of the recipe and those of host.toml. A container of host.toml replaces one of the recipe with the
+/// same name.
 #[must_use]
 pub fn containers(config: &HostConfig, image: &ImageSpec) -> Vec<ContainerSpec> {
     let replaced = |one: &&ContainerSpec| config.containers.iter().any(|other| other.name == one.name);
@@ -44,7 +45,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     #[test]
-    fn the_machines_containers_replace_the_recipes_by_name() {
+    fn containers_of_host_toml_replace_those_of_the_recipe_by_name() {
         let spec = |name: &str, image: &str| -> ContainerSpec {
             toml::from_str(&format!("name = '{name}'\nimage = '{image}'")).unwrap()
         };

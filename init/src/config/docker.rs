@@ -1,4 +1,4 @@
-//! docker's settings: /etc/docker/daemon.json with the machine's TLS listener.
+//! Settings of docker: adds the TLS listener of host.toml to /etc/docker/daemon.json.
 
 use super::ConfigError;
 use berth_contract::{
@@ -15,13 +15,13 @@ use std::{
     path::Path,
 };
 
-/// Names of the three files in the directory of certificates.
+/// File names in the directory of certificates.
 const FILES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
 
 /// Applies `[docker]` of host.toml: writes certificates and settings.
 ///
 /// # Errors
-/// An image without docker; files that cannot be written; settings of the image that are no JSON object.
+/// When the image has no docker, a file cannot be written, or the settings of the image are not a JSON object.
 pub fn apply(config: Option<&DockerConfig>, image: &ImageSpec) -> Result<(), Failure> {
     let Some(tls) = config.and_then(|docker| docker.tls.as_ref()) else { return Ok(()) };
     let kind = EngineKind::Docker;
@@ -56,8 +56,8 @@ fn write_certificates(tls: &DockerTls, directory: &Path) -> Result<(), PathError
     Ok(())
 }
 
-/// The image's settings with the listener. Keys of the image stay, except those of TLS. Its listeners stay too; where it has none, the
-/// Unix socket is added, because docker listens on nothing else once a listener is set.
+/// Adds the TLS listener to the settings of the image. Keys of the image stay, except the TLS keys. Listeners of the image stay too. If
+/// the image sets no listeners, the Unix socket is added, because docker uses only the listed listeners once `hosts` is set.
 fn merge(image: &str, tls: &DockerTls, socket: &str, certificates: &Path) -> Result<String, String> {
     let image: Value = serde_json::from_str(image).map_err(|error| format!("expected a JSON object: {error}"))?;
     let Value::Object(mut settings) = image else { return Err(format!("expected a JSON object, found {image}")) };
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_is_readable_by_root_alone() {
+    fn only_the_superuser_can_read_the_key() {
         let dir = tempfile::tempdir().unwrap();
         let (settings, certificates) = (dir.path().join("etc/docker/daemon.json"), dir.path().join("tls"));
         fs::create_dir(&certificates).unwrap();

@@ -1,60 +1,60 @@
-//! What can be wrong with a host.toml.
+//! Errors in host.toml.
 
 use berth_contract::fault::PathError;
 
-/// Why a configuration is not taken.
+/// Why a configuration is not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     #[error("host.toml of {place}: {source}")]
     Read {
-        /// Where it is.
+        /// The place where host.toml was found.
         place: String,
-        /// Why not.
+        /// The cause.
         source: PathError,
     },
-    /// It is too large.
+    /// The file is too large.
     #[error("host.toml of {place}: expected {limit} bytes at most, found more")]
     TooLarge {
-        /// Where it is.
+        /// The place where host.toml was found.
         place: String,
-        /// Bytes.
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// It is no text.
-    #[error("host.toml of {place}: expected UTF-8, found something else at byte {at}")]
+    /// The file is not UTF-8.
+    #[error("host.toml of {place}: expected UTF-8, found an invalid byte at offset {at}")]
     NoText {
-        /// Where it is.
+        /// The place where host.toml was found.
         place: String,
-        /// Bytes from its start.
+        /// Offset of the first invalid byte.
         at: usize,
     },
-    /// It is no TOML, or not ours.
+    /// The file is not valid TOML, or has an unknown key.
     #[error("host.toml of {place}, line {line}, column {column}: {message}")]
     Parse {
-        /// Where it is.
+        /// The place where host.toml was found.
         place: String,
-        /// From 1.
+        /// Line, counted from 1.
         line: usize,
-        /// Characters, from 1.
+        /// Column in characters, counted from 1.
         column: usize,
-        /// Wanted and found.
+        /// Expected and found.
         message: String,
     },
-    /// A value that cannot be.
+    /// A value is not allowed.
     #[error("host.toml of {place}: {message}")]
     Value {
-        /// Where it is.
+        /// The place where host.toml was found.
         place: String,
-        /// Key, wanted, found.
+        /// Key, expected, found.
         message: String,
     },
-    /// docker's settings cannot be extended.
+    /// The listener cannot be added to docker's settings.
     #[error("{path}: {message}")]
     Docker {
-        /// Its file.
+        /// The settings file.
         path: String,
-        /// Wanted and found.
+        /// Expected and found.
         message: String,
     },
 }

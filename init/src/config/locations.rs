@@ -19,7 +19,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Files of QEMU's firmware configuration, Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg.
+/// Files that QEMU passes to the machine (fw_cfg), Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg.
 const FW_CFG: &str = "/sys/firmware/qemu_fw_cfg/by_name";
 /// Where a file system is mounted while its host.toml is read.
 const MOUNT_POINT: &str = "/run/berth/config";
@@ -30,7 +30,7 @@ const FAT_LABEL: usize = 11;
 /// Modules for mounting FAT: the driver, and the code pages that kernels may ask for.
 const FAT_MODULES: [&str; 5] = ["vfat", "nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8"];
 
-/// Reads one file of a file system: (device, file system type, path). None when the file does not exist.
+/// Reads one file of a file system: (device, file system type, path). `None` when the file does not exist.
 type ReadFrom<'a> = Box<dyn Fn(&Path, &str, &str) -> Result<Option<Vec<u8>>, PathError> + 'a>;
 
 /// A host.toml that was found.
@@ -85,7 +85,7 @@ impl<'a> Locations<'a> {
             others.flat_map(|disk| std::iter::once(&disk.name).chain(disk.partitions.iter().map(|part| &part.name)));
         names.into_iter().find_map(|name| {
             let device = self.dev.join(name);
-            // An empty drive, or one that has just been removed.
+            // Skip devices that cannot be read: an empty drive, or a device that has just been removed.
             let labelled = label::read(&File::open(&device).ok()?).ok()??;
             let (label, kind) = wanted(&labelled)?;
             candidate(format!("disk {label}"), (self.read_from)(&device, kind, paths::DISK_HOST_CONFIG))
@@ -115,7 +115,8 @@ impl std::fmt::Debug for Locations<'_> {
     }
 }
 
-/// The label of the contract and the file system type. FAT labels are cut, and tools write them in upper case.
+/// The label in [`paths::CONFIG_LABELS`] that the file system has, and the file system type. A FAT label is cut to 11 characters, and
+/// tools write it in upper case.
 fn wanted(labelled: &Labelled) -> Option<(&'static str, &'static str)> {
     let (found, kind, limit) = match labelled {
         Labelled::Fat(found) => (found, "vfat", FAT_LABEL),
@@ -144,7 +145,7 @@ fn mounted(device: &Path, kind: &str, path: &str, loader: &Loader) -> Result<Opt
     let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     mount(device, MOUNT_POINT, kind, flags, None).at("mount", device)?;
     let content = read_limited(&Path::new(MOUNT_POINT).join(path));
-    // Detached: the mount point becomes free even if the file system is busy.
+    // DETACH: the mount point becomes free even if the file system is busy.
     unmount(MOUNT_POINT, UnmountFlags::DETACH).at("unmount", device)?;
     match content {
         Err(error) if error.source.kind() == ErrorKind::NotFound => Ok(None),
@@ -152,7 +153,7 @@ fn mounted(device: &Path, kind: &str, path: &str, loader: &Loader) -> Result<Opt
     }
 }
 
-/// Loads a module. A kernel may have the driver built in; if it is missing, the mount fails.
+/// Loads a module. An error is only logged: the driver may be built in. If it is missing, the mount fails.
 fn load_quietly(loader: &Loader, module: &str) {
     if let Err(error) = loader.load(module) {
         console::debug(format_args!("{error}"));
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_that_has_one_counts() {
+    fn host_toml_of_the_first_place_is_taken() {
         berth_judge::needs!("mkfs.fat");
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
@@ -214,9 +215,9 @@ mod tests {
         put(dir, "files/vda1/vfat/berth/host.toml", "from esp");
         assert_eq!(first(dir), some("esp", "from esp"));
         fat(dir, "sda", "OTHER");
-        put(dir, "files/sda/vfat/host.toml", "from a stranger");
+        put(dir, "files/sda/vfat/host.toml", "from a disk with another label");
         fat(dir, "sdb", "CIDATA");
-        assert_eq!(first(dir), some("esp", "from esp"), "a cloud-init disk need not have one");
+        assert_eq!(first(dir), some("esp", "from esp"), "a cloud-init disk may have no host.toml");
         put(dir, "files/sdb/vfat/host.toml", "from cidata");
         assert_eq!(first(dir), some("disk cidata", "from cidata"));
         put(dir, "fw_cfg/opt/berth/host.toml/raw", "from fw_cfg");
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_and_cannot_be_read_is_a_wrong_one() {
+    fn a_host_toml_that_cannot_be_read_is_an_error_not_skipped() {
         berth_judge::needs!("mkfs.fat");
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_the_contracts_as_the_file_system_can_hold_them() {
+    fn labels_match_in_the_form_that_the_file_system_can_store() {
         for (labelled, expected) in [
             (Labelled::Fat("BERTH-CONFI".into()), Some(("BERTH-CONFIG", "vfat"))),
             (Labelled::Fat("CIDATA".into()), Some(("cidata", "vfat"))),

@@ -1,4 +1,4 @@
-//! host.toml: where it is, whether it is right, and what it changes.
+//! host.toml: finds, checks and applies it.
 
 pub mod apply;
 pub mod docker;
@@ -17,32 +17,34 @@ use berth_file::{Flush, replace};
 use locations::{Candidate, Locations};
 use std::{fs, path::Path};
 
-/// The configuration in force. None found is the default one.
+/// The configuration in force. Without a host.toml it is the default configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CurrentConfig {
-    /// What it says.
+    /// The configuration.
     pub config: HostConfig,
-    /// Where it came from, and what was wrong with the one that was found first.
+    /// The place that it came from, and the error of the host.toml that was found, if that was not usable.
     pub status: ConfigStatus,
 }
 
 impl CurrentConfig {
-    /// Whether there is a host.toml, and nothing of it is in force.
+    /// Whether a host.toml was found, but neither it nor the last good one can be used.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.status.error.is_some() && self.status.source.is_none()
     }
 }
 
-/// Finds and checks host.toml. /var should be mounted (last good configuration), devices should be there. `boot_disk` is a node
-/// like `/dev/vda`. Never fails: a wrong file is named on the console, and the last good one is used, else none.
+/// Finds and checks host.toml. Call it when /var is mounted, which holds the last good configuration, and the drivers of all devices are
+/// loaded. `boot_disk` is a node like `/dev/vda`. Never fails: an error in host.toml is printed on the console, and the last good
+/// configuration is used, or else the default.
 #[must_use]
 pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
     let last_good = Path::new(berth_contract::paths::LAST_GOOD_CONFIG);
     let found = Locations::new(boot_disk, loader).first();
     let (current, new_good) = decide(found, || read_last_good(last_good));
     if let Some(error) = &current.status.error {
-        let instead = current.status.source.as_deref().map_or("none is used", |_| "the last good one is used");
+        let instead =
+            current.status.source.as_deref().map_or("the default is used", |_| "the last good host.toml is used");
         console::error(format_args!("{error}; {instead}"));
     }
     if let Some(text) = new_good
@@ -54,7 +56,7 @@ pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
     current
 }
 
-/// What is in force, and what is to be kept as the last good configuration.
+/// Returns the configuration in force, and the text to store as the last good configuration, if there is one.
 fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate>) -> (CurrentConfig, Option<String>) {
     let Some(candidate) = found else { return (CurrentConfig::default(), None) };
     let place = candidate.place.clone();
@@ -68,7 +70,7 @@ fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate
         Some(Ok((config, _))) => {
             (CurrentConfig { config, status: ConfigStatus { source: Some(LAST_GOOD.to_owned()), error } }, None)
         }
-        // An older version's last good file may be wrong for this one.
+        // The last good file was stored by another version, and may not be valid for this version.
         Some(Err(_)) | None => {
             (CurrentConfig { status: ConfigStatus { source: None, error }, ..CurrentConfig::default() }, None)
         }
@@ -83,7 +85,7 @@ fn read_last_good(path: &Path) -> Option<Candidate> {
     (!missing).then(|| Candidate { place: LAST_GOOD.to_owned(), content })
 }
 
-/// From bytes to a configuration that has been checked, and its text.
+/// Parses and checks a configuration. Returns it with its text.
 fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
     let Candidate { place, content } = candidate;
     let bytes = content.map_err(|source| ConfigError::Read { place: place.clone(), source })?;
@@ -93,7 +95,7 @@ fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
     let text = String::from_utf8(bytes)
         .map_err(|error| ConfigError::NoText { place: place.clone(), at: error.utf8_error().valid_up_to() })?;
     let config: HostConfig = toml::from_str(&text).map_err(|error| {
-        // The error's own text shows the line as it is, which may be one of a private key.
+        // Not the full text of the error: it shows the line of the file, which may be part of a private key.
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         ConfigError::Parse { place: place.clone(), line, column, message: error.message().to_owned() }
     })?;
@@ -101,7 +103,7 @@ fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
     Ok((config, text))
 }
 
-/// Line and column, from 1, of a byte.
+/// Line and column of a byte, both counted from 1.
 fn position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -117,15 +119,15 @@ mod tests {
     }
 
     #[test]
-    fn a_good_one_is_in_force_and_kept() {
-        let (current, kept) = decide(candidate("esp", b"hostname = 'a'"), || panic!("not asked for"));
+    fn a_valid_host_toml_is_in_force_and_stored_as_last_good() {
+        let (current, kept) = decide(candidate("esp", b"hostname = 'a'"), || panic!("the last good one is not needed"));
         assert_eq!(current.config.hostname.as_deref(), Some("a"));
         assert_eq!(current.status, ConfigStatus { source: Some("esp".into()), error: None });
         assert_eq!(kept.as_deref(), Some("hostname = 'a'"));
-        assert_eq!(decide(None, || panic!("none is no fault")), (CurrentConfig::default(), None));
+        assert_eq!(decide(None, || panic!("no host.toml is no error")), (CurrentConfig::default(), None));
     }
 
-    /// Text → what the message says.
+    /// Text → start of the message.
     const WRONG: &[(&[u8], &str)] = &[
         (b"hostname = 'a'\nhostnam = 'b'", "host.toml of fw_cfg, line 2, column 1: unknown field `hostnam`"),
         (
@@ -134,11 +136,11 @@ mod tests {
         ),
         ("\nhostname = \"\u{e4}".as_bytes(), "host.toml of fw_cfg, line 2, column"),
         (b"hostname = '-'", "host.toml of fw_cfg: hostname \"-\": expected letters"),
-        (b"hostname = '\xff'", "host.toml of fw_cfg: expected UTF-8, found something else at byte 12"),
+        (b"hostname = '\xff'", "host.toml of fw_cfg: expected UTF-8, found an invalid byte at offset 12"),
     ];
 
     #[test]
-    fn a_wrong_one_is_named_and_the_last_good_one_used() {
+    fn an_invalid_host_toml_is_reported_and_the_last_good_one_is_used() {
         for (text, words) in WRONG {
             let (current, kept) = decide(candidate("fw_cfg", text), || candidate(LAST_GOOD, b"hostname = 'old'"));
             let error = current.status.error.unwrap();
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_of_a_key_is_shown() {
+    fn error_messages_do_not_show_lines_of_a_private_key() {
         let text = "[docker.tls]\nca = ''\ncert = ''\nkey = '''\n-----BEGIN PRIVATE KEY-----\nSECRET\n-----END''\n";
         let error = decide(candidate("esp", text.as_bytes()), || None).0.status.error.unwrap();
         assert!(!error.contains("SECRET"), "{error}");

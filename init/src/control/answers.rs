@@ -11,30 +11,30 @@ pub enum Readiness {
     Booting,
     /// All required services are ready.
     Running,
-    /// Something required has failed, with the problems.
+    /// The host has problems: something required has failed.
     Degraded(Vec<Problem>),
     /// The host is going down.
     Stopping,
 }
 
-/// A log that is kept in memory.
+/// The name of a log that is kept in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LogName {
     /// The log of init.
     Init,
     /// The log of a service.
     Service(String),
-    /// The output of a program, by its number.
+    /// The output of the program with this number.
     Program(u64),
 }
 
-/// A program that the host runs for a client. When the last clone is dropped, the program is told to end, and its output is
-/// deleted.
+/// A handle of a program that the host runs for a client. When all clones but that of the host are dropped, the program is told to end, and
+/// its output is deleted.
 #[derive(Clone, Debug)]
 pub struct Started(Rc<u64>);
 
 impl Started {
-    /// The program with this number. Every program has another number.
+    /// A handle of the program with this number. Every program has a different number.
     #[must_use]
     pub fn new(number: u64) -> Self {
         Self(Rc::new(number))
@@ -46,14 +46,14 @@ impl Started {
         *self.0
     }
 
-    /// Whether there is another clone.
+    /// Whether a clone besides this one exists.
     #[must_use]
     pub fn is_held(&self) -> bool {
         Rc::strong_count(&self.0) > 1
     }
 }
 
-/// The host, as clients see and change it. No method may block.
+/// The interface of the host for clients. No method may block.
 pub trait Answers {
     /// The status of the host.
     fn status(&self) -> StatusReport;
@@ -65,18 +65,18 @@ pub trait Answers {
     fn readiness(&self) -> Readiness;
     /// Names of the services that have a log.
     fn log_names(&self) -> Vec<String>;
-    /// Lines of a log from number `from` on, at most about `limit` bytes, and the number to continue with.
+    /// Lines of a log from number `from` on, about `limit` bytes at most, and the number to continue with.
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64);
     /// Starts hostctl. Its output is a log ([`LogName::Program`]).
     ///
     /// # Errors
     /// When hostctl cannot be started.
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
-    /// How the program ended, once it has ended and all of its output was read. The error is its stderr.
+    /// How the program ended. `None` until it has ended and all of its output was read. The error comes from its stderr.
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
-    /// Starts to go down.
+    /// Starts the shutdown.
     ///
     /// # Errors
-    /// When the host is already going down in another way.
+    /// When a shutdown of the other kind has started already.
     fn end(&mut self, ending: Ending) -> Result<(), String>;
 }

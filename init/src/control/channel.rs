@@ -1,4 +1,4 @@
-//! A session on a non-blocking descriptor.
+//! A channel: one session on a non-blocking descriptor.
 
 use super::{answers::Answers, session::Session};
 use rustix::{
@@ -8,8 +8,8 @@ use rustix::{
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A client that has read no bytes for this time, in microseconds, is disconnected.
-const PATIENCE_US: u64 = 30_000_000;
-/// Rounds of reading, answering and writing in one turn.
+const CLIENT_TIMEOUT_US: u64 = 30_000_000;
+/// Maximum number of rounds of reading, answering and writing in one turn.
 const ROUNDS: usize = 16;
 
 /// Epoll flags for a channel's descriptor. Edge-triggered: otherwise a serial port whose other end is closed would be ready all
@@ -33,8 +33,8 @@ pub(super) enum Standing {
 pub(super) enum End {
     /// One client, from connect to close.
     Client,
-    /// A serial line: one client after the other opens its other end. The kernel reports the change (a hang-up, or no hang-up any
-    /// more) later than the first bytes of the next client may arrive.
+    /// A serial line: one client after another opens the other end. The first bytes of the next client may arrive before the kernel
+    /// reports the hang-up, or the end of the hang-up.
     SerialLine,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct Channel {
     ended: bool,
     /// The client has disconnected.
     gone: bool,
-    /// Since when bytes have been waiting to be written.
+    /// Time since which bytes wait to be written.
     waiting_since_us: Option<u64>,
     /// Whether work is left for the next turn.
     again: bool,
@@ -102,15 +102,15 @@ impl Channel {
             left && (self.gone || self.ended && !self.session.is_busy())
         } else {
             let since = *self.waiting_since_us.get_or_insert(now_us);
-            left && self.gone || now_us.saturating_sub(since) >= PATIENCE_US
+            left && self.gone || now_us.saturating_sub(since) >= CLIENT_TIMEOUT_US
         };
         if over { Standing::Over } else { Standing::Open }
     }
 
     /// When to call [`Channel::work`] again, if no event comes before.
     pub(super) fn deadline_us(&self, now_us: u64) -> Option<u64> {
-        let patience = self.waiting_since_us.map(|since| since + PATIENCE_US);
-        if self.again { Some(now_us) } else { patience }
+        let timeout = self.waiting_since_us.map(|since| since + CLIENT_TIMEOUT_US);
+        if self.again { Some(now_us) } else { timeout }
     }
 
     /// Kernel logs that are followed.
@@ -118,7 +118,7 @@ impl Channel {
         self.session.followed()
     }
 
-    /// Prepares for another client: drops the requests and calls of the last one.
+    /// Prepares for another client: drops the requests and calls of the earlier client.
     pub(super) fn restart(&mut self) {
         self.session.restart();
         self.waiting_since_us = None;
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(talk(absent, ""), "");
         assert!(talk(there, "{\"id\":1,\"request\":\"services\"}\n").starts_with("{\"id\":1,"));
         assert_eq!(talk(there, "{\"id\":2,\"request\":\"wait-ready\"}\n{\"id\":3,\"req"), "");
-        // Half a request and a running call of the earlier client are dropped, once.
+        // The incomplete request and the running call of the earlier client are dropped.
         assert!(talk(absent, "{\"id\":4,\"request\":\"services\"}\n").starts_with("{\"id\":4,"));
         assert_eq!(talk(absent, "{\"id\":5,\"request\":"), "");
         assert!(talk(absent, "\"services\"}\n").starts_with("{\"id\":5,"));

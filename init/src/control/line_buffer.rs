@@ -1,20 +1,20 @@
-//! Bytes of a client, cut into lines within a limit. Costs in proportion to the bytes, in whatever pieces they come.
+//! Cuts the bytes of a client into lines of limited length. The cost is linear in the number of bytes, for pieces of any size.
 
-/// Received and not yet looked at.
+/// Bytes that were received and not processed yet.
 #[derive(Debug)]
 pub(super) struct LineBuffer {
     bytes: Vec<u8>,
-    /// Where the next line begins.
+    /// Start of the next line.
     start: usize,
-    /// Up to here there is no line's end.
+    /// There is no end of a line before this position.
     scanned: usize,
-    /// The rest of a line that was too long is being skipped.
+    /// Whether the rest of a line that is too long is being skipped.
     skipping: bool,
     limit: usize,
 }
 
 impl LineBuffer {
-    /// Lines longer than `limit` bytes are left out.
+    /// A buffer that skips lines longer than `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self { bytes: Vec::new(), start: 0, scanned: 0, skipping: false, limit }
     }
@@ -23,12 +23,12 @@ impl LineBuffer {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Bytes that are kept.
+    /// Number of bytes that are kept.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.start
     }
 
-    /// The next whole line, without its end.
+    /// The next complete line, without its newline.
     pub(super) fn next_line(&mut self) -> Option<Vec<u8>> {
         loop {
             let Some(end) = self.bytes[self.scanned..].iter().position(|&byte| byte == b'\n') else {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_within_the_limit_come_through_in_whatever_pieces() {
+    fn lines_within_the_limit_are_returned_for_every_size_of_the_pieces() {
         let text = [
             b"one\n\n".to_vec(),
             vec![b'x'; 11],
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn a_megabyte_of_line_ends_or_of_single_bytes_takes_no_time() {
+    fn a_megabyte_of_newlines_or_of_single_bytes_takes_linear_time() {
         let begin = std::time::Instant::now();
         let mut buffer = LineBuffer::new(1 << 20);
         buffer.push(&vec![b'\n'; 1 << 20]);

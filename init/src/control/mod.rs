@@ -1,7 +1,8 @@
 //! The server side of the control protocol, [`berth_contract::control`], over the Unix socket and the virtio-serial port.
 //!
-//! Nothing blocks and no memory grows without limit. Answers go into a queue of limited size, and no further request of a client is
-//! read while its queue is full. A client that follows a log has a position in the log, not a copy; a slow client misses lines.
+//! The server never blocks, and its memory is limited. The answers to a client go into a queue of limited size. While the queue is full, no
+//! further request of this client is read. A client that follows a log has a position in the log, not a copy, so a slow client can miss
+//! lines.
 
 pub mod answers;
 pub mod channel;

@@ -20,12 +20,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The kernel creates the device before it knows the port's name, and inotify does not report the name. So the search is repeated
-/// after these pauses, in microseconds, doubled each time.
+/// The kernel makes the device node before it knows the name of the port, and inotify does not report when the name is known. So the search
+/// is repeated. The pause, in microseconds, is doubled each time.
 const FIRST_PAUSE: u64 = 20_000;
 const LONGEST_PAUSE: u64 = 5_000_000;
 
-/// Searches the port and holds it.
+/// Searches the port and holds its session.
 #[derive(Debug)]
 pub(super) struct Port {
     sys: PathBuf,
@@ -74,7 +74,7 @@ impl Port {
         self.again_us
     }
 
-    /// Searches the port when it is time, and opens it.
+    /// Searches the port if the pause has passed, and opens it.
     ///
     /// # Errors
     /// When the port exists and cannot be opened.
@@ -92,7 +92,7 @@ impl Port {
     }
 }
 
-/// Name of the device, e.g. `vport1p1`.
+/// Finds the name of the device, e.g. `vport1p1`.
 fn find(sys: &Path) -> Option<String> {
     let devices = fs::read_dir(sys).ok()?.flatten();
     let is_ours =
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_port_is_found_by_name_when_it_comes_late() {
+    fn a_port_that_appears_late_is_found_by_its_name() {
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir_all(sys.join("vport0p1")).unwrap();
@@ -117,11 +117,11 @@ mod tests {
             assert!(port.find(again).unwrap().is_none());
             now = again;
         }
-        assert!((5_000_000..20_000_000).contains(&now), "{now}: looking ends, until something happens");
+        assert!((5_000_000..20_000_000).contains(&now), "{now}: the search ends until a device appears");
         fs::create_dir(sys.join("vport0p2")).unwrap();
         fs::write(dev.join("vport0p2"), "").unwrap();
         port.search(now);
-        assert!(port.find(now).unwrap().is_none(), "it has no name yet");
+        assert!(port.find(now).unwrap().is_none(), "the port has no name yet");
         fs::write(sys.join("vport0p2/name"), "berth.control\n").unwrap();
         assert!(port.find(now + FIRST_PAUSE).unwrap().is_some());
         assert_eq!(port.deadline_us(), None);

@@ -26,28 +26,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Maximum number of clients of the Unix socket. Further ones are refused.
+/// Maximum number of clients of the Unix socket. Further clients are disconnected.
 const MAX_CLIENTS: usize = 32;
 const BACKLOG: i32 = 16;
 
-/// Tokens of the server's epoll; clients count from [`FIRST_CLIENT`].
+/// Tokens of the server's epoll. Clients have tokens from [`FIRST_CLIENT`] on.
 const LISTENER: u64 = 0;
 const PORT: u64 = 1;
 const DEVICES: u64 = 2;
 const LOG: u64 = 3;
 const FIRST_CLIENT: u64 = 16;
 
-/// Reports each change once.
+/// Edge-triggered: epoll reports each change once.
 const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 
-/// Files that the server opens. Tests put them into a folder of their own.
+/// Files that the server opens. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct ControlPaths {
-    /// The Unix socket; the server makes it with mode 0600.
+    /// The Unix socket. The server makes it with mode 0600.
     pub socket: PathBuf,
-    /// Serial ports in sysfs.
+    /// Directory of the virtio-serial ports in sysfs.
     pub ports: PathBuf,
-    /// Device nodes.
+    /// Directory of the device nodes.
     pub dev: PathBuf,
     /// The kernel's log.
     pub kernel_log: PathBuf,
@@ -64,7 +64,7 @@ impl Default for ControlPaths {
     }
 }
 
-/// The server. Its descriptor is readable when there is work: then call [`Server::work`].
+/// The server. When its descriptor is readable, call [`Server::work`].
 #[derive(Debug)]
 pub struct Server {
     epoll: OwnedFd,
@@ -77,7 +77,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts to listen. When the Unix socket cannot be made, the server prints the error and serves the serial port alone.
+    /// Starts to listen. If the Unix socket cannot be made, the server prints the error and serves only the serial port.
     ///
     /// # Errors
     /// When epoll cannot be opened.
@@ -113,7 +113,7 @@ impl Server {
     pub fn work(&mut self, host: &mut dyn Answers, now_us: u64) {
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // An error is ignored: what is missed now is seen in the next turn.
+        // An error is ignored: the next turn reports the same events.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&now));
         for event in events {
             let (token, flags) = (event.data.u64(), event.flags);
@@ -129,7 +129,7 @@ impl Server {
         self.serve_port(host, now_us);
         self.clients.retain(|_, channel| channel.work(host, now_us) == Standing::Open);
         for log in self.clients.values().chain(&self.port.channel).flat_map(Channel::followed) {
-            // An error usually means that the log is watched already.
+            // An error is ignored: it usually means that the log is watched already.
             let _ = epoll::add(&self.epoll, log, EventData::new_u64(LOG), EDGE);
         }
     }
@@ -141,7 +141,7 @@ impl Server {
         channels.filter_map(|channel| channel.deadline_us(now_us)).chain(self.port.deadline_us()).min()
     }
 
-    /// Edge-triggered: when there are no free descriptors, the client waits and the loop does not spin.
+    /// Accepts all waiting clients. If no descriptor is free, the clients wait; the listener is edge-triggered, so the loop does not spin.
     fn accept(&mut self) {
         let Some(listener) = &self.listener else { return };
         while let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
@@ -167,7 +167,7 @@ impl Server {
         }
     }
 
-    /// Serves the port. It stays open while nobody has opened its other end.
+    /// Serves the port. The port stays open while it has no client.
     fn serve_port(&mut self, host: &mut dyn Answers, now_us: u64) {
         let Some(mut channel) = self.port.channel.take() else { return };
         match channel.work(host, now_us) {

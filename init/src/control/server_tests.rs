@@ -31,14 +31,14 @@ fn line(server: &mut Server, client: &UnixStream, host: &mut dyn Answers) -> Str
             Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
         }
     }
-    panic!("no answer, only {line:?}")
+    panic!("no complete answer: {line:?}")
 }
 
 const SERVICES: &[u8] = b"{\"id\":8,\"request\":\"services\"}\n";
 const FOLLOW: &[u8] = b"{\"id\":9,\"request\":{\"logs\":{\"service\":\"x\",\"follow\":true}}}\n";
 
 #[test]
-fn clients_are_served_side_by_side() {
+fn clients_are_served_at_the_same_time() {
     let dir = tempfile::tempdir().unwrap();
     let (mut server, mut host) = (server(dir.path()), host());
     let mode = fs::metadata(dir.path().join("sock")).unwrap().permissions().mode();
@@ -71,8 +71,8 @@ fn a_client_that_closes_its_sending_side_gets_its_answers() {
     for _ in 0..3 {
         assert!(line(&mut server, &client, &mut host).starts_with("{\"id\":8,"));
     }
-    assert_eq!(line(&mut server, &client, &mut host), "", "then the end");
-    // One that asks for the reboot and is gone at once has asked.
+    assert_eq!(line(&mut server, &client, &mut host), "", "end of file");
+    // The request of a client that disconnects at once is still executed.
     let mut client = connect(dir.path());
     client.write_all(b"{\"id\":1,\"request\":\"reboot\"}\n").unwrap();
     drop(client);
@@ -81,12 +81,12 @@ fn a_client_that_closes_its_sending_side_gets_its_answers() {
 }
 
 #[test]
-fn garbage_and_deaf_clients_cost_a_bounded_amount_and_the_others_are_served() {
+fn garbage_and_clients_that_do_not_read_use_limited_memory_and_others_are_served() {
     let dir = tempfile::tempdir().unwrap();
     let (mut server, mut host) = (server(dir.path()), host());
     host.lines = (0..100_000).map(|number| format!("{number:0100}")).collect();
-    let mut deaf = connect(dir.path());
-    deaf.write_all(FOLLOW).unwrap();
+    let mut unread = connect(dir.path());
+    unread.write_all(FOLLOW).unwrap();
     let mut noisy = connect(dir.path());
     noisy.set_nonblocking(true).unwrap();
     let (garbage, mut at) = (vec![b'x'; 3 << 20], 0);
@@ -109,21 +109,21 @@ fn garbage_and_deaf_clients_cost_a_bounded_amount_and_the_others_are_served() {
     noisy.write_all(b"\n{\"id\":8,\"request\":\"services\"}\n").unwrap();
     assert!(line(&mut server, &noisy, &mut host).starts_with("{\"id\":8,"));
     assert_eq!(server.clients.len(), 4);
-    // Nobody spins: all that is left to wait for is the patience with those who do not read.
+    // The loop does not spin: the only deadlines left are those of the clients that do not read.
     for _ in 0..100 {
         server.work(&mut host, now_us());
     }
     let now = now_us();
     assert!(server.clients.values().filter_map(|client| client.deadline_us(now)).all(|deadline| deadline > now));
     server.work(&mut host, now + 31_000_000);
-    assert_eq!(server.clients.len(), 2, "the deaf are dropped");
+    assert_eq!(server.clients.len(), 2, "clients that do not read are disconnected");
     let mut rest = Vec::new();
-    deaf.read_to_end(&mut rest).unwrap();
+    unread.read_to_end(&mut rest).unwrap();
     assert!(rest.len() < 2 << 20, "{}", rest.len());
 }
 
 #[test]
-fn there_is_a_limit_to_clients() {
+fn the_number_of_clients_is_limited() {
     let dir = tempfile::tempdir().unwrap();
     let (mut server, mut host) = (server(dir.path()), host());
     let mut clients = Vec::new();

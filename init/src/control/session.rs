@@ -1,4 +1,5 @@
-//! One client's conversation: bytes in, calls run, frames out. No descriptor, so that every hostile order of bytes can be tried.
+//! The session of one client: takes bytes, runs calls, and returns frames to send. It has no descriptor, so tests can give it any bytes in
+//! any order.
 
 use super::{
     answers::{Answers, LogName, Readiness, Started},
@@ -12,18 +13,19 @@ use std::{
     path::PathBuf,
 };
 
-/// With more than this in its queue a client gets no further answers, and is not asked for further requests.
+/// Size limit of the queue of a client in bytes. While the queue is full, the session makes no further answers and reads no further
+/// requests.
 const QUEUE_FULL: usize = 64 * 1024;
-/// Calls that may run at the same time: followed logs, `wait-ready`, a program.
+/// Maximum number of calls that run at the same time: followed logs, `wait-ready`, a program.
 const MAX_CALLS: usize = 16;
-/// Lines of one client that are looked at before others get their turn.
+/// Maximum number of request lines of a client that are processed in one turn.
 const LINES_PER_TURN: usize = 256;
 
-/// A conversation.
+/// The session of one client.
 #[derive(Debug)]
 pub struct Session {
     input: LineBuffer,
-    /// Frames not sent yet.
+    /// Frames that are not sent yet.
     output: Vec<u8>,
     calls: Vec<RunningCall>,
     kernel_log: PathBuf,
@@ -43,7 +45,7 @@ enum Task {
         next: u64,
         follow: bool,
     },
-    /// Forgotten by its client, the program ends.
+    /// Dropping the task ends the program.
     Program {
         program: Started,
         next: u64,
@@ -56,18 +58,18 @@ enum Task {
 }
 
 impl Session {
-    /// A new client. `kernel_log` is `/dev/kmsg`.
+    /// The session of a new client. `kernel_log` is `/dev/kmsg`.
     #[must_use]
     pub fn new(kernel_log: PathBuf) -> Self {
         Self { input: LineBuffer::new(MAX_LINE), output: Vec::new(), calls: Vec::new(), kernel_log }
     }
 
-    /// For another client of the same serial line.
+    /// Prepares for another client of the same serial line.
     pub fn restart(&mut self) {
         let cut_short = !self.output.is_empty();
         *self = Self::new(std::mem::take(&mut self.kernel_log));
         if cut_short {
-            // The new one may have got the beginning of the frame.
+            // The new client may have received the start of a frame. End that line.
             self.output.push(b'\n');
         }
     }
@@ -78,29 +80,29 @@ impl Session {
         self.output.len() < QUEUE_FULL && self.input.len() <= MAX_LINE
     }
 
-    /// Takes bytes of the client; [`Session::work`] looks at them.
+    /// Takes bytes of the client. [`Session::work`] processes them.
     pub fn receive(&mut self, bytes: &[u8]) {
         self.input.push(bytes);
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     #[must_use]
     pub fn output(&self) -> &[u8] {
         &self.output
     }
 
-    /// So many bytes of it have been sent.
+    /// Removes `count` bytes that have been sent.
     pub fn sent(&mut self, count: usize) {
         self.output.drain(..count);
     }
 
-    /// Whether calls are running that can still bring answers.
+    /// Whether calls are running, which may still have answers.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         !self.calls.is_empty()
     }
 
-    /// Kernel logs that are followed: to be watched for new records.
+    /// Kernel logs that are followed. The server must watch them for new records.
     pub fn followed(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.calls.iter().filter_map(|call| match &call.task {
             Task::Kernel { log, .. } => Some(log.as_fd()),
@@ -108,13 +110,13 @@ impl Session {
         })
     }
 
-    /// Runs new requests and those under way, as far as the queue has room. True when it should be called again.
+    /// Runs new requests and running calls, as far as the queue has room. True when there may be more work.
     pub fn work(&mut self, host: &mut dyn Answers) -> bool {
         let mut lines = 0;
         while lines < LINES_PER_TURN && self.output.len() < QUEUE_FULL {
             let Some(line) = self.input.next_line() else { break };
             lines += 1;
-            self.understand(&line, host);
+            self.parse_and_run(&line, host);
         }
         let before = self.output.len();
         let mut index = 0;
@@ -131,8 +133,9 @@ impl Session {
         lines > 0 || self.output.len() > before
     }
 
-    /// A line that is not JSON, or has no id, is ignored: on a serial line it is the rest of somebody else's.
-    fn understand(&mut self, line: &[u8], host: &mut dyn Answers) {
+    /// Parses a request and runs it. A line that is not JSON or has no id is ignored: on a serial line, it may be the rest of a line of an
+    /// earlier client.
+    fn parse_and_run(&mut self, line: &[u8], host: &mut dyn Answers) {
         #[derive(Deserialize)]
         struct IdOnly {
             id: u64,
@@ -141,7 +144,7 @@ impl Session {
             Ok(call) => self.run(call, host),
             Err(error) => {
                 if let Ok(IdOnly { id }) = serde_json::from_slice(line) {
-                    let hint = "the requests are those of the host's own version of hostctl";
+                    let hint = "use the hostctl of the version that the host runs";
                     self.send(id, failed(format!("request not understood: {error}"), Some(hint)));
                 }
             }
@@ -150,7 +153,7 @@ impl Session {
 
     fn run(&mut self, call: Call, host: &mut dyn Answers) {
         let id = call.id;
-        // On a serial port a new client may use the id of one that has gone: its call is over then.
+        // On a serial port, a new client may use the id of a call of an earlier client. That call ends.
         self.calls.retain(|running| running.id != id);
         let body = match call.request {
             Request::Status => Body::Reply(Box::new(Reply::Status(Box::new(host.status())))),
@@ -199,20 +202,20 @@ impl Session {
                 if names.iter().any(|known| known == name) {
                     return Ok(known(LogName::Service(name.to_owned())));
                 }
-                let hint = format!("there are init, kernel, {}", names.join(", "));
+                let hint = format!("available logs: init, kernel, {}", names.join(", "));
                 Err(failed(format!("no service has the name {name:?}"), Some(hint.trim_end_matches(", "))))
             }
         }
     }
 
-    /// Brings a call forward. Returns its last frame when it is over.
+    /// Continues a call. Returns its last frame when the call has ended.
     fn proceed(&mut self, id: u64, task: &mut Task, host: &dyn Answers) -> Option<Body> {
         match task {
             Task::WaitReady => match host.readiness() {
                 Readiness::Booting => None,
                 Readiness::Running => Some(Body::End),
                 Readiness::Degraded(problems) => {
-                    let hint = "hostctl status and hostctl logs NAME say more";
+                    let hint = "for details run hostctl status, or hostctl logs NAME";
                     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                     Some(failed(format!("the host is degraded: {}", problems.join("; ")), Some(hint)))
                 }
@@ -223,7 +226,7 @@ impl Session {
                 (drained && !*follow).then_some(Body::End)
             }
             Task::Program { program, next } => {
-                // Asked first: what it says until then comes before its end.
+                // Ask for the end before the output is sent, so that all output is sent before the end.
                 let end = host.end_of(program);
                 let drained = self.send_lines(id, &LogName::Program(program.number()), next, host);
                 match end.filter(|_| drained)? {

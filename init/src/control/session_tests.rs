@@ -5,18 +5,18 @@ use berth_contract::{
 };
 use std::{cell::Cell, path::Path};
 
-/// A host that answers what the test says.
+/// A host with answers that the test sets.
 pub(in crate::control) struct FakeHost {
     pub(in crate::control) readiness: Readiness,
-    /// Lines 100.. of service `x`.
+    /// Lines of service `x`. The first line has number 100.
     pub(in crate::control) lines: Vec<String>,
     pub(in crate::control) ended: Option<Ending>,
     pub(in crate::control) asked: Cell<usize>,
-    /// Programs that were started: their arguments.
+    /// Arguments of the programs that were started.
     pub(in crate::control) programs: Vec<Vec<String>>,
-    /// How they end, once they do.
+    /// How the programs end. `None` while they run.
     pub(in crate::control) end_of_programs: Option<Result<(), ControlError>>,
-    /// The one that runs is held by its client.
+    /// The handle of the program that was started last.
     pub(in crate::control) held: Option<Started>,
 }
 
@@ -90,7 +90,7 @@ fn session() -> Session {
     Session::new(Path::new("/no/kmsg").to_owned())
 }
 
-/// Works until nothing more happens, taking all output: lines of JSON.
+/// Lets the session work until it has no more output. Returns the parsed frames.
 fn talk(session: &mut Session, host: &mut FakeHost, text: &[u8]) -> Vec<Frame> {
     session.receive(text);
     let mut sent = Vec::new();
@@ -134,7 +134,7 @@ fn each_call_gets_one_last_frame_with_its_id() {
         matches!(&frames[0].body, Body::Reply(reply) if matches!(&**reply, Reply::Services(list) if list.len() == 1))
     );
     let frames = talk(&mut session, &mut host, br#"{"id":7,"request":{"logs":{"service":"x","follow":false}}}"#);
-    assert!(frames.is_empty(), "half a line is no request");
+    assert!(frames.is_empty(), "an incomplete line is not a request");
     let frames = talk(&mut session, &mut host, b"\n");
     assert_eq!(texts(&frames), ["one", "two"]);
     assert_eq!(frames[2], Frame { id: 7, body: Body::End });
@@ -142,7 +142,7 @@ fn each_call_gets_one_last_frame_with_its_id() {
 }
 
 #[test]
-fn what_cannot_be_understood_is_ignored_or_answered_and_never_ends_the_conversation() {
+fn invalid_requests_are_ignored_or_answered_with_an_error_and_never_end_the_session() {
     let (mut session, mut host) = (session(), host());
     for (text, answer) in [
         (&b"hello\n"[..], None),
@@ -164,7 +164,7 @@ fn what_cannot_be_understood_is_ignored_or_answered_and_never_ends_the_conversat
             Some(words) => assert!(frames.len() == 1 && message(&frames[0]).starts_with(words), "{frames:?}"),
         }
     }
-    // A line beyond the limit, in pieces as a socket gives them, and the next one is understood.
+    // A line beyond the limit is skipped, and the next line is parsed.
     for _ in 0..(MAX_LINE / 4096 + 10) {
         assert!(session.wants_input());
         assert_eq!(talk(&mut session, &mut host, &[b'{'; 4096]), []);
@@ -176,7 +176,7 @@ fn what_cannot_be_understood_is_ignored_or_answered_and_never_ends_the_conversat
 }
 
 #[test]
-fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
+fn no_further_requests_are_read_from_a_client_that_does_not_read() {
     let (mut session, mut host) = (session(), host());
     let mut taken = 0;
     while session.wants_input() {
@@ -187,30 +187,30 @@ fn a_client_that_asks_and_never_reads_is_not_read_any_more() {
     }
     assert!(host.asked.get() < 1000, "{}", host.asked.get());
     assert!(session.output().len() < QUEUE_FULL + 1024);
-    // It reads after all: every request is answered.
+    // When the client reads again, every request is answered.
     assert_eq!(talk(&mut session, &mut host, b"").len(), taken);
 }
 
 #[test]
-fn followers_get_new_lines_until_cancelled_and_miss_what_is_gone() {
+fn a_followed_log_sends_new_lines_until_it_is_cancelled() {
     let (mut session, mut host) = (session(), host());
     let follow = b"{\"id\":3,\"request\":{\"logs\":{\"service\":\"x\",\"follow\":true}}}\n";
     assert_eq!(texts(&talk(&mut session, &mut host, follow)), ["one", "two"]);
     host.lines.push("three".into());
     assert_eq!(texts(&talk(&mut session, &mut host, b"")), ["three"]);
-    // Much more than the queue holds comes through in turns, whole and in order.
+    // Many more lines than fit in the queue are sent completely and in order.
     host.lines.extend((0..5000).map(|number| format!("{number:0100}")));
     let frames = talk(&mut session, &mut host, b"");
     assert_eq!(texts(&frames), host.lines[3..]);
     assert!(session.is_busy());
     let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"cancel\":{\"call\":3}}}\n");
     assert_eq!(frames, [Frame { id: 3, body: Body::End }, Frame { id: 4, body: Body::End }]);
-    host.lines.push("unheard".into());
+    host.lines.push("after the cancel".into());
     assert_eq!(talk(&mut session, &mut host, b""), []);
 }
 
 #[test]
-fn gaps_are_named() {
+fn missing_lines_are_reported() {
     struct Gap;
     impl Answers for Gap {
         fn status(&self) -> StatusReport {
@@ -253,7 +253,7 @@ fn gaps_are_named() {
 }
 
 #[test]
-fn waiting_ends_with_the_first_verdict() {
+fn wait_ready_ends_when_the_host_is_no_longer_booting() {
     let problem = |text: &str| Problem::ServiceFile { error: text.to_owned() };
     for (readiness, expected) in [
         (Readiness::Running, None),
@@ -273,11 +273,11 @@ fn waiting_ends_with_the_first_verdict() {
 }
 
 #[test]
-fn an_id_used_again_ends_the_older_call_and_calls_have_a_limit() {
+fn a_reused_id_ends_the_older_call_and_the_number_of_calls_is_limited() {
     let (mut session, mut host) = (session(), host());
     talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"wait-ready\"}\n");
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"services\"}\n").len(), 1);
-    assert!(!session.is_busy(), "the first of that id is over");
+    assert!(!session.is_busy(), "the first call with this id has ended");
     for id in 0..=MAX_CALLS {
         let frames = talk(&mut session, &mut host, format!("{{\"id\":{id},\"request\":\"wait-ready\"}}\n").as_bytes());
         assert_eq!(frames.is_empty(), id < MAX_CALLS);
@@ -285,7 +285,7 @@ fn an_id_used_again_ends_the_older_call_and_calls_have_a_limit() {
 }
 
 #[test]
-fn the_end_is_answered_before_it_begins_and_is_not_changed() {
+fn reboot_is_answered_and_a_later_poweroff_is_refused() {
     let (mut session, mut host) = (session(), host());
     let end = |id: u64| Frame { id, body: Body::End };
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"reboot\"}\n"), [end(1)]);
@@ -294,11 +294,11 @@ fn the_end_is_answered_before_it_begins_and_is_not_changed() {
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
 }
 
-/// `hostctl why`, asked for by a client.
+/// A client's request to run `hostctl why`.
 const RUN: &[u8] = b"{\"id\":1,\"request\":{\"run\":{\"arguments\":[\"why\"]}}}\n";
 
 #[test]
-fn a_commands_lines_come_before_its_end() {
+fn the_output_of_a_command_is_sent_before_its_end() {
     let error = |message: &str, hint: Option<&str>| {
         Err(ControlError { message: message.to_owned(), hint: hint.map(str::to_owned) })
     };
@@ -320,7 +320,7 @@ fn a_commands_lines_come_before_its_end() {
 }
 
 #[test]
-fn a_client_has_one_command_and_lets_go_of_it_when_cancelled_or_gone() {
+fn a_client_has_one_command_which_ends_when_it_is_cancelled_or_the_client_leaves() {
     let held = |host: &FakeHost| host.held.as_ref().is_some_and(Started::is_held);
     let (mut session, mut host) = (session(), host());
     talk(&mut session, &mut host, RUN);
@@ -334,7 +334,7 @@ fn a_client_has_one_command_and_lets_go_of_it_when_cancelled_or_gone() {
     talk(&mut session, &mut host, RUN);
     assert!(held(&host));
     session.restart();
-    assert!(!held(&host), "another client of the serial line");
+    assert!(!held(&host), "a new client of the serial line ends the command");
     let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"run\":{\"arguments\":[]}}}\n");
     assert_eq!(message(&frames[0]), "cannot start it");
 }

@@ -1,4 +1,4 @@
-//! /etc of this boot: the image's, with an upper layer in memory.
+//! /etc: an overlay over the /etc of the image, with an upper layer in memory. Changes are lost at the next boot.
 
 use berth_contract::fault::{At, PathError};
 use rustix::mount::{MountFlags, mount};
@@ -10,7 +10,7 @@ const WORK: &str = "/run/berth/etc/work";
 /// Mounts the overlay.
 ///
 /// # Errors
-/// When the kernel refuses it: /etc is then the image's, and read-only.
+/// When the kernel refuses the mount. /etc is then the read-only directory of the image.
 pub fn mount_overlay() -> Result<(), PathError> {
     for directory in [UPPER, WORK] {
         fs::create_dir_all(directory).at("create", directory)?;

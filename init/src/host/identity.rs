@@ -14,7 +14,8 @@ use std::{
 /// Reads the machine id, or makes one at the first boot, and writes it to /etc/machine-id.
 ///
 /// # Errors
-/// When the id cannot be stored (it is then valid for this boot only) or written. The id is returned in any case.
+/// When the id cannot be stored, or /etc/machine-id cannot be written. The id is returned in any case. An id that was not stored is valid
+/// for this boot only.
 pub fn machine_id() -> (String, Result<(), PathError>) {
     let stored = fs::read_to_string(paths::MACHINE_ID).ok().map(|text| text.trim_end().to_owned());
     let (id, kept) = match stored.filter(|id| is_machine_id(id)) {
@@ -51,7 +52,7 @@ fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
 }
 
-/// The host name of a host that has none in its configuration.
+/// The host name, if host.toml does not set one.
 #[must_use]
 pub fn default_hostname(machine_id: &str) -> String {
     format!("berth-{}", machine_id.get(..8).unwrap_or(machine_id))

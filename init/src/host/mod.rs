@@ -1,4 +1,4 @@
-//! The host stage: from the root file system to the supervisor. Its order is [`crate::sequence::HOST`].
+//! The phases of the host stage, which prepares the host for the supervisor. [`crate::sequence::HOST`] lists them in order.
 
 pub mod etc;
 pub mod identity;
@@ -42,10 +42,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-/// The state of this stage: results of its phases, most of which the supervisor takes over.
+/// The state of this stage: the results of its phases. The supervisor takes over most of them.
 #[derive(Debug)]
 pub struct Host {
-    /// The boot's stamps, from the initrd on.
+    /// The timeline of the boot, including the initrd stage.
     pub timeline: Timeline,
     /// The report of the initrd stage.
     pub initrd: InitrdReport,
@@ -75,10 +75,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the console and reads the files of the initrd stage and of the builder.
+    /// The state before the first phase. Opens the console, and reads the files of the initrd stage and of the builder.
     ///
     /// # Errors
-    /// When a file is missing: this process was not started by our initrd in our image.
+    /// When a file is missing, for example because another initrd has started this program.
     pub fn arrive() -> Result<Self, Failure> {
         console::open_outputs();
         let arrived = now_us();
@@ -173,12 +173,12 @@ pub fn load_device_modules(host: &Host) -> Job {
 
 /// Makes /etc writable for this boot.
 pub fn mount_etc(host: &mut Host) -> Result<(), Failure> {
-    // The kernel would load it through a modprobe process, which is slower.
+    // Load the module here. The kernel would do it too, but through a modprobe process, which is slower.
     host.loader.load("overlay")?;
     Ok(etc::mount_overlay()?)
 }
 
-/// Mounts the var partition on /var, or memory when that fails.
+/// Mounts the var partition on /var, or a tmpfs if that fails.
 pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
     match var::mount_persistent(&host.initrd.disk) {
         Ok(growth) => {
@@ -187,7 +187,7 @@ pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
         }
         Err(error) => {
             var::mount_in_memory()?;
-            Err(format!("{error}; /var is in memory, and what is written there is lost at the next boot").into())
+            Err(format!("{error}; /var is in memory, and its content is lost at the next boot").into())
         }
     }
 }
@@ -198,7 +198,7 @@ pub fn grow_var(host: &Host) -> Job {
     Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth)?)))
 }
 
-/// Reads from the firmware's variables whether this boot is counted. Mounting them takes most of the time.
+/// Reads the boot counter from the EFI variables. Most of the time is for mounting them.
 pub fn ask_firmware(host: &Host) -> Job {
     let (loader, told) = (Arc::clone(&host.loader), Arc::clone(&host.counter));
     let record = &host.boot.record;
@@ -207,7 +207,7 @@ pub fn ask_firmware(host: &Host) -> Job {
         if !Path::new("/sys/firmware/efi").exists() {
             return Ok(());
         }
-        // It may be built in. If it is missing, the mount fails.
+        // An error is only logged: the driver may be built in. If it is missing, the mount fails.
         if let Err(error) = loader.load("efivarfs") {
             console::debug(format_args!("{error}"));
         }
@@ -215,9 +215,11 @@ pub fn ask_firmware(host: &Host) -> Job {
         let counter = match mounted.and_then(|()| counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))) {
             Ok(counter) => counter,
             Err(error @ CounterError::NotOurs(_)) => return Err(error.into()),
-            // Some firmware hides its variables from the running kernel. The boot loader has counted in the entry's name as well.
+            // Some firmware hides its variables from the running kernel. The file name of the entry has the counter as well.
             Err(error) => {
-                console::warning(format_args!("{error}: the entry's name tells whether this boot is a trial"));
+                console::warning(format_args!(
+                    "{error}: reading the boot counter from the name of the boot entry instead"
+                ));
                 counter::by_name(&boot_entries(&disk)?, &id, &version)
             }
         };
@@ -230,7 +232,7 @@ pub fn ask_firmware(host: &Host) -> Job {
 fn boot_entries(disk: &str) -> Result<Vec<BootEntry>, Failure> {
     let disks = block::disks(Path::new("/sys"))?;
     let found = disks.iter().find(|found| block::node(&found.name) == Path::new(disk));
-    let found = found.ok_or_else(|| format!("disk {disk}: not found; there are {}", block::describe(&disks)))?;
+    let found = found.ok_or_else(|| format!("disk {disk}: not found; block devices: {}", block::describe(&disks)))?;
     Ok(esp::entries(&esp::device(Path::new("/dev"), found)?)?)
 }
 
@@ -285,12 +287,12 @@ pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
 pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     let mut failures = Failures::none();
     failures.keep(power::catch_ctrl_alt_del().at("take over", "Ctrl-Alt-Del"));
-    // No device has a module alias for evdev. A kernel may have it built in.
+    // Load evdev by name, because no device has a module alias for it. An error is only logged: it may be built in.
     if let Err(error) = host.loader.load("evdev") {
         console::debug(format_args!("{error}"));
     }
     host.buttons = failures.keep(button::open_all().at("open", "power button")).unwrap_or_default();
-    // Watchdogs whose drivers are not in the initrd.
+    // Open the watchdogs whose drivers are not in the initrd.
     failures.keep(host.watchdogs.open_all(Across::Nothing).at("start", "watchdog"));
     host.watchdogs.feed();
     host.feeder = feeder(&host.watchdogs, &host.image);
@@ -300,7 +302,7 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
     failures.end()
 }
 
-/// Finds, checks and applies host.toml. When it has an error, the console names it, and the last good one is used.
+/// Finds, checks and applies host.toml. If it has an error, the console shows the error, and the last good host.toml is used.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
     host.config = config::load(&host.initrd.disk, &host.loader);
     config::apply(&host.config, &host.image)

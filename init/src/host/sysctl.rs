@@ -14,14 +14,14 @@ const DIRECTORIES: [&str; 2] = ["/etc/sysctl.d", "/usr/lib/sysctl.d"];
 struct Setting {
     path: PathBuf,
     value: String,
-    /// `-key`: the kernel may refuse.
+    /// `-key`: an error is ignored.
     optional: bool,
 }
 
 /// Applies all files in the order of their names.
 ///
 /// # Errors
-/// What the kernel refused; the rest is set. A key that this kernel does not have is only logged.
+/// Every setting that the kernel refused. The other settings are made. A key that the kernel does not have is only logged.
 pub fn apply() -> Result<(), Failure> {
     let mut failures = Failures::none();
     for file in drop_in::files(&DIRECTORIES, ".conf") {
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_with_dots_and_slashes() {
+    fn keys_are_parsed_with_dots_and_slashes() {
         let found = parse(
             "# comment\n; comment\n net.ipv4.ip_forward = 1 \n-kernel.x=a b\nnet/ipv4/conf/eth0.1/forwarding=1\n\
              net.ipv4.conf.eth0/1.forwarding=0\n../etc/x=1\nnovalue\n/proc/x=1\n",

@@ -1,7 +1,7 @@
-//! Files, directories and links that packages want at boot: lines of tmpfiles.d(5), applied to a host without systemd.
+//! Files, directories and links that packages need at boot: applies lines of tmpfiles.d(5) on a host without systemd.
 //!
-//! Applied are the types `d D v q Q f F L C e z Z m`, for paths below /run, /var and /tmp. `D` does not empty a directory: /run
-//! and /tmp are empty at boot. Lines of other types are passed over, and so are lines that cannot be parsed.
+//! Lines of the types `d D v q Q f F L C e z Z m` are applied, for paths below /run, /var and /tmp. `D` does not empty a directory,
+//! because /run and /tmp are empty at boot. Lines of other types and lines that cannot be parsed are skipped.
 
 use crate::drop_in;
 use berth_contract::fault::{At, Failure, Failures, PathError};
@@ -34,7 +34,7 @@ struct Host<'a> {
 /// Applies the image's tmpfiles.d.
 ///
 /// # Errors
-/// What could not be made; the rest is made.
+/// Every line that could not be applied. The other lines are applied.
 pub fn apply() -> Result<(), Failure> {
     let mut failures = Failures::none();
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -60,7 +60,7 @@ fn arranged(lines: Vec<Line>) -> impl Iterator<Item = Line> {
     tmpfiles::arrange(lines.into_iter().map(|line| (line, ())).collect()).into_iter().map(|(line, ())| line)
 }
 
-/// A line that init applies.
+/// Parses a line. `None` when init does not apply the line.
 fn parse(text: &str) -> Option<Line> {
     let text = text.trim();
     if text.is_empty() || text.starts_with('#') {
@@ -70,22 +70,10 @@ fn parse(text: &str) -> Option<Line> {
     let path = Path::new(OsStr::from_bytes(&line.path));
     let climbs = path.components().any(|part| part == Component::ParentDir);
     let is_below = BELOW.iter().any(|below| path.starts_with(below) && path != Path::new(below));
-    let is_applied = matches!(
-        line.line_type,
-        LineType::Directory
-            | LineType::EmptiedDirectory
-            | LineType::Subvolume
-            | LineType::ExistingDirectory
-            | LineType::File
-            | LineType::Symlink
-            | LineType::Copy
-            | LineType::Adjust
-            | LineType::AdjustAll
-    );
-    (is_applied && is_below && !climbs && !line.modifiers.credential).then_some(line)
+    (line.line_type.is_applied() && is_below && !climbs && !line.modifiers.credential).then_some(line)
 }
 
-/// Values of specifiers that depend on this host. The others, which depend on its release, have none.
+/// The value of a specifier that depends on this host. `None` for all other specifiers.
 fn value_of(letter: char) -> Option<String> {
     let uname = rustix::system::uname();
     let file = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
@@ -130,7 +118,7 @@ impl Host<'_> {
         self.root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
     }
 
-    /// The paths that a line's pattern means.
+    /// The paths that match the pattern of a line.
     fn paths(&self, line: &Line) -> Vec<PathBuf> {
         let children = |directory: &[u8]| {
             let entries = fs::read_dir(self.inside(directory)).into_iter().flatten().flatten();
@@ -189,7 +177,7 @@ impl Host<'_> {
         } else if from.is_file() {
             fs::copy(source, path).at("write", path)?;
         } else {
-            // A device, pipe or socket: nothing of the image has these.
+            // A device, pipe or socket. The image has no such files.
             return Ok(());
         }
         let (uid, gid) = self.owner(line, true);
@@ -201,8 +189,8 @@ impl Host<'_> {
         fs::set_permissions(path, from.permissions()).at("set mode of", path)
     }
 
-    /// User and group to set for a path that is new, or not. A user or group that the image does not have becomes the
-    /// superuser: that gives nobody more rights.
+    /// User and group to set for a path. Instead of a user or group that the image does not have, the superuser is set: that gives no user
+    /// more rights.
     fn owner(&self, line: &Line, is_new: bool) -> (Option<u32>, Option<u32>) {
         let id = |owner: &Option<Owner>, file| {
             Owner::wanted(owner.as_ref(), is_new).map(|name| number_of(name, file).unwrap_or(0))
@@ -210,11 +198,11 @@ impl Host<'_> {
         (id(&line.user, self.passwd), id(&line.group, self.group))
     }
 
-    /// Sets mode and owner as the line says, for a path that the line has just made, or that was there.
+    /// Sets mode and owner of a path as the line says. `is_new`: the line has just made the path.
     fn set(&self, line: &Line, path: &Path, is_new: bool) -> Result<(), PathError> {
         let there = fs::symlink_metadata(path).at("read", path)?;
         let (uid, gid) = self.owner(line, is_new);
-        // A link to a directory stands for the directory; nothing else is followed.
+        // A link to a directory is followed. No other link is followed.
         let follows = there.is_symlink() && path.is_dir() && !line.line_type.takes_pattern();
         let found = if follows { fs::metadata(path).at("read", path)? } else { there };
         if uid.is_some() || gid.is_some() {
@@ -231,7 +219,7 @@ impl Host<'_> {
             (true, _) => line.mode_of_new(),
             (false, _) => line.mode_of_existing(current, found.is_dir()),
         };
-        // Also when the bits are the same: a change of the owner takes setuid and setgid away.
+        // Set the mode even if it is the same: a change of the owner clears setuid and setgid.
         fs::set_permissions(path, fs::Permissions::from_mode(bits.into())).at("set mode of", path)
     }
 }
@@ -247,7 +235,7 @@ fn write(path: &Path, content: &[u8], is_new: bool, replace: bool) -> Result<(),
     options.open(path).and_then(|mut file| file.write_all(content)).at("write", path)
 }
 
-/// Removes what is at the path, if the line makes something else there.
+/// Removes the file or directory at the path, if it is not of the type that the line makes.
 fn remove_other_type(line_type: LineType, path: &Path) -> Result<(), PathError> {
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     let is_wanted = match line_type {
@@ -266,7 +254,7 @@ fn remove_other_type(line_type: LineType, path: &Path) -> Result<(), PathError> 
 fn link(path: &Path, target: &Path, replace: bool) -> Result<(), PathError> {
     match symlink(target, path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // `L` leaves what is there. `L+` replaces it, unless it is a directory: a directory may hold somebody's data.
+            // `L` leaves what is there. `L+` replaces it, unless it is a directory: a directory may hold data.
             if !replace || fs::symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
                 return Ok(());
             }

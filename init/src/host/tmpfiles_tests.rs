@@ -2,7 +2,7 @@ use super::*;
 use std::{collections::BTreeMap, process::Command};
 
 #[test]
-fn lines_of_real_packages() {
+fn lines_of_real_packages_are_parsed() {
     let directory = parse("d /run/sshd 0755 root root").unwrap();
     assert_eq!((directory.line_type, directory.mode_of_new()), (LineType::Directory, 0o755));
     let spool = parse("D! /var/spool/x :1733 - crontab 10d -").unwrap();
@@ -15,7 +15,7 @@ fn lines_of_real_packages() {
 }
 
 #[test]
-fn lines_for_others_are_passed_over() {
+fn lines_that_init_does_not_apply_are_skipped() {
     for line in [
         "",
         "# d /run/x",
@@ -42,7 +42,7 @@ fn users_are_found_by_name_and_number() {
     assert_eq!((number_of("42", ""), number_of("nobody", passwd)), (Some(42), None));
 }
 
-/// What a directory holds, by path: mode, and content or target.
+/// The content of a directory, by path: mode, and content or link target.
 fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     let (mut all, mut open) = (BTreeMap::new(), vec![root.to_owned()]);
     while let Some(directory) = open.pop() {
@@ -63,9 +63,9 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
     all
 }
 
-/// Two directories with the same content; the lines are applied to the first by us, to the second by systemd-tmpfiles.
+/// Two directories have the same content. init applies the lines to the first, systemd-tmpfiles to the second.
 #[test]
-fn lines_do_what_systemd_does() {
+fn lines_have_the_same_effect_as_with_systemd() {
     let lines = "\
         d /var/a 0750\nd /var/a/b 1777\nD /var/emptied\nv /var/v\nq /var/q\nQ /var/Q 0700\nd /var/lib/deep/er\n\
         f /var/file - - - - a\\nb \\x41 %% %%m %T\nf \"/var/a b\" 0600 - - - two  words\nf+ /var/forced - - - - new\n\
@@ -121,7 +121,7 @@ fn lines_do_what_systemd_does() {
     assert_eq!(ours[Path::new("var/file")].1, b"a\nb A % %m /tmp");
 }
 
-/// Only the superuser may give files away, so this says the owners that others would get.
+/// Only the superuser may change the owner of files, so most of this test only computes the owners.
 #[test]
 fn owners_are_set_for_new_paths_and_kept_for_others() {
     let dir = tempfile::tempdir().unwrap();
@@ -131,7 +131,7 @@ fn owners_are_set_for_new_paths_and_kept_for_others() {
     assert_eq!(host.owner(&line, false), (None, Some(8)));
     assert_eq!(host.owner(&parse("d /var/x").unwrap(), true), (None, None));
     assert_eq!(host.owner(&parse("d /var/x - unknown -").unwrap(), true), (Some(0), None));
-    // A link to a directory stands for the directory, which keeps what the line does not give.
+    // A link to a directory is followed. The directory keeps its mode, which the line does not set.
     fs::create_dir_all(dir.path().join("var/real")).unwrap();
     fs::set_permissions(dir.path().join("var/real"), fs::Permissions::from_mode(0o710)).unwrap();
     symlink("real", dir.path().join("var/alias")).unwrap();

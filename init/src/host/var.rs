@@ -1,4 +1,4 @@
-//! /var, the only thing that lasts: the partition grows to the disk's end, then its ext4 while it is in use.
+//! /var, the only persistent file system. At boot its partition is grown to the end of the disk, and then its ext4 while it is mounted.
 
 use crate::{
     block::{self, Disk, Partition},
@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Directories that init and everybody else expect before any tmpfiles.d line is read.
+/// Directories that init and other programs need, even without a tmpfiles.d line.
 const DIRECTORIES: [(&str, u32); 7] = [
     ("/var/cache", 0o755),
     ("/var/lib", 0o755),
@@ -29,55 +29,56 @@ const DIRECTORIES: [(&str, u32); 7] = [
 ];
 const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
 
-/// Why /var is not what it should be.
+/// Why /var cannot be mounted or grown.
 #[derive(Debug, thiserror::Error)]
 pub enum VarError {
-    /// The disk of the root file system has gone.
-    #[error("disk {disk} of the root file system: not found; there are {found}")]
+    /// The disk of the root file system was removed.
+    #[error("disk {disk} of the root file system: not found; block devices: {found}")]
     NoDisk {
-        /// Its node.
+        /// The node of the disk.
         disk: String,
-        /// What there is.
+        /// The block devices that exist.
         found: String,
     },
-    /// It has no such partition.
+    /// The disk has no var partition.
     #[error("partition var: not found on {found}")]
     NoPartition {
-        /// The disk.
+        /// The disk and its partitions.
         found: String,
     },
-    /// A file or device does not do as told.
+    /// An operation on a file or device failed.
     #[error(transparent)]
     Path(#[from] PathError),
     /// The partition table cannot be grown.
     #[error("{disk}: {source}")]
     Table {
-        /// Its node.
+        /// The node of the disk.
         disk: String,
-        /// What is wrong.
+        /// The cause.
         source: GptError,
     },
-    /// The device holds something else.
+    /// The partition has no ext4 file system.
     #[error("{}: expected an ext4 file system, found none", device.display())]
     NotExt4 {
-        /// The partition's node.
+        /// The node of the partition.
         device: PathBuf,
     },
 }
 
-/// A file system that is smaller than its partition.
+/// How far a file system can grow: it is smaller than its partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
-    /// What it could have, in its own blocks.
+    /// New size in blocks of the file system.
     blocks: u64,
-    /// The same in bytes.
+    /// New size in bytes.
     bytes: u64,
 }
 
-/// Mounts the var partition of `disk` (a node like `/dev/vda`), grown to the disk's end. Returns what [`grow`] has left to do.
+/// Grows the var partition of `disk` (a node like `/dev/vda`) to the end of the disk, and mounts it. Returns the growth that [`grow`] must
+/// do for the file system.
 ///
 /// # Errors
-/// When there is nothing to mount, or the kernel refuses it. /var is as it was then.
+/// When there is no var partition with an ext4, or the kernel refuses the mount. Then nothing is mounted.
 pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
     let sys = Path::new("/sys");
     let disks = block::disks(sys)?;
@@ -87,9 +88,12 @@ pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
     let Some(partition) = found.partition(PartitionRole::Var.label()) else {
         return Err(VarError::NoPartition { found: block::describe(std::slice::from_ref(found)) });
     };
-    // A disk that cannot be grown is one that can be used.
+    // The boot continues if the partition cannot be grown: its present size can be used.
     let size = grow_partition(found, partition).unwrap_or_else(|error| {
-        console::warning(format_args!("var stays at {} MiB: {error}", partition.size >> 20));
+        console::warning(format_args!(
+            "partition var cannot be grown and stays at {} MiB: {error}",
+            partition.size >> 20
+        ));
         partition.size
     });
     let device = block::node(&partition.name);
@@ -99,18 +103,18 @@ pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
     Ok(growth)
 }
 
-/// Mounts memory on /var, so that the machine comes up and can be asked what is wrong.
+/// Mounts a tmpfs on /var, so that the host comes up and an administrator can find the cause.
 ///
 /// # Errors
-/// What mount(2) says.
+/// The error of mount(2).
 pub fn mount_in_memory() -> Result<(), PathError> {
     mount("tmpfs", paths::VAR, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=50%"))
         .at("mount", paths::VAR)
 }
 
-/// Makes the partition end at the disk's end, on the disk and in the kernel. Returns its size.
+/// Grows the partition to the end of the disk, in the partition table and in the kernel. Returns its size.
 fn grow_partition(disk: &Disk, partition: &Partition) -> Result<u64, VarError> {
-    // Somebody may have put a partition of their own behind ours; that one is not ours to grow.
+    // The user may have added a partition after var. Then there is no space to grow into.
     if disk.partitions.iter().any(|other| other.start > partition.start) {
         return Ok(partition.size);
     }
@@ -133,7 +137,7 @@ fn grow_partition(disk: &Disk, partition: &Partition) -> Result<u64, VarError> {
     }
 }
 
-/// Reads the superblock of ext4 (fs/ext4/ext4.h, always at byte 1024) and compares with `size` bytes of partition.
+/// Reads the superblock of ext4 (fs/ext4/ext4.h, always at byte 1024) and compares its size with `size`, the bytes of the partition.
 fn growth(device: &Path, size: u64) -> Result<Option<Growth>, VarError> {
     let mut superblock = [0; 1024];
     File::open(device).and_then(|file| file.read_exact_at(&mut superblock, 1024)).at("read", device)?;
@@ -141,7 +145,7 @@ fn growth(device: &Path, size: u64) -> Result<Option<Growth>, VarError> {
     growth_of(&superblock, size).ok_or_else(not_ext4)
 }
 
-/// None when it is no ext4 superblock.
+/// The outer `None` means that this is not an ext4 superblock, the inner `None` that the file system need not grow.
 fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     /// `EXT4_FEATURE_INCOMPAT_64BIT`
     const WIDE: u32 = 0x80;
@@ -158,10 +162,10 @@ fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     Some((blocks > has).then_some(Growth { blocks, bytes: blocks * block_size }))
 }
 
-/// Grows the mounted file system. Takes a second or more on a large disk, and does not disturb those who use it.
+/// Grows the mounted file system. This takes a second or more on a large disk. Programs can use /var meanwhile.
 ///
 /// # Errors
-/// What the kernel says.
+/// When the kernel refuses.
 pub fn grow(growth: &Growth) -> Result<(), PathError> {
     let directory = File::open(paths::VAR).at("open", paths::VAR)?;
     sys::block::resize_ext4(&directory, growth.blocks).at("grow", paths::VAR)?;
@@ -169,10 +173,10 @@ pub fn grow(growth: &Growth) -> Result<(), PathError> {
     Ok(())
 }
 
-/// Makes the directories that everybody expects.
+/// Makes the directories and links that programs expect.
 ///
 /// # Errors
-/// What cannot be made.
+/// When one of them cannot be made.
 pub fn furnish() -> Result<(), Failure> {
     for (path, mode) in DIRECTORIES {
         if !Path::new(path).is_dir() {
@@ -195,7 +199,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// mke2fs makes the superblocks that are read.
+    /// Reads superblocks that mke2fs has made.
     #[test]
     fn growth_is_computed_from_real_superblocks() {
         berth_judge::needs!("mke2fs");
@@ -219,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_ext4_is_said_so() {
+    fn a_partition_without_ext4_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("zero");
         File::create(&path).unwrap().set_len(1 << 20).unwrap();
@@ -229,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_that_is_not_there_is_named_with_those_that_are() {
+    fn a_missing_disk_is_an_error_that_names_it() {
         let error = mount_persistent("/dev/no-such-disk").unwrap_err().to_string();
         assert!(error.starts_with("disk /dev/no-such-disk of the root file system: not found"), "{error}");
     }

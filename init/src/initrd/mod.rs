@@ -1,4 +1,4 @@
-//! The initrd stage: from the kernel's first process to the root file system. Its order is [`crate::sequence::INITRD`].
+//! The phases of the initrd stage, which finds and mounts the root file system. [`crate::sequence::INITRD`] lists them in order.
 
 pub mod root;
 pub mod switch;
@@ -31,16 +31,16 @@ use std::{
 
 /// Time limit for the root disk to appear.
 const DISK_TIME: Duration = Duration::from_secs(30);
-/// After this time a line on the console says that the disk is awaited.
+/// After this time, a console line says that init waits for the disk.
 const DISK_HINT: Duration = Duration::from_secs(3);
 /// Modules for every kind of disk. dm-verity chooses the fastest SHA-256 that is loaded when the root is opened: the SHA
 /// instructions of the processor are several times faster than the generic code, for every byte that is read from the root.
 const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
 
-/// After an oops or a lockup the kernel shall panic, and so reboot. sysctl.d may change this later.
+/// Parameters that make the kernel panic, and so reboot, after an oops or a lockup. sysctl.d may change them later.
 const PANICS: [(&str, &str); 2] = [("/proc/sys/kernel/panic_on_oops", "1"), ("/proc/sys/kernel/softlockup_panic", "1")];
 
-/// The state of this stage: results of its phases.
+/// The state of this stage: the results of its phases.
 #[derive(Debug)]
 pub struct Initrd {
     timeline: Timeline,
@@ -50,11 +50,11 @@ pub struct Initrd {
     found: Option<Found>,
 }
 
-/// Why this stage cannot go on.
+/// Why the initrd stage cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
     /// An earlier phase has not set this value.
-    #[error("{0}: not there yet: the sequence is in the wrong order")]
+    #[error("{0}: not set yet: the list of phases is in the wrong order")]
     Order(&'static str),
     /// The kernel command line has no root hash.
     #[error("kernel command line: expected {}=<64 hex digits>, found none", cmdline::ROOTHASH)]
@@ -64,7 +64,7 @@ pub enum InitrdError {
     NoSlot {
         /// The root hash.
         wanted: RootHash,
-        /// Time of the search.
+        /// Duration of the search.
         seconds: u64,
         /// Content of the slots that were found.
         slots: String,
@@ -113,7 +113,7 @@ pub fn load_root_modules(initrd: &Initrd) -> Job {
     Box::new(move || {
         let loader = loader.ok_or(InitrdError::Order("devices"))?;
         for name in ALWAYS {
-            // It may be built in. If it is missing, opening the root fails.
+            // An error is only logged: the module may be built in. If it is missing, opening the root fails.
             if let Err(error) = loader.load(name) {
                 console::debug(format_args!("{error}"));
             }
@@ -122,7 +122,7 @@ pub fn load_root_modules(initrd: &Initrd) -> Job {
     })
 }
 
-/// Opens the watchdogs, which reset a host that hangs, and loads what stores the log of a kernel that panics.
+/// Opens the watchdogs, which reset a host that hangs, and loads the drivers that store the log of a kernel that panics.
 pub fn set_guards(initrd: &Initrd) -> Job {
     let loader = initrd.loader.clone();
     Box::new(move || {
@@ -134,9 +134,9 @@ pub fn set_guards(initrd: &Initrd) -> Job {
             // A kernel may lack one of the parameters.
             let _ = fs::write(parameter, value);
         }
-        // The image's own limit is on the root file system, which is not mounted yet.
+        // Use the default limit: the limit of the image is on the root file system, which is not mounted yet.
         let fed = watchdogs.feed_beside(HealthSpec::default().limit).at("feed", "watchdogs").map(std::mem::forget);
-        // They stay open across exec: the host stage takes them over.
+        // Not dropped, so that the watchdogs stay open across exec(2). The host stage takes them over.
         std::mem::forget(watchdogs);
         crash_records::load_backends(&loader);
         opened.at("start", "watchdog")?;
@@ -144,8 +144,8 @@ pub fn set_guards(initrd: &Initrd) -> Job {
     })
 }
 
-/// Loads the modules of one device after the other until a disk with the wanted root file system is found. The host stage loads the
-/// other drivers. When no present device has the root, waits for new devices.
+/// Finds the slot with the root hash of the kernel command line. Loads the modules of one device after the other until a disk has this
+/// slot; the host stage loads the other drivers. If no present disk has it, waits for new devices.
 pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     let wanted = initrd.wanted()?;
     let (Some(events), Some(loader)) = (&initrd.events, &initrd.loader) else {
@@ -183,8 +183,8 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The slot on a present disk. Of several disks with the same root, the disk that the firmware has booted, if that is known,
-/// else the first by name.
+/// Searches the slot on the present disks. If several disks have the same root file system, takes the disk that the firmware has booted,
+/// or the first disk by name if that is not known.
 fn look(wanted: RootHash, loader: &Loader) -> Result<Option<Found>, Failure> {
     let matches = slot::search(Path::new("/sys"), Path::new("/dev"), wanted)?.matches;
     // Reading firmware variables is slow: only do it when there is a choice.

@@ -1,4 +1,4 @@
-//! The root device: dm-verity by the kernel's own ioctls, then EROFS on it.
+//! The root device: opens dm-verity with ioctls, and mounts the EROFS on it.
 
 use crate::{
     block, console,
@@ -24,19 +24,19 @@ use std::{
 const CONTROL: &str = "/dev/mapper/control";
 const NAME: &str = "root";
 const NODE: &str = "/dev/mapper/root";
-/// Where the root is mounted until it is the root.
+/// Mount point of the root file system until the switch.
 pub const SYSROOT: &str = "/sysroot";
-/// What the kernel does with a block that is not what it should be: stop, so that the boot loader's counter falls, if the version is
-/// on trial. Kernels before 5.9 know only the second word.
+/// Options of dm-verity for corrupt blocks. The kernel panics and reboots, so that a version on trial uses a try. Kernels before 5.9 know
+/// only the second option.
 const ON_CORRUPTION: [&str; 2] = ["panic_on_corruption", "restart_on_corruption"];
 
 /// Opens the slot as /dev/mapper/root.
 ///
 /// # Errors
-/// The step that the kernel refused.
+/// When the kernel refuses a step.
 pub fn open(found: &Found, root_hash: RootHash) -> Result<(), PathError> {
     let control = OpenOptions::new().read(true).write(true).open(CONTROL).at("open", CONTROL)?;
-    // The identity that cryptsetup gives such a device, so that `veritysetup status root` knows it.
+    // The same UUID as cryptsetup would set, so that `veritysetup status root` recognizes the device.
     let uuid: String = found.superblock.uuid.iter().map(|byte| format!("{byte:02x}")).collect();
     let device = dm::create(&control, NAME, &format!("CRYPT-VERITY-{uuid}-{NAME}")).at("create", NODE)?;
     let (data, hash) = (block::node(&found.data.name), block::node(&found.verity.name));
@@ -49,15 +49,15 @@ pub fn open(found: &Found, root_hash: RootHash) -> Result<(), PathError> {
     };
     load(ON_CORRUPTION[0]).or_else(|_| load(ON_CORRUPTION[1])).at("load the verity table of", NODE)?;
     dm::resume(&control, NAME).at("resume", NODE)?;
-    // No udev here: the kernel itself makes /dev/dm-0 only.
+    // There is no udev: the kernel itself makes only /dev/dm-0.
     let mode = Mode::from_raw_mode(0o600);
     mknodat(CWD, NODE, FileType::BlockDevice, mode, makedev(device.major, device.minor)).at("make node", NODE)
 }
 
-/// Mounts it, and sees that the next stage is there while there is still a way to say that it is not.
+/// Mounts the root file system and checks that it has an init. After the switch to it, a missing init could not be reported.
 ///
 /// # Errors
-/// When it cannot be mounted, or holds no init.
+/// When the root file system cannot be mounted, or has no init.
 pub fn mount_root() -> Result<(), PathError> {
     fs::create_dir_all(SYSROOT).at("create", SYSROOT)?;
     mount(NODE, SYSROOT, "erofs", MountFlags::RDONLY, None).at("mount", NODE)?;

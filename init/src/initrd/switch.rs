@@ -1,4 +1,4 @@
-//! From the initrd's file system to the real root, as switch_root(8) does it.
+//! Switches from the initrd to the root file system, like switch_root(8).
 
 use super::root::SYSROOT;
 use berth_contract::{
@@ -16,17 +16,17 @@ use std::{
     process::Command,
 };
 
-/// Mounts that go along.
+/// Mounts that are moved to the root file system.
 const MOVED: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
 
-/// Moves into the root, frees the initrd's memory, and executes the host's init. Returns only to say why it could not.
+/// Moves the mounts to the root file system, frees the memory of the initrd, and executes the init of the host. Returns only on an error.
 ///
 /// # Errors
 /// The step that failed.
 pub fn switch_root() -> Result<(), PathError> {
     for target in MOVED {
         let inside = Path::new(SYSROOT).join(target.trim_start_matches('/'));
-        // Should the root lack a directory for it, the mount would stay on the file system that is to be freed.
+        // The root file system may lack the directory. Unmount, so that nothing is mounted on the file system that is freed below.
         if let Err(error) = mount_move(target, &inside) {
             let _ = unmount(target, UnmountFlags::DETACH);
             return Err(error).at("move a mount to", inside);
@@ -41,7 +41,7 @@ pub fn switch_root() -> Result<(), PathError> {
     Err(error).at("execute", paths::INIT)
 }
 
-/// Deletes everything on the file system of `directory`, and nothing on any other.
+/// Deletes everything in `directory` on its file system, and nothing on other file systems.
 fn free(directory: &Path) -> Result<(), PathError> {
     let device = fs::symlink_metadata(directory).at("look at", directory)?.dev();
     free_below(directory, device)
@@ -56,7 +56,7 @@ fn free_below(directory: &Path, device: u64) -> Result<(), PathError> {
         }
         if found.is_dir() {
             free_below(&path, device)?;
-            // A mount point, or its parent, stays; it costs nothing.
+            // An error is ignored: a mount point or its parent stays, which costs no memory.
             let _ = fs::remove_dir(&path);
         } else {
             fs::remove_file(&path).at("remove", &path)?;
@@ -71,7 +71,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
-    fn freeing_follows_no_link_and_leaves_nothing() {
+    fn free_deletes_everything_and_follows_no_link() {
         let dir = tempfile::tempdir().unwrap();
         let kept = tempfile::tempdir().unwrap();
         fs::write(kept.path().join("file"), "").unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn freeing_stops_at_other_file_systems() {
+    fn free_stops_at_other_file_systems() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("file"), "").unwrap();
         free_below(dir.path(), 0).unwrap();

@@ -1,4 +1,4 @@
-//! Loads modules with what they need.
+//! Loads kernel modules with their dependencies.
 
 use super::rules::Rules;
 use crate::drop_in;
@@ -17,43 +17,43 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h: the kernel unpacks.
+/// `MODULE_INIT_COMPRESSED_FILE` of linux/module.h: the kernel decompresses the file.
 const COMPRESSED: i32 = 4;
-/// Where the administrator's rules are; a file hides those of the same name in later directories.
+/// Directories of modprobe.d(5) files. A file hides files of the same name in later directories.
 const RULES: [&str; 2] = ["/etc/modprobe.d", "/usr/lib/modprobe.d"];
 
 /// Why a module was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModuleError {
-    /// No file, alias or built-in part has the name.
+    /// No module, alias or built-in module has the name.
     #[error("module {name} not found in {}", base.display())]
     NotFound {
-        /// As asked for.
+        /// The name that was requested.
         name: String,
-        /// Where it was looked for.
+        /// Directory of the modules.
         base: PathBuf,
     },
-    /// The kernel refused it.
+    /// The kernel refused the module.
     #[error("cannot load module {name}: {source}")]
     Refused {
-        /// Which.
+        /// The module.
         name: String,
-        /// The kernel's word.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// An index cannot be read.
+    /// An index of depmod cannot be read.
     #[error(transparent)]
     Index(#[from] PathError),
 }
 
-/// One module to be inserted, as `modprobe -D` shows it.
+/// One module to insert. `modprobe -D` prints these.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Insertion {
-    /// Absolute path of its file; none when it is part of the kernel.
+    /// Absolute path of the module file. `None` when the module is built into the kernel.
     pub path: Option<PathBuf>,
-    /// Name.
+    /// Name of the module.
     pub name: String,
-    /// Parameters.
+    /// Parameters of the module.
     pub options: String,
 }
 
@@ -63,7 +63,7 @@ pub struct Loader {
     base: PathBuf,
     index: Index,
     rules: Rules,
-    /// What this process has seen loaded.
+    /// Modules that this process knows to be loaded.
     loaded: Mutex<BTreeSet<String>>,
 }
 
@@ -89,7 +89,7 @@ impl Loader {
         Ok(Self { base: base.to_owned(), index, rules, loaded: Mutex::default() })
     }
 
-    /// The modules of the running kernel, in the contract's place.
+    /// The modules of the running kernel.
     ///
     /// # Errors
     /// When there is no modules.dep.
@@ -98,11 +98,11 @@ impl Loader {
         Self::open(&Path::new(berth_contract::paths::MODULES).join(uname.release().to_string_lossy().as_ref()))
     }
 
-    /// What loading `name` inserts, in order; `name` is a module or an alias. Soft dependencies that do not exist are
-    /// left out.
+    /// The modules that loading `name` inserts, in order. `name` is a module or an alias. Soft dependencies that do not exist are left
+    /// out.
     ///
     /// # Errors
-    /// When nothing has the name.
+    /// When no module or alias has the name.
     pub fn plan(&self, name: &str) -> Result<Vec<Insertion>, ModuleError> {
         if self.known(name) {
             return Ok(self.insertions([name]));
@@ -114,16 +114,16 @@ impl Loader {
         Ok(self.insertions(modules.into_iter().filter(|module| !self.rules.is_blacklisted(module))))
     }
 
-    /// Loads a module or all modules of an alias, with dependencies. Being there already is success.
+    /// Loads a module, or all modules of an alias, with their dependencies. A module that is loaded already is no error.
     ///
     /// # Errors
-    /// When nothing has the name, or the kernel refuses; a dependency's refusal comes first.
+    /// When no module or alias has the name, or the kernel refuses the module or a dependency.
     pub fn load(&self, name: &str) -> Result<(), ModuleError> {
         self.plan(name)?.iter().try_for_each(|step| self.insert(step))
     }
 
-    /// Loads what a device asks for by its modalias, and counts the modules. A device without a driver is no error; a driver that
-    /// refuses (its hardware is not what it thought) is reported and does not keep the others from being loaded.
+    /// Loads the modules for a device's modalias. Returns their number, and the errors. A device without modules is no error. If one
+    /// driver refuses to load, for example because it does not support the hardware after all, the others are still loaded.
     pub fn load_for_device(&self, modalias: &str) -> (usize, Vec<ModuleError>) {
         let modules = self.index.modules_for(modalias).into_iter().filter(|module| !self.rules.is_blacklisted(module));
         let (mut count, mut errors) = (0, Vec::new());
@@ -134,19 +134,19 @@ impl Loader {
         (count, errors)
     }
 
-    /// Whether it is a module's name, not an alias.
+    /// Whether `name` is the name of a module, not an alias.
     #[must_use]
     pub fn known(&self, name: &str) -> bool {
         self.index.is_module(name)
     }
 
-    /// Whether the rules forbid it to devices.
+    /// Whether the rules forbid loading the module for a device.
     #[must_use]
     pub fn is_blacklisted(&self, name: &str) -> bool {
         self.rules.is_blacklisted(name)
     }
 
-    /// The modules and everything that must be loaded with them, in order.
+    /// The modules and their dependencies, in load order.
     fn insertions<'a>(&self, modules: impl IntoIterator<Item = &'a str>) -> Vec<Insertion> {
         let insertion = |name: String| match self.index.file(&name) {
             Some(file) => {
@@ -158,17 +158,17 @@ impl Loader {
         self.index.load_order(modules).into_iter().map(insertion).collect()
     }
 
-    /// Inserts one module whose needs are there.
+    /// Inserts one module. Its dependencies must be loaded.
     ///
     /// # Errors
-    /// The kernel's.
+    /// When the kernel refuses the module.
     pub fn insert(&self, step: &Insertion) -> Result<(), ModuleError> {
         let Some(path) = &step.path else { return Ok(()) };
         let loaded = || self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if loaded().contains(&step.name) {
             return Ok(());
         }
-        // A module that is only `coming` must be waited for, which finit_module does.
+        // A module in state `coming` is being loaded by another process. finit_module waits for it.
         let state = fs::read_to_string(format!("/sys/module/{}/initstate", step.name)).unwrap_or_default();
         if state.trim_end() != "live" {
             finit(path, &step.options).map_err(|source| ModuleError::Refused { name: step.name.clone(), source })?;
@@ -183,7 +183,7 @@ fn finit(path: &Path, options: &str) -> io::Result<()> {
     let flags = if path.extension().is_some_and(|end| end != "ko") { COMPRESSED } else { 0 };
     let options = CString::new(options).map_err(io::Error::other)?;
     match finit_module(&file, &options, flags) {
-        // Another thread, or the kernel's own request, was quicker.
+        // Another thread, or a modprobe process of the kernel, has loaded the module meanwhile.
         Ok(()) | Err(Errno::EXIST) => Ok(()),
         Err(error) => Err(error.into()),
     }
@@ -195,7 +195,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn plans_hold_soft_and_hard_dependencies_in_order() {
+    fn a_plan_has_hard_and_soft_dependencies_in_order() {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in [
             ("dep", "k/ext4.ko: k/jbd2.ko k/mbcache.ko\nk/jbd2.ko:\nk/mbcache.ko:\nk/crc32c-intel.ko:\nk/late.ko:\n"),
@@ -214,9 +214,9 @@ mod tests {
         assert!(error.starts_with("module nothing not found in /"), "{error}");
     }
 
-    /// Object files with the sections that depmod reads, indexed by depmod; `modprobe -D` is the judge.
+    /// Makes object files with the sections that depmod reads. The plans must be those of `modprobe -D`.
     #[test]
-    fn plans_are_those_of_kmod() {
+    fn plans_are_the_same_as_those_of_kmod() {
         berth_judge::needs!("gcc", "depmod", "modprobe");
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path().join("lib/modules/1.0");

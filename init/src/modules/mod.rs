@@ -1,4 +1,4 @@
-//! Kernel modules of the running kernel: loading them with what they need, and what an administrator says about them.
+//! Modules of the running kernel: loading them with their dependencies, and the administrator's rules for them.
 
 pub mod loader;
 pub mod modprobe;

@@ -1,4 +1,4 @@
-//! The `modprobe` face: the kernel's helper (`/sbin/modprobe -q -- NAME`) and what container engines and iptables call.
+//! The program `modprobe`. The kernel runs it (`/sbin/modprobe -q -- NAME`), and so do container engines and iptables.
 
 use super::loader::{Insertion, Loader};
 use std::{
@@ -7,10 +7,10 @@ use std::{
     process::ExitCode,
 };
 
-/// What was asked for.
+/// The parsed arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {
-    /// All operands are modules (`-a`), or the first one is and the others are its parameters.
+    /// With `-a`, all operands are modules. Otherwise the first operand is a module and the others are its parameters.
     names: Vec<String>,
     parameters: Vec<String>,
     quiet: bool,
@@ -20,10 +20,10 @@ pub struct Request {
     show_depends: bool,
 }
 
-/// Reads modprobe(8)'s arguments, without the program's name.
+/// Parses the arguments of modprobe(8), without the program name.
 ///
 /// # Errors
-/// A sentence that names the option which is not known, or not obeyed here.
+/// A sentence that names the option that is unknown or not supported.
 pub fn parse(arguments: &[String]) -> Result<Request, String> {
     let (mut request, mut operands, mut all) = (Request::default(), Vec::new(), false);
     let mut words = arguments.iter();
@@ -52,10 +52,10 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
                 "b" | "use-blacklist" => request.use_blacklist = true,
                 "n" | "dry-run" | "show" => request.dry_run = true,
                 "D" | "show-depends" => (request.dry_run, request.show_depends) = (true, true),
-                // Nothing here runs commands, writes to syslog or counts first times.
+                // Ignored: this program runs no install commands, does not write to syslog, and does not check for first insertions.
                 "i" | "ignore-install" | "s" | "syslog" | "first-time" => {}
                 "r" | "remove" => return Err("removing modules is not supported: reboot instead".to_owned()),
-                other => return Err(format!("unknown option {other:?}; known are -a -q -v -b -n -D -i -s and --")),
+                other => return Err(format!("unknown option {other:?}; supported are -a -q -v -b -n -D -i -s and --")),
             }
         }
     }
@@ -69,7 +69,7 @@ pub fn parse(arguments: &[String]) -> Result<Request, String> {
     Ok(request)
 }
 
-/// The whole program. Exit codes as kmod's: 0 when all are loaded (or forbidden), else 1.
+/// The program. The exit codes are those of kmod: 0 when all modules are loaded or blacklisted, else 1.
 #[must_use]
 pub fn main(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
@@ -117,7 +117,7 @@ fn load(loader: &Loader, name: &str, request: &Request) -> Result<(), super::Mod
     Ok(())
 }
 
-/// What `modprobe -v` and `-D` print on standard output. A reader that has gone away is no reason not to load.
+/// Prints the line of `modprobe -v` and `-D` on stdout. An error is ignored: a closed stdout must not prevent loading.
 fn say(step: &Insertion) {
     let line = match &step.path {
         Some(path) => format!("insmod {} {}\n", path.display(), step.options),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_of_modprobe_are_understood() {
+    fn the_arguments_of_real_callers_are_parsed() {
         // The kernel's request_module(), dockerd, iptables.
         let kernel = parsed("-q -- fs-overlay").unwrap();
         assert!(kernel.quiet && kernel.names == ["fs-overlay"] && kernel.parameters.is_empty());
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_obeyed_is_said() {
+    fn unsupported_options_are_errors() {
         assert!(parsed("-r overlay").unwrap_err().contains("not supported"));
         assert!(parsed("-x overlay").unwrap_err().contains("unknown option \"x\""));
         assert!(parsed("-q").unwrap_err().contains("expected the name"));

@@ -1,10 +1,10 @@
-//! What an administrator says about modules: modprobe.d(5) (`options`, `blacklist`, `alias`, `softdep`) and the kernel
-//! command line (`MODULE.PARAMETER=VALUE`, `modprobe.blacklist=A,B`). `install` and `remove` run programs and are not obeyed.
+//! The administrator's rules for modules: modprobe.d(5) (`options`, `blacklist`, `alias`, `softdep`) and the kernel command line
+//! (`MODULE.PARAMETER=VALUE`, `modprobe.blacklist=A,B`). The lines `install` and `remove`, which run programs, are ignored.
 
 use berth_formats::kmod::{Index, normalized};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Options and prohibitions.
+/// Module options, and the blacklist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
     options: BTreeMap<String, Vec<String>>,
@@ -12,7 +12,7 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Adds one modprobe.d file; `alias` and `softdep` lines go into the index.
+    /// Adds the text of one modprobe.d file. Its `alias` and `softdep` lines are added to the index.
     pub fn add_file(&mut self, text: &str, index: &mut Index) {
         for line in text.replace("\\\n", " ").lines() {
             let mut words = line.split_ascii_whitespace();
@@ -30,7 +30,8 @@ impl Rules {
         }
     }
 
-    /// Adds what the kernel command line says. Words with a dot that name no module do no harm: nobody asks for them.
+    /// Adds the rules of the kernel command line. Other words with a dot are added as options of a module that does not exist, which does
+    /// no harm.
     pub fn add_cmdline(&mut self, text: &str) {
         for word in text.split_ascii_whitespace() {
             if let Some(names) = word.strip_prefix("modprobe.blacklist=") {
@@ -43,13 +44,13 @@ impl Rules {
         }
     }
 
-    /// A module's parameters, as finit_module(2) takes them.
+    /// The parameters of a module, in the form of finit_module(2).
     #[must_use]
     pub fn options(&self, module: &str) -> String {
         self.options.get(&normalized(module)).map_or_else(String::new, |words| words.join(" "))
     }
 
-    /// Whether devices must not pull it in.
+    /// Whether the module must not be loaded for a device.
     #[must_use]
     pub fn is_blacklisted(&self, module: &str) -> bool {
         self.blacklist.contains(&normalized(module))
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_command_line_add_up() {
+    fn rules_of_files_and_command_line_are_combined() {
         let (mut rules, mut index) = (Rules::default(), Index::default());
         rules.add_file(
             "# options no such\noptions nvme-core io_timeout=5 \\\n  max_retries=2\nblacklist pcspkr\n\

@@ -1,4 +1,4 @@
-//! ACPI's power button, as an input device (evdev, linux/input.h).
+//! The ACPI power button, an input device (evdev, linux/input.h).
 
 use rustix::{
     fs::{Mode, OFlags, open},
@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-/// `struct input_event` on a 64-bit machine: two times of 8 bytes, type and code of 2, value of 4.
+/// Size of `struct input_event` on a 64-bit machine: two times of 8 bytes, type and code of 2 bytes, value of 4 bytes.
 const EVENT: usize = 24;
 const EV_KEY: u16 = 1;
 const KEY_POWER: u16 = 116;
@@ -19,10 +19,10 @@ const KEY_POWER: u16 = 116;
 #[derive(Debug)]
 pub struct PowerButton(OwnedFd);
 
-/// Opens all power buttons (a machine may have two: a fixed one and one of the ACPI tables).
+/// Opens all power buttons. A machine may have two: the fixed ACPI button, and one that the ACPI tables describe.
 ///
 /// # Errors
-/// When a button is there and its node cannot be opened.
+/// When the node of a button cannot be opened.
 pub fn open_all() -> io::Result<Vec<PowerButton>> {
     let Ok(devices) = fs::read_dir("/sys/class/input") else { return Ok(Vec::new()) };
     let mut buttons = Vec::new();
@@ -41,10 +41,10 @@ fn is_button(device: &Path) -> bool {
 }
 
 impl PowerButton {
-    /// Reads what there is; whether the button went down.
+    /// Reads all waiting events. Returns whether the button was pressed.
     ///
     /// # Errors
-    /// What read(2) says, e.g. ENODEV when the device has gone: then poll it no more.
+    /// The error of read(2), e.g. ENODEV when the device was removed. Do not poll the button after that.
     pub fn pressed(&self) -> io::Result<bool> {
         let mut events = [0; EVENT * 16];
         let mut down = false;
@@ -65,7 +65,7 @@ impl AsFd for PowerButton {
     }
 }
 
-/// Whether one of these events is the power key going down (value 1; 0 is up, 2 repeats).
+/// Whether one of the events is a press of the power key: value 1. Value 0 is a release, value 2 a repeat.
 fn is_press(events: &[u8]) -> bool {
     events.chunks_exact(EVENT).any(|event| {
         let kind = u16::from_ne_bytes([event[16], event[17]]);
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_power_key_going_down_counts() {
+    fn only_a_press_of_the_power_key_counts() {
         assert!(is_press(&[event(0, 0, 0), event(1, 116, 1), event(0, 0, 0)].concat()));
         for other in [event(1, 116, 0), event(1, 116, 2), event(1, 142, 1), event(4, 116, 1), vec![1; 23]] {
             assert!(!is_press(&other));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_button_is_read_until_it_has_no_more() {
+    fn all_waiting_events_of_a_button_are_read() {
         let (reader, writer) = pipe_with(PipeFlags::NONBLOCK).unwrap();
         let button = PowerButton(reader);
         assert!(!button.pressed().unwrap());

@@ -1,4 +1,4 @@
-//! What ends the machine from outside: the power button, Ctrl-Alt-Del, watchdogs.
+//! The power button, Ctrl-Alt-Del, and watchdogs.
 
 pub mod button;
 pub mod watchdog;
@@ -6,10 +6,10 @@ pub mod watchdog;
 pub use button::PowerButton;
 pub use watchdog::Watchdogs;
 
-/// Makes Ctrl-Alt-Del a SIGINT to PID 1 instead of an immediate reset.
+/// Makes the kernel send SIGINT to PID 1 on Ctrl-Alt-Del, instead of an immediate reset.
 ///
 /// # Errors
-/// What reboot(2) says.
+/// The error of reboot(2).
 pub fn catch_ctrl_alt_del() -> std::io::Result<()> {
     Ok(rustix::system::reboot(rustix::system::RebootCommand::CadOff)?)
 }

@@ -1,8 +1,11 @@
-//! Watchdogs, Documentation/watchdog/watchdog-api.rst: once open, each resets the machine unless it is fed.
+//! Watchdogs, Documentation/watchdog/watchdog-api.rst. An open watchdog resets the machine unless it is fed in time.
 //!
-//! The initrd stage opens those it has drivers for, so that the machine is watched from its first second on; they stay open across
-//! the switch to the host stage. A thread feeds them beside the phases of both, for as long as a boot may take
-//! ([`Watchdogs::feed_beside`]). After that only the supervisor's loop does.
+//! The initrd stage opens the watchdogs that it has drivers for, so that the machine is protected early. They stay open across the
+//! switch to the host stage. During the phases of both stages a thread feeds them, for at most the time that a boot may take
+//! ([`Watchdogs::feed_beside`]). After that only the supervisor's event loop feeds them.
+//!
+//! The kernel's own software watchdog, softdog, gets a shorter timeout than the other watchdogs. It fires first and panics, so that
+//! the crash record is stored. The other watchdogs reset the machine at once, which loses the last kernel messages.
 
 use crate::{console, modules::Loader, sys, timeline::now_us};
 use rustix::fs::{Mode, OFlags, open};
@@ -16,21 +19,21 @@ use std::{
     time::Duration,
 };
 
-/// Drivers that are wanted before devices are asked for theirs: QEMU's, ACPI's, Xen's, and the kernel's own timer for machines that
-/// have no other. Those that a kernel does not have are passed over.
+/// Drivers that are loaded before the drivers of all devices: those of QEMU, ACPI and Xen, and softdog for machines without a hardware
+/// watchdog. Drivers that the kernel does not have are skipped.
 const DRIVERS: [&str; 4] = ["i6300esb", "wdat_wdt", "xen_wdt", SOFTDOG];
 const SOFTDOG: &str = "softdog";
-/// The kernel's timer panics instead of a plain reset, so that the kernel's last words are kept.
+/// softdog panics instead of a plain reset, so that a crash record is stored.
 const SOFTDOG_OPTIONS: &str = "soft_panic=1";
-/// What the kernel calls its timer.
+/// Name of softdog in sysfs.
 const SOFTDOG_IDENTITY: &str = "Software Watchdog";
-/// How long a machine may stand still.
+/// Timeout of softdog when it is the only watchdog, in seconds.
 const TIMEOUT: u32 = 60;
-/// Until the others strike. They reset at once, so the kernel's timer comes first and has time to keep its last words.
+/// Timeout of the other watchdogs, in seconds. It is longer, so that softdog fires first.
 const RESET_TIMEOUT: u32 = 75;
-/// Where a driver does not take that, nor says what it takes.
+/// Assumed timeout in seconds, if a driver neither accepts [`RESET_TIMEOUT`] nor reports its own timeout.
 const USUAL_TIMEOUT: u32 = 30;
-/// How their nodes in /dev begin. `watchdog` itself is the first once more.
+/// Start of the paths of all watchdog nodes. `/dev/watchdog` itself is the same device as `/dev/watchdog0`.
 const PREFIX: &str = "/dev/watchdog";
 
 /// Running watchdogs. Dropping them without [`Watchdogs::disarm`] leaves them running: the machine will be reset.
@@ -42,37 +45,37 @@ struct Watchdog {
     node: PathBuf,
     device: OwnedFd,
     timeout: Duration,
-    /// The kernel's timer.
+    /// Whether this is softdog.
     soft: bool,
 }
 
-/// A thread that feeds. It ends when this is dropped.
+/// A thread that feeds watchdogs. It ends when this value is dropped.
 #[derive(Debug)]
-#[must_use = "dropped, it feeds no more"]
-pub struct Feeder(#[expect(dead_code, reason = "its end is what the thread sees")] Sender<Infallible>);
+#[must_use = "the thread stops feeding when this value is dropped"]
+pub struct Feeder(#[expect(dead_code, reason = "its drop ends the thread")] Sender<Infallible>);
 
-/// Whether a program that replaces this one gets them.
+/// Whether an opened watchdog stays open across exec(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Across {
-    /// The host stage does ([`Watchdogs::inherited`]).
+    /// It stays open: the host stage takes it over ([`Watchdogs::inherited`]).
     Exec,
-    /// Nobody does.
+    /// It is closed.
     Nothing,
 }
 
-/// Loads the drivers.
+/// Loads the drivers of [`DRIVERS`].
 pub fn load_drivers(loader: &Loader) {
     for name in DRIVERS.into_iter().filter(|name| loader.known(name)) {
         let loaded = loader.plan(name).and_then(|steps| {
             steps.into_iter().try_for_each(|mut step| {
                 if step.name == SOFTDOG {
-                    // The command line's come last, and win.
+                    // Options of the kernel command line come last and take precedence.
                     step.options = format!("{SOFTDOG_OPTIONS} {}", step.options);
                 }
                 loader.insert(&step)
             })
         });
-        // Without the device a driver may refuse, or stay and do nothing.
+        // Without its device, a driver may refuse to load.
         if let Err(error) = loaded {
             console::debug(format_args!("{error}"));
         }
@@ -80,22 +83,22 @@ pub fn load_drivers(loader: &Loader) {
 }
 
 impl Watchdogs {
-    /// Those that the initrd stage has left open.
+    /// The watchdogs that the initrd stage has left open.
     #[must_use]
     pub fn inherited() -> Self {
         let mut watchdogs = Self::default();
         match sys::watchdog::inherited(Path::new(PREFIX)) {
             Ok(found) => found.into_iter().for_each(|(node, device)| watchdogs.add(node, device)),
-            Err(error) => console::warning(format_args!("watchdogs of the initrd: {error}")),
+            Err(error) => console::warning(format_args!("cannot take over the watchdogs of the initrd: {error}")),
         }
         watchdogs.stagger();
         watchdogs
     }
 
-    /// Opens, and so starts, all that there are and are not among these.
+    /// Opens, and so starts, all watchdogs that are not open yet.
     ///
     /// # Errors
-    /// One that is there and cannot be opened (somebody else has it); the others are open.
+    /// When a watchdog cannot be opened, for example because another process has opened it. The others are open then.
     pub fn open_all(&mut self, across: Across) -> io::Result<()> {
         let Ok(devices) = fs::read_dir("/sys/class/watchdog") else { return Ok(()) };
         let mut result = Ok(());
@@ -127,7 +130,7 @@ impl Watchdogs {
         self.0.push(Watchdog { node, device, timeout, soft });
     }
 
-    /// The kernel's timer strikes before the others do.
+    /// Sets the timeout of softdog, so that it fires before the others.
     fn stagger(&mut self) {
         let others = self.0.iter().filter(|watchdog| !watchdog.soft).map(|watchdog| watchdog.timeout).min();
         for watchdog in self.0.iter_mut().filter(|watchdog| watchdog.soft) {
@@ -137,33 +140,33 @@ impl Watchdogs {
         }
     }
 
-    /// How often to feed: twice in the shortest time, so that one late feeding does no harm. None when there is none.
+    /// How often to feed: twice in the shortest timeout, so that one late feeding does no harm. `None` when there are no watchdogs.
     #[must_use]
     pub fn period(&self) -> Option<Duration> {
         self.0.iter().map(|watchdog| watchdog.timeout / 2).min()
     }
 
-    /// Starts the time of all of them anew.
+    /// Feeds all watchdogs: restarts their timeouts.
     pub fn feed(&self) {
         for watchdog in &self.0 {
             watchdog.write(b"\0");
         }
     }
 
-    /// Feeds them in a thread of its own: a phase of the boot may rightly take longer than they wait, such as a disk that is slow to
-    /// appear or a file system with a long journal. At most until `limit` seconds after the kernel's start, so that a boot that
-    /// hangs is reset all the same.
+    /// Feeds the watchdogs in a thread. A phase of the boot may take longer than the timeouts, for example when a disk is slow to appear
+    /// or a file system has a long journal. The thread stops `limit` seconds after the kernel's start, so that a boot that hangs is
+    /// still reset.
     ///
     /// # Errors
-    /// When there is no thread or no descriptor for it.
+    /// When a thread cannot be started, or a descriptor cannot be duplicated.
     pub fn feed_beside(&self, limit: u32) -> io::Result<Feeder> {
-        // Descriptors of its own, which go with it; the watchdogs stay open by these here.
-        let twins = Self(self.0.iter().map(Watchdog::twin).collect::<io::Result<_>>()?);
+        // The thread has its own descriptors and closes them at its end. The descriptors of `self` keep the watchdogs open.
+        let duplicates = Self(self.0.iter().map(Watchdog::duplicate).collect::<io::Result<_>>()?);
         let (feeder, dropped) = mpsc::channel();
         let feed = move || {
-            let Some(period) = twins.period() else { return };
+            let Some(period) = duplicates.period() else { return };
             while now_us() < u64::from(limit) * 1_000_000 {
-                twins.feed();
+                duplicates.feed();
                 if dropped.recv_timeout(period) != Err(RecvTimeoutError::Timeout) {
                     return;
                 }
@@ -173,23 +176,23 @@ impl Watchdogs {
         Ok(Feeder(feeder))
     }
 
-    /// Stops them, where the drivers allow that.
+    /// Stops the watchdogs whose drivers allow it.
     pub fn disarm(self) {
         for watchdog in &self.0 {
             watchdog.write(b"V");
         }
     }
 
-    /// For the way to a reboot, which takes `at_most`: they go on without being fed. Those that would strike earlier are stopped.
+    /// Leaves the watchdogs running, without feeding them, for a reboot that takes `at_most`. Watchdogs with a shorter timeout are stopped.
     pub fn leave_running(mut self, at_most: Duration) {
         self.feed();
         let short = self.0.extract_if(.., |watchdog| watchdog.timeout <= at_most).collect();
         Self(short).disarm();
-        // Closed, they would go on as well, but each with a complaint of the kernel on the console.
+        // Not closed: a closed watchdog would run on as well, but the kernel would print a warning for each on the console.
         std::mem::forget(self);
     }
 
-    /// What they are, for a line in the log.
+    /// All watchdogs, for a line in the log: name, identity, timeout.
     #[must_use]
     pub fn describe(&self) -> String {
         let one = |watchdog: &Watchdog| {
@@ -201,28 +204,28 @@ impl Watchdogs {
     }
 }
 
-/// What the kernel says about a watchdog.
+/// Reads an attribute of a watchdog from sysfs.
 fn attribute(node: &Path, name: &str) -> Option<String> {
     let text = fs::read_to_string(Path::new("/sys/class/watchdog").join(node.file_name()?).join(name)).ok()?;
     Some(text.trim_end().to_owned())
 }
 
-/// Seconds until the kernel's timer strikes, beside others of which the first strikes after `others`: a panic, its way to pstore
-/// and the reboot after it take a while.
+/// Timeout of softdog in seconds. `others` is the shortest timeout of the other watchdogs. The difference is time for the panic, for
+/// the crash record in pstore, and for the reboot.
 fn soft_timeout(others: Option<Duration>) -> u32 {
     let before = others.and_then(|others| u32::try_from(others.as_secs() * 3 / 4).ok());
     before.map_or(TIMEOUT, |before| before.clamp(1, TIMEOUT))
 }
 
 impl Watchdog {
-    fn twin(&self) -> io::Result<Self> {
+    fn duplicate(&self) -> io::Result<Self> {
         let Self { node, timeout, soft, .. } = self;
         Ok(Self { node: node.clone(), device: self.device.try_clone()?, timeout: *timeout, soft: *soft })
     }
 
     fn write(&self, byte: &[u8]) {
         if let Err(error) = rustix::io::write(&self.device, byte) {
-            console::warning(format_args!("{}: {error}", self.node.display()));
+            console::warning(format_args!("cannot write to {}: {error}", self.node.display()));
         }
     }
 }
@@ -246,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_fed_within_the_shortest_time() {
+    fn all_watchdogs_are_fed_within_the_shortest_timeout() {
         let ((mut one, first), (mut two, second)) = (watchdog(60), watchdog(20));
         let watchdogs = Watchdogs(vec![first, second]);
         assert_eq!(watchdogs.period(), Some(Duration::from_secs(10)));
@@ -257,7 +260,7 @@ mod tests {
         assert_eq!(Watchdogs::default().period(), None);
     }
 
-    /// What has been fed until nobody can feed any more.
+    /// Bytes that were fed until the last writer has closed the watchdog.
     fn fed_until_the_end(mut reader: File) -> usize {
         let (mut fed, begin) = (0, Instant::now());
         while begin.elapsed() < Duration::from_secs(30) {
@@ -267,22 +270,22 @@ mod tests {
                 Err(_) => thread::sleep(Duration::from_millis(1)),
             }
         }
-        panic!("it is fed for ever")
+        panic!("the watchdog is still fed")
     }
 
     #[test]
-    fn a_boot_is_fed_until_it_is_up_or_has_taken_too_long() {
-        let ((mut reader, mut dog), (late_reader, late)) = (watchdog(1), watchdog(1));
-        dog.timeout = Duration::from_millis(10);
-        let dogs = Watchdogs(vec![dog]);
-        let feeder = dogs.feed_beside(u32::MAX).unwrap();
+    fn the_thread_feeds_until_it_is_dropped_or_the_limit_has_passed() {
+        let ((mut reader, mut watchdog), (late_reader, late)) = (watchdog(1), watchdog(1));
+        watchdog.timeout = Duration::from_millis(10);
+        let watchdogs = Watchdogs(vec![watchdog]);
+        let feeder = watchdogs.feed_beside(u32::MAX).unwrap();
         let begin = Instant::now();
         let mut fed = 0;
         while fed < 3 {
             fed += got(&mut reader).len();
             assert!(begin.elapsed() < Duration::from_secs(30));
         }
-        drop((feeder, dogs));
+        drop((feeder, watchdogs));
         fed_until_the_end(reader);
 
         let late = Watchdogs(vec![late]);
@@ -293,17 +296,17 @@ mod tests {
     }
 
     #[test]
-    fn on_the_way_to_a_reboot_they_stay_armed_unless_that_is_too_long_for_them() {
+    fn watchdogs_keep_running_during_a_reboot_unless_their_timeout_is_too_short() {
         let ((mut long, first), (mut short, second)) = (watchdog(60), watchdog(20));
         Watchdogs(vec![first, second]).leave_running(Duration::from_secs(45));
         assert_eq!((got(&mut long), got(&mut short)), (b"\0".to_vec(), b"\0V".to_vec()));
-        // Still open: nobody has closed the writing end.
+        // The watchdog is still open: the writing end is not closed.
         let mut byte = [0];
         assert_eq!(long.read(&mut byte).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]
-    fn the_kernels_timer_strikes_first() {
+    fn softdog_fires_before_the_other_watchdogs() {
         let seconds = |others| soft_timeout(Some(Duration::from_secs(others)));
         assert_eq!(soft_timeout(None), TIMEOUT);
         assert_eq!(seconds(RESET_TIMEOUT.into()), 56);
@@ -311,14 +314,14 @@ mod tests {
     }
 
     #[test]
-    fn what_the_initrd_has_opened_is_not_opened_again() {
+    fn watchdogs_that_the_initrd_has_opened_are_taken_over() {
         let dir = tempfile::tempdir().unwrap();
         let fd = File::create(dir.path().join("watchdog0")).unwrap().into_raw_fd();
         let found = sys::watchdog::inherited(&dir.path().join("watchdog")).unwrap();
         let mut watchdogs = Watchdogs::default();
         found.into_iter().for_each(|(node, device)| watchdogs.add(node, device));
         assert_eq!(watchdogs.0.len(), 1);
-        assert_eq!(watchdogs.0[0].timeout, Duration::from_secs(30), "no driver has said anything");
+        assert_eq!(watchdogs.0[0].timeout, Duration::from_secs(30), "no driver has reported a timeout");
         drop(watchdogs);
         assert!(!Path::new(&format!("/proc/self/fd/{fd}")).exists(), "it was taken over");
     }

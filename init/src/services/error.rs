@@ -1,59 +1,59 @@
-//! What can be wrong with a service's file.
+//! Errors in service files.
 
 use std::{io, path::PathBuf};
 
-/// Why a service cannot be started at all.
+/// Why a service is never started.
 #[derive(Debug, thiserror::Error)]
 pub enum ServiceError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// Its file.
+        /// The service file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It is no service file.
+    /// The file is too large for a service file.
     #[error("{}: expected {limit} bytes at most, found {found}", path.display())]
     TooLarge {
-        /// Its file.
+        /// The service file.
         path: PathBuf,
-        /// Bytes.
+        /// Size in bytes.
         found: u64,
-        /// Bytes.
+        /// Maximum size in bytes.
         limit: u64,
     },
-    /// It cannot have this name.
-    #[error("{place}: the name of a service: expected letters, digits, _ . -, not `init` or `kernel`")]
+    /// The name of the file is not a valid service name.
+    #[error("{place}: invalid service name: expected letters, digits, _ . -, and not `init` or `kernel`")]
     Name {
-        /// Its file.
+        /// The service file.
         place: String,
     },
-    /// No TOML, or an unknown key.
+    /// The file is not valid TOML, or has an unknown key.
     #[error("{place}: {message}")]
     Parse {
-        /// Its file.
+        /// The service file.
         place: String,
-        /// With line and column.
+        /// The error of the parser, with line and column.
         message: String,
     },
-    /// A value that cannot be.
+    /// A value is not allowed.
     #[error("{place}: {message}")]
     Value {
-        /// Its file.
+        /// The service file.
         place: String,
-        /// Key, wanted, found.
+        /// Key, expected, found.
         message: String,
     },
-    /// It needs what there is not.
-    #[error("service {name}: needs {need}, which is not a service that can start")]
+    /// The service needs a service that does not exist, or that cannot start.
+    #[error("service {name}: needs service {need}, which does not exist or cannot start")]
     UnknownNeed {
-        /// Its name.
+        /// The service.
         name: String,
-        /// The other's.
+        /// The needed service.
         need: String,
     },
-    /// It needs itself.
+    /// The service needs itself, directly or through other services.
     #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]
     Circle {
         /// From the service back to itself.

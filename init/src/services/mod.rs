@@ -1,4 +1,4 @@
-//! What services there are: files of the image, parsed, checked, and with needs that can be met.
+//! Loads the service files of the image: parses and checks them, and leaves out services that can never start.
 
 pub mod error;
 pub mod needs;
@@ -11,16 +11,17 @@ use std::{collections::BTreeMap, fs, path::Path};
 /// Largest service file that is read, in bytes.
 const MAX_SIZE: u64 = 64 * 1024;
 
-/// Services that can be started, and why others cannot.
+/// The services that can be started, and the errors of the others.
 #[derive(Debug, Default)]
 pub struct Services {
-    /// By name. Every need of each is in here, and no need runs in a circle.
+    /// Services by name. Every service that one of them needs is in this map, and no service needs itself.
     pub specs: BTreeMap<String, ServiceSpec>,
-    /// What is wrong with the others.
+    /// Why the other services cannot be started.
     pub faults: Vec<ServiceError>,
 }
 
-/// Reads `NAME.toml` of a directory. A missing directory has no services; a wrong file does not keep the others from starting.
+/// Reads all files `NAME.toml` of a directory. A missing directory has no services. An error in one file does not affect other
+/// services.
 #[must_use]
 pub fn load(directory: &Path) -> Services {
     let mut services = Services::default();
@@ -46,12 +47,12 @@ fn read(path: &Path) -> Result<String, ServiceError> {
     fs::read_to_string(path).map_err(fail)
 }
 
-/// Reads one file's text; `place` is what errors call it.
+/// Parses the text of one file. `place` is the name of the file in error messages.
 ///
 /// # Errors
-/// No TOML, an unknown key, a value that cannot be, a name that is none.
+/// Invalid TOML, an unknown key, a value that is not allowed, or an invalid name.
 pub fn parse(place: &str, name: &str, text: &str) -> Result<ServiceSpec, ServiceError> {
-    // The name becomes a directory of the control groups and a name of the protocol.
+    // The name becomes the name of a control group, and a name in the control protocol.
     let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) || RESERVED.contains(&name) {
         return Err(ServiceError::Name { place: place.to_owned() });
@@ -62,7 +63,7 @@ pub fn parse(place: &str, name: &str, text: &str) -> Result<ServiceSpec, Service
     Ok(spec)
 }
 
-/// Logs of these names exist already.
+/// Names that are not allowed: init has logs with these names.
 const RESERVED: [&str; 2] = ["init", "kernel"];
 
 #[cfg(test)]
@@ -70,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn wrong_files_are_named_and_the_others_start() {
+    fn errors_name_the_wrong_files_and_the_other_services_are_loaded() {
         let dir = tempfile::tempdir().unwrap();
         for (name, text) in [
             ("good.toml", "exec = ['/bin/a']"),
@@ -89,11 +90,11 @@ mod tests {
         let faults: Vec<String> = services.faults.iter().map(ToString::to_string).collect();
         assert_eq!(faults.len(), 5, "{faults:?}");
         for (index, words) in [
-            (0, "init.toml: the name of a service"),
+            (0, "init.toml: invalid service name"),
             (1, "large.toml: expected 65536 bytes at most, found 70000"),
             (2, "relative.toml: exec: expected the absolute path"),
             (3, "unknown field `nedds`"),
-            (4, "service orphan: needs typo"),
+            (4, "service orphan: needs service typo"),
         ] {
             assert!(faults[index].contains(words), "{words}: {}", faults[index]);
         }

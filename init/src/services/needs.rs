@@ -1,4 +1,4 @@
-//! Who needs whom.
+//! Dependencies between services.
 
 use super::ServiceError;
 use berth_contract::service::ServiceSpec;
@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 type Specs = BTreeMap<String, ServiceSpec>;
 
-/// Takes out every service that could never start: one that needs itself, by whatever way, one that needs what there is not,
-/// and so on for those that need it. Says why for each.
+/// Removes every service that can never start, and returns the reasons. Such a service needs itself, directly or through other services;
+/// or it needs a service that does not exist or was removed.
 pub fn leave_out_impossible(specs: &mut Specs) -> Vec<ServiceError> {
     let circles: Vec<Vec<String>> = specs.keys().filter_map(|name| circle(specs, name)).collect();
     let mut faults = Vec::new();
@@ -26,16 +26,16 @@ pub fn leave_out_impossible(specs: &mut Specs) -> Vec<ServiceError> {
     }
 }
 
-/// The shortest way from a service's needs back to itself.
+/// The shortest chain of needs from a service back to itself.
 fn circle(specs: &Specs, name: &str) -> Option<Vec<String>> {
     let mut seen = vec![name];
-    let mut ways = vec![vec![name]];
-    while !ways.is_empty() {
+    let mut chains = vec![vec![name]];
+    while !chains.is_empty() {
         let mut longer = Vec::new();
-        for way in ways {
-            let last = *way.last()?;
+        for chain in chains {
+            let last = *chain.last()?;
             for need in specs.get(last).map(|spec| &spec.needs[..]).unwrap_or_default() {
-                let next = [&way[..], &[need]].concat();
+                let next = [&chain[..], &[need]].concat();
                 if need == name {
                     return Some(next.into_iter().map(str::to_owned).collect());
                 }
@@ -45,7 +45,7 @@ fn circle(specs: &Specs, name: &str) -> Option<Vec<String>> {
                 }
             }
         }
-        ways = longer;
+        chains = longer;
     }
     None
 }
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_start_is_left() {
+    fn services_that_can_never_start_are_removed() {
         for (needs, left, faults) in [
             (&[("a", &["b", "c"][..]), ("b", &["c"]), ("c", &[])][..], &["a", "b", "c"][..], &[][..]),
             (&[("a", &["a"])], &[], &["service a: needs itself: a needs a"]),
@@ -71,15 +71,15 @@ mod tests {
                     "service a: needs itself: a needs b needs c needs a",
                     "service b: needs itself: b needs c needs a needs b",
                     "service c: needs itself: c needs a needs b needs c",
-                    "service d: needs c, which is not a service that can start",
+                    "service d: needs service c, which does not exist or cannot start",
                 ],
             ),
             (
                 &[("a", &["b"]), ("b", &["x"]), ("c", &[])],
                 &["c"],
                 &[
-                    "service b: needs x, which is not a service that can start",
-                    "service a: needs b, which is not a service that can start",
+                    "service b: needs service x, which does not exist or cannot start",
+                    "service a: needs service b, which does not exist or cannot start",
                 ],
             ),
         ] {

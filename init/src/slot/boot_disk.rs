@@ -1,4 +1,4 @@
-//! Which disk the boot loader came from: the EFI variable `LoaderDevicePartUUID` of the Boot Loader Interface.
+//! Finds the disk that the boot loader was loaded from, by the EFI variable `LoaderDevicePartUUID` of the Boot Loader Interface.
 
 use crate::block::Disk;
 use berth_formats::gpt::{self, Guid};
@@ -13,7 +13,7 @@ pub fn loader_partition(efivars: &Path) -> Option<Guid> {
     parse(&fs::read(efivars.join(VARIABLE)).ok()?)
 }
 
-/// Four bytes of attributes, then the printed UUID in UTF-16 with a final NUL.
+/// Parses the variable: four bytes of attributes, then the UUID as text in UTF-16 with a final NUL.
 fn parse(content: &[u8]) -> Option<Guid> {
     let units = content.get(4..)?.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     let text: String = char::decode_utf16(units).map_while(Result::ok).filter(|c| *c != '\0' && *c != '-').collect();
@@ -27,7 +27,7 @@ fn parse(content: &[u8]) -> Option<Guid> {
     Some(guid)
 }
 
-/// Whether a disk's partition table has a partition of this UUID. A disk that cannot be read has none.
+/// Whether the partition table of a disk has a partition with this UUID. False for a disk that cannot be read.
 #[must_use]
 pub fn holds(dev: &Path, disk: &Disk, partition: Guid) -> bool {
     let table = File::open(dev.join(&disk.name)).ok().and_then(|mut file| gpt::read(&mut file).ok());
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variable_is_read_as_firmware_stores_it() {
+    fn the_variable_is_parsed_as_firmware_stores_it() {
         let dir = tempfile::tempdir().unwrap();
         let mut content = vec![6, 0, 0, 0];
         content.extend("C12A7328-f81f-11d2-ba4b-00a0c93ec93b\0".encode_utf16().flat_map(u16::to_le_bytes));

@@ -1,4 +1,5 @@
-//! Which slot to boot: the one whose hash tree has the root hash of the kernel command line. No pointer, no number.
+//! Finds the slot to boot: the slot whose hash tree has the root hash of the kernel command line. Nothing else on the disk selects the
+//! slot.
 
 pub mod boot_disk;
 
@@ -14,31 +15,31 @@ use std::{fs::File, io, os::unix::fs::FileExt, path::Path};
 /// A slot that holds the wanted root file system.
 #[derive(Clone, Debug)]
 pub struct Found {
-    /// The disk.
+    /// The disk of the slot.
     pub disk: Disk,
-    /// The slot on it.
+    /// The slot: A or B.
     pub slot: Slot,
     /// Partition of the root file system.
     pub data: Partition,
-    /// Partition of its hash tree.
+    /// Partition of the hash tree.
     pub verity: Partition,
-    /// Head of the hash tree.
+    /// Superblock of the hash tree.
     pub superblock: Superblock,
 }
 
-/// The result of one look at all disks.
+/// The result of one search on all disks.
 #[derive(Debug, Default)]
 pub struct Search {
-    /// Every slot with the wanted root hash, ordered by disk.
+    /// Slots with the wanted root hash, ordered by disk.
     pub matches: Vec<Found>,
-    /// What the other slots hold, one sentence each: for the message when nothing matches.
+    /// One sentence about each other slot, for the error message when no slot matches.
     pub others: Vec<String>,
 }
 
-/// Looks at both slots of every disk that has them. `dev` is `/dev`, `sys` is `/sys`.
+/// Reads the hash trees of both slots on every disk that has them. `dev` is `/dev`, `sys` is `/sys`.
 ///
 /// # Errors
-/// When sysfs is not there. A slot that cannot be read is one of the others.
+/// When sysfs is not mounted. A slot that cannot be read is listed in [`Search::others`].
 pub fn search(sys: &Path, dev: &Path, wanted: RootHash) -> Result<Search, PathError> {
     let mut search = Search::default();
     for disk in block::disks(sys)? {
@@ -63,7 +64,7 @@ pub fn search(sys: &Path, dev: &Path, wanted: RootHash) -> Result<Search, PathEr
     Ok(search)
 }
 
-/// Superblock and root hash of a hash tree, from its first two blocks.
+/// Reads superblock and root hash of a hash tree from its first two blocks.
 fn head(device: &Path) -> Result<(Superblock, RootHash), String> {
     let (mut first, mut top) = ([0; 512], [0; 4096]);
     let read = |first: &mut [u8], top: &mut [u8]| -> io::Result<()> {
@@ -80,8 +81,8 @@ fn head(device: &Path) -> Result<(Superblock, RootHash), String> {
     Ok((superblock, root_hash))
 }
 
-/// Chooses among several disks with the same root file system (a copied disk): the one that the boot loader was started from,
-/// else the first by name.
+/// Chooses between several disks with the same root file system, for example a disk and its copy. Takes the disk that the boot loader
+/// was loaded from, or else the first disk by name.
 #[must_use]
 pub fn choose(mut matches: Vec<Found>, is_boot_disk: impl Fn(&Disk) -> bool) -> Option<Found> {
     let index = matches.iter().position(|found| is_boot_disk(&found.disk)).unwrap_or(0);
@@ -94,7 +95,7 @@ mod tests {
     use crate::block::fixture::add_disk;
     use std::{fs, process::Command};
 
-    /// A hash tree made by veritysetup over `blocks` blocks of `fill`.
+    /// Makes a hash tree with veritysetup, over `blocks` blocks of the byte `fill`.
     fn hash_tree(path: &Path, fill: u8, blocks: usize) -> RootHash {
         let data = path.with_extension("data");
         fs::write(&data, vec![fill; blocks * 4096]).unwrap();
@@ -108,13 +109,13 @@ mod tests {
         [("esp", 2048), ("root-a", 2048), ("root-a-verity", 2048), ("root-b", 2048), ("root-b-verity", 2048)];
 
     #[test]
-    fn the_slot_is_the_one_with_the_wanted_tree_whichever_letter_it_has() {
+    fn the_slot_with_the_wanted_root_hash_is_found_whether_it_is_a_or_b() {
         berth_judge::needs!("veritysetup");
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir(&dev).unwrap();
         add_disk(&sys, "vda", &LAYOUT);
-        // A tree of several levels, and one whose top is its only block.
+        // A tree of several levels, and a tree of one block.
         let in_a = hash_tree(&dev.join("vda3"), 1, 300);
         let in_b = hash_tree(&dev.join("vda5"), 2, 3);
         for (wanted, slot, data) in [(in_a, Slot::A, "vda2"), (in_b, Slot::B, "vda4")] {
@@ -129,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_without_a_tree_say_what_they_are() {
+    fn slots_without_a_hash_tree_are_described() {
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir(&dev).unwrap();
@@ -149,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn of_two_disks_the_booted_one_is_taken_else_the_first() {
+    fn the_boot_disk_is_preferred_and_otherwise_the_first_disk_is_taken() {
         berth_judge::needs!("veritysetup");
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));

@@ -1,4 +1,4 @@
-//! Control groups of services, Documentation/admin-guide/cgroup-v2.rst: `system/NAME`.
+//! Control groups of services: `system/NAME`, Documentation/admin-guide/cgroup-v2.rst.
 
 use berth_contract::fault::{At, PathError};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -8,17 +8,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Counted and limited per service, where the kernel has them.
+/// Controllers that are enabled for each service, if the kernel has them.
 const CONTROLLERS: [&str; 4] = ["+cpu", "+io", "+memory", "+pids"];
 
-/// Where services' groups are; without one (no cgroup2, no right to it) a service is its process group.
+/// The parent group of all services. `None` when cgroup2 is not mounted or not writable: then a service is its process group.
 #[derive(Debug)]
 pub(super) struct Cgroups {
     root: Option<PathBuf>,
 }
 
 impl Cgroups {
-    /// Below the mount point of cgroup2.
+    /// Makes the parent group below the mount point of cgroup2.
     pub(super) fn new(mount: Option<&Path>) -> (Self, Result<(), PathError>) {
         let Some(mount) = mount else { return (Self { root: None }, Ok(())) };
         let root = mount.join("system");
@@ -27,14 +27,14 @@ impl Cgroups {
         }
         for controller in CONTROLLERS {
             for group in [mount, &root] {
-                // A kernel may have been built without one.
+                // An error is ignored: the kernel may have been built without this controller.
                 let _ = fs::write(group.join("cgroup.subtree_control"), controller);
             }
         }
         (Self { root: Some(root) }, Ok(()))
     }
 
-    /// `cgroup.procs` of a service's group, for its first process to write itself into.
+    /// Makes the group of a service and opens its `cgroup.procs`. The first process of the service writes itself into this file.
     pub(super) fn open(&self, name: &str) -> Result<Option<OwnedFd>, PathError> {
         let Some(root) = &self.root else { return Ok(None) };
         let group = root.join(name);
@@ -46,29 +46,29 @@ impl Cgroups {
         Ok(Some(file.into()))
     }
 
-    /// SIGKILL to every process of a service, also those in groups that it made below its own.
+    /// Sends SIGKILL to every process of a service, also in groups that the service has made below its own group.
     pub(super) fn kill(&self, name: &str, process: u32) {
         let killed = self.root.as_ref().is_some_and(|root| fs::write(root.join(name).join("cgroup.kill"), "1").is_ok());
         if let (false, Some(group)) = (killed, pid(process)) {
-            // It leads a session, and so a process group.
+            // The process leads a session, and therefore a process group.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
 
-    /// The service that a process belongs to.
+    /// Name of the service that a process belongs to.
     pub(super) fn service_of(&self, process: u32) -> Option<String> {
         self.root.as_ref()?;
         service_in(&fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?)
     }
 }
 
-/// From /proc/PID/cgroup: `0::/system/NAME`, or a group below.
+/// Parses /proc/PID/cgroup: `0::/system/NAME`, or a group below that.
 fn service_in(text: &str) -> Option<String> {
     let path = text.lines().find_map(|line| line.strip_prefix("0::"))?;
     path.strip_prefix("/system/")?.split('/').next().map(str::to_owned)
 }
 
-/// Sends a signal to one process that has not been waited for yet. It may have ended a moment ago, which is as well.
+/// Sends a signal to a child that has not been waited for. An error is ignored: the child may have ended already.
 pub(super) fn signal(process: u32, signal: Signal) {
     if let Some(pid) = pid(process) {
         let _ = kill_process(pid, signal);
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn processes_belong_to_the_service_whose_group_they_are_in() {
+    fn the_service_of_a_process_is_found_by_its_group() {
         assert_eq!(service_in("0::/system/dockerd\n").as_deref(), Some("dockerd"));
         assert_eq!(service_in("1:name=x:/y\n0::/system/containerd/a/b\n").as_deref(), Some("containerd"));
         assert_eq!(service_in("0::/docker/1234\n"), None);
@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_made_and_killed_through_files() {
+    fn groups_are_made_and_killed_by_writing_files() {
         let dir = tempfile::tempdir().unwrap();
         let (groups, made) = Cgroups::new(Some(dir.path()));
         made.unwrap();
         assert!(
             groups.open("x").unwrap_err().to_string().contains("system/x/cgroup.procs"),
-            "only the kernel makes it"
+            "only the kernel makes this file"
         );
         fs::write(dir.path().join("system/x/cgroup.procs"), "").unwrap();
         assert!(groups.open("x").unwrap().is_some());

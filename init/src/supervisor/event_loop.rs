@@ -20,7 +20,7 @@ use rustix::{
 };
 use std::os::fd::{AsFd, OwnedFd};
 
-/// All event sources of PID 1. Which of them is ready does not matter: in each turn every part checks its own descriptors.
+/// All event sources of PID 1. The loop does not look at which source is ready: in each turn, every part checks its own descriptors.
 #[derive(Debug)]
 pub(super) struct EventLoop {
     epoll: OwnedFd,
@@ -38,8 +38,8 @@ impl EventLoop {
         let server = Server::open(&paths.control)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
         let Handover { signals, buttons, watchdogs, .. } = handover;
-        let rooms = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
-        for fd in rooms.into_iter().chain(buttons.iter().map(AsFd::as_fd)) {
+        let sources = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
+        for fd in sources.into_iter().chain(buttons.iter().map(AsFd::as_fd)) {
             epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN).at("watch", "event source")?;
         }
         Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server })
@@ -58,7 +58,7 @@ impl EventLoop {
             self.server.work(&mut self.host, now_us());
             if let Some(ending) = self.host.ended() {
                 match ending {
-                    // The shutdown has a time limit of its own, so they need not be fed. If the reboot hangs, they reset the host.
+                    // The shutdown has its own time limit, so the watchdogs need not be fed. If the reboot hangs, they reset the host.
                     Ending::Reboot => self.watchdogs.leave_running(shutdown::LAST_RESORT),
                     Ending::Poweroff => self.watchdogs.disarm(),
                 }
@@ -79,7 +79,7 @@ impl EventLoop {
             Timespec { tv_sec: part(left / 1_000_000), tv_nsec: part(left % 1_000_000 * 1000) }
         });
         let mut events: Vec<epoll::Event> = Vec::with_capacity(8);
-        // An interrupted wait is a turn like any other.
+        // An error is ignored: after an interrupted wait, the next turn checks everything.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref());
     }
 
@@ -88,7 +88,7 @@ impl EventLoop {
             let signal = match self.signals.read() {
                 Ok(Some(received)) => received.signal,
                 Ok(None) => return,
-                Err(error) => return console::error(format_args!("signals: {error}")),
+                Err(error) => return console::error(format_args!("cannot read signals: {error}")),
             };
             match signal {
                 libc::SIGINT => self.host.begin_to_end(Ending::Reboot, "Ctrl-Alt-Del (SIGINT)"),

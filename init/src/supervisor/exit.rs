@@ -3,23 +3,23 @@
 use rustix::process::WaitStatus;
 use std::fmt;
 
-/// The two ways.
+/// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exit {
-    /// By itself, with this status.
+    /// The process has exited with this status.
     Status(i32),
-    /// By this signal.
+    /// The process was ended by this signal.
     Signal(i32),
 }
 
 impl Exit {
-    /// From wait(2); none when the process has only been stopped or continued.
+    /// The end that wait(2) reports. `None` when the process was only stopped or continued.
     #[must_use]
     pub(super) fn of(status: WaitStatus) -> Option<Self> {
         status.exit_status().map(Self::Status).or_else(|| status.terminating_signal().map(Self::Signal))
     }
 
-    /// Status 0.
+    /// Whether the process has exited with status 0.
     #[must_use]
     pub(super) fn is_success(self) -> bool {
         self == Self::Status(0)
@@ -38,7 +38,7 @@ impl fmt::Display for Exit {
     }
 }
 
-/// signal(7): those that end processes in practice.
+/// Names of the signals of signal(7) that end processes in practice.
 const NAMES: [(i32, &str); 16] = [
     (libc::SIGHUP, "SIGHUP"),
     (libc::SIGINT, "SIGINT"),
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_print_as_the_contract_shows_them() {
+    fn the_end_of_a_process_is_printed_with_the_name_of_the_signal() {
         assert_eq!(Exit::Status(1).to_string(), "status 1");
         assert_eq!(Exit::Signal(9).to_string(), "signal 9 (SIGKILL)");
         assert_eq!(Exit::Signal(40).to_string(), "signal 40");

@@ -1,17 +1,18 @@
-//! What the kernel and other programs say about the host, for `status`. Small files in memory, so reading them does not wait.
+//! Facts about the host for `status`, from the kernel and from reports of other programs. All are small files in memory, so reading them
+//! does not block.
 
 use berth_contract::control::{ContainerStatus, MemoryStatus, NetworkStatus, VarStatus};
 use serde::de::DeserializeOwned;
 use std::{fs::File, io::Read, path::Path};
 
-/// Reports of netd and the workload program are no longer than this, in bytes.
+/// Maximum size of the reports of netd and the workload program, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
 
 pub(super) fn memory() -> MemoryStatus {
     parse_memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default())
 }
 
-/// proc_meminfo(5).
+/// Parses proc_meminfo(5).
 fn parse_memory(text: &str) -> MemoryStatus {
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
@@ -31,12 +32,12 @@ pub(super) fn var(path: &Path, persistent: bool) -> VarStatus {
     }
 }
 
-/// What netd has reported, if it has.
+/// The report of netd, if there is one.
 pub(super) fn network(path: &Path) -> Option<NetworkStatus> {
     report(path)
 }
 
-/// What the workload program has reported, completed by those that it has not come to.
+/// The containers in the report of the workload program, then the declared containers that are not in the report yet.
 pub(super) fn containers(path: &Path, declared: &[ContainerStatus]) -> Vec<ContainerStatus> {
     let mut reported: Vec<ContainerStatus> = report(path).unwrap_or_default();
     let missing = declared.iter().filter(|one| !reported.iter().any(|other| other.name == one.name));
@@ -58,7 +59,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn memory_is_read_as_the_kernel_writes_it() {
+    fn memory_and_var_are_read_from_the_kernel() {
         let text = "MemTotal:        1004028 kB\nMemFree:          1 kB\nMemAvailable:     725768 kB\n";
         assert_eq!(parse_memory(text), MemoryStatus { total_kib: 1_004_028, available_kib: 725_768 });
         assert_eq!(parse_memory("").total_kib, 0);
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_complete_what_is_declared_and_may_be_missing_or_wrong() {
+    fn declared_containers_are_listed_even_if_the_report_is_missing_or_invalid() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("status.json");
         let one = |name: &str, state: ContainerState| ContainerStatus {

@@ -1,4 +1,4 @@
-//! All services with their processes: performs the actions of [`ServiceStates`], and reports events to it.
+//! The services and their processes. Performs the actions of [`ServiceStates`], and reports events to it.
 
 use super::{
     SupervisorPaths,
@@ -37,15 +37,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Tokens of the fleet's epoll; pipes count from [`FIRST_PIPE`].
+/// Tokens of the fleet's epoll. Pipes have tokens from [`FIRST_PIPE`] on.
 const NOTIFY: u64 = 0;
 const SOCKETS: u64 = 1;
 const PROGRAMS: u64 = 2;
 const FIRST_PIPE: u64 = 16;
-/// Bytes of one service that are read in one turn.
+/// Maximum number of bytes of a service that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
 
-/// The services.
+/// All services of the host.
 #[derive(Debug)]
 pub(super) struct Fleet {
     pub(super) states: ServiceStates,
@@ -59,9 +59,9 @@ pub(super) struct Fleet {
     notify: Option<NotifySocket>,
     notify_path: PathBuf,
     timeline: Timeline,
-    /// Stamps of services that are starting for the first time.
+    /// Time stamps of services that are starting for the first time.
     stamps: BTreeMap<String, RunningPhase>,
-    /// Whether a request waits for the next turn.
+    /// Whether there is work for the next turn that no descriptor reports.
     due: bool,
 }
 
@@ -111,7 +111,7 @@ impl Fleet {
         self.due = false;
         let mut events: Vec<epoll::Event> = Vec::with_capacity(64);
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        // An error is ignored: what is missed now is seen in the next turn.
+        // An error is ignored: the next turn reports the same events.
         let _ = epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&at_once));
         for event in events {
             self.read_pipe(event.data.u64());
@@ -152,7 +152,7 @@ impl Fleet {
         epoll::add(&self.epoll, fd, EventData::new_u64(token), EventFlags::IN).at("watch", "service")
     }
 
-    /// Reads lines up to the limit of one turn.
+    /// Reads lines from a pipe, up to the limit of one turn.
     fn read_pipe(&mut self, token: u64) {
         let Some(pipe) = self.pipes.get_mut(&token) else { return };
         let Some(output) = self.outputs.get_mut(&pipe.service) else { return };
@@ -206,7 +206,7 @@ impl Fleet {
                     if !self.programs.exited(process, exit)
                         && let Some(name) = self.states.service_of(process).map(str::to_owned)
                     {
-                        // Read the rest of its output first, for the message about its end.
+                        // First read the rest of its output: the message about its end shows the last line.
                         let pipes: Vec<u64> = self.pipes_of(&name);
                         pipes.into_iter().for_each(|pipe| self.read_pipe(pipe));
                         self.states.exited(process, exit, now_us());
@@ -250,7 +250,7 @@ impl Fleet {
                 let token = self.next_pipe;
                 self.next_pipe += 1;
                 if let Err(error) = self.watch(reader.as_fd(), token) {
-                    console::warning(format_args!("service {name}: its output is lost: {error}"));
+                    console::warning(format_args!("service {name}: its output cannot be read: {error}"));
                 } else {
                     let pipe = Pipe { service: name.to_owned(), reader, cutter: LineCutter::default() };
                     self.pipes.insert(token, pipe);
@@ -275,14 +275,14 @@ impl Fleet {
                 }
                 return;
             }
-            Change::Again { how, delay } => (how, format!("{how}, starts again in {delay} s")),
-            Change::Failed { how } => (how, format!("{how}, is not started again")),
+            Change::Again { how, delay } => (how, format!("{how}, restarting in {delay} s")),
+            Change::Failed { how } => (how, format!("{how}, not restarting")),
             Change::Stopped => {
                 let _ = stamp.map(|stamp| stamp.end(None));
                 return console::announce(&format!("{name} stopped"));
             }
             Change::Stuck => {
-                return console::error(format_args!("{name} does not end, not even by SIGKILL"));
+                return console::error(format_args!("{name} does not end, even after SIGKILL"));
             }
         };
         let _ = stamp.map(|stamp| stamp.end(Some(error.clone())));

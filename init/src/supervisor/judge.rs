@@ -1,4 +1,5 @@
-//! The verdict on this boot. `hostctl bless` finds out how the host is; here is what follows from it.
+//! The verdict on this boot. `hostctl bless` checks whether the host is healthy. The judge runs it, stores the verdict in the boot record,
+//! and requests a reboot when a version on trial is not healthy.
 
 use super::{fleet::Fleet, process::Errors, unit::SECOND};
 use crate::{
@@ -16,36 +17,37 @@ use std::{
     time::Duration,
 };
 
-/// Name of its log, and of its control group.
+/// Name of the log and of the control group of `hostctl bless`.
 pub(super) const LOG: &str = "bless";
-/// Lines of a log that may say why.
+/// Number of lines of `hostctl bless` that are stored with a bad verdict.
 const LINES: usize = 20;
-/// Lines at the end of its output among which the verdict is looked for.
+/// Number of last lines of its output that are searched for the verdict.
 const LAST_LINES: usize = 3;
 
-/// What a disk gets to take the last record.
+/// How long a shutdown waits until the boot record is on the disk.
 const RECORD_TIME: Duration = Duration::from_secs(5);
 
-/// What judges.
+/// The judge of this boot.
 #[derive(Debug)]
 pub(super) struct Judge {
     boot: Boot,
     program: Option<Started>,
-    /// When a version on trial must have been found healthy.
+    /// Deadline for a version on trial to be found healthy.
     limit_us: u64,
     kernel_log: PathBuf,
 }
 
 impl Judge {
-    /// Judges by `limit` seconds after the kernel's start.
+    /// A judge whose deadline is `limit` seconds after the kernel's start.
     pub(super) fn new(boot: Boot, limit: u32, kernel_log: &Path) -> Self {
         Self { boot, program: None, limit_us: u64::from(limit) * SECOND, kernel_log: kernel_log.to_owned() }
     }
 
-    /// Starts to find out. What can be said at once is said at once; the verdict comes with [`Judge::work`].
+    /// Starts `hostctl bless`. Later calls of [`Judge::work`] take its verdict. Returns why the host must go down, if that is known
+    /// already.
     pub(super) fn begin(&mut self, hostctl: &Path, fleet: &mut Fleet) -> Option<String> {
         if self.boot.on_trial() && self.boot.store.is_none() {
-            return self.condemn(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
+            return self.set_bad_verdict(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
         }
         let until = (self.limit_us / SECOND).to_string();
         let words = [&hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
@@ -55,16 +57,16 @@ impl Judge {
                 self.program = Some(program);
                 None
             }
-            Err(error) => self.condemn(Subject::Bless, &error.to_string(), fleet),
+            Err(error) => self.set_bad_verdict(Subject::Bless, &error.to_string(), fleet),
         }
     }
 
-    /// Its output, as a log.
+    /// The output of `hostctl bless`, as a log.
     pub(super) fn log(&self, fleet: &Fleet, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         self.program.as_ref().map_or((Vec::new(), from), |program| fleet.programs.since(program.number(), from, limit))
     }
 
-    /// Looks whether there is a verdict. Returns why the host must go down, when it must.
+    /// Checks whether there is a verdict. Returns why the host must go down, if it must.
     pub(super) fn work(&mut self, fleet: &Fleet, now_us: u64) -> Option<String> {
         if self.boot.record.verdict != Verdict::Pending {
             return None;
@@ -82,43 +84,47 @@ impl Judge {
             Some((exit, _)) => {
                 let said = lines().iter().rev().find_map(|line| serde_json::from_str(&line.text).ok());
                 match said {
-                    Some(Verdict::Bad { what, why }) => self.condemn(what, &why, fleet),
+                    Some(Verdict::Bad { what, why }) => self.set_bad_verdict(what, &why, fleet),
                     _ => {
                         let last = lines().pop().map(|line| format!("; it said: {}", line.text)).unwrap_or_default();
-                        self.condemn(Subject::Bless, &format!("hostctl bless ended with {exit}{last}"), fleet)
+                        self.set_bad_verdict(Subject::Bless, &format!("hostctl bless ended with {exit}{last}"), fleet)
                     }
                 }
             }
             None if self.boot.on_trial() && now_us >= self.limit_us => {
-                let last = lines().pop().map_or_else(|| "nothing was said".to_owned(), |line| line.text);
-                self.condemn(Subject::Time, &format!("not healthy after {} s: {last}", self.limit_us / SECOND), fleet)
+                let last = lines().pop().map_or_else(|| "no output".to_owned(), |line| line.text);
+                self.set_bad_verdict(
+                    Subject::Time,
+                    &format!("not healthy after {} s: {last}", self.limit_us / SECOND),
+                    fleet,
+                )
             }
             None => None,
         }
     }
 
-    /// When to look again, if nothing happens before.
+    /// When to call [`Judge::work`] again, if no event comes before.
     pub(super) fn deadline_us(&self) -> Option<u64> {
         let waits = self.boot.on_trial() && self.boot.record.verdict == Verdict::Pending;
         waits.then_some(self.limit_us)
     }
 
-    /// The host goes down, in order.
+    /// Records that an orderly shutdown begins.
     pub(super) fn ends(&mut self, how: BootEnd) {
         self.boot.record.end = Some(how);
         self.write();
-        // It need not find out any more.
+        // Drop the handle: this ends `hostctl bless`, whose verdict is not needed any more.
         self.program = None;
     }
 
-    /// Waits a moment for the record to be on the disk: the services have been stopped.
+    /// Waits until the record is on the disk, or for [`RECORD_TIME`]. Call it after the services have been stopped, because it blocks.
     pub(super) fn wait_for_record(&self) {
         if let Some(store) = &self.boot.store {
             store.wait(RECORD_TIME);
         }
     }
 
-    fn condemn(&mut self, what: Subject, why: &str, fleet: &Fleet) -> Option<String> {
+    fn set_bad_verdict(&mut self, what: Subject, why: &str, fleet: &Fleet) -> Option<String> {
         let service = match &what {
             Subject::Service(name) => {
                 let lines = fleet.output(name).map(|output| output.since(0, usize::MAX).0).unwrap_or_default();
@@ -134,12 +140,12 @@ impl Judge {
         record.verdict = Verdict::Bad { what, why: why.to_owned() };
         let on_trial = self.boot.on_trial();
         if !on_trial {
-            // Nothing is gained by a reboot into the same version.
+            // A reboot would only start the same version again.
             console::warning(format_args!("{said}"));
             self.write();
             return None;
         }
-        // Written with the end, which follows.
+        // The record is not written here: the caller shuts the host down, and [`Judge::ends`] writes it.
         console::error(format_args!("{said}; rebooting"));
         Some(said)
     }

@@ -1,8 +1,8 @@
 //! PID 1 after the phases of the boot: runs services, answers the control protocol, and stops the services at the end.
 //!
-//! One thread, one epoll. Nothing blocks here: neither a service, nor a client, nor a missing device. [`states`] decides what to do
-//! with services, without clock or system calls; [`fleet`] does it; [`running_host`] knows the state of the host; [`event_loop`]
-//! is the loop.
+//! The supervisor is one thread with one epoll, and it never blocks: not for a service, a client, or a missing device. [`states`] decides
+//! what to do with services, without clock or system calls. [`fleet`] does it. [`running_host`] knows the state of the host.
+//! [`event_loop`] waits for events and calls the others.
 
 mod cgroup;
 mod event_loop;
@@ -31,8 +31,7 @@ use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
 use event_loop::EventLoop;
 use std::path::PathBuf;
 
-/// Signals that [`run`] reads. Block them ([`SignalFd::block`]) before the first thread is started, so that none of them
-/// is delivered elsewhere.
+/// Signals that [`run`] reads. Block them ([`SignalFd::block`]) before the first thread is started, so that no thread receives one.
 pub const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGINT, libc::SIGTERM, libc::SIGPWR];
 
 /// The results of the boot's phases.
@@ -60,7 +59,7 @@ pub struct Handover {
     pub boot: Boot,
 }
 
-/// Files and sockets of the supervisor. Tests put them into a folder of their own.
+/// Files and sockets of the supervisor. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct SupervisorPaths {
     /// Directory of service files.
@@ -96,8 +95,8 @@ impl Default for SupervisorPaths {
     }
 }
 
-/// Runs services until the host shall end, and stops them. The caller ends the other processes and unmounts. Orphaned processes are
-/// reaped here, so no other thread may wait for a child meanwhile.
+/// Runs services until the host must shut down, and stops them. The caller then ends the other processes and unmounts. This function
+/// reaps orphaned processes, so no other thread may wait for a child meanwhile.
 pub fn run(handover: Handover) -> Ending {
     run_in(handover, SupervisorPaths::default())
 }
@@ -107,7 +106,7 @@ pub fn run_in(handover: Handover, paths: SupervisorPaths) -> Ending {
     match EventLoop::new(handover, paths) {
         Ok(event_loop) => event_loop.run(),
         Err(error) => {
-            console::error(format_args!("no service can be started: {error}"));
+            console::error(format_args!("cannot start the supervisor: {error}"));
             one_shot::take_another();
             Ending::Reboot
         }

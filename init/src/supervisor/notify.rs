@@ -1,4 +1,4 @@
-//! The socket of sd_notify(3): services say there that they are ready.
+//! The socket of sd_notify(3), where services report that they are ready.
 
 use berth_contract::fault::{At, PathError};
 use rustix::{
@@ -19,7 +19,7 @@ use std::{
     path::Path,
 };
 
-/// systemd's own limit of a message.
+/// Maximum length of a message, as in systemd.
 const LONGEST: usize = 4096;
 
 /// The bound socket. Non-blocking.
@@ -37,7 +37,8 @@ impl NotifySocket {
         Ok(Self(socket))
     }
 
-    /// The next process that says it is ready; none when there is no message now. The kernel vouches for the sender.
+    /// The id of the next process that reports `READY=1`, or `None` when no message is waiting. The kernel supplies the id, so it cannot be
+    /// forged.
     pub(super) fn next_ready(&self) -> Result<Option<u32>, Errno> {
         loop {
             let mut text = [0; LONGEST];
@@ -52,7 +53,7 @@ impl NotifySocket {
             };
             let mut sender = None;
             for message in ancillary.drain() {
-                // File descriptors sent along are closed here.
+                // File descriptors that the client has sent are closed by the drain.
                 if let RecvAncillaryMessage::ScmCredentials(credentials) = message {
                     sender = u32::try_from(credentials.pid.as_raw_nonzero().get()).ok();
                 }
@@ -80,7 +81,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     #[test]
-    fn only_ready_counts_and_the_sender_is_known() {
+    fn only_ready_messages_count_and_the_sender_is_known() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let socket = NotifySocket::bind(&path).unwrap();

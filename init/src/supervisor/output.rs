@@ -1,11 +1,11 @@
-//! What services say: cut into lines, stamped, and kept in memory up to a limit.
+//! The output of services: cut into lines with time stamps, and kept in memory up to a limit.
 
 use berth_contract::control::LogLine;
 use std::collections::VecDeque;
 
-/// Bytes kept per service, each line counted with its stamp.
+/// Size limit per service in bytes. Each line counts with its time stamp.
 const RING: usize = 256 * 1024;
-/// A longer line is cut into several.
+/// Maximum length of a line in bytes. A longer line is cut into several lines.
 const LONGEST_LINE: usize = 8 * 1024;
 
 /// The last lines of one service.
@@ -28,7 +28,7 @@ impl Output {
         }
     }
 
-    /// Lines from number `from` on, as far as they are kept, of about `limit` bytes at most; and the number to go on with.
+    /// Lines from number `from` on, as far as they are kept, about `limit` bytes at most, and the number to continue with.
     pub(super) fn since(&self, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         let from = from.max(self.first);
         let skip = usize::try_from(from - self.first).unwrap_or(usize::MAX);
@@ -52,14 +52,15 @@ fn cost(line: &LogLine) -> usize {
     line.text.len() + size_of::<LogLine>()
 }
 
-/// Cuts one process's bytes into lines.
+/// Cuts the output of one process into lines.
 #[derive(Debug, Default)]
 pub(super) struct LineCutter {
+    /// The start of a line whose end was not received yet.
     begun: Vec<u8>,
 }
 
 impl LineCutter {
-    /// Takes bytes; calls `line` for each line that they complete.
+    /// Takes bytes, and calls `line` for each line that they complete.
     pub(super) fn push(&mut self, mut bytes: &[u8], mut line: impl FnMut(String)) {
         while !bytes.is_empty() {
             let room = LONGEST_LINE - self.begun.len();
@@ -81,7 +82,7 @@ impl LineCutter {
         }
     }
 
-    /// The last line, when it has no end.
+    /// The last line, if the output does not end with a newline.
     pub(super) fn finish(&mut self) -> Option<String> {
         (!self.begun.is_empty()).then(|| self.take())
     }
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_cut_whatever_the_pieces_are() {
+    fn lines_are_the_same_for_every_size_of_the_pieces() {
         let bytes = b"one\ntwo\r\n\nthr\xffee\nopen";
         for size in 1..bytes.len() {
             let (mut cutter, mut lines) = (LineCutter::default(), Vec::new());
@@ -117,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn old_lines_go_and_readers_go_on_where_they_were() {
+    fn old_lines_are_dropped_and_readers_keep_their_position() {
         let mut output = Output::default();
         let text = |number: u64| format!("{number:0100}");
         for number in 0..10_000 {

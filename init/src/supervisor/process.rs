@@ -1,4 +1,4 @@
-//! From a service's file, or a command line, to a process.
+//! Starts a process from a service file or from a command line.
 
 use super::cgroup::Cgroups;
 use crate::sys::spawn::{Birth, spawn};
@@ -14,11 +14,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// All that a program finds in its environment, beside what a service's file says.
+/// The environment of every program. A service file can add variables.
 const ENVIRONMENT: [(&str, &str); 3] =
     [("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LANG", "C.UTF-8")];
 
-/// Starts a service. Returns its main process and what it and its children say, stdout and stderr in one, non-blocking.
+/// Starts a service. Returns its main process, and a non-blocking pipe with stdout and stderr of it and its children.
 pub(super) fn start(
     name: &str,
     spec: &ServiceSpec,
@@ -39,7 +39,7 @@ pub(super) fn start(
     }
     let birth =
         Birth { cgroup: cgroups.open(name)?, open_files: spec.open_files, oom_score_adjust: spec.oom_score_adjust };
-    // Not waited for here: the event loop reaps all children.
+    // The child is not waited for here: the event loop reaps all children.
     let child = spawn(command, birth).at("start", program)?;
     Ok((child.id(), reader))
 }
@@ -47,13 +47,13 @@ pub(super) fn start(
 /// Where stderr of a program goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Errors {
-    /// The same way as stdout.
+    /// Into the same pipe as stdout.
     WithOutput,
-    /// Through a pipe of its own. hostctl is told to write its error as JSON.
+    /// Into a separate pipe. This also tells hostctl to write its error as JSON.
     Apart,
 }
 
-/// Starts a program. Returns its process, and the pipes of stdout and, where apart, of stderr; both non-blocking.
+/// Starts a program. Returns its process, the pipe of stdout, and with [`Errors::Apart`] the pipe of stderr. The pipes are non-blocking.
 pub(super) fn start_program(
     group: &str,
     words: &[String],

@@ -1,4 +1,4 @@
-//! Programs that run once, beside the services: `hostctl bless` for the verdict, and commands of clients.
+//! Programs that run once: `hostctl bless` for the verdict, and the commands of clients.
 
 use super::{
     cgroup::{self, Cgroups},
@@ -22,9 +22,9 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
-/// Bytes of one program that are read in one turn.
+/// Maximum number of bytes of a program that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
-/// Bytes of a program's stderr that are kept: its end.
+/// Size limit of a program's stderr in bytes. The end is kept.
 const LONGEST_ERRORS: usize = 16 * 1024;
 
 /// All programs.
@@ -114,7 +114,7 @@ impl Programs {
         else {
             return false;
         };
-        // The rest of its output. Later output of its children is not read.
+        // Read the rest of its output. Later output of its children is not read.
         program.read();
         if let Some(text) = program.cutter.finish() {
             program.output.push(LogLine { at_us: now_us(), text });
@@ -138,7 +138,7 @@ impl Programs {
         lines.split_off(lines.len().saturating_sub(count))
     }
 
-    /// How the program ended, if it has, and its stderr if that is a pipe of its own.
+    /// How the program ended, if it has, and its stderr if it has a separate pipe.
     pub(super) fn end(&self, number: u64) -> Option<(Exit, String)> {
         let program = self.running.get(&number)?;
         let errors: Vec<u8> = program.errors.iter().copied().collect();

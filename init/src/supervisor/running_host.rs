@@ -1,4 +1,4 @@
-//! The host while it runs: how it is, and what clients are told of it.
+//! The state of the running host, and the answers to clients.
 
 use super::{
     Handover, SupervisorPaths, facts,
@@ -26,7 +26,7 @@ use berth_contract::{
 };
 use std::path::PathBuf;
 
-/// Everything that `status` can tell.
+/// The running host: its services, the judge, and the facts for `status`.
 #[derive(Debug)]
 pub(super) struct RunningHost {
     pub(super) fleet: Fleet,
@@ -48,8 +48,8 @@ pub(super) struct RunningHost {
     ending: Option<Ending>,
 }
 
-/// What of the handover the host keeps; the rest is the event loop's.
 impl RunningHost {
+    /// Takes its part of the handover. The event loop takes the rest.
     pub(super) fn new(handover: &Handover, paths: &SupervisorPaths) -> Result<Self, PathError> {
         let services = services::load(&paths.services);
         for fault in &services.faults {
@@ -83,7 +83,7 @@ impl RunningHost {
         })
     }
 
-    /// Notes when the engine, and then everything required, is up for the first time.
+    /// Records when the engine is ready for the first time, and when all required services are.
     pub(super) fn notice_readiness(&mut self) {
         if self.ending.is_some() || self.ready_us.is_some() {
             return;
@@ -103,14 +103,14 @@ impl RunningHost {
         }
     }
 
-    /// Begins to find out whether this boot is a good one.
+    /// Starts the check whether the host is healthy.
     pub(super) fn begin_to_judge(&mut self) {
         if let Some(why) = self.judge.begin(&self.hostctl, &mut self.fleet) {
             self.go_down(Ending::Reboot, BootEnd::Verdict, &why);
         }
     }
 
-    /// Takes the verdict, when there is one.
+    /// Takes the verdict, if there is one.
     pub(super) fn judge(&mut self) {
         if self.ending.is_none()
             && let Some(why) = self.judge.work(&self.fleet, now_us())
@@ -119,13 +119,13 @@ impl RunningHost {
         }
     }
 
-    /// When to look again, if nothing happens before.
+    /// When the event loop must check the host again, if no event comes before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let judge = self.judge.deadline_us().filter(|_| self.ending.is_none());
         self.fleet.next_deadline_us().into_iter().chain(judge).min()
     }
 
-    /// Begins to go down, when it is not already.
+    /// Starts the shutdown, if it has not started yet.
     pub(super) fn begin_to_end(&mut self, ending: Ending, why: &str) {
         let how = match ending {
             Ending::Reboot => BootEnd::Reboot,
@@ -143,7 +143,7 @@ impl RunningHost {
         }
     }
 
-    /// How the host has ended, once all services have. Then this boot's record is on the disk.
+    /// What follows the shutdown, once all services have stopped. Waits for the boot record to be written.
     pub(super) fn ended(&self) -> Option<Ending> {
         let ended = self.ending.filter(|_| self.fleet.states.is_down());
         if ended.is_some() {
@@ -164,7 +164,7 @@ impl RunningHost {
         let mut problems: Vec<Problem> = self.timeline.stamps().iter().filter_map(failed).collect();
         problems.extend(self.faults.iter().map(|fault| Problem::ServiceFile { error: fault.to_string() }));
         let services = self.fleet.states.problems();
-        // Only while something is wrong: the report is not kept up to date afterwards.
+        // Only while a service has a problem: the report about containers is not updated afterwards.
         if !services.is_empty() {
             problems.extend(
                 self.containers()
@@ -305,8 +305,8 @@ impl Answers for RunningHost {
     }
 }
 
-/// What hostctl said on stderr. Its last line is its error as JSON ([`berth_contract::control::JSON_ERRORS`]), unless hostctl died;
-/// other lines come before it.
+/// Parses the stderr of hostctl. The last line is the error as JSON ([`berth_contract::control::JSON_ERRORS`]), unless hostctl has
+/// crashed. Lines before it are warnings, which become part of the message.
 fn control_error(said: &str) -> ControlError {
     let (before, last) = said.rsplit_once('\n').unwrap_or(("", said));
     match serde_json::from_str(last) {
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_line_of_hostctl_is_its_error() {
+    fn the_last_line_of_stderr_is_the_error_of_hostctl() {
         let json = r#"{"message":"no release","hint":"hostctl status"}"#;
         for (said, message, hint) in [
             (json, "no release", Some("hostctl status")),

@@ -1,7 +1,7 @@
-//! Readiness by socket: a service is ready when somebody listens on its Unix socket.
+//! Readiness by socket: a service is ready when it listens on its Unix socket.
 //!
-//! inotify(7) tells when the socket's file appears; then a connect(2) that never waits asks whether somebody listens yet. Only
-//! between these two moments, bind(2) and listen(2) of the service, is there anything to repeat.
+//! inotify(7) reports when the file of the socket appears. Then a non-blocking connect(2) checks whether the service listens. The check is
+//! repeated only between bind(2), which makes the file, and listen(2) of the service.
 
 use rustix::{
     fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags},
@@ -20,11 +20,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// First pause between two questions to a socket that nobody listens on yet, in microseconds; doubled up to the longest.
+/// First pause between two checks of a socket that does not listen yet, in microseconds. The pause is doubled each time, up to the
+/// longest pause.
 const FIRST_PAUSE: u64 = 2_000;
 const LONGEST_PAUSE: u64 = 100_000;
 
-/// Sockets that are waited for.
+/// The sockets of services that are starting.
 #[derive(Debug)]
 pub(super) struct SocketWatch {
     inotify: OwnedFd,
@@ -34,10 +35,10 @@ pub(super) struct SocketWatch {
 #[derive(Debug)]
 struct Awaited {
     socket: PathBuf,
-    /// In the socket's directory; none when it could not be watched.
+    /// inotify watch of the socket's directory. `None` when the directory could not be watched.
     watch: Option<i32>,
     pause_us: u64,
-    /// When to ask next; none: when the file appears.
+    /// When to check next. `None`: when the file appears.
     again_us: Option<u64>,
 }
 
@@ -46,27 +47,27 @@ impl SocketWatch {
         Ok(Self { inotify: inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?, awaited: BTreeMap::new() })
     }
 
-    /// Waits for a service's socket. Call it before the service is started, so that nothing is missed.
+    /// Starts to watch for the socket of a service. Call it before the service is started, so that no event is missed.
     pub(super) fn await_socket(&mut self, name: &str, socket: &Path, now_us: u64) {
         let awaited = Awaited { socket: socket.to_owned(), watch: None, pause_us: FIRST_PAUSE, again_us: Some(now_us) };
         self.awaited.insert(name.to_owned(), awaited);
     }
 
-    /// Waits no more: the service has ended.
+    /// Stops watching, because the service has ended.
     pub(super) fn forget(&mut self, name: &str) {
         let watch = self.awaited.remove(name).and_then(|awaited| awaited.watch);
-        // Services in one directory share its watch.
+        // Sockets in the same directory share one watch.
         if let Some(watch) = watch.filter(|_| !self.awaited.values().any(|other| other.watch == watch)) {
             let _ = inotify::remove_watch(&self.inotify, watch);
         }
     }
 
-    /// When to ask again, if no file appears before.
+    /// When to check again, if no file appears before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         self.awaited.values().filter_map(|awaited| awaited.again_us).min()
     }
 
-    /// Reads what has happened, asks the sockets that may have come up, and returns the services whose do.
+    /// Reads the events and checks the sockets that are due. Returns the services whose sockets listen.
     pub(super) fn look(&mut self, now_us: u64) -> Vec<String> {
         self.read_events(now_us);
         let mut ready = Vec::new();
@@ -79,7 +80,7 @@ impl SocketWatch {
         ready
     }
 
-    /// Any event in a socket's directory is a reason to ask; there are few.
+    /// Every event in a socket's directory causes a check. Such events are rare.
     fn read_events(&mut self, now_us: u64) {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = inotify::Reader::new(&self.inotify, &mut buffer);
@@ -90,7 +91,7 @@ impl SocketWatch {
                 if all || awaited.watch == Some(watch) {
                     awaited.again_us = Some(now_us);
                     awaited.pause_us = FIRST_PAUSE;
-                    // Its directory has been removed, perhaps to be made anew.
+                    // IGNORED: the directory was removed. The next check makes it again and watches it.
                     awaited.watch = awaited.watch.filter(|_| !events.contains(ReadFlags::IGNORED));
                 }
             }
@@ -105,10 +106,10 @@ impl AsFd for SocketWatch {
 }
 
 impl Awaited {
-    /// Whether somebody listens. If not, sets when to ask again.
+    /// Whether the socket listens. If not, sets when to check again.
     fn ask(&mut self, inotify: &OwnedFd, now_us: u64) -> bool {
         if self.watch.is_none() {
-            // First the watch, then the question, so that a file that comes in between is seen.
+            // Watch the directory before the check. Otherwise a file that appears in between would be missed.
             self.watch = self.watch_directory(inotify);
         }
         match try_connect(&self.socket) {
@@ -127,7 +128,7 @@ impl Awaited {
 
     fn watch_directory(&self, inotify: &OwnedFd) -> Option<i32> {
         let directory = self.socket.parent()?;
-        // As containerd makes its own: to be passed through by all, to be listed by root.
+        // The mode that containerd uses: every user may pass through the directory, only the superuser may list it.
         let _ = DirBuilder::new().recursive(true).mode(0o711).create(directory);
         let events = WatchFlags::CREATE
             | WatchFlags::MOVED_TO
@@ -138,7 +139,7 @@ impl Awaited {
     }
 }
 
-/// A connection is closed at once: daemons are used to that.
+/// Connects to the socket and closes the connection at once. Daemons tolerate that.
 fn try_connect(path: &Path) -> Result<(), Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
@@ -156,14 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_counts_when_somebody_listens_not_when_its_file_is_there() {
+    fn a_socket_is_ready_when_it_listens_not_when_its_file_exists() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run/x/x.sock");
         let mut watch = SocketWatch::new().unwrap();
         watch.await_socket("x", &path, 0);
         assert_eq!(watch.look(0), [""; 0]);
         assert!(path.parent().unwrap().is_dir());
-        assert_eq!(watch.next_deadline_us(), None, "nothing to ask before the file is there");
+        assert_eq!(watch.next_deadline_us(), None, "no check before the file exists");
         let socket = unbound();
         bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         assert_eq!(watch.look(10), [""; 0]);
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stale_socket_a_new_directory_and_a_full_queue() {
+    fn a_stale_socket_is_not_ready_a_new_directory_is_watched_and_a_full_queue_is_ready() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d/x.sock");
         fs::create_dir(dir.path().join("d")).unwrap();
@@ -191,7 +192,7 @@ mod tests {
         assert_eq!(watch.look(0), [""; 0]);
         fs::remove_dir_all(dir.path().join("d")).unwrap();
         assert_eq!(watch.look(FIRST_PAUSE), [""; 0]);
-        // The removal is seen, the directory is made again and watched.
+        // The removal is detected. The directory is made again and watched.
         for now in 0..3 {
             watch.look(LONGEST_PAUSE * now);
         }
@@ -199,11 +200,11 @@ mod tests {
         bind(&socket, &SocketAddrUnix::new(&path).unwrap()).unwrap();
         listen(&socket, 0).unwrap();
         let _client = std::os::unix::net::UnixStream::connect(&path).unwrap();
-        assert_eq!(watch.look(LONGEST_PAUSE * 3), ["x"], "a full queue is a queue");
+        assert_eq!(watch.look(LONGEST_PAUSE * 3), ["x"], "a socket with a full queue listens");
     }
 
     #[test]
-    fn what_is_forgotten_is_not_reported() {
+    fn forgotten_sockets_are_not_reported() {
         let dir = tempfile::tempdir().unwrap();
         let mut watch = SocketWatch::new().unwrap();
         for name in ["x", "y"] {

@@ -1,4 +1,4 @@
-//! The states of all services: events and the time go in, actions come out. No clock, no system call.
+//! The states of all services. Takes events and the time, and returns actions. Uses no clock and makes no system calls.
 
 use super::{
     exit::Exit,
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 /// Time limit of a shutdown in seconds. Then the remaining services are killed and not waited for.
 const SHUTDOWN_LIMIT: u64 = 90;
-/// Seconds from SIGKILL until a process that does not end is given up.
+/// Seconds from SIGKILL until the supervisor stops waiting for the process.
 const KILL_LIMIT: u64 = 5;
 
 /// An action for the fleet.
@@ -21,33 +21,13 @@ pub(super) enum Action {
     /// Start the service, then call [`ServiceStates::started`] or [`ServiceStates::not_started`].
     Start(String),
     /// Send SIGTERM to its main process.
-    Terminate {
-        /// The service.
-        name: String,
-        /// Its main process.
-        process: u32,
-    },
+    Terminate { name: String, process: u32 },
     /// Send SIGKILL to its main process, and to its other processes unless `keep_children` is set.
-    Kill {
-        /// The service.
-        name: String,
-        /// Its main process.
-        process: u32,
-    },
-    /// Send SIGKILL to the processes that are left after the end of its main process.
-    KillRest {
-        /// The service.
-        name: String,
-        /// Its former main process.
-        process: u32,
-    },
+    Kill { name: String, process: u32 },
+    /// Send SIGKILL to the processes that are left after the end of its main process `process`.
+    KillRest { name: String, process: u32 },
     /// Print a line.
-    Report {
-        /// The service.
-        name: String,
-        /// The change.
-        change: Change,
-    },
+    Report { name: String, change: Change },
 }
 
 /// A change that is reported to users.
@@ -59,7 +39,7 @@ pub(super) enum Change {
     Again {
         /// How it ended.
         how: String,
-        /// Seconds until then.
+        /// Seconds until the next start.
         delay: u64,
     },
     /// The service has failed and will not be started again.
@@ -69,7 +49,7 @@ pub(super) enum Change {
     },
     /// The service has ended as expected.
     Stopped,
-    /// The service does not end, not even after SIGKILL.
+    /// The service does not end, even after SIGKILL.
     Stuck,
 }
 
@@ -152,7 +132,7 @@ impl ServiceStates {
         self.down_by_us.is_some() && self.units.values().all(|unit| unit.process().is_none())
     }
 
-    /// The service with this main process.
+    /// Name of the service with this main process.
     pub(super) fn service_of(&self, process: u32) -> Option<&str> {
         self.units.iter().find(|(_, unit)| unit.process() == Some(process)).map(|(name, _)| name.as_str())
     }

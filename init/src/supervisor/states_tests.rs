@@ -95,7 +95,7 @@ fn a_shutdown_ends_even_if_processes_do_not_end() {
         states.due(s(now));
     }
     assert!(states.is_down());
-    // A process that is waited for when the time is over does not hold it up either.
+    // A process with a long stop_timeout is killed at the end of the time limit.
     let mut states = self::states(&[("slow", "stop_timeout = 1000")]);
     states.due(0);
     states.started("slow", 5, 0);
@@ -148,10 +148,10 @@ fn the_state_after_an_end_depends_on_restart() {
         states.due(0);
         states.started("x", 7, 0);
         assert!(states.exited(7, exit, s(1)));
-        assert!(!states.exited(7, exit, s(1)), "gone already");
+        assert!(!states.exited(7, exit, s(1)), "ended already");
         assert_eq!(state(&states, "x"), expected, "{restart} {ready} {exit}");
         assert_eq!(states.problems().is_empty(), expected == Ready, "{restart} {ready} {exit}");
-        // Whatever it was, a shutdown has nothing to wait for.
+        // In every state, a shutdown has nothing to wait for.
         states.shut_down(s(1));
         states.due(s(1));
         assert!(states.is_down());

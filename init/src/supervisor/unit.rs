@@ -1,56 +1,56 @@
-//! One service as it stands.
+//! One service: its definition and its current state.
 
 use berth_contract::{
     control::{Problem, ServiceState, ServiceStatus},
     service::{Readiness, ServiceSpec},
 };
 
-/// From one start to the next, for a service that keeps dying, in seconds: doubled each time.
+/// Seconds from the end of a service to its next start. Doubled each time, if the service keeps ending.
 const FIRST_DELAY: u64 = 1;
-/// The longest of these delays.
+/// Maximum of this delay in seconds.
 const LONGEST_DELAY: u64 = 30;
-/// A service that was ready for so long, in seconds, starts again with the shortest delay.
+/// After a service was ready for this time, in seconds, its next restart has the first delay again.
 const HEALTHY_AFTER: u64 = 60;
-/// One second in the unit of all times here.
+/// One second in microseconds, the unit of all times here.
 pub(super) const SECOND: u64 = 1_000_000;
 
-/// Where a service is in its life. All times in microseconds since kernel start.
+/// State of a service. All times are in microseconds since the kernel's start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// For its needs.
+    /// Waits until the services that it needs are ready.
     Waiting,
-    /// Not ready yet. The process is known as soon as it has been made.
+    /// Started, but not ready yet. `process` is set once the process exists.
     Starting { process: Option<u32>, deadline_us: u64 },
-    /// Ready; without a process: a one-shot that is done.
+    /// Ready. `process` is `None` for a one-shot service that has finished.
     Ready { process: Option<u32> },
-    /// To be started again.
+    /// Ended; will be started again.
     Backoff { until_us: u64 },
-    /// Told to end.
+    /// Told to end. `killed` is set after SIGKILL.
     Stopping { process: u32, deadline_us: u64, killed: bool, then: Then },
-    /// Ended as it should.
+    /// Ended as expected.
     Stopped,
-    /// Ended, and stays so.
+    /// Failed; will not be started again.
     Failed,
 }
 
 /// What follows when a process that was told to end has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
-    /// Nothing: the host goes down.
+    /// The service stays stopped, because the host goes down.
     Stay,
-    /// What its `restart` says of a failure: it was not ready in time.
+    /// It is treated as a failure, because the service was not ready in time. `restart` decides what follows.
     Fail,
 }
 
-/// A service: what it shall be, and what it is.
+/// A service: its definition and its state.
 #[derive(Clone, Debug)]
 pub(super) struct Unit {
     pub(super) spec: ServiceSpec,
     pub(super) state: State,
     pub(super) since_us: u64,
-    /// Ends in a row, without a time of health in between.
+    /// Number of consecutive ends, without a healthy time in between.
     failures: u32,
-    /// How often it was started.
+    /// How often the service was started.
     pub(super) starts: u32,
     pub(super) last_exit: Option<String>,
 }
@@ -76,12 +76,12 @@ impl Unit {
         matches!(self.state, State::Ready { .. })
     }
 
-    /// A one-shot that has done its work.
+    /// Whether this is a one-shot service: its end means that it is ready.
     pub(super) fn is_one_shot(&self) -> bool {
         self.spec.ready == Readiness::Exit
     }
 
-    /// When something is to be done with it, if nothing happens before.
+    /// When the state must be checked again, if no event comes before.
     pub(super) fn deadline_us(&self) -> Option<u64> {
         match self.state {
             State::Starting { deadline_us, .. } | State::Stopping { deadline_us, .. } => Some(deadline_us),
@@ -90,7 +90,7 @@ impl Unit {
         }
     }
 
-    /// How long to wait before the next start, in seconds; counts this end.
+    /// Counts this end, and returns the delay before the next start in seconds.
     pub(super) fn next_delay(&mut self, now_us: u64) -> u64 {
         if self.is_ready() && now_us.saturating_sub(self.since_us) >= HEALTHY_AFTER * SECOND {
             self.failures = 0;
@@ -100,7 +100,7 @@ impl Unit {
         delay.min(LONGEST_DELAY)
     }
 
-    /// Why the host is not well because of it; none while it is well, or on its way for the first time.
+    /// The problem that this service is for the host. `None` while it is ready, or starts for the first time.
     pub(super) fn problem(&self, name: &str) -> Option<Problem> {
         let is_problem = match self.state {
             State::Failed | State::Stopped | State::Stopping { .. } | State::Backoff { .. } => true,
@@ -123,7 +123,7 @@ impl Unit {
         }
     }
 
-    /// For the control protocol.
+    /// The status for the control protocol.
     pub(super) fn status(&self, name: &str) -> ServiceStatus {
         ServiceStatus {
             name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Ioctls that tell the kernel of a partition's and an ext4 file system's new size.
+//! Ioctls that resize a partition in the kernel, and a mounted ext4 file system.
 
 use std::{
     ffi::c_void,
@@ -23,7 +23,7 @@ struct BlkpgIoctlArg {
     data: *mut c_void,
 }
 
-/// `struct blkpg_partition`; sizes in bytes.
+/// `struct blkpg_partition`. Sizes are in bytes.
 #[repr(C)]
 struct BlkpgPartition {
     start: i64,
@@ -33,11 +33,11 @@ struct BlkpgPartition {
     volname: [u8; 64],
 }
 
-/// Tells the kernel that partition `number` of `disk` now has `length` bytes, starting at `start` as before.
-/// Unlike reading the whole table again, this works while partitions are in use.
+/// Tells the kernel that partition `number` of `disk` now has `length` bytes. `start` is unchanged. Unlike rereading the whole
+/// partition table, this works while partitions are in use.
 ///
 /// # Errors
-/// What ioctl(2) says; numbers beyond the kernel's types.
+/// The error of ioctl(2), or a number that does not fit in the kernel's type.
 pub fn resize_partition(disk: &File, number: u32, start: u64, length: u64) -> io::Result<()> {
     let mut partition = BlkpgPartition {
         start: i64::try_from(start).map_err(io::Error::other)?,
@@ -60,10 +60,10 @@ pub fn resize_partition(disk: &File, number: u32, start: u64, length: u64) -> io
     Ok(())
 }
 
-/// Grows a mounted ext4 to `blocks` of its blocks. `mount` is any open file or directory of it.
+/// Grows a mounted ext4 file system to `blocks` blocks. `mount` is any open file or directory on the file system.
 ///
 /// # Errors
-/// What ioctl(2) says.
+/// The error of ioctl(2).
 pub fn resize_ext4(mount: &File, blocks: u64) -> io::Result<()> {
     // SAFETY: the argument is a pointer to the u64 that the kernel reads.
     if unsafe { libc::ioctl(mount.as_raw_fd(), EXT4_IOC_RESIZE_FS, &raw const blocks) } < 0 {

@@ -26,30 +26,30 @@ enum Command {
     TableLoad = 0xc138_fd09,
 }
 
-/// A device node's numbers.
+/// Major and minor number of a device node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeviceNumber {
-    /// Major.
+    /// Major number.
     pub major: u32,
-    /// Minor.
+    /// Minor number.
     pub minor: u32,
 }
 
-/// One line of a table: `length` sectors from sector 0.
+/// One line of a device-mapper table. It starts at sector 0.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
-    /// Sectors of 512 bytes.
+    /// Length in sectors of 512 bytes.
     pub length: u64,
     /// Name of the target, at most 15 bytes.
     pub kind: &'a str,
-    /// Its parameters.
+    /// Parameters of the target.
     pub parameters: &'a str,
 }
 
 /// Creates a device without a table.
 ///
 /// # Errors
-/// What ioctl(2) says; a name that does not fit.
+/// The error of ioctl(2), or a name that is too long.
 pub fn create(control: impl AsFd, name: &str, uuid: &str) -> io::Result<DeviceNumber> {
     let mut request = header(name, uuid, 0, HEADER)?;
     call(control, Command::Create, &mut request)?;
@@ -59,7 +59,7 @@ pub fn create(control: impl AsFd, name: &str, uuid: &str) -> io::Result<DeviceNu
 /// Loads a read-only table of one target.
 ///
 /// # Errors
-/// What ioctl(2) says (EINVAL: the target refused its parameters; the kernel's log says why).
+/// The error of ioctl(2). EINVAL means that the target refused its parameters: the kernel's log has the reason.
 pub fn load_read_only(control: impl AsFd, name: &str, target: &Target<'_>) -> io::Result<()> {
     call(control, Command::TableLoad, &mut table_load(name, target)?)
 }
@@ -67,7 +67,7 @@ pub fn load_read_only(control: impl AsFd, name: &str, target: &Target<'_>) -> io
 /// Makes the loaded table live.
 ///
 /// # Errors
-/// What ioctl(2) says.
+/// The error of ioctl(2).
 pub fn resume(control: impl AsFd, name: &str) -> io::Result<()> {
     call(control, Command::Suspend, &mut header(name, "", 0, HEADER)?)
 }
@@ -97,7 +97,7 @@ fn header(name: &str, uuid: &str, flags: u32, size: usize) -> io::Result<Vec<u8>
 }
 
 fn table_load(name: &str, target: &Target<'_>) -> io::Result<Vec<u8>> {
-    // The next target, were there one, would have to start at a multiple of 8; the parameters end with a NUL.
+    // The parameters end with a NUL. Each target occupies a multiple of 8 bytes.
     let spec = (TARGET + target.parameters.len() + 1).next_multiple_of(8);
     let mut bytes = header(name, "", DM_READONLY_FLAG, HEADER + spec)?;
     bytes[20..24].copy_from_slice(&1_u32.to_ne_bytes()); // target_count
@@ -118,7 +118,7 @@ fn put_text(field: &mut [u8], text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// The `dev` field: the kernel's `huge_encode_dev`, 12 bits of major between two parts of the minor.
+/// Decodes the `dev` field, the kernel's `huge_encode_dev`: the major number has 12 bits, between two parts of the minor number.
 fn device_number(request: &[u8]) -> DeviceNumber {
     let mut field = [0; 4];
     field.copy_from_slice(&request[40..44]);
@@ -132,7 +132,7 @@ mod tests {
 
     /// The layout as the C compiler sees linux/dm-ioctl.h.
     #[test]
-    fn requests_have_the_bytes_of_dm_ioctl_h() {
+    fn requests_have_the_layout_of_dm_ioctl_h() {
         let target = Target { length: 0x1122, kind: "verity", parameters: "1 /dev/a /dev/b" };
         let bytes = table_load("root", &target).unwrap();
         assert_eq!(bytes.len(), 312 + 56);
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_and_texts_at_their_edges() {
+    fn numbers_and_texts_are_checked_at_their_limits() {
         let mut request = vec![0; HEADER];
         request[40..44].copy_from_slice(&0x0030_fd02_u32.to_ne_bytes());
         assert_eq!(device_number(&request), DeviceNumber { major: 0xfd, minor: 0x302 });

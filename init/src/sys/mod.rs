@@ -1,5 +1,5 @@
-//! The only place with `unsafe`: system calls that rustix does not wrap. Everything here takes and returns safe values.
-#![expect(unsafe_code, reason = "rustix has no safe wrapper for what is done here")]
+//! System calls that rustix does not wrap. Only this module uses `unsafe`. All its functions have safe interfaces.
+#![expect(unsafe_code, reason = "rustix has no safe wrapper for these system calls")]
 
 pub mod block;
 pub mod dm;

@@ -2,10 +2,10 @@
 
 use std::{io, net::Ipv4Addr, os::fd::AsRawFd};
 
-/// Sets `lo` up; the kernel then gives it 127.0.0.1 and ::1 by itself.
+/// Sets the interface `lo` up. The kernel then adds the addresses 127.0.0.1 and ::1 itself.
 ///
 /// # Errors
-/// What socket(2) and ioctl(2) say.
+/// The error of socket(2) or ioctl(2).
 pub fn loopback_up() -> io::Result<()> {
     let socket = std::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
     // SAFETY: all-zero is a valid ifreq.
@@ -21,7 +21,7 @@ pub fn loopback_up() -> io::Result<()> {
     let flags = unsafe { request.ifr_ifru.ifru_flags };
     let up = i16::try_from(libc::IFF_UP).map_err(io::Error::other)?;
     request.ifr_ifru.ifru_flags = flags | up;
-    // SAFETY: as above; SIOCSIFFLAGS only reads.
+    // SAFETY: the request is a valid ifreq with a terminated name; SIOCSIFFLAGS only reads it.
     if unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) } < 0 {
         return Err(io::Error::last_os_error());
     }

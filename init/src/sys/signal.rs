@@ -7,25 +7,25 @@ use std::{
     os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd},
 };
 
-/// Blocked signals that are read instead of delivered. Close-on-exec and non-blocking.
+/// A descriptor for blocked signals: they are read instead of delivered. It is close-on-exec and non-blocking.
 #[derive(Debug)]
 pub struct SignalFd(OwnedFd);
 
 /// One received signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Its number (`libc::SIGTERM`, ...).
+    /// Number of the signal (`libc::SIGTERM`, ...).
     pub signal: i32,
-    /// Who sent it; 0 for the kernel.
+    /// Process that sent the signal; 0 for the kernel.
     pub sender: u32,
 }
 
 impl SignalFd {
-    /// Blocks `signals` in the calling thread and in those it starts later, and opens a descriptor for them. So call it
-    /// before the first thread is started. Processes inherit the block as well: start them with [`super::spawn::spawn`].
+    /// Blocks `signals` in the calling thread, and opens a descriptor for them. Threads that are started later inherit the block, so call
+    /// this before the first thread is started. Processes inherit the block as well, so start them with [`super::spawn::spawn`].
     ///
     /// # Errors
-    /// What sigprocmask(2) and signalfd(2) say.
+    /// The error of sigprocmask(2) or signalfd(2).
     pub fn block(signals: &[i32]) -> io::Result<Self> {
         let mut set = MaybeUninit::<libc::sigset_t>::uninit();
         // SAFETY: sigemptyset initialises the set it is given; sigaddset refuses bad numbers by itself.
@@ -49,14 +49,14 @@ impl SignalFd {
         if fd < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new, and nothing else owns it.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd) }))
     }
 
-    /// The next signal, or none when there is none now.
+    /// The next signal, or `None` when no signal is pending.
     ///
     /// # Errors
-    /// What read(2) says.
+    /// The error of read(2).
     pub fn read(&self) -> io::Result<Option<Received>> {
         // struct signalfd_siginfo, 128 bytes: ssi_signo at 0, ssi_pid at 12.
         let mut info = [0; 128];
@@ -71,10 +71,10 @@ impl SignalFd {
     }
 }
 
-/// Blocks nothing any more in the calling thread. Only a system call: may be used between fork(2) and exec(2).
+/// Unblocks all signals in the calling thread. This is a single system call, so it may be used between fork(2) and exec(2).
 ///
 /// # Errors
-/// What sigprocmask(2) says.
+/// The error of sigprocmask(2).
 pub fn unblock_all() -> io::Result<()> {
     let mut set = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: sigemptyset initialises the set before it is read; a null old set is allowed.
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_blocked_signal_is_read() {
+    fn a_blocked_signal_is_read_from_the_descriptor() {
         let thread = std::thread::spawn(|| {
             let fd = SignalFd::block(&[libc::SIGUSR1]).unwrap();
             assert_eq!(fd.read().unwrap(), None);

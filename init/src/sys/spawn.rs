@@ -1,4 +1,4 @@
-//! Starting a process with what can only be set between fork(2) and exec(2).
+//! Starts a process with settings that can only be made between fork(2) and exec(2).
 
 use super::signal::unblock_all;
 use rustix::{
@@ -12,29 +12,29 @@ use std::{
     process::{Child, Command},
 };
 
-/// What a new process sets for itself before it becomes the program.
+/// Settings that a new process makes before it executes the program.
 #[derive(Debug, Default)]
 pub struct Birth {
-    /// `cgroup.procs` of its control group, open for writing.
+    /// `cgroup.procs` of the control group for the process, open for writing.
     pub cgroup: Option<OwnedFd>,
-    /// RLIMIT_NOFILE, soft and hard.
+    /// RLIMIT_NOFILE, for both the soft and the hard limit.
     pub open_files: Option<u64>,
-    /// oom_score_adj; 0 leaves it as it is.
+    /// Value for oom_score_adj. 0 leaves it unchanged.
     pub oom_score_adjust: i32,
 }
 
-/// Starts `command` in a session of its own.
+/// Starts `command` in a new session.
 ///
 /// # Errors
-/// What fork(2), the settings or exec(2) say.
+/// The error of fork(2), of a setting, or of exec(2).
 pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
     let adjust = birth.oom_score_adjust.to_string();
     let prepare = move || -> io::Result<()> {
         setsid()?;
-        // PID 1 blocks the signals that it reads; a program that inherits the block cannot be told to end.
+        // PID 1 blocks the signals that it reads. A program that inherits the block would not receive SIGTERM.
         unblock_all()?;
         if let Some(cgroup) = &birth.cgroup {
-            // "0" is the process that writes.
+            // "0" means the process that writes.
             write(cgroup, b"0")?;
         }
         if let Some(limit) = birth.open_files {
@@ -46,7 +46,7 @@ pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
         }
         Ok(())
     };
-    // SAFETY: between fork and exec only system calls are made: all strings exist before, nothing is allocated, no lock is taken.
+    // SAFETY: between fork and exec, `prepare` makes only system calls. All strings exist before; it allocates nothing and takes no lock.
     unsafe { command.pre_exec(prepare) };
     command.spawn()
 }
@@ -57,7 +57,7 @@ mod tests {
     use std::{fs, process::Stdio};
 
     #[test]
-    fn a_process_can_be_told_to_end_by_a_parent_that_blocks_signals() {
+    fn a_process_does_not_inherit_blocked_signals() {
         let thread = std::thread::spawn(|| {
             let _blocked = crate::sys::signal::SignalFd::block(&[libc::SIGTERM, libc::SIGCHLD]).unwrap();
             let mut command = Command::new("/bin/grep");
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_born_with_its_settings() {
+    fn a_process_starts_with_its_settings() {
         let dir = tempfile::tempdir().unwrap();
         let procs = dir.path().join("cgroup.procs");
         let cgroup = fs::File::create(&procs).unwrap();

@@ -1,4 +1,5 @@
-//! Whether this boot is a trial: what systemd-boot left in an EFI variable when it took one try off the entry's counter.
+//! The boot counter of the entry that was booted. A version on trial has one. systemd-boot subtracts one try at each boot and stores
+//! the new name of the entry, with the counter, in an EFI variable.
 
 use berth_contract::{
     entry::{BadEntry, BootCounter, BootEntry},
@@ -7,42 +8,43 @@ use berth_contract::{
 };
 use std::{fs::File, io, io::Read, path::Path};
 
-/// Longest variable that is read, in bytes: a path on the ESP.
+/// Maximum number of bytes that are read of a variable. The variables hold paths and names on the ESP.
 const LONGEST: u64 = 4096;
-/// efivarfs puts the variable's attributes in front, a 32-bit number.
+/// Size of the variable's attributes, which efivarfs puts in front of the content: a 32-bit number.
 const ATTRIBUTES: usize = 4;
 
-/// Why the variable says nothing.
+/// Why the counter is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum CounterError {
-    /// It is there and cannot be read.
+    /// The variable exists and cannot be read.
     #[error(transparent)]
     Read(#[from] PathError),
-    /// It holds no text.
-    #[error("{variable}: expected a text in UTF-16, found {length} bytes of something else")]
+    /// The variable does not hold text.
+    #[error("{variable}: expected UTF-16 text, found {length} bytes that are not")]
     NoText {
-        /// Which.
+        /// Its path in efivarfs.
         variable: String,
-        /// Bytes that it has.
+        /// Size of the variable in bytes.
         length: usize,
     },
-    /// The path is that of another entry.
-    #[error("boot loader's counted entry: {0}")]
+    /// The file name in the variable is not that of a Berth boot entry.
+    #[error("EFI variable LoaderBootCountPath: {0}")]
     NotOurs(#[from] BadEntry),
 }
 
-/// The counter of the entry that runs, after this boot was counted. None: the boot loader counts nothing here, because the entry has
-/// been blessed, or because it was not booted by it.
+/// Reads the counter of the booted entry from the variable. This boot is already subtracted. `None` when the boot loader counted
+/// nothing: the entry is blessed, or systemd-boot did not boot it.
 ///
 /// # Errors
-/// When there is such a variable and it cannot be understood.
+/// When the variable exists and cannot be read or parsed.
 pub fn read(variable: &Path) -> Result<Option<BootCounter>, CounterError> {
     let Some(path) = read_text(variable)? else { return Ok(None) };
     Ok(path.rsplit('\\').next().unwrap_or_default().parse::<BootEntry>()?.counter)
 }
 
-/// The counter of the entry that runs, from the names of `entries`, where no variable tells. An entry that the boot loader has
-/// not counted is none on trial: nothing would fall by a reboot. Of several entries of one version nobody knows which has booted.
+/// The counter of the booted entry, from the file names of `entries`. This is for hosts without readable EFI variables. `None` when the
+/// boot loader has not counted this entry: then a reboot would not use a try either. `None` also when several entries have this
+/// version, because it is unknown which of them was booted.
 #[must_use]
 pub fn by_name(entries: &[BootEntry], id: &ImageId, version: &OsVersion) -> Option<BootCounter> {
     let mut its = entries.iter().filter(|entry| entry.id == *id && entry.version == *version);
@@ -50,7 +52,7 @@ pub fn by_name(entries: &[BootEntry], id: &ImageId, version: &OsVersion) -> Opti
     entry.counter.filter(|counter| counter.done > 0)
 }
 
-/// The text of a variable of the boot loader; none when there is no such variable.
+/// The text of a variable of the boot loader. `None` when the variable does not exist.
 pub(super) fn read_text(variable: &Path) -> Result<Option<String>, CounterError> {
     let mut bytes = Vec::new();
     match File::open(variable).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
@@ -77,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_as_systemd_boot_writes_them() {
+    fn the_counter_is_read_from_variables_as_systemd_boot_writes_them() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("LoaderBootCountPath");
         assert_eq!(read(&path).unwrap(), None, "nothing was counted");
@@ -92,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_said_so() {
+    fn a_variable_without_a_valid_entry_is_an_error() {
         let path = Path::new("/v");
         for bytes in [&b""[..], b"\x06\0\0", b"\x06\0\0\0", b"\x06\0\0\0\0\0", b"\x06\0\0\0a\0b", b"\x06\0\0\0\0\xd8"] {
             let error = parse(path, bytes).unwrap_err().to_string();
-            assert!(error.starts_with("/v: expected a text in UTF-16"), "{bytes:?}: {error}");
+            assert!(error.starts_with("/v: expected UTF-16 text"), "{bytes:?}: {error}");
         }
         let dir = tempfile::tempdir().unwrap();
         let foreign = dir.path().join("foreign");
@@ -107,16 +109,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_variable_the_entrys_name_tells() {
+    fn the_counter_can_be_read_from_the_name_of_the_entry() {
         let of = |names: &[&str]| {
             let entries: Vec<BootEntry> = names.iter().map(|name| name.parse().unwrap()).collect();
             by_name(&entries, &"a".parse().unwrap(), &"2".parse().unwrap())
         };
         assert_eq!(of(&["a_1.efi", "a_2+2-1.efi", "b_2+1-2.efi"]), Some(BootCounter { left: 2, done: 1 }));
         assert_eq!(of(&["a_2+0-3.efi"]), Some(BootCounter { left: 0, done: 3 }));
-        assert_eq!(of(&["a_1+2-1.efi", "a_2.efi"]), None, "blessed, or flashed");
+        assert_eq!(of(&["a_1+2-1.efi", "a_2.efi"]), None, "blessed, or installed without a counter");
         assert_eq!(of(&["a_1.efi", "a_2+3.efi"]), None, "the boot loader has not counted this boot");
-        assert_eq!(of(&["a_2.efi", "a_2+2-1.efi"]), None, "either may have booted");
+        assert_eq!(of(&["a_2.efi", "a_2+2-1.efi"]), None, "it is unknown which of the two was booted");
         assert_eq!(of(&[]), None);
     }
 }

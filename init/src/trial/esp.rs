@@ -1,4 +1,5 @@
-//! Boot entries on the ESP, by their names. Read from the device as it is: no mount, and no driver, which the initrd has not.
+//! Lists the boot entries on the ESP. The FAT file system is read directly from the device, without a mount, because the initrd has no
+//! FAT driver.
 
 use crate::block::Disk;
 use berth_contract::{
@@ -13,42 +14,42 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why the entries are not known.
+/// Why the entries cannot be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum EspError {
-    /// There is no ESP, or it cannot be opened.
+    /// The device of the ESP cannot be opened.
     #[error(transparent)]
     Open(#[from] PathError),
-    /// The disk has no such partition.
+    /// The disk has no ESP.
     #[error("partition esp: not found on {disk}")]
     NoPartition {
         /// The disk.
         disk: String,
     },
-    /// It cannot be read.
+    /// The file system of the ESP cannot be read.
     #[error("{}: {source}", device.display())]
     Read {
-        /// Its node.
+        /// The node of the ESP.
         device: PathBuf,
-        /// Why not.
+        /// The cause.
         source: VolumeError,
     },
 }
 
-/// The node of a disk's ESP.
+/// Path of the node of a disk's ESP.
 ///
 /// # Errors
-/// When the disk has none.
+/// When the disk has no ESP.
 pub fn device(dev: &Path, disk: &Disk) -> Result<PathBuf, EspError> {
     let partition = disk.partition(PartitionRole::Esp.label());
     let partition = partition.ok_or_else(|| EspError::NoPartition { disk: disk.name.clone() })?;
     Ok(dev.join(&partition.name))
 }
 
-/// The entries that are ours.
+/// The boot entries of Berth. Other files are skipped.
 ///
 /// # Errors
-/// When the device cannot be read, or holds no FAT32 with the folder of the entries.
+/// When the device cannot be read, or is not a FAT32 file system with the folder of the entries.
 pub fn entries(device: &Path) -> Result<Vec<BootEntry>, EspError> {
     let read = |source| EspError::Read { device: device.to_owned(), source };
     let volume = Volume::open(File::open(device).at("open", device)?).map_err(read)?;
@@ -61,7 +62,7 @@ pub(crate) mod tests {
     use super::*;
     use std::process::Command;
 
-    /// An ESP with such files, made by dosfstools and mtools.
+    /// Makes an ESP with files of these names, by dosfstools and mtools.
     pub(crate) fn esp(path: &Path, names: &[&str]) {
         let run = |program: &str, arguments: &[&str]| {
             let output = Command::new(program).args(arguments).output().expect("run ci/setup");
@@ -77,7 +78,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn entries_are_read_as_others_write_them() {
+    fn entries_are_listed_from_an_esp_of_dosfstools_and_mtools() {
         berth_judge::needs!("mkfs.fat", "mmd", "mcopy");
         let dir = tempfile::tempdir().unwrap();
         let device = dir.path().join("esp");

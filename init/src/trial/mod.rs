@@ -1,4 +1,4 @@
-//! Is this version on trial, and how does it do? What the supervisor judges by, and what is kept of each boot.
+//! The record of this boot: whether the version is on trial, the verdict, and how the boot ended.
 
 pub mod counter;
 pub mod esp;
@@ -18,20 +18,20 @@ use rustix::time::{ClockId, clock_gettime};
 use std::{fs, path::Path};
 use store::Store;
 
-/// This boot, as it is judged.
+/// The record of this boot, and where it is stored.
 #[derive(Clone, Debug)]
 pub struct Boot {
-    /// What is known of it.
+    /// The record.
     pub record: BootRecord,
-    /// Where it is kept; nowhere when /var is in memory.
+    /// Where the record is stored. `None` when /var is in memory.
     pub store: Option<Store>,
 }
 
 impl Boot {
-    /// This boot, with nothing known of its verdict.
+    /// Starts the record of this boot. The verdict is pending.
     #[must_use]
     pub fn begin(image: &ImageSpec, initrd: &InitrdReport) -> Self {
-        // Without it the records of two such boots would be one, which is better than no boot.
+        // An error is ignored: the record of another boot without a boot id would be overwritten, but the boot continues.
         let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let record = BootRecord {
             boot_id: id.trim_end().to_owned(),
@@ -48,7 +48,7 @@ impl Boot {
         Self { record, store: None }
     }
 
-    /// Writes it for the first time.
+    /// Writes the record for the first time.
     ///
     /// # Errors
     /// The step that failed.
@@ -57,8 +57,9 @@ impl Boot {
         store.write(&self.record)
     }
 
-    /// Whether a bad verdict brings the machine back to the version before. One that is booted more often than it has tries
-    /// is all that the boot loader has left: an ill host is better than one that starts anew for ever.
+    /// Whether the version is on trial: a bad verdict reboots the host, and finally the boot loader takes the earlier version. A version
+    /// that was booted more often than it has tries is not on trial. The boot loader has no other entry then, and an unhealthy host is
+    /// better than one that reboots for ever.
     #[must_use]
     pub fn on_trial(&self) -> bool {
         self.record.counter.is_some_and(|counter| counter.done <= TRIES)
@@ -74,7 +75,7 @@ pub(crate) mod tests {
         entry::BootCounter,
     };
 
-    /// Any boot.
+    /// A record for tests.
     pub(crate) fn record() -> BootRecord {
         BootRecord {
             boot_id: "5f3a".to_owned(),
@@ -91,7 +92,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_booted_without_tries_again_and_again_is_not_rebooted_for_ever() {
+    fn a_version_that_was_booted_more_often_than_it_has_tries_is_not_on_trial() {
         let on_trial = |counter| Boot { record: BootRecord { counter, ..record() }, store: None }.on_trial();
         let counted = |left, done| on_trial(Some(BootCounter { left, done }));
         assert!(counted(2, 1) && counted(0, 3) && counted(0, 1));

@@ -1,4 +1,4 @@
-//! The last boots on the disk, `BOOT_ID.json` each.
+//! Boot records on the disk: a file `BOOT_ID.json` for each of the last boots.
 
 use crate::console;
 use berth_contract::{
@@ -14,26 +14,26 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// Boots that are kept.
+/// Number of records that are kept.
 const KEPT: usize = 10;
 
-/// Where this boot's record is written, again with each change.
+/// Writes the record of this boot, again after each change.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
-    /// Changes so far: the latest must not be overwritten by one that was slower.
+    /// Number of changes so far. A thread with an older record must not overwrite a newer one.
     changes: u64,
     written: Arc<Mutex<u64>>,
 }
 
 impl Store {
-    /// In this folder, which is made with the first record.
+    /// A store in `folder`. The first write makes the folder.
     #[must_use]
     pub fn new(folder: &Path) -> Self {
         Self { folder: folder.to_owned(), changes: 0, written: Arc::default() }
     }
 
-    /// Writes the record: after a cut there is the old one or the new one. Oldest records of other boots go.
+    /// Writes the record. After a crash the file has the old or the new record. Removes the oldest records of other boots.
     ///
     /// # Errors
     /// The step that failed.
@@ -42,11 +42,11 @@ impl Store {
         let path = self.folder.join(format!("{}.json", record.boot_id));
         let bytes = serde_json::to_vec_pretty(record).map_err(std::io::Error::from).at("write", &path)?;
         replace(&path, &bytes, 0o600, Flush::Content)?;
-        self.forget_oldest(&path)?;
+        self.remove_oldest(&path)?;
         File::open(&self.folder).and_then(|folder| folder.sync_all()).at("sync", &self.folder)
     }
 
-    /// The same in a thread of its own: PID 1 does not wait for a disk.
+    /// Like [`Store::write`], but in a thread, because PID 1 must not wait for a disk.
     pub fn write_beside(&mut self, record: &BootRecord) {
         self.changes += 1;
         let (store, record) = (self.clone(), record.clone());
@@ -60,7 +60,7 @@ impl Store {
             }
         };
         if let Err(error) = thread::Builder::new().name("boot-record".to_owned()).spawn(write) {
-            console::warning(format_args!("boot record: no thread: {error}"));
+            console::warning(format_args!("boot record: cannot start a thread: {error}"));
         }
     }
 
@@ -73,7 +73,7 @@ impl Store {
         }
     }
 
-    fn forget_oldest(&self, newest: &Path) -> Result<(), PathError> {
+    fn remove_oldest(&self, newest: &Path) -> Result<(), PathError> {
         let mut others: Vec<(SystemTime, PathBuf)> = fs::read_dir(&self.folder)
             .at("list", &self.folder)?
             .flatten()
@@ -97,7 +97,7 @@ mod tests {
     use berth_contract::update::Verdict;
 
     #[test]
-    fn the_last_ten_are_kept_and_a_change_replaces_its_boots_record() {
+    fn the_last_ten_records_are_kept_and_a_change_replaces_the_record_of_its_boot() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("boots");
         let store = Store::new(&folder);
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_change_stays_whatever_thread_is_slow() {
+    fn the_last_change_wins_even_if_older_threads_are_slower() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::new(dir.path());
         for number in 0..50 {
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(started(), Some(49));
         thread::sleep(Duration::from_millis(50));
         assert_eq!(started(), Some(49));
-        // One that hangs is not waited for for ever.
+        // A write that hangs is waited for only up to the limit.
         store.changes += 1;
         store.wait(Duration::from_millis(20));
     }

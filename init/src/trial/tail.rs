@@ -1,23 +1,24 @@
-//! The last words of a boot that failed, for its record.
+//! The last log lines of a boot that failed, for its record.
 
 use crate::{console, kernel_log::KernelLog};
 use berth_contract::{boot_report::LOG_TAG, control::LogLine};
 use std::{collections::VecDeque, path::Path};
 
-/// Lines of init and kernel.
+/// Number of lines of init and kernel.
 const LINES: usize = 80;
-/// Lines of each further log.
+/// Number of lines of each further log.
 const FURTHER: usize = 20;
-/// Bytes of one line.
+/// Maximum length of a line in bytes.
 const LONGEST: usize = 400;
 
-/// The last lines of init and kernel by their time, then those of further logs, each with its log's name.
+/// The last lines of init and kernel, ordered by time, then the last lines of each further log. Lines of further logs start with the
+/// name of the log.
 #[must_use]
 pub fn tail(kernel_log: &Path, further: &[(&str, Vec<LogLine>)]) -> Vec<String> {
     let mut lines: VecDeque<LogLine> = VecDeque::new();
     if let Ok(mut log) = KernelLog::open(kernel_log) {
         while let Ok(Some(line)) = log.next_record() {
-            // init has its own lines in memory. In the kernel's log some of them may be missing.
+            // Skip the lines of init: they are taken from memory, because the kernel's log may lack some of them.
             if !line.text.starts_with(LOG_TAG) {
                 lines.push_back(line);
             }
@@ -48,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tails_are_short_and_name_their_logs() {
+    fn the_tail_is_limited_and_names_the_logs() {
         let lines: Vec<LogLine> =
             (0..100).map(|number| LogLine { at_us: number * 1_500_000, text: "x".repeat(1000) }).collect();
         let tail = tail(Path::new("/no/kmsg"), &[("dockerd", lines)]);

@@ -1,12 +1,13 @@
-//! Devices that the kernel announced before anybody listened.
+//! Coldplug: devices that the kernel announced before init listened for device events.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The modaliases of all devices, each once; network and disks first, because something waits for them.
+/// The modaliases of all devices, without duplicates. Network devices and disks come first, because other parts of the boot wait for
+/// them.
 #[must_use]
 pub fn modaliases(sys: &Path) -> Vec<String> {
     let mut found = BTreeSet::new();
-    // Devices of buses, and the few with a modalias that are only in a class (input, dmi).
+    // Most devices are on a bus. A few devices with a modalias are only in a class (input, dmi).
     for bus in entries(&sys.join("bus")) {
         collect(&bus.join("devices"), &mut found);
     }
@@ -24,7 +25,7 @@ pub fn modaliases(sys: &Path) -> Vec<String> {
 
 fn collect(devices: &Path, found: &mut BTreeSet<String>) {
     for device in entries(devices) {
-        // Most devices of classes have none.
+        // Most devices in classes have no modalias.
         let Ok(text) = fs::read_to_string(device.join("modalias")) else { continue };
         let alias = text.trim_end();
         if !alias.is_empty() {
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn buses_and_classes_are_walked_and_disks_come_first() {
+    fn buses_and_classes_are_searched_and_disks_come_first() {
         let sys = tempfile::tempdir().unwrap();
         for (path, alias) in [
             ("bus/cpu/devices/cpu0", "cpu:type:x86,ven0000\n"),

@@ -1,17 +1,17 @@
-//! The thread that follows the machine's devices: modules for what appears, links for partitions.
+//! The thread that reads device events. It loads modules for new devices and updates the links to partitions.
 
 use super::{UeventSocket, coldplug, socket::Received};
 use crate::{console, device_nodes, modules::Loader};
 use std::{path::Path, sync::Arc, thread};
 
-/// Loads modules for all devices that there are.
+/// Loads modules for all present devices.
 pub fn load_for_all(loader: &Loader) {
     for alias in coldplug::modaliases(Path::new("/sys")) {
         load(loader, &alias);
     }
 }
 
-/// Starts the thread. The socket should have been opened before [`load_for_all`], so that nothing falls between.
+/// Starts the thread. Open the socket before [`load_for_all`], so that no device is missed in between.
 ///
 /// # Errors
 /// When no thread can be started.
@@ -36,14 +36,14 @@ fn follow(socket: &UeventSocket, loader: &Loader) {
             }
             Ok(Received::Timeout) => {}
             Err(error) => {
-                return console::error(format_args!("device events: {error}: new devices will not be noticed"));
+                return console::error(format_args!("device events: {error}: new devices will not be detected"));
             }
         }
     }
 }
 
-/// Loads modules for one device; whether it has any. Drivers that refuse are usual (their hardware is not there after all), so that
-/// is nothing for the console.
+/// Loads modules for one device. Returns whether the device has modules. Drivers often refuse to load, because their hardware is not
+/// present, so errors are only logged at level debug.
 pub fn load(loader: &Loader, alias: &str) -> bool {
     let (count, errors) = loader.load_for_device(alias);
     for error in errors {

@@ -1,5 +1,5 @@
-//! What the kernel says about devices: messages of its uevent socket, lib/kobject_uevent.c, and the devices that were there
-//! before anybody listened.
+//! Device events: messages of the kernel's uevent socket, lib/kobject_uevent.c, and the devices that were present before init
+//! listened.
 
 pub mod coldplug;
 pub mod listener;
@@ -7,7 +7,7 @@ pub mod socket;
 
 pub use socket::UeventSocket;
 
-/// One message.
+/// One device event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Uevent {
     /// `add`, `remove`, `change`, ...
@@ -16,14 +16,14 @@ pub struct Uevent {
     pub devpath: String,
     /// Subsystem, e.g. `block`.
     pub subsystem: String,
-    /// What a driver's alias must match.
+    /// The modalias: the aliases of drivers are compared with it.
     pub modalias: Option<String>,
     /// Name of the device node below /dev.
     pub devname: Option<String>,
 }
 
-/// Reads a message: `ACTION@DEVPATH`, then `KEY=VALUE`, each ended by NUL. None for anything else (messages of udevd
-/// start with `libudev`).
+/// Parses a message: `ACTION@DEVPATH`, then `KEY=VALUE` fields, each ended by NUL. `None` for other messages, such as those of udevd,
+/// which start with `libudev`.
 #[must_use]
 pub fn parse(message: &[u8]) -> Option<Uevent> {
     let text = std::str::from_utf8(message).ok()?;
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_as_the_kernel_sends_them() {
+    fn messages_of_the_kernel_are_parsed_and_others_are_not() {
         let event = parse(
             b"add@/devices/pci0000:00/0000:00:03.0/virtio0\0ACTION=add\0DEVPATH=/devices/pci0000:00/0000:00:03.0/virtio0\0\
               SUBSYSTEM=virtio\0MODALIAS=virtio:d00000002v00001AF4\0SEQNUM=1042\0",

@@ -17,25 +17,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Group 1 is the kernel's own messages; udevd uses 2.
+/// Multicast group of the kernel's messages. udevd uses group 2.
 const KERNEL_GROUP: u32 = 1;
-/// As udevd asks for: a machine's whole coldplug fits.
+/// Size of the receive buffer, as in udevd: the events of all devices of a machine fit.
 const RECEIVE_BUFFER: usize = 16 << 20;
-/// The kernel's limit of one message is 2 KiB of variables and a path.
+/// Buffer size for one message. The kernel's limit is 2 KiB of variables, and a path.
 const MESSAGE: usize = 8192;
 
-/// Listens from its opening on.
+/// The socket. It receives all events from its opening on.
 #[derive(Debug)]
 pub struct UeventSocket(OwnedFd);
 
-/// What came.
+/// The result of waiting for an event.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A message.
+    /// A device event.
     Event(Uevent),
-    /// Messages were lost: look at all devices again.
+    /// Events were lost: check all devices again.
     Overrun,
-    /// Nothing in time.
+    /// No event within the time limit.
     Timeout,
 }
 
@@ -43,20 +43,20 @@ impl UeventSocket {
     /// Opens the socket.
     ///
     /// # Errors
-    /// What socket(2) and bind(2) say.
+    /// The error of socket(2) or bind(2).
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
-        // A smaller buffer is no harm: a loss is noticed.
+        // An error is ignored: if a smaller buffer overflows, the kernel reports it.
         let _ = set_socket_recv_buffer_size_force(&socket, RECEIVE_BUFFER);
         bind(&socket, &SocketAddrNetlink::new(0, KERNEL_GROUP))?;
         Ok(Self(socket))
     }
 
-    /// Waits for the next message; for ever without a time limit.
+    /// Waits for the next event. Without `limit` it waits for ever.
     ///
     /// # Errors
-    /// What poll(2) and recvfrom(2) say.
+    /// The error of poll(2) or recvfrom(2).
     pub fn receive(&self, limit: Option<Duration>) -> io::Result<Received> {
         let deadline = limit.map(|limit| Instant::now() + limit);
         let mut buffer = [0; MESSAGE];

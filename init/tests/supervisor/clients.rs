@@ -1,4 +1,4 @@
-//! What clients read and run.
+//! Logs that clients read, and programs that clients run.
 
 use super::kit::{Enough, Host, SLEEPS};
 use berth_contract::control::LogLine;
@@ -25,7 +25,7 @@ pub(crate) fn logs_are_kept_and_followed() {
     host.wait_for("first lines", |_| texts(false, "").len() == 2);
     fs::write(host.path("go"), "").unwrap();
     assert_eq!(texts(true, "third"), ["first", "second", "third"]);
-    // A service that never stops talking neither fills the memory nor keeps the others waiting.
+    // A service that prints without end must not fill the memory, or delay other clients.
     let begin = Instant::now();
     let mut lines = 0;
     host.client()
@@ -40,7 +40,7 @@ pub(crate) fn logs_are_kept_and_followed() {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < 32 * 1024, "{kib} KiB");
     let error = host.client().logs("nobody", false, |_| Ok::<_, ClientError>(())).unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("there are init, kernel, floods, talks, bless"));
+    assert_eq!(error.hint().as_deref(), Some("available logs: init, kernel, floods, talks, bless"));
 }
 
 pub(crate) fn hostctl_runs_for_clients() {
@@ -71,7 +71,7 @@ pub(crate) fn hostctl_runs_for_clients() {
         ("the host says: warned\nit is so", Some("do that"))
     );
     assert_eq!(run(&["flood"], "").0.len(), 3000);
-    // Its client goes; it is told to end.
+    // When the client disconnects, the program gets SIGTERM.
     assert_eq!(run(&["stay"], "begun").0, ["begun"]);
     host.wait_for("SIGTERM", |host| host.path("ended").exists());
 }

@@ -1,4 +1,4 @@
-//! The host: init with its paths in a folder.
+//! The host under test: the supervisor of init, with all its paths in a folder.
 
 use berth_contract::{
     boot_report::InitrdReport,
@@ -21,7 +21,7 @@ use berth_init::{
 use rustix::process::{getpid, set_child_subreaper};
 use std::{fs, path::Path};
 
-/// Exit statuses of the host.
+/// Exit statuses of the host process.
 pub(crate) const REBOOT: i32 = 40;
 pub(crate) const POWEROFF: i32 = 41;
 

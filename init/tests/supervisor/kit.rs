@@ -1,4 +1,4 @@
-//! A host as the tests have it: started, asked, ended.
+//! Starts a host for a test, talks to it, and ends it.
 
 use berth_contract::control::ServiceStatus;
 use berth_control::{Client, ClientError};
@@ -11,23 +11,23 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A host in a folder of its own. Ended, if the test has not done so, when it goes out of scope.
+/// A host in its own folder. Dropping it ends the host process.
 pub(crate) struct Host {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) process: Child,
 }
 
-/// Shell that notes when it is told to end.
+/// Shell script that writes its name to the file `ends` on SIGTERM.
 pub(crate) const NOTES_ITS_END: &str =
     "trap 'echo $NAME >> ends; exit 0' TERM; echo > up; while :; do sleep 0.05; done";
 
 impl Host {
-    /// Services: name, program for /bin/sh with the folder as working directory, further lines of the file.
+    /// Starts a host with services: name, script for /bin/sh with the folder as working directory, further lines of the service file.
     pub(crate) fn start(services: &[(&str, &str, &str)]) -> Self {
         Self::start_with(services, "sleep 1000", |_| {})
     }
 
-    /// The same with a `hostctl` of this shell script, and what `prepare` leaves in the folder.
+    /// Like [`Host::start`], with `hostctl` as this shell script. `prepare` can put files into the folder.
     pub(crate) fn start_with(services: &[(&str, &str, &str)], hostctl: &str, prepare: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("hostctl"), format!("#!/bin/sh\ncd {}\n{hostctl}\n", folder.path().display()))
@@ -97,7 +97,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // So that it ends its services; a test that has failed leaves nothing behind either.
+        // SIGTERM first, so that the host ends its services, even after a failed test.
         let begin = Instant::now();
         while matches!(self.process.try_wait(), Ok(None)) && begin.elapsed().as_secs() < 20 {
             let _ = kill_process(Pid::from_child(&self.process), Signal::TERM);

@@ -1,7 +1,7 @@
-//! The supervisor with real processes, beside PID 1: readiness, restarts, logs, orphans, the order of the end.
+//! Tests of the supervisor with real processes: readiness, restarts, logs, orphans, shutdown, versions on trial.
 //!
-//! This program is two: called as `supervise FOLDER` it is the host, a child subreaper in the place of PID 1; called otherwise it
-//! is the tests, which start the other and talk to it through hostctl's client.
+//! This program has two roles. Called as `supervise FOLDER`, it is the host: a child subreaper in the place of PID 1. Otherwise it runs the
+//! tests, which start hosts and talk to them with the client of the control protocol.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test without the test harness")]
 
 mod clients;
@@ -26,19 +26,19 @@ fn main() -> ExitCode {
         };
     }
     let tests = by_name!(
-        services::each_kind_of_readiness_and_the_order_of_the_end,
-        services::the_dead_are_started_again_and_children_follow_or_stay,
+        services::each_kind_of_readiness_and_the_order_of_a_shutdown,
+        services::a_service_that_ends_is_restarted_and_keep_children_decides_about_its_children,
         clients::logs_are_kept_and_followed,
-        services::what_fails_degrades_the_host_and_nothing_else,
-        services::orphans_are_waited_for,
-        services::a_host_without_work_sleeps,
-        services::signals_end_the_host_and_stubborn_services_are_killed,
-        trial::a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot,
+        services::a_failed_service_degrades_the_host_and_other_services_run,
+        services::orphaned_processes_are_reaped,
+        services::an_idle_host_does_not_wake_up,
+        services::signals_shut_the_host_down_and_services_that_ignore_sigterm_are_killed,
+        trial::a_version_on_trial_that_is_bad_or_late_is_rebooted_and_a_good_one_is_not,
         trial::a_version_that_is_not_on_trial_is_never_rebooted,
-        trial::a_trial_without_hostctl_or_without_var_has_failed,
+        trial::a_trial_fails_without_hostctl_or_without_var,
         clients::hostctl_runs_for_clients,
     );
-    // The options of the test harness that ci/run-tests gives.
+    // Options of the standard test harness that ci/run-tests passes.
     let given = |option: &str| arguments.iter().any(|argument| argument == option);
     if given("--list") {
         tests.iter().for_each(|(name, _)| println!("{name}: test"));

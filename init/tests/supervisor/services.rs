@@ -1,4 +1,4 @@
-//! Services: their readiness, restarts, children and end.
+//! Services: readiness, restarts, children, shutdown.
 
 use super::{
     init::{POWEROFF, REBOOT},
@@ -23,8 +23,8 @@ fn pid(number: u32) -> Pid {
     Pid::from_raw(i32::try_from(number).unwrap()).unwrap()
 }
 
-pub(crate) fn each_kind_of_readiness_and_the_order_of_the_end() {
-    // Bound long before it listens: a file alone is not readiness.
+pub(crate) fn each_kind_of_readiness_and_the_order_of_a_shutdown() {
+    // The socket is bound long before it listens: the existence of the file alone is not readiness.
     let socket = "exec python3 -c '
 import os, signal, socket, sys, time
 def end(*_):
@@ -38,7 +38,7 @@ time.sleep(0.5)
 open(\"listens\", \"w\").close()
 s.listen()
 while True: time.sleep(0.05)'";
-    // A child says it, as some daemons do.
+    // A child of the main process reports readiness, as some daemons do.
     let notify = "ls listens > seen; python3 -c '
 import os, socket
 socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(b\"STATUS=x\\nREADY=1\", os.environ[\"NOTIFY_SOCKET\"])
@@ -81,14 +81,14 @@ while True: time.sleep(0.05)'";
     host.wait_for("trap", |host| host.path("up").exists());
     client.reboot().unwrap();
     client.reboot().unwrap();
-    assert!(matches!(client.poweroff(), Err(ClientError::Refused(_))), "what has begun is not changed");
+    assert!(matches!(client.poweroff(), Err(ClientError::Refused(_))), "a shutdown that has started cannot be changed");
     assert_eq!(client.status().unwrap().state, HostState::Stopping);
     assert_eq!(host.status_of_end(), REBOOT);
     let ends = fs::read_to_string(host.path("ends")).unwrap();
     assert_eq!(ends, "plain\ndockerd\ncontainerd\n");
 }
 
-pub(crate) fn the_dead_are_started_again_and_children_follow_or_stay() {
+pub(crate) fn a_service_that_ends_is_restarted_and_keep_children_decides_about_its_children() {
     let script = |name: &str| format!("sleep 1000 & echo $! > {name}.child; exec sleep 1000");
     let (follows, stays) = (script("follows"), script("stays"));
     let host = Host::start(&[("follows", &follows, ""), ("stays", &stays, "keep_children = true")]);
@@ -112,7 +112,7 @@ pub(crate) fn the_dead_are_started_again_and_children_follow_or_stay() {
         assert!(after.pid != before.pid && after.since_us - before.since_us >= 1_000_000);
         assert_eq!(Path::new(&format!("/proc/{child}")).exists(), survives, "{name}");
         assert_eq!(host.client().status().unwrap().state, HostState::Running);
-        // The service that came after it has begun, and may not have written its child's number yet.
+        // The restarted service may not have written the id of its child yet.
         let text = || fs::read_to_string(&file).unwrap_or_default();
         host.wait_for("another child", |_| text().ends_with('\n') && text().trim() != child.to_string());
         if survives {
@@ -122,7 +122,7 @@ pub(crate) fn the_dead_are_started_again_and_children_follow_or_stay() {
     }
 }
 
-pub(crate) fn what_fails_degrades_the_host_and_nothing_else() {
+pub(crate) fn a_failed_service_degrades_the_host_and_other_services_run() {
     let host = Host::start(&[
         ("good", NOTES_ITS_END, ""),
         ("late", "exec sleep 1000", "ready = 'notify'\nstart_timeout = 1\nrestart = 'no'"),
@@ -146,8 +146,8 @@ pub(crate) fn what_fails_degrades_the_host_and_nothing_else() {
     assert_eq!(host.client().boot().unwrap().ready_us, None);
 }
 
-pub(crate) fn orphans_are_waited_for() {
-    // Twenty processes whose parent ends before them.
+pub(crate) fn orphaned_processes_are_reaped() {
+    // Twenty processes whose parent ends before them become orphans.
     let script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do (sleep 0.3 &); done; echo started; exec sleep 1000";
     let host = Host::start(&[("forks", script, "")]);
     host.client().wait_ready().unwrap();
@@ -156,14 +156,14 @@ pub(crate) fn orphans_are_waited_for() {
         fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap().split_whitespace().count()
     };
     host.wait_for("orphans", |host| children(host) > 10);
-    // The service, and hostctl, which judges.
+    // The service, and `hostctl bless`.
     host.wait_for("all orphans gone", |host| children(host) == 2);
 }
 
-pub(crate) fn a_host_without_work_sleeps() {
+pub(crate) fn an_idle_host_does_not_wake_up() {
     let host = Host::start(&[("sleeps", "exec sleep 1000", "")]);
     host.client().wait_ready().unwrap();
-    // One client that follows a log, one that has been served and stays, one that sent half a line and closed its sending side.
+    // Three clients: one follows a log, one is idle after an answer, one has sent an incomplete line and closed its sending side.
     let mut follower = std::os::unix::net::UnixStream::connect(host.path("control")).unwrap();
     follower.write_all(b"{\"id\":1,\"request\":{\"logs\":{\"service\":\"init\",\"follow\":true}}}\n").unwrap();
     let mut idle = host.client();
@@ -178,7 +178,7 @@ pub(crate) fn a_host_without_work_sleeps() {
         };
         value("voluntary_ctxt_switches:") + value("nonvoluntary_ctxt_switches:")
     };
-    // The search for a serial port ends by itself; here it has become rare.
+    // The search for a serial port ends by itself. After this time its pauses are long.
     std::thread::sleep(Duration::from_secs(1));
     let before = wakeups();
     std::thread::sleep(Duration::from_secs(2));
@@ -186,7 +186,7 @@ pub(crate) fn a_host_without_work_sleeps() {
     assert!(count < 20, "{count} wake-ups in two seconds");
 }
 
-pub(crate) fn signals_end_the_host_and_stubborn_services_are_killed() {
+pub(crate) fn signals_shut_the_host_down_and_services_that_ignore_sigterm_are_killed() {
     for (signal, status) in [(Signal::INT, REBOOT), (Signal::TERM, POWEROFF)] {
         let deaf = "trap '' TERM; echo deaf > deaf; while :; do sleep 0.05; done";
         let mut host = Host::start(&[("deaf", deaf, "stop_timeout = 1"), ("good", NOTES_ITS_END, "needs = ['deaf']")]);

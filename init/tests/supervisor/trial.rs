@@ -1,4 +1,4 @@
-//! Versions on trial, and verdicts on them.
+//! Verdicts on versions on trial.
 
 use super::{
     init::{POWEROFF, REBOOT},
@@ -11,7 +11,7 @@ use berth_contract::{
 use berth_control::ClientError;
 use std::{fs, path::Path, time::Duration};
 
-/// What systemd-boot leaves of an entry with a counter.
+/// Writes the EFI variable that systemd-boot writes for an entry with a counter.
 pub(crate) fn count(folder: &Path) {
     let units = "\\EFI\\Linux\\berth-test_1+2-1.efi\0".encode_utf16().flat_map(u16::to_le_bytes);
     let bytes: Vec<u8> = [6, 0, 0, 0].into_iter().chain(units).collect();
@@ -30,8 +30,8 @@ fn bad(what: Subject, why: &str) -> Verdict {
     Verdict::Bad { what, why: why.to_owned() }
 }
 
-pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
-    // Healthy: the host stays, and what hostctl was told is in its log.
+pub(crate) fn a_version_on_trial_that_is_bad_or_late_is_rebooted_and_a_good_one_is_not() {
+    // Healthy: the host continues, and the log of `hostctl bless` has its output.
     let mut host = Host::start_with(&[SLEEPS], "echo \"$@\"; echo '\"good\"'", count);
     host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == Verdict::Good));
     assert_eq!(record(&host).unwrap().counter.map(|counter| (counter.left, counter.done)), Some((2, 1)));
@@ -48,7 +48,7 @@ pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
     let found = record(&host).unwrap();
     assert_eq!((found.verdict, found.end), (Verdict::Good, Some(BootEnd::Poweroff)));
 
-    // Not healthy: its word, and the logs of what failed, are kept; then the host goes down.
+    // Not healthy: the verdict and the logs are recorded, then the host goes down.
     let word = r#"echo checking; echo '{"bad":{"what":{"kind":"service","name":"sleeps"},"why":"status 3"}}'; exit 1"#;
     let mut host = Host::start_with(&[SLEEPS], &format!("sleep 0.5; {word}"), count);
     assert_eq!(host.status_of_end(), REBOOT);
@@ -59,7 +59,7 @@ pub(crate) fn a_version_on_trial_is_good_bad_or_late_and_bad_ones_reboot() {
         assert!(found.tail.iter().any(|line| line.contains(words)), "{words}: {found:#?}");
     }
 
-    // Not a word in time, or none that can be understood.
+    // No verdict in time, or no verdict at all.
     let mut host = Host::start_with(&[SLEEPS], "echo still waiting; sleep 1000", |folder| {
         count(folder);
         let now = berth_init::timeline::now_us() / 1_000_000;
@@ -82,14 +82,14 @@ pub(crate) fn a_version_that_is_not_on_trial_is_never_rebooted() {
     host.wait_for("verdict", |host| record(host).is_some_and(|record| record.verdict == full));
     assert!(host.process.try_wait().unwrap().is_none());
     assert_eq!(record(&host).unwrap().end, None);
-    // Over its limit without a word: neither.
+    // No verdict in time does not reboot it either.
     let mut host = Host::start_with(&[SLEEPS], "sleep 1000", |folder| fs::write(folder.join("limit"), "1").unwrap());
     host.client().wait_ready().unwrap();
     std::thread::sleep(Duration::from_millis(300));
     assert!(host.process.try_wait().unwrap().is_none() && record(&host).is_none());
 }
 
-pub(crate) fn a_trial_without_hostctl_or_without_var_has_failed() {
+pub(crate) fn a_trial_fails_without_hostctl_or_without_var() {
     let mut host = Host::start_with(&[SLEEPS], "", |folder| {
         count(folder);
         fs::remove_file(folder.join("hostctl")).unwrap();
@@ -106,7 +106,7 @@ pub(crate) fn a_trial_without_hostctl_or_without_var_has_failed() {
     });
     assert_eq!(host.status_of_end(), REBOOT);
     assert_eq!(record(&host), None);
-    // Without a trial that is no reason.
+    // A version that is not on trial is not rebooted for that.
     let mut host = Host::start_with(&[SLEEPS], "exit 0", |folder| fs::write(folder.join("var-in-memory"), "").unwrap());
     host.client().wait_ready().unwrap();
     assert!(host.process.try_wait().unwrap().is_none());

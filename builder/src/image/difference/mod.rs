@@ -5,8 +5,9 @@ mod disk;
 mod pair;
 mod text;
 
+use super::outputs::DISK_FORMATS;
 use crate::plan::Outputs;
-use berth_formats::{erofs, pe, place::Place, qcow2, range::Range, verity};
+use berth_formats::{erofs, pe, place::Place, range::Range, verity};
 use pair::Pair;
 use std::{
     fmt, io,
@@ -42,7 +43,7 @@ pub struct CompareError {
 }
 
 /// Names the place of a byte. `None` if the structure around the byte cannot be read.
-type Locate = fn(&[Range<'_>; 2], u64) -> Option<Place>;
+type Locate = Box<dyn Fn(&[Range<'_>; 2], u64) -> Option<Place>>;
 
 /// The first difference of each output. `first` and `second` are the folders of the two builds. An output comes before the outputs
 /// that contain it, so that the first difference is nearest to the cause.
@@ -52,29 +53,31 @@ type Locate = fn(&[Range<'_>; 2], u64) -> Option<Place>;
 /// # Errors
 /// If an output cannot be read.
 pub fn between(first: &Path, second: &Path, outputs: &Outputs) -> Result<Vec<Difference>, CompareError> {
-    let all: [(&str, Locate); 7] = [
-        (&outputs.root, |views, at| erofs::show::place(&views[0], at)),
-        (&outputs.verity, |views, at| verity::show::place(&views[0], at)),
-        (&outputs.uki, |views, at| pe::show::place(&views[0], at)),
-        (&outputs.raw, |views, at| disk::place(&views[0], at)),
-        (&outputs.qcow2, |views, at| qcow2::show::place(&views[0], at)),
-        (&outputs.manifest, text::place),
-        (&outputs.checksums, text::place),
+    let first_range =
+        |place: fn(&Range<'_>, u64) -> Option<Place>| -> Locate { Box::new(move |ranges, at| place(&ranges[0], at)) };
+    let mut all = vec![
+        (outputs.root.clone(), first_range(erofs::show::place)),
+        (outputs.verity.clone(), first_range(verity::show::place)),
+        (outputs.uki.clone(), first_range(pe::show::place)),
+        (outputs.raw.clone(), first_range(disk::place)),
     ];
+    all.extend(DISK_FORMATS.iter().map(|format| (outputs.disk(format.extension), first_range(format.place))));
+    all.push((outputs.manifest.clone(), Box::new(text::place)));
+    all.push((outputs.checksums.clone(), Box::new(text::place)));
     let mut found = Vec::new();
     for (output, locate) in all {
         let failed = |path: PathBuf| move |source| CompareError { path, source };
-        let pair = Pair::open(&first.join(output), &second.join(output))
+        let pair = Pair::open(&first.join(&output), &second.join(&output))
             .map_err(|(path, source)| CompareError { path, source })?;
-        let difference = one(&pair, locate).map_err(failed(first.join(output)))?;
-        found.extend(difference.map(|(at, bytes, place)| Difference { output: output.to_owned(), at, bytes, place }));
+        let difference = one(&pair, &locate).map_err(failed(first.join(&output)))?;
+        found.extend(difference.map(|(at, bytes, place)| Difference { output: output.clone(), at, bytes, place }));
     }
     Ok(found)
 }
 
 type Found = (u64, [Option<u8>; 2], String);
 
-fn one(pair: &Pair, locate: Locate) -> io::Result<Option<Found>> {
+fn one(pair: &Pair, locate: &Locate) -> io::Result<Option<Found>> {
     let (mut from, mut checksum) = (0, None);
     while let Some((at, bytes)) = pair.next(from)? {
         let ended = bytes.contains(&None);
