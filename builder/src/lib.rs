@@ -1,6 +1,6 @@
-//! The `berth` command: from a recipe to a bootable, versioned, read-only disk image.
+//! The `berth` command. Builds a bootable, versioned disk image with a read-only root file system from a recipe.
 //!
-//! Imports go one way: cli → pipeline → {image, assemble} → plan → lock → source → {tree, recipe}.
+//! Modules import only from the right: cli → pipeline → {image, assemble} → plan → lock → source → {tree, recipe}.
 
 pub mod assemble;
 pub mod cli;

@@ -11,7 +11,8 @@ fn a_file_in_two_packages_is_an_error_unless_replaced_or_diverted() {
     bench.add(one("first")).add(one("second"));
     assert_eq!(
         bench.fault(),
-        "/usr/share/x: both package first and package second have it\nhint: only one can have it; leave one of them out"
+        "/usr/share/x: both package first and package second ship this path\n\
+         hint: only one package or overlay can ship this path: leave one of the two out"
     );
     // `Replaces` with a matching version allows it. The order of the packages does not matter.
     for (names, field, winner) in [
@@ -46,11 +47,10 @@ fn a_folder_and_a_file_with_one_path_are_an_error() {
     // Because of the merged /usr, /lib/x and /usr/lib/x are the same path.
     let mut bench = Bench::new();
     bench.add(Deb::new("first").file("lib/x", "")).add(Deb::new("second").file("usr/lib/x", ""));
-    assert!(bench.fault().starts_with("/usr/lib/x: both package first and package second have it"));
+    assert!(bench.fault().starts_with("/usr/lib/x: both package first and package second ship this path"));
     let mut bench = Bench::new();
     bench.add(Deb::new("astray").link("usr/lib/out", "../../../etc"));
-    let wanted =
-        "package astray: /usr/lib/out is a symbolic link to ../../../etc, which leaves the image\nhint: leave it out";
+    let wanted = "package astray: /usr/lib/out is a symbolic link to ../../../etc, which leaves the image\nhint: leave the package out";
     assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
 }
 
@@ -141,19 +141,23 @@ fn the_error_shows_the_lines_of_a_script_that_nobody_has_reviewed() {
     let mut bench = Bench::new();
     bench.add(script());
     let fault = bench.fault();
-    let digest = fault.split("these lines together: ").nth(1).unwrap().split(')').next().unwrap().to_owned();
+    let digest = fault.split("digest of these lines: ").nth(1).unwrap().split(')').next().unwrap().to_owned();
     assert_eq!(
         fault.replace(&digest, "DIGEST"),
         "package mystery1.0 1.0: postinst is not covered: nobody has reviewed it\n     \
          4 | chmod 4755 /usr/bin/mystery\n  \
-         (these lines together: DIGEST)\n\
-         hint: scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, \
-         below [scripts]: \"mystery1.0\" = \"ignore\""
+         (digest of these lines: DIGEST)\n\
+         hint: berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
+         [scripts] in the recipe: \"mystery1.0\" = \"ignore\""
     );
     bench.recipe = "[scripts]\n\"mystery1.0\" = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
     let warnings = bench.assemble().unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("scripts.systemd-boot-efi: its scripts are covered without this"), "{warnings:?}");
+    assert!(
+        warnings[0]
+            .contains("scripts.systemd-boot-efi: this entry is not needed, all scripts of the package are covered"),
+        "{warnings:?}"
+    );
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn invalid_declarations_are_errors_with_path_and_line() {
         ("usr/lib/sysusers.d/x.conf", "z x", "expected u, u!, g, m or r, found \"z\""),
         ("usr/lib/sysusers.d/x.conf", "g 1x", "expected the name of an account, found \"1x\""),
         ("usr/lib/sysusers.d/x.conf", "g x ten", "expected a number, found \"ten\""),
-        ("usr/lib/sysusers.d/x.conf", "g mine 5", "group tty has the number 5 already"),
+        ("usr/lib/sysusers.d/x.conf", "g mine 5", "group tty already has the id 5"),
         ("usr/lib/sysusers.d/x.conf", "u x -:nowhere", "there is no group \"nowhere\""),
         ("usr/lib/sysusers.d/x.conf", "u x - a:b", "a field holds a colon or a new line"),
         ("usr/lib/sysusers.d/x.conf", "r - 9-3", "expected a range of numbers, found \"9-3\""),
@@ -173,7 +177,8 @@ fn invalid_declarations_are_errors_with_path_and_line() {
     ] {
         let mut bench = Bench::new();
         bench.overlay("own", &[(path, &format!("# comment\n{line}\n"))]);
-        let hint = "mend the line; that of a package, by a file of the same name in an overlay";
+        let hint =
+            "correct the line; if a package ships the file, put a corrected file of the same name into an overlay";
         assert_eq!(bench.fault(), format!("/{path}:2: {line:?}: {reason}\nhint: {hint}"));
     }
 }
@@ -184,14 +189,19 @@ fn a_missing_or_ambiguous_kernel_stub_or_module_is_an_error() {
     bench.packages.retain(|package| package.name != "systemd-boot-efi");
     assert_eq!(
         bench.fault(),
-        "systemd's EFI stub: no file /usr/lib/systemd/boot/efi/linuxx64.efi.stub\nhint: it comes from the package systemd-boot-efi"
+        "systemd's EFI stub: no file /usr/lib/systemd/boot/efi/linuxx64.efi.stub\n\
+         hint: the package systemd-boot-efi ships this file: check that the image has this package"
     );
     let mut bench = Bench::new();
     bench.packages.retain(|package| package.name != "linux-image-test");
     assert!(bench.fault().starts_with("the kernel: no modules in /usr/lib/modules\nhint: "));
     let mut bench = Bench::new();
     bench.add(Deb::new("second").file("usr/lib/modules/6.13/x.ko", ""));
-    assert!(bench.fault().starts_with("the kernel: several in /usr/lib/modules: 6.12.1-test, 6.13\nhint: "));
+    assert!(
+        bench
+            .fault()
+            .starts_with("the kernel: modules of several kernels in /usr/lib/modules: 6.12.1-test, 6.13\nhint: ")
+    );
     let mut bench = Bench::new();
     bench.recipe = "modules = ['inner', 'outer-onne']\n".into();
     let fault = bench.fault();

@@ -201,7 +201,7 @@ fn a_difference_at_any_place_is_named() {
     let mut file = File::options().append(true).open(bench.second.join(&outputs.checksums)).unwrap();
     file.write_all(b"more\n").unwrap();
     let found = difference::between(&bench.first, &bench.second, &outputs).unwrap();
-    assert!(found[0].to_string().ends_with("(end, 0x6d): one of them ends here"), "{}", found[0]);
+    assert!(found[0].to_string().ends_with("(end, 0x6d): one of the two files ends here"), "{}", found[0]);
 }
 
 fn bytes<const N: usize>(file: &Path, at: u64) -> [u8; N] {
@@ -243,7 +243,10 @@ fn two_different_builds_are_kept_and_not_published() {
         let said = talk(&output);
         let lines: Vec<_> = said.lines().collect();
         let (found, wanted) = (!byte, byte);
-        assert_eq!(lines[0], "error: two builds of one lock differ; the first place in each output:", "{said}");
+        assert_eq!(
+            lines[0], "error: two builds from the same lock file differ; the first difference in each output:",
+            "{said}"
+        );
         let root = "  small_1_x86_64.root.erofs: byte ";
         let place = format!("({found:#04x}, {wanted:#04x}): content of /usr/sbin/dockerd: byte 77");
         assert!(lines[1].starts_with(root) && lines[1].ends_with(&place), "{said}");

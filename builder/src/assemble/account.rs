@@ -9,7 +9,7 @@ pub(super) struct User {
     pub(super) comment: String,
     pub(super) home: String,
     pub(super) shell: String,
-    /// Whether the account has expired, so that no key or token opens it either.
+    /// Whether the account has expired. Nobody can log in to an expired account, not even with a key or token.
     pub(super) expired: bool,
 }
 
@@ -21,7 +21,7 @@ pub(super) struct Group {
     pub(super) members: Vec<String>,
 }
 
-/// All accounts of an image, in the order of their files.
+/// All accounts of an image, in the order of passwd(5) and group(5).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Accounts {
     pub(super) users: Vec<User>,
@@ -29,12 +29,10 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    /// The user of this name.
     pub(super) fn user(&self, name: &str) -> Option<&User> {
         self.users.iter().find(|user| user.name == name)
     }
 
-    /// The group of this name.
     pub(super) fn group(&self, name: &str) -> Option<&Group> {
         self.groups.iter().find(|group| group.name == name)
     }

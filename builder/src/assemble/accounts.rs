@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Where base-passwd keeps Debian's static accounts.
 const PASSWD_MASTER: &[u8] = b"usr/share/base-passwd/passwd.master";
 const GROUP_MASTER: &[u8] = b"usr/share/base-passwd/group.master";
-/// Without base-passwd: what programs take for granted, with Debian's numbers (base-passwd, "Static" ids).
+/// Accounts of an image without base-passwd: those that programs expect everywhere, with Debian's static ids (base-passwd).
 const PASSWD: &str = "root:*:0:0:root:/root:/usr/sbin/nologin
 nobody:*:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 ";
@@ -63,8 +63,10 @@ fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Accounts, Assemble
     Ok(accounts)
 }
 
-/// The accounts of the image: those of an overlay's /etc/passwd and /etc/group, else of base-passwd, else a few; and what
-/// `declared` and the tree's sysusers.d add. They are written into the tree's four files.
+/// Makes the accounts of the image and writes them to the four files in the tree.
+///
+/// The first source that exists is taken: /etc/passwd and /etc/group of an overlay, the master files of base-passwd, the
+/// built-in accounts. The lines of sysusers.d in the tree and `declared` add accounts.
 pub(super) fn apply(tree: &mut Tree, declared: &[Declaration], origin: &Arc<str>) -> Result<Accounts, AssembleError> {
     let file = |own: &'static [u8], master: &'static [u8], fallback: &str| {
         for path in [own, master] {
@@ -113,8 +115,8 @@ fn group_text(accounts: &Accounts) -> String {
         .collect()
 }
 
-/// A line that `old` has for the name, else a locked one: no password fits `!*`. The day of the last change stays empty, as no
-/// clock may show in an image.
+/// The text of shadow(5). A user keeps the line that `old` has. Other users get a locked line: no password matches `!*`. The day
+/// of the last change is empty, because an image must not depend on the clock.
 fn shadow_text(accounts: &Accounts, old: &str) -> String {
     let line = |user: &User| match named(old, &user.name) {
         Some(line) => format!("{line}\n"),

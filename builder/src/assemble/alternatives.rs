@@ -1,4 +1,4 @@
-//! Alternatives, update-alternatives(1): one name, several programs, the best one linked.
+//! Alternatives, update-alternatives(1): several programs offer one name, and the name links to the best of them.
 
 use crate::tree::{Node, Tree, TreeError, TreePath, Verdict};
 use std::{collections::BTreeMap, sync::Arc};
@@ -11,7 +11,7 @@ pub struct Alternative {
     slaves: Vec<Choice>,
 }
 
-/// `LINK NAME PATH`, absolute.
+/// `LINK NAME PATH` of update-alternatives(1). Link and path are absolute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Choice {
     link: String,
@@ -27,7 +27,7 @@ impl Choice {
 }
 
 impl Alternative {
-    /// Reads the arguments of `update-alternatives`; nothing when they are not one `--install`.
+    /// Reads the arguments of `update-alternatives`. `None` if they are not exactly one `--install`.
     #[must_use]
     pub fn parse(arguments: &[&str]) -> Option<Self> {
         let mut rest = arguments;
@@ -45,16 +45,16 @@ impl Alternative {
     }
 }
 
-/// Links the best choice of each name whose program is in the tree: NAME's link to /etc/alternatives/NAME, and that to the
-/// program. What a package itself has at the link's place stays.
+/// Links each name to its best choice among the programs that are in the tree: the link of NAME points to
+/// /etc/alternatives/NAME, which points to the program. A file that a package ships at the path of a link stays.
 ///
 /// # Errors
-/// Paths that cannot be in a tree.
+/// If a link cannot be put into the tree.
 pub fn apply(tree: &mut Tree, alternatives: &[Alternative], origin: &Arc<str>) -> Result<(), TreeError> {
     let mut best: BTreeMap<&str, &Alternative> = BTreeMap::new();
     for candidate in alternatives.iter().filter(|alternative| exists(tree, &alternative.master.path)) {
         let entry = best.entry(&candidate.master.name).or_insert(candidate);
-        // Of equals the first by path, whatever the order of packages.
+        // Equal priorities: the first by path, so that the order of packages does not matter.
         let rank = |alternative: &Alternative| (-alternative.priority, alternative.master.path.clone());
         if rank(candidate) < rank(entry) {
             *entry = candidate;
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_best_choice_that_is_there_is_linked() {
+    fn a_name_links_to_the_best_program_in_the_tree() {
         let declared = [
             "--install /usr/sbin/iptables iptables /usr/sbin/iptables-legacy 10 --slave /usr/sbin/iptables-save iptables-save /usr/sbin/iptables-legacy-save",
             "--install /usr/sbin/iptables iptables /usr/sbin/iptables-nft 20 --slave /usr/sbin/iptables-save iptables-save /usr/sbin/iptables-nft-save --slave /usr/share/man/i.8.gz i.8.gz /usr/share/man/n.8.gz",
@@ -118,13 +118,13 @@ mod tests {
                 tree.get(b"usr/sbin/iptables").unwrap().kind,
                 Kind::Symlink(b"/etc/alternatives/iptables".to_vec())
             );
-            assert!(tree.get(b"usr/bin/editor").is_none(), "no program, no link");
-            assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "no slave's file, no link");
+            assert!(tree.get(b"usr/bin/editor").is_none(), "a name without a program gets no link");
+            assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "a slave without a file gets no link");
         }
     }
 
     #[test]
-    fn other_calls_are_not_understood() {
+    fn other_arguments_are_not_read() {
         for text in [
             "--remove editor /usr/bin/vim",
             "--install /a a /b",

@@ -1,8 +1,9 @@
-//! Certificate authorities: what update-ca-certificates(8) makes of those in /usr/share/ca-certificates, all of which are
-//! trusted, and in /usr/local/share/ca-certificates.
+//! Certificate authorities. Does what update-ca-certificates(8) does with /usr/share/ca-certificates and
+//! /usr/local/share/ca-certificates, and trusts all certificates there.
 //!
-//! Made are the bundle and one link per certificate. Links named by the hash of a certificate's subject (`openssl rehash`) are
-//! not: they serve programs that are told to use the folder, while OpenSSL, GnuTLS and Go take the bundle by themselves.
+//! It writes the bundle and one link for each certificate. It does not make links named after the hash of the subject
+//! (`openssl rehash`): only programs that are configured to use the folder need them. OpenSSL, GnuTLS and Go use the bundle by
+//! default.
 
 use super::{declaration::content_error, error::AssembleError};
 use crate::tree::{Node, Show, Tree, Verdict};
@@ -11,20 +12,20 @@ use std::sync::Arc;
 const SOURCES: [&str; 2] = ["usr/share/ca-certificates", "usr/local/share/ca-certificates"];
 const FOLDER: &str = "etc/ssl/certs";
 const BUNDLE: &str = "etc/ssl/certs/ca-certificates.crt";
-/// Where OpenSSL looks for its default file: a link of Debian's package openssl, which an image does not need otherwise.
+/// Path of OpenSSL's default bundle. Debian's package openssl ships this link, but an image needs nothing else of that package.
 const OPENSSL: &str = "usr/lib/ssl/cert.pem";
 
-/// Writes bundle and links, where there are certificates.
+/// Writes the bundle and the links. Writes nothing if the tree has no certificates.
 pub(super) fn apply(tree: &mut Tree, origin: &Arc<str>) -> Result<(), AssembleError> {
     let mut found: Vec<Vec<u8>> = Vec::new();
     for folder in SOURCES {
-        // Paths of the tree are in the order of their bytes, which is that of `sort` in the C locale.
+        // The tree sorts paths by their bytes, like `sort` in the C locale.
         let here = tree.below(folder.as_bytes()).filter(|(path, node)| path.ends_with(b".crt") && !node.is_dir());
         found.extend(here.map(|(path, _)| path.clone()));
     }
     let mut bundle = Vec::new();
     for path in &found {
-        // A link to nowhere is no certificate.
+        // Skip a link whose target does not exist.
         let Some(data) = tree.data(path) else { continue };
         bundle.extend_from_slice(&data.to_bytes().map_err(|source| content_error(tree, path, source))?);
         if bundle.last() != Some(&b'\n') {
@@ -42,7 +43,7 @@ pub(super) fn apply(tree: &mut Tree, origin: &Arc<str>) -> Result<(), AssembleEr
     Ok(())
 }
 
-/// `NAME.pem` with the replacements of update-ca-certificates.
+/// `NAME.pem`, with characters replaced as update-ca-certificates(8) does.
 fn link_name(path: &[u8]) -> Vec<u8> {
     let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     let stem = file.strip_suffix(b".crt").unwrap_or(file);

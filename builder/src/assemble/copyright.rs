@@ -1,7 +1,7 @@
 //! Copyright files stay in the image even where the recipe drops documentation.
 //!
-//! An image is a copy of the packages in it, and whoever hands it on must pass on their copyright notices (Debian Policy,
-//! section 12.5). So each package whose `/usr/share/doc/PACKAGE/copyright` was dropped gets `copyright.gz` in its place.
+//! An image contains copies of packages, so a person who distributes the image must include their copyright notices (Debian
+//! Policy, section 12.5). If `/usr/share/doc/PACKAGE/copyright` was dropped, `copyright.gz` takes its place.
 
 use super::{error::AssembleError, packages, unpack::PackageInput};
 use crate::tree::{Node, Tree, Verdict};
@@ -21,8 +21,8 @@ fn path(package: &str) -> String {
     format!("usr/share/doc/{package}/copyright")
 }
 
-/// Finds the copyright file of every package; links to the folder or file of another package are followed. A package
-/// without one is named in a warning. Call this before files are dropped.
+/// Finds the copyright file of every package. Follows links to the folder or file of another package. Adds a warning that names
+/// the packages without a copyright file. Call this before files are dropped.
 pub(super) fn find<'a>(
     tree: &Tree,
     packages: impl Iterator<Item = &'a PackageInput>,
@@ -38,16 +38,16 @@ pub(super) fn find<'a>(
     if !missing.is_empty() {
         let (names, example) = (missing.join(", "), path("PACKAGE"));
         warnings.push(format!(
-            "no copyright file (/{example}) of: {names}; add it in an overlay if you hand the image to others"
+            "no copyright file (/{example}) found for: {names}; add one in an overlay if you distribute the image"
         ));
     }
     notices
 }
 
-/// Puts back, compressed, the notices that are no longer in the tree.
+/// Adds each notice that is no longer in the tree again, compressed.
 ///
 /// # Errors
-/// When a package's content cannot be read, or the path is taken by a folder.
+/// If the content of a package cannot be read, or a folder is at the path.
 pub(super) fn keep(tree: &mut Tree, notices: &[Notice]) -> Result<(), AssembleError> {
     for Notice { package, text } in notices {
         let plain = path(package);
@@ -68,7 +68,7 @@ pub(super) fn keep(tree: &mut Tree, notices: &[Notice]) -> Result<(), AssembleEr
     Ok(())
 }
 
-/// A gzip file (RFC 1952) without name and time: the same text gives the same bytes.
+/// A gzip file (RFC 1952) without name and time, so that the same text gives the same bytes.
 fn gzip(text: &Data) -> std::io::Result<Vec<u8>> {
     let mut writer = GzBuilder::new().mtime(0).write(Vec::new(), Compression::best());
     writer.write_all(&text.to_bytes()?)?;

@@ -1,23 +1,23 @@
-//! Lines of sysusers.d(5) and tmpfiles.d(5): where they come from, and the fields of sysusers.d.
+//! Reads the lines of sysusers.d(5) and tmpfiles.d(5), and splits lines into fields.
 
 use super::error::AssembleError;
 use crate::tree::{Show, Tree};
 use berth_formats::words::{self, Backslash};
 use std::collections::BTreeMap;
 
-/// A line, and where it is.
+/// A line and its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Declaration {
-    /// Path in the image, or `package NAME` for a line in place of a script.
+    /// Path in the image, or `package NAME` if the line replaces a maintainer script.
     pub(super) place: String,
-    /// Number of the line.
+    /// Line number, from 1.
     pub(super) line: usize,
-    /// The line without blanks around it; neither empty nor a comment.
+    /// The line without blanks around it. It is not empty and not a comment.
     pub(super) text: String,
 }
 
 impl Declaration {
-    /// The error of this line.
+    /// An error at this line.
     pub(super) fn error(&self, reason: impl Into<String>) -> AssembleError {
         AssembleError::Declaration {
             place: self.place.clone(),
@@ -27,7 +27,7 @@ impl Declaration {
         }
     }
 
-    /// Its fields, at most `most`; the last one takes the rest of the line.
+    /// The fields of the line, at most `most`. The last field is the rest of the line.
     pub(super) fn fields(&self, most: usize) -> Result<Vec<String>, AssembleError> {
         let (mut fields, mut rest) = (Vec::new(), self.text.as_str());
         while fields.len() + 1 < most {
@@ -43,8 +43,8 @@ impl Declaration {
     }
 }
 
-/// The lines of all `NAME.conf` in `/etc/KIND.d` and `/usr/lib/KIND.d` of the tree, ordered by name; a file in the first
-/// hides one in the second.
+/// The lines of all `NAME.conf` in `/etc/KIND.d` and `/usr/lib/KIND.d` of the tree, ordered by name. A file in `/etc` hides a
+/// file of the same name in `/usr/lib`.
 pub(super) fn read(tree: &Tree, kind: &str) -> Result<Vec<Declaration>, AssembleError> {
     let mut files: BTreeMap<&[u8], &Vec<u8>> = BTreeMap::new();
     for folder in [format!("usr/lib/{kind}.d"), format!("etc/{kind}.d")] {
@@ -54,28 +54,28 @@ pub(super) fn read(tree: &Tree, kind: &str) -> Result<Vec<Declaration>, Assemble
     }
     let mut found = Vec::new();
     for path in files.into_values() {
-        // A link to nowhere, or to /dev/null, hides a file.
+        // A link to /dev/null, or to a path that does not exist, hides a file and has no lines.
         let Some(text) = text(tree, path)? else { continue };
         found.extend(lines(&Show(path).to_string(), &text));
     }
     Ok(found)
 }
 
-/// The lines of `text` that declare something.
+/// The lines of `text` that are neither empty nor comments.
 pub(super) fn lines(place: &str, text: &str) -> Vec<Declaration> {
     let lines = text.lines().enumerate().map(|(index, text)| (index + 1, text.trim()));
     let lines = lines.filter(|(_, text)| !text.is_empty() && !text.starts_with('#'));
     lines.map(|(line, text)| Declaration { place: place.to_owned(), line, text: text.to_owned() }).collect()
 }
 
-/// The text of a regular file of the tree.
+/// The text of a regular file of the tree. Links are followed.
 pub(super) fn text(tree: &Tree, path: &[u8]) -> Result<Option<String>, AssembleError> {
     let Some(data) = tree.data(path) else { return Ok(None) };
     let bytes = data.to_bytes().map_err(|source| content_error(tree, path, source))?;
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The error of a file whose bytes cannot be read.
+/// An error for a file of the tree that cannot be read.
 pub(super) fn content_error(tree: &Tree, path: &[u8], source: std::io::Error) -> AssembleError {
     let origin = tree.lookup(path).map_or_else(String::new, |(_, node)| node.origin.to_string());
     AssembleError::Content { origin, path: Show(path).to_string(), source }

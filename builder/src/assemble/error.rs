@@ -1,106 +1,76 @@
-//! What keeps a root tree from being made.
+//! Errors of making a root tree.
 
 use super::scripts::Uncovered;
 use crate::{recipe::Diagnostic, source::oci::OciError, tree::TreeError};
 use berth_formats::{deb::DebError, kmod::KmodError, ldcache::LdCacheError};
 use std::{fmt, io, path::PathBuf};
 
-/// Why there is no root tree.
+/// The root tree could not be made.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AssembleError {
     /// A file of the cache cannot be used.
     #[error("cannot {action} {}", path.display())]
-    Cache {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// A package is not what it should be.
+    Cache { action: &'static str, path: PathBuf, source: io::Error },
+    /// A package cannot be unpacked.
     #[error("package {package}")]
-    Deb {
-        /// Its name.
-        package: String,
-        /// What is wrong.
-        source: DebError,
-    },
-    /// A kernel module is not what it should be.
+    Deb { package: String, source: DebError },
+    /// A kernel module cannot be unpacked or indexed. `origin` is the package or overlay that ships it.
     #[error("{origin}: /{path}")]
-    Module {
-        /// Whose it is.
-        origin: String,
-        /// Where it is.
-        path: String,
-        /// What is wrong.
-        source: KmodError,
-    },
-    /// Something of the image cannot be read.
+    Module { origin: String, path: String, source: KmodError },
+    /// A file of the image cannot be read. `path` is its path in the image.
     #[error("{origin}: cannot read {path}")]
-    Content {
-        /// Whose it is.
-        origin: String,
-        /// Path in the image.
-        path: String,
-        /// Why not.
-        source: io::Error,
-    },
-    /// Two files of one path, or a path that cannot be.
+    Content { origin: String, path: String, source: io::Error },
+    /// A node cannot be put into the tree.
     #[error("{0}")]
     Tree(TreeError),
-    /// A maintainer script that is not covered.
+    /// A maintainer script is not covered.
     #[error("{0}")]
     Script(Box<UncoveredScript>),
-    /// A line of sysusers.d or tmpfiles.d that cannot be obeyed.
+    /// A line of sysusers.d or tmpfiles.d cannot be applied.
     #[error("{place}:{line}: {text:?}: {reason}")]
     Declaration {
-        /// The file in the image, or the package whose script it stands for.
+        /// The file in the image, or `package NAME` if the line replaces a maintainer script of that package.
         place: String,
-        /// Number of the line.
         line: usize,
-        /// The line.
         text: String,
-        /// What is wrong with it.
         reason: String,
     },
-    /// Something that every image has is missing, or is there more than once.
+    /// A part that every image needs is missing, or is there more than once.
     #[error("{what}: {found}")]
-    Part {
-        /// What is wanted.
-        what: &'static str,
-        /// What is there.
-        found: String,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// Something that the recipe names.
+    Part { what: &'static str, found: String, hint: &'static str },
+    /// The image does not match the recipe.
     #[error(transparent)]
     Recipe(#[from] Diagnostic),
-    /// A preloaded image.
+    /// A preloaded image cannot be used.
     #[error(transparent)]
     Image(#[from] OciError),
-    /// The loader's cache.
+    /// The cache of the dynamic loader cannot be written.
     #[error("/etc/ld.so.cache")]
     LoaderCache(#[from] LdCacheError),
 }
 
 impl AssembleError {
-    /// What can be done about it, where that is known.
+    /// What the user can do next, if that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Deb { package, source } if is_too_large(source) => format!(
-                "lock again, if the lock does not say yet what a package takes (installed-size); else leave {package} out, or tell \
-                 who made it"
+                "if the lock file has no installed-size for {package}, run berth lock; otherwise leave the package out of the recipe, \
+                 or report this to its maintainer"
             ),
             Self::Deb { package, .. } => {
-                format!("this is {package} as the archive has it: leave it out, or tell who made it")
+                format!(
+                    "the archive serves {package} exactly like this: leave the package out of the recipe, or report this to its \
+                     maintainer"
+                )
             }
-            Self::Module { .. } => "leave the module out (debian.drop), or tell who made it".to_owned(),
+            Self::Module { .. } => {
+                "leave the module out (debian.drop), or report this to the maintainer of its package".to_owned()
+            }
             Self::Declaration { .. } => {
-                "mend the line; that of a package, by a file of the same name in an overlay".to_owned()
+                "correct the line; if a package ships the file, put a corrected file of the same name into an overlay"
+                    .to_owned()
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
             Self::Tree(error) => tree_hint(error).to_owned(),
@@ -116,10 +86,10 @@ impl AssembleError {
 fn is_too_large(error: &DebError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(this) = cause {
-        // What a reader says is wrapped in an I/O error, whose own source is that error's source.
+        // A reader wraps its error in an I/O error. `source` of the I/O error skips the wrapped error, `get_ref` does not.
         let inner = this.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let told = this.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
-        if matches!(told, Some(DebError::TooLarge { .. })) {
+        let deb = this.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()));
+        if matches!(deb, Some(DebError::TooLarge { .. })) {
             return true;
         }
         cause = this.source();
@@ -127,25 +97,22 @@ fn is_too_large(error: &DebError) -> bool {
     false
 }
 
-/// The tree's error is said in full, so it is no cause besides.
+/// Not `#[from]`: `Display` already prints the whole tree error, so it must not appear a second time as the cause.
 impl From<TreeError> for AssembleError {
     fn from(error: TreeError) -> Self {
         Self::Tree(error)
     }
 }
 
-/// A maintainer script that is not covered, and what to say about it.
+/// A maintainer script that is not covered.
 #[derive(Debug)]
 pub struct UncoveredScript {
-    /// The package.
     pub package: String,
-    /// Its version.
     pub version: String,
-    /// The script and its lines.
     pub uncovered: Uncovered,
 }
 
-/// Lines of a script that an error shows.
+/// An error shows at most this many lines of a script.
 const SHOWN: usize = 12;
 
 impl fmt::Display for UncoveredScript {
@@ -160,7 +127,7 @@ impl fmt::Display for UncoveredScript {
             write!(f, "\n       | and {} more lines", lines.len() - SHOWN)?;
         }
         if !digest.is_empty() {
-            write!(f, "\n  (these lines together: {})", &digest[..digest.len().min(16)])?;
+            write!(f, "\n  (digest of these lines: {})", &digest[..digest.len().min(16)])?;
         }
         Ok(())
     }
@@ -168,11 +135,11 @@ impl fmt::Display for UncoveredScript {
 
 impl UncoveredScript {
     fn hint(&self) -> String {
-        // A name with a dot has to be quoted in TOML.
+        // TOML requires quotes around a key with a dot or a plus sign.
         let quote = if self.package.contains(['.', '+']) { "\"" } else { "" };
         format!(
-            "scripts never run; where the image needs what these lines do, let an overlay bring it; then say in the recipe, below \
-             [scripts]: {quote}{}{quote} = \"ignore\"",
+            "berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
+             [scripts] in the recipe: {quote}{}{quote} = \"ignore\"",
             self.package
         )
     }
@@ -181,11 +148,11 @@ impl UncoveredScript {
 fn tree_hint(error: &TreeError) -> &'static str {
     match error {
         TreeError::Both { .. } | TreeError::Kinds { .. } | TreeError::Parent { .. } => {
-            "only one can have it; leave one of them out"
+            "only one package or overlay can ship this path: leave one of the two out"
         }
         TreeError::Path { .. } | TreeError::LinkLeaves { .. } | TreeError::HardLink { .. } => {
-            "leave it out: a package by not asking for it, a file of an overlay by removing it"
+            "leave the package out of the recipe, or remove the file from the overlay"
         }
-        TreeError::Leaves { .. } | TreeError::Loop { .. } => "the links on the way there have to change",
+        TreeError::Leaves { .. } | TreeError::Loop { .. } => "change the symbolic links in this path",
     }
 }

@@ -1,4 +1,5 @@
-//! What is known of an unpacked package without looking into it again: its paths and the control members that matter.
+//! The index of an unpacked package in the cache: its paths and the control members that the builder needs. With it, a build
+//! does not have to read the package again.
 
 use berth_formats::{
     deb::Span,
@@ -7,25 +8,23 @@ use berth_formats::{
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Number of the index's format; an index of another number is made anew.
+/// Version of the index format. A package whose index has another version is unpacked again.
 pub(super) const FORMAT: u32 = 1;
 
-/// The index of an unpacked package; a JSON document in the cache.
+/// The index of an unpacked package. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct PackageIndex {
     /// [`FORMAT`].
     pub(super) format: u32,
-    /// Length of the data file; another length means that it is not this package's.
+    /// Length of the data file in bytes. A data file of another length does not belong to this index.
     pub(super) data_len: u64,
     /// The control paragraph.
     pub(super) paragraph: String,
-    /// `preinst`; empty where there is none, like the next ones.
+    /// `preinst`. Empty if the package has no such member, as are `postinst` and `triggers`.
     pub(super) preinst: String,
-    /// `postinst`.
     pub(super) postinst: String,
-    /// `triggers`.
     pub(super) triggers: String,
-    /// Its paths, in the archive's order.
+    /// The paths, in the order of the archive.
     pub(super) entries: Vec<Entry>,
 }
 
@@ -47,12 +46,11 @@ pub(super) struct Entry {
     /// Extended attributes.
     #[serde(rename = "x", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) xattrs: BTreeMap<String, Vec<u8>>,
-    /// What it is.
     #[serde(rename = "k")]
     pub(super) kind: EntryKind,
 }
 
-/// What a path is: a [`Kind`] as the cache stores it.
+/// A [`Kind`] as the cache stores it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum EntryKind {
     /// Directory.
@@ -102,7 +100,7 @@ impl From<berth_formats::deb::Entry> for Entry {
 }
 
 impl PackageIndex {
-    /// The value of a field of the control paragraph, its lines joined.
+    /// The value of a field of the control paragraph. The lines of a folded field are joined with spaces.
     pub(super) fn field(&self, wanted: &str) -> Option<String> {
         let mut lines = self.paragraph.lines();
         let first = lines.find_map(|line| {

@@ -1,4 +1,4 @@
-//! The kernel: which one it is, what of it goes into the UKI, and the indices of its modules.
+//! Finds the kernel of the image, takes its image out of the tree for the UKI, and writes the indices of its modules.
 
 use super::{declaration, declaration::content_error, error::AssembleError};
 use crate::{
@@ -17,16 +17,17 @@ use std::{
 /// The kernel of an image.
 #[derive(Clone, Debug)]
 pub struct KernelParts {
-    /// Its release: the folder below `/usr/lib/modules`.
+    /// Kernel release: the name of its folder below `/usr/lib/modules`.
     pub release: String,
-    /// The kernel image, which is no longer in the tree.
+    /// The kernel image. The tree no longer has it.
     pub vmlinuz: Data,
 }
 
 const MODULES: &str = "usr/lib/modules";
 const BOOT: &[u8] = b"boot";
 
-/// Takes the one kernel's image out of the tree, and all else in /boot with it: a UKI has what a boot loader needs.
+/// Takes the kernel image out of the tree, and removes /boot: the UKI has all that a boot loader needs. The tree must have
+/// exactly one kernel.
 pub(super) fn take(tree: &mut Tree) -> Result<KernelParts, AssembleError> {
     let part = |found: String, hint: &'static str| AssembleError::Part { what: "the kernel", found, hint };
     let releases: Vec<String> = tree
@@ -36,10 +37,10 @@ pub(super) fn take(tree: &mut Tree) -> Result<KernelParts, AssembleError> {
         .collect();
     let [release] = &releases[..] else {
         return Err(match releases.is_empty() {
-            true => part(format!("no modules in /{MODULES}"), "kernel.package names the package of one kernel"),
+            true => part(format!("no modules in /{MODULES}"), "set kernel.package to the package of one kernel"),
             false => part(
-                format!("several in /{MODULES}: {}", releases.join(", ")),
-                "an image has one kernel: leave out the others",
+                format!("modules of several kernels in /{MODULES}: {}", releases.join(", ")),
+                "an image has one kernel: leave the packages of the other kernels out",
             ),
         });
     };
@@ -47,8 +48,8 @@ pub(super) fn take(tree: &mut Tree) -> Result<KernelParts, AssembleError> {
     let found = places.iter().find_map(|path| Some((path, tree.data(path.as_bytes())?.clone())));
     let Some((path, vmlinuz)) = found else {
         return Err(part(
-            format!("modules of {release}, but none of /{}", places.join(" and /")),
-            "the kernel's package has to ship the image of its modules",
+            format!("no kernel image for the modules of {release}: expected /{}", places.join(" or /")),
+            "set kernel.package to a package that ships the kernel image and its modules",
         ));
     };
     tree.remove(path.as_bytes());
@@ -56,7 +57,7 @@ pub(super) fn take(tree: &mut Tree) -> Result<KernelParts, AssembleError> {
     Ok(KernelParts { release: release.clone(), vmlinuz })
 }
 
-/// Writes the indices of the modules that are in the tree now. Returns warnings.
+/// Writes the indices of the modules that are in the tree. Call this after the recipe's drops. Returns warnings.
 pub(super) fn index_modules(tree: &mut Tree, release: &str, origin: &Arc<str>) -> Result<Vec<String>, AssembleError> {
     let folder = format!("{MODULES}/{release}");
     let paths: Vec<TreePath> = tree
@@ -81,14 +82,13 @@ pub(super) fn index_modules(tree: &mut Tree, release: &str, origin: &Arc<str>) -
         let path = format!("{folder}/{name}");
         tree.insert(path.as_bytes(), Node::file(0o644, text, origin), |_, _| Verdict::TakeNew)?;
     }
-    let missing = files
-        .missing
-        .iter()
-        .map(|(path, name)| format!("kernel module {path} needs {name}, which is not in the image: it will not load"));
+    let missing = files.missing.iter().map(|(path, name)| {
+        format!("kernel module {path} needs {name}, which is not in the image: the module will not load")
+    });
     Ok(missing.collect())
 }
 
-/// Every module that the recipe loads at boot is there, or built in.
+/// Checks that every module which the recipe loads at boot is in the tree, or is built into the kernel.
 pub(super) fn check_modules(tree: &Tree, release: &str, wanted: &[Located<String>]) -> Result<(), AssembleError> {
     let folder = format!("{MODULES}/{release}");
     let builtin = declaration::text(tree, format!("{folder}/modules.builtin").as_bytes())?.unwrap_or_default();
@@ -98,11 +98,11 @@ pub(super) fn check_modules(tree: &Tree, release: &str, wanted: &[Located<String
     for module in wanted {
         if !known.contains(&module_name(&module.value)) {
             let fault = Diagnostic::new(&module.place, format!("kernel module {:?} is not in the image", module.value))
-                .found(format!("{} modules of {release}, built in or not", known.len()));
+                .found(format!("{} modules of {release}, including those built into the kernel", known.len()));
             let near = nearest(&module.value, known.iter().map(String::as_str));
             return Err(match near {
                 Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
-                None => fault.with_hint("debian.drop may leave it out"),
+                None => fault.with_hint("check the name, and check that debian.drop does not remove the module"),
             }
             .into());
         }

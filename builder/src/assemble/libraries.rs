@@ -1,4 +1,4 @@
-//! Shared libraries: `/etc/ld.so.cache`, and the links named like the sonames. Does what ldconfig(8) does.
+//! Shared libraries: writes `/etc/ld.so.cache` and the links that have the names of sonames, as ldconfig(8) does.
 
 use super::{declaration, declaration::content_error, error::AssembleError};
 use crate::tree::{Kind, Node, Tree, TreePath, Verdict, split};
@@ -56,7 +56,7 @@ fn in_folder(tree: &mut Tree, folder: &[u8], arch: Arch, origin: &Arc<str>) -> R
         })
         .map(|(_, path, _)| path.clone())
         .collect();
-    // Several files may have one soname. If a link of that name exists already, it decides.
+    // Several files may have the same soname. If a file or link of that name exists already, the cache refers to it.
     let mut best: Vec<(String, TreePath)> = Vec::new();
     for path in files {
         let Some(data) = tree.data(&path) else { continue };
@@ -82,7 +82,7 @@ fn in_folder(tree: &mut Tree, folder: &[u8], arch: Arch, origin: &Arc<str>) -> R
     Ok(libraries)
 }
 
-/// Adds the folders that ld.so.conf and the files it includes name.
+/// Adds the folders listed in ld.so.conf and in the files that it includes.
 fn configuration(
     tree: &Tree,
     path: &[u8],
@@ -111,7 +111,7 @@ fn configuration(
     Ok(())
 }
 
-/// The files that match a pattern, in order. Its last component may hold one `*`.
+/// The files that match a pattern, in the order of their paths. The last component of the pattern may have one `*`.
 fn matching(tree: &Tree, pattern: &str) -> Vec<TreePath> {
     let (folder, name) = pattern.rsplit_once('/').unwrap_or(("", pattern));
     let Some((start, end)) = name.split_once('*') else { return vec![pattern.as_bytes().to_vec()] };

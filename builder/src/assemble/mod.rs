@@ -1,7 +1,7 @@
-//! From locked, fetched packages, overlays and the recipe to a finished root tree.
+//! Makes the root tree from locked and fetched packages, overlays and the recipe.
 //!
-//! Nothing is run and nothing outside the cache is written. The tree refers to the content of packages and overlays where it
-//! lies; what is made here lies in memory.
+//! This module runs no program and writes only to the cache. The tree does not copy the content of packages and overlays: it
+//! refers to their files. Files that this module generates are in memory.
 
 pub mod alternatives;
 pub mod error;
@@ -46,14 +46,15 @@ use scripts::{Effect, Scripts};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use unpack::Unpacked;
 
-/// All that a root tree is made of.
+/// The inputs of a root tree.
 #[derive(Debug)]
 pub struct AssembleInput<'a> {
-    /// The cache's folder; packages are unpacked in `unpacked/` of it.
+    /// Folder of the cache. Packages are unpacked into its subfolder `unpacked/`.
     pub cache: &'a Path,
     /// Packages, in any order.
     pub packages: &'a [PackageInput],
-    /// Nodes of overlays ([`crate::source::local::nodes`]), later ones over earlier ones. Origins are `overlay NAME`.
+    /// Nodes of overlays ([`crate::source::local::nodes`]). A later overlay replaces files of an earlier one. Origins are
+    /// `overlay NAME`.
     pub overlays: &'a [Vec<(TreePath, Node)>],
     /// `[[device]]`.
     pub devices: &'a [Located<Device>],
@@ -61,22 +62,22 @@ pub struct AssembleInput<'a> {
     pub drop: &'a Drops,
     /// `[scripts]`.
     pub scripts: &'a BTreeMap<String, Located<ScriptRule>>,
-    /// `kernel.modules`: checked to be there.
+    /// `kernel.modules`. Each one must be in the image.
     pub modules: &'a [Located<String>],
-    /// Our programs and the preloaded images.
+    /// Files that the builder adds: see [`own_files`].
     pub files: &'a [OwnFile],
-    /// Written as [`berth_contract::paths::IMAGE_SPEC`]; its kernel release is filled in.
+    /// Written to [`berth_contract::paths::IMAGE_SPEC`] after [`assemble`] has set its kernel release.
     pub image: ImageSpec,
-    /// The suite's codename, for os-release.
+    /// Codename of the suite, for os-release.
     pub codename: &'a str,
 }
 
-/// A finished root tree, and what was taken out of it on the way.
+/// A finished root tree, and the parts that were taken out of it.
 #[derive(Clone, Debug)]
 pub struct Assembled {
     /// The root file system.
     pub tree: Tree,
-    /// For the UKI.
+    /// The kernel, for the UKI.
     pub kernel: KernelParts,
     /// systemd's EFI stub, for the UKI.
     pub stub: Data,
@@ -84,23 +85,25 @@ pub struct Assembled {
     pub systemd_boot: Data,
     /// os-release, for the UKI.
     pub os_release: String,
-    /// What packages and overlays ship below /var, as a tree whose root is /var. The host makes the same at each boot from
-    /// tmpfiles.d, so the file system may start empty.
+    /// The files that packages and overlays ship below /var, as a tree whose root is /var. The host creates the same files at
+    /// each boot from tmpfiles.d, so an empty /var works as well.
     pub var: Tree,
     /// Bytes of regular files by origin.
     pub sizes: BTreeMap<String, u64>,
-    /// What the author of the recipe may want to know.
+    /// Messages for the author of the recipe.
     pub warnings: Vec<String>,
 }
 
-/// Folder of systemd-boot-efi: nothing of it is for the root file system.
+/// Folder of the package systemd-boot-efi. The root file system needs none of its files.
 const BOOT_FOLDER: &str = "usr/lib/systemd/boot";
 
 /// Makes the root tree.
 ///
 /// # Errors
-/// Packages that cannot be unpacked or do not go together, maintainer scripts that are not covered, declarations that cannot
-/// be obeyed, and whatever every image has and this one lacks.
+/// - A package cannot be unpacked, or two packages conflict.
+/// - A maintainer script is not covered.
+/// - A line of sysusers.d or tmpfiles.d cannot be applied.
+/// - A part that every image needs is missing.
 pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let origin: Arc<str> = own::ORIGIN.into();
     let mut warnings = Vec::new();
@@ -120,7 +123,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     tree.remove(BOOT_FOLDER.as_bytes());
     let kernel = kernel::take(&mut tree)?;
 
-    // What is read from files that the recipe may drop comes before they are dropped, what lists files after.
+    // Order: first the steps that read files which the recipe may drop, then the drop, then the steps that list files.
     let accounts = accounts::apply(&mut tree, &effects.sysusers, &origin)?;
     let mut lines = declaration::read(&tree, "tmpfiles")?;
     lines.extend(effects.tmpfiles.iter().cloned());
@@ -143,7 +146,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, sizes, warnings })
 }
 
-/// What all maintainer scripts together would have done.
+/// The effects of all maintainer scripts.
 #[derive(Default)]
 struct Effects {
     sysusers: Vec<Declaration>,
@@ -164,7 +167,7 @@ fn cover(
             (found, Some(ScriptRule::Ignore)) => {
                 if let (Ok(_), Some(rule)) = (found, rules.get(&package.name)) {
                     warnings.push(format!(
-                        "{}: scripts.{}: its scripts are covered without this",
+                        "{}: scripts.{}: this entry is not needed, all scripts of the package are covered",
                         rule.place, package.name
                     ));
                 }
@@ -193,7 +196,7 @@ fn cover(
     Ok(all)
 }
 
-/// Takes the file `name` of systemd-boot-efi out of the tree. Messages call it `what`.
+/// Takes the file `name` of systemd-boot-efi out of the tree. `what` is its name in messages.
 fn take_part(tree: &mut Tree, name: &str, what: &'static str) -> Result<Data, AssembleError> {
     let path = format!("{BOOT_FOLDER}/efi/{name}");
     match tree.remove(path.as_bytes()).map(|node| node.kind) {
@@ -201,12 +204,12 @@ fn take_part(tree: &mut Tree, name: &str, what: &'static str) -> Result<Data, As
         _ => Err(AssembleError::Part {
             what,
             found: format!("no file /{path}"),
-            hint: "it comes from the package systemd-boot-efi",
+            hint: "the package systemd-boot-efi ships this file: check that the image has this package",
         }),
     }
 }
 
-/// Leaves out what the recipe drops: files of packages only.
+/// Removes the files that `debian.drop` matches, but only files of packages.
 fn drop_files(tree: &mut Tree, drop: &Drops, warnings: &mut Vec<String>) {
     let mut used = vec![false; drop.globs().len()];
     tree.remove_if(|path, node| {

@@ -2,10 +2,10 @@
 
 use berth_contract::version::{ImageId, OsVersion};
 
-/// The text of `/usr/lib/os-release` and of the UKI's section `.osrel`. `codename` is the suite that the packages come from.
+/// The text of `/usr/lib/os-release` and of the UKI section `.osrel`. `codename` is the codename of the Debian suite.
 ///
-/// `ID` names the distribution, which is Berth; `ID_LIKE` says whose packages it is made of. The boot entry's title is
-/// `PRETTY_NAME`; systemd-boot sorts entries by `IMAGE_ID` and `IMAGE_VERSION` (Boot Loader Specification, type 2).
+/// `ID` is the distribution, Berth. `ID_LIKE` is the distribution that its packages come from. systemd-boot shows `PRETTY_NAME`
+/// as the title of the boot entry, and sorts entries by `IMAGE_ID` and `IMAGE_VERSION` (Boot Loader Specification, type 2).
 #[must_use]
 pub fn os_release(id: &ImageId, version: &OsVersion, codename: &str) -> String {
     let fields = [
@@ -22,7 +22,8 @@ pub fn os_release(id: &ImageId, version: &OsVersion, codename: &str) -> String {
     fields.iter().map(|(key, value)| format!("{key}={}\n", quoted(value))).collect()
 }
 
-/// os-release(5): values with other than letters and digits are quoted, and what a shell would read is escaped.
+/// Quotes a value as os-release(5) says: a value with anything but letters and digits gets quotes, and characters that are
+/// special to a shell are escaped.
 fn quoted(value: &str) -> String {
     if value.bytes().all(|c| c.is_ascii_alphanumeric()) {
         return value.to_owned();
@@ -37,9 +38,9 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// A shell reads the file as os-release(5) allows.
+    /// os-release(5) allows shells to source the file.
     #[test]
-    fn shells_read_back_what_was_meant() {
+    fn a_shell_reads_the_original_values() {
         let text = os_release(&"berth-docker".parse().unwrap(), &"2026.11.0~rc1^a".parse().unwrap(), "tri$x`ie\"\\");
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("os-release");

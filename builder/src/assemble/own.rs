@@ -1,4 +1,4 @@
-//! What the builder itself puts into every image.
+//! The files that the builder adds to an image.
 
 use super::error::AssembleError;
 use crate::{
@@ -13,28 +13,29 @@ use berth_contract::{
 use berth_formats::data::Data;
 use std::{io, sync::Arc};
 
-/// Origin of what is made here, and by the other rooms of assemble.
+/// Origin of all nodes that the modules of `assemble` generate.
 pub(super) const ORIGIN: &str = "berth";
 
-/// One of our programs, or a preloaded image.
+/// A file that the builder adds to an image.
 #[derive(Clone, Debug)]
 pub struct OwnFile {
     /// Absolute path in the image.
     pub path: String,
     /// Permission bits.
     pub mode: u16,
-    /// Content.
     pub data: Data,
 }
 
-/// All files that the builder adds to an image: its programs, the preloaded images, the root metadata that hosts trust.
+/// All files that the builder adds to an image: the programs of Berth, the preloaded images, and the root metadata that hosts
+/// trust.
 #[must_use]
 pub fn own_files(programs: &Programs, images: Vec<OwnFile>, trust: Option<OwnFile>) -> Vec<OwnFile> {
     let own = |(&path, data): (&&str, &Data)| OwnFile { path: path.to_owned(), mode: 0o755, data: data.clone() };
     programs.all.iter().map(own).chain(images).chain(trust).collect()
 }
 
-/// Puts programs, images, device nodes, os-release and the links of every image into `tree`. Links give way to overlays.
+/// Puts `files`, device nodes, image.json, os-release and the links of every image into `tree`. A link does not replace a file
+/// of an overlay; everything else does.
 pub(super) fn insert(
     tree: &mut Tree,
     (image, os_release): (&ImageSpec, &str),
@@ -48,10 +49,10 @@ pub(super) fn insert(
         source: io::Error::other(error),
     })?;
     let mut put = |path: &str, node: Node| {
-        // Absolute in the contract, relative in the tree.
+        // Paths are absolute in the contract and relative in the tree.
         tree.insert(path.trim_start_matches('/').as_bytes(), node, |old, new| {
-            let gives_way = matches!(new.kind, Kind::Symlink(_)) && old.origin.starts_with("overlay ");
-            if gives_way { Verdict::KeepOld } else { Verdict::TakeNew }
+            let overlay_wins = matches!(new.kind, Kind::Symlink(_)) && old.origin.starts_with("overlay ");
+            if overlay_wins { Verdict::KeepOld } else { Verdict::TakeNew }
         })
     };
     put(IMAGE_SPEC, Node::file(0o644, json, &origin))?;
@@ -60,7 +61,7 @@ pub(super) fn insert(
         ("etc/os-release", "../usr/lib/os-release"),
         ("etc/mtab", "/proc/self/mounts"),
         ("etc/resolv.conf", RESOLV_CONF),
-        // The kernel's modprobe helper; kmod's own would want indices that the image does not have.
+        // The kernel calls modprobe to load modules. kmod's modprobe needs binary indices, which the image does not have.
         ("usr/sbin/modprobe", INIT),
         ("usr/sbin/init", INIT),
     ] {

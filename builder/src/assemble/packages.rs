@@ -1,5 +1,5 @@
-//! Unpacked packages become nodes of the tree. Two packages cannot have one file, unless one of them says that it replaces
-//! the other, or a diversion takes the file elsewhere.
+//! Puts unpacked packages into the tree. Two packages cannot ship the same file, unless one of them replaces the other
+//! (`Replaces`), or a diversion moves one of the files.
 
 use super::{
     error::AssembleError,
@@ -17,10 +17,10 @@ use std::{
     sync::Arc,
 };
 
-/// Start of the origin of what comes from packages.
+/// Prefix of the origin of package files.
 pub(super) const ORIGIN: &str = "package ";
 
-/// Path → the package that has it moved, and where to.
+/// Diverted path → the package that declares the diversion, and the new path for files of other packages.
 pub(super) type Diversions = BTreeMap<TreePath, (String, TreePath)>;
 
 /// Puts all files of `packages` into `tree`.
@@ -32,7 +32,7 @@ pub(super) fn insert(
     let replaced = replaced(packages);
     for (package, unpacked) in packages {
         let origin: Arc<str> = format!("{ORIGIN}{}", package.name).into();
-        // Of two packages, the one that replaces the other has the file, whichever comes first here.
+        // The file of the package that replaces the other one is kept, in any order of the packages.
         let judge = |old: &Node, new: &Node| {
             let pair = |by: &Node, of: &Node| (by.origin.to_string(), of.origin.to_string());
             match (replaced.contains(&pair(new, old)), replaced.contains(&pair(old, new))) {
@@ -70,14 +70,14 @@ fn node(entry: &Entry, data: &Arc<Path>, origin: &Arc<str>) -> Node {
     Node { meta, kind, origin: Arc::clone(origin) }
 }
 
-/// Pairs of origins: the first has a `Replaces` that the second one's version satisfies.
+/// Pairs of origins: the first package has a `Replaces` relation that matches name and version of the second package.
 fn replaced(packages: &[(&PackageInput, Unpacked)]) -> BTreeSet<(String, String)> {
     let versions: BTreeMap<&str, &str> =
         packages.iter().map(|(package, _)| (&*package.name, &*package.version)).collect();
     let mut pairs = BTreeSet::new();
     for (package, unpacked) in packages {
         let Some(field) = unpacked.index.field("Replaces") else { continue };
-        // A relation that cannot be read replaces nothing; the collision, if there is one, is then an error.
+        // A relation that cannot be parsed replaces nothing. A file in both packages is then an error.
         for relation in relation::parse(&field).unwrap_or_default().into_iter().flatten() {
             let Some(found) = versions.get(relation.name) else { continue };
             if relation.version.is_none_or(|(operator, wanted)| operator.holds(Version(found), wanted)) {

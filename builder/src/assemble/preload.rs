@@ -1,23 +1,23 @@
-//! OCI images that the host imports at its first boot.
+//! Preloaded images: OCI images that the host imports at its first boot.
 
 use super::{error::AssembleError, own::OwnFile};
 use crate::{recipe::Recipe, source::oci};
 use berth_contract::{image_spec::PreloadedImage, paths::IMAGES};
 use berth_fetch::store::Store;
 
-/// Images that the host imports at its first boot.
+/// The preloaded images of a recipe.
 #[derive(Debug, Default)]
 pub struct Preloaded {
-    /// Their archives.
+    /// The archive of each image.
     pub files: Vec<OwnFile>,
-    /// What init is told about them.
+    /// The entries of image.json, from which init knows the images.
     pub list: Vec<PreloadedImage>,
 }
 
 /// Packs the images of a recipe into `store`.
 ///
 /// # Errors
-/// Images that cannot be used, and a store that cannot be written.
+/// If an image cannot be used, or the store cannot be written.
 pub fn preload(recipe: &Recipe, store: &Store) -> Result<Preloaded, AssembleError> {
     let mut all = Preloaded::default();
     for entry in &recipe.oci {

@@ -1,9 +1,9 @@
-//! What is there before the first package: the merged /usr, and what init mounts things on.
+//! The tree before the first package: the merged /usr and the mount points of init.
 
 use crate::tree::{Node, Tree, TreeError, Verdict};
 use std::sync::Arc;
 
-/// Folders and their modes. The root is read-only, so whatever is mounted on must be in here.
+/// Folders and their modes. The root is read-only at run time, so every mount point must be in this list.
 const FOLDERS: [(&str, u16); 19] = [
     ("", 0o755),
     ("dev", 0o755),
@@ -28,7 +28,7 @@ const FOLDERS: [(&str, u16); 19] = [
 /// Debian's merged /usr.
 const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("sbin", "usr/sbin")];
 
-/// The tree to start from.
+/// The tree that packages are put into.
 pub(super) fn tree(origin: &Arc<str>) -> Result<Tree, TreeError> {
     let mut tree = Tree::default();
     for (path, mode) in FOLDERS {

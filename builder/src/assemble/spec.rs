@@ -1,9 +1,9 @@
-//! `image.json`: what the image tells init and the other programs of the host.
+//! `image.json`: the facts about the image that init and the other programs of the host read.
 
 use crate::{lock::Locked, plan::Plan, recipe::Recipe};
 use berth_contract::image_spec::{ImageSpec, PreloadedImage};
 
-/// The specification of an image, without its kernel's release, which is known when the packages are unpacked.
+/// The specification of an image. Its kernel release is empty: it is known only when the packages are unpacked.
 #[must_use]
 pub fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<PreloadedImage>) -> ImageSpec {
     ImageSpec {

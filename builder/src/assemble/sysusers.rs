@@ -1,8 +1,8 @@
-//! sysusers.d(5): the users and groups that packages want.
+//! sysusers.d(5): the users and groups that packages declare.
 //!
-//! Numbers that a line leaves open are derived from the account's name, not given out one after the other as
-//! systemd-sysusers does: files in /var outlive the image that made them, so a group must not change its number because
-//! another package has come or gone. Only names whose numbers would be the same move, to the next free one.
+//! If a line gives no id, the id is derived from the name of the account. systemd-sysusers takes the next free id instead. That
+//! is not safe here: files in /var outlive the image that made them, so a group must not get another id when a package is added
+//! or removed. If two names give the same id, one of them gets the next free id.
 
 use super::{
     account::{Accounts, Group, User},
@@ -13,19 +13,19 @@ use crate::tree::Tree;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Ids that are given out when no `r` line says otherwise: Debian's range of system accounts, without the part that its own
-/// tools begin with.
+/// The range of derived ids if there is no `r` line: Debian's range of system accounts, without its start, from which Debian's
+/// own tools take ids first.
 const RANGE: (u32, u32) = (200, 999);
 const NOLOGIN: &str = "/usr/sbin/nologin";
 
-/// Which number a line wants.
+/// The id that a line requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Id {
     Any,
     Number(u32),
 }
 
-/// What lines want, in the order in which it is done: numbers given first.
+/// The declarations of all lines. Accounts with a given id are made first.
 #[derive(Default)]
 struct Wanted<'a> {
     groups: Vec<(&'a Declaration, String, Id)>,
@@ -38,7 +38,7 @@ struct Wanted<'a> {
 struct WantedUser {
     name: String,
     id: Id,
-    /// Another primary group than that of the user's own name.
+    /// Name or id of the primary group. `None`: the group with the name of the user.
     group: Option<String>,
     comment: String,
     home: String,
@@ -46,14 +46,14 @@ struct WantedUser {
     expired: bool,
 }
 
-/// Adds what `lines` declare to `accounts`. Accounts that are there already stay as they are; of two lines for one name, the
-/// first counts. Owners of paths are looked up in `tree`.
+/// Adds the accounts that `lines` declare to `accounts`. Existing accounts do not change. If two lines declare the same name,
+/// the first line counts. `tree` gives the owners of paths that lines refer to.
 pub(super) fn apply(accounts: &mut Accounts, lines: &[Declaration], tree: &Tree) -> Result<(), AssembleError> {
     let mut wanted = Wanted::default();
     for line in lines {
         wanted.read(line, tree)?;
     }
-    // Members that nobody declared are made, too (sysusers.d(5), "m").
+    // A user or group that only an `m` line names is created, too (sysusers.d(5), "m").
     let anywhere = lines.first();
     for (user, group) in wanted.members.clone() {
         if let Some(line) = anywhere {
@@ -64,7 +64,7 @@ pub(super) fn apply(accounts: &mut Accounts, lines: &[Declaration], tree: &Tree)
     if wanted.ranges.is_empty() {
         wanted.ranges.push(RANGE);
     }
-    // A user's own group bears the user's number, or the one that the line gives for the group.
+    // The group of a user has the id of the user, or the group id that the line gives.
     for (line, user) in wanted.users.clone() {
         match user.group.as_deref().map(str::parse) {
             None => wanted.add_group(line, &user.name, user.id),
@@ -95,11 +95,11 @@ pub(super) fn apply(accounts: &mut Accounts, lines: &[Declaration], tree: &Tree)
                         || accounts.groups.iter().any(|group| group.gid == id)
                         || accounts.users.iter().any(|user| user.uid == id)
                 };
-                choose(name, &wanted.ranges, taken).ok_or_else(|| line.error("all numbers of its range are taken"))?
+                choose(name, &wanted.ranges, taken).ok_or_else(|| line.error("all ids of the range are taken"))?
             }
         };
         if let Some(other) = accounts.groups.iter().find(|group| group.gid == gid) {
-            return Err(line.error(format!("group {} has the number {gid} already", other.name)));
+            return Err(line.error(format!("group {} already has the id {gid}", other.name)));
         }
         accounts.groups.push(Group { name: name.clone(), gid, members: Vec::new() });
     }
@@ -137,18 +137,18 @@ fn add_user(
         Id::Any if user.group.is_none() && has(gid).is_none() => gid,
         Id::Any => {
             let taken = |id: u32| has(id).is_some() || accounts.groups.iter().any(|group| group.gid == id);
-            choose(&user.name, ranges, taken).ok_or_else(|| line.error("all numbers of its range are taken"))?
+            choose(&user.name, ranges, taken).ok_or_else(|| line.error("all ids of the range are taken"))?
         }
     };
     if let Some(other) = has(uid) {
-        return Err(line.error(format!("user {} has the number {uid} already", other.name)));
+        return Err(line.error(format!("user {} already has the id {uid}", other.name)));
     }
     let WantedUser { name, comment, home, shell, expired, .. } = user;
     accounts.users.push(User { name, uid, gid, comment, home, shell, expired });
     Ok(())
 }
 
-/// The first free number from where the name's digest points to.
+/// The first free id, searched from a start in the ranges that the digest of the name gives.
 fn choose(name: &str, ranges: &[(u32, u32)], taken: impl Fn(u32) -> bool) -> Option<u32> {
     let all: Vec<u32> = ranges.iter().flat_map(|&(low, high)| low..=high).collect();
     let digest = Sha256::digest(name.as_bytes());
@@ -228,11 +228,11 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The third field: a number, a path whose owner is meant, and for users behind a colon the primary group.
+/// Parses the third field: an id, or a path whose owner is the id. For users, a colon and the primary group may follow.
 fn id(line: &Declaration, field: Option<&str>, tree: &Tree) -> Result<(Id, Option<String>), AssembleError> {
     let Some(text) = field else { return Ok((Id::Any, None)) };
     if text.starts_with('/') {
-        // The file of a package whose owner is nobody in particular gives no number.
+        // A file of the superuser gives no id: most files of packages have this owner.
         let owner = tree.lookup(text.trim_start_matches('/').as_bytes()).map(|(_, node)| node.meta.uid);
         return Ok((owner.filter(|uid| *uid != 0).map_or(Id::Any, Id::Number), None));
     }
@@ -244,7 +244,7 @@ fn id(line: &Declaration, field: Option<&str>, tree: &Tree) -> Result<(Id, Optio
     Ok((id, group))
 }
 
-/// Names as useradd(8) and systemd take them.
+/// Whether useradd(8) and systemd accept the name.
 fn is_name(name: &str) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     name.len() <= 31 && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && name.chars().all(good)

@@ -1,18 +1,18 @@
-//! Lines of tmpfiles.d(5), applied to the tree of an image: those for paths outside of what is mounted at boot.
+//! Applies lines of tmpfiles.d(5) to the tree of an image, for paths outside the file systems that are mounted at boot.
 //!
-//! Lines for /run, /var and /tmp are applied by init at every boot; lines for /dev, /proc and /sys by nobody. Passed over are:
-//! types that clean up, write to devices or need a running system; credentials; specifiers of the running host; types and
-//! modifiers of later versions of systemd.
+//! init applies the lines for /run, /var and /tmp at every boot. Lines for /dev, /proc and /sys are never applied. These lines
+//! are skipped: types that clean up, write to devices or need a running system; credentials; specifiers of the running host;
+//! types and modifiers of later versions of systemd.
 
 use super::{account::Accounts, declaration::Declaration, error::AssembleError};
 use crate::tree::{Kind, Meta, Node, Tree, TreePath, Verdict};
 use berth_formats::tmpfiles::{self, Argument, Line, LineError, LineType, Owner};
 use std::sync::Arc;
 
-/// First components of what is mounted at boot.
+/// First path components of the file systems that are mounted at boot.
 const MOUNTED: [&[u8]; 6] = [b"dev", b"proc", b"run", b"sys", b"tmp", b"var"];
 
-/// A line with the numbers of its user and group.
+/// A line with the ids of its user and group.
 struct Item {
     line: Line,
     /// Without the leading slash.
@@ -51,7 +51,7 @@ pub(super) fn apply(
     Ok(())
 }
 
-/// A line that concerns the image, and its path in the tree.
+/// Parses a line. Returns the line and its path in the tree, or `None` if the line is not for the image.
 fn parse(declaration: &Declaration) -> Result<Option<(Line, TreePath)>, AssembleError> {
     let line = match Line::parse(&declaration.text, &|_| None) {
         Ok(line) => line,
@@ -67,7 +67,7 @@ fn parse(declaration: &Declaration) -> Result<Option<(Line, TreePath)>, Assemble
 }
 
 impl Item {
-    /// Owner, mode and attributes of a path that is there, once the line is applied.
+    /// Owner, mode and attributes of an existing path after the line is applied.
     fn changed(&self, found: &Node) -> Meta {
         let id = |id: Option<u32>, owner: &Option<Owner>, found: u32| {
             id.filter(|_| Owner::wanted(owner.as_ref(), false).is_some()).unwrap_or(found)
@@ -81,7 +81,7 @@ impl Item {
         Meta { mode, uid, gid, xattrs: found.meta.xattrs.clone() }
     }
 
-    /// Owner and mode of a path that the line makes.
+    /// Owner and mode of a new path.
     fn meta(&self) -> Meta {
         let (uid, gid) = (self.uid.unwrap_or(0), self.gid.unwrap_or(0));
         Meta { mode: self.line.mode_of_new(), uid, gid, ..Meta::default() }
@@ -103,12 +103,12 @@ fn make(tree: &mut Tree, item: &Item, origin: &Arc<str>) -> Result<(), String> {
         _ => node(Kind::Directory),
     };
     let plus = line.modifiers.plus;
-    // What is there stays, with the mode and owner of the line. A link to a directory stands for the directory.
+    // An existing path stays, and gets mode and owner of the line. A link to a directory counts as the directory.
     if let Some((real, there)) = tree.lookup(path) {
         if there.is_dir() != new.is_dir() {
             match (line.modifiers.replace_other_type, plus) {
                 (true, _) => tree.remove(&real),
-                (false, true) => return Err(format!("there is a {}", there.kind.word())),
+                (false, true) => return Err(format!("the path is a {} already", there.kind.word())),
                 (false, false) => return Ok(()),
             };
         } else if there.is_dir() || (!plus && !matches!(new.kind, Kind::Symlink(_))) {
@@ -123,7 +123,7 @@ fn make(tree: &mut Tree, item: &Item, origin: &Arc<str>) -> Result<(), String> {
     tree.insert(path, new, |_, _| verdict).map(drop).map_err(|error| error.to_string())
 }
 
-/// `z`, `Z`, `e`: mode and owner of paths that exist.
+/// `z`, `Z`, `e`: changes mode and owner of existing paths.
 fn adjust(tree: &mut Tree, item: &Item) {
     let children = |directory: &[u8]| -> Vec<Vec<u8>> {
         let directory = directory.strip_prefix(b"/").unwrap_or(directory);
@@ -147,8 +147,8 @@ fn adjust(tree: &mut Tree, item: &Item) {
     }
 }
 
-/// `C`: a file, or a directory with its content, to a path that does not exist, or is an empty directory. The copies have
-/// the owner of the line, if it gives one; the path itself has the mode of the line, if it gives one.
+/// `C`: copies a file, or a directory with its content, to a path that does not exist or is an empty directory. If the line
+/// gives an owner, all copies have this owner. If the line gives a mode, only the path itself has this mode.
 fn copy(tree: &mut Tree, source: &[u8], item: &Item, origin: &Arc<str>) -> Result<(), String> {
     let path = &item.path;
     let Some((from, first)) = tree.lookup(source.strip_prefix(b"/").unwrap_or(source)) else { return Ok(()) };
@@ -161,7 +161,7 @@ fn copy(tree: &mut Tree, source: &[u8], item: &Item, origin: &Arc<str>) -> Resul
     let copies: Vec<(TreePath, Node)> = found
         .filter_map(|(found, node)| {
             let kind = match &node.kind {
-                // The copy is a file of its own.
+                // The copy of a hard link is a separate file.
                 Kind::HardLink(target) => Kind::File(tree.data(target)?.clone()),
                 kind => kind.clone(),
             };
@@ -195,7 +195,7 @@ mod tests {
     };
 
     #[test]
-    fn lines_for_the_image_are_obeyed() {
+    fn lines_for_the_image_are_applied() {
         let origin: Arc<str> = "test".into();
         let mut tree = Tree::default();
         for (path, text) in [("usr/share/x/conf", "conf"), ("usr/share/factory/etc/y/z", "zz"), ("etc/there", "old")] {
@@ -218,7 +218,7 @@ mod tests {
         assert_eq!((meta("etc/dir"), meta("etc/dir/deep")), ((0o750, 7), (0o755, 0)));
         assert_eq!((text("etc/file"), meta("etc/file")), ("one\ttwo\n".to_owned(), (0o640, 7)));
         assert_eq!((text("etc/there"), meta("etc/there")), ("old".to_owned(), (0o444, 0)));
-        // Of two lines that make one path differently, the first counts.
+        // If two lines create the same path, the first line counts.
         assert_eq!((text("etc/forced"), text("etc/conf"), text("etc/y/z")), ("a".into(), "conf".into(), "zz".into()));
         assert_eq!(tree.get(b"etc/link").unwrap().kind, Kind::Symlink(b"../usr/x".to_vec()));
         assert_eq!(tree.get(b"etc/factory").unwrap().kind, Kind::Symlink(b"/usr/share/factory/etc/factory".to_vec()));
@@ -236,7 +236,7 @@ mod tests {
         }
     }
 
-    /// By path: mode, kind, and content or target.
+    /// Path → mode, kind, and content or target.
     type Listing = BTreeMap<String, (u16, &'static str, Vec<u8>)>;
 
     fn in_tree(tree: &Tree) -> Listing {
@@ -275,7 +275,7 @@ mod tests {
         all
     }
 
-    /// Two copies of one file system; the lines are applied to the tree by us, to the folder by systemd-tmpfiles.
+    /// Applies the same lines to a tree, and with systemd-tmpfiles to a folder with the same files, and compares the results.
     #[test]
     fn lines_do_what_systemd_does() {
         let lines = "d /etc/a/b 1750\nD /etc/emptied\nv /etc/v\nQ /etc/Q 0700\nf /etc/file - - - - a\\nb \\x41 %%m %T\n\

@@ -1,8 +1,9 @@
 //! The cache of unpacked packages: each .deb is unpacked once, into `unpacked/SHA256.data` and `unpacked/SHA256.index`.
 //!
-//! The data file is the package's tar; behind it stand the kernel modules that are compressed in it, unpacked. Who finds an
-//! index finds a whole package: it is put in place last, when the data is on the disk. Builds that want the same package at
-//! the same time wait for each other at a lock that ends with the process.
+//! The data file is the tar archive of the package, followed by the decompressed content of each compressed kernel module in
+//! it. The index is moved into place last, after the data file is flushed to the disk. So if an index exists, the package is
+//! complete. If several builds need the same package at the same time, one of them unpacks it and the others wait for its file
+//! lock. The lock ends with its process.
 
 use super::{
     error::AssembleError,
@@ -33,22 +34,20 @@ use std::{
 /// A locked package in the store of fetched files.
 #[derive(Clone, Debug)]
 pub struct PackageInput {
-    /// Name.
     pub name: String,
-    /// Version.
     pub version: String,
-    /// The .deb, whose digest has been checked.
+    /// Path of the .deb. Its digest has been checked.
     pub deb: PathBuf,
-    /// That digest: names the package in the cache.
+    /// Digest of the .deb. Names the package's files in the cache.
     pub sha256: Sha256,
     /// Length of the .deb in bytes.
     pub size: u64,
-    /// Bytes that it takes when installed, where the archive says so: limits what unpacking may yield.
+    /// Size of the installed files in bytes, if the archive gives it. Limits how many bytes the package may unpack to.
     pub installed_size: Option<u64>,
 }
 
 impl PackageInput {
-    /// The packages of a lock with their fetched files, both in the lock's order.
+    /// The packages of a lock file with their fetched files. `debs` must be in the order of the lock file.
     #[must_use]
     pub fn all(lock: &Lock, debs: &[Blob]) -> Vec<Self> {
         let input = |(package, deb): (&LockedPackage, &Blob)| Self {
@@ -67,18 +66,20 @@ impl PackageInput {
 #[derive(Clone, Debug)]
 pub(super) struct Unpacked {
     pub(super) index: PackageIndex,
-    /// What the index's offsets are in.
+    /// The data file. The offsets of the index refer to it.
     pub(super) data: Arc<Path>,
 }
 
 const MIB: u64 = 1 << 20;
-/// Unpacking is bound by the processor, and xz holds some 30 MiB per stream: more threads would cost more memory than they gain.
+/// At most this many packages are unpacked at once. xz needs about 30 MiB of memory per stream, so more threads would cost more
+/// memory than the time that they save is worth.
 const THREADS: usize = 4;
-/// Ending of compressed kernel modules.
+/// Suffix of compressed kernel modules.
 const PACKED_MODULE: &str = ".ko.xz";
 
 impl PackageInput {
-    /// What its tar may have at most. Debian's sizes count every file as at least 1 KiB, like the tar's headers.
+    /// Largest tar in bytes that the package may unpack to. Debian's installed size counts at least 1 KiB for each file, which
+    /// covers the tar headers.
     fn limit(&self) -> u64 {
         match self.installed_size {
             Some(bytes) => bytes.saturating_mul(2).saturating_add(16 * MIB),
@@ -91,14 +92,14 @@ fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) 
     move |source| AssembleError::Cache { action, path: path.to_owned(), source }
 }
 
-/// Unpacks what is not in the cache yet, several at once; returns them in the order of `packages`.
+/// Unpacks the packages that are not in the cache yet, several at once. Returns all packages in the order of `packages`.
 ///
 /// # Errors
-/// The first package that cannot be unpacked, in their order.
+/// If packages cannot be unpacked, the error of the first one in the order of `packages`.
 pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpacked>, AssembleError> {
     let folder = cache.join("unpacked");
     fs::create_dir_all(&folder).map_err(io_error("make folder", &folder))?;
-    // The largest first, so that none of them starts last.
+    // Start with the largest packages, so that no thread starts a large one when the others have finished.
     let mut order: Vec<usize> = (0..packages.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(packages[at].size));
     let next = AtomicUsize::new(0);
@@ -127,11 +128,11 @@ pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpa
 
 fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError> {
     let path = |ending: &str| folder.join(format!("{}.{ending}", package.sha256));
-    // The index's working name is the lock as well: it goes in the moment in which the package is whole.
+    // The temporary file of the index is also the lock file. It disappears in the moment in which the package is complete.
     let (data, index, part, claim) = (path("data"), path("index"), path("part"), path("index.part"));
     let open = |path: &Path| {
         let mut options = OpenOptions::new();
-        // Not truncated: another process may be writing to it.
+        // Do not truncate: another process may be writing to the file.
         options.read(true).write(true).create(true).truncate(false).open(path).map_err(io_error("make", path))
     };
     loop {
@@ -140,14 +141,14 @@ fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError>
         }
         let mut lock = open(&claim)?;
         lock.lock().map_err(io_error("lock", &claim))?;
-        // Whoever had the lock before may have published this very file, or removed it.
+        // The previous holder of the lock may have renamed this file to the index, or removed it.
         let same = |there: fs::Metadata| {
             lock.metadata().is_ok_and(|ours| ours.ino() == there.ino() && ours.dev() == there.dev())
         };
         if !fs::metadata(&claim).is_ok_and(same) {
             continue;
         }
-        // What is half written is of no use to anybody.
+        // Both files are removed when this call fails or when another build has unpacked the package.
         let (claim, part) = (Scratch::new(claim), Scratch::new(part));
         if let Some(found) = published(&data, &index) {
             return Ok(found);
@@ -164,7 +165,7 @@ fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError>
     }
 }
 
-/// The package, if it is in the cache as a whole.
+/// The package, if the cache has it completely.
 fn published(data: &Path, index: &Path) -> Option<Unpacked> {
     let text = fs::read(index).ok()?;
     let index: PackageIndex = serde_json::from_slice(&text).ok()?;
@@ -196,8 +197,8 @@ fn write(file: &mut File, package: &PackageInput, part: &Path) -> Result<Package
     Ok(PackageIndex { format: FORMAT, data_len, paragraph, preinst, postinst, triggers, entries })
 }
 
-/// A compressed module goes behind the tar, uncompressed, and loses its ending: the image's own compression does better,
-/// and so do deltas.
+/// Appends the decompressed content of a compressed module to the data file, and removes the suffix `.xz` from its path. The
+/// compression of the image is better than that of each module, and deltas are smaller.
 fn unpack_module(
     entry: &mut Entry,
     file: &mut File,
@@ -214,7 +215,7 @@ fn unpack_module(
         path: entry.path.clone(),
         source,
     };
-    // Modules come to a fourth or fifth of their size.
+    // xz makes modules four to five times smaller, so 32 times is far more than any real module needs.
     let limit = len.saturating_mul(32).saturating_add(MIB);
     let mut packed = vec![0; usize::try_from(len).map_err(|_| broken(KmodError::TooLarge { limit }))?];
     file.read_exact_at(&mut packed, offset).map_err(io_error("read", part))?;
@@ -226,12 +227,12 @@ fn unpack_module(
     Ok(())
 }
 
-/// Writes all that is read through it.
+/// A reader that also writes all bytes to a file.
 struct Tee<'a, R> {
     from: R,
     to: &'a mut File,
     len: u64,
-    /// Why writing failed: that is not the package's fault.
+    /// The error of a failed write. Kept apart, because it is not a fault of the package.
     failed: Option<io::Error>,
 }
 

@@ -1,19 +1,21 @@
-//! /var and /run: nothing of the image is there at run time, so what packages ship below them is taken out of the root, and
-//! made at boot by lines of tmpfiles.d.
+//! /var and /run are other file systems at run time. So the files that packages ship below them are taken out of the root, and
+//! lines of tmpfiles.d create them at boot.
 
 use super::{declaration::Declaration, error::AssembleError};
 use crate::tree::{Kind, Node, Tree, TreeError, TreePath, Verdict};
 use std::{fmt::Write, sync::Arc};
 
-/// What init makes of what packages ship; read before the packages' own files, which may say more.
+/// The generated lines. The file name sorts first, so that init applies them before the packages' own lines.
 const DECLARATIONS: &str = "usr/lib/tmpfiles.d/00-packages.conf";
-/// Where files go that packages ship in /var: they are copied from there (tmpfiles.d(5), `C`).
+/// Regular files that packages ship below /var and /run move here. A line of type `C` copies them back at boot (tmpfiles.d(5)).
 const FACTORY: &str = "usr/share/factory";
-/// Links to /run, which init makes.
+/// Links into /run. init creates them.
 const LINKS: [&[u8]; 2] = [b"var/lock", b"var/run"];
 
-/// Takes what lies below /var and /run out of `tree` and declares it. Returns /var as it was shipped, as a tree of its own, and
-/// warnings. /tmp, /dev, /proc and /sys are emptied. `scripts` are lines of tmpfiles.d that stand for maintainer scripts.
+/// Takes the files below /var and /run out of `tree` and writes lines of tmpfiles.d for them. Also empties /tmp, /dev, /proc
+/// and /sys. `scripts` are lines of tmpfiles.d that replace maintainer scripts.
+///
+/// Returns the shipped /var as a separate tree, and warnings.
 pub(super) fn take(
     tree: &mut Tree,
     scripts: &[Declaration],
@@ -30,7 +32,7 @@ pub(super) fn take(
             match declare(tree, &path, &node)? {
                 Some(line) => _ = writeln!(lines, "{line}"),
                 None => warnings.push(format!(
-                    "{}: a {} of {} cannot be made at boot; it is left out",
+                    "{}: a {} of {} cannot be created at boot and is left out",
                     crate::tree::Show(&path),
                     node.kind.word(),
                     node.origin
@@ -64,7 +66,7 @@ pub(super) fn take(
     Ok((var, warnings))
 }
 
-/// The line that makes `node` at boot; None when no line can.
+/// The line that creates `node` at boot. `None` if tmpfiles.d cannot express it.
 fn declare(tree: &mut Tree, path: &[u8], node: &Node) -> Result<Option<String>, TreeError> {
     let Ok(name) = std::str::from_utf8(path) else { return Ok(None) };
     if name.contains(['%', '"', '\\']) || name.contains(char::is_control) {

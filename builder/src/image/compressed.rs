@@ -1,4 +1,4 @@
-//! zstd, and a cache of what it made: compressing an initrd takes longer than the rest of a build.
+//! zstd compression with a cache. Compressing an initrd takes longer than the rest of a build.
 
 use crate::scratch;
 use berth_contract::digest::Sha256;
@@ -10,14 +10,14 @@ use std::{
     path::Path,
 };
 
-/// zstd level: what is compressed is small, and unpacking costs the same at any level.
+/// zstd level. A high level is fine, because the input is small and decompression takes the same time at every level.
 const LEVEL: i32 = 19;
 
-/// `bytes` as one zstd frame with a checksum. Taken from the folder `compressed` of `cache` if it is there: the bytes
-/// that come out are the same either way, since each use unpacks what was found and compares.
+/// Compresses `bytes` to one zstd frame with a checksum. The result is cached in the folder `compressed` of `cache`. A cached
+/// frame is decompressed and compared with `bytes` before it is used, so a damaged cache cannot change the result.
 ///
 /// # Errors
-/// When zstd fails. A cache that cannot be read or written only costs time.
+/// If zstd fails. A cache that cannot be read or written is no error: it only costs time.
 pub fn compress(bytes: &[u8], cache: &Path) -> io::Result<Vec<u8>> {
     let folder = cache.join("compressed");
     let path = folder.join(name(bytes));
@@ -28,13 +28,13 @@ pub fn compress(bytes: &[u8], cache: &Path) -> io::Result<Vec<u8>> {
     encoder.include_checksum(true)?;
     encoder.write_all(bytes)?;
     let made = encoder.finish()?;
-    // Not flushed: what is found is compared at each use. Without a cache the next build takes longer, that is all.
+    // No flush is needed, because each use compares the file. Errors are ignored: without a cache the next build is only slower.
     _ = fs::create_dir_all(&folder)
         .and_then(|()| scratch::replace(&path, 0o666, Flush::Nothing, |file| file.write_all(&made)));
     Ok(made)
 }
 
-/// Of everything that decides the outcome.
+/// Name of the cached file: a digest of the input, the zstd version and the level.
 fn name(bytes: &[u8]) -> String {
     let settings = format!("zstd {} level {LEVEL}\n", zstd::zstd_safe::version_number());
     Sha256(sha2::Sha256::new().chain_update(settings).chain_update(bytes).finalize().into()).to_string()
@@ -49,18 +49,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cache_changes_nothing_but_the_time() {
+    fn the_result_is_the_same_with_an_empty_filled_damaged_or_missing_cache() {
         let cache = tempfile::tempdir().unwrap();
         let bytes = b"a kernel module, or another ".repeat(1000);
         let first = compress(&bytes, cache.path()).unwrap();
         assert!(holds(&first, &bytes) && !holds(&first, &bytes[1..]));
         let path = cache.path().join("compressed").join(name(&bytes));
         assert_eq!(fs::read(&path).unwrap(), first);
-        // Whatever lies there is looked at first.
+        // A damaged file is detected and replaced.
         for damage in [&first[..first.len() / 2], b"", &compress(b"something else", cache.path()).unwrap()] {
             fs::write(&path, damage).unwrap();
             assert_eq!(compress(&bytes, cache.path()).unwrap(), first);
-            assert_eq!(fs::read(&path).unwrap(), first, "and mended");
+            assert_eq!(fs::read(&path).unwrap(), first, "the damaged file is replaced");
         }
         assert_eq!(compress(&bytes, Path::new("/dev/null")).unwrap(), first);
     }

@@ -9,7 +9,7 @@ use berth_contract::{
 use berth_formats::gpt::Partition;
 
 /// The entries of the partition table. The UUIDs of slot A are the halves of the root hash, so that other tools find and verify
-/// it. Slot B is empty; its attribute `no-auto` tells other tools not to mount it.
+/// slot A. Slot B is empty. Its attribute `no-auto` tells other tools not to mount it.
 #[must_use]
 pub fn partitions(layout: &Layout, arch: Arch, root_hash: RootHash) -> Vec<Partition> {
     let (data, verity) = root_hash.partition_uuids();

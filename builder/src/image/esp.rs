@@ -4,15 +4,16 @@ use berth_contract::{arch::Arch, entry::BootEntry, paths::ESP_LINUX};
 use berth_formats::data::Data;
 use std::collections::BTreeMap;
 
-/// No menu unless a key is held, and no editing of the command line: access to the console must not give control of the machine.
+/// Shows the menu only while a key is held, and disables editing of the command line: a person at the console must not be able to
+/// take control of the host.
 const LOADER_CONF: &str = "timeout 0\neditor no\nauto-firmware no\n";
 
 /// The files of the ESP, by path.
 #[must_use]
 pub fn files(arch: Arch, systemd_boot: &Data, entry: &BootEntry, uki: Data) -> BTreeMap<String, Data> {
-    // Where firmware looks for a boot loader on a disk that it has no entry for (UEFI 2.10, 3.5.1.1).
+    // Firmware looks for a boot loader at this path if it has no boot entry for the disk (UEFI 2.10, 3.5.1.1).
     let removable = format!("EFI/BOOT/BOOT{}.EFI", arch.efi.to_uppercase());
-    // Where systemd-boot looks for itself when it is updated.
+    // An update of systemd-boot expects the installed boot loader at this path.
     let own = format!("EFI/systemd/systemd-boot{}.efi", arch.efi);
     BTreeMap::from([
         (removable, systemd_boot.clone()),
@@ -28,7 +29,7 @@ mod tests {
     use berth_contract::arch::ArchRow;
 
     #[test]
-    fn the_boot_loader_has_the_names_of_the_architecture() {
+    fn file_names_of_the_boot_loader_depend_on_the_architecture() {
         static OTHER: ArchRow = ArchRow { efi: "aa64", ..*Arch::DEFAULT.row() };
         let entry: BootEntry = "host_1.efi".parse().unwrap();
         let names = |arch| files(arch, &Data::empty(), &entry, Data::empty()).into_keys().collect::<Vec<_>>();

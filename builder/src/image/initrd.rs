@@ -16,8 +16,8 @@ use std::{
 };
 
 /// Kernel modules: drivers of disks that a host may boot from, the root file system, watchdogs and crash records. The
-/// architecture's `hash_modules` are added. A module that the kernel lacks, or has built in, is left out; [`NEEDED`] must be
-/// there.
+/// `hash_modules` of the architecture are added. A module is left out if the kernel does not have it, or has it built in. The
+/// modules in [`NEEDED`] are required.
 const STORAGE: &[&str] = &[
     // virtual machines
     "virtio_blk",
@@ -54,7 +54,7 @@ const STORAGE: &[&str] = &[
     "softdog",
     "efi_pstore",
     "ramoops",
-    // EFI variables: the disk and entry that the boot loader took, and the entry for the next boot
+    // EFI variables: the disk and the boot entry that the boot loader chose, and the boot entry for the next boot
     "efivarfs",
     // root file system
     "dm_verity",
@@ -65,28 +65,18 @@ const STORAGE: &[&str] = &[
 /// Without these modules the root file system cannot be mounted.
 const NEEDED: &[&str] = &["dm_verity", "erofs"];
 
-/// Why the initrd cannot be made.
+/// The initrd cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum InitrdError {
     /// The image's kernel cannot mount the root file system.
-    #[error("kernel {kernel} has no module {module}: the root file system could not be mounted")]
-    MissingModule {
-        /// Kernel release.
-        kernel: String,
-        /// The module.
-        module: &'static str,
-    },
+    #[error("kernel {kernel} has no module {module}: a host cannot mount the root file system without it")]
+    MissingModule { kernel: String, module: &'static str },
     /// The tree lacks a module index or a module.
-    #[error("{0} is missing in the image")]
+    #[error("{0} is not in the image, or is not a regular file")]
     MissingFile(String),
     /// A module's content cannot be read.
     #[error("cannot read {path}")]
-    Read {
-        /// Path in the image.
-        path: String,
-        /// Why.
-        source: io::Error,
-    },
+    Read { path: String, source: io::Error },
     /// The archive cannot be made.
     #[error(transparent)]
     Cpio(#[from] cpio::CpioError),
@@ -100,16 +90,16 @@ impl InitrdError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::MissingModule { module, .. } => {
-                Some(format!("name a kernel that has {module} in kernel.package, and keep it out of debian.drop"))
-            }
+            Self::MissingModule { module, .. } => Some(format!(
+                "set kernel.package to a kernel that has {module}, and check that debian.drop does not remove the module"
+            )),
             _ => None,
         }
     }
 }
 
-/// The initrd for the kernel: a newc archive, compressed with zstd. `kernel` is the kernel's release and its architecture.
-/// `cache` keeps the compressed initrd for the next build.
+/// The initrd: a newc archive, compressed with zstd. `kernel` is the kernel release and its architecture. `cache` keeps the
+/// compressed initrd for the next build.
 ///
 /// # Errors
 /// If the image's kernel lacks a module that the root file system needs, or if a file cannot be read.

@@ -1,4 +1,4 @@
-//! `ID_VERSION_ARCH.manifest.json` and `SHA256SUMS`: what went into a build and what came out.
+//! `ID_VERSION_ARCH.manifest.json` and `SHA256SUMS`: the inputs and outputs of a build.
 
 use super::{measure::OutputEntry, staging::Staging};
 use crate::{
@@ -21,10 +21,11 @@ use serde::Serialize;
 use sha2::Digest;
 use std::{collections::BTreeMap, fs};
 
-/// Number of the manifest's format; grows when a field changes its meaning or goes away.
+/// Version of the manifest format. It increases when a field is removed or changes its meaning.
 pub const FORMAT: u32 = 2;
 
-/// Everything about a build. Serialises to JSON with sorted keys; holds no clock, host path or user.
+/// All facts about a build. Has no time of the build, path of the build host or user name, so that two builds give the same
+/// manifest.
 #[derive(Clone, Debug, Serialize)]
 pub struct BuildManifest {
     /// [`FORMAT`].
@@ -33,9 +34,9 @@ pub struct BuildManifest {
     pub id: ImageId,
     /// `IMAGE_VERSION`.
     pub version: OsVersion,
-    /// Architecture as the recipe names it.
+    /// Architecture, by its name in the recipe.
     pub arch: Arch,
-    /// Seconds since 1970 that every file bears.
+    /// Time of every file in the image, in seconds since 1970.
     pub epoch: u64,
     /// dm-verity root hash of the root file system.
     pub root_hash: RootHash,
@@ -45,47 +46,45 @@ pub struct BuildManifest {
     pub kernel: String,
     /// The bundled engine and the Debian version of its package.
     pub engine: Option<EngineEntry>,
-    /// What was used.
+    /// The inputs of the build.
     pub inputs: Inputs,
-    /// Bytes of the root file system by where they come from.
+    /// Bytes of the files in the root file system, by origin.
     pub sizes: BTreeMap<String, u64>,
-    /// Every path of the root file system.
+    /// All paths of the root file system.
     pub files: Vec<FileEntry>,
-    /// Every output but this manifest, by file name.
+    /// All outputs except this manifest and the checksums, by file name.
     pub outputs: BTreeMap<String, OutputEntry>,
 }
 
 /// The bundled engine.
 #[derive(Clone, Debug, Serialize)]
 pub struct EngineEntry {
-    /// Which.
     pub kind: EngineKind,
     /// Debian version of its package.
     pub version: String,
 }
 
-/// What a build was made of.
+/// The inputs of a build.
 #[derive(Clone, Debug, Serialize)]
 pub struct Inputs {
-    /// SHA-256 of the recipe as merged.
+    /// SHA-256 of the texts of all recipe files.
     pub recipe: Sha256,
     /// SHA-256 of the lock file.
     pub lock: Sha256,
-    /// Packages.
     pub packages: Vec<PackageEntry>,
-    /// Names that the recipe takes as satisfied without a package.
+    /// Package names that the recipe declares as provided, without a package in the image.
     pub provided: Vec<String>,
     /// OCI images by name, with their image id.
     pub oci: BTreeMap<String, String>,
-    /// Our own programs by path in the image.
+    /// Digests of Berth's own programs, by path in the image.
     pub programs: BTreeMap<String, Sha256>,
 }
 
 impl Inputs {
-    /// What a build is made of.
+    /// Collects the inputs.
     ///
     /// # Errors
-    /// A program that cannot be read.
+    /// If a program cannot be read.
     pub fn new(recipe: &Recipe, locked: &Locked, programs: &Programs, images: &[PreloadedImage]) -> Result<Self> {
         let lock = locked.lock();
         let mut merged = sha2::Sha256::new();
@@ -110,11 +109,8 @@ impl Inputs {
 /// A package in the image.
 #[derive(Clone, Debug, Serialize)]
 pub struct PackageEntry {
-    /// Name.
     pub name: String,
-    /// Version.
     pub version: String,
-    /// Architecture.
     pub arch: String,
     /// Digest of the .deb.
     pub sha256: Sha256,
@@ -123,7 +119,7 @@ pub struct PackageEntry {
 /// A path in the image.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileEntry {
-    /// Absolute path; bytes that are not UTF-8 are replaced.
+    /// Absolute path. Bytes that are not UTF-8 are replaced.
     pub path: String,
     /// `dir`, `file`, `symlink`, `hardlink`, `char`, `block`, `fifo`.
     pub kind: &'static str,
@@ -139,12 +135,12 @@ pub struct FileEntry {
     /// Target of a link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Where it comes from.
+    /// The input that ships the path: `package NAME`, `overlay NAME` or `berth`.
     pub origin: String,
 }
 
 impl BuildManifest {
-    /// The manifest of a build; `identity` is root hash and kernel command line.
+    /// The manifest of a build. `identity` is the root hash and the kernel command line.
     #[must_use]
     pub fn new(
         recipe: &Recipe,
@@ -174,10 +170,10 @@ impl BuildManifest {
     }
 }
 
-/// Writes manifest and checksums.
+/// Writes the manifest and the checksums.
 ///
 /// # Errors
-/// When one cannot be written.
+/// If a file cannot be written.
 pub fn write(manifest: &BuildManifest, outputs: &Outputs, staging: &Staging) -> Result<()> {
     let json = serde_json::to_string_pretty(manifest)? + "\n";
     let put = |name: &str, text: &str| {
@@ -191,7 +187,7 @@ pub fn write(manifest: &BuildManifest, outputs: &Outputs, staging: &Staging) -> 
     put(&outputs.checksums, &checksums(&all))
 }
 
-/// Every path of `tree`, in order.
+/// All paths of `tree`, in order.
 #[must_use]
 pub fn files(tree: &Tree) -> Vec<FileEntry> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -220,7 +216,7 @@ pub fn files(tree: &Tree) -> Vec<FileEntry> {
         .collect()
 }
 
-/// The text of `SHA256SUMS`, as `sha256sum -c` reads it: what has a SHA-256.
+/// The text of `SHA256SUMS`, in the format of `sha256sum -c`. Lists only the outputs that have a SHA-256.
 #[must_use]
 pub fn checksums(outputs: &BTreeMap<String, OutputEntry>) -> String {
     let line = |(name, output): (&String, &OutputEntry)| Some(format!("{}  {name}\n", output.sha256?));

@@ -1,4 +1,4 @@
-//! Lengths and digests of what was built.
+//! Sizes and digests of the outputs.
 
 use super::staging::Staging;
 use crate::plan::Outputs;
@@ -13,34 +13,34 @@ use serde::Serialize;
 use sha2::Digest;
 use std::{collections::BTreeMap, fs::File, io, os::unix::fs::FileExt, panic::resume_unwind, path::Path, thread};
 
-/// A file of the build.
+/// Size and digest of an output.
 #[derive(Clone, Debug, Serialize)]
 pub struct OutputEntry {
-    /// Length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its digest. The raw disk has one if that was asked for.
+    /// SHA-256 of the content. The raw disk has it only with [`RawDigest::Sha256Too`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
-    /// Of the raw disk: the digest that `fsverity digest` prints.
+    /// Only for the raw disk: the digest that `fsverity digest` prints.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fsverity: Option<Sha256>,
 }
 
-/// How the raw disk is measured.
+/// The digests of the raw disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RawDigest {
-    /// By the fs-verity digest: made with all processors, and a disk's holes cost nothing.
+    /// Only the fs-verity digest. It is fast: it uses all processors, and holes of the disk take no time.
     #[default]
     FsVerity,
-    /// By a plain SHA-256 as well, which goes through every byte of the disk, holes too, one after the other.
+    /// Also a plain SHA-256. It is slow: it must hash every byte of the disk in order, including holes.
     Sha256Too,
 }
 
-/// Length and digest of every output but manifest and checksums, each flushed to the disk. `copy` writes the disk in the other
-/// formats and returns the names of those files.
+/// Flushes and measures all outputs except manifest and checksums. `copy` writes the disk in the other formats and returns the names
+/// of those files.
 ///
 /// # Errors
-/// An output cannot be read or written.
+/// If an output cannot be read, flushed or written.
 pub fn measure_all(
     outputs: &Outputs,
     staging: &Staging,
@@ -56,7 +56,7 @@ pub fn measure_all(
     let Outputs { raw: disk, root, verity, uki, .. } = outputs;
     thread::scope(|scope| {
         let plain = (raw == RawDigest::Sha256Too).then(|| scope.spawn(|| one(disk)));
-        // Writing one file does not keep all processors busy, nor does one digest.
+        // In parallel, because neither writing one file nor one digest keeps all processors busy.
         let rest = scope.spawn(|| [root, verity, uki].into_iter().map(one).collect::<Result<BTreeMap<_, _>>>());
         let copies = copy()?;
         let entry = scope.spawn(|| with_path(disk, &measure_raw));
@@ -84,8 +84,7 @@ fn measure_raw(path: &Path) -> io::Result<OutputEntry> {
     Ok(OutputEntry { size, sha256: None, fsverity: Some(digest) })
 }
 
-/// Length and digest of the file at `path`, read once. Holes are not read: they are known to be zeros, and a sparse disk is
-/// mostly holes.
+/// Size and SHA-256 of the file at `path`. Does not read holes, because they are zeros and most of a sparse disk is holes.
 fn measure(path: &Path) -> io::Result<OutputEntry> {
     let file = File::open(path)?;
     let size = file.metadata()?.len();
@@ -114,7 +113,7 @@ fn measure(path: &Path) -> io::Result<OutputEntry> {
 
 const CHUNK: usize = 1 << 18;
 
-/// Lengths of the pieces of `from..to`, none longer than [`CHUNK`].
+/// Splits `from..to` into pieces of at most [`CHUNK`] bytes. Returns their lengths.
 fn chunks(from: u64, to: u64) -> impl Iterator<Item = usize> {
     let whole = (to - from) / CHUNK as u64;
     let rest = usize::try_from((to - from) % CHUNK as u64).unwrap_or(0);

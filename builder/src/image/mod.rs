@@ -1,4 +1,4 @@
-//! From the assembled tree to the files of a build.
+//! Writes the output files of a build from the assembled tree.
 
 pub mod compressed;
 pub mod difference;

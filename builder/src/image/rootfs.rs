@@ -1,33 +1,26 @@
-//! The root file system: from the tree to EROFS's inode table.
+//! The root file system: makes the inode table of EROFS from the tree.
 
 use crate::tree::{Kind, Tree, TreePath};
 use berth_formats::erofs::{Body, FileSystem, Inode, InodeIndex};
 use std::collections::HashMap;
 
-/// A tree that no file system can hold.
+/// The tree cannot be stored in a file system.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RootFsError {
-    /// A path whose folder is missing, or is none.
-    #[error("/{}: its folder is missing, or is not a folder", String::from_utf8_lossy(.0))]
+    #[error("/{}: its parent is missing, or is not a folder", String::from_utf8_lossy(.0))]
     NoFolder(TreePath),
-    /// A hard link to nothing.
-    #[error("/{}: hard link to /{}, which is no regular file", String::from_utf8_lossy(.path), String::from_utf8_lossy(.target))]
-    BadLink {
-        /// The link.
-        path: TreePath,
-        /// What it names.
-        target: TreePath,
-    },
+    #[error("/{}: hard link to /{}, which is not a file of the tree", String::from_utf8_lossy(.path), String::from_utf8_lossy(.target))]
+    BadLink { path: TreePath, target: TreePath },
 }
 
-/// EROFS's view of `tree`. Every file bears `epoch`.
+/// The inodes and directory entries of `tree`. Every file has the time `epoch`.
 ///
 /// # Errors
-/// When a path has no folder, or a hard link no file.
+/// If the parent of a path or the target of a hard link is missing.
 pub fn inodes(tree: &Tree, epoch: u64, uuid: [u8; 16], label: &str) -> Result<FileSystem, RootFsError> {
     let mut inodes: Vec<Inode> = Vec::new();
     let mut index: HashMap<&[u8], InodeIndex> = HashMap::new();
-    // Parents sort before their children, but a hard link may sort before its file: names are linked in a second pass.
+    // Two passes, because a hard link may sort before its file: first all inodes, then all directory entries.
     for (path, node) in tree.iter() {
         let Ok(body) = Body::try_from(&node.kind) else { continue };
         index.insert(path, InodeIndex(inodes.len()));

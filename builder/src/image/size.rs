@@ -1,30 +1,30 @@
-//! What each package, overlay and program costs.
+//! The size that each package, each overlay and Berth itself add to the image.
 
 use crate::tree::{Kind, Show, Tree, TreePath};
 use anyhow::{Context, Result};
 use berth_formats::data::Data;
 use std::{collections::BTreeMap, io, sync::Arc};
 
-/// zstd level of [`Cost::compressed`]: fast, and in proportion to what a release has.
+/// zstd level of [`Cost::compressed`]. It is fast, and the sizes are proportional to those in a release.
 pub const LEVEL: i32 = 3;
 
-/// What one origin puts into the root file system.
+/// The regular files of one origin in the root file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// `package docker.io`, `overlay base`, `berth`.
     pub origin: Arc<str>,
-    /// Regular files.
+    /// Number of files.
     pub files: u64,
-    /// Their bytes.
+    /// Size of the files in bytes.
     pub bytes: u64,
-    /// The same bytes as one zstd stream of [`LEVEL`]: what it adds to a download.
+    /// Size in bytes of the files compressed as one zstd stream with [`LEVEL`]. An estimate of the size in a download.
     pub compressed: u64,
 }
 
-/// The costs of all origins, the dearest first.
+/// The costs of all origins, the largest first.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// If a file cannot be read.
 pub fn costs(tree: &Tree) -> Result<Vec<Cost>> {
     let mut origins = BTreeMap::<Arc<str>, Vec<_>>::new();
     for (path, node) in tree.iter() {
@@ -46,7 +46,7 @@ pub fn costs(tree: &Tree) -> Result<Vec<Cost>> {
     Ok(costs)
 }
 
-/// Counts what is written.
+/// A writer that only counts bytes.
 struct Count(u64);
 
 impl io::Write for Count {

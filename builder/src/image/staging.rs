@@ -1,4 +1,4 @@
-//! Publishing a build: everything is written beside the output folder and appears there in one move.
+//! Publishes a build. All outputs are written to a folder beside the output folder, and are moved into place in one step.
 
 use crate::scratch::Scratch;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -10,47 +10,38 @@ use std::{
     thread,
 };
 
-/// A folder that becomes the output folder, or vanishes.
+/// A temporary folder for the outputs. A commit makes it the output folder. Without a commit it is removed.
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
-    /// After a commit this is the old build; after a failure, what was written of the new one.
+    /// The temporary folder, removed at the end. After a commit it has the old build, after a failure the part of the new build
+    /// that was written.
     work: Scratch,
     _lock_path: Scratch,
-    /// Held until the end: two builds never share a folder.
+    /// Held until the end, so that two builds cannot write to the same folder.
     _lock: File,
 }
 
-/// What can go wrong while publishing.
+/// The build cannot be published.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
-    /// A file or folder cannot be made, moved or read.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The output path is taken by something else.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("{} is not a folder", .0.display())]
     NotAFolder(PathBuf),
-    /// Another build writes to the same folder.
     #[error("another build is writing to {}", .0.display())]
     Busy(PathBuf),
 }
 
 impl StagingError {
-    /// What can be done about it.
+    /// What the user can do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            // The system's reason decides.
+            // The hint depends on the system's reason.
             Self::Io { .. } => None,
             Self::NotAFolder(_) => Some("name a folder with -o".to_owned()),
-            Self::Busy(_) => Some("wait until it has ended, or name another folder with -o".to_owned()),
+            Self::Busy(_) => Some("wait until that build has ended, or name another folder with -o".to_owned()),
         }
     }
 }
@@ -60,16 +51,17 @@ fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) 
 }
 
 impl Staging {
-    /// Prepares to publish into `target`, which need not exist. What an earlier, killed build left beside it is removed.
+    /// Makes the temporary folder beside `target`. `target` does not have to exist. Removes the temporary folder of an earlier build
+    /// that was killed.
     ///
     /// # Errors
-    /// When the folder beside `target` cannot be made, or another build is at work there.
+    /// If the temporary folder cannot be made, or another build is writing to `target`.
     pub fn new(target: &Path) -> Result<Self, StagingError> {
-        // A link to nowhere is in the way, too.
+        // `symlink_metadata`, because a link to a missing path is an error, too.
         if target.symlink_metadata().is_ok() && !target.is_dir() {
             return Err(StagingError::NotAFolder(target.to_owned()));
         }
-        // A link stands for the folder that it leads to: that one is exchanged, wherever it is.
+        // If `target` is a link, replace the folder that it leads to, not the link.
         let target = &match target.is_symlink() {
             true => fs::canonicalize(target).map_err(io_error("follow", target))?,
             false => target.to_owned(),
@@ -88,7 +80,7 @@ impl Staging {
         };
         let lock_path = beside(".lock");
         let lock = File::create(&lock_path).map_err(io_error("make", &lock_path))?;
-        // The file may have been removed by a build that ended between our open and our lock.
+        // Another build may end between our open and our lock, and remove the lock file. Then our lock protects nothing.
         let same = |a: fs::Metadata, b: fs::Metadata| a.ino() == b.ino();
         let still_there = || Ok::<_, io::Error>(same(lock.metadata()?, fs::metadata(&lock_path)?));
         if lock.try_lock().is_err() || !still_there().unwrap_or(false) {
@@ -101,27 +93,27 @@ impl Staging {
         Ok(Self { target: target.to_owned(), work, _lock_path: lock_path, _lock: lock })
     }
 
-    /// Where an output of this name is to be written.
+    /// The path to which the output `name` must be written.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.work.path().join(name)
     }
 
-    /// Makes an output file, readable and writable.
+    /// Creates an output file and opens it for reading and writing.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If the file cannot be created.
     pub fn create(&self, name: &str) -> Result<File, StagingError> {
         let path = self.path(name);
         File::options().read(true).write(true).create_new(true).open(&path).map_err(io_error("make", &path))
     }
 
-    /// Publishes: `names` are all outputs. Other files of the output folder (other versions) stay in it.
+    /// Publishes the build. `names` are all outputs. Other files in the output folder (other versions) stay there.
     ///
-    /// The folder is exchanged as a whole, so it holds the old build or the new one, whenever the process is killed.
+    /// The folder is exchanged as a whole. If the process is killed, the output folder has either the old or the new build.
     ///
     /// # Errors
-    /// When something cannot be flushed or moved; the output folder is then as it was.
+    /// If a file cannot be flushed or moved. The output folder is then unchanged.
     pub fn commit(self, names: &[String]) -> Result<PathBuf, StagingError> {
         for name in names {
             let path = self.path(name);
@@ -138,7 +130,8 @@ impl Staging {
             }
             match renameat_with(CWD, self.work.path(), CWD, &self.target, RenameFlags::EXCHANGE) {
                 Ok(()) => {}
-                // A mount point, or a file system without exchange: file by file, checksums last.
+                // The target is a mount point, or its file system cannot exchange folders: move the files one by one, checksums
+                // last.
                 Err(_) => {
                     for name in names {
                         let (from, to) = (self.path(name), self.target.join(name));
@@ -149,7 +142,7 @@ impl Staging {
         } else {
             fs::rename(self.work.path(), &self.target).map_err(io_error("move into place", &self.target))?;
         }
-        // What is left there is the old build. Giving back the memory of large files takes time, one after the other.
+        // The temporary folder now has the old build. Removing large files takes time, so remove them in parallel.
         thread::scope(|scope| {
             for name in names {
                 scope.spawn(|| fs::remove_file(self.path(name)));
@@ -200,16 +193,16 @@ mod tests {
         for (version, text) in [("1", "old"), ("2", "two"), ("1", "new")] {
             let staging = Staging::new(&out).unwrap();
             fs::write(staging.path(version), text).unwrap();
-            assert!(!out.join(version).exists() || version == "1", "nothing shows before the commit");
+            assert!(!out.join(version).exists() || version == "1", "no output is published before the commit");
             staging.commit(&names(&[version])).unwrap();
         }
         assert_eq!(fs::read_to_string(out.join("1")).unwrap(), "new");
         assert_eq!(fs::read_to_string(out.join("2")).unwrap(), "two");
-        assert_eq!(listing(dir.path()), ["out"], "nothing is left beside it");
+        assert_eq!(listing(dir.path()), ["out"], "no temporary file is left beside the output folder");
     }
 
     #[test]
-    fn a_link_stays_one() {
+    fn an_output_folder_that_is_a_link_stays_a_link() {
         let dir = tempfile::tempdir().unwrap();
         let (real, link) = (dir.path().join("disk/real"), dir.path().join("link"));
         fs::create_dir_all(&real).unwrap();
@@ -225,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_build_leaves_the_earlier_one_and_nothing_else() {
+    fn a_failed_build_leaves_only_the_earlier_build() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         fs::create_dir(&out).unwrap();
@@ -236,11 +229,11 @@ mod tests {
         drop(staging);
         assert_eq!(fs::read_to_string(out.join("a")).unwrap(), "old");
         assert_eq!(listing(dir.path()), ["out"]);
-        // A missing output is an error before anything moves.
+        // A missing output is an error before any file is moved.
         let staging = Staging::new(&out).unwrap();
         assert!(staging.commit(&names(&["b"])).is_err());
         assert_eq!(listing(&out), ["a"]);
-        // What a killed build left is removed by the next one.
+        // The next build removes the temporary folder of a killed build.
         fs::create_dir(dir.path().join(".out.partial")).unwrap();
         fs::write(dir.path().join(".out.partial/junk"), "x").unwrap();
         drop(Staging::new(&out).unwrap());

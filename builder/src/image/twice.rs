@@ -1,4 +1,4 @@
-//! A build that is made twice before it is published: `berth build --check`.
+//! `berth build --check`: builds twice and publishes only if both builds are equal.
 
 use super::{
     difference::{self, CompareError, Difference},
@@ -13,44 +13,29 @@ use std::{
     thread,
 };
 
-/// Room for two builds, of which one is published if the other is the same.
+/// The temporary folders of two builds. The first build is published if the second is equal.
 #[derive(Debug)]
 pub struct Twice {
     staging: Staging,
     kept: PathBuf,
 }
 
-/// Why nothing was published.
+/// The build was not published.
 #[derive(Debug, thiserror::Error)]
 pub enum TwiceError {
-    /// A file or folder cannot be made, moved or removed.
     #[error("cannot {action} {}", path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// Where.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The output folder cannot be used.
+    Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error(transparent)]
     Staging(#[from] StagingError),
-    /// The builds cannot be compared.
     #[error(transparent)]
     Compare(#[from] CompareError),
-    /// They are not the same.
-    #[error("two builds of one lock differ; the first place in each output:{}", lines(all))]
-    Differ {
-        /// The first difference of each output.
-        all: Vec<Difference>,
-        /// Where both builds lie.
-        kept: PathBuf,
-    },
+    /// The builds differ. `all` has the first difference of each output. `kept` is the folder with both builds.
+    #[error("two builds from the same lock file differ; the first difference in each output:{}", lines(all))]
+    Differ { all: Vec<Difference>, kept: PathBuf },
 }
 
 impl TwiceError {
-    /// What can be done about it.
+    /// What the user can do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -71,10 +56,11 @@ fn failed<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) ->
 }
 
 impl Twice {
-    /// Prepares to publish into `target`. All that is written until then vanishes with a build that fails or is killed.
+    /// Makes the temporary folder beside `target`. If a build fails, the folder is removed. If a build is killed, the next build
+    /// removes it.
     ///
     /// # Errors
-    /// When the folder beside `target` cannot be made, or another build is at work there.
+    /// If the temporary folder cannot be made, or another build is writing to `target`.
     pub fn new(target: &Path) -> Result<Self, TwiceError> {
         Ok(Self { staging: Staging::new(target)?, kept: target.with_added_extension("check") })
     }
@@ -91,10 +77,11 @@ impl Twice {
         self.staging.path("second")
     }
 
-    /// Makes a cache that has the fetched files of `cache`, and nothing that was derived from them.
+    /// Makes a cache for the second build. It has the fetched files of `cache`, but no files derived from them, so that the second
+    /// build makes those again.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// If the cache cannot be made.
     pub fn fresh_cache(&self, cache: &Path) -> Result<PathBuf, TwiceError> {
         let (fresh, blobs) = (self.staging.path("cache"), cache.join("blobs"));
         fs::create_dir(&fresh).map_err(failed("make folder", &fresh))?;
@@ -104,11 +91,11 @@ impl Twice {
         Ok(fresh)
     }
 
-    /// Publishes the first build if the second one is the same. Otherwise both are kept beside the output folder, which
-    /// stays as it was.
+    /// Publishes the first build if the second one is equal. Otherwise keeps both builds beside the output folder, and does not
+    /// change the output folder.
     ///
     /// # Errors
-    /// [`TwiceError::Differ`], and whatever keeps the builds from being compared or published.
+    /// [`TwiceError::Differ`] if the builds differ, or another error if they cannot be compared or published.
     pub fn publish(self, outputs: &Outputs) -> Result<PathBuf, TwiceError> {
         let (first, second) = (self.first(), self.second());
         let all = difference::between(&first, &second, outputs)?;
@@ -140,12 +127,13 @@ fn remove(path: &Path) -> Result<(), TwiceError> {
     }
 }
 
-/// Does `work` on one processor, so that nothing is done by several threads at once that was so before.
+/// Runs `work` on one processor. The first build ran its threads on all processors, so a result that depends on their order shows
+/// as a difference.
 ///
 /// # Errors
-/// When the system does not allow a choice of processors.
+/// If the system does not allow the process to choose its processors.
 pub fn on_one_processor<T: Send>(work: impl FnOnce() -> T + Send) -> io::Result<T> {
-    // In a thread of its own: threads started from it inherit its processor, and this one keeps all.
+    // A new thread, because threads that it starts inherit its processor. The calling thread keeps all processors.
     thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let all = sched_getaffinity(None)?;
@@ -163,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_processor_is_for_the_work_alone() {
+    fn only_the_work_is_limited_to_one_processor() {
         let count = || thread::available_parallelism().unwrap().get();
         let before = count();
         assert_eq!(on_one_processor(count).unwrap(), 1);

@@ -2,15 +2,16 @@
 
 use berth_contract::{cmdline::ROOTHASH, digest::RootHash};
 
-/// Seconds from a kernel panic to the reboot that takes a try off the boot entry.
+/// Seconds from a kernel panic to the reboot. The reboot uses up one try of the boot entry.
 const PANIC_SECONDS: u32 = 10;
 
-/// The kernel command line: the slot's identity first, then what every image has, then the recipe's words.
+/// The kernel command line: first the root hash, which identifies the slot, then the words of every image, then the words of the
+/// recipe.
 #[must_use]
 pub fn cmdline(root_hash: RootHash, recipe: &[String]) -> String {
-    // Without `gpt`, Linux ignores a good backup table when a power cut has torn the primary one.
+    // A power cut can damage the primary partition table. Linux uses the backup table only if `gpt` is on the command line.
     let mut words = vec![format!("{ROOTHASH}={root_hash}"), "gpt".to_owned()];
-    // A panicked machine that nobody can reach has to boot again; a recipe that knows better says so.
+    // After a panic the host must reboot without help. The recipe can set another value.
     if !recipe.iter().any(|word| word.starts_with("panic=")) {
         words.push(format!("panic={PANIC_SECONDS}"));
     }
@@ -24,7 +25,7 @@ mod tests {
     use berth_contract::digest::Sha256;
 
     #[test]
-    fn a_recipes_panic_word_wins() {
+    fn the_recipe_can_set_panic() {
         let hash = RootHash(Sha256([0xab; 32]));
         let hex = "ab".repeat(32);
         assert_eq!(cmdline(hash, &["quiet".into()]), format!("roothash={hex} gpt panic=10 quiet"));

@@ -1,4 +1,4 @@
-//! The steps that write: each takes what it needs and writes one file of the build.
+//! The steps that write the outputs of a build. Each step writes one file.
 
 use super::{disk, esp, rootfs, staging::Staging};
 use crate::{
@@ -20,10 +20,11 @@ use std::{collections::BTreeMap, fs::File};
 /// Label of the EROFS: at most 16 bytes.
 const ROOT_LABEL: &str = "berth-root";
 
-/// The root file system, as it stands in slot A. Checked against its slot before a byte is written.
+/// Writes the root file system of slot A. Checks before writing that it fits the slot.
 ///
 /// # Errors
-/// A tree that EROFS cannot hold, one that is larger than its slot, content that cannot be read, an output that cannot be written.
+/// If the tree cannot be stored in EROFS, the file system is larger than its slot, content cannot be read, or the output cannot be
+/// written.
 pub fn root(tree: &Tree, plan: &Plan, staging: &Staging) -> Result<File> {
     let inodes = root_inodes(tree, plan)?;
     plan.check_root(erofs::Plan::new(&inodes)?.size())?;
@@ -32,10 +33,10 @@ pub fn root(tree: &Tree, plan: &Plan, staging: &Staging) -> Result<File> {
     Ok(out)
 }
 
-/// Bytes that the root file system will have.
+/// Size in bytes of the root file system.
 ///
 /// # Errors
-/// A tree that EROFS cannot hold.
+/// If the tree cannot be stored in EROFS.
 pub fn root_size(tree: &Tree, plan: &Plan) -> Result<u64> {
     Ok(erofs::Plan::new(&root_inodes(tree, plan)?)?.size())
 }
@@ -45,10 +46,10 @@ fn root_inodes(tree: &Tree, plan: &Plan) -> Result<erofs::FileSystem> {
     Ok(rootfs::inodes(tree, plan.epoch, identity::uuid(seed.as_bytes(), "root"), ROOT_LABEL)?)
 }
 
-/// The hash tree of the root file system.
+/// Writes the hash tree of the root file system.
 ///
 /// # Errors
-/// When it cannot be read, or the tree not be written.
+/// If the root file system cannot be read, or the hash tree cannot be written.
 pub fn hash_tree(root: &File, plan: &Plan, staging: &Staging) -> Result<RootHash> {
     let len = root.metadata().context("root file system")?.len();
     let out = staging.create(&plan.outputs.verity)?;
@@ -62,22 +63,21 @@ pub fn hash_tree(root: &File, plan: &Plan, staging: &Staging) -> Result<RootHash
 pub struct UkiParts<'a> {
     /// systemd's EFI stub.
     pub stub: &'a Data,
-    /// The kernel.
+    /// The kernel image.
     pub vmlinuz: &'a Data,
-    /// Its release.
+    /// The kernel release.
     pub release: &'a str,
-    /// Its command line.
+    /// The kernel command line.
     pub cmdline: &'a str,
     /// os-release of the image.
     pub os_release: &'a str,
-    /// The initrd.
     pub initrd: Vec<u8>,
 }
 
-/// The unified kernel image.
+/// Writes the unified kernel image and returns it.
 ///
 /// # Errors
-/// A stub that is none, an image that the ESP cannot hold, an output that cannot be written.
+/// If the stub is not a valid PE file, the image does not fit the ESP, or the output cannot be written.
 pub fn uki(parts: UkiParts<'_>, plan: &Plan, staging: &Staging) -> Result<Data> {
     let stub = parts.stub.to_bytes().context("systemd's EFI stub")?;
     let text = |text: &str| Data::from(text.to_owned());
@@ -95,10 +95,10 @@ pub fn uki(parts: UkiParts<'_>, plan: &Plan, staging: &Staging) -> Result<Data> 
     Ok(image.into())
 }
 
-/// The whole disk, sparse: table, ESP, slot A and var.
+/// Writes the whole disk: partition table, ESP, slot A and /var. The file is sparse.
 ///
 /// # Errors
-/// What does not fit its partition, and an output that cannot be written.
+/// If content does not fit its partition, or the output cannot be written.
 pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File> {
     let mut raw = staging.create(&plan.outputs.raw)?;
     raw.set_len(plan.layout.disk_size()).context("disk")?;
@@ -124,7 +124,7 @@ pub fn disk(parts: DiskParts<'_>, plan: &Plan, staging: &Staging) -> Result<File
     Ok(raw)
 }
 
-/// What a disk holds beside root file system and hash tree, which are in the staging folder.
+/// Parts of the disk. The root file system and the hash tree are not here, but in the staging folder.
 #[derive(Debug)]
 pub struct DiskParts<'a> {
     /// Root hash of the root file system.
@@ -133,20 +133,20 @@ pub struct DiskParts<'a> {
     pub systemd_boot: &'a Data,
     /// The unified kernel image.
     pub uki: Data,
-    /// /var.
+    /// The content of /var.
     pub var: &'a Tree,
 }
 
 fn var_nodes(var: &Tree) -> Result<BTreeMap<String, Node>> {
     let mut nodes = BTreeMap::new();
     for (path, node) in var.iter().filter(|(path, _)| !path.is_empty()) {
-        // Nodes of other kinds are not made at boot either; a warning of assemble names them.
+        // Nodes of other kinds are left out. They are not created at boot either, and `assemble` has given a warning for them.
         if !matches!(node.kind, Kind::Directory | Kind::File(_) | Kind::Symlink(_)) {
             continue;
         }
         let name = String::from_utf8(path.clone());
         let name = name.with_context(|| format!("/var/{}", String::from_utf8_lossy(path)))?;
-        // A new /var has no attributes.
+        // Drop extended attributes, because a /var that is created at boot has none either.
         let Meta { mode, uid, gid, .. } = node.meta;
         nodes.insert(name, Node { meta: Meta::new(mode, uid, gid), kind: node.kind.clone() });
     }

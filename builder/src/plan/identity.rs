@@ -1,8 +1,9 @@
-//! UUIDs of a build, derived from what it is: no two builds of one plan differ, no two plans agree by chance.
+//! UUIDs of a build. They are derived from the plan: two builds of one plan have the same UUIDs, two plans have different ones.
 
 use sha2::{Digest, Sha256};
 
-/// A UUID (RFC 9562 version 8: custom, here the start of a SHA-256) for `what` of the build named by `seed`, in printed order.
+/// A UUID for the item `what` of a build. `seed` identifies the build. The UUID has RFC 9562 version 8 (custom): it is the start
+/// of a SHA-256. Its bytes are in the order in which a UUID is printed.
 #[must_use]
 pub fn uuid(seed: &[u8], what: &str) -> [u8; 16] {
     let mut hash = Sha256::new();
@@ -22,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn uuids_depend_on_seed_and_purpose_and_say_that_they_are_custom() {
+    fn uuids_depend_on_seed_and_item_and_have_version_8() {
         let id = uuid::Uuid::from_bytes(uuid(b"seed", "disk"));
         assert_eq!(id.get_version_num(), 8);
         assert_eq!(id.get_variant(), uuid::Variant::RFC4122);

@@ -1,4 +1,4 @@
-//! Where the partitions lie on the disk.
+//! The places of the partitions on the disk.
 
 use berth_contract::{
     container::ByteSize,
@@ -21,37 +21,15 @@ pub struct Layout {
     extents: [Extent; PartitionRole::ALL.len()],
 }
 
-/// Sizes that cannot be.
+/// A size in `[disk]` is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    /// Not a multiple of the alignment.
     #[error("disk.{key} = {found}: expected a multiple of {}", ByteSize(ALIGNMENT))]
-    Unaligned {
-        /// Key of `[disk]`.
-        key: &'static str,
-        /// The size as given.
-        found: ByteSize,
-    },
-    /// Too small to hold what it must.
+    Unaligned { key: &'static str, found: ByteSize },
     #[error("disk.{key} = {found}: expected at least {least}")]
-    TooSmall {
-        /// Key of `[disk]`.
-        key: &'static str,
-        /// The size as given.
-        found: ByteSize,
-        /// The smallest that works.
-        least: ByteSize,
-    },
-    /// Beyond what can be addressed.
+    TooSmall { key: &'static str, found: ByteSize, least: ByteSize },
     #[error("disk.{key} = {found}: expected at most {most}")]
-    TooLarge {
-        /// Key of `[disk]`.
-        key: &'static str,
-        /// The size as given.
-        found: ByteSize,
-        /// The largest that works.
-        most: ByteSize,
-    },
+    TooLarge { key: &'static str, found: ByteSize, most: ByteSize },
 }
 
 impl LayoutError {
@@ -62,7 +40,7 @@ impl LayoutError {
         }
     }
 
-    /// A size that works.
+    /// A valid size to suggest.
     pub(super) fn instead(&self) -> ByteSize {
         match self {
             Self::Unaligned { found, .. } => ByteSize(found.0.next_multiple_of(ALIGNMENT)),
@@ -74,25 +52,26 @@ impl LayoutError {
 
 const GIB: u64 = 1 << 30;
 
-/// Sizes of the parts that a recipe chooses, in bytes.
+/// The sizes that a recipe sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sizes {
     /// EFI system partition.
     pub esp: ByteSize,
     /// Root file system of each slot.
     pub slot: ByteSize,
-    /// `/var` before it grows.
+    /// `/var` in the image. The host makes it larger at its first boot.
     pub var: ByteSize,
 }
 
 impl Layout {
-    /// Lays the partitions out in the contract's order, each aligned, the first after the first alignment unit.
+    /// Places the partitions one after the other, in the order of the contract. Each is aligned. The first starts at
+    /// [`ALIGNMENT`], after the partition table.
     ///
     /// # Errors
-    /// A size that is not aligned or out of range, naming its key.
+    /// If a size is not aligned or out of range. The error names its key.
     pub fn new(sizes: Sizes) -> Result<Self, LayoutError> {
-        // FAT32 needs 65 525 clusters of 512 bytes. ext4 gives its journal an eighth of the file system at most, and a
-        // journal of 64 MiB is chosen for what /var grows to: so it needs 512 MiB.
+        // FAT32 needs 65 525 clusters of 512 bytes. The journal of ext4 has at most an eighth of the file system. It has 64 MiB,
+        // to suit the size that /var grows to. So /var needs 512 MiB.
         for (key, size, least, most) in [
             ("esp", sizes.esp, 64 << 20, 32 * GIB),
             ("slot", sizes.slot, 16 << 20, 64 * GIB),
@@ -130,7 +109,7 @@ impl Layout {
         self.extents[role as usize - 1]
     }
 
-    /// Size of the whole disk in bytes, with room for the backup table at its end.
+    /// Size of the whole disk in bytes, including the backup partition table at its end.
     #[must_use]
     pub fn disk_size(&self) -> u64 {
         let last = self.extent(PartitionRole::Var);
@@ -164,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_named() {
+    fn an_invalid_size_is_an_error_with_its_key() {
         assert!(matches!(Layout::new(sizes(MIB, 1 << 30, 1 << 30)), Err(LayoutError::TooSmall { key: "esp", .. })));
         assert!(matches!(Layout::new(sizes(1 << 28, 1 << 30, MIB)), Err(LayoutError::TooSmall { key: "var", .. })));
         assert!(matches!(

@@ -1,4 +1,4 @@
-//! What will be built, decided before anything is fetched or written. Pure: same recipe, same lock, same plan.
+//! The plan of a build, made before anything is fetched or written. The same recipe and lock file give the same plan.
 
 pub mod identity;
 pub mod layout;
@@ -20,7 +20,7 @@ use berth_contract::{
 use layout::{Layout, LayoutError, Sizes};
 use std::collections::BTreeMap;
 
-/// Everything about a build that recipe, lock and command line decide.
+/// All facts about a build that follow from recipe, lock file and command line.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// `IMAGE_ID`.
@@ -29,56 +29,45 @@ pub struct Plan {
     pub version: OsVersion,
     /// Architecture of the image.
     pub arch: Arch,
-    /// Seconds since 1970 that every file bears.
+    /// Time of every file in the image, in seconds since 1970.
     pub epoch: u64,
     /// Debian's name of the release, e.g. `trixie`.
     pub codename: String,
     /// The engine and the Debian version of its package.
     pub engine: Option<ImageEngine>,
-    /// The boot entry's file name: of a fresh image, so blessed.
+    /// The boot entry of the image. It has no counter, so it is blessed from the start.
     pub entry: BootEntry,
-    /// Where the partitions lie.
+    /// The places of the partitions.
     pub layout: Layout,
-    /// Names of the files that come out.
+    /// Names of the output files.
     pub outputs: Outputs,
-    /// Key of `[disk]` → where the recipe gives it.
+    /// Key of `[disk]` → its place in the recipe.
     pub size_places: BTreeMap<&'static str, Place>,
 }
 
-/// Why there is no plan.
+/// The plan cannot be made, or the built files do not fit it.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Something in the recipe, shown where it stands.
+    /// A fault in the recipe, shown at its line.
     #[error(transparent)]
     Recipe(#[from] Diagnostic),
-    /// Neither recipe nor command line give a version.
     #[error("{0} has no version: expected one in the recipe or on the command line")]
     NoVersion(String),
-    /// The sizes cannot be.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// More than the ESP holds.
+    /// The ESP must hold the UKI of each slot, and the UKI that an upgrade writes. Sizes in bytes.
     #[error(
-        "the kernel image has {uki} bytes: an ESP of {esp} bytes cannot hold one for each slot and one being written"
+        "the unified kernel image has {uki} bytes: an ESP of {esp} bytes cannot hold three of them, one for each slot and one \
+         for an upgrade"
     )]
-    EspTooSmall {
-        /// Bytes of the UKI.
-        uki: u64,
-        /// Bytes of the partition.
-        esp: u64,
-    },
-    /// More than the slot holds.
-    #[error("the root file system has {found} bytes, its slot {slot}")]
-    SlotTooSmall {
-        /// Bytes of the root file system.
-        found: u64,
-        /// Bytes of the slot.
-        slot: u64,
-    },
+    EspTooSmall { uki: u64, esp: u64 },
+    /// The root file system does not fit its slot. Sizes in bytes.
+    #[error("the root file system has {found} bytes, but its slot has only {slot} bytes")]
+    SlotTooSmall { found: u64, slot: u64 },
 }
 
 impl PlanError {
-    /// What can be done about it.
+    /// What the user can do next.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -95,7 +84,7 @@ impl PlanError {
         }
     }
 
-    /// The error, shown at the line of the recipe that gives the size, if one does.
+    /// The same error, shown at the line of the recipe that sets the size, if the recipe sets it.
     fn at(self, key: &str, places: &BTreeMap<&'static str, Place>) -> Self {
         match (places.get(key), self.hint()) {
             (Some(place), Some(hint)) => Self::Recipe(Diagnostic::new(place, self.to_string()).with_hint(hint)),
@@ -104,10 +93,10 @@ impl PlanError {
     }
 }
 
-/// Decides. `version` and `epoch` come from the command line and win over recipe and lock.
+/// Makes the plan. `version` and `epoch` come from the command line and replace those of recipe and lock file.
 ///
 /// # Errors
-/// A version that nobody gives, sizes that cannot be, an engine that is not in the lock.
+/// If there is no version, a size is not valid, or the lock file has no package for the engine.
 pub fn plan(
     recipe: &Recipe,
     locked: &Locked,
@@ -123,7 +112,7 @@ pub fn plan(
         let name = kind.value.row().package;
         let package = lock.packages.iter().find(|package| package.name == name);
         let missing = || {
-            Diagnostic::new(&kind.place, format!("no package {name} in the lock"))
+            Diagnostic::new(&kind.place, format!("the lock file has no package {name}"))
                 .with_hint(format!("add {name:?} to debian.packages and run berth lock"))
         };
         let version = package.ok_or_else(missing)?.version.clone();
@@ -147,10 +136,10 @@ pub fn plan(
 }
 
 impl Plan {
-    /// Whether a root file system of so many bytes fits its slot.
+    /// Checks that a root file system of `found` bytes fits its slot.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it does not fit.
     pub fn check_root(&self, found: u64) -> Result<(), PlanError> {
         let slot = self.layout.extent(PartitionRole::RootA).size;
         if found <= slot {
@@ -159,10 +148,10 @@ impl Plan {
         Err(PlanError::SlotTooSmall { found, slot }.at("slot", &self.size_places))
     }
 
-    /// Whether the ESP holds the kernel image of each slot, and the next one while it is being written.
+    /// Checks that the ESP can hold three UKIs of `uki` bytes: one for each slot, and one that an upgrade is writing.
     ///
     /// # Errors
-    /// When it does not.
+    /// If it cannot.
     pub fn check_uki(&self, uki: u64) -> Result<(), PlanError> {
         let esp = self.layout.extent(PartitionRole::Esp).size;
         if uki.saturating_mul(3) <= esp {

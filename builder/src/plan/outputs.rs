@@ -1,4 +1,4 @@
-//! Names of the files that a build makes.
+//! Names of the output files of a build.
 
 use berth_contract::{
     arch::Arch,
@@ -8,9 +8,9 @@ use berth_contract::{
 /// File names, without a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outputs {
-    /// `ID_VERSION_ARCH`: what most names begin with.
+    /// `ID_VERSION_ARCH`: the start of most names.
     stem: String,
-    /// The disk, sparse.
+    /// The raw disk image, sparse.
     pub raw: String,
     /// The unified kernel image.
     pub uki: String,
@@ -18,9 +18,9 @@ pub struct Outputs {
     pub root: String,
     /// The hash tree of the root file system.
     pub verity: String,
-    /// The manifest.
+    /// The build manifest.
     pub manifest: String,
-    /// Digests of all others.
+    /// SHA-256 of the other files.
     pub checksums: String,
 }
 

@@ -1,31 +1,31 @@
-//! Putting nodes into a tree: parents, merged folders, and who wins when two want one path.
+//! Puts nodes into a tree: creates parents, merges folders, and decides between two files at one path.
 
 use super::{IMPLIED, Kind, Node, Show, ShowName, Tree, TreeError, TreePath, path};
 use std::sync::Arc;
 
-/// Which of two nodes that are no folders stays.
+/// Which of two nodes at one path stays in the tree. Neither node is a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// The one that is there.
+    /// The node in the tree stays.
     KeepOld,
-    /// The one that comes.
+    /// The new node replaces it.
     TakeNew,
-    /// Neither: an error that names both.
+    /// The call fails with an error that names both origins.
     Refuse,
 }
 
 impl Tree {
     /// Puts `node` at `name` (as an archive names it) and returns its path in the tree.
     ///
-    /// Links to folders on the way are followed, as they were when the archive was unpacked on a running system: with
-    /// `lib` a link to `usr/lib`, `lib/x` is put at `usr/lib/x`, and the folder `lib` is the folder `usr/lib`. Folders
-    /// that are missing on the way are made, [`IMPLIED`]. A folder over a folder is one folder with the metadata of the
-    /// first, or of the second where the first is implied. For everything else that is already there, `judge` decides
-    /// from the old node and the new one.
+    /// - Links to folders are followed, as when the archive is unpacked on a running system: if `lib` is a link to `usr/lib`,
+    ///   `lib/x` goes to `usr/lib/x`, and the folder `lib` is the folder `usr/lib`.
+    /// - Missing parent folders are created, with the origin [`IMPLIED`].
+    /// - If there is a folder already and `node` is a folder, the metadata of the first one stays, unless it is implied.
+    /// - For any other two nodes at one path, `judge` decides. Its arguments are the old node and the new node.
     ///
     /// # Errors
-    /// A name that is no path, a parent that is no folder, a folder and something else at one path, links that leave
-    /// the tree, and what `judge` refuses.
+    /// If the name is not a valid path, a parent is not a folder, a folder and a file are at one path, a link leaves the tree, or
+    /// `judge` refuses.
     pub fn insert(
         &mut self,
         name: &[u8],
@@ -44,7 +44,7 @@ impl Tree {
         if let Kind::Symlink(target) = &node.kind {
             stays_inside(&real, target, &node.origin)?;
         }
-        // A folder where a link to a folder is: dpkg keeps the link, too.
+        // A folder at the path of a link to a folder: keep the link, as dpkg does.
         if node.is_dir() && self.get(&real).is_some_and(|old| matches!(old.kind, Kind::Symlink(_))) {
             real = self.lookup(&real).filter(|(_, there)| there.is_dir()).map_or(real, |(there, _)| there);
         }
@@ -59,7 +59,7 @@ impl Tree {
                 }
             }
             (false, false) => {
-                // The same link twice is one link.
+                // Two equal links are no conflict.
                 let same = matches!(old.kind, Kind::Symlink(_)) && old.kind == node.kind;
                 match if same { Verdict::KeepOld } else { judge(old, &node) } {
                     Verdict::KeepOld => {}
@@ -71,7 +71,7 @@ impl Tree {
                 }
             }
             _ => {
-                // A folder that nobody ships is there for the sake of what is in it.
+                // An implied folder exists because of its content, so the message names the owner of the content.
                 let whose = |node: &&Node| &*node.origin != IMPLIED;
                 let owner = Some(old).filter(whose).or_else(|| self.below(&real).map(|(_, node)| node).find(whose));
                 return Err(TreeError::Kinds {
@@ -86,10 +86,10 @@ impl Tree {
         Ok(real)
     }
 
-    /// Where `name` would be put: parents followed as [`Self::insert`] does, nothing made.
+    /// The path at which [`Self::insert`] would put `name`. Does not change the tree.
     ///
     /// # Errors
-    /// A name that is no path, links that leave the tree.
+    /// If the name is not a valid path, or a link leaves the tree.
     pub fn place(&self, name: &[u8], origin: &Arc<str>) -> Result<TreePath, TreeError> {
         let wanted = self.cleaned(name, origin)?;
         let Some((dir, base)) = path::split(&wanted) else { return Ok(wanted) };
@@ -122,7 +122,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The real path of the folder `dir`, made where it is missing.
+    /// Creates the folder `dir` and its parents if they are missing. Returns its real path.
     fn make_dirs(&mut self, dir: &[u8], wanted: &[u8], origin: &Arc<str>) -> Result<TreePath, TreeError> {
         let real = self.real_dir(dir)?;
         let ends = real.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at).chain([real.len()]);
@@ -153,16 +153,17 @@ impl Tree {
         };
         let real = self.place(target, origin).map_err(|error| fail(error.to_string()))?;
         match self.get(&real).map(|node| &node.kind) {
-            _ if real == link => Err(fail("that is itself".to_owned())),
+            _ if real == link => Err(fail("the target is the link itself".to_owned())),
             Some(Kind::File(_)) => Ok(Kind::HardLink(real)),
             Some(Kind::HardLink(first)) if first != link => Ok(Kind::HardLink(first.clone())),
-            Some(kind) => Err(fail(format!("that is a {}", kind.word()))),
-            None => Err(fail("nothing is there yet".to_owned())),
+            Some(kind) => Err(fail(format!("the target is a {}", kind.word()))),
+            None => Err(fail("the target does not exist yet".to_owned())),
         }
     }
 }
 
-/// A link may point to what is not there, but not above the root: that would name another file on every system.
+/// Checks that the target of a link is not above the root: such a path names a different file on every system. The target does
+/// not have to exist.
 fn stays_inside(link: &[u8], target: &[u8], origin: &Arc<str>) -> Result<(), TreeError> {
     let mut depth = if target.starts_with(b"/") { 0 } else { link.iter().filter(|byte| **byte == b'/').count() };
     for part in target.split(|&byte| byte == b'/') {

@@ -1,5 +1,5 @@
-//! The in-memory tree between the sources and the writers: path → metadata and a reference to content.
-//! Pure: reads and writes nothing.
+//! The in-memory tree of a file system. Maps each path to its metadata and a reference to its content. Sources fill the tree, and
+//! writers read it. This module does no input or output.
 
 mod error;
 mod insert;
@@ -17,26 +17,25 @@ pub use path::{NAME_MAX, PATH_MAX, PathFault, Show, ShowName, clean, split};
 use berth_formats::data::Data;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// A path in the image: relative, normal components joined by `/`, empty for the root. Bytes, as on disk.
+/// A path in the image, as bytes. Relative to the root, without `.` and `..`. The root is the empty path.
 pub type TreePath = Vec<u8>;
 
-/// Origin of folders that nobody declared but something lies in.
+/// Origin of folders that no input declares. They exist because a file lies in them.
 pub const IMPLIED: &str = "implied";
 
-/// Every file of a root file system (or initrd). Parents sort before their children.
+/// All nodes of a file system. A parent sorts before its children.
 #[derive(Clone, Debug)]
 pub struct Tree {
     nodes: BTreeMap<TreePath, Node>,
 }
 
-/// A node of the file system, and where it comes from. Times are not kept: every file of an image has the build's epoch.
+/// A node of the file system. It has no times: every file of an image has the epoch of the build.
 #[derive(Clone, Debug)]
 pub struct Node {
     /// Owner, mode, attributes.
     pub meta: Meta,
-    /// What it is.
     pub kind: Kind,
-    /// Where it comes from, for messages and the manifest: `package docker.io`, `overlay base`, `berth`.
+    /// The input that ships the node, for messages and the manifest: `package docker.io`, `overlay base`, `berth`.
     pub origin: Arc<str>,
 }
 
@@ -85,13 +84,13 @@ impl Tree {
         self.nodes.get(path)
     }
 
-    /// The same, to be changed in place. What others rely on must stay: a folder with children stays one, and so does a
-    /// file with hard links.
+    /// Like [`Self::get`], to change the node in place. The caller must not change the kind of a folder with children, or of a file
+    /// with hard links.
     pub fn get_mut(&mut self, path: &[u8]) -> Option<&mut Node> {
         self.nodes.get_mut(path)
     }
 
-    /// Everything below `dir` at any depth, in the order of the paths; not `dir` itself.
+    /// All nodes below `dir` at any depth, in the order of the paths. `dir` itself is not included.
     pub fn below(&self, dir: &[u8]) -> impl Iterator<Item = (&TreePath, &Node)> {
         let mut start = dir.to_vec();
         if !start.is_empty() {
@@ -105,7 +104,7 @@ impl Tree {
             .filter(move |(path, _)| path.len() > longer)
     }
 
-    /// What lies directly in `dir`: name, path and node.
+    /// Name, path and node of each direct child of `dir`.
     pub fn children(&self, dir: &[u8]) -> impl Iterator<Item = (&[u8], &TreePath, &Node)> {
         let skip = if dir.is_empty() { 0 } else { dir.len() + 1 };
         self.below(dir).filter_map(move |(path, node)| {
@@ -114,7 +113,7 @@ impl Tree {
         })
     }
 
-    /// The content of the regular file at `path`; links are followed.
+    /// The content of the regular file at `path`. Follows symbolic links and hard links.
     #[must_use]
     pub fn data(&self, path: &[u8]) -> Option<&Data> {
         match &self.lookup(path)?.1.kind {

@@ -1,14 +1,14 @@
-//! Paths of the image, as archives and folders name them.
+//! Paths in the image: from names in archives and folders, and for messages.
 
 use super::TreePath;
 use std::fmt::{self, Write};
 
-/// Longest name of a file: EROFS's and ext4's limit.
+/// Longest file name in bytes: the limit of EROFS and ext4.
 pub const NAME_MAX: usize = 255;
-/// Longest path: the kernel's `PATH_MAX` with its end.
+/// Longest path in bytes: the kernel's `PATH_MAX` without the NUL byte at the end.
 pub const PATH_MAX: usize = 4095;
 
-/// Why a text is no path of the image.
+/// A name is not a valid path in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PathFault {
     /// Starts with `/`.
@@ -21,24 +21,18 @@ pub enum PathFault {
     #[error("it holds a NUL byte")]
     Nul,
     /// A component is longer than [`NAME_MAX`].
-    #[error("a name in it has {found} bytes, at most {NAME_MAX} can be stored")]
-    LongName {
-        /// Length of that component.
-        found: usize,
-    },
+    #[error("it has a component of {found} bytes: expected at most {NAME_MAX}")]
+    LongName { found: usize },
     /// Longer than [`PATH_MAX`].
-    #[error("it has {found} bytes, the kernel takes at most {PATH_MAX}")]
-    Long {
-        /// Its length.
-        found: usize,
-    },
+    #[error("it has {found} bytes: expected at most {PATH_MAX}")]
+    Long { found: usize },
 }
 
-/// The path that an archive member's name means: `./` in front and `/` behind are allowed, `.` and empty components are
-/// passed over.
+/// The path for the name of an archive member. The name may start with `./` and end with `/`. Components that are `.` or empty
+/// are skipped.
 ///
 /// # Errors
-/// What makes it unsafe, or impossible to store.
+/// If the path is unsafe, or too long for the file system.
 pub fn clean(name: &[u8]) -> Result<TreePath, PathFault> {
     if name.contains(&0) {
         return Err(PathFault::Nul);
@@ -61,7 +55,7 @@ pub fn clean(name: &[u8]) -> Result<TreePath, PathFault> {
     Ok(path)
 }
 
-/// `path` with one component more.
+/// Appends a component to `path`.
 pub(super) fn push(path: &mut TreePath, part: &[u8]) {
     if !path.is_empty() {
         path.push(b'/');
@@ -69,7 +63,7 @@ pub(super) fn push(path: &mut TreePath, part: &[u8]) {
     path.extend_from_slice(part);
 }
 
-/// The folder that `path` lies in, and its name there; nothing for the root.
+/// The parent folder of `path` and its name in that folder. `None` for the root.
 #[must_use]
 pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     if path.is_empty() {
@@ -81,7 +75,7 @@ pub fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     })
 }
 
-/// A path as messages show it: absolute, what is not printable escaped.
+/// A path for messages: absolute, with control characters and invalid UTF-8 escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Show<'a>(pub &'a [u8]);
 
@@ -92,7 +86,7 @@ impl fmt::Display for Show<'_> {
     }
 }
 
-/// A name as messages show it: as given, what is not printable escaped.
+/// A name for messages: as given, with control characters and invalid UTF-8 escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct ShowName<'a>(pub &'a [u8]);
 
@@ -119,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn member_names_become_paths_or_faults() {
+    fn names_of_archive_members_give_paths_or_faults() {
         for (name, path) in [
             ("./", ""),
             (".", ""),

@@ -1,10 +1,10 @@
-//! Taking nodes out of a tree again. A hard link outlives the file that it was a name of.
+//! Removes nodes from a tree. If a file with hard links is removed, one of the links becomes the file.
 
 use super::{Kind, Node, Tree, TreePath, path};
 use std::collections::{BTreeMap, HashSet};
 
 impl Tree {
-    /// Takes the node at exactly `path` out, with everything below it, and returns it.
+    /// Removes the node at exactly `path`, with everything below it. Returns the node.
     pub fn remove(&mut self, path: &[u8]) -> Option<Node> {
         let inside: Vec<TreePath> = self.below(path).map(|(path, _)| path.clone()).collect();
         let node = self.nodes.get(path)?.clone();
@@ -12,10 +12,11 @@ impl Tree {
         Some(node)
     }
 
-    /// Takes out everything that `unwanted` says; a folder only when nothing is left in it. Returns how many went.
+    /// Removes all nodes for which `unwanted` is true. A folder is removed only if it is empty afterwards. Returns the number of
+    /// removed nodes.
     pub fn remove_if(&mut self, mut unwanted: impl FnMut(&TreePath, &Node) -> bool) -> usize {
         let mut going: Vec<TreePath> = Vec::new();
-        // Children come after their parents, so backwards a folder is asked about when its children are decided.
+        // In reverse order, children come before their parents. So all children of a folder are decided before the folder.
         let mut occupied: HashSet<&[u8]> = HashSet::new();
         for (path, node) in self.nodes.iter().rev() {
             let Some((dir, _)) = path::split(path) else { continue };
@@ -30,7 +31,7 @@ impl Tree {
         count
     }
 
-    /// Puts `node` where another one is.
+    /// Replaces the node at `path`.
     pub(super) fn replace(&mut self, path: &[u8], node: Node) {
         self.take_out(vec![path.to_vec()]);
         self.nodes.insert(path.to_vec(), node);
@@ -46,7 +47,7 @@ impl Tree {
         if files.is_empty() {
             return;
         }
-        // The first name that is left becomes the file, the others its names.
+        // The first hard link that is left becomes the file. The other hard links refer to it.
         let mut heirs: BTreeMap<TreePath, TreePath> = BTreeMap::new();
         for (path, node) in &mut self.nodes {
             let Kind::HardLink(target) = &node.kind else { continue };

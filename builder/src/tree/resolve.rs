@@ -1,4 +1,4 @@
-//! Following symbolic links inside the tree, as the kernel will with the tree as its root.
+//! Follows symbolic links inside the tree, as the kernel does when the tree is the root file system.
 
 use super::{Kind, Node, Show, Tree, TreeError, TreePath, path};
 
@@ -6,7 +6,7 @@ use super::{Kind, Node, Show, Tree, TreeError, TreePath, path};
 const MAX_LINKS: u32 = 40;
 
 impl Tree {
-    /// Follows all links in `path`, the last one too. Returns where they lead and what is there.
+    /// Follows all symbolic links in `path`, including the last component. Returns the real path and its node.
     #[must_use]
     pub fn lookup(&self, path: &[u8]) -> Option<(TreePath, &Node)> {
         let real = self.follow(path, &mut 0).ok()?;
@@ -14,13 +14,13 @@ impl Tree {
         Some((real, node))
     }
 
-    /// Where `dir` really lies: links in it are followed, what does not exist stays as it is written.
+    /// The real path of `dir`. Follows symbolic links. Components that do not exist stay as they are.
     pub(super) fn real_dir(&self, dir: &[u8]) -> Result<TreePath, TreeError> {
         self.follow(dir, &mut 0)
     }
 
     fn follow(&self, wanted: &[u8], links: &mut u32) -> Result<TreePath, TreeError> {
-        // Nearly every path leads through no link.
+        // Fast path: nearly all paths have no symbolic link.
         if wanted.is_empty() || self.get(wanted).is_some_and(|node| matches!(node.kind, Kind::Directory)) {
             return Ok(wanted.to_vec());
         }

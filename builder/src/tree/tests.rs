@@ -25,7 +25,7 @@ fn put(tree: &mut Tree, path: &str, node: Node) -> Result<String, String> {
     put.map(|path| String::from_utf8(path).unwrap()).map_err(|error| error.to_string())
 }
 
-/// A merged `/usr`, as every image starts.
+/// A tree with a merged `/usr`, as in every image.
 fn merged() -> Tree {
     let mut tree = Tree::default();
     put(&mut tree, "usr/lib", dir(0o755, "berth")).unwrap();
@@ -42,10 +42,10 @@ fn parents_are_made_and_links_to_folders_followed() {
     let mut tree = merged();
     assert_eq!(put(&mut tree, "./lib/modules/1/a.ko", file("a", "package x")).unwrap(), "usr/lib/modules/1/a.ko");
     assert_eq!(put(&mut tree, "./lib/", dir(0o700, "package x")).unwrap(), "usr/lib");
-    assert_eq!(tree.get(b"usr/lib").unwrap().meta.mode, 0o755, "the first one's metadata stays");
+    assert_eq!(tree.get(b"usr/lib").unwrap().meta.mode, 0o755, "the metadata of the first folder stays");
     assert_eq!(tree.get(b"usr/lib/modules").unwrap().origin.as_ref(), IMPLIED);
     put(&mut tree, "usr/lib/modules", dir(0o750, "package x")).unwrap();
-    assert_eq!(tree.get(b"usr/lib/modules").unwrap().meta.mode, 0o750, "a declared folder beats an implied one");
+    assert_eq!(tree.get(b"usr/lib/modules").unwrap().meta.mode, 0o750, "a declared folder replaces an implied one");
     assert_eq!(tree.lookup(b"lib/modules/1/a.ko").unwrap().0, b"usr/lib/modules/1/a.ko");
     assert_eq!(tree.data(b"lib/modules/1/a.ko").unwrap().to_bytes().unwrap().as_ref(), b"a");
     assert_eq!(
@@ -65,25 +65,29 @@ fn siblings_that_sort_between_a_folder_and_its_children_are_not_its_children() {
     }
     assert_eq!(tree.children(b"a").map(|(name, _, _)| name).collect::<Vec<_>>(), [b"x"]);
     assert_eq!(tree.children(b"").count(), 4);
-    // The folder `a` stays: `a/x` is in it, although `a-b` and `a.c` are asked about between the two.
+    // The folder `a` stays, because `a/x` is in it. `a-b` and `a.c` sort between the two.
     assert_eq!(tree.remove_if(|path, _| path.starts_with(b"a") && path != b"a/x"), 4);
     assert_eq!(paths(&tree), ["", "a", "a/x"]);
 }
 
 #[test]
-fn who_collides_is_named() {
+fn errors_name_both_origins() {
     let mut tree = merged();
     put(&mut tree, "etc/a", file("1", "package one")).unwrap();
     put(&mut tree, "etc/l", link("a", "package one")).unwrap();
     for (path, node, message) in [
-        ("etc/a", file("1", "package two"), "/etc/a: both package one and package two have it"),
+        ("etc/a", file("1", "package two"), "/etc/a: both package one and package two ship this path"),
         ("lib/../etc", dir(0, "package two"), "package two: path \"lib/../etc\": it has a component \"..\""),
         ("etc/a", dir(0o755, "package two"), "/etc/a: package two has a folder where package one has a file"),
         ("etc", file("", "package two"), "/etc: package two has a file where package one has a folder"),
         ("", file("", "package two"), "/: package two has a file where every image has a folder"),
-        ("etc/a/b", file("", "package two"), "/etc/a/b: package two has it, but /etc/a of package one is a file"),
+        (
+            "etc/a/b",
+            file("", "package two"),
+            "/etc/a/b: package two ships this path, but /etc/a of package one is a file",
+        ),
         ("/etc/b", file("", "package two"), "package two: path \"/etc/b\": it is absolute"),
-        ("etc/l", link("b", "package two"), "/etc/l: both package one and package two have it"),
+        ("etc/l", link("b", "package two"), "/etc/l: both package one and package two ship this path"),
         (
             "etc/s",
             link("../../x", "package two"),
@@ -97,10 +101,14 @@ fn who_collides_is_named() {
         (
             "etc/h",
             hard("etc/none", "package two"),
-            "package two: /etc/h is a hard link to etc/none: nothing is there yet",
+            "package two: /etc/h is a hard link to etc/none: the target does not exist yet",
         ),
-        ("etc/h", hard("etc", "package two"), "package two: /etc/h is a hard link to etc: that is a folder"),
-        ("etc/h", hard("etc/h", "package two"), "package two: /etc/h is a hard link to etc/h: that is itself"),
+        ("etc/h", hard("etc", "package two"), "package two: /etc/h is a hard link to etc: the target is a folder"),
+        (
+            "etc/h",
+            hard("etc/h", "package two"),
+            "package two: /etc/h is a hard link to etc/h: the target is the link itself",
+        ),
         (
             "etc/h",
             hard("../x", "package two"),
@@ -109,12 +117,16 @@ fn who_collides_is_named() {
     ] {
         assert_eq!(put(&mut tree, path, node), Err(message.to_owned()), "{path}");
     }
-    assert_eq!(put(&mut tree, "etc/l", link("a", "package two")), Ok("etc/l".to_owned()), "one link from two");
+    assert_eq!(
+        put(&mut tree, "etc/l", link("a", "package two")),
+        Ok("etc/l".to_owned()),
+        "two equal links are one link"
+    );
     assert_eq!(tree.get(b"etc/l").unwrap().origin.as_ref(), "package one");
 }
 
 #[test]
-fn a_parent_that_leads_astray_is_an_error() {
+fn parents_with_link_loops_or_above_the_root_are_errors() {
     let mut tree = Tree::default();
     for (path, target) in [("loop", "loop"), ("a", "b"), ("b", "a"), ("deep/up", "../../..")] {
         let node = link(target, "package x");
@@ -131,7 +143,7 @@ fn a_parent_that_leads_astray_is_an_error() {
 }
 
 #[test]
-fn the_judge_decides_between_files() {
+fn the_caller_decides_between_two_files_at_one_path() {
     let mut tree = Tree::default();
     put(&mut tree, "f", file("old", "package one")).unwrap();
     for (verdict, text) in [(Verdict::KeepOld, "old"), (Verdict::TakeNew, "new")] {
@@ -141,7 +153,7 @@ fn the_judge_decides_between_files() {
 }
 
 #[test]
-fn hard_links_outlive_their_first_name() {
+fn a_hard_link_becomes_the_file_when_the_file_is_removed() {
     let mut tree = merged();
     put(&mut tree, "lib/one", file("text", "package x")).unwrap();
     put(&mut tree, "lib/two", hard("./lib/one", "package x")).unwrap();
@@ -152,7 +164,7 @@ fn hard_links_outlive_their_first_name() {
     assert_eq!(
         tree.get(b"usr/lib/two").unwrap().kind,
         Kind::HardLink(b"usr/lib/three".to_vec()),
-        "first in order is heir"
+        "the first hard link becomes the file"
     );
     tree.remove(b"usr/lib/three").unwrap();
     assert!(matches!(tree.get(b"usr/lib/two").unwrap().kind, Kind::File(_)));

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::assemble::alternatives::Alternative;
 
-/// Commands that change nothing which the image should have, and why.
+/// Commands that have no effect which the image needs, with the reason.
 const IGNORED: &[(&str, &str)] = &[
     (":", "nothing"),
     ("true", "nothing"),
@@ -17,17 +17,17 @@ const IGNORED: &[(&str, &str)] = &[
     ("export", "environment of the script"),
     ("local", "variables of a function"),
     ("umask", "mode of files that the script makes"),
-    ("echo", "speech"),
-    ("printf", "speech"),
+    ("echo", "prints text"),
+    ("printf", "prints text"),
     ("db_beginblock", "debconf"),
     ("db_capb", "debconf"),
     ("db_endblock", "debconf"),
     ("db_fget", "debconf"),
     ("db_fset", "debconf"),
-    ("db_get", "debconf: the default is taken"),
+    ("db_get", "debconf: the default answer is used"),
     ("db_go", "debconf"),
     ("db_metaget", "debconf"),
-    ("db_input", "debconf: nothing is asked"),
+    ("db_input", "debconf: no question is asked"),
     ("db_purge", "debconf"),
     ("db_reset", "debconf"),
     ("db_set", "debconf"),
@@ -40,11 +40,11 @@ const IGNORED: &[(&str, &str)] = &[
     ("deb-systemd-invoke", "starts and stops services"),
     ("depmod", "the builder indexes the kernel's modules"),
     ("dpkg-maintscript-helper", "renames configuration files at upgrades"),
-    ("dpkg-trigger", "triggers have an effect through the package that is interested: see triggers"),
+    ("dpkg-trigger", "triggers take effect in the package that declares an interest: see triggers.rs"),
     ("invoke-rc.d", "starts and stops services"),
     ("ldconfig", "the builder writes ld.so.cache"),
-    ("linux-run-hooks", "hooks of other packages: initrd and boot loader, which the builder makes"),
-    ("linux-update-symlinks", "links to the newest kernel in /: the kernel is in the UKI"),
+    ("linux-run-hooks", "hooks of other packages for initrd and boot loader: the builder makes both"),
+    ("linux-update-symlinks", "links in / to the newest kernel: the kernel is in the UKI"),
     ("py3clean", "compiled Python modules: a cache"),
     ("py3compile", "compiled Python modules: a cache"),
     ("service", "starts and stops services"),
@@ -56,7 +56,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("update-rc.d", "scripts of sysvinit"),
 ];
 
-/// What the line does: None when that is not known. An effect of a line that may not be reached is not known.
+/// The effects of a line. `None` if they are not known. `certain` says whether the line always runs: if it is false, a line with
+/// an effect gives `None`.
 pub(super) fn effect(line: &Line, certain: bool) -> Option<Vec<Effect>> {
     let text = quiet(&line.text);
     if !is_simple(text) {
@@ -81,7 +82,7 @@ pub(super) fn effect(line: &Line, certain: bool) -> Option<Vec<Effect>> {
     certain.then_some(effects)
 }
 
-/// addgroup(8), groupadd(8), for a system group without a number.
+/// addgroup(8), groupadd(8), for a system group without a given id.
 fn group(arguments: &[&str]) -> Option<String> {
     let (mut system, mut names) = (false, Vec::new());
     for argument in arguments {
@@ -98,8 +99,8 @@ fn group(arguments: &[&str]) -> Option<String> {
     }
 }
 
-/// adduser(8), useradd(8), for a system user without a number. Where adduser would use nogroup, the user has a group of its
-/// own, as sysusers.d makes it.
+/// adduser(8), useradd(8), for a system user without a given id. Where adduser would take the group nogroup, the user gets a
+/// group with the user's name, as sysusers.d does.
 fn user(command: &str, arguments: &[&str]) -> Option<Vec<Effect>> {
     let (mut system, mut makes_home, mut names) = (false, command == "adduser", Vec::new());
     let (mut group, mut comment, mut home, mut shell) = (None, "", "", "");
@@ -136,7 +137,7 @@ fn user(command: &str, arguments: &[&str]) -> Option<Vec<Effect>> {
     Some(effects)
 }
 
-/// dpkg-divert(1): files of other packages at a path go elsewhere.
+/// dpkg-divert(1): moves files of other packages from one path to another.
 fn diversion(arguments: &[&str]) -> Option<Effect> {
     let (mut add, mut to, mut names) = (false, None, Vec::new());
     let mut rest = arguments.iter();
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_make_accounts() {
+    fn commands_that_create_accounts_become_declarations() {
         for (text, lines) in [
             ("addgroup --system docker", "g docker - -"),
             ("addgroup --quiet --system --force-badname _x >/dev/null", "g _x - -"),
@@ -203,11 +204,15 @@ mod tests {
         ] {
             assert_eq!(of(text), None, "{text}");
         }
-        assert_eq!(effect(&Line { number: 1, text: "addgroup --system x".into() }, false), None, "perhaps not reached");
+        assert_eq!(
+            effect(&Line { number: 1, text: "addgroup --system x".into() }, false),
+            None,
+            "the line may not run"
+        );
     }
 
     #[test]
-    fn diversions_are_read() {
+    fn dpkg_divert_add_becomes_a_diversion() {
         assert_eq!(
             of("dpkg-divert --quiet --add --no-rename --package p --divert /a/b.x /a/b"),
             Some(vec![Effect::Divert { from: b"a/b".to_vec(), to: b"a/b.x".to_vec() }])
@@ -216,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn speech_that_writes_is_no_speech() {
+    fn a_known_command_that_also_writes_is_not_covered() {
         assert_eq!(of("echo \"hello $x\" >&2"), Some(vec![]));
         for text in ["echo x > /etc/f", "echo $(rm -r /x)", "printf x | sh", "rm -f /etc/x", "ldconfig && touch /x"] {
             assert_eq!(of(text), None, "{text}");

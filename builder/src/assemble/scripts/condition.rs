@@ -1,15 +1,15 @@
-//! What is known about a condition when a package is installed for the first time, before the system has ever run.
+//! Evaluates conditions of a script for a first installation, on a system that has never run.
 
-/// How the script is called.
+/// The arguments of the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Call {
-    /// `$1`: `install` or `configure`. `$2`, the version that was there before, is empty.
+    /// `$1`: `install` or `configure`. `$2`, the version that was installed before, is empty.
     pub(super) action: &'static str,
 }
 
-/// The value of a condition, where it is known.
+/// The value of a condition. `None` if it is not known.
 pub(super) fn known(condition: &str, call: Call) -> Option<bool> {
-    // In the shell, && and || bind alike, from left to right.
+    // In the shell, && and || have the same precedence and are evaluated from left to right.
     let (mut value, mut operator) = (None, "");
     for (text, next) in parts(condition) {
         let skipped = matches!((operator, value), ("&&", Some(false)) | ("||", Some(true)));
@@ -31,7 +31,7 @@ pub(super) fn known(condition: &str, call: Call) -> Option<bool> {
     value
 }
 
-/// Whether finding the condition's value changes nothing.
+/// Whether evaluating the condition has no side effect.
 pub(super) fn is_pure(condition: &str) -> bool {
     const PURE: [&str; 13] = [
         "[",
@@ -59,7 +59,7 @@ pub(super) fn is_pure(condition: &str) -> bool {
     })
 }
 
-/// Whether a true condition only says that an account is not there yet.
+/// Whether the condition only checks that an account does not exist yet.
 pub(super) fn is_missing_account(condition: &str) -> bool {
     let text = super::line::quiet(condition);
     let Some(command) = text.strip_prefix("! ") else { return false };
@@ -69,7 +69,7 @@ pub(super) fn is_missing_account(condition: &str) -> bool {
             || command.trim().starts_with("id "))
 }
 
-/// Splits at `&&` and `||`: each part with the operator behind it.
+/// Splits at `&&` and `||`. Returns each part with the operator after it.
 fn parts(condition: &str) -> Vec<(&str, &str)> {
     let (mut found, mut start, mut quote) = (Vec::new(), 0, None);
     for (at, c) in condition.char_indices() {
@@ -127,7 +127,7 @@ fn test(words: &[&str], call: Call) -> Option<bool> {
     }
 }
 
-/// dpkg(1): `lt le eq ne ge gt` take an empty version as earlier than any, the same with `-nl` as later.
+/// dpkg(1): for `lt le eq ne ge gt`, an empty version is earlier than any version. With the suffix `-nl` it is later.
 fn compare_versions(words: &[&str]) -> Option<bool> {
     let ["--compare-versions", rest @ ..] = words else { return None };
     let rest = rest.strip_prefix(&["--"]).unwrap_or(rest);
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_first_installation_knows() {
+    fn conditions_are_evaluated_for_a_first_installation() {
         let call = Call { action: "configure" };
         for (text, value) in [
             ("[ \"$1\" = \"configure\" ]", Some(true)),
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_compare_as_dpkg_says() {
+    fn an_empty_version_compares_as_in_dpkg() {
         berth_judge::needs!("dpkg");
         for operator in ["lt", "le", "eq", "ne", "ge", "gt", "lt-nl", "le-nl", "ge-nl", "gt-nl"] {
             let mut dpkg = std::process::Command::new("dpkg");
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_that_act_are_not_pure() {
+    fn conditions_with_side_effects_are_not_pure() {
         assert!(is_pure("[ -x /bin/x ] && getent group x >/dev/null 2>&1"));
         assert!(is_pure("deb-systemd-helper --quiet was-enabled 'x.service'"));
         for text in

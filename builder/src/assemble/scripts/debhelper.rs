@@ -1,13 +1,13 @@
-//! The blocks that debhelper's tools add to scripts: `# Automatically added by dh_NAME/VERSION`.
+//! Blocks that debhelper's tools add to scripts. They start with `# Automatically added by dh_NAME/VERSION`.
 
 use super::line::{Line, lines};
 
-/// Tools whose blocks have no effect that the image lacks, and why. `dh_installalternatives` and others that are not
-/// here are read like anything else in a script.
+/// Tools whose blocks the image does not need, with the reason. Blocks of other tools, like `dh_installalternatives`, are parsed
+/// like the rest of the script.
 const COVERED: &[(&str, &str)] = &[
-    ("dh_apparmor", "makes an empty local profile and loads profiles: nothing loads any"),
+    ("dh_apparmor", "makes an empty local profile and loads profiles: the host does not load profiles"),
     ("dh_installdeb", "dpkg-maintscript-helper: renames configuration files at upgrades"),
-    ("dh_installdebconf", "answers of debconf: nothing is asked"),
+    ("dh_installdebconf", "answers of debconf: no question is asked"),
     ("dh_installinfo", "index of info pages"),
     ("dh_installinit", "scripts of sysvinit: services are declared in usr/lib/berth/services"),
     ("dh_installinitramfs", "the builder makes the initrd"),
@@ -18,7 +18,7 @@ const COVERED: &[(&str, &str)] = &[
     ("dh_installsystemduser", "units of systemd's user instances"),
     ("dh_installsysusers", "the builder applies sysusers.d"),
     ("dh_installtmpfiles", "the builder and init apply tmpfiles.d"),
-    ("dh_installudev", "rules that changed their place: at upgrades only"),
+    ("dh_installudev", "moves udev rules: at upgrades only"),
     ("dh_makeshlibs", "the builder writes ld.so.cache"),
     ("dh_python3", "compiles Python's modules: a cache"),
     ("dh_runit", "services of runit"),
@@ -27,7 +27,7 @@ const COVERED: &[(&str, &str)] = &[
     ("dh_usrlocal", "folders below /usr/local"),
 ];
 
-/// The script's lines outside of the blocks that are covered.
+/// The lines of the script outside the covered blocks.
 pub(super) fn own_lines(script: &str) -> Vec<Line> {
     let mut own = String::with_capacity(script.len());
     let mut inside = false;
@@ -41,9 +41,9 @@ pub(super) fn own_lines(script: &str) -> Vec<Line> {
         } else if !inside {
             own.push_str(line);
         }
-        // Line numbers stay those of the script.
+        // An empty line for each removed line, so that line numbers do not change.
         own.push('\n');
     }
-    // A block that never ends would hide the rest of the script.
+    // A block without an end would hide the rest of the script, so no block is removed.
     lines(if inside { script } else { &own })
 }

@@ -1,5 +1,4 @@
-//! What is left of a script when every branch that a first installation does not take is cut away, and every line whose
-//! effect is known.
+//! Removes from a script every branch that a first installation does not take, and every line with a known effect.
 
 use super::{
     condition::{Call, is_missing_account, is_pure, known},
@@ -7,32 +6,32 @@ use super::{
     parse::{Statement, statements},
 };
 
-/// Decides whether the effect of a command is known. The second argument says whether it is certain to be reached.
+/// Decides whether the effect of a command is known. The second argument says whether the command always runs.
 pub(super) type Covers<'a> = &'a mut dyn FnMut(&Line, bool) -> bool;
 
-/// Where in a script something stands.
+/// What is known about the place of a statement in the script.
 #[derive(Clone, Copy)]
 struct Reach {
-    /// What `$1` and `$2` are; None where they are something else.
+    /// The arguments of the script. `None` where `$1` and `$2` may have other values, as in a function.
     call: Option<Call>,
-    /// Whether it is reached in any case.
+    /// Whether the statement always runs.
     certain: bool,
 }
 
 struct Fold<'a> {
     covers: Covers<'a>,
-    /// Functions by name, with what is left of them.
+    /// Each function with the lines that are left of it.
     functions: Vec<(String, Vec<Line>)>,
 }
 
-/// The lines that are left, in order. Where the script's structure is not understood, all of it is left.
+/// The lines that are left, in order. If the structure of the script cannot be parsed, all lines are left.
 pub(super) fn fold(lines: Vec<Line>, call: Call, covers: Covers<'_>) -> Vec<Line> {
     let Some(statements) = statements(&lines) else { return lines };
     let moves = |line: &Line| line.text.split_whitespace().any(|word| word == "shift") || line.text.contains("set --");
     let call = (!lines.iter().any(moves)).then_some(call);
     let mut fold = Fold { covers, functions: Vec::new() };
     let mut left = fold.block(statements, Reach { call, certain: true });
-    // A function matters when a line that is left calls it.
+    // The lines of a function are left only if a line that is left calls the function.
     let mut functions = fold.functions;
     while let Some(at) = functions.iter().position(|(name, _)| left.iter().any(|line| mentions(&line.text, name))) {
         left.extend(functions.swap_remove(at).1);
@@ -66,7 +65,7 @@ impl Fold<'_> {
                 }
                 Statement::Function { name, head, body, end } => {
                     let body = self.block(body, Reach { call: None, certain: false });
-                    // A function that does nothing may be called.
+                    // If no line is left in the body, calls of the function have no effect.
                     let lines = if body.is_empty() { body } else { [vec![head], body, vec![end]].concat() };
                     self.functions.push((name, lines));
                 }
@@ -98,7 +97,7 @@ impl Fold<'_> {
                 left.extend(body);
             }
         }
-        // Without arms, only a command in the head could do anything.
+        // If no arm is left, the statement has an effect only if its head runs a command.
         if left.is_empty() && !head.text.contains(['`', '(']) { left } else { [vec![head], left, vec![end]].concat() }
     }
 
@@ -139,7 +138,7 @@ impl Fold<'_> {
     }
 }
 
-/// Whether a pattern of `case` takes `word`: literal, or `*` at its end.
+/// Whether a pattern of `case` matches `word`. The pattern is literal, or has a `*` at its end.
 fn matches(pattern: &str, word: &str) -> bool {
     let pattern = pattern.trim_matches(['"', '\'']);
     pattern == word || pattern.strip_suffix('*').is_some_and(|start| word.starts_with(start))

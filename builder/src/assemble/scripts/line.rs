@@ -1,15 +1,16 @@
-//! Lines of a shell script, and what a single one of them says.
+//! Splits a shell script into lines, and answers questions about a single line.
 
 /// A line with its continuations and here-documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     /// Number of its first line in the file, from 1.
     pub(super) number: usize,
-    /// Without blanks around it; continuations joined, a here-document behind a newline.
+    /// The text without blanks around it. Continuation lines are joined. A here-document follows after a newline.
     pub(super) text: String,
 }
 
-/// Splits a script: comments, blank lines and the interpreter line go; `then` and `do` move to the end of their heads.
+/// Splits a script into lines. Removes comments, blank lines and the interpreter line. Moves a `then` or `do` on its own line to
+/// the end of the line before.
 pub(super) fn lines(script: &str) -> Vec<Line> {
     let mut found: Vec<Line> = Vec::new();
     let mut rest = script.lines().enumerate();
@@ -42,7 +43,7 @@ pub(super) fn lines(script: &str) -> Vec<Line> {
     found
 }
 
-/// `if x; then y; fi` and `a) y ;;` on lines of their own; what is more is left as it is.
+/// Splits `if x; then y; fi` and `a) y ;;` into one line for each part. A more complicated line stays as it is.
 fn split(text: &str) -> Vec<String> {
     if text.contains('\n') {
         return vec![text.to_owned()];
@@ -63,7 +64,7 @@ fn split(text: &str) -> Vec<String> {
     vec![text.to_owned()]
 }
 
-/// The word that ends the here-document which `text` begins.
+/// The word that ends the here-document, if one starts in `text`.
 fn here_document(text: &str) -> Option<String> {
     let at = text.find("<<").filter(|at| !text[at + 2..].starts_with('<'))?;
     let word = text[at + 2..].trim_start_matches('-').trim_start();
@@ -73,7 +74,7 @@ fn here_document(text: &str) -> Option<String> {
     (!word.is_empty() && !word.starts_with(|c: char| c.is_ascii_digit())).then(|| word.to_owned())
 }
 
-/// The line without what only silences it: redirections to /dev/null or stderr, `|| true`.
+/// Removes the parts at the end that only hide output or errors: redirections to /dev/null or stderr, `|| true`.
 pub(super) fn quiet(text: &str) -> &str {
     let mut text = text.trim();
     loop {
@@ -94,7 +95,7 @@ pub(super) fn quiet(text: &str) -> &str {
         ] {
             text = text.strip_suffix(end).unwrap_or(text).trim_end();
         }
-        // What is left of `2>/dev/null` when `>/dev/null` went first.
+        // When `>/dev/null` is removed from `2>/dev/null`, the `2` is left.
         if let Some(rest) = text.strip_suffix(" 2").or(text.strip_suffix(" 1")).filter(|_| before.len() > text.len()) {
             text = rest.trim_end();
         }
@@ -104,7 +105,7 @@ pub(super) fn quiet(text: &str) -> &str {
     }
 }
 
-/// Whether this is one command by itself: no pipe, list, group, substitution of commands or redirection.
+/// Whether the text is one command, without pipe, list, group, command substitution and redirection.
 pub(super) fn is_simple(text: &str) -> bool {
     let (mut single, mut double, mut escaped) = (false, false, false);
     let mut previous = ' ';
@@ -125,7 +126,7 @@ pub(super) fn is_simple(text: &str) -> bool {
     !single && !double && !escaped
 }
 
-/// The words of a simple command, when all of them are literal.
+/// The words of a simple command. `None` if a word is not literal.
 pub(super) fn words(text: &str) -> Option<Vec<String>> {
     if !is_simple(text) {
         return None;
@@ -150,7 +151,7 @@ pub(super) fn words(text: &str) -> Option<Vec<String>> {
     Some(words)
 }
 
-/// Whether the line only gives a variable a value that no command computes.
+/// Whether the line only assigns a value to a variable, without running a command.
 pub(super) fn is_assignment(text: &str) -> bool {
     let Some((name, _)) = text.split_once('=') else { return false };
     let name_like = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -171,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_are_split_as_the_shell_reads_them() {
+    fn scripts_are_split_like_a_shell_does() {
         let script = "#!/bin/sh\n# a\nset -e\nif x\nthen\n  a \\\n    b\nfi\ncat <<-'EOF' > f\n\tone\n# two\n\tEOF\n\nwhile y;\ndo\ndone\n";
         assert_eq!(
             texts(script),
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn silencing_is_no_meaning() {
+    fn redirections_that_hide_output_are_removed() {
         for text in
             ["a b", "a b || true", "a b >/dev/null 2>&1", "a b > /dev/null || :", "a b >&2", "a b 2>/dev/null ||true;"]
         {
@@ -195,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_literal_or_none() {
+    fn a_command_with_a_word_that_is_not_literal_has_no_words() {
         assert_eq!(words("a 'b c' \"d e\" f\\ g ''").unwrap(), ["a", "b c", "d e", "f g", ""]);
         for text in ["a $b", "a *", "a | b", "a; b", "a > b", "a \"$b\"", "a `b`", "a $(b)", "a 'b", "~/x", "(a)"] {
             assert_eq!(words(text), None, "{text}");

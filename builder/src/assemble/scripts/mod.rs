@@ -1,13 +1,13 @@
-//! Maintainer scripts never run. Each one must be covered: what it would do at a first installation is known and done
-//! otherwise, or not needed.
+//! Maintainer scripts never run. Each one must be covered: the builder knows what the script would do at a first installation,
+//! and either does the same from declarations, or the image does not need it.
 //!
-//! A script is read as far as that takes little: branches of upgrades go, blocks of debhelper go, commands with a known effect
-//! go. What is left must be, word for word, what somebody has reviewed: a row of [`table`]. A script that changes is
-//! therefore not covered any more, and the build says so.
+//! The builder parses each script and removes the parts whose effect is known: branches for upgrades, blocks of debhelper, known
+//! commands. The lines that are left must be exactly the lines that a person has reviewed: a row of `reviewed.rs`. If a new version
+//! of the package changes these lines, the script is no longer covered and the build fails.
 //!
-//! `config` scripts ask questions and are passed over; `prerm` and `postrm` never matter, as nothing is removed. A trigger
-//! that a package declares an interest in runs its postinst when other packages bring files: such interests are covered one
-//! by one, too. Activating a trigger does nothing by itself.
+//! `config` scripts only ask questions and are not read. `prerm` and `postrm` are not read either, because no package is removed.
+//! If a package declares an interest in a trigger, its postinst also runs when other packages ship certain files. So each
+//! interest must be covered, too. Activating a trigger has no effect by itself.
 
 mod command;
 mod condition;
@@ -22,49 +22,41 @@ use crate::{assemble::alternatives::Alternative, tree::TreePath};
 use condition::Call;
 use sha2::{Digest, Sha256};
 
-/// What a script would have done.
+/// An effect that a script would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// A line of sysusers.d(5).
     Sysusers(String),
     /// A line of tmpfiles.d(5).
     Tmpfiles(String),
-    /// A choice for a name.
+    /// An `update-alternatives --install`.
     Alternative(Alternative),
-    /// Files of other packages at a path are put elsewhere.
-    Divert {
-        /// The path.
-        from: TreePath,
-        /// Where they go.
-        to: TreePath,
-    },
+    /// Files of other packages at the path `from` move to the path `to`.
+    Divert { from: TreePath, to: TreePath },
 }
 
-/// The control members of a package that matter here.
+/// The control members of a package that must be covered. Empty if the package does not have them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scripts<'a> {
-    /// `preinst`.
     pub preinst: &'a str,
-    /// `postinst`.
     pub postinst: &'a str,
-    /// `triggers`.
     pub triggers: &'a str,
 }
 
-/// A script that nobody vouches for.
+/// A script that is not covered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uncovered {
     /// `preinst`, `postinst` or `triggers`.
     pub script: &'static str,
-    /// Line number and text of what is not covered.
+    /// Line number and text of each line that is not covered.
     pub lines: Vec<(usize, String)>,
-    /// Whether another version of it was reviewed.
+    /// Whether another version of the script was reviewed.
     pub changed: bool,
-    /// SHA-256 of what is left, as [`table`] has it; empty for triggers.
+    /// SHA-256 of the lines, for a row of `reviewed.rs`. Empty for triggers.
     pub digest: String,
 }
 
-/// What the scripts of `package` would have done.
+/// The effects of the scripts of `package`.
 ///
 /// # Errors
 /// The first script that is not covered.
@@ -83,7 +75,7 @@ pub fn cover(package: &str, scripts: Scripts<'_>) -> Result<Vec<Effect>, Uncover
 
 fn one(package: &str, script: &'static str, call: Call, text: &str) -> Result<Vec<Effect>, Uncovered> {
     if !text.is_empty() && !is_shell(text) {
-        let what = format!("this is no shell script; it has {} bytes", text.len());
+        let what = format!("this is not a shell script; it has {} bytes", text.len());
         return Err(Uncovered { script, lines: vec![(1, what)], changed: false, digest: String::new() });
     }
     let mut effects = Vec::new();
@@ -121,8 +113,8 @@ fn is_shell(text: &str) -> bool {
         && words.next().is_some_and(|shell| ["/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/sh"].contains(&shell))
 }
 
-/// SHA-256 of lines, blanks and versions aside: `2.41`, `6.12.107+deb13-cloud-amd64` and the like change without a change of
-/// meaning.
+/// SHA-256 of lines, without blanks and version numbers. Versions like `2.41` or `6.12.107+deb13-cloud-amd64` change with each
+/// release, but the meaning of the line does not.
 fn digest(lines: &[line::Line]) -> String {
     let mut hash = Sha256::new();
     for line in lines {
@@ -133,7 +125,8 @@ fn digest(lines: &[line::Line]) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// `word` with everything from a digit that is followed by digits, a dot and a digit replaced, up to what cannot be in a version.
+/// Replaces each version number in `word` by `#`. A version number starts with digits, a dot and a digit, and ends before the
+/// first character that a version cannot have.
 fn without_version(word: &str) -> String {
     let mut out = String::new();
     let mut rest = word;

@@ -1,23 +1,22 @@
-//! The structure of a shell script, as far as maintainer scripts have one: branches, cases, loops, functions.
+//! Parses the structure of a shell script: branches, cases, loops, functions. Covers only the forms that maintainer scripts use.
 
 use super::line::Line;
 
-/// A statement.
 #[derive(Clone, Debug)]
 pub(super) enum Statement {
-    /// A command, or anything that is not looked into.
+    /// A command, or another line that is not parsed further.
     Command(Line),
-    /// `if`: heads (`if ...; then`, `elif ...; then`) with what they guard, and the `else`.
+    /// `if`: each head (`if ...; then`, `elif ...; then`) with its body, and the body of `else`.
     If { branches: Vec<(Line, Vec<Statement>)>, otherwise: Vec<Statement>, end: Line },
-    /// `case`: its head and its arms by pattern.
+    /// `case`: its head, and each pattern with its body.
     Case { head: Line, arms: Vec<(Line, Vec<Statement>)>, end: Line },
     /// `for`, `while`, `until`.
     Loop { head: Line, body: Vec<Statement>, end: Line },
-    /// A function of this name.
+    /// A function definition.
     Function { name: String, head: Line, body: Vec<Statement>, end: Line },
 }
 
-/// The statements of a script; nothing when its structure is not understood.
+/// The statements of a script. `None` if its structure cannot be parsed.
 pub(super) fn statements(lines: &[Line]) -> Option<Vec<Statement>> {
     let mut parser = Parser { lines, at: 0 };
     let found = parser.block(|_| false)?;
@@ -48,7 +47,7 @@ impl Parser<'_> {
         Some(line)
     }
 
-    /// Statements up to a line that `ends` accepts, which is not taken, or up to the end of the script.
+    /// Statements up to the first line that `ends` accepts, or up to the end of the script. The ending line is not consumed.
     fn block(&mut self, ends: impl Fn(&str) -> bool) -> Option<Vec<Statement>> {
         let mut found = Vec::new();
         while let Some(text) = self.text().filter(|text| !ends(text)) {
@@ -56,7 +55,7 @@ impl Parser<'_> {
                 "if" if text.ends_with("then") => self.branches()?,
                 "case" if text.contains(" in") && !text.contains("esac") => self.case()?,
                 "for" | "while" | "until" if text.ends_with("do") => self.repeated()?,
-                // Written in a way that is not read here.
+                // A keyword in a form that is not supported.
                 "if" | "case" | "for" | "while" | "until" | "then" | "elif" | "else" | "fi" | "esac" | "done" => {
                     return None;
                 }
@@ -112,7 +111,7 @@ impl Parser<'_> {
                 body.push(Statement::Command(Line { number: line.number, text: rest.to_owned() }));
             }
             body.extend(self.block(|text| text == ";;" || word(text) == "esac")?);
-            // The last arm may do without.
+            // The last arm does not need a `;;`.
             if self.text()? == ";;" {
                 self.take();
             }
@@ -136,7 +135,7 @@ impl Parser<'_> {
     }
 }
 
-/// The name, where `text` begins a function over several lines.
+/// The name of the function, if `text` starts a function over several lines.
 fn function(text: &str) -> Option<&str> {
     let (name, rest) = text.split_once('(')?;
     let name = name.trim().trim_start_matches("function ").trim();

@@ -6,12 +6,12 @@ fn postinst(package: &str, text: &str) -> Result<Vec<Effect>, Vec<String>> {
     cover(package, scripts).map_err(|uncovered| uncovered.lines.into_iter().map(|(_, text)| text).collect())
 }
 
-/// What is left of a script that nobody has reviewed.
+/// The lines that are left of a script that has no reviewed row.
 fn left(text: &str) -> Vec<String> {
     postinst("unheard-of", text).err().unwrap_or_default()
 }
 
-/// From docker.io 26.1.5 of Debian 13, shortened: its own part, and one block of each of debhelper's tools.
+/// From docker.io 26.1.5 of Debian 13, shortened: the package's own lines, and one block of each debhelper tool.
 const DOCKER: &str = r#"
 case "$1" in
     configure)
@@ -66,7 +66,7 @@ fi
 ";
 
 #[test]
-fn scripts_of_real_packages_are_covered_by_what_they_do() {
+fn scripts_of_real_packages_give_known_effects() {
     assert_eq!(postinst("docker.io", DOCKER), Ok(vec![Effect::Sysusers("g docker - -".to_owned())]));
     let alternatives = postinst("iptables", &IPTABLES.replace("$1", "\"$1\"")).unwrap();
     assert_eq!(alternatives.len(), 2);
@@ -77,7 +77,7 @@ fn scripts_of_real_packages_are_covered_by_what_they_do() {
 
 /// From login.defs, netbase and linux-image of Debian 13.
 #[test]
-fn reviewed_scripts_are_known_by_what_is_left_of_them() {
+fn reviewed_scripts_are_found_by_the_digest_of_the_lines_that_are_left() {
     let kernel = |version: &str, more: &str| {
         format!(
             "version={version}\nimage_path=/boot/vmlinuz-$version\nif [ \"$1\" != configure ]; then\n    exit 0\nfi\n\
@@ -96,7 +96,7 @@ fn reviewed_scripts_are_known_by_what_is_left_of_them() {
 }
 
 #[test]
-fn branches_that_are_not_taken_do_not_matter() {
+fn lines_in_branches_that_are_not_taken_are_removed() {
     for text in [
         "if [ -n \"$2\" ]; then\n  rm -rf /etc/x\nfi",
         "if [ \"$1\" = configure ] && [ -n \"$2\" ]; then rm /x; fi",
@@ -115,7 +115,7 @@ fn branches_that_are_not_taken_do_not_matter() {
 }
 
 #[test]
-fn everything_else_is_left() {
+fn lines_without_a_known_effect_are_left() {
     for (text, lines) in [
         ("rm -rf /etc/x", vec!["rm -rf /etc/x"]),
         ("if [ -z \"$2\" ]; then\n  touch /x\nfi", vec!["touch /x"]),
@@ -129,26 +129,26 @@ fn everything_else_is_left() {
             vec!["case \"$mode\" in", "a)", "touch /x", "esac"],
         ),
         ("for x in a b; do\n  touch /$x\ndone", vec!["for x in a b; do", "touch /$x", "done"]),
-        // After a shift, `$1` is not what it was.
+        // After a shift, `$1` has another value.
         (
             "shift\nif [ \"$1\" = no ]; then\n  touch /x\nfi",
             vec!["shift", "if [ \"$1\" = no ]; then", "touch /x", "fi"],
         ),
-        // In a function neither.
+        // In a function, `$2` is an argument of the function.
         (
             "f() {\n  if [ -n \"$2\" ]; then\n    touch /x\n  fi\n}\nf a b",
             vec!["f() {", "if [ -n \"$2\" ]; then", "touch /x", "fi", "}", "f a b"],
         ),
-        // An effect that may not be reached is not one that the image should have.
+        // The image must not get the effect of a command that may not run.
         (
             "if [ \"$RET\" = true ]; then\n  addgroup --system x\nfi",
             vec!["if [ \"$RET\" = true ]; then", "addgroup --system x", "fi"],
         ),
-        // Unknown tools of debhelper are read like all else.
+        // Blocks of unknown debhelper tools are parsed like the rest of the script.
         ("# Automatically added by dh_mystery/1\ntouch /x\n# End automatically added section", vec!["touch /x"]),
-        // A block that never ends hides nothing.
+        // A block without an end hides no lines.
         ("# Automatically added by dh_makeshlibs/1\nldconfig\ntouch /x", vec!["touch /x"]),
-        // Structure that is not understood is left whole.
+        // A script whose structure cannot be parsed is left completely.
         (
             "if true\nthen touch /x; fi && (\nldconfig )",
             vec!["set -e", "if true", "then touch /x; fi && (", "ldconfig )", "exit 0"],
@@ -161,9 +161,9 @@ fn everything_else_is_left() {
 }
 
 #[test]
-fn programs_and_triggers() {
+fn other_programs_and_unknown_triggers_are_not_covered() {
     let program = Scripts { preinst: "\u{7f}ELF", ..Scripts::default() };
-    assert_eq!(cover("bash", program).unwrap_err().lines[0].1, "this is no shell script; it has 4 bytes");
+    assert_eq!(cover("bash", program).unwrap_err().lines[0].1, "this is not a shell script; it has 4 bytes");
     let python = Scripts { postinst: "#!/usr/bin/python3\n", ..Scripts::default() };
     assert!(cover("x", python).is_err());
     let triggers = |text| cover("x", Scripts { triggers: text, ..Scripts::default() });
@@ -176,7 +176,7 @@ fn programs_and_triggers() {
 }
 
 #[test]
-fn versions_do_not_count_in_digests() {
+fn digests_do_not_depend_on_version_numbers() {
     for (word, without) in [
         ("version=6.12.107+deb13-cloud-amd64", "version=#"),
         ("\"$2\"", "\"$2\""),

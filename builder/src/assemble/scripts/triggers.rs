@@ -1,13 +1,13 @@
 //! Interests in triggers, deb-triggers(5).
 
-/// Trigger, and why the image does not need what its owner would do.
+/// Triggers, with the reason why the image does not need the script of the interested package.
 const COVERED: &[(&str, &str)] = &[
     ("/lib/udev/hwdb.d", "hardware database of udev: optional"),
-    ("/usr/lib/binfmt.d", "systemd's: read at boot"),
+    ("/usr/lib/binfmt.d", "configuration of systemd: read at boot"),
     ("/usr/lib/sysctl.d", "read at boot"),
     ("/usr/lib/systemd/catalog", "index of journal messages: a cache"),
     ("/usr/lib/udev/hwdb.d", "hardware database of udev: optional"),
-    ("/usr/lib32", "links for other architectures: made at installation if at all"),
+    ("/usr/lib32", "links for other architectures"),
     ("/usr/libo32", "links for other architectures"),
     ("/usr/libx32", "links for other architectures"),
     ("/usr/share/hunspell", "dictionaries of postgresql: links made by its own command"),
@@ -22,7 +22,7 @@ const COVERED: &[(&str, &str)] = &[
     ("update-initramfs", "the builder makes the initrd"),
 ];
 
-/// Interests that are not covered: line number and text.
+/// Line number and text of the interests that are not covered.
 pub(super) fn unknown(text: &str) -> Vec<(usize, String)> {
     let interests = text.lines().enumerate().filter_map(|(index, line)| {
         let mut words = line.split_whitespace();

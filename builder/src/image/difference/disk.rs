@@ -1,4 +1,4 @@
-//! The whole disk: a place in the partition table, or in a partition by its format.
+//! Names the place of a byte on the whole disk: in the partition table, or in a partition by its format.
 
 use berth_contract::disk::PartitionRole;
 use berth_formats::{erofs, ext4, fat, gpt, place::Place, range::Range, verity};

@@ -1,4 +1,5 @@
-//! Where two builds differ. `show` of each format names the place of a byte in the words of the format's specification.
+//! Finds the first differences between two builds. The module `show` of each format names the place of a byte with the field
+//! names of the format's specification.
 
 mod disk;
 mod pair;
@@ -13,16 +14,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The first byte of an output that is not the same in both builds.
+/// The first byte of an output that differs between two builds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
     /// Name of the output.
     pub output: String,
-    /// Where in it.
+    /// Offset in the output.
     pub at: u64,
-    /// The byte in the first build and in the second; `None` after a file's end.
+    /// The byte in the first build and in the second. `None` after the end of the file.
     pub bytes: [Option<u8>; 2],
-    /// The structure and field there.
+    /// The structure and field at this offset.
     pub place: String,
 }
 
@@ -37,22 +38,20 @@ impl fmt::Display for Difference {
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}", path.display())]
 pub struct CompareError {
-    /// The file.
     path: PathBuf,
-    /// Why.
     source: io::Error,
 }
 
-/// Names the place of a byte. `None` if the structure around it cannot be read.
+/// Names the place of a byte. `None` if the structure around the byte cannot be read.
 type Locate = Box<dyn Fn(&[Range<'_>; 2], u64) -> Option<Place>>;
 
-/// The first difference of each output that two builds have in their folders `first` and `second`. An output comes before
-/// the outputs that contain it, so that the first difference is nearest to the cause.
+/// The first difference of each output. `first` and `second` are the folders of the two builds. An output comes before the outputs
+/// that contain it, so that the first difference is nearest to the cause.
 ///
-/// A checksum is passed over if another place of the same output differs, too: it differs because of that place.
+/// A difference in a checksum is skipped if another byte of the same output differs, because that byte is the cause.
 ///
 /// # Errors
-/// When an output cannot be read.
+/// If an output cannot be read.
 pub fn between(first: &Path, second: &Path, outputs: &Outputs) -> Result<Vec<Difference>, CompareError> {
     let first_range =
         |place: fn(&Range<'_>, u64) -> Option<Place>| -> Locate { Box::new(move |ranges, at| place(&ranges[0], at)) };
@@ -84,7 +83,7 @@ fn one(pair: &Pair, locate: &Locate) -> io::Result<Option<Found>> {
         let ended = bytes.contains(&None);
         let place = if ended { None } else { locate(&pair.ranges(), at) };
         let Some(place) = place else {
-            let name = if ended { "one of them ends here" } else { "a structure that cannot be read" };
+            let name = if ended { "one of the two files ends here" } else { "a structure that cannot be read" };
             return Ok(checksum.or(Some((at, bytes, name.to_owned()))));
         };
         if !place.is_checksum() {

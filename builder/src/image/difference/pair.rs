@@ -1,4 +1,4 @@
-//! One output of two builds, side by side.
+//! Compares one output of two builds.
 
 use berth_formats::range::Range;
 use rustix::{
@@ -33,13 +33,13 @@ impl Pair {
         [0, 1].map(|which| Range::new(&self.files[which].0, 0, self.files[which].1))
     }
 
-    /// The first byte from `from` on that differs.
+    /// The first byte at or after `from` that differs.
     pub(super) fn next(&self, from: u64) -> io::Result<Option<(u64, [Option<u8>; 2])>> {
         let [first, second] = &self.ranges();
         let common = first.len().min(second.len());
         let mut at = from;
         while at < common {
-            // Where both have a hole, both are zeros.
+            // Holes are zeros, so a range that is a hole in both files is equal.
             let (here, there) = (next_data(first.file(), at)?, next_data(second.file(), at)?);
             at = here.unwrap_or(common).min(there.unwrap_or(common));
             let len = CHUNK.min(common.saturating_sub(at));
@@ -58,12 +58,12 @@ impl Pair {
     }
 }
 
-/// Offset of the next byte that is not in a hole.
+/// Offset of the next byte that is not in a hole. `None` if there is no more data.
 fn next_data(file: &File, at: u64) -> io::Result<Option<u64>> {
     match seek(file, SeekFrom::Data(at)) {
         Ok(data) => Ok(Some(data)),
         Err(Errno::NXIO) => Ok(None),
-        // A file system without holes.
+        // This file system does not report holes.
         Err(Errno::INVAL) => Ok(Some(at)),
         Err(error) => Err(error.into()),
     }

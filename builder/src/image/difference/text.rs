@@ -1,8 +1,8 @@
-//! Texts: the line, as it is in each build.
+//! Names the place of a byte in a text: the line number, and the line in each build.
 
 use berth_formats::{place::Place, range::Range};
 
-/// The place of the byte `at` in two texts that are equal up to there.
+/// The place of the byte `at`. The two texts must be equal before that byte.
 pub(super) fn place(texts: &[Range<'_>; 2], at: u64) -> Option<Place> {
     let [first, second] = [texts[0].bytes(0, texts[0].len())?, texts[1].bytes(0, texts[1].len())?];
     let at = usize::try_from(at).ok()?;
