@@ -127,7 +127,7 @@ fn an_update_of_what_is_not_locked_is_refused() {
     let old = bench.lock(None).unwrap().lock;
     for (name, hint) in [("kernle", Some("did you mean kernel?")), ("unused", None)] {
         let error = bench.update(Some(&old), &only(name)).unwrap_err();
-        assert_eq!(error.to_string(), format!("package {name}: expected a locked package, found none of that name"));
+        assert_eq!(error.to_string(), format!("package {name}: expected a locked package, found none with this name"));
         assert_eq!(error.hint().as_deref(), hint);
     }
     // Removed from the recipe, or new in it: both are known.

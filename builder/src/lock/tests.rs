@@ -190,7 +190,7 @@ fn a_suite_without_priority_is_only_there_for_pins() {
 fn a_version_that_would_do_is_named_with_its_suite() {
     let suites: [(i16, &[&str]); 2] = [(500, &["a 1; Depends: b (>= 2)", "b 1"]), (100, &["b 2"])];
     let error = resolved(&suites, "a", "").unwrap_err();
-    assert_eq!(error.to_string(), "a → b (>= 2): b is 1 in trixie, 2 in trixie-updates would do");
+    assert_eq!(error.to_string(), "a → b (>= 2): b is 1 in trixie, but 2 in trixie-updates would satisfy it");
     let hint = error.hint().unwrap();
     assert!(hint.contains("add `\"b\" = { suite = \"trixie-updates\" }` to [debian.versions]"), "{hint}");
     assert_eq!(pinned(&suites, "a", "b/trixie-updates", "").unwrap(), "a 1, b 2");
@@ -213,7 +213,7 @@ fn problems_name_the_chain_of_who_asked() {
     ];
     for (wanted, provided, expected) in [
         ("docker", "", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
-        ("good bad", "", "good → one and bad → two exclude each other: one Conflicts: two"),
+        ("good bad", "", "good → one and bad → two conflict: one Conflicts: two"),
         ("typo", "", "typo → libfooo: libfooo is not found in trixie"),
         ("typo docker", "libfooo", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
         ("docker libfoo", "libfoo", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
