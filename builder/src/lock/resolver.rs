@@ -340,16 +340,16 @@ fn unsatisfiable(universe: &Universe<'_>, chain: Vec<String>, group: &Group<'_>)
         if let Some(other) = universe.elsewhere(relation) {
             let suite = universe.suite_of(other);
             elsewhere.get_or_insert_with(|| Box::new((name.to_owned(), suite.to_owned())));
-            let would = format!("{} in {suite} would do", universe[other].package.version.0);
+            let would = format!("{} in {suite} would satisfy it", universe[other].package.version.0);
             return match found {
-                Some((version, suite)) => format!("{name} is {version} in {suite}, {would}"),
+                Some((version, suite)) => format!("{name} is {version} in {suite}, but {would}"),
                 None => format!("{name} {would}"),
             };
         }
         match found {
             Some((version, suite)) => format!("{name} is {version} in {suite}"),
             None if universe.providers(name).next().is_some() => {
-                format!("none of the packages that provide {name} has the right version")
+                format!("the packages that provide {name} do not have the right version")
             }
             None => {
                 nearest.extend(universe.nearest(name));
