@@ -16,7 +16,7 @@ use std::{
 
 /// Where the archive has the package that a build unpacks.
 const LARGE: &str = "debian/pool/large.deb";
-const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
+const WORDS: &str = "error: interrupted: unfinished files were removed, downloads are kept\n";
 
 /// A desk with an earlier output, and a recipe of 100 MiB, whose build takes long enough to be interrupted.
 fn desk() -> Desk {

@@ -41,7 +41,7 @@ fn the_image_carries_what_the_recipe_says_about_updates() {
         ("[update]\ntrust = 'no.json'\n", "cannot be trusted: No such file"),
         ("[update]\ntrust = 'small.toml'\n", "cannot be trusted: expected metadata of TUF"),
         ("[update]\ntrust = 'damaged.json'\n", "cannot be trusted: expected to be signed: "),
-        ("[update]\nsource = 'https://example.org'\n", "no host would believe what comes from there"),
+        ("[update]\nsource = 'https://example.org'\n", "hosts cannot verify releases from this source"),
         ("[update]\ntrust = 'root.json'\nsource = 'releases'\n", "source is not valid"),
         ("[update]\ntrust = 'root.json'\nsource = 'disk:/os'\n", "source is not valid"),
         ("[update]\ntrust = 'root.json'\nsource = 'disk:'\n", "source is not valid"),

@@ -171,7 +171,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
         assert!(site.says(verb).contains(&format!("{ends}{root}")));
     }
     // Hosts use the earliest expiry.
-    assert!(site.says(&refresh).contains(&format!("good until {root}")));
+    assert!(site.says(&refresh).contains(&format!("valid until {root}")));
     site.good(&[&renew[..], &["365d"]].concat());
     site.build("2", "out2");
     site.good(&site.release("out2", &["--targets-expires", "40d"]));

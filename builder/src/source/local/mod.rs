@@ -94,7 +94,7 @@ pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
     let name = match &overlay.value {
         Overlay::Path(path) if path.is_dir() => return Ok(path.clone()),
         Overlay::Path(path) => {
-            return Err(Diagnostic::new(&overlay.place, "overlay is not there")
+            return Err(Diagnostic::new(&overlay.place, "overlay does not exist")
                 .wanted(format!("a folder at {}", path.display()))
                 .into());
         }
@@ -116,12 +116,12 @@ pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
         .filter_map(|parent| fs::read_dir(parent).ok())
         .flat_map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
         .collect();
-    let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} is not there"))
+    let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} does not exist"))
         .wanted(format!("a folder {OVERLAYS}/{name} beside the recipe or in a folder above it"));
     Err(match nearest(name, names.iter().map(String::as_str)) {
         Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
-        None if names.is_empty() => fault.found(format!("no folder {OVERLAYS} at all")),
-        None => fault.found(format!("{} there", names.into_iter().collect::<Vec<_>>().join(", "))),
+        None if names.is_empty() => fault.found(format!("no folder {OVERLAYS}")),
+        None => fault.found(names.into_iter().collect::<Vec<_>>().join(", ")),
     }
     .into())
 }
@@ -222,9 +222,9 @@ mod tests {
         assert_eq!(named("base").unwrap(), root.join("overlays/base"));
         assert_eq!(named("own").unwrap(), root.join("recipes/deep/overlays/own"));
         let near = named("bse").unwrap_err();
-        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" is not there"), "{near}");
+        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" does not exist"), "{near}");
         assert_eq!(near.hint().unwrap(), "did you mean \"base\"?");
-        assert!(named("other").unwrap_err().to_string().ends_with("found: base, own there"));
+        assert!(named("other").unwrap_err().to_string().ends_with("found: base, own"));
         let missing = asked(&recipe, Overlay::Path(root.join("nowhere")));
         assert!(folder(&missing).unwrap_err().to_string().contains("wanted: a folder at"));
     }
