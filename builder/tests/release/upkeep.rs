@@ -110,7 +110,7 @@ fn any_change_of_keys_finishes_one_that_was_not() {
     site.copy("timestamp-before", "repo/metadata/timestamp.json");
     site.refuses("repo", "state", &format!("{NAME}.efi"), "UnsignedMetadataError");
     let talk = site.bad(&site.release("out", &[]));
-    assert!(talk.contains("error: a change of keys in repo was not finished\nhint: give the same"), "{talk}");
+    assert!(talk.contains("error: a change of keys in repo was not finished\nhint: run the same"), "{talk}");
     let talk = site.says(&["keys", "renew", "keys", "--repo", "repo"]);
     assert!(talk.contains("warning: the last change of keys was not finished"), "{talk}");
     site.gets("repo", "state", &format!("{NAME}.efi"));
@@ -126,7 +126,7 @@ fn what_retired_keys_signed_is_not_taken_up_by_the_next_change() {
     site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo"]);
     fs::copy(site.path("old"), &timestamp).unwrap();
     let talk = site.bad(&["keys", "rotate", "keys", "snapshot", "--repo", "repo"]);
-    assert!(talk.starts_with("error: repo/metadata/timestamp.json: expected to be signed: "), "{talk}");
+    assert!(talk.starts_with("error: repo/metadata/timestamp.json: expected valid signatures: "), "{talk}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn the_chain_of_roots_is_kept_with_the_keys_and_put_into_a_new_repository() {
     }
     fs::remove_dir_all(site.path("repo")).unwrap();
     let talk = site.says(&site.release("out", &[]));
-    assert!(talk.contains("repo is new, and its keys are not: hosts that have seen another"), "{talk}");
+    assert!(talk.contains("repo is new, but its keys are not: hosts that know another"), "{talk}");
     assert_eq!(site.gets("repo", "state", &format!("{NAME}.efi"))["root"], 3);
     site.good(&check);
     assert!(!site.says(&site.release("out", &[])).contains("is new"));
@@ -190,7 +190,7 @@ fn the_end_of_root_and_targets_is_told_before_it_comes() {
     let revoke = [&["repo", "revoke", "1"], &REPO[..]].concat();
     for verb in [&refresh, &site.release("out", &[]), &revoke, &[&["repo", "check"], &REPO[..]].concat()] {
         let talk = site.bad(verb);
-        let hint = "\nhint: sign it anew with the root keys: berth keys renew";
+        let hint = "\nhint: sign the metadata again with the root keys: berth keys renew";
         assert!(talk.starts_with(ended) && talk.contains(hint), "{talk}");
     }
     site.good(&[&renew[..], &["365d"]].concat());
