@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_one_typing_error_away() {
+    fn a_name_with_a_typing_error_finds_the_nearest_name() {
         let names = ["packages", "provided", "drop", "suite"];
         assert_eq!(nearest("packges", names), Some("packages"));
         assert_eq!(nearest("siute", names), Some("suite"));

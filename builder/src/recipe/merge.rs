@@ -158,7 +158,7 @@ fn list<T: Named>(
         if into.len() == before {
             return Err(Diagnostic::new(&gone.place, format!("{key} has no {:?} to remove", gone.value))
                 .wanted(if names.is_empty() {
-                    format!("a value of {key} in a recipe that this one extends, but there is none")
+                    format!("an item of {key} in a file that this recipe extends; there are no items")
                 } else {
                     format!("one of {}", names.join(", "))
                 })

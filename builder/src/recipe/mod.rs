@@ -1,6 +1,6 @@
 //! The recipe: the description of an image.
 //!
-//! A file is parsed into the types of the module `raw`, merged with the files that it extends, and checked. The result is a [`Recipe`]. Each
+//! A file is parsed into the types of module `raw`, merged with the files that it extends, and checked. The result is a [`Recipe`]. Each
 //! value is valid by itself, and keeps its place in the text for later messages. Only [`read`] reads files.
 
 mod archives;
