@@ -1,4 +1,4 @@
-//! The build on one page: each step takes values and returns a value, in the order in which things happen.
+//! The build on one page: the steps in their order. Each step takes values and returns a value.
 
 mod options;
 mod size;
@@ -40,18 +40,18 @@ use std::{
     thread,
 };
 
-/// Resolves `recipe` and writes its lock file; returns the lock file's path. What `update` does not name stays as it is
-/// locked, if it can. `now` is the clock, in seconds since 1970.
+/// Resolves `recipe` and writes its lock file. Returns the path of the lock file. Packages that `update` does not name keep
+/// their locked version if possible. `now` is the current time, in seconds since 1970.
 ///
 /// # Errors
-/// Whatever is wrong with recipe, archives or dependencies; the lock file is then as it was.
+/// Faults of the recipe, the archives or the dependencies. The lock file is not changed then.
 pub fn lock(recipe: &Path, update: &Update, supply: &Supply, now: u64, report: &Report) -> Result<PathBuf> {
     let recipe = recipe::read(recipe)?;
     let input = LockInput::new(&recipe, &supply.mirrors, &supply.etc_apt)?;
     let path = lock_path(recipe.path());
     let (previous, damage) = Lock::previous(&path);
     if let Some(error) = damage {
-        report.warning(format_args!("the lock that is replaced cannot be compared with: {error}"));
+        report.warning(format_args!("the old lock file cannot be used for comparison: {error}"));
     }
     let previous = (previous.as_ref(), update);
     let made = lock::lock(&input, previous, &supply.fetcher()?, Date(now), &report.fetching())?;
@@ -64,7 +64,7 @@ pub fn lock(recipe: &Path, update: &Update, supply: &Supply, now: u64, report: &
     }
     report.step("lock", format_args!("{} packages in {}", made.lock.packages.len(), path.display()));
     if made.behind > 0 {
-        report.step("lock", format_args!("{} of them have newer versions: see --update", made.behind));
+        report.step("lock", format_args!("{} of them have newer versions: --update installs them", made.behind));
     }
     Ok(path)
 }
@@ -72,7 +72,7 @@ pub fn lock(recipe: &Path, update: &Update, supply: &Supply, now: u64, report: &
 /// Builds `recipe` from its lock file.
 ///
 /// # Errors
-/// Whatever is wrong with recipe, lock, packages or the output folder; the output folder is then as it was.
+/// Faults of the recipe, the lock, the packages or the output folder. The output folder is not changed then.
 pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<Built> {
     let recipe = recipe::read(recipe)?;
     let input = LockInput::new(&recipe, &options.supply.mirrors, &options.supply.etc_apt)?;
@@ -83,7 +83,7 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let programs = programs::find(&options.programs, recipe.arch)?;
     let (root, images) = assembled((&recipe, &input, &locked, &plan), &fetcher, &programs, report)?;
     let staging = Staging::new(&options.output)?;
-    // Compressing the initrd takes as long as root file system and hash tree together; neither needs the other.
+    // In parallel: compressing the initrd takes as long as writing the root file system and its hash tree.
     let (root_hash, initrd) = thread::scope(|scope| {
         let initrd = scope.spawn(|| {
             initrd(&root.tree, (&root.kernel.release, plan.arch), &programs.init, plan.epoch, fetcher.store().root())
@@ -117,11 +117,11 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     Ok(Built { folder, outputs: plan.outputs, arch: plan.arch })
 }
 
-/// Builds `recipe` twice: in two folders, the second time from packages unpacked anew and on one processor. Only a build
-/// that comes out the same both times is published.
+/// Builds `recipe` twice, in two folders. The second build unpacks the packages again and uses one processor. The build is
+/// published only if both results are identical.
 ///
 /// # Errors
-/// Those of [`build`], and two builds that differ: both are kept then.
+/// Those of [`build`]; the two builds differ: both are kept then.
 pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<Built> {
     let twice = Twice::new(&options.output)?;
     let build_in = |output: PathBuf, cache: PathBuf| {
@@ -130,7 +130,7 @@ pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     };
     let cache = options.supply.cache.clone();
     let Built { outputs, arch, .. } = build_in(twice.first(), cache.clone())?;
-    report.step("again", "with nothing but fetched packages, on one processor");
+    report.step("again", "second build on one processor; only downloads are reused");
     let fresh = twice.fresh_cache(&cache)?;
     on_one_processor(|| build_in(twice.second(), fresh)).context("cannot choose a processor")??;
     let folder = twice.publish(&outputs)?;
@@ -138,10 +138,10 @@ pub fn check(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     Ok(Built { folder, outputs, arch })
 }
 
-/// What a recipe decides, with its lock.
+/// A recipe with its lock and its plan.
 type Decided<'a> = (&'a Recipe, &'a LockInput, &'a Locked, &'a Plan);
 
-/// The root tree, with packages fetched and preloaded images packed, and the list of those images.
+/// Fetches the packages, packs the images to preload, and assembles the root tree. Returns the tree and the list of images.
 fn assembled(
     (recipe, input, locked, plan): Decided<'_>,
     fetcher: &Fetcher,

@@ -1,4 +1,4 @@
-//! The only module that prints: data to stdout, messages to stderr. Colours only repeat what the words say.
+//! Prints all output: data to stdout, messages to stderr. No other module prints. Colours carry no meaning of their own.
 
 use berth_contract::chain::Chain;
 use berth_fetch::progress::{Event, Progress};
@@ -13,7 +13,7 @@ use std::{
     },
 };
 
-/// A failure with a message and a hint, where an error type of its own would have one use only.
+/// An error with a message and a hint, for errors that occur in only one place and need no type of their own.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Advised {
@@ -22,13 +22,13 @@ pub struct Advised {
 }
 
 impl Advised {
-    /// A failure, and what to do about it, where that is known.
+    /// Makes an error. `hint` says what the user can do, if known.
     #[must_use]
     pub fn new(message: String, hint: Option<String>) -> Self {
         Self { message, hint }
     }
 
-    /// What to do about it.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.hint.clone()
@@ -73,8 +73,8 @@ impl fmt::Debug for Report {
 }
 
 impl Report {
-    /// Prints to the process's stdout and stderr: with bars if stderr is a terminal, and with colours unless `no_colour` is set
-    /// (`NO_COLOR` exists and is not empty, see no-color.org).
+    /// Prints to the process's stdout and stderr. Uses progress bars if stderr is a terminal, and colours too unless
+    /// `no_colour` is true (`NO_COLOR` is set, see no-color.org).
     #[must_use]
     pub fn stdio(verbosity: Verbosity, no_colour: bool) -> Self {
         let terminal = io::stderr().is_terminal();
@@ -93,7 +93,7 @@ impl Report {
     /// Prints a line of data.
     ///
     /// # Errors
-    /// When stdout cannot be written.
+    /// Stdout cannot be written.
     pub fn data(&self, line: impl Display) -> io::Result<()> {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
         self.bars.suspend(|| writeln!(data, "{line}"))?;
@@ -114,17 +114,17 @@ impl Report {
         }
     }
 
-    /// Prints something that the user should look at, though the work goes on.
+    /// Prints a warning. The work continues.
     pub fn warning(&self, text: impl Display) {
         self.fault("warning", "1;33", &text.to_string(), &[]);
     }
 
-    /// Prints a warning, and what to do about it.
+    /// Prints a warning and a hint.
     pub fn warning_with_hint(&self, text: impl Display, hint: &str) {
         self.fault("warning", "1;33", &text.to_string(), &[hint.to_owned()]);
     }
 
-    /// Prints why the work ended: the error, its causes, and what can be done. `hint` returns the hint of an error or of a cause.
+    /// Prints the error that ended the work, its causes, and their hints. `hint` returns the hint of an error or of a cause.
     pub fn error(&self, error: &anyhow::Error, hint: impl Fn(&(dyn Error + 'static)) -> Option<String>) {
         let mut texts = Chain(error.as_ref()).texts().into_iter();
         let mut text = texts.next().unwrap_or_default();
@@ -135,12 +135,12 @@ impl Report {
         self.fault("error", "1;31", &text, &hints);
     }
 
-    /// Prints that the user ended the work.
+    /// Prints that the user interrupted the work.
     pub fn interrupted(&self) {
-        // Otherwise the threads of the bars go on drawing.
+        // Hide the bars first: their threads would continue to draw.
         _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
-        self.fault("error", "1;31", "interrupted: nothing half made is left, and what was fetched is kept", &[]);
+        self.fault("error", "1;31", "interrupted: unfinished files were removed, downloads are kept", &[]);
     }
 
     fn fault(&self, label: &str, colour: &str, text: &str, hints: &[String]) {
@@ -153,7 +153,7 @@ impl Report {
         self.say(&said);
     }
 
-    /// The progress of the fetch step: a bar on a terminal; elsewhere a line at its begin and one at its end.
+    /// Makes a printer for the progress of downloads: a bar on a terminal, otherwise one line at the start and one at the end.
     #[must_use]
     pub fn fetching(&self) -> Fetching<'_> {
         Fetching {
@@ -171,12 +171,12 @@ impl Report {
 
     fn say(&self, text: &str) {
         let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
-        // A closed stderr cannot be reported anywhere.
+        // Ignore errors: if stderr is closed, there is no way to report it.
         self.bars.suspend(|| _ = writeln!(talk, "{text}"));
     }
 }
 
-/// Prints the progress of a fetch.
+/// Prints the progress of downloads.
 #[derive(Debug)]
 pub struct Fetching<'a> {
     report: &'a Report,
@@ -194,7 +194,7 @@ impl Fetching<'_> {
     }
 
     fn planned(&self, files: usize, bytes: u64) {
-        // One Fetching may see several fetches, one after the other.
+        // One `Fetching` may be used for several downloads, one after the other: reset the counters.
         self.done.store(0, Ordering::Relaxed);
         self.files.store(files, Ordering::Relaxed);
         self.bytes.store(bytes, Ordering::Relaxed);
@@ -239,7 +239,7 @@ impl Progress for Fetching<'_> {
 
 impl Drop for Fetching<'_> {
     fn drop(&mut self) {
-        // Remove the bar of a fetch that failed, so that it does not stand beside the error.
+        // Remove the bar of a failed download before the error is printed.
         self.bar(|bar| bar.finish_and_clear());
     }
 }
@@ -252,7 +252,7 @@ impl Display for Files {
     }
 }
 
-/// A number of bytes for people: powers of 1000, as disks and downloads are measured.
+/// Prints a number of bytes for humans, in units of powers of 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
@@ -303,12 +303,12 @@ mod tests {
         report.warning_with_hint("glob matches nothing", "remove it");
         let inner = anyhow::anyhow!("mirror is down\nno answer");
         let error = inner.context("cannot fetch zstd").context("cannot fetch");
-        // Two errors of the chain may have the same hint.
+        // Two errors of the chain have the same hint, which must be printed once.
         report.error(&error, |cause| (cause.to_string() != "cannot fetch").then(|| "try another".to_owned()));
     }
 
     #[test]
-    fn data_and_talk_go_their_own_ways() {
+    fn data_goes_to_stdout_and_messages_go_to_stderr() {
         let (data, talk) = said(Verbosity::Verbose, false, all);
         assert_eq!(data, "out/image.raw\n");
         assert_eq!(
@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_no_word_and_silence_keeps_what_matters() {
+    fn colours_do_not_change_the_text_and_quiet_keeps_data_warnings_and_errors() {
         let (_, plain) = said(Verbosity::Normal, false, all);
         let (_, colours) = said(Verbosity::Normal, true, all);
         assert_ne!(plain, colours);
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fetch_is_told_in_two_lines_where_nobody_watches() {
+    fn without_a_terminal_a_download_prints_two_lines() {
         let (_, talk) = said(Verbosity::Normal, false, |report| {
             let fetch = report.fetching();
             fetch.event(Event::Planned { files: 2, bytes: 118_300_000 });
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_read_as_they_are_sold() {
+    fn sizes_are_printed_in_powers_of_1000() {
         for (bytes, text) in
             [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (9_990_000, "9.9 MB"), (118_300_000, "118 MB")]
         {

@@ -29,7 +29,7 @@ fn wrong_usage_exits_with_2_and_names_the_expected_arguments() {
         (&["build", "r.toml", "--mirror", "ftp://example.org"], "expected http:, https: or file:"),
         (&["lock", "-q", "-v", "r.toml"], "cannot be used with"),
         (&["lock"], "<RECIPE>"),
-        (&["lock", "--update"], "no recipe is named"),
+        (&["lock", "--update"], "expected a recipe, found none"),
         (&["why", "r.toml"], "<PKG|PATH>"),
         (&["pack", "hello"], "--output <FILE.tar>"),
     ] {
@@ -71,7 +71,7 @@ fn a_failure_exits_with_1_and_prints_the_cause_on_stderr_without_colours() {
 fn invalid_environment_variables_are_errors() {
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(talk(&output).ends_with("hint: name one with --cache\n"), "{}", talk(&output));
+    assert!(talk(&output).ends_with("hint: name a folder with --cache\n"), "{}", talk(&output));
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().env("SOURCE_DATE_EPOCH", "today").output();
     assert!(talk(&output.unwrap()).starts_with("error: SOURCE_DATE_EPOCH: expected seconds since 1970"));
 }

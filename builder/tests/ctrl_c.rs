@@ -16,7 +16,7 @@ use std::{
 
 /// Path of the large package in the archive.
 const LARGE: &str = "debian/pool/large.deb";
-const WORDS: &str = "error: interrupted: nothing half made is left, and what was fetched is kept\n";
+const WORDS: &str = "error: interrupted: unfinished files were removed, downloads are kept\n";
 
 /// A desk with an earlier output and a recipe with 100 MiB of data. Its build takes long enough to be interrupted.
 fn desk() -> Desk {

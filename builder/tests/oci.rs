@@ -136,7 +136,7 @@ fn dynamically_linked_programs_are_refused() {
     };
     let dynamic = pack("/bin/sh");
     assert!(dynamic.to_string().contains("/bin/sh: a program that needs a dynamic loader"), "{dynamic}");
-    assert!(dynamic.hint().unwrap().starts_with("link it statically"));
+    assert!(dynamic.hint().unwrap().starts_with("link the program statically"));
     assert!(pack(dir.path().join("none").to_str().unwrap()).to_string().starts_with("cannot read "));
 }
 

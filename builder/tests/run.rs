@@ -28,7 +28,7 @@ fn invalid_images_and_options_are_errors() {
     blank(dir.path());
     fs::write(dir.path().join("host.toml"), "hostname = 'node-1'\nhostnam = 'x'\n").unwrap();
     for (arguments, words) in [
-        (&["gone.raw"][..], "gone.raw is not there"),
+        (&["gone.raw"][..], "gone.raw does not exist"),
         (&["blank.raw", "-p", "80"], "expected HOST:GUEST"),
         (&["blank.raw", "-p", "80:0"], "expected HOST:GUEST"),
         (&["blank.raw", "--config", "gone.toml"], "cannot read gone.toml"),

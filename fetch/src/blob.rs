@@ -1,22 +1,22 @@
-//! Bytes that are known by their digest.
+//! Content that is identified by its digest.
 
 use berth_contract::digest::Sha256;
 use std::path::PathBuf;
 
-/// What is wanted: exactly these bytes.
+/// The expected content: digest and size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Want {
-    /// Their digest.
+    /// SHA-256 of the content.
     pub sha256: Sha256,
-    /// Their number.
+    /// Size in bytes.
     pub size: u64,
 }
 
-/// A blob that lies in the store.
+/// A blob in the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// What it is.
+    /// Its digest and size.
     pub want: Want,
-    /// Where it is. Never written to.
+    /// Its file. The file is read-only: never write to it.
     pub path: PathBuf,
 }

@@ -1,4 +1,4 @@
-//! What can go wrong while bytes come in.
+//! Errors of downloads and of the store.
 
 use crate::{settings::Pace, url::Url};
 use berth_contract::digest::Sha256;
@@ -8,75 +8,75 @@ use std::{
     time::Duration,
 };
 
-/// Why something could not be fetched. Every variant names the place, and what was wanted and found where that applies.
+/// Why a fetch failed. The messages name the place and, where it applies, the expected and the found value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FetchError {
-    /// A file of this machine (store, `file:` URL, certificates) cannot be used.
+    /// A local file cannot be used: a file of the store, of a `file:` URL, or the certificates.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb: `read`.
         action: &'static str,
-        /// On which file.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The certificate bundle holds no certificate.
+    /// The certificate bundle contains no certificate.
     #[error("{}: expected PEM certificates, found none", path.display())]
     NoCertificate {
         /// The bundle.
         path: PathBuf,
     },
-    /// The authority that was given beside the bundle is no certificate.
+    /// The additional certificate authority ([`crate::settings::FetchSettings::extra_ca`]) contains no certificate.
     #[error("additional certificate authority: expected PEM certificates, found none")]
     NoExtraCertificate,
-    /// The server does not have it (HTTP 404 or 410, or no such file).
+    /// The server does not have the file (HTTP 404 or 410), or a local file does not exist.
     #[error("{url}: not found")]
     NotFound {
-        /// Where it was looked for.
+        /// The requested URL.
         url: Url,
     },
-    /// The server refuses or fails.
+    /// The server refuses the request or fails.
     #[error("{url}: expected HTTP status 200 or 206, found {status}")]
     Status {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// The answer's status.
+        /// HTTP status of the response.
         status: u16,
     },
-    /// A web page instead of data: a captive portal, a proxy's or a server's error page.
+    /// A web page instead of data: from a captive portal, or the error page of a proxy or server.
     #[error("{asked}: expected data, found a web page (text/html){}", at(asked, answered))]
     Html {
-        /// What was asked.
+        /// The requested URL.
         asked: Url,
-        /// Who answered, after redirects.
+        /// The URL of the response, after redirects.
         answered: String,
     },
-    /// No connection, no TLS, no valid answer.
+    /// The connection or TLS failed, or the response is invalid.
     #[error("{url}: {source}")]
     Exchange {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// What happened.
+        /// The cause.
         source: Box<ureq::Error>,
     },
-    /// The transfer broke off.
+    /// The connection failed during the transfer.
     #[error("{url}: the transfer broke off after {found} bytes: {source}")]
     Interrupted {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// Bytes that came, with those of earlier tries.
+        /// Bytes received so far, including those of earlier attempts.
         found: u64,
-        /// What happened.
+        /// The cause.
         source: io::Error,
     },
-    /// The transfer crawls.
+    /// The transfer is slower than the limit.
     #[error("{url}: slower than {} bytes per second for {} s, after {found} bytes", pace.floor, pace.window.as_secs())]
     Slow {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// Bytes that came, with those of earlier tries.
+        /// Bytes received so far, including those of earlier attempts.
         found: u64,
         /// The limit.
         pace: Pace,
@@ -84,100 +84,102 @@ pub enum FetchError {
     /// Too few or too many bytes.
     #[error("{url}: expected {wanted} bytes, found {}{found}", if *.found > *.wanted {"at least "} else {""})]
     Size {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// The size that was to come.
+        /// The expected size.
         wanted: u64,
-        /// The size that was announced or came.
+        /// The announced or received size.
         found: u64,
     },
-    /// Right size, wrong content, twice.
+    /// The size is right but the content is wrong, also after a second download.
     #[error("{url}: expected SHA-256 {wanted}, found {found}")]
     Digest {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// The digest that was to come.
+        /// The expected digest.
         wanted: Sha256,
-        /// The digest of what came.
+        /// The digest of the received bytes.
         found: Sha256,
     },
-    /// The server sends whole files only.
-    #[error("{url}: expected a part of the file (HTTP status 206), found all of it: this server has no ranges")]
+    /// The server does not support range requests: it sends only whole files.
+    #[error(
+        "{url}: expected a part of the file (HTTP status 206), found the whole file: the server ignores range requests"
+    )]
     NoRanges {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
     },
-    /// Another part than the one that was asked for.
+    /// The response contains another range than the requested one.
     #[error("{url}: expected {wanted}, found {found}")]
     WrongRange {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// The part.
+        /// The requested range.
         wanted: String,
-        /// What the answer says of itself.
+        /// Status, range and length of the response.
         found: String,
     },
-    /// The server was waited for, in vain.
-    #[error("{last} (waited for it for {} s)", waited.as_secs())]
+    /// The server did not recover within the time limit for retries.
+    #[error("{last} (gave up after {} s)", waited.as_secs())]
     GaveUp {
-        /// Since the last progress.
+        /// Time since the last progress.
         waited: Duration,
-        /// The last failure.
+        /// The failure of the last attempt.
         last: Box<FetchError>,
     },
-    /// An index beyond its limit.
+    /// The file is larger than its limit.
     #[error("{url}: expected at most {limit} bytes, found more")]
     TooLarge {
-        /// What was asked.
+        /// The requested URL.
         url: Url,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// Missing in the store while the network may not be used.
+    /// Files are missing in the store, and the network must not be used.
     #[error("offline, and not in the cache: {}", list(missing))]
     Offline {
-        /// Names as given with the jobs, or URLs.
+        /// Names of the jobs, or URLs.
         missing: Vec<String>,
     },
-    /// Nobody to ask.
-    #[error("{name}: no mirror to fetch it from")]
+    /// The job has no mirror.
+    #[error("{name}: expected at least one mirror, found none")]
     NoMirror {
-        /// Name as given with the job.
+        /// Name of the job.
         name: String,
     },
-    /// Several mirrors failed, each for its own reason.
-    #[error("{name}: no mirror could serve it{}", failures.iter().map(|e| format!("\n  {e}")).collect::<String>())]
+    /// All of several mirrors failed.
+    #[error("{name}: all mirrors failed{}", failures.iter().map(|e| format!("\n  {e}")).collect::<String>())]
     Mirrors {
-        /// Name as given with the job.
+        /// Name of the job.
         name: String,
-        /// One failure per mirror, in their order.
+        /// One failure per mirror, in the order of the mirrors.
         failures: Vec<FetchError>,
     },
-    /// A blob in the store is not what its name says.
+    /// The content of a blob in the store does not match the digest in its name.
     #[error("{}: expected SHA-256 {wanted}, found {found}", path.display())]
     Corrupt {
-        /// The blob.
+        /// The blob's file.
         path: PathBuf,
-        /// Its name.
+        /// The digest in its name.
         wanted: Sha256,
-        /// The digest of its bytes.
+        /// The digest of its content.
         found: Sha256,
     },
-    /// Bytes that were given to the store are not what they were said to be.
+    /// Bytes that were put into the store do not have the expected size and digest.
     #[error("{name}: expected {wanted_size} bytes of SHA-256 {wanted}, found {found_size} bytes of {found}")]
     Mismatch {
-        /// What the bytes are.
+        /// Name of the content, for messages.
         name: String,
-        /// Size that was to come.
+        /// The expected size.
         wanted_size: u64,
-        /// Digest that was to come.
+        /// The expected digest.
         wanted: Sha256,
-        /// Size that came.
+        /// The size found.
         found_size: u64,
-        /// Digest that came.
+        /// The digest found.
         found: Sha256,
     },
-    /// Another download of the same [`crate::fetcher::Fetcher::fetch_all`] failed first; never handed to callers.
+    /// Another download of the same [`crate::fetcher::Fetcher::fetch_all`] failed first. Callers never see this error.
     #[error("stopped")]
     Stopped,
 }
@@ -196,53 +198,53 @@ fn list(names: &[String]) -> String {
 }
 
 impl FetchError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotFound { .. } => {
                 "the mirror no longer serves this file: run `berth lock --update`, or name another mirror with --mirror"
             }
-            Self::Html { .. } => "a login page or a proxy answers in the mirror's place: open the address in a browser",
+            Self::Html { .. } => "a login page or a proxy answers instead of the mirror: open the address in a browser",
             Self::Exchange { source, .. } => match **source {
                 ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-                    "set SSL_CERT_FILE to a PEM file of the authorities to trust"
+                    "set SSL_CERT_FILE to a PEM file with the certificate authorities to trust"
                 }
                 ureq::Error::HostNotFound => "check the mirror's name and this machine's name resolution",
-                ureq::Error::TooManyRedirects => "the server redirects in a circle: name another mirror with --mirror",
+                ureq::Error::TooManyRedirects => "the server redirects in a loop: name another mirror with --mirror",
                 _ => "check the network, or name another mirror with --mirror",
             },
             Self::Status { .. } | Self::Slow { .. } => "try again, or name another mirror with --mirror",
-            Self::Interrupted { .. } => "try again: what has come so far is kept",
+            Self::Interrupted { .. } => "try again: the bytes received so far are kept",
             Self::Size { .. } | Self::Digest { .. } => {
-                "the mirror or a proxy serves another file under this name (it may just be updating): try again, \
+                "the mirror or a proxy serves another file under this name (it may be updating now): try again, \
                  name another mirror with --mirror, or run `berth lock --update`"
             }
             Self::Offline { .. } => "run once without --offline",
             Self::NoMirror { .. } => "name a mirror in the recipe or with --mirror",
             Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
             Self::Corrupt { path, .. } => return Some(format!("remove {}: it will be fetched again", path.display())),
-            Self::NoCertificate { .. } => "SSL_CERT_FILE must name a PEM file",
-            Self::NoExtraCertificate => "it must hold a block of BEGIN CERTIFICATE",
+            Self::NoCertificate { .. } => "set SSL_CERT_FILE to a PEM file that contains certificates",
+            Self::NoExtraCertificate => "its text must contain a BEGIN CERTIFICATE block",
             Self::NoRanges { .. } | Self::WrongRange { .. } => "try another server or proxy",
             Self::GaveUp { last, .. } => return last.hint(),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => "free some space, then try again",
             Self::TooLarge { .. } => {
-                "something else than the archive answers: check the mirror's address and the proxy"
+                "another server may answer instead of the archive: check the mirror's address and the proxy"
             }
-            Self::Mismatch { .. } => "it changed while it was read: try again",
+            Self::Mismatch { .. } => "the content changed while it was read: try again",
             Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint.to_owned())
     }
 
-    /// TLS failed: a certificate that is not trusted, or not valid at this time.
+    /// Whether TLS failed, for example because a certificate is not trusted or not valid at this time.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         match self {
             Self::Exchange { source, .. } => match &**source {
                 ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
-                // What rustls finds while it reads comes wrapped.
+                // ureq wraps errors that rustls finds while reading in an I/O error.
                 ureq::Error::Io(error) => error.kind() == io::ErrorKind::InvalidData,
                 _ => false,
             },
@@ -251,12 +253,12 @@ impl FetchError {
         }
     }
 
-    /// Whether trying the same mirror again, from where the transfer ended, may help.
+    /// Whether to retry at the same mirror, from the byte where the transfer stopped.
     pub(crate) fn is_interruption(&self) -> bool {
         matches!(self, Self::Interrupted { .. })
     }
 
-    /// Whether the same question may be answered later: what a server that restarts or a cable that is out makes.
+    /// Whether the same request may succeed later. True for errors that a restarting server or an unplugged cable causes.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Interrupted { .. } | Self::Slow { .. } => true,

@@ -1,4 +1,4 @@
-//! Fetching: from mirrors into the store, or an index into memory.
+//! Downloads blobs from mirrors into the store, and indices into memory.
 
 use crate::{
     blob::{Blob, Want},
@@ -21,21 +21,21 @@ use std::{
     thread,
 };
 
-/// How often a broken transfer is taken up again at the same mirror.
+/// How often an interrupted transfer is resumed at the same mirror.
 const RESUMES: u32 = 2;
 
 /// One blob to fetch.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// What it is, for messages and progress (a package's name).
+    /// Name for messages and progress, such as a package's name.
     pub name: String,
-    /// Exactly these bytes.
+    /// The expected content.
     pub want: Want,
-    /// Where it can be had, best first.
+    /// URLs of the blob, best first.
     pub mirrors: Vec<Url>,
 }
 
-/// The door that bytes come in by.
+/// Downloads files with a size limit or a known digest.
 pub struct Fetcher {
     store: Store,
     settings: FetchSettings,
@@ -49,37 +49,37 @@ impl fmt::Debug for Fetcher {
 }
 
 impl Fetcher {
-    /// A fetcher into `store`. Connects to nobody yet.
+    /// Makes a fetcher that downloads into `store`. Opens no connection yet.
     #[must_use]
     pub fn new(store: Store, settings: FetchSettings) -> Self {
         Self { store, transport: Transport::new(settings.clone()), settings }
     }
 
-    /// The store that it fills.
+    /// The store for downloaded blobs.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Whether it may use the network.
+    /// Whether the network may be used.
     #[must_use]
     pub fn network(&self) -> Network {
         self.settings.network
     }
 
-    /// The blob of `job`, from the store or the first mirror that serves it. A transfer that broke off, now or in an
-    /// earlier run, is taken up where it ended; wrong content is thrown away and asked for once more.
+    /// Returns the blob of `job` from the store, or downloads it from the first mirror that serves it. Resumes a transfer
+    /// that was interrupted, now or in an earlier run. Discards wrong content and downloads it once more.
     ///
     /// # Errors
-    /// See [`FetchError`]; with several mirrors, [`FetchError::Mirrors`] names each one's failure.
+    /// See [`FetchError`]. If several mirrors fail, [`FetchError::Mirrors`] lists all failures.
     pub fn fetch_blob(&self, job: &Job, progress: &dyn Progress) -> Result<Blob, FetchError> {
         self.fetch_one(job, progress, &AtomicBool::new(false))
     }
 
-    /// Many blobs, several at a time, in the order of `jobs`. The first failure ends all.
+    /// Fetches many blobs, several at a time. The result has the order of `jobs`. The first failure stops all downloads.
     ///
     /// # Errors
-    /// The first failure that happened; offline, one error that names everything missing.
+    /// The first failure. Offline: one error that lists all missing blobs.
     pub fn fetch_all(&self, jobs: &[Job], progress: &dyn Progress) -> Result<Vec<Blob>, FetchError> {
         let mut blobs = jobs.iter().map(|job| self.store.get(job.want)).collect::<Result<Vec<_>, _>>()?;
         let missing: Vec<usize> = (0..jobs.len()).filter(|&i| blobs[i].is_none()).collect();
@@ -99,7 +99,7 @@ impl Fetcher {
                 match self.fetch_one(&jobs[i], progress, &stop) {
                     Ok(blob) => done.lock().unwrap_or_else(PoisonError::into_inner).push((i, blob)),
                     Err(error) => {
-                        // The first error is the cause; those that follow are `Stopped`.
+                        // Keep only the first error. Later ones are usually `Stopped`.
                         if !stop.swap(true, Ordering::Relaxed) {
                             *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
                         }
@@ -122,10 +122,11 @@ impl Fetcher {
         Ok(blobs.into_iter().flatten().collect())
     }
 
-    /// An index whose digest nobody knows beforehand: its signature must be checked by the caller. Never cached.
+    /// Downloads an index into memory. Its digest is not known in advance: the caller must check its signature. Indices are
+    /// never cached.
     ///
     /// # Errors
-    /// See [`FetchError`]; [`FetchError::TooLarge`] beyond `limit` bytes.
+    /// See [`FetchError`]. [`FetchError::TooLarge`] if the index has more than `limit` bytes.
     pub fn fetch_index(&self, url: &Url, limit: u64) -> Result<Vec<u8>, FetchError> {
         if self.settings.network == Network::Offline && url.scheme() != Scheme::File {
             return Err(FetchError::Offline { missing: vec![url.to_string()] });
@@ -158,7 +159,7 @@ impl Fetcher {
         }
     }
 
-    /// Whether some mirror may be asked at all.
+    /// Whether at least one mirror may be used. Offline, only `file:` URLs may be.
     fn may_fetch(&self, job: &Job) -> bool {
         self.settings.network == Network::Online || job.mirrors.iter().any(|url| url.scheme() == Scheme::File)
     }
@@ -200,7 +201,7 @@ impl Fetcher {
         }
     }
 
-    /// Fills `part` from one mirror until size and digest are right.
+    /// Downloads from one mirror into `part` until size and digest are right.
     fn fill(
         &self,
         url: &Url,
@@ -219,7 +220,7 @@ impl Fetcher {
                     if found == job.want.sha256 {
                         return Ok(());
                     }
-                    // What an earlier run or another mirror left may be to blame: one try from the first byte on.
+                    // The part file may contain wrong bytes of an earlier run or another mirror. Start again once.
                     discard(part, job, progress)?;
                     if fresh {
                         return Err(FetchError::Digest { url: url.clone(), wanted: job.want.sha256, found });
@@ -254,7 +255,7 @@ impl Fetcher {
         self.pump(url, part.len(), &mut *answer.reader, stop, |chunk| {
             let total = part.len() + chunk.len() as u64;
             if total > wanted {
-                // Not even the part that would fit is to be trusted.
+                // The server sends another file: the bytes before this one cannot be trusted either.
                 discard(part, job, progress)?;
                 return Err(size_error(total));
             }
@@ -265,7 +266,8 @@ impl Fetcher {
         if part.len() < wanted { Err(size_error(part.len())) } else { Ok(()) }
     }
 
-    /// Reads to the end, minding pace and stop. `before` bytes have come earlier.
+    /// Reads to the end and passes the bytes to `take`. Fails if the transfer is too slow or `stop` is set. `before` is the
+    /// number of bytes received earlier, for messages.
     fn pump(
         &self,
         url: &Url,

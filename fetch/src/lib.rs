@@ -1,8 +1,9 @@
-//! The only way bytes come in: every read has a size limit, and a digest wherever one is known beforehand.
+//! Downloads. All bytes from the network come through this crate. Every read has a size limit, and a digest if one is known
+//! in advance.
 //!
-//! A [`fetcher::Fetcher`] gets blobs (known by SHA-256 and size) from mirrors into a content-addressed
-//! [`store::Store`], and signed indices (whose digest nobody knows before) into memory under a limit.
-//! A [`ranges::Ranges`] reads parts of the files of one server, without a store, and is patient with it.
+//! A [`fetcher::Fetcher`] downloads blobs (SHA-256 and size are known) from mirrors into a content-addressed
+//! [`store::Store`]. It downloads signed indices (digest not known) into memory, with a size limit.
+//! A [`ranges::Ranges`] reads parts of files from one server without a store, and retries while the server is unreachable.
 #![deny(missing_docs)]
 
 pub mod blob;

@@ -1,9 +1,9 @@
-//! Noticing that a transfer crawls.
+//! Detects transfers that are too slow.
 
 use crate::settings::Pace;
 use std::time::Instant;
 
-/// Counts bytes per window.
+/// Counts the bytes in the current time window.
 pub(crate) struct Meter {
     pace: Pace,
     since: Instant,
@@ -15,7 +15,7 @@ impl Meter {
         Self { pace, since: Instant::now(), bytes: 0 }
     }
 
-    /// Counts `bytes` more; false when the window that ends now was too slow.
+    /// Adds `bytes`. Returns false if a time window ends now and was too slow.
     pub(crate) fn count(&mut self, bytes: usize) -> bool {
         self.bytes += bytes as u64;
         let elapsed = self.since.elapsed();

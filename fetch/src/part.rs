@@ -1,4 +1,4 @@
-//! A blob on its way in: `HEX.part`, kept when a transfer breaks off and locked while it is written.
+//! The file of an incomplete blob, `HEX.part`. It is locked while a process writes to it, and kept after an interruption.
 
 use crate::{
     blob::{Blob, Want},
@@ -23,12 +23,13 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Opens and locks the part file of `target`, waiting for whoever else holds it, and hashes what an earlier try left
-    /// in it. `None` when the file was published or removed meanwhile: look again.
+    /// Opens and locks the part file of `target`. Waits until no other thread or process holds the lock. Then hashes the
+    /// bytes of earlier attempts. Returns `None` if the file was published or removed while waiting: then look for the blob
+    /// again.
     pub(crate) fn lock(target: PathBuf, want: Want) -> Result<Option<Self>, FetchError> {
         let path = target.with_added_extension("part");
         let mut options = OpenOptions::new();
-        // Not truncated: another process may be writing to it.
+        // Do not truncate: another process may be writing to the file.
         let file = options
             .read(true)
             .write(true)
@@ -59,7 +60,7 @@ impl Part {
         }
     }
 
-    /// Bytes so far.
+    /// Number of bytes so far.
     pub(crate) fn len(&self) -> u64 {
         self.len
     }
@@ -76,7 +77,7 @@ impl Part {
         Ok(())
     }
 
-    /// Throws away what is there.
+    /// Discards all bytes.
     pub(crate) fn restart(&mut self) -> Result<(), FetchError> {
         self.file.set_len(0).map_err(io_error("truncate", &self.path))?;
         self.file.rewind().map_err(io_error("rewind", &self.path))?;
@@ -85,13 +86,13 @@ impl Part {
         Ok(())
     }
 
-    /// Makes the blob appear under its name. Only call this when size and digest are right.
+    /// Renames the file to the blob's name. Call this only if size and digest are right.
     pub(crate) fn publish(self) -> Result<Blob, FetchError> {
         debug_assert!(self.len == self.want.size && self.digest() == self.want.sha256);
-        // Bytes first, then the name, then the folder: a crash leaves a whole blob or none.
+        // Order: flush the content, rename, flush the folder. A crash then leaves the whole blob or no blob.
         self.file.sync_all().map_err(io_error("write", &self.path))?;
         fs::rename(&self.path, &self.target).map_err(io_error("rename", &self.path))?;
-        // Not before: a part file that nobody may write to would be in the way of every later try.
+        // Only after the rename: if the rename fails, later attempts must be able to write to the part file.
         self.file
             .set_permissions(Permissions::from_mode(0o444))
             .map_err(io_error("change the mode of", &self.target))?;
@@ -103,10 +104,10 @@ impl Part {
 }
 
 impl Drop for Part {
-    /// Leaves nothing behind where nothing came. The lock is still held, so nobody else's bytes can be in it.
+    /// Removes an empty part file. The lock is still held, so no other process can have written to the file.
     fn drop(&mut self) {
         if self.len == 0 {
-            // Failing to tidy up does no harm: the next claim takes the empty file as it is.
+            // An error here is harmless: the next attempt uses the empty file.
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_can_be_written_to_until_it_has_its_name() {
+    fn a_part_file_stays_writable_until_it_is_renamed() {
         let dir = tempfile::tempdir().unwrap();
         let target = dir.path().join("blob");
         let want = Want { size: 4, sha256: Sha256(sha2::Sha256::digest(b"blob").into()) };
@@ -127,7 +128,7 @@ mod tests {
             part.append(b"blob").unwrap();
             part
         };
-        // It cannot be renamed: there is a folder.
+        // The rename fails because a folder has the name.
         fs::create_dir(&target).unwrap();
         assert!(matches!(part().publish(), Err(FetchError::Io { action: "rename", .. })));
         let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;

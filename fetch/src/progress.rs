@@ -1,52 +1,52 @@
-//! What a fetch tells while it runs.
+//! Progress events of downloads.
 
-/// Something that happened.
+/// A progress event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// So much is to be fetched (what is in the store already is not counted).
+    /// The amount to download. Blobs that are already in the store are not counted.
     Planned {
-        /// Blobs.
+        /// Number of blobs.
         files: usize,
-        /// Their sizes together.
+        /// Sum of their sizes in bytes.
         bytes: u64,
     },
-    /// A blob's fetch begins; this much of it lay in the store from an earlier try.
+    /// The download of a blob starts.
     Started {
-        /// Name as given with the job.
+        /// Name of the job.
         name: &'a str,
-        /// Whole size.
+        /// Size of the whole blob in bytes.
         size: u64,
-        /// Bytes that need not be fetched again.
+        /// Bytes that an earlier attempt left in the store.
         resumed: u64,
     },
-    /// More bytes of a blob have come.
+    /// More bytes of a blob were received.
     Received {
-        /// Name as given with the job.
+        /// Name of the job.
         name: &'a str,
-        /// How many.
+        /// Number of new bytes.
         bytes: u64,
     },
-    /// Bytes of a blob (received or resumed) were thrown away: the next mirror or try begins anew.
+    /// Bytes of a blob (received or resumed) were discarded. The next attempt or mirror starts from the first byte.
     Discarded {
-        /// Name as given with the job.
+        /// Name of the job.
         name: &'a str,
-        /// How many.
+        /// Number of discarded bytes.
         bytes: u64,
     },
-    /// A blob is in the store.
+    /// A blob is now in the store.
     Finished {
-        /// Name as given with the job.
+        /// Name of the job.
         name: &'a str,
     },
 }
 
-/// Who is told. Called from several threads at once.
+/// Receives progress events. Several threads call it at once.
 pub trait Progress: Sync {
-    /// Takes an event; must return soon, the transfer waits for it.
+    /// Handles an event. Must return quickly: the transfer waits for it.
     fn event(&self, event: Event<'_>);
 }
 
-/// Tells nobody.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct Silent;
 

@@ -1,4 +1,4 @@
-//! Reading parts of the files of one server: nothing is kept, nothing is believed. Whoever reads knows the digests.
+//! Reads parts of files from one server. Nothing is stored and nothing is verified here: the caller checks digests.
 
 use crate::{
     error::FetchError,
@@ -15,8 +15,8 @@ use std::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
-/// One server, by connections that are kept open. A server that goes away is waited for, and a transfer that broke off is
-/// taken up where it ended.
+/// Reads from one server and keeps connections open. Retries while the server is unreachable, and resumes interrupted
+/// transfers.
 pub struct Ranges {
     transport: Transport,
     pace: Pace,
@@ -32,7 +32,7 @@ impl fmt::Debug for Ranges {
 }
 
 impl Ranges {
-    /// Connects to nobody yet.
+    /// Opens no connection yet.
     #[must_use]
     pub fn new(settings: FetchSettings, patience: Patience) -> Self {
         let pace = settings.pace;
@@ -40,23 +40,24 @@ impl Ranges {
         Self { transport, pace, patience, heard: AtomicBool::new(false), received: AtomicU64::new(0) }
     }
 
-    /// Bytes of bodies that have come so far.
+    /// Bytes received so far, without headers.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
 
-    /// A whole small file. A transfer that broke off starts anew: the file may be another by now.
+    /// Reads a whole small file. An interrupted transfer starts from the first byte again, because the server may have
+    /// replaced the file.
     ///
     /// # Errors
-    /// See [`FetchError`]; [`FetchError::TooLarge`] beyond `limit` bytes.
+    /// See [`FetchError`]. [`FetchError::TooLarge`] if the file has more than `limit` bytes.
     pub fn read_small(&self, url: &Url, limit: u64) -> Result<Vec<u8>, FetchError> {
         let mut waits = Waits::new(self.patience, self.pace);
         loop {
             let mut bytes = Vec::new();
             match self.try_small(url, limit, &mut bytes) {
                 Ok(()) => return Ok(bytes),
-                // What came of it is no progress, as it is thrown away.
+                // The received bytes are discarded, so they do not count as progress.
                 Err(error) => waits.after(error, self.heard.load(Ordering::Relaxed))?,
             }
         }
@@ -80,12 +81,12 @@ impl Ranges {
         }
     }
 
-    /// `len` bytes from `start` on, or all that follow. They come as the server sends them: the caller must know their
-    /// digest, and where the file's size is not known, a limit.
+    /// Reads `len` bytes from byte `start`, or all bytes from there if `len` is `None`. The bytes are not verified: the
+    /// caller must check their digest, and must set a limit if the file's size is not known.
     ///
     /// # Errors
-    /// See [`FetchError`]; [`FetchError::NoRanges`] when `start` is not 0 and the server only sends whole files. Those of
-    /// the reader have a [`FetchError`] inside.
+    /// See [`FetchError`]. [`FetchError::NoRanges`] if `start` is not 0 and the server sends only whole files. Errors of the
+    /// returned reader are [`io::Error`]s that contain a [`FetchError`].
     pub fn open(&self, url: &Url, start: u64, len: Option<u64>) -> Result<RangeReader<'_>, FetchError> {
         let end = len.map(|len| start.saturating_add(len));
         let mut reader = RangeReader {
@@ -115,7 +116,7 @@ impl Ranges {
         answer
     }
 
-    /// Reads once, minding the pace.
+    /// Reads once. Fails if the transfer is too slow.
     fn step(
         &self,
         url: &Url,
@@ -143,17 +144,17 @@ fn short(url: &Url, found: u64) -> FetchError {
     FetchError::Interrupted { url: url.clone(), found, source: io::ErrorKind::UnexpectedEof.into() }
 }
 
-/// A part of a file as it comes in.
+/// Reads a part of a file and retries when the transfer is interrupted.
 pub struct RangeReader<'a> {
     ranges: &'a Ranges,
     url: Url,
-    /// The next byte's place in the file.
+    /// Position of the next byte in the file.
     position: u64,
-    /// The place behind the last byte, once it is known.
+    /// Position after the last byte, when known.
     end: Option<u64>,
     whole: Option<u64>,
     part: Option<Part>,
-    /// Bytes that come again, of a server without ranges.
+    /// Number of bytes to skip: a server without ranges sends the file from its first byte again.
     skip: u64,
     meter: Meter,
     waits: Waits,
@@ -166,16 +167,17 @@ impl fmt::Debug for RangeReader<'_> {
 }
 
 impl RangeReader<'_> {
-    /// Bytes of the whole file, where the server says so.
+    /// Size of the whole file in bytes, if the server sent it.
     #[must_use]
     pub fn whole(&self) -> Option<u64> {
         self.whole
     }
 
-    /// Asks for what is still wanted. `again`: bytes have come already, hence a server without ranges may send them anew.
+    /// Requests the remaining bytes. `again` is true for a retry: then a server without ranges may send the whole file, and
+    /// the bytes before `position` are skipped.
     fn connect(&mut self, again: bool) -> Result<(), FetchError> {
         let part = match self.ranges.ask(&self.url, self.position, self.end.map(|end| end - self.position)) {
-            // Ranges that are broken are none, where all of the file will do.
+            // The server's support for ranges is broken. Request the whole file if that can be used here.
             Err(FetchError::WrongRange { .. }) if again || self.position == 0 => self.ranges.ask(&self.url, 0, None)?,
             answer => answer?,
         };
@@ -229,12 +231,12 @@ impl RangeReader<'_> {
         }
     }
 
-    /// A connection goes back to be used again when its answer has been read to the end.
+    /// Reads the end of the response. Only then can the connection be used for the next request.
     fn release(&mut self) {
         if let Some(mut part) = self.part.take()
             && part.end == self.end
         {
-            // Nothing can be wrong any more with what was wanted.
+            // All requested bytes have been read, so an error here does not matter.
             let _ = part.reader.read(&mut [0]);
         }
     }

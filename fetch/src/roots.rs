@@ -1,4 +1,4 @@
-//! Certificate authorities for `https:`.
+//! The certificate authorities that `https:` trusts.
 
 use crate::error::FetchError;
 use std::{
@@ -8,11 +8,11 @@ use std::{
 };
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
-/// Where Debian and its kin keep the bundle.
+/// Path of the certificate bundle on Debian and derived distributions.
 const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// The PEM bundle to trust: `ssl_cert_file` (the value of `SSL_CERT_FILE`, the same name OpenSSL reads), else this
-/// machine's bundle if it has one. A machine behind its own authority needs this: the web's well-known ones do not do.
+/// The PEM bundle to trust: `ssl_cert_file` (the value of `SSL_CERT_FILE`, which OpenSSL uses too), else the system's bundle
+/// if it exists. A network with a private certificate authority needs this: the built-in public authorities do not cover it.
 #[must_use]
 pub fn bundle(ssl_cert_file: Option<&OsStr>) -> Option<PathBuf> {
     match ssl_cert_file.filter(|path| !path.is_empty()) {
@@ -21,7 +21,7 @@ pub fn bundle(ssl_cert_file: Option<&OsStr>) -> Option<PathBuf> {
     }
 }
 
-/// Reads a bundle, and adds the authorities of `extra`.
+/// Reads the bundle and adds the certificates in `extra` (PEM). Without both, uses the built-in public authorities.
 pub(crate) fn read(path: Option<&Path>, extra: Option<&str>) -> Result<RootCerts, FetchError> {
     let mut all = Vec::new();
     if let Some(path) = path {
@@ -34,7 +34,7 @@ pub(crate) fn read(path: Option<&Path>, extra: Option<&str>) -> Result<RootCerts
     Ok(if all.is_empty() { RootCerts::WebPki } else { RootCerts::new_with_certs(&all) })
 }
 
-/// The certificates in a PEM text, when there are any.
+/// The certificates in a PEM text, or `None` if it contains none.
 fn certificates(pem: &[u8]) -> Option<Vec<Certificate<'static>>> {
     let certificates: Vec<_> = parse_pem(pem)
         .filter_map(|item| match item {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_variable_wins_and_an_empty_bundle_is_an_error() {
+    fn ssl_cert_file_takes_precedence_and_an_empty_bundle_is_an_error() {
         assert_eq!(bundle(Some(OsStr::new("/x.pem"))), Some("/x.pem".into()));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("empty.pem");

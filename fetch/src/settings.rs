@@ -1,22 +1,22 @@
-//! How a [`crate::fetcher::Fetcher`] behaves.
+//! Settings of downloads.
 
 use std::{path::PathBuf, time::Duration};
 
 /// Whether the network may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Network {
-    /// Whatever is missing is fetched.
+    /// Missing files are downloaded.
     Online,
-    /// Only the store and `file:` URLs are read; anything else is an error that names what is missing.
+    /// Only the store and `file:` URLs are read. Everything else is an error that lists the missing files.
     Offline,
 }
 
-/// The slowest transfer that is not given up.
+/// The slowest speed of a transfer before it is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Bytes per second.
+    /// Minimum speed in bytes per second.
     pub floor: u64,
-    /// How long it may stay below the floor. Also the time a server has for its first byte.
+    /// How long the speed may stay below the minimum. Also the time limit for the first byte of a response.
     pub window: Duration,
 }
 
@@ -27,39 +27,39 @@ impl Default for Pace {
     }
 }
 
-/// Everything that is not the store.
+/// Settings of network, speed and certificates.
 #[derive(Clone, Debug)]
 pub struct FetchSettings {
     /// Whether the network may be used.
     pub network: Network,
-    /// Time for name resolution, TCP and TLS together.
+    /// Time limit for name resolution, and again for the connection with TCP and TLS.
     pub connect: Duration,
-    /// The slowest transfer that is not given up.
+    /// The slowest speed of a transfer before it is an error.
     pub pace: Pace,
-    /// Parallel downloads of [`crate::fetcher::Fetcher::fetch_all`].
+    /// Number of parallel downloads of [`crate::fetcher::Fetcher::fetch_all`].
     pub threads: usize,
-    /// PEM file of the certificate authorities that `https:` trusts; without one, the web's well-known ones.
+    /// PEM file of the certificate authorities that `https:` trusts. `None`: the built-in public authorities.
     /// See [`crate::roots::bundle`].
     pub ca_bundle: Option<PathBuf>,
-    /// PEM: authorities that are trusted beside those.
+    /// Additional certificate authorities to trust, as PEM text.
     pub extra_ca: Option<String>,
 }
 
-/// How long somebody who reads from one server waits for it; see [`crate::ranges::Ranges`].
+/// How long to retry while a server is unreachable; see [`crate::ranges::Ranges`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// How long a server that has answered before may be away (or crawl, below the pace) until it is given up.
+    /// Time limit without progress for a server that has answered before.
     pub total: Duration,
-    /// The same for a server that has never answered: its address may simply be wrong.
+    /// Time limit for a server that has never answered. It is shorter because the address may be wrong.
     pub first: Duration,
-    /// The first pause before it is asked again; each is twice the one before.
+    /// The pause before the second retry; the first retry has no pause. The pause doubles after each retry.
     pub pause: Duration,
     /// The longest pause.
     pub longest: Duration,
 }
 
 impl Default for Patience {
-    /// 5 minutes, 20 s for a stranger, pauses from half a second to 15 s.
+    /// 5 minutes, 20 s for a server that has never answered, pauses from half a second to 15 s.
     fn default() -> Self {
         Self {
             total: Duration::from_secs(300),
@@ -71,7 +71,7 @@ impl Default for Patience {
 }
 
 impl FetchSettings {
-    /// The defaults: 20 s to connect, 1 KiB/s over 30 s, 4 downloads at a time.
+    /// The defaults: 20 s to connect, at least 1 KiB/s over 30 s, 4 parallel downloads.
     #[must_use]
     pub fn new(network: Network, ca_bundle: Option<PathBuf>) -> Self {
         Self { network, connect: Duration::from_secs(20), pace: Pace::default(), threads: 4, ca_bundle, extra_ca: None }

@@ -1,7 +1,7 @@
-//! The content-addressed cache: `blobs/sha256/HEX` below a folder of the user's choice.
+//! The content-addressed cache: files `blobs/sha256/HEX` below a folder that the user can choose.
 //!
-//! A blob is verified when it enters and published in one move, so that a name always stands for its content, whoever
-//! is killed when. Several processes may share a store.
+//! A blob is verified first and then renamed to its final name. So a name always matches its content, even if a process is
+//! killed at any moment. Several processes may share a store.
 
 use crate::{
     blob::{Blob, Want},
@@ -17,21 +17,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The cache.
+/// An open store.
 #[derive(Clone, Debug)]
 pub struct Store {
     root: PathBuf,
     blobs: PathBuf,
 }
 
-/// What a claim on a blob leads to.
+/// The result of [`Store::claim`].
 pub(crate) enum Claim {
     Present(Blob),
     Absent(Part),
 }
 
-/// Where the store lies by default, from the values of `XDG_CACHE_HOME` and `HOME`: the XDG Base Directory
-/// Specification's cache folder and `berth` in it. `None` without either.
+/// The default folder of the store: `berth` in the cache folder of the XDG Base Directory Specification. The arguments are
+/// the values of `XDG_CACHE_HOME` and `HOME`. Returns `None` if neither is set to an absolute path.
 #[must_use]
 pub fn default_root(xdg_cache_home: Option<&OsStr>, home: Option<&OsStr>) -> Option<PathBuf> {
     // "All paths set in these environment variables must be absolute. [...] relative paths should be ignored."
@@ -40,17 +40,17 @@ pub fn default_root(xdg_cache_home: Option<&OsStr>, home: Option<&OsStr>) -> Opt
 }
 
 impl Store {
-    /// Opens the store in `root`, making its folders.
+    /// Opens the store in `root` and creates missing folders.
     ///
     /// # Errors
-    /// When they cannot be made.
+    /// [`FetchError::Io`] if a folder cannot be created.
     pub fn open(root: &Path) -> Result<Self, FetchError> {
         let blobs = root.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(io_error("create", &blobs))?;
         Ok(Self { root: root.to_owned(), blobs })
     }
 
-    /// The store's folder; what else is derived from blobs and may be thrown away can lie beside `blobs`.
+    /// The store's folder. Other caches that are derived from blobs may be put beside `blobs`.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -60,11 +60,11 @@ impl Store {
         self.blobs.join(sha256.to_string())
     }
 
-    /// The blob, if it is there. Its size is checked: a damaged file system must not end in an image. One of another
-    /// size is removed.
+    /// Returns the blob if it is in the store. A blob of the wrong size is removed: a damaged file system must not damage an
+    /// image. The digest is not checked here.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// [`FetchError::Io`] if the store cannot be read.
     pub fn get(&self, want: Want) -> Result<Option<Blob>, FetchError> {
         let path = self.blob_path(&want.sha256);
         match fs::metadata(&path) {
@@ -78,10 +78,10 @@ impl Store {
         }
     }
 
-    /// Reads a blob in full and compares its digest.
+    /// Reads the whole blob and checks its digest.
     ///
     /// # Errors
-    /// [`FetchError::Corrupt`] when it is not what its name says.
+    /// [`FetchError::Corrupt`] if the digest does not match the name.
     pub fn verify(&self, blob: &Blob) -> Result<(), FetchError> {
         let mut file = File::open(&blob.path).map_err(io_error("read", &blob.path))?;
         let mut hash = sha2::Sha256::new();
@@ -100,10 +100,10 @@ impl Store {
         Err(FetchError::Corrupt { path: blob.path.clone(), wanted: blob.want.sha256, found })
     }
 
-    /// Takes bytes that did not come through a fetch (made here, unpacked from another blob). `name` is for messages.
+    /// Stores bytes that were not downloaded, for example bytes unpacked from another blob. `name` is used only in messages.
     ///
     /// # Errors
-    /// [`FetchError::Mismatch`] when they are not what is wanted; reading stops one byte after the wanted size.
+    /// [`FetchError::Mismatch`] if size or digest differ from `want`. Reading stops soon after the expected size.
     pub fn put(&self, want: Want, name: &str, mut bytes: impl Read) -> Result<Blob, FetchError> {
         let mut part = match self.claim(want)? {
             Claim::Present(blob) => return Ok(blob),
@@ -132,13 +132,14 @@ impl Store {
         })
     }
 
-    /// The blob, or the right to fill it in: waits while another thread or process does so.
+    /// Returns the blob, or its locked part file so that the caller can write it. Waits while another thread or process
+    /// writes the blob.
     pub(crate) fn claim(&self, want: Want) -> Result<Claim, FetchError> {
         loop {
             if let Some(blob) = self.get(want)? {
                 return Ok(Claim::Present(blob));
             }
-            // `None`: while we waited for the lock, its holder published or removed the file that we had opened.
+            // `None` means: while this thread waited, the holder of the lock published or removed the file.
             if let Some(part) = Part::lock(self.blob_path(&want.sha256), want)? {
                 return Ok(Claim::Absent(part));
             }
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_in_comes_out_and_nothing_else_goes_in() {
+    fn only_content_with_the_right_digest_is_stored_and_returned() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let wanted = want(b"hello");
@@ -175,7 +176,7 @@ mod tests {
         let blob = store.put(wanted, "test", &b"hello"[..]).unwrap();
         assert_eq!(fs::read(&blob.path).unwrap(), b"hello");
         assert_eq!(store.get(wanted).unwrap(), Some(blob.clone()));
-        // Nothing but the blob stays behind.
+        // Only the blob is left in the folder.
         assert_eq!(fs::read_dir(dir.path().join("blobs/sha256")).unwrap().count(), 1);
         store.verify(&blob).unwrap();
 
@@ -183,12 +184,12 @@ mod tests {
         fs::write(&blob.path, b"hellO").unwrap();
         assert!(matches!(store.verify(&blob), Err(FetchError::Corrupt { .. })));
         fs::write(&blob.path, b"hel").unwrap();
-        assert_eq!(store.get(wanted).unwrap(), None, "a blob of the wrong size is none");
+        assert_eq!(store.get(wanted).unwrap(), None, "a blob of the wrong size is removed");
         assert!(!blob.path.exists());
     }
 
     #[test]
-    fn one_blob_put_by_many_threads_is_one_blob() {
+    fn threads_that_put_the_same_blob_store_it_once() {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let bytes = vec![7; 300_000];

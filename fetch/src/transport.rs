@@ -1,4 +1,4 @@
-//! Opening a URL for reading, from any byte on.
+//! Opens URLs for reading, from any byte position.
 
 use crate::{
     error::{FetchError, io_error},
@@ -20,27 +20,27 @@ use ureq::{
 /// An open transfer.
 pub(crate) struct Answer {
     pub(crate) reader: Box<dyn Read + Send>,
-    /// The byte that comes first: the one asked for, or 0 when the server cannot start there.
+    /// Position of the first byte: the requested position, or 0 if the server sends the whole file.
     pub(crate) start: u64,
-    /// Bytes to come, where the server says so.
+    /// Number of bytes that will follow, if the server announces it.
     pub(crate) announced: Option<u64>,
 }
 
-/// An open transfer of a part.
+/// An open transfer of a part of a file.
 pub(crate) struct Part {
     pub(crate) reader: Box<dyn Read + Send>,
-    /// The byte that comes first: the one asked for, or 0 when the server has no ranges.
+    /// Position of the first byte: the requested position, or 0 if the server does not support ranges.
     pub(crate) start: u64,
-    /// The byte behind the last, where the server says so.
+    /// Position after the last byte, if the server announces it.
     pub(crate) end: Option<u64>,
-    /// Bytes of the whole file, where the server says so.
+    /// Size of the whole file, if the server announces it.
     pub(crate) whole: Option<u64>,
 }
 
-/// All ways to open a URL.
+/// Opens `http:`, `https:` and `file:` URLs.
 pub(crate) struct Transport {
     settings: FetchSettings,
-    /// Made at the first use: an offline build reads no certificates.
+    /// Created at the first request, so that an offline build reads no certificates.
     agent: OnceLock<Agent>,
 }
 
@@ -49,7 +49,7 @@ impl Transport {
         Self { settings, agent: OnceLock::new() }
     }
 
-    /// Opens `url` at byte `start`, which must lie below its size.
+    /// Opens `url` at byte `start`, which must be less than the file's size.
     pub(crate) fn open(&self, url: &Url, start: u64) -> Result<Answer, FetchError> {
         match url.scheme() {
             Scheme::File => open_file(url, start),
@@ -77,8 +77,8 @@ impl Transport {
         Ok(self.agent.get_or_init(|| agent))
     }
 
-    /// Opens `len` bytes of `url` from `start` on, or all that follow. What does not answer the question is an error, but
-    /// for the whole file, which the caller must look for.
+    /// Opens `len` bytes of `url` from byte `start`, or all bytes from there if `len` is `None`. A response with another
+    /// range is an error. A response with the whole file is not: the caller must check [`Part::start`].
     pub(crate) fn open_part(&self, url: &Url, start: u64, len: Option<u64>) -> Result<Part, FetchError> {
         if url.scheme() == Scheme::File {
             let answer = open_file(url, start)?;
@@ -96,7 +96,7 @@ impl Transport {
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asked.is_some() => {
                 let range = content_range(&response);
                 let fits = range.filter(|&(first, last, whole)| {
-                    // As far as asked, or to the file's end.
+                    // The range must end where the request ends, or at the end of the file.
                     let limit = len.map(|len| start.saturating_add(len));
                     let end = limit.into_iter().chain(whole).min();
                     let reaches = if whole.is_some() || len.is_none() {
@@ -127,7 +127,7 @@ impl Transport {
         Ok(Part { reader: Box::new(response.into_body().into_reader()), start: first, end, whole })
     }
 
-    /// Sends the question and reads the answer's head.
+    /// Sends the request and reads the headers of the response. `found` is the number of bytes received earlier, for messages.
     fn ask(&self, url: &Url, found: u64, range: Option<&str>) -> Result<Response<Body>, FetchError> {
         let mut request = self.agent()?.get(url.as_str());
         if let Some(range) = range {
@@ -153,7 +153,7 @@ impl Transport {
         let response = self.ask(url, start, range.as_deref())?;
         let first = match response.status() {
             StatusCode::OK => 0,
-            // Another part than the one asked for, or none: take it all.
+            // The server sent another range or refused the range: request the whole file.
             StatusCode::PARTIAL_CONTENT
                 if start > 0 && content_range(&response).is_some_and(|range| range.0 == start) =>
             {
@@ -177,7 +177,8 @@ fn not_a_page(url: &Url, response: &Response<Body>) -> Result<(), FetchError> {
     Ok(())
 }
 
-/// First byte, last byte and size by `Content-Range: bytes FIRST-LAST/SIZE`, where a size of `*` is none (RFC 9110, 14.4).
+/// Parses `Content-Range: bytes FIRST-LAST/SIZE` into first byte, last byte and size. The size `*` means that the size is
+/// unknown (RFC 9110, 14.4).
 fn content_range(response: &Response<Body>) -> Option<(u64, u64, Option<u64>)> {
     let range = response.headers().get(header::CONTENT_RANGE)?.to_str().ok()?;
     let (first, rest) = range.strip_prefix("bytes ")?.split_once('-')?;
@@ -194,7 +195,7 @@ fn open_file(url: &Url, start: u64) -> Result<Answer, FetchError> {
     };
     let meta = file.metadata().map_err(io_error("read", &path))?;
     if !meta.is_file() {
-        // Reading a FIFO could hang for ever.
+        // Reading a FIFO could block forever.
         return Err(io_error("read", &path)(io::Error::other("not a regular file")));
     }
     let start = if start < meta.len() { start } else { 0 };

@@ -1,10 +1,10 @@
-//! Places that bytes can be had from: `http:`, `https:` and `file:` URLs.
+//! URLs to download from: `http:`, `https:` and `file:`.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use std::{ffi::OsString, fmt, os::unix::ffi::OsStringExt as _, path::PathBuf, str::FromStr};
 
-/// What is escaped in a path: all but letters, digits and what RFC 3986 allows in a segment. `+` is escaped too, as APT does,
-/// since it means a blank to some object stores.
+/// Characters to escape in a path: all except letters, digits and those that RFC 3986 allows in a segment. `+` is escaped
+/// too, as APT does, because some object stores read it as a space.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b'-')
@@ -24,31 +24,31 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'*')
     .remove(b';');
 
-/// How a URL is read.
+/// The scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
-    /// Plain HTTP/1.1. Integrity comes from the digest, not from the wire.
+    /// Plain HTTP/1.1. Digests and signatures protect the content, not the connection.
     Http,
     /// HTTP over TLS.
     Https,
-    /// A file of this machine.
+    /// A local file.
     File,
 }
 
-/// A URL that can be fetched: a known scheme, an absolute path, no credentials, no fragment.
+/// A valid URL: a supported scheme, an absolute path, no credentials and no fragment.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Url {
     text: String,
     scheme: Scheme,
 }
 
-/// A text that is no such URL.
+/// An invalid URL.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("URL {found:?}: expected {wanted}")]
 pub struct BadUrl {
-    /// The text as given, without its credentials.
+    /// The text, with credentials removed.
     pub found: String,
-    /// The rule that it breaks.
+    /// The rule that the text breaks.
     pub wanted: &'static str,
 }
 
@@ -87,7 +87,7 @@ impl FromStr for Url {
     }
 }
 
-/// For messages: what stands before an `@` in the host part must not be shown.
+/// Removes user name and password (the text before `@` in the host part), so that messages do not show them.
 fn without_credentials(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("//") else { return text.to_owned() };
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -98,19 +98,19 @@ fn without_credentials(text: &str) -> String {
 }
 
 impl Url {
-    /// How it is read.
+    /// The scheme.
     #[must_use]
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The URL as written.
+    /// The URL as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The host that is asked, without its port; nothing for a file.
+    /// The host without its port. `None` for a `file:` URL.
     #[must_use]
     pub fn host(&self) -> Option<&str> {
         let rest = self.text.split_once("://").filter(|_| self.scheme != Scheme::File)?.1;
@@ -120,7 +120,7 @@ impl Url {
         Some(host[..end].trim_start_matches('[').trim_end_matches(']'))
     }
 
-    /// The URL of `path` (relative, not escaped) below this one.
+    /// Appends `path` (relative, not escaped) to this URL.
     #[must_use]
     pub fn join(&self, path: &str) -> Self {
         let mut text = self.text.trim_end_matches('/').to_owned();
@@ -129,7 +129,7 @@ impl Url {
         Self { text, scheme: self.scheme }
     }
 
-    /// The file that a `file:` URL names, its escapes resolved.
+    /// The local path of a `file:` URL, with percent-escapes decoded.
     #[must_use]
     pub fn file_path(&self) -> PathBuf {
         let path = self.text.strip_prefix("file://").unwrap_or_default();
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn urls_are_taken_or_refused_with_the_rule() {
+    fn valid_urls_are_parsed_and_invalid_urls_are_refused() {
         for (good, same) in [
             ("http://example.org/debian", "http://example.org/debian"),
             ("HTTPS://example.org", "HTTPS://example.org"),
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn joining_escapes_what_servers_misread_and_files_read_it_back() {
+    fn join_escapes_special_characters_and_file_path_decodes_them() {
         let base: Url = "http://example.org/debian/".parse().unwrap();
         assert_eq!(base.host(), Some("example.org"));
         let host = |url: &str| url.parse::<Url>().unwrap().host().map(str::to_owned);

@@ -1,4 +1,4 @@
-//! Waiting for a server that is away.
+//! Pauses and time limits of retries while a server is unreachable.
 
 use crate::{
     error::FetchError,
@@ -9,10 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Counts what one transfer has been waiting for.
+/// The retries of one transfer.
 pub(crate) struct Waits {
     patience: Patience,
-    /// So many bytes are progress. Fewer are not, or a server that drips could go on for ever.
+    /// Number of bytes that count as progress. Without this minimum, a very slow server could keep the transfer alive forever.
     enough: u64,
     got: u64,
     since: Instant,
@@ -26,7 +26,7 @@ impl Waits {
         Self { patience, enough, got: 0, since: Instant::now(), pause: patience.pause, tries: 0 }
     }
 
-    /// Bytes have come.
+    /// Records received bytes. Enough of them reset the time limit and the pause.
     pub(crate) fn progress(&mut self, bytes: usize) {
         self.got = self.got.saturating_add(bytes as u64);
         if self.got >= self.enough {
@@ -34,12 +34,13 @@ impl Waits {
         }
     }
 
-    /// Waits until the question may be asked again, or gives up. `heard` tells whether the server has ever answered.
+    /// Waits before the next retry. Returns an error if a retry cannot help or the time limit is over. `heard` tells whether
+    /// the server has ever answered.
     pub(crate) fn after(&mut self, error: FetchError, heard: bool) -> Result<(), FetchError> {
         if !error.may_pass() {
             return Err(error);
         }
-        // A connection that was kept open may just have been closed at the other end.
+        // Do not wait before the first retry: the server may only have closed a connection that was kept open.
         let pause = if self.tries == 0 { Duration::ZERO } else { self.pause };
         let limit = if heard { self.patience.total } else { self.patience.first };
         let waited = self.since.elapsed();

@@ -1,4 +1,4 @@
-//! A fetch from servers that work, fail, or break the protocol.
+//! Downloads from servers that work, fail, or break the protocol.
 #![expect(clippy::unwrap_used, reason = "tests may fail")]
 
 mod server;
@@ -25,7 +25,7 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// 200 000 bytes that do not repeat.
+/// 200 000 bytes without a repeated pattern.
 fn body() -> Vec<u8> {
     (0u32..50_000).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
@@ -92,7 +92,7 @@ fn a_blob_is_fetched_once() {
 }
 
 #[test]
-fn a_broken_transfer_is_taken_up_where_it_ended() {
+fn an_interrupted_transfer_is_resumed() {
     let server = Server::start(|request| match request.start {
         None => Reply::Cut(body(), 120_000),
         Some(_) => Reply::Good(body()),
@@ -104,11 +104,11 @@ fn a_broken_transfer_is_taken_up_where_it_ended() {
 }
 
 #[test]
-fn what_an_earlier_run_left_is_kept_even_by_another_mirror() {
+fn bytes_of_an_earlier_run_are_reused_even_with_another_mirror() {
     let cut = Server::start(|_| Reply::Cut(body(), 50_000));
     let good = Server::start(|_| Reply::Good(body()));
     let (dir, sum) = (TempDir::new().unwrap(), Sum::default());
-    // Three tries of 50 000 bytes each, then it gives up.
+    // Three attempts of 50 000 bytes each, then the fetch fails.
     let error = fetcher(&dir).fetch_blob(&job(&[&cut.base]), &Silent).unwrap_err();
     assert!(matches!(error, FetchError::Interrupted { found: 150_000, .. }), "{error}");
     assert!(error.hint().unwrap().contains("kept"));
@@ -118,7 +118,7 @@ fn what_an_earlier_run_left_is_kept_even_by_another_mirror() {
 }
 
 #[test]
-fn a_server_that_ignores_the_range_is_read_from_the_start() {
+fn if_the_server_ignores_the_range_the_download_starts_again() {
     let server = Server::start(|request| match request.start {
         None => Reply::Cut(body(), 1000),
         Some(_) => Reply::IgnoringRange(body()),
@@ -130,7 +130,7 @@ fn a_server_that_ignores_the_range_is_read_from_the_start() {
 }
 
 #[test]
-fn a_refused_or_wrong_range_is_asked_for_anew() {
+fn after_a_refused_or_wrong_range_the_whole_file_is_requested() {
     for answer in [
         "HTTP/1.1 416 Range Not Satisfiable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 7-9/10\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc",
@@ -148,7 +148,7 @@ fn a_refused_or_wrong_range_is_asked_for_anew() {
 }
 
 #[test]
-fn wrong_left_overs_are_thrown_away_once_and_wrong_content_is_an_error() {
+fn a_wrong_part_file_is_discarded_once_and_wrong_content_is_an_error() {
     let server = Server::start(|_| Reply::Good(body()));
     for left in [vec![0; 10], vec![0; 200_000], vec![0; 300_000]] {
         let dir = TempDir::new().unwrap();
@@ -166,7 +166,7 @@ fn wrong_left_overs_are_thrown_away_once_and_wrong_content_is_an_error() {
 }
 
 #[test]
-fn answers_that_are_not_the_file_are_told_apart() {
+fn each_wrong_response_has_its_own_error() {
     let missing = failure(|_| page("404 Not Found", "text/html", "<html>no</html>"));
     assert!(matches!(missing, FetchError::NotFound { .. }), "{missing}");
     assert!(missing.hint().unwrap().contains("berth lock --update"));
@@ -187,7 +187,7 @@ fn answers_that_are_not_the_file_are_told_apart() {
             "HTTP/1.1 302 Found\r\nLocation: /pool/a.deb\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into(),
         )
     });
-    assert!(circle.hint().unwrap().contains("circle"), "{circle}");
+    assert!(circle.hint().unwrap().contains("loop"), "{circle}");
 
     let broken = failure(|_| page("503 Service Unavailable", "text/plain", ""));
     assert!(matches!(broken, FetchError::Status { status: 503, .. }), "{broken}");
@@ -201,7 +201,7 @@ fn answers_that_are_not_the_file_are_told_apart() {
 }
 
 #[test]
-fn more_bytes_than_announced_beforehand_are_noticed_when_they_come() {
+fn a_wrong_size_is_detected_even_if_the_server_announces_no_length() {
     let chunked = |body: &[u8]| {
         let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n".to_vec();
         answer.extend_from_slice(format!("{:x}\r\n", body.len()).as_bytes());
@@ -216,7 +216,7 @@ fn more_bytes_than_announced_beforehand_are_noticed_when_they_come() {
 }
 
 #[test]
-fn a_crawling_or_silent_server_is_given_up() {
+fn a_slow_or_silent_server_is_an_error() {
     let begun = Instant::now();
     let drip = failure(|_| Reply::Drip(body(), Duration::from_millis(20)));
     assert!(matches!(drip, FetchError::Slow { .. }), "{drip}");
@@ -227,14 +227,14 @@ fn a_crawling_or_silent_server_is_given_up() {
         Reply::Good(body())
     });
     assert!(matches!(mute, FetchError::Slow { found: 0, .. }), "{mute}");
-    // Each byte of the header comes in time, but the header never ends.
+    // Each byte of the header arrives in time, but the header never ends.
     let head = failure(|_| Reply::DripAll(b"HTTP/1.1 200 OK\r\n".repeat(1000), Duration::from_millis(20)));
     assert!(matches!(head, FetchError::Slow { found: 0, .. }), "{head}");
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
 #[test]
-fn a_server_that_says_nothing_in_tls_is_given_up() {
+fn a_server_that_never_answers_the_tls_handshake_is_an_error() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("https://{}", listener.local_addr().unwrap());
     let taken = std::thread::spawn(move || listener.accept().unwrap());
@@ -247,7 +247,7 @@ fn a_server_that_says_nothing_in_tls_is_given_up() {
 }
 
 #[test]
-fn mirrors_are_asked_in_order_and_all_failures_are_told() {
+fn mirrors_are_tried_in_order_and_the_error_lists_all_failures() {
     let dead = "http://127.0.0.1:1";
     let missing = Server::start(|_| page("404 Not Found", "text/plain", ""));
     let good = Server::start(|_| Reply::Good(body()));
@@ -264,10 +264,10 @@ fn mirrors_are_asked_in_order_and_all_failures_are_told() {
 }
 
 #[test]
-fn many_blobs_come_in_parallel_and_in_order() {
+fn many_blobs_are_downloaded_in_parallel_and_returned_in_order() {
     let (now, most) = (Arc::new(AtomicI64::new(0)), Arc::new(AtomicI64::new(0)));
     let highest = Arc::clone(&most);
-    // No request is answered before four have come, or until a time limit.
+    // The server answers no request before four requests have arrived or a time limit is over.
     let server = Server::start(move |request| {
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
         let end = Instant::now() + Duration::from_secs(10);
@@ -300,7 +300,7 @@ fn many_blobs_come_in_parallel_and_in_order() {
 }
 
 #[test]
-fn offline_names_what_is_missing_and_still_reads_files() {
+fn offline_lists_missing_blobs_and_still_reads_file_urls() {
     let server = Server::start(|_| Reply::Good(body()));
     let dir = TempDir::new().unwrap();
     let offline = Fetcher::new(Store::open(dir.path()).unwrap(), FetchSettings::new(Network::Offline, None));
@@ -325,7 +325,7 @@ fn offline_names_what_is_missing_and_still_reads_files() {
 }
 
 #[test]
-fn an_index_is_read_under_its_limit() {
+fn an_index_larger_than_its_limit_is_refused() {
     let server = Server::start(|_| Reply::Good(body()));
     let dir = TempDir::new().unwrap();
     let url = server.base.parse().unwrap();

@@ -13,20 +13,20 @@ use std::path::PathBuf;
 
 /// Build a recipe's disk image from its lock file.
 #[derive(Debug, Args)]
-#[command(after_help = "SOURCE_DATE_EPOCH sets the time that every file bears, instead of the date of the lock.")]
+#[command(after_help = "SOURCE_DATE_EPOCH sets the time of all files in the image, instead of the date of the lock.")]
 pub(super) struct Arguments {
     /// The recipe.
     recipe: PathBuf,
     /// Version of the image, instead of the recipe's.
     #[arg(long, value_name = "V")]
     version: Option<OsVersion>,
-    /// Output folder; it is replaced as a whole, other files in it stay.
+    /// Output folder. All outputs are replaced in one step; other files in it stay.
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
-    /// List the raw disk in SHA256SUMS too: that goes through all its bytes, holes as well.
+    /// List the raw disk in SHA256SUMS too. This is slow: it reads all bytes of the disk, also holes.
     #[arg(long)]
     checksum_raw: bool,
-    /// Build twice, and publish only what comes out the same; else name the first place that differs.
+    /// Build twice. Publish the result only if both builds are identical, else show the first difference.
     #[arg(long)]
     check: bool,
 }

@@ -1,4 +1,4 @@
-//! Environment variables, the clock, and the path of this program. Only this module reads them; other modules take arguments.
+//! Reads environment variables, the clock, and the path of this program. Other modules get these values as arguments.
 
 use crate::report::Advised;
 use anyhow::{Context, Result, anyhow};
@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Whether `NO_COLOR` is set (no-color.org), or the terminal has no colours.
+/// Whether `NO_COLOR` is set (no-color.org), or the terminal does not support colours.
 pub(super) fn no_colour() -> bool {
     env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || env::var_os("TERM").is_some_and(|term| term == "dumb")
@@ -20,7 +20,7 @@ pub(super) fn no_colour() -> bool {
 pub(super) fn cache() -> Result<PathBuf> {
     store::default_root(env::var_os("XDG_CACHE_HOME").as_deref(), env::var_os("HOME").as_deref()).ok_or_else(|| {
         let message = "no cache folder: neither XDG_CACHE_HOME nor HOME is set to an absolute path".to_owned();
-        Advised::new(message, Some("name one with --cache".to_owned())).into()
+        Advised::new(message, Some("name a folder with --cache".to_owned())).into()
     })
 }
 
@@ -37,7 +37,7 @@ pub(super) fn source_date_epoch() -> Result<Option<u64>> {
     seconds.ok_or_else(wanted).map(Some)
 }
 
-/// This machine's clock, in seconds since 1970. Only checks of expiry use it.
+/// The current time, in seconds since 1970. Used only for expiry, never for the content of an image.
 pub(super) fn now() -> Result<u64> {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock becomes an argument")]
     let now = SystemTime::now();

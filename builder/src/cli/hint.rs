@@ -1,4 +1,4 @@
-//! What can be done about an error: each error type of the builder knows that for itself.
+//! Finds the hint for an error. Each error type of the builder has its own hints.
 
 use crate::{
     assemble::AssembleError,
@@ -34,9 +34,9 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(StagingError::hint))
         .or_else(|| error.downcast_ref().and_then(InitrdError::hint))
         .or_else(|| error.downcast_ref().and_then(ReleaseError::hint))
-        // A large cause is boxed.
+        // Some errors box this cause because it is large.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
-        .or_else(|| is_of_recipe(error).then(|| "docs/recipe.md says what each key takes".to_owned()))
+        .or_else(|| is_of_recipe(error).then(|| "see docs/recipe.md for the values of each key".to_owned()))
         .or_else(|| error.downcast_ref().and_then(system))
 }
 
@@ -48,14 +48,14 @@ fn is_of_recipe(error: &(dyn Error + 'static)) -> bool {
         || matches!(error.downcast_ref(), Some(AssembleError::Recipe(_)))
 }
 
-/// Hints for the system's error codes, for all errors.
+/// Hints for I/O errors by their kind.
 fn system(error: &io::Error) -> Option<String> {
     let hint = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space, then try again",
-        io::ErrorKind::PermissionDenied => "let this user have it (chmod, chown), or name another place",
-        io::ErrorKind::IsADirectory => "a folder is in the place of a file: move it away, or name another path",
-        io::ErrorKind::NotADirectory => "a file is in the place of a folder: move it away, or name another path",
-        io::ErrorKind::ReadOnlyFilesystem => "name another place: this file system is read-only",
+        io::ErrorKind::PermissionDenied => "give this user access (chmod, chown), or name another path",
+        io::ErrorKind::IsADirectory => "expected a file, found a folder: move the folder away, or name another path",
+        io::ErrorKind::NotADirectory => "expected a folder, found a file: move the file away, or name another path",
+        io::ErrorKind::ReadOnlyFilesystem => "this file system is read-only: name another path",
         _ => return None,
     };
     Some(hint.to_owned())

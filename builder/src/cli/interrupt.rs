@@ -1,4 +1,4 @@
-//! Ctrl-C and `kill`: the process removes unfinished files, prints a message and ends.
+//! Handles Ctrl-C and `kill`: removes unfinished files, prints a message and ends the process.
 
 use crate::{report::Report, scratch};
 use anyhow::{Context, Result};
@@ -8,16 +8,17 @@ use signal_hook::{
 };
 use std::{process, sync::Arc, thread};
 
-/// From now on, a signal ends the process with the exit status that shells use: 128 plus the signal's number.
+/// Starts to watch for signals. A signal ends the process with the exit status that shells use: 128 plus the signal's number.
 pub(super) fn watch(report: &Arc<Report>) -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
     let report = Arc::clone(report);
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // Held to the end: a thread whose files are gone must not report that, nor end the process first.
+            // Hold this guard until the process ends. Other threads may fail because their files are gone: they must not report
+            // an error or end the process first.
             let _cleared = scratch::clear();
             report.interrupted();
-            #[expect(clippy::exit, reason = "other threads are in the middle of their work, and are to stay there")]
+            #[expect(clippy::exit, reason = "other threads are still working and must not continue")]
             process::exit(128 + signal);
         }
     });

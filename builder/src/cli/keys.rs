@@ -9,7 +9,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Make and replace the keys that releases are signed with.
+/// Create and replace the keys that sign releases.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Arguments {
@@ -24,10 +24,10 @@ enum Verb {
     Renew(Renew),
 }
 
-/// Make keys for all roles, and the root.json that images trust.
+/// Create keys for all roles, and the root.json that images trust.
 #[derive(Debug, Args)]
 struct New {
-    /// Folder to make; never one that has keys already.
+    /// Folder to create. It must not exist yet.
     dir: PathBuf,
     /// Number of root keys.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
@@ -35,13 +35,13 @@ struct New {
     /// How many of the root keys must sign.
     #[arg(long, value_name = "N", default_value_t = 1)]
     threshold: u64,
-    /// Number of keys for targets, which sign releases.
+    /// Number of targets keys, which sign releases.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
     targets_keys: u64,
-    /// How many of them must sign.
+    /// How many of the targets keys must sign.
     #[arg(long, value_name = "N", default_value_t = 1)]
     targets_threshold: u64,
-    /// How long root.json is good: until then it has to be renewed.
+    /// How long root.json is valid. It must be renewed before that time.
     #[arg(long, value_name = "TIME", default_value = ROOT_LIFETIME)]
     expires: Lifetime,
 }
@@ -49,24 +49,24 @@ struct New {
 const ROOT_LIFETIME: &str = "365d";
 const MOST_KEYS: u64 = 100;
 
-/// Replace the keys of a role, in a repository and for all hosts that follow it.
+/// Replace the keys of a role in a repository. Hosts of the repository learn the new keys with their next update.
 #[derive(Debug, Args)]
 struct Rotate {
-    /// Folder of keys; new ones are put there.
+    /// Folder of keys. New keys are written there.
     dir: PathBuf,
-    /// Whose keys.
+    /// The role whose keys are replaced.
     role: Role,
     #[command(flatten)]
     place: Place,
     /// Number of new keys [default: as many as before].
     #[arg(long, value_name = "N", requires = "threshold", value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
     count: Option<u64>,
-    /// How many of them must sign [default: as before].
+    /// How many of the new keys must sign [default: as before].
     #[arg(long, value_name = "N", requires = "count")]
     threshold: Option<u64>,
 }
 
-/// Sign root.json anew before its time ends; the keys stay.
+/// Sign root.json again before it expires. The keys stay the same.
 #[derive(Debug, Args)]
 struct Renew {
     /// Folder of keys.
@@ -80,10 +80,10 @@ struct Place {
     /// The repository.
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
-    /// One more folder of keys; repeatable.
+    /// Additional folder of keys; repeatable.
     #[arg(long, value_name = "DIR")]
     keys: Vec<PathBuf>,
-    /// How long the new root.json is good.
+    /// How long the new root.json is valid.
     #[arg(long, value_name = "TIME", default_value = ROOT_LIFETIME)]
     root_expires: Lifetime,
     #[command(flatten)]
@@ -110,7 +110,7 @@ impl From<Role> for RoleType {
 }
 
 impl Arguments {
-    /// Prints the paths of what is made.
+    /// Prints the paths of the new files.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let made = match self.verb {
             Verb::New(New { dir, root_keys, threshold, targets_keys, targets_threshold, expires }) => {

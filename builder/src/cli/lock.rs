@@ -6,16 +6,16 @@ use anyhow::Result;
 use clap::{Args, error::ErrorKind};
 use std::path::PathBuf;
 
-/// Resolve the packages that a recipe asks for, and write them, exactly, into its lock file.
+/// Resolve the packages of a recipe, and write their exact versions into its lock file.
 ///
-/// What is locked already stays as it is, where the archives still have it and the recipe allows it.
+/// Packages keep their locked version if the archives still have it and the recipe allows it.
 #[derive(Debug, Args)]
 #[command(override_usage = "berth lock [OPTIONS] [--update [PKG]...] <RECIPE>")]
 pub(super) struct Arguments {
     /// The recipe.
     #[arg(required_unless_present = "update")]
     recipe: Option<PathBuf>,
-    /// Take the newest versions: of these packages and what they force, or of all.
+    /// Update these packages, and others only if these require it; without PKG, update all packages.
     #[arg(long, value_name = "PKG", num_args = 0..)]
     update: Option<Vec<String>>,
 }
@@ -24,11 +24,10 @@ impl Arguments {
     /// Prints the lock file's path.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
         let Self { recipe, mut update } = self;
-        // `--update PKG RECIPE`: to the parser, the recipe is one more package.
+        // In `--update PKG RECIPE`, the parser takes the recipe as the last package.
         let last = || update.as_mut().and_then(Vec::pop).map(PathBuf::from);
         let Some(recipe) = recipe.or_else(last) else {
-            let missing =
-                "no recipe is named: write `berth lock --update RECIPE`, or `berth lock RECIPE --update PKG...`\n";
+            let missing = "expected a recipe, found none: write `berth lock --update RECIPE`, or `berth lock RECIPE --update PKG...`\n";
             clap::Error::raw(ErrorKind::MissingRequiredArgument, missing).exit()
         };
         let update = match update {

@@ -28,8 +28,8 @@ use std::{
 };
 
 const EXIT_CODES: &str = "\
-Exit status: 0 when done, 1 when not (stderr says why), 2 for wrong usage, 130 when interrupted.
-Data goes to stdout, messages to stderr. NO_COLOR=1 leaves colours out.";
+Exit status: 0 on success, 1 on failure (stderr says why), 2 for wrong usage, 130 when interrupted.
+Data goes to stdout, messages to stderr. NO_COLOR=1 turns colours off.";
 
 /// Immutable container hosts: from a recipe to a bootable, versioned, read-only disk image.
 #[derive(Debug, Parser)]
@@ -43,19 +43,19 @@ struct Berth {
 
 #[derive(Debug, Args)]
 struct Global {
-    /// Debian mirror, instead of the recipe's and this machine's; repeatable, tried in order.
+    /// Debian mirror, instead of the mirrors of the recipe and of this machine; repeatable, tried in order.
     #[arg(long, value_name = "URL", global = true)]
     mirror: Vec<Url>,
     /// Cache folder [default: $XDG_CACHE_HOME/berth or ~/.cache/berth].
     #[arg(long, value_name = "DIR", global = true)]
     cache: Option<PathBuf>,
-    /// Use only what is in the cache, and file: URLs.
+    /// Do not use the network: only the cache and file: URLs.
     #[arg(long, global = true)]
     offline: bool,
-    /// Say nothing but warnings and errors.
+    /// Print only warnings and errors.
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
-    /// Say more.
+    /// Print more details.
     #[arg(short, long, global = true)]
     verbose: bool,
 }
@@ -73,7 +73,7 @@ enum Verb {
     Why(why::Arguments),
 }
 
-/// Runs the verb of the command line and returns the exit status.
+/// Runs the command and returns the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
     let Berth { global, verb } = Berth::parse();

@@ -9,16 +9,16 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Make an OCI archive of one statically linked program.
+/// Make an OCI archive from one statically linked program.
 #[derive(Debug, Args)]
-#[command(after_help = "SOURCE_DATE_EPOCH sets the time that the image bears; it is 1970 without.")]
+#[command(after_help = "SOURCE_DATE_EPOCH sets the time of the image. The default is 1970-01-01.")]
 pub(super) struct Arguments {
-    /// The program; it lies in the image's root and is its entry point.
+    /// The program. It is put into the root folder of the image and is its entry point.
     program: PathBuf,
     /// Name of the image, and of the program in it [default: the program's].
     #[arg(long, value_name = "NAME[:TAG]")]
     name: Option<Reference>,
-    /// Argument that a container gets where none are given; repeatable.
+    /// Default argument of a container; repeatable.
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     cmd: Vec<String>,
     /// The archive to write.
@@ -34,7 +34,7 @@ impl Arguments {
                 let file = self.program.file_name().unwrap_or_default().to_string_lossy();
                 file.parse().map_err(|bad: BadReference| {
                     let message = format!("the program's name is not a valid name of an image: {bad}");
-                    Advised::new(message, Some("give one with --name".to_owned()))
+                    Advised::new(message, Some("give a name with --name".to_owned()))
                 })
             },
             Ok,

@@ -10,47 +10,47 @@ use berth_contract::release::STABLE;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Sign builds into a release repository, which hosts update from.
+/// Sign builds and add them to a release repository, from which hosts update.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Output folders of `berth build`.
     #[arg(required = true, value_name = "BUILD")]
     builds: Vec<PathBuf>,
-    /// The repository: a folder for any web server; made where it is not there.
+    /// The repository: a folder that any web server can serve. It is created if it does not exist.
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
-    /// Folder of keys that `berth keys new` made; repeatable, where keys are kept apart.
+    /// Folder of keys that `berth keys new` created; repeatable if keys are in several folders.
     #[arg(long, value_name = "DIR", required = true)]
     keys: Vec<PathBuf>,
-    /// Which hosts it is for.
+    /// Channel of the release: only hosts of this channel get it.
     #[arg(long, value_name = "NAME", default_value = STABLE)]
     channel: Channel,
-    /// From how many older releases deltas are made.
+    /// Number of older releases to make deltas from.
     #[arg(long, value_name = "N", default_value_t = 3)]
     deltas: usize,
-    /// Put the releases with the metadata into one file as well.
+    /// Also write a bundle: one file with the releases and the metadata.
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// zstd level: lower is quicker, and larger.
+    /// zstd level. A lower level is faster, but files are larger.
     #[arg(long, value_name = "N", default_value_t = 19, value_parser = clap::value_parser!(i32).range(1..=22))]
     level: i32,
     #[command(flatten)]
     terms: TermArgs,
 }
 
-/// How long signatures are good.
+/// How long signatures are valid.
 #[derive(Debug, Args)]
 pub(super) struct TermArgs {
-    /// How long hosts may go by what is signed now: refresh it before.
+    /// How long hosts accept the new metadata. Run `berth repo refresh` before that time.
     #[arg(long, value_name = "TIME", default_value = "30d")]
     expires: Lifetime,
-    /// How long the list of releases itself is good.
+    /// How long the list of releases itself is valid.
     #[arg(long, value_name = "TIME", default_value = "365d")]
     targets_expires: Lifetime,
 }
 
 impl TermArgs {
-    /// From now on.
+    /// The terms of signatures that are made now.
     pub(super) fn terms(&self) -> Result<Terms> {
         Ok(Terms { now: environment::now()?, online: self.expires, targets: self.targets_expires })
     }

@@ -13,7 +13,7 @@ use berth_contract::{
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
-/// Look after a release repository.
+/// Manage a release repository.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Arguments {
@@ -29,7 +29,7 @@ enum Verb {
     Check(Check),
 }
 
-/// Sign the metadata anew, before its time ends.
+/// Sign the metadata again before it expires.
 #[derive(Debug, Args)]
 struct Refresh {
     #[command(flatten)]
@@ -45,15 +45,15 @@ struct List {
     place: Place,
 }
 
-/// Take a release back: hosts are not offered it any more.
+/// Revoke a release: hosts can no longer update to it.
 #[derive(Debug, Args)]
 struct Revoke {
-    /// Its version.
+    /// Version of the release.
     version: OsVersion,
-    /// Its id, where others have the same version.
+    /// Id of the release, if several ids have this version.
     #[arg(long)]
     id: Option<ImageId>,
-    /// Its architecture, where there are several.
+    /// Architecture of the release, if several architectures have this version.
     #[arg(long)]
     arch: Option<ArchName>,
     #[command(flatten)]
@@ -62,7 +62,7 @@ struct Revoke {
     terms: TermArgs,
 }
 
-/// Verify everything: signatures, their time, every file.
+/// Verify everything: signatures, expiry, and every file.
 #[derive(Debug, Args)]
 struct Check {
     #[command(flatten)]
@@ -74,7 +74,7 @@ struct Place {
     /// The repository.
     #[arg(long, value_name = "DIR")]
     repo: PathBuf,
-    /// Folder of keys; root.json alone is enough where nothing is signed. Repeatable.
+    /// Folder of keys; repeatable. For commands that do not sign, root.json alone is enough.
     #[arg(long, value_name = "DIR", required = true)]
     keys: Vec<PathBuf>,
 }
@@ -85,7 +85,7 @@ impl Arguments {
         let listed = match self.verb {
             Verb::Refresh(Refresh { place, terms }) => {
                 let end = refresh(&place.repo, &KeyRing::load(&place.keys)?, terms.terms()?, report)?;
-                report.step("refresh", format_args!("good until {end}"));
+                report.step("refresh", format_args!("valid until {end}"));
                 Vec::new()
             }
             Verb::List(List { place }) => list(&place.repo, &KeyRing::load(&place.keys)?)?,

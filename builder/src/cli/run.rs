@@ -17,18 +17,19 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-/// Boot an image in a throw-away virtual machine, where this machine's docker client can use it.
+/// Boot an image in a temporary virtual machine that this machine's docker client can use.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without COMMAND, the console is on this terminal: Ctrl-A X ends the machine, Ctrl-A C reaches QEMU's prompt.\n\
-    With COMMAND, it is run on this machine as soon as the host is running, with DOCKER_HOST, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH, \
-    BERTH_CONTROL and BERTH_PORT_<GUEST> in its environment; then the machine is powered off, and its status is this command's."
+    after_help = "Without COMMAND, this terminal is the console: Ctrl-A X ends the virtual machine, Ctrl-A C opens QEMU's prompt.\n\
+    COMMAND runs on this machine as soon as the host is running. Its environment has DOCKER_HOST, DOCKER_TLS_VERIFY, \
+    DOCKER_CERT_PATH, BERTH_CONTROL and BERTH_PORT_<GUEST>. Then the virtual machine is powered off, and the exit status of \
+    COMMAND is the exit status of `berth run`."
 )]
 pub(super) struct Arguments {
-    /// A recipe, which is built first, or a disk image (raw or qcow2).
+    /// A recipe, which is built first, or an existing disk image (raw or qcow2).
     #[arg(value_name = "RECIPE|IMAGE")]
     what: PathBuf,
-    /// Forward a TCP port of 127.0.0.1 to the machine; repeatable. HOST 0 is any free port.
+    /// Forward a TCP port of 127.0.0.1 to the virtual machine; repeatable. HOST 0 means any free port.
     #[arg(short, long, value_name = "HOST:GUEST", value_parser = port)]
     publish: Vec<(u16, u16)>,
     /// Memory in MiB.
@@ -37,13 +38,13 @@ pub(super) struct Arguments {
     /// Processors.
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = value_parser!(u32).range(1..=255))]
     cpus: u32,
-    /// The machine's host.toml; docker's TLS listener is added where it has none.
+    /// The virtual machine's host.toml. If it has no TLS listener for docker, the listener is added.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Folder for the image that is built, and for a copy of the console.
+    /// Folder for the image that is built, and for a copy of the console output.
     #[arg(short, long, value_name = "DIR", default_value = "out")]
     output: PathBuf,
-    /// The machine cannot reach this machine's network; forwarded ports work all the same.
+    /// Do not let the virtual machine reach the network. Forwarded ports still work.
     #[arg(long)]
     isolated: bool,
     /// Program to run on this machine, and its arguments.
@@ -81,9 +82,9 @@ impl Arguments {
         }
     }
 
-    /// The disk image, and its architecture. A disk image that is there already is taken for the default one.
+    /// The disk image and its architecture. An existing disk image is assumed to have the default architecture.
     fn image(&self, global: &Global, report: &Report) -> Result<(PathBuf, Arch)> {
-        ensure!(self.what.exists(), "{} is not there: expected a recipe or a disk image", self.what.display());
+        ensure!(self.what.exists(), "{} does not exist: expected a recipe or a disk image", self.what.display());
         if self.what.extension().is_none_or(|extension| extension != "toml") {
             return Ok((self.what.clone(), Arch::DEFAULT));
         }
@@ -120,7 +121,7 @@ fn with_command(options: &Options, program: &OsString, arguments: &[OsString], r
     session.power_off().with_context(console)?;
     match status.code() {
         Some(code) => Ok(ExitCode::from(u8::try_from(code).unwrap_or(1))),
-        None => bail!("{} was ended by a signal: {status}", Path::new(program).display()),
+        None => bail!("{} ended by a signal: {status}", Path::new(program).display()),
     }
 }
 

@@ -10,15 +10,15 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Print what each package, overlay and program of an image costs, the dearest first.
+/// Print the size of each package, overlay and program of an image, largest first.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The recipe; it is assembled from its lock file, nothing is written.
+    /// The recipe. Its root tree is assembled from the lock file; no output is written.
     recipe: PathBuf,
 }
 
 impl Arguments {
-    /// Prints a line for each, and one for all.
+    /// Prints a line for each origin, the sum, and the size of the root file system.
     pub(super) fn run(self, global: &Global, report: &Report) -> Result<()> {
         let sizes = pipeline::size(&self.recipe, &environment::programs()?, &global.supply()?, report)?;
         report.data(format_args!(

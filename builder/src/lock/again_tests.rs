@@ -1,8 +1,8 @@
-//! Locking again, and asking why.
+//! Tests of updates of a lock, and of dependency chains (`berth why`).
 
 use super::{tests::*, *};
 
-/// Two suites, of which security has what `security` says.
+/// Makes two suites, `trixie` and `trixie-security`, with these packages.
 fn bench_with(trixie: &[&str], security: &[&str]) -> Bench {
     let bench = bench(&index(trixie).text);
     bench.suite("trixie-security", security);
@@ -23,7 +23,7 @@ const OLD: [&str; 6] =
 const NEW: [&str; 5] = ["a 2; Depends: libb, libc (>= 2)", "libb 2", "libc 2", "kernel 6.2; Depends: abi-2", "abi-2 2"];
 
 #[test]
-fn a_lock_changes_only_where_it_is_asked_to() {
+fn an_update_changes_only_the_named_packages_and_their_new_dependencies() {
     let bench = bench_with(&OLD, &[]);
     let old = bench.lock(None).unwrap();
     assert_eq!((told(&old), old.behind), (vec![], 0), "nothing to compare with");
@@ -32,7 +32,7 @@ fn a_lock_changes_only_where_it_is_asked_to() {
         (Update::Needed, &[][..], 4),
         (only("libb"), &["changed libb 1 → 2"], 3),
         (only("kernel"), &["removed abi-1 1", "added abi-2 2", "changed kernel 6.1 → 6.2"], 3),
-        // What is forced: the new version depends on a newer one.
+        // libc is updated too: the new version of a depends on the new version of libc.
         (only("a"), &["changed a 1 → 2", "changed libc 1 → 2"], 2),
         (only("libb libc"), &["changed libb 1 → 2", "changed libc 1 → 2"], 2),
         (
@@ -61,7 +61,7 @@ fn a_lock_changes_only_where_it_is_asked_to() {
 }
 
 #[test]
-fn what_the_archive_no_longer_has_is_replaced_and_said() {
+fn a_version_that_the_archive_no_longer_has_is_replaced_and_reported() {
     let old = bench_with(&OLD, &[]).lock(None).unwrap().lock;
     let bench = bench_with(
         &["a 1; Depends: libb, libc (>= 1)", "libb 2", "libc 1", "kernel 6.1; Depends: abi-1", "abi-1 1"],
@@ -70,7 +70,7 @@ fn what_the_archive_no_longer_has_is_replaced_and_said() {
     let new = bench.update(Some(&old), &Update::Needed).unwrap();
     assert_eq!(told(&new), ["changed libb 1 → 2 (the archive no longer has the old one)"]);
     assert_eq!(new.behind, 1);
-    // The same version with other bytes is another package.
+    // The same version with another digest counts as another package.
     let rebuilt = bench_with(&OLD, &[]);
     let text = index(&OLD).text.replace("Filename: pool/libb.deb\nSize: 4", "Filename: pool/libb.deb\nSize: 5");
     let other = berth_contract::digest::Sha256([7; 32]);
@@ -81,16 +81,16 @@ fn what_the_archive_no_longer_has_is_replaced_and_said() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_a_wish_gives_way_and_nothing_else() {
+fn only_locked_packages_that_block_a_new_request_are_updated() {
     let old = bench_with(&OLD, &[]).lock(None).unwrap().lock;
     for (security, wanted, changes) in [
         // The new package needs a newer version of a locked one.
         ("tool 1; Depends: libb (>= 2)", "a kernel tool", &["changed libb 1 → 2", "added tool 1"][..]),
-        // It excludes the locked version.
+        // The new package conflicts with the locked version.
         ("tool 1; Breaks: libc (<< 2)", "a kernel tool", &["changed libc 1 → 2", "added tool 1"]),
-        // It is excluded by a locked version's successor only; nothing has to change.
+        // The new package conflicts only with a newer version, so no locked package has to change.
         ("tool 1; Breaks: libc (>= 2)", "a kernel tool", &["added tool 1"]),
-        // The locked version of what asks has no place beside it, the new one has.
+        // The new package conflicts with the locked version of a, but not with the new version.
         ("tool 1; Conflicts: a (<< 2)", "a kernel tool", &["changed a 1 → 2", "changed libc 1 → 2", "added tool 1"]),
     ] {
         let mut bench = bench_with(&OLD, &[&NEW[..], &[security]].concat());
@@ -98,7 +98,7 @@ fn what_stands_in_the_way_of_a_wish_gives_way_and_nothing_else() {
         let new = bench.update(Some(&old), &Update::Needed).unwrap();
         assert_eq!(told(&new), changes, "{security}");
     }
-    // Where nothing helps, the error is that of a lock without a past.
+    // If no update helps, the error is the same as without an old lock.
     let mut bench = bench_with(&OLD, &[&NEW[..], &["tool 1; Depends: libb (>= 3)"]].concat());
     bench.input.packages = wishes("a kernel tool");
     let again = bench.update(Some(&old), &Update::Needed).unwrap_err().to_string();
@@ -107,7 +107,7 @@ fn what_stands_in_the_way_of_a_wish_gives_way_and_nothing_else() {
 }
 
 #[test]
-fn a_pin_wins_over_what_is_locked() {
+fn a_pin_takes_precedence_over_the_locked_version() {
     let old = bench_with(&OLD, &[]).lock(None).unwrap().lock;
     let mut bench = bench_with(&OLD, &NEW);
     bench.input.pins = pins("libb=2 unused=1");
@@ -122,22 +122,22 @@ fn a_pin_wins_over_what_is_locked() {
 }
 
 #[test]
-fn an_update_of_what_is_not_locked_is_refused() {
+fn an_update_of_a_package_that_is_not_locked_is_refused() {
     let bench = bench_with(&OLD, &NEW);
     let old = bench.lock(None).unwrap().lock;
     for (name, hint) in [("kernle", Some("did you mean kernel?")), ("unused", None)] {
         let error = bench.update(Some(&old), &only(name)).unwrap_err();
-        assert_eq!(error.to_string(), format!("package {name}: expected a locked package, found none of that name"));
+        assert_eq!(error.to_string(), format!("package {name}: expected a locked package, found none with this name"));
         assert_eq!(error.hint().as_deref(), hint);
     }
-    // Removed from the recipe, or new in it: both are known.
+    // Packages that were removed from the recipe or are new in it are both accepted.
     let mut fewer = bench_with(&OLD, &NEW);
     fewer.input.packages = wishes("kernel unused");
     fewer.update(Some(&old), &only("a unused")).unwrap();
 }
 
 #[test]
-fn suites_have_the_priorities_of_their_release_or_of_the_recipe() {
+fn a_suites_priority_is_from_its_in_release_or_from_the_recipe() {
     let mut bench = bench_with(&OLD, &[]);
     bench.suite_with("trixie-security", "NotAutomatic: yes\nButAutomaticUpgrades: yes\n", &NEW);
     let version = |bench: &Bench, name: &str| {
@@ -152,7 +152,7 @@ fn suites_have_the_priorities_of_their_release_or_of_the_recipe() {
 }
 
 #[test]
-fn a_lock_knows_the_shortest_way_to_each_of_its_packages() {
+fn why_returns_the_shortest_chain_to_each_package() {
     let mut bench = bench_with(
         &[
             "a 1; Depends: b",

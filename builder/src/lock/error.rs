@@ -6,27 +6,27 @@ use crate::{
     source::debian::error::DebianError,
 };
 
-/// Why there is no lock.
+/// Why a recipe cannot be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// An archive cannot be used.
     #[error(transparent)]
     Archive(#[from] DebianError),
-    /// Something in the recipe, shown where it stands.
+    /// The recipe has an invalid value. The diagnostic shows its line.
     #[error(transparent)]
     Recipe(#[from] Diagnostic),
-    /// The packages do not go together.
+    /// The resolver found no solution.
     #[error("{}", told(problem, place.as_ref()))]
     Packages {
-        /// What is wrong.
+        /// The cause.
         problem: Box<Problem>,
-        /// Where the recipe asks for the first package of the chain.
+        /// Where the recipe requests the first package of the chain.
         place: Option<Place>,
     },
     /// `--update` names a package that is neither in the old lock nor in the new one.
-    #[error("package {name}: expected a locked package, found none of that name")]
+    #[error("package {name}: expected a locked package, found none with this name")]
     NotLocked {
-        /// Its name.
+        /// The name given with `--update`.
         name: String,
         /// The locked package with the most similar name.
         nearest: Option<String>,
@@ -34,7 +34,7 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

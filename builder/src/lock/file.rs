@@ -1,4 +1,4 @@
-//! Lock files: reading, checking, writing.
+//! Reads, checks and writes lock files.
 
 use super::{
     LockInput,
@@ -19,7 +19,7 @@ use std::{
 const HEADER: &str = "# Written by `berth lock`: the exact packages of the recipe beside it. Keep it under version control;\n\
     # do not edit it, change the recipe and lock again.\n\n";
 
-/// A lock that matches its recipe, and has not been edited.
+/// A lock that matches its recipe and was not edited by hand.
 #[derive(Clone, Debug)]
 pub struct Locked(Lock);
 
@@ -30,17 +30,17 @@ pub enum LockFileError {
     /// The file does not exist.
     #[error("{}: no such file", path.display())]
     Missing {
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
     },
     /// The file cannot be read or written.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb: `read`.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The file is not a lock file.
@@ -54,8 +54,8 @@ pub enum LockFileError {
         /// Its format.
         found: u32,
     },
-    /// The file was edited.
-    #[error("{}: changed by hand since it was written", path.display())]
+    /// The file was edited by hand.
+    #[error("{}: edited by hand after `berth lock` wrote it", path.display())]
     Edited {
         /// The file.
         path: PathBuf,
@@ -76,12 +76,14 @@ impl From<FileError> for LockFileError {
 }
 
 impl LockFileError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Io { .. } => None,
-            Self::Format { found, .. } if *found > FORMAT => Some("a newer berth wrote it: use that one".to_owned()),
+            Self::Format { found, .. } if *found > FORMAT => {
+                Some("a newer version of berth wrote the file: use that version".to_owned())
+            }
             Self::Missing { path } | Self::Format { path, .. } | Self::Edited { path } | Self::Stale { path } => {
                 Some(relock(path))
             }
@@ -102,7 +104,7 @@ pub fn lock_path(recipe: &Path) -> PathBuf {
 }
 
 impl fmt::Display for Lock {
-    /// The content of the file: TOML, always the same for the same lock.
+    /// The content of the lock file as TOML. The same lock always gives the same text.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(HEADER)?;
         f.write_str(&toml::to_string(self).map_err(|_| fmt::Error)?)
@@ -110,7 +112,7 @@ impl fmt::Display for Lock {
 }
 
 impl Lock {
-    /// Reads a lock file, whatever recipe it belongs to. `path` is for messages.
+    /// Parses a lock file. Does not check that it matches a recipe. `path` is for messages.
     ///
     /// # Errors
     /// [`LockFileError::Syntax`], [`LockFileError::Format`], [`LockFileError::Edited`].
@@ -137,7 +139,7 @@ impl Lock {
         Ok(lock)
     }
 
-    /// Reads a lock file, whatever recipe it belongs to.
+    /// Reads a lock file. Does not check that it matches a recipe.
     ///
     /// # Errors
     /// Those of [`Lock::parse`], [`LockFileError::Missing`], [`LockFileError::Io`].
@@ -153,8 +155,8 @@ impl Lock {
 }
 
 impl Lock {
-    /// The lock that is about to be replaced; `None` if there is none. If the file is damaged, the second value says how: the
-    /// new lock then cannot be compared with the old one, so an archive older than before goes unnoticed.
+    /// Reads the lock that will be replaced. Returns `None` if the file does not exist. If the file is damaged, returns `None`
+    /// and the error: then the new lock cannot be compared with the old one, and an archive that became older is not noticed.
     #[must_use]
     pub fn previous(path: &Path) -> (Option<Self>, Option<LockFileError>) {
         match Self::load(path) {
@@ -188,14 +190,14 @@ impl Locked {
         &self.0
     }
 
-    /// All packages as they are to be fetched, in the lock's order.
+    /// All packages to fetch, in the lock's order.
     #[must_use]
     pub fn debs(&self) -> Vec<DebRef<'_>> {
         self.0.packages.iter().map(super::LockedPackage::deb).collect()
     }
 }
 
-/// Writes a lock file. A crash leaves the old file or the new one.
+/// Writes a lock file. A crash leaves the old file or the new file.
 ///
 /// # Errors
 /// [`LockFileError::Io`].

@@ -15,11 +15,11 @@ use std::{
 /// Debian package of the boot loader and of the stub that makes a kernel an EFI program. Every image has it.
 pub const BOOT_PACKAGE: &str = "systemd-boot-efi";
 
-/// Everything that a lock takes from the recipe and the command line.
+/// All values from the recipe and the command line that a lock needs.
 #[derive(Clone, Debug)]
 pub struct LockInput {
-    /// The suites, each once, e.g. `trixie` and `trixie-security`. Of two versions of a package, the version from the suite with
-    /// the higher priority is taken; if the priorities are equal, the later version.
+    /// The suites, each once, e.g. `trixie` and `trixie-security`. If suites have different versions of a package, the suite
+    /// with the highest priority wins. If the priorities are equal, the later version wins.
     pub suites: Vec<WantedSuite>,
     /// Components, e.g. `main`.
     pub components: Vec<String>,
@@ -31,7 +31,7 @@ pub struct LockInput {
     pub pins: Vec<Pin>,
     /// Packages, or virtual packages, that count as installed in any version.
     pub provided: Vec<String>,
-    /// Where the suites come from. Not part of the digest: every mirror has the same packages.
+    /// The mirrors of the suites. Not part of the digest: every mirror has the same packages.
     pub mirrors: Mirrors,
     /// Keyring file. Not part of the digest.
     pub keyring: PathBuf,
@@ -51,12 +51,12 @@ pub struct WantedSuite {
 pub struct Wish {
     /// Its name, or the name of a virtual package that has a single provider.
     pub name: String,
-    /// Where the recipe names it. None for a package that every image has.
+    /// Where the recipe names the package. `None` for a package that every image has.
     pub place: Option<Place>,
 }
 
 impl Wish {
-    /// A package that no line of the recipe names.
+    /// Makes a wish for a package that the recipe does not name.
     #[must_use]
     pub fn own(name: &str) -> Self {
         Self { name: name.to_owned(), place: None }
@@ -64,8 +64,8 @@ impl Wish {
 }
 
 impl LockInput {
-    /// What a recipe asks for. `mirrors` are those of the command line, which replace the recipe's; without any, those of the
-    /// APT configuration in `etc_apt` are used.
+    /// Makes the input from a recipe. `mirrors` are from the command line and replace those of the recipe. If neither gives a
+    /// mirror, the APT configuration in `etc_apt` is used.
     ///
     /// # Errors
     /// A mirror, an APT configuration or a version that cannot be read.
@@ -90,18 +90,18 @@ impl LockInput {
         })
     }
 
-    /// Digest of everything that a lock depends on. A lock that holds another digest was made from an older recipe. The order of
-    /// packages and of provided names does not matter, nor do repetitions, mirrors and the keyring.
+    /// Digest of all values that determine a lock. A lock with another digest was made from another version of the recipe.
+    /// The order and repetition of packages and provided names do not change the digest, nor do mirrors and the keyring.
     #[must_use]
     pub fn digest(&self) -> Sha256 {
         let mut hash = sha2::Sha256::new();
         let mut add = |kind: &str, values: &mut dyn Iterator<Item = String>| {
             for value in values {
-                // No name or version holds a newline.
+                // Names and versions never contain a newline, so the lines are unambiguous.
                 hash.update(format!("{kind} {value}\n"));
             }
         };
-        // In capital letters: the digests of existing locks were computed so.
+        // In capital letters, so that digests in existing lock files stay valid.
         add("arch", &mut [self.arch.name.to_uppercase()].into_iter());
         let suite = |suite: &WantedSuite| match suite.priority {
             Some(priority) => format!("{} {priority}", suite.name),
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_digest_changes_with_everything_that_matters_and_nothing_else() {
+    fn the_digest_changes_only_with_values_that_determine_the_lock() {
         let input = LockInput {
             suites: vec![suite("trixie", None), suite("trixie-security", None)],
             components: vec!["main".into()],

@@ -13,22 +13,22 @@ pub(super) const FORMAT: u32 = 2;
 /// The name under which the recipe is listed in `asked_by`.
 pub const RECIPE: &str = "(recipe)";
 
-/// The exact inputs of an image. It holds no mirror and no path of this machine.
+/// The exact Debian packages of an image. Contains no mirrors and no paths of the build machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Lock {
     /// Version of the format: 2.
     pub format: u32,
-    /// [`super::LockInput::digest`] of the input that it was made from.
+    /// [`super::LockInput::digest`] of the input of this lock.
     pub input: Sha256,
-    /// Digest of all other fields: shows whether the file was edited by hand.
+    /// Digest of all other fields, to detect edits by hand.
     pub checksum: Sha256,
-    /// `Date` of the newest archive: the time of all files of the image, unless `SOURCE_DATE_EPOCH` is set.
+    /// `Date` of the newest archive. All files of the image get this time, unless `SOURCE_DATE_EPOCH` is set.
     pub date: Date,
     /// The suites, in the recipe's order.
     #[serde(rename = "archive")]
     pub archives: Vec<LockedArchive>,
-    /// Provided names that were needed, sorted.
+    /// Provided names that a package depends on, sorted.
     #[serde(rename = "provided", default, skip_serializing_if = "Vec::is_empty")]
     pub provided: Vec<LockedProvided>,
     /// The packages, sorted by name.
@@ -36,7 +36,7 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
 }
 
-/// A suite.
+/// A suite that packages were taken from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedArchive {
@@ -52,17 +52,17 @@ pub struct LockedArchive {
     pub in_release: Sha256,
 }
 
-/// A package that the recipe takes as installed.
+/// A name that the recipe lists as provided, so that it counts as installed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedProvided {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// The packages that depend on it, each with the text of the dependency.
+    /// The packages that depend on it, each with the text of its dependency.
     pub asked_by: BTreeMap<String, String>,
 }
 
-/// A package.
+/// A package of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LockedPackage {
@@ -76,22 +76,23 @@ pub struct LockedPackage {
     pub suite: String,
     /// Path of the .deb below the archive's root.
     pub file: String,
-    /// Bytes of the .deb.
+    /// Size of the .deb in bytes.
     pub size: u64,
     /// Digest of the .deb.
     pub sha256: Sha256,
-    /// Bytes of its files when installed, if the index gives them: a limit for unpacking.
+    /// Size of its files when installed, in bytes, if the index gives it. Limits the unpacking.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installed_size: Option<u64>,
     /// Packages of this lock whose files it may overwrite (`Replaces`, versions already checked), sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<String>,
-    /// What asks for it: a package with the text of its dependency, or [`RECIPE`] with a name.
+    /// Why the package is in the image: the packages that depend on it, each with the text of its dependency. If the recipe
+    /// requests the package: [`RECIPE`], with the name in the recipe.
     pub asked_by: BTreeMap<String, String>,
 }
 
 impl LockedPackage {
-    /// What to fetch.
+    /// The .deb to fetch.
     #[must_use]
     pub fn deb(&self) -> DebRef<'_> {
         let want = Want { sha256: self.sha256, size: self.size };
@@ -100,7 +101,7 @@ impl LockedPackage {
 }
 
 impl Lock {
-    /// The expected [`Lock::checksum`]: the digest of the file as this program writes it, with a checksum of zeros.
+    /// The expected [`Lock::checksum`]: the digest of the file as [`super::write`] writes it, with a checksum of zeros.
     #[must_use]
     pub fn content_digest(&self) -> Sha256 {
         let blank = Self { checksum: Sha256([0; 32]), ..self.clone() };

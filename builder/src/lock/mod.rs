@@ -1,7 +1,7 @@
-//! The lock: the exact packages of an image, so that the same recipe gives the same image tomorrow.
+//! The lock: the exact packages of an image, so that the same recipe gives the same image later.
 //!
-//! [`lock`] resolves what a recipe asks for against verified archives; [`Lock`] is the result as it stands in a file;
-//! [`Locked`] is a lock that matches its recipe. A build takes nothing else.
+//! [`lock`] resolves a recipe's packages against verified archives. [`Lock`] is the content of the lock file. [`Locked`] is
+//! a lock that matches its recipe. A build uses only packages from a [`Locked`].
 
 #[cfg(test)]
 mod again_tests;
@@ -50,14 +50,14 @@ pub struct NewLock {
     pub lock: Lock,
     /// Differences from the previous lock; empty if there was none.
     pub changes: Vec<Change>,
-    /// Number of packages that stay at their locked version although a newer one exists.
+    /// Number of packages that keep their locked version although a better version exists.
     pub behind: usize,
     /// Warnings for the user, one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// Resolves what `input` asks for against its suites. `previous` is the lock that is to be replaced: what `update` does
-/// not name stays as it is there, and an archive must not be older than it was then.
+/// Resolves the packages of `input` against its suites. `previous` is the lock that will be replaced: packages that `update`
+/// does not name keep their locked version, and no archive may be older than in `previous`.
 ///
 /// # Errors
 /// See [`LockError`].
@@ -70,7 +70,7 @@ pub fn lock(
 ) -> Result<NewLock, LockError> {
     let keyring = Keyring::load(&input.keyring)?;
     let arch = input.arch.debian;
-    // In threads: most of the time goes into waiting for mirrors and unpacking indices.
+    // One thread per suite: most of the time is spent on waiting for mirrors and unpacking indices.
     let opened: Vec<Result<Opened, DebianError>> = thread::scope(|scope| {
         let keyring = &keyring;
         let open = move |suite| open(suite, input, previous, keyring, fetcher, now, progress);
@@ -125,7 +125,7 @@ fn check_known(name: &str, lock: &Lock, previous: Option<&Lock>) -> Result<(), L
 
 fn warnings(input: &LockInput, resolution: &Resolution<'_>) -> Vec<String> {
     let provided = resolution.unneeded.iter().map(|name| match resolution.chosen.contains_key(name.as_str()) {
-        true => format!("debian.provided names {name:?}, which the recipe also asks for: it is installed"),
+        true => format!("debian.provided names {name:?}, which the recipe also requests: it is installed"),
         false => format!("debian.provided names {name:?}, which no package of the image depends on"),
     });
     let idle = input.pins.iter().filter(|pin| !resolution.chosen.contains_key(pin.name.as_str()));
@@ -134,7 +134,7 @@ fn warnings(input: &LockInput, resolution: &Resolution<'_>) -> Vec<String> {
     provided.chain(idle).collect()
 }
 
-/// A suite's archive and its indices.
+/// An open archive and its indices.
 type Opened = (Archive, Vec<IndexText>);
 
 fn open(

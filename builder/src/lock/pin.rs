@@ -1,4 +1,4 @@
-//! Versions that a recipe requires.
+//! Pins: versions and suites that a recipe requires for a package.
 
 use crate::{
     recipe::{self, Diagnostic, Located, Place},
@@ -6,38 +6,38 @@ use crate::{
 };
 use std::{fmt, str::FromStr};
 
-/// The rule for a package: a version that the rule allows, from the suite if one is named.
+/// A pin: restricts a package to some versions, to one suite, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// Name of the package.
     pub name: String,
-    /// Its versions.
+    /// The allowed versions. `None`: all.
     pub version: Option<VersionRule>,
-    /// Its suite.
+    /// The allowed suite. `None`: all.
     pub suite: Option<String>,
-    /// Where the recipe says so.
+    /// Where the recipe has the pin.
     pub place: Place,
 }
 
-/// Which versions: `=26.1.5+dfsg1-9`, `=26.1*` (a beginning), `>= 26`, `<< 27`.
+/// The allowed versions: `=26.1.5+dfsg1-9`, `=26.1*` (versions that start with `26.1`), `>= 26`, `<< 27`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VersionRule(String);
 
-/// A rule that cannot be read.
+/// An invalid rule for versions.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected {WANTED}, found {found:?}")]
 pub struct BadVersionRule {
-    /// The text as given.
+    /// The text of the rule.
     pub found: String,
 }
 
 const WANTED: &str = "a version with one of = >= <= >> << before it, like \"=26.1*\" or \">= 26\"";
 
 impl Pin {
-    /// Reads the pin of package `name` as it stands in a recipe.
+    /// Makes the pin of package `name` from a recipe.
     ///
     /// # Errors
-    /// A version that cannot be read, with its place.
+    /// The rule for versions is invalid; the error shows its place.
     pub fn new(name: &str, pin: &Located<recipe::Pin>) -> Result<Self, Diagnostic> {
         let recipe::Pin { version, suite } = &pin.value;
         let version = version.as_ref().map(|text| {
@@ -54,7 +54,7 @@ impl Pin {
         })
     }
 
-    /// Whether it allows a version from a suite.
+    /// Whether the pin allows a version from a suite.
     #[must_use]
     pub fn allows(&self, version: Version<'_>, suite: &str) -> bool {
         self.version.as_ref().is_none_or(|rule| rule.allows(version)) && self.suite.as_ref().is_none_or(|s| s == suite)
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_allow_what_they_say() {
+    fn version_rules_allow_matching_versions_only() {
         for (rule, allowed, other) in [
             ("=26.1.5", "26.1.5", "26.1.50"),
             ("= 26.1*", "26.1.5-9", "26.2"),

@@ -1,53 +1,54 @@
-//! Why packages do not go together.
+//! Errors of the resolver.
 
-/// Why packages cannot be installed together. Chains begin with a package that the recipe asks for.
+/// Why packages cannot be installed. A chain is a list of package names: it starts with a package that the recipe requests,
+/// and each package depends on the next one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The recipe asks for something that does not exist.
+    /// The recipe requests a package that does not exist.
     #[error("package {name}: not found in {suites}")]
     Unknown {
-        /// Its name.
+        /// The package.
         name: String,
-        /// Where it was looked for.
+        /// The suites that were searched.
         suites: String,
-        /// Names like it.
+        /// Known names with a similar spelling.
         nearest: Vec<String>,
     },
-    /// The recipe asks for a version that does not exist.
+    /// The recipe requests a version that does not exist.
     #[error("package {name}: expected a version {wanted}, found {}", found.join(", "))]
     NoVersion {
-        /// Its name.
+        /// The package.
         name: String,
-        /// The rule.
+        /// The rule of the pin.
         wanted: String,
-        /// The versions that there are, each with its suite.
+        /// The existing versions, each with its suite.
         found: Vec<String>,
     },
-    /// The recipe asks for a virtual package that several packages provide.
+    /// The recipe requests a virtual package that several packages provide.
     #[error("package {name} is virtual: expected one of its providers, {}", providers.join(", "))]
     Virtual {
-        /// Its name.
+        /// The virtual package.
         name: String,
         /// The packages that provide it.
         providers: Vec<String>,
     },
-    /// A dependency that nothing satisfies.
+    /// No package satisfies a dependency.
     #[error("{} → {relation}: {reason}", chain.join(" → "))]
     Unsatisfiable {
-        /// The packages from the recipe's one to the last, each of which asks for the next.
+        /// The chain to the package with this dependency.
         chain: Vec<String>,
-        /// What the last one depends on.
+        /// The dependency.
         relation: String,
-        /// Why there is none.
+        /// Why no package satisfies it.
         reason: String,
-        /// Names like it, if it does not exist.
+        /// If the named package does not exist: known names with a similar spelling.
         nearest: Vec<String>,
-        /// A package and its suite that would satisfy it, if pins and priorities allowed it.
+        /// A package and its suite that would satisfy the dependency if pins and priorities allowed them.
         elsewhere: Option<Box<(String, String)>>,
     },
-    /// Two packages that exclude each other.
-    #[error("{} and {} exclude each other: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
+    /// Two packages conflict.
+    #[error("{} and {} conflict: {} {field}: {relation}", one.join(" → "), other.join(" → "), one.last().map_or("", String::as_str))]
     Conflict {
         /// The chain to the package that declares the conflict.
         one: Vec<String>,
@@ -58,20 +59,20 @@ pub enum Problem {
         /// The relation.
         relation: String,
     },
-    /// A relation that cannot be read.
+    /// A relation in an index is invalid.
     #[error("package {package}: {field}: expected relations like `name (>= 1.0)`, found {found:?}")]
     Relation {
         /// The package.
         package: String,
         /// The field.
         field: &'static str,
-        /// The relation as given.
+        /// The text of the relation.
         found: String,
     },
 }
 
 impl Problem {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
@@ -89,14 +90,17 @@ impl Problem {
                 let name = relation.split([' ', ':']).next().unwrap_or_default();
                 Some(format!("if the image does not need it, add {name:?} to `provided` of the recipe's [debian]"))
             }
-            Self::Conflict { .. } => Some("ask for only one of them".to_owned()),
-            Self::Virtual { .. } => Some("ask for one of them".to_owned()),
-            Self::NoVersion { .. } => Some("ask for one of the versions that there are".to_owned()),
-            Self::Relation { .. } => Some("the archive itself says so: leave the package out".to_owned()),
+            Self::Conflict { .. } => Some("request only one of them".to_owned()),
+            Self::Virtual { .. } => Some("request one of these providers".to_owned()),
+            Self::NoVersion { .. } => Some("request one of the versions found".to_owned()),
+            Self::Relation { .. } => Some(
+                "the error is in the archive: do not use the package, or report it to the archive's maintainers"
+                    .to_owned(),
+            ),
         }
     }
 
-    /// The package of the recipe at the begin of the chain.
+    /// The requested package at the start of the chain.
     pub(super) fn culprit(&self) -> Option<&str> {
         match self {
             Self::Unknown { name, .. } | Self::NoVersion { name, .. } | Self::Virtual { name, .. } => Some(name),

@@ -1,4 +1,4 @@
-//! From a resolution to the lock.
+//! Makes the lock from a resolution.
 
 use super::{
     LockInput, Problem,
@@ -11,7 +11,7 @@ use berth_contract::digest::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Lock {
-    /// The lock of a resolution.
+    /// Makes the lock from a resolution.
     pub(super) fn new(
         input: &LockInput,
         archives: &[&Archive],
@@ -30,7 +30,7 @@ impl Lock {
             }
             let mut replaces = BTreeSet::new();
             for relation in relations(package, "Replaces", package.replaces)?.into_iter().flatten() {
-                // dpkg lets a package overwrite files of the named package itself, not of those that provide the name.
+                // dpkg lets a package overwrite files of the named package, but not files of packages that provide the name.
                 if let Some((&other, _)) = resolution.chosen.get_key_value(relation.name)
                     && other != name
                     && universe.satisfies(resolution.chosen[other], &relation)

@@ -1,9 +1,9 @@
-//! From the packages that are asked for to all that they need, as APT would choose.
+//! Resolves dependencies: finds all packages that the requested packages need, with the choices that APT would make.
 //!
-//! Depends and Pre-Depends are followed depth first. Of alternatives, one that is chosen already or `provided` wins,
-//! then the first that can be installed. What is learnt on the way (a package that cannot be installed at all, an
-//! alternative that excludes something needed later) is kept, and the search begins anew: so every choice is made knowing
-//! what will not work, and the reasons are there for the message.
+//! The search follows Depends and Pre-Depends depth first. Among alternatives it prefers a package that is already chosen
+//! or listed as `provided`, then the first package that can be installed. When a pass finds a package that cannot be
+//! installed, or an alternative that conflicts with a needed package, it records this and the search starts again. So each
+//! pass knows all earlier failures, and error messages can give the reasons.
 
 use super::{
     Problem, Wish,
@@ -15,34 +15,34 @@ use crate::source::debian::{
 };
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The packages of an image.
+/// The result: the packages of an image.
 #[derive(Clone, Debug)]
 pub struct Resolution<'a> {
-    /// By name.
+    /// The chosen packages by name.
     pub chosen: BTreeMap<&'a str, Id>,
-    /// Who asks for a chosen package, and in which words; the recipe itself is not among them.
+    /// For each chosen package, the packages that depend on it. The recipe itself is not listed here.
     pub asked_by: BTreeMap<&'a str, Askers<'a>>,
-    /// Packages that the recipe asks for, with the names by which it does.
+    /// The packages that the recipe requests. The value is the name in the recipe, which may be a virtual package.
     pub requested: BTreeMap<&'a str, String>,
-    /// Provided names that were needed, and who asks for them.
+    /// The `provided` names that a chosen package needs, with the packages that need them.
     pub provided: BTreeMap<String, Askers<'a>>,
-    /// Provided names that were not.
+    /// The `provided` names that no chosen package needs.
     pub unneeded: Vec<String>,
 }
 
-/// Package → the dependency by which it asks, as the index has it.
+/// Name of the depending package → the text of its dependency, as in the index.
 pub type Askers<'a> = BTreeMap<&'a str, String>;
 
-/// What earlier passes have taught. It only grows, so the search ends.
+/// Failures that earlier passes found. Both collections only grow, so the search ends.
 #[derive(Default)]
 struct Lessons<'a> {
-    /// Packages that cannot be installed, each with the dependency that nothing satisfies.
+    /// Packages that cannot be installed, each with the dependency that no package satisfies.
     dead: BTreeMap<Id, Group<'a>>,
-    /// Alternatives that exclude something needed.
+    /// Alternatives that conflict with a needed package.
     avoided: BTreeSet<Id>,
 }
 
-/// Finds everything that `wishes` need. Their order does not matter.
+/// Finds all packages that `wishes` need. The order of `wishes` does not change the result.
 ///
 /// # Errors
 /// See [`Problem`].
@@ -96,14 +96,14 @@ fn root(universe: &Universe<'_>, name: &str) -> Result<Id, Problem> {
     }
 }
 
-/// What a package needs, in the order that APT looks at it.
+/// The dependencies of a package, in the order in which APT follows them.
 fn needs<'a>(package: &Package<'a>) -> Result<Vec<Group<'a>>, Problem> {
     let mut groups = relations(package, "Pre-Depends", package.pre_depends)?;
     groups.extend(relations(package, "Depends", package.depends)?);
     Ok(groups)
 }
 
-/// What a package excludes.
+/// The relations in Conflicts and Breaks, each with the name of its field.
 fn excludes<'a>(package: &Package<'a>) -> Result<Vec<(&'static str, Relation<'a>)>, Problem> {
     let mut all = Vec::new();
     for (field, text) in [("Conflicts", package.conflicts), ("Breaks", package.breaks)] {
@@ -112,7 +112,7 @@ fn excludes<'a>(package: &Package<'a>) -> Result<Vec<(&'static str, Relation<'a>
     Ok(all)
 }
 
-/// What an alternative comes to.
+/// How a dependency can be satisfied.
 enum Choice<'a> {
     Chosen(Id),
     Provided(&'a str),
@@ -120,22 +120,22 @@ enum Choice<'a> {
     Impossible,
 }
 
-/// How a package came to be chosen.
+/// Why a package was chosen.
 struct Step<'a> {
     id: Id,
-    /// Who it was chosen for, and the dependency; nobody for what the recipe asks for.
+    /// The package that depends on this one, and its dependency. `None` for a package that the recipe requests.
     parent: Option<(Id, Group<'a>)>,
-    /// Whether there was an alternative.
+    /// Whether another package could satisfy the dependency too.
     optional: bool,
 }
 
-/// One pass over everything.
+/// One pass of the search over all dependencies.
 struct Search<'u, 'a> {
     universe: &'u Universe<'a>,
     provided: &'u BTreeSet<&'u str>,
     lessons: &'u Lessons<'a>,
     chosen: BTreeMap<&'a str, Id>,
-    /// The chosen, with how they came in, in that order.
+    /// One step per chosen package, in the order of the choices.
     steps: Vec<Step<'a>>,
     excluded: Vec<(Id, Relation<'a>)>,
 }
@@ -145,7 +145,8 @@ impl<'u, 'a> Search<'u, 'a> {
         Self { universe, provided, lessons, chosen: BTreeMap::new(), steps: Vec::new(), excluded: Vec::new() }
     }
 
-    /// Chooses until nothing is missing; returns the package that turned out to be dead, if one did.
+    /// Chooses packages until every dependency is satisfied. Stops at the first package that cannot be installed, and
+    /// returns this package and the dependency that no package satisfies.
     fn run(&mut self, roots: &[Id]) -> Result<Option<(Id, Group<'a>)>, Problem> {
         for &root in roots {
             self.choose(Step { id: root, parent: None, optional: false })?;
@@ -183,7 +184,7 @@ impl<'u, 'a> Search<'u, 'a> {
         self.chosen.get(self.universe[id].package.name) == Some(&id)
     }
 
-    /// A name that the recipe takes as installed, unless the package itself is.
+    /// Whether the recipe lists `name` as provided and no package of this name is chosen.
     fn is_provided(&self, name: &str) -> bool {
         self.provided.contains(name) && !self.chosen.contains_key(name)
     }
@@ -213,11 +214,11 @@ impl<'u, 'a> Search<'u, 'a> {
                 return Ok(Choice::Install { id, optional });
             }
         }
-        // Whatever is chosen now will not do; the conflict will be named.
+        // Every option conflicts. Take the first one anyway: `conflict` then finds the conflict and reports it.
         Ok(ordered().next().map_or(Choice::Impossible, |id| Choice::Install { id, optional }))
     }
 
-    /// Whether a package and one that is chosen exclude each other.
+    /// Whether a package conflicts with a chosen package, in either direction.
     fn clashes(&self, id: Id) -> Result<bool, Problem> {
         if self.excluded.iter().any(|(owner, relation)| *owner != id && self.universe.satisfies(id, relation)) {
             return Ok(true);
@@ -226,12 +227,12 @@ impl<'u, 'a> Search<'u, 'a> {
         Ok(excludes.iter().any(|(_, relation)| self.excluded_by(id, relation).is_some()))
     }
 
-    /// A chosen package, other than `owner`, that a relation is about.
+    /// A chosen package, other than `owner`, that satisfies `relation`, a conflict that `owner` declares.
     fn excluded_by(&self, owner: Id, relation: &Relation<'a>) -> Option<Id> {
         self.universe.satisfying(relation).find(|&id| id != owner && self.is_chosen(id))
     }
 
-    /// Two chosen packages that exclude each other.
+    /// The first pair of chosen packages that conflict, if there is one.
     fn conflict(&self) -> Result<Option<(Id, Id, Problem)>, Problem> {
         for &one in self.chosen.values() {
             for (field, relation) in excludes(&self.universe[one].package)? {
@@ -245,20 +246,20 @@ impl<'u, 'a> Search<'u, 'a> {
         Ok(None)
     }
 
-    /// The choice to be made otherwise so that two packages do not meet: the last one that led to either of them.
+    /// The choice to change when two packages conflict: the last choice, with an alternative, that led to one of them.
     fn blame(&self, one: Id, other: Id) -> Option<Id> {
         let free = |at: &usize| self.steps[*at].optional && !self.lessons.avoided.contains(&self.steps[*at].id);
         let last = [one, other].into_iter().filter_map(|id| self.path(id).find(free)).max();
         last.map(|at| self.steps[at].id)
     }
 
-    /// The steps from a chosen package up to one that the recipe asks for.
+    /// Indices into `steps`: from a chosen package up to a package that the recipe requests.
     fn path(&self, id: Id) -> impl Iterator<Item = usize> {
         let step = |id: Id| self.steps.iter().position(|step| step.id == id);
         std::iter::successors(step(id), move |&at| self.steps[at].parent.as_ref().and_then(|(parent, _)| step(*parent)))
     }
 
-    /// Who asked for whom, from the recipe's package down to this one.
+    /// The dependency chain: package names from the package that the recipe requests down to `id`.
     fn chain(&self, id: Id) -> Vec<String> {
         let names = self.path(id).map(|step| self.universe[self.steps[step].id].package.name.to_owned());
         let mut chain: Vec<String> = names.collect();
@@ -266,7 +267,7 @@ impl<'u, 'a> Search<'u, 'a> {
         chain
     }
 
-    /// Checks the whole once more, and finds out who asked for what.
+    /// Checks all dependencies again, and records for each package the packages that depend on it.
     fn conclude(self, requested: &[(Id, &str)]) -> Result<Resolution<'a>, Problem> {
         let universe = self.universe;
         let name = |id: Id| universe[id].package.name;
@@ -286,7 +287,8 @@ impl<'u, 'a> Search<'u, 'a> {
                 }
             }
         }
-        // An alternative that was taken before another one came in that would have done as well.
+        // For an alternative `a | b`, the search may have chosen `b` first and `a` later. The loop above then records only
+        // `a`, so record here why `b` was chosen.
         for step in &self.steps {
             if let Some((parent, group)) = &step.parent
                 && !asked_by.contains_key(name(step.id))
@@ -299,7 +301,8 @@ impl<'u, 'a> Search<'u, 'a> {
     }
 }
 
-/// A package may ask for the same thing twice: `libc6 (>= 2.38), libc6 (<< 2.42)`.
+/// Records that package `by` has the dependency `group`. A package may have several dependencies on the same package:
+/// `libc6 (>= 2.38), libc6 (<< 2.42)`.
 fn ask<'a>(askers: &mut Askers<'a>, by: &'a str, group: &Group<'_>) {
     let words = shown(group);
     let said = askers.entry(by).or_default();
@@ -314,7 +317,7 @@ fn shown(group: &Group<'_>) -> String {
     group.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
 }
 
-/// Follows the dead down to the dependency that has no answer.
+/// Builds the error message: follows packages that cannot be installed down to a dependency that no package satisfies.
 fn explain(universe: &Universe<'_>, lessons: &Lessons<'_>, root: Id) -> Problem {
     let (mut id, mut chain) = (root, Vec::new());
     loop {
@@ -322,7 +325,7 @@ fn explain(universe: &Universe<'_>, lessons: &Lessons<'_>, root: Id) -> Problem 
         let group = &lessons.dead[&id];
         let mut options = group.iter().flat_map(|relation| universe.satisfying(relation));
         match options.find(|option| lessons.dead.contains_key(option)) {
-            // Each died of one that died before it, so this ends.
+            // `next` was marked as dead before `id`, so this loop ends.
             Some(next) => id = next,
             None => return unsatisfiable(universe, chain, group),
         }
@@ -337,16 +340,16 @@ fn unsatisfiable(universe: &Universe<'_>, chain: Vec<String>, group: &Group<'_>)
         if let Some(other) = universe.elsewhere(relation) {
             let suite = universe.suite_of(other);
             elsewhere.get_or_insert_with(|| Box::new((name.to_owned(), suite.to_owned())));
-            let would = format!("{} in {suite} would do", universe[other].package.version.0);
+            let would = format!("{} in {suite} would satisfy it", universe[other].package.version.0);
             return match found {
-                Some((version, suite)) => format!("{name} is {version} in {suite}, {would}"),
+                Some((version, suite)) => format!("{name} is {version} in {suite}, but {would}"),
                 None => format!("{name} {would}"),
             };
         }
         match found {
             Some((version, suite)) => format!("{name} is {version} in {suite}"),
             None if universe.providers(name).next().is_some() => {
-                format!("none of the packages that provide {name} has the right version")
+                format!("the packages that provide {name} do not have the right version")
             }
             None => {
                 nearest.extend(universe.nearest(name));

@@ -1,4 +1,4 @@
-//! Resolving and locking small archives.
+//! Tests of resolving and locking with small archives.
 
 use super::*;
 use crate::{
@@ -16,7 +16,7 @@ use berth_fetch::{
 };
 use std::path::Path;
 
-/// An index from lines `NAME VERSION; Field: value; ...`.
+/// Makes an index from lines `NAME VERSION; Field: value; ...`.
 pub(super) fn index(lines: &[&str]) -> IndexText {
     let paragraphs = lines.iter().map(|line| {
         let mut parts = line.split(';').map(str::trim);
@@ -34,7 +34,7 @@ pub(super) fn wishes(names: &str) -> Vec<Wish> {
     names.split_whitespace().map(|name| Wish { place: Some(place(name)), ..Wish::own(name) }).collect()
 }
 
-/// Pins from words `NAME=VERSION`, `NAME>=VERSION`, `NAME/SUITE`.
+/// Makes pins from words `NAME=VERSION`, `NAME>=VERSION`, `NAME/SUITE`.
 pub(super) fn pins(words: &str) -> Vec<Pin> {
     let pin = |word: &str| {
         let split = word.find(|c| "<>=/".contains(c)).unwrap();
@@ -46,7 +46,7 @@ pub(super) fn pins(words: &str) -> Vec<Pin> {
     words.split_whitespace().map(pin).collect()
 }
 
-/// Resolves over several suites with pins; returns `name version ...`, or the problem.
+/// Resolves with several suites and pins. Returns `name version, ...`, or the problem.
 fn pinned(suites: &[(i16, &[&str])], wanted: &str, insisted: &str, provided: &str) -> Result<String, Problem> {
     let texts: Vec<IndexText> = suites.iter().map(|(_, lines)| index(lines)).collect();
     let parsed = texts.iter().enumerate().map(|(suite, text)| (suite, packages::parse(text, "amd64").unwrap()));
@@ -87,7 +87,7 @@ fn dependencies_are_followed_and_recommendations_are_not() {
 }
 
 #[test]
-fn of_alternatives_the_chosen_then_the_provided_then_the_first_possible_one_is_taken() {
+fn alternatives_prefer_chosen_then_provided_then_the_first_installable_package() {
     for (depends, wanted, provided, expected) in [
         ("b | c", "a", "", "a, b"),
         ("b | c", "a c", "", "a, c"),
@@ -116,7 +116,7 @@ fn of_alternatives_the_chosen_then_the_provided_then_the_first_possible_one_is_t
 }
 
 #[test]
-fn a_name_is_served_by_the_package_itself_or_by_those_that_provide_it() {
+fn a_dependency_is_satisfied_by_the_named_package_or_by_a_provider() {
     for (depends, provided, expected) in [
         ("mta", "", "a, exim"),
         ("mta (>= 2)", "", "a, postfix"),
@@ -135,21 +135,22 @@ fn a_name_is_served_by_the_package_itself_or_by_those_that_provide_it() {
             "other 1; Provides: real (= 5)",
             "real 1",
         ];
-        // The first Priority of a paragraph is the fixture's own, so the second counts.
+        // The fixture writes a Priority too. The last one in a paragraph counts.
         assert_eq!(names(&lines, "a", provided), expected, "{depends}");
     }
 }
 
 #[test]
-fn an_early_choice_is_taken_back_when_something_needed_excludes_it() {
-    // libreoffice-writer in Debian 13: a dependency's first alternative excludes what the package itself needs later.
+fn an_early_choice_is_revised_if_it_conflicts_with_a_needed_package() {
+    // As with libreoffice-writer in Debian 13: the first alternative of a dependency conflicts with a package that is needed
+    // later.
     let lines =
         ["writer 1; Depends: base, core", "base 1; Depends: nogui | core", "nogui 1", "core 1; Conflicts: nogui"];
     assert_eq!(names(&lines, "writer", ""), "base, core, writer");
 }
 
 #[test]
-fn of_several_suites_priority_counts_before_version_and_a_pin_before_both() {
+fn a_pin_decides_before_priority_and_priority_before_version() {
     let suites: [(i16, &[&str]); 3] = [
         (500, &["a 1; Depends: b", "b 1", "old 9"]),
         (500, &["b 1.1", "old 8"]),
@@ -175,7 +176,7 @@ fn of_several_suites_priority_counts_before_version_and_a_pin_before_both() {
 }
 
 #[test]
-fn a_suite_without_priority_is_only_there_for_pins() {
+fn a_suite_with_priority_zero_or_less_is_used_only_for_pins() {
     for never in [0, -1] {
         let suites: [(i16, &[&str]); 2] = [(500, &["a 1; Depends: b", "b 1"]), (never, &["b 2", "c 5"])];
         let all = |wanted: &str, insisted: &str| pinned(&suites, wanted, insisted, "");
@@ -187,17 +188,17 @@ fn a_suite_without_priority_is_only_there_for_pins() {
 }
 
 #[test]
-fn a_version_that_would_do_is_named_with_its_suite() {
+fn the_error_names_a_version_of_another_suite_that_would_satisfy_the_dependency() {
     let suites: [(i16, &[&str]); 2] = [(500, &["a 1; Depends: b (>= 2)", "b 1"]), (100, &["b 2"])];
     let error = resolved(&suites, "a", "").unwrap_err();
-    assert_eq!(error.to_string(), "a → b (>= 2): b is 1 in trixie, 2 in trixie-updates would do");
+    assert_eq!(error.to_string(), "a → b (>= 2): b is 1 in trixie, but 2 in trixie-updates would satisfy it");
     let hint = error.hint().unwrap();
     assert!(hint.contains("add `\"b\" = { suite = \"trixie-updates\" }` to [debian.versions]"), "{hint}");
     assert_eq!(pinned(&suites, "a", "b/trixie-updates", "").unwrap(), "a 1, b 2");
 }
 
 #[test]
-fn problems_name_the_chain_of_who_asked() {
+fn problems_show_the_chain_of_dependencies() {
     let lines = [
         "docker 1; Depends: iptables",
         "iptables 1; Depends: libfoo (>= 2)",
@@ -213,7 +214,7 @@ fn problems_name_the_chain_of_who_asked() {
     ];
     for (wanted, provided, expected) in [
         ("docker", "", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
-        ("good bad", "", "good → one and bad → two exclude each other: one Conflicts: two"),
+        ("good bad", "", "good → one and bad → two conflict: one Conflicts: two"),
         ("typo", "", "typo → libfooo: libfooo is not found in trixie"),
         ("typo docker", "libfooo", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
         ("docker libfoo", "libfoo", "docker → iptables → libfoo (>= 2): libfoo is 1.9 in trixie"),
@@ -282,7 +283,7 @@ impl Bench {
 const PACKAGES: [&str; 4] = ["a 1; Depends: libb", "libb 1", "kernel 6.12; Installed-Size: 9", "unused 1"];
 
 #[test]
-fn a_lock_says_all_that_a_build_needs_and_is_stable() {
+fn a_lock_is_complete_and_reproducible() {
     let bench = bench(&index(&PACKAGES).text);
     bench.security(SIGNED + 60);
     let outcome = bench.lock(None).unwrap();
@@ -298,7 +299,7 @@ fn a_lock_says_all_that_a_build_needs_and_is_stable() {
     let text = lock.to_string();
     assert!(!text.contains(bench.fixture.path().to_str().unwrap()) && !text.contains("file:"), "{text}");
 
-    // Digests of the fixture's compressed files are not for the eye.
+    // Replace the digests: some depend on the version of liblzma, which compresses the fixture's indices.
     for archive in &mut lock.archives {
         archive.in_release = berth_contract::digest::Sha256([0xab; 32]);
     }
@@ -307,13 +308,13 @@ fn a_lock_says_all_that_a_build_needs_and_is_stable() {
 }
 
 #[test]
-fn locks_that_do_not_fit_are_told_apart() {
+fn each_unusable_lock_file_has_its_own_error() {
     let bench = bench(&index(&PACKAGES).text);
     bench.security(SIGNED);
     let (lock, path) = (bench.lock(None).unwrap().lock, Path::new("docker.lock"));
     let text = lock.to_string();
     assert_eq!(Lock::parse(&text, path).unwrap(), lock);
-    // A comment or another order of lines does no harm.
+    // Comments and white space may change: they do not change the checksum.
     Lock::parse(&text.replace("format = 2\n", "# x\n\nformat=2\n"), path).unwrap();
 
     let failure = |from: &str, to: &str| {
@@ -344,7 +345,7 @@ fn locks_that_do_not_fit_are_told_apart() {
 }
 
 #[test]
-fn an_archive_may_not_go_back_in_time() {
+fn an_archive_older_than_in_the_lock_is_refused() {
     let bench = bench(&index(&PACKAGES).text);
     bench.security(SIGNED + 60);
     let before = bench.lock(None).unwrap().lock;

@@ -1,4 +1,4 @@
-//! All packages that could be installed: of every name the one version that is considered, as APT does it.
+//! All packages of the archives, and the candidate for each name: the one version that may be installed, chosen as APT does.
 
 use super::{LockedPackage, Pin, Problem};
 use crate::source::debian::{
@@ -11,16 +11,16 @@ use std::{
     ops::Index,
 };
 
-/// A suite as far as choosing is concerned.
+/// The properties of a suite that matter for the choice of a version.
 #[derive(Clone, Debug)]
 pub struct Suite {
-    /// Name as asked for.
+    /// Name as in the recipe.
     pub name: String,
-    /// As in apt_preferences(5): the highest one wins; nothing is taken from a suite that has 0 or less.
+    /// As in apt_preferences(5): the highest priority wins. No package is taken from a suite with priority 0 or less.
     pub priority: i16,
 }
 
-/// A package of the universe.
+/// Index of a package in the universe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(usize);
 
@@ -39,7 +39,7 @@ struct Provider<'a> {
     version: Option<Version<'a>>,
 }
 
-/// Everything that is listed, and the candidates among it.
+/// All listed packages, and which of them are candidates.
 #[derive(Debug)]
 pub struct Universe<'a> {
     suites: Vec<Suite>,
@@ -47,9 +47,9 @@ pub struct Universe<'a> {
     pins: HashMap<String, Pin>,
     listed: Vec<Listed<'a>>,
     candidates: HashMap<&'a str, Id>,
-    /// Names whose candidate is a locked version, though there is a better one: this.
+    /// Names whose candidate is the locked version although a better version exists. The value is the better version.
     kept: BTreeMap<&'a str, Id>,
-    /// Of all that is listed, candidate or not.
+    /// Provided name → all listed packages that provide it, also those that are not candidates.
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
 }
 
@@ -62,12 +62,12 @@ impl<'a> Index<Id> for Universe<'a> {
 }
 
 impl<'a> Universe<'a> {
-    /// Of every name the candidate: the version of the suite with the highest priority, of these the latest, of these
-    /// the one of the first suite. For a name with a pin, only what the pin allows, whatever the priority.
+    /// Chooses the candidate for each name: highest priority of the suite first, then the latest version, then the first
+    /// suite. A name with a pin uses only versions that the pin allows, whatever the priority of their suite.
     ///
     /// # Errors
-    /// [`Problem::NoVersion`] when no suite has what a pin allows, [`Problem::Unknown`] when none has the package;
-    /// [`Problem::Relation`] on `Provides` of another form.
+    /// [`Problem::NoVersion`] when no suite has a version that a pin allows. [`Problem::Unknown`] when no suite has the
+    /// package of a pin. [`Problem::Relation`] on invalid `Provides`.
     pub fn new(
         suites: Vec<Suite>,
         arch: &'static str,
@@ -110,7 +110,7 @@ impl<'a> Universe<'a> {
         self.candidates = candidates;
     }
 
-    /// How good a candidate it would be, if it may be one at all.
+    /// The order among candidates. `None` if the priority or a pin excludes this package.
     fn rank(&self, listed: &Listed<'a>) -> Option<(i16, Version<'a>)> {
         let Listed { package, suite } = listed;
         let Suite { name, priority } = &self.suites[*suite];
@@ -133,7 +133,7 @@ impl<'a> Universe<'a> {
         Problem::NoVersion { name: pin.name.clone(), wanted: pin.to_string(), found }
     }
 
-    /// Every version of a package, with its suite: `26.1.5 in trixie`.
+    /// All versions of a package, each with its suite: `26.1.5 in trixie`.
     #[must_use]
     pub fn versions(&self, name: &str) -> Vec<String> {
         let all = self.listed.iter().filter(|listed| listed.package.name == name);
@@ -147,19 +147,20 @@ impl<'a> Universe<'a> {
         shown
     }
 
-    /// Whether a suite still has exactly this package.
+    /// Whether a suite still lists exactly this package: same name, version and digest.
     #[must_use]
     pub fn lists(&self, locked: &LockedPackage) -> bool {
         self.listed.iter().any(|listed| is(&listed.package, locked))
     }
 
-    /// Makes locked packages the candidates of their names, where a suite still lists them and the recipe allows them.
+    /// Makes locked packages the candidates for their names if a suite still lists them and the recipe allows them.
     pub fn keep<'l>(&mut self, locked: impl Iterator<Item = &'l LockedPackage>) {
         let locked: HashMap<&str, &LockedPackage> = locked.map(|package| (package.name.as_str(), package)).collect();
         for (index, listed) in self.listed.iter().enumerate() {
             let package = &listed.package;
             let same = locked.get(package.name).is_some_and(|locked| is(package, locked));
-            // Listed by several suites, it stays with the one that a lock without a past would name.
+            // If the candidate already has these bytes, keep the candidate: its suite is the one that a new lock would name,
+            // though other suites may list the same package.
             if same
                 && self.rank(listed).is_some()
                 && let Some(&best) = self.candidates.get(package.name)
@@ -171,25 +172,25 @@ impl<'a> Universe<'a> {
         }
     }
 
-    /// The best version of a name, though a locked one may be kept.
+    /// The best version of a name, even if the locked version is kept as candidate.
     #[must_use]
     pub fn best(&self, name: &str) -> Option<Id> {
         self.kept.get(name).or_else(|| self.candidates.get(name)).copied()
     }
 
-    /// Names whose locked version is kept although there is a better one.
+    /// Names whose locked version is kept although a better version exists.
     pub fn kept(&self) -> impl Iterator<Item = &'a str> {
         self.kept.keys().copied()
     }
 
-    /// Keeps the locked version of a name no longer.
+    /// Replaces the kept, locked version of a name by its best version.
     pub fn release(&mut self, name: &str) {
         if let Some((name, best)) = self.kept.remove_entry(name) {
             self.candidates.insert(name, best);
         }
     }
 
-    /// Providers of a name in the order that APT prefers them in: essential ones, then by priority, then by name.
+    /// Fills `providers`. Each list has APT's order of preference: essential packages first, then by priority, then by name.
     fn index_providers(&mut self) -> Result<(), Problem> {
         for (index, listed) in self.listed.iter().enumerate() {
             if listed.package.provides.is_empty() {
@@ -211,7 +212,7 @@ impl<'a> Universe<'a> {
         Ok(())
     }
 
-    /// The candidate of a name.
+    /// The candidate for a name.
     #[must_use]
     pub fn candidate(&self, name: &str) -> Option<Id> {
         self.candidates.get(name).copied()
@@ -221,21 +222,21 @@ impl<'a> Universe<'a> {
         self.candidate(self[id].package.name) == Some(id)
     }
 
-    /// All candidates that satisfy a relation: the real package first, then providers in APT's order.
+    /// All candidates that satisfy a relation: first the package with this name, then providers in APT's order.
     pub fn satisfying<'s>(&'s self, relation: &'s Relation<'_>) -> impl Iterator<Item = Id> + 's {
         let real = self.candidate(relation.name);
         let providers = self.providers(relation.name).filter(move |&id| Some(id) != real);
         real.into_iter().chain(providers).filter(|&id| self.satisfies(id, relation))
     }
 
-    /// Candidates that provide a name, in whatever version.
+    /// Candidates that provide a name, in any version.
     pub fn providers(&self, name: &str) -> impl Iterator<Item = Id> + '_ {
         let all = self.providers.get(name).into_iter().flatten().map(|provider| provider.id);
         all.filter(|&id| self.is_candidate(id))
     }
 
-    /// Whether a package satisfies a relation, by itself or by what it provides (Debian Policy 7.5: a relation with a
-    /// version only by a `Provides` with a version).
+    /// Whether a package satisfies a relation, by its own name or by its `Provides`. Debian Policy 7.5: a relation with a
+    /// version needs a `Provides` with a version.
     #[must_use]
     pub fn satisfies(&self, id: Id, relation: &Relation<'_>) -> bool {
         let package = &self[id].package;
@@ -258,7 +259,7 @@ impl<'a> Universe<'a> {
         provided.filter(|provider| provider.id == id).any(|provider| right(provider.version))
     }
 
-    /// A version that is no candidate but satisfies a relation.
+    /// The latest version that satisfies a relation but is not a candidate.
     #[must_use]
     pub fn elsewhere(&self, relation: &Relation<'_>) -> Option<Id> {
         let named = self.listed.iter().enumerate().filter(|(_, listed)| listed.package.name == relation.name);
@@ -279,7 +280,7 @@ impl<'a> Universe<'a> {
         self.suites.iter().map(|suite| suite.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The names most like `name`, at most three.
+    /// Known names that are spelled most like `name`, at most three.
     #[must_use]
     pub fn nearest(&self, name: &str) -> Vec<String> {
         let all = self.candidates.keys().chain(self.providers.keys());
@@ -297,7 +298,7 @@ fn is(package: &Package<'_>, locked: &LockedPackage) -> bool {
     locked.name == package.name && locked.version == package.version.0 && locked.sha256 == package.want.sha256
 }
 
-/// Reads a field of relations.
+/// Parses a field with relations, such as `Depends`.
 pub(super) fn relations<'a>(
     package: &Package<'a>,
     field: &'static str,

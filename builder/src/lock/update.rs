@@ -1,4 +1,4 @@
-//! Locking again: what stays as it was locked, and what changes.
+//! Updates an existing lock: which packages keep their locked version, and which change.
 
 use super::{Lock, LockedPackage, Problem, Resolution, Universe, Wish, resolve};
 use crate::source::debian::relation::{Relation, parse};
@@ -7,51 +7,51 @@ use std::{
     fmt,
 };
 
-/// Which packages are to be the newest that the archives have. All others stay as they are locked, where the archives
-/// still have that version and the recipe allows it.
+/// Which packages to update to the newest version in the archives. All other packages keep their locked version if the
+/// archives still have it and the recipe allows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Update {
-    /// Only those that cannot stay.
+    /// Only packages whose locked version cannot stay.
     #[default]
     Needed,
-    /// These, and what they force.
+    /// The packages with these names, and others only if the update of these requires it.
     Only(BTreeSet<String>),
-    /// All.
+    /// All packages.
     All,
 }
 
-/// What became of a package.
+/// One difference between the old lock and the new lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It was not locked before.
+    /// The package was not locked before.
     Added {
-        /// Its name.
+        /// Package name.
         name: String,
-        /// Its version.
+        /// The new version.
         version: String,
     },
-    /// It is not needed any more.
+    /// The package is no longer needed.
     Removed {
-        /// Its name.
+        /// Package name.
         name: String,
-        /// The version that was locked.
+        /// The version in the old lock.
         version: String,
     },
-    /// It has other bytes.
+    /// The package has another version, or the same version with another digest.
     Changed {
-        /// Its name.
+        /// Package name.
         name: String,
-        /// The version that was locked.
+        /// The version in the old lock.
         from: String,
-        /// The version that is.
+        /// The version in the new lock.
         to: String,
-        /// Whether no suite has the old one any more.
+        /// Whether no suite lists the old version any more.
         gone: bool,
     },
 }
 
 impl Change {
-    /// One word for it.
+    /// The kind of change as one word, for reports.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {
@@ -74,7 +74,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Resolves with what `previous` has locked, as far as `update` leaves it and it can stay.
+/// Resolves `wishes`. Keeps the versions that `previous` locked if `update` allows it and they can stay.
 pub(super) fn resolve_again<'a>(
     universe: &mut Universe<'a>,
     previous: Option<&Lock>,
@@ -98,14 +98,14 @@ pub(super) fn resolve_again<'a>(
         }
         match in_the_way(universe, &all, &problem) {
             Some(name) => universe.release(name),
-            // Whatever it is, it must not come from what was locked.
+            // No single kept package is to blame. Release all of them: locked versions must never cause an error.
             None => all.into_iter().for_each(|name| universe.release(name)),
         }
     }
 }
 
-/// The kept package that has to give way: the one that is meant by the dependency, if its newest version serves it, else
-/// the nearest one of those that asked.
+/// The kept package to release so that `problem` may be solved. First choice: the package that the dependency names, if its
+/// best version solves the problem. Else the nearest kept package in the dependency chain.
 fn in_the_way<'a>(universe: &Universe<'a>, kept: &[&'a str], problem: &Problem) -> Option<&'a str> {
     let best = |name: &str| universe.best(name);
     let mut chains: Vec<&[String]> = Vec::new();
@@ -137,7 +137,7 @@ fn in_the_way<'a>(universe: &Universe<'a>, kept: &[&'a str], problem: &Problem) 
     asked.filter_map(|name| kept.iter().find(|kept| *kept == name)).next().copied()
 }
 
-/// What is different in `new`, in the order of the names.
+/// The differences between `old` and `new`, sorted by package name.
 pub(super) fn changes(old: &Lock, new: &Lock, universe: &Universe<'_>) -> Vec<Change> {
     let by_name = |lock: &'_ Lock| -> BTreeMap<String, LockedPackage> {
         lock.packages.iter().map(|package| (package.name.clone(), package.clone())).collect()

@@ -1,28 +1,28 @@
-//! Who asked for a package, as the lock remembers it.
+//! Explains why a package is in the lock: which packages depend on it.
 
 use super::{Lock, RECIPE};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How a package, or a provided one, came to be needed: from the recipe down to it.
+/// A chain of dependencies, from the recipe down to a package or to a `provided` name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chain<'a> {
-    /// The name by which the recipe asks for the first package.
+    /// The name that the recipe uses for the first package.
     pub wish: &'a str,
-    /// Each package, and the words in which it asks for the next one.
+    /// Each package of the chain above the last one, with the text of its dependency on the next package.
     pub links: Vec<(&'a str, &'a str)>,
-    /// All others that ask for the last one, sorted.
+    /// All other packages that depend on the last package of the chain, sorted.
     pub others: Vec<&'a str>,
 }
 
 impl Lock {
-    /// The shortest chain to a package of this lock or to a provided name; of equally short ones the first by name.
+    /// The shortest chain to a package of this lock or to a `provided` name. Among equally short chains, the first by name.
     #[must_use]
     pub fn why(&self, name: &str) -> Option<Chain<'_>> {
         let mut askers: BTreeMap<&str, &BTreeMap<String, String>> =
             self.packages.iter().map(|package| (package.name.as_str(), &package.asked_by)).collect();
         askers.extend(self.provided.iter().map(|provided| (provided.name.as_str(), &provided.asked_by)));
         let (&name, asked_by) = askers.get_key_value(name)?;
-        // Upwards, nearest first; whoever is met leads back down to `name`.
+        // Breadth-first search upwards from `name`. `down` maps each package found to the next package towards `name`.
         let mut down: BTreeMap<&str, (&str, &str)> = BTreeMap::new();
         let mut queue = VecDeque::from([name]);
         let mut seen = BTreeSet::from([name]);

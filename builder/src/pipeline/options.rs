@@ -1,4 +1,4 @@
-//! Options of the verbs, and the result of a build.
+//! Options of the commands, and the result of a build.
 
 use crate::{image::measure::RawDigest, plan::Outputs};
 use anyhow::Result;
@@ -21,7 +21,7 @@ pub struct Supply {
     pub network: Network,
     /// The host's APT configuration, `/etc/apt`.
     pub etc_apt: PathBuf,
-    /// Certificate authorities for https, as `SSL_CERT_FILE` or the host has them.
+    /// Certificate authorities for https: the file in `SSL_CERT_FILE`, or the host's bundle.
     pub ca_bundle: Option<PathBuf>,
 }
 
@@ -34,17 +34,17 @@ impl Supply {
 /// Options of `berth build`.
 #[derive(Clone, Debug)]
 pub struct BuildOptions {
-    /// `--version`: instead of the recipe's.
+    /// `--version`: replaces the recipe's version.
     pub version: Option<OsVersion>,
     /// `-o`: the output folder.
     pub output: PathBuf,
-    /// `SOURCE_DATE_EPOCH`: instead of the lock's date, in seconds since 1970.
+    /// `SOURCE_DATE_EPOCH`, in seconds since 1970: replaces the lock's date.
     pub epoch: Option<u64>,
-    /// `--checksum-raw`: how the raw disk is measured.
+    /// `--checksum-raw`: which digests of the raw disk are computed.
     pub raw_digest: RawDigest,
-    /// Folder of init, netd, workload and hostctl.
+    /// Folder with the programs init, netd, workload and hostctl.
     pub programs: PathBuf,
-    /// Where bytes come from.
+    /// Mirrors, cache and network.
     pub supply: Supply,
 }
 

@@ -20,21 +20,21 @@ use std::path::Path;
 pub struct Sizes {
     /// Bytes per origin, largest first.
     pub costs: Vec<Cost>,
-    /// Bytes of the root file system.
+    /// Size of the root file system in bytes.
     pub root: u64,
-    /// Bytes of its slot.
+    /// Size of the slot of the root file system, in bytes.
     pub slot: u64,
 }
 
-/// Computes the sizes of the parts of `recipe`. Only the cache is written.
+/// Computes the sizes of the parts of the image. Writes only to the cache.
 ///
 /// # Errors
-/// Whatever is wrong with recipe, lock or packages.
+/// Faults of the recipe, the lock or the packages.
 pub fn size(recipe: &Path, programs: &Path, supply: &Supply, report: &Report) -> Result<Sizes> {
     let recipe = recipe::read(recipe)?;
     let input = LockInput::new(&recipe, &supply.mirrors, &supply.etc_apt)?;
     let locked = Locked::load(&lock_path(recipe.path()), &input)?;
-    // A recipe may leave its version to the build; the sizes do not depend on it.
+    // If the recipe has no version, any version will do: the sizes do not depend on it.
     let version = recipe.version.is_none().then(|| "0".parse()).transpose()?;
     let plan = plan::plan(&recipe, &locked, version, None)?;
     let (root, _) = assembled(

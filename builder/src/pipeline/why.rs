@@ -12,8 +12,8 @@ use crate::{
 use anyhow::{Result, anyhow};
 use std::path::Path;
 
-/// Explains why `what` is in the image of `recipe`, one sentence a line. A text with a slash is a path, any other a package. For a
-/// path the root tree is assembled; only the cache is written.
+/// Explains why `what` is in the image of `recipe`, one sentence per line. A text with a slash is a path, all other texts are
+/// packages. For a path, the root tree is assembled. Writes only to the cache.
 ///
 /// # Errors
 /// Faults of recipe or lock; `what` is not in the image, with the most similar name as a hint.
@@ -38,7 +38,7 @@ fn of_package(recipe: &Recipe, lock: &Lock, name: &str) -> Result<Vec<String>> {
     let Some(chain) = lock.why(name) else {
         if let Some(Located { place, .. }) = provided {
             return Ok(vec![format!(
-                "{name} is not in the image: {place} says that it is provided, and nothing asks for it"
+                "{name} is not in the image: {place} lists it as provided, and no package depends on it"
             )]);
         }
         let packages = lock.packages.iter().map(|package| package.name.as_str());
@@ -47,27 +47,26 @@ fn of_package(recipe: &Recipe, lock: &Lock, name: &str) -> Result<Vec<String>> {
         let near = nearest(name, known.iter().copied()).map_or_else(begins, |near| vec![near]);
         return Err(missing(recipe, name, (!near.is_empty()).then(|| near.join(" or "))));
     };
-    let asks = match wished(recipe, chain.wish) {
-        Some(place) => place.to_string(),
-        None => "every image".to_owned(),
-    };
-    let mut lines = vec![format!("{asks} asks for {}", chain.wish)];
+    let mut lines = vec![match wished(recipe, chain.wish) {
+        Some(place) => format!("{place} requests {}", chain.wish),
+        None => format!("every image needs {}", chain.wish),
+    }];
     let version = |name: &str| lock.packages.iter().find(|package| package.name == name).map(|p| p.version.as_str());
     for (by, words) in &chain.links {
         lines.push(format!("{by} {} depends on {words}", version(by).unwrap_or_default()));
     }
     lines.push(match (locked, provided) {
         (Some(package), _) => format!("{name} {} is in the image, from {}", package.version, package.suite),
-        (None, Some(Located { place, .. })) => format!("{name} is not in the image: {place} says that it is provided"),
+        (None, Some(Located { place, .. })) => format!("{name} is not in the image: {place} lists it as provided"),
         (None, None) => format!("{name} is not in the image: it is provided"),
     });
     if !chain.others.is_empty() {
-        lines.push(format!("{name} is also asked for by {}", chain.others.join(", ")));
+        lines.push(format!("{name} is also needed by {}", chain.others.join(", ")));
     }
     Ok(lines)
 }
 
-/// The line of the recipe that asks for a package.
+/// The place in the recipe that requests a package.
 fn wished<'a>(recipe: &'a Recipe, name: &str) -> Option<&'a Place> {
     let mut asked = recipe.debian.packages.iter().chain([&recipe.kernel.package]);
     let found = asked.find(|asked| asked.value == name).map(|asked| &asked.place);
@@ -77,7 +76,7 @@ fn wished<'a>(recipe: &'a Recipe, name: &str) -> Option<&'a Place> {
 
 fn of_path(recipe: &Recipe, lock: &Lock, (root, var): (&Tree, &Tree), what: &str) -> Result<Vec<String>> {
     let wanted = tree::clean(what.trim_start_matches('/').as_bytes()).map_err(|fault| anyhow!("{what}: {fault}"))?;
-    // /var is a tree of its own.
+    // /var is a separate tree.
     let found = match wanted.strip_prefix(b"var/") {
         Some(below) => find(var, below).map(|(path, node)| ([b"var/", path.as_slice()].concat(), node)),
         None => find(root, &wanted),
@@ -101,16 +100,16 @@ fn of_path(recipe: &Recipe, lock: &Lock, (root, var): (&Tree, &Tree), what: &str
         let place = place.map(|overlay| format!(", {}", overlay.place)).unwrap_or_default();
         lines.push(format!("{shown} is a {kind}{leads} of overlay {name}{place}"));
     } else if origin == IMPLIED {
-        lines.push(format!("{shown} is a {kind} that nobody ships, but something lies in it"));
+        lines.push(format!("{shown} is a {kind} that berth creates for the files in it"));
     } else if let Some(device) = recipe.devices.iter().find(|device| device.value.path.as_bytes() == path) {
         lines.push(format!("{shown} is a {kind}, {}", device.place));
     } else {
-        lines.push(format!("{shown} is a {kind}{leads} that berth makes"));
+        lines.push(format!("{shown} is a {kind}{leads} that berth creates"));
     }
     Ok(lines)
 }
 
-/// The file of that name. Links in its folder are followed; a link at its end is not.
+/// Finds a file. Symbolic links in the folders of the path are followed, but not a link at the end of the path.
 fn find<'t>(tree: &'t Tree, wanted: &[u8]) -> Option<(TreePath, &'t Node)> {
     let real = tree.place(wanted, &IMPLIED.into()).ok()?;
     tree.get(&real).map(|node| (real, node))
@@ -128,7 +127,7 @@ fn no_path(recipe: &Recipe, tree: &Tree, wanted: &[u8]) -> anyhow::Error {
         return anyhow!("{shown} is not in the image: {} drops {:?}", glob.place, glob.value);
     }
     let (dir, name) = tree::split(wanted).unwrap_or((b"", wanted));
-    // The same name in another folder, or one like it in this one.
+    // Suggest a file with the same name in another folder, or a similar name in the same folder.
     let same = |path: &&TreePath| tree::split(path).is_some_and(|(_, base)| base == name);
     let beside: Vec<String> =
         tree.children(dir).map(|(name, _, _)| String::from_utf8_lossy(name).into_owned()).collect();
@@ -169,7 +168,7 @@ path = 'dev/fuse'
 type = 'fifo'
 ";
 
-    /// A recipe that is locked against an archive on disk.
+    /// Makes a recipe and locks it with an archive on disk.
     fn locked() -> (Fixture, Supply, Report) {
         let (fixture, key) = (Fixture::new(), TestKey::new(GOOD));
         fixture.write("keys.gpg", key.binary());
@@ -206,9 +205,9 @@ type = 'fifo'
     }
 
     #[test]
-    fn a_package_is_traced_to_the_recipes_line() {
+    fn why_traces_a_package_to_the_line_of_the_recipe() {
         let (fixture, supply, report) = locked();
-        // The archive is needed no more.
+        // The archive is no longer needed.
         fs::remove_dir_all(fixture.path().join("debian")).unwrap();
         let mut said = String::new();
         for what in ["runc", "docker.io", "systemd-boot-efi", "debconf", "idle", "rucn", "docker", "zzz"] {
@@ -222,7 +221,7 @@ type = 'fifo'
     }
 
     #[test]
-    fn a_path_is_traced_to_who_put_it_there() {
+    fn why_traces_a_path_to_its_origin() {
         let (fixture, _, _) = locked();
         let recipe = recipe::read(&fixture.path().join("r.toml")).unwrap();
         let lock = Lock::load(&fixture.path().join("r.lock")).unwrap();

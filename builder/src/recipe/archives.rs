@@ -1,4 +1,4 @@
-//! `debian.archives` and `debian.versions`: where packages may come from, and in which version.
+//! Checks `debian.archives` (additional suites) and `debian.versions` (pins of packages).
 
 use super::{
     Archive, Located, Pin,
@@ -8,7 +8,7 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// Each suite once, at the place where it is first named; the last priority counts.
+/// Checks the suites. A suite that is named several times stays at its first position, and gets the last priority given.
 pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located<Archive>>> {
     let mut archives: Vec<Located<Archive>> = Vec::new();
     for Located { value: RawArchive { suite: name, priority }, place } in entries {
@@ -17,7 +17,8 @@ pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located
             i16::try_from(number.value).ok().filter(|number| *number != 0).ok_or_else(|| {
                 Diagnostic::new(&number.place, "priority is not valid")
                     .wanted(
-                        "a number from -32768 to 32767, but not 0; most suites have 500, a negative one is never taken",
+                        "a number from -32768 to 32767, but not 0; the usual priority is 500, and a suite with a negative \
+                         priority is used only for pins",
                     )
                     .found(number.value.to_string())
             })
@@ -31,7 +32,7 @@ pub(super) fn archives(entries: Vec<Located<RawArchive>>) -> Checked<Vec<Located
     Ok(archives)
 }
 
-/// Pins of packages. The lock checks the syntax of versions.
+/// Checks the pins of packages. The lock checks the syntax of versions later.
 pub(super) fn versions(
     pins: BTreeMap<String, (Located<()>, Located<RawPin>)>,
     main: &Located<String>,
@@ -42,12 +43,12 @@ pub(super) fn versions(
         let name = package(Located { value: name, place: key.place })?.value;
         let RawPin { version, suite } = &pin.value;
         if version.is_none() && suite.is_none() {
-            return Err(Diagnostic::new(&pin.place, "nothing is said about the version")
+            return Err(Diagnostic::new(&pin.place, "the pin has neither a version nor a suite")
                 .wanted("`version`, `suite` or both, e.g. { suite = \"trixie-backports\" }"));
         }
         if let Some(unknown) = suite.as_ref().filter(|name| suites().all(|suite| suite != name.as_str())) {
             let known: Vec<&str> = suites().collect();
-            return Err(Diagnostic::new(&pin.place, format!("{unknown:?} is no suite of this recipe"))
+            return Err(Diagnostic::new(&pin.place, format!("{unknown:?} is not a suite of this recipe"))
                 .wanted(format!("one of {}", known.join(", ")))
                 .nearest(unknown, known));
         }

@@ -1,4 +1,4 @@
-//! From the merged files to a valid [`Recipe`].
+//! Checks the merged files and makes a valid [`Recipe`].
 
 use super::{
     Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
@@ -20,9 +20,9 @@ use berth_contract::{
 use berth_fetch::url::{BadUrl, Url};
 use std::{collections::BTreeMap, str::FromStr, sync::Arc};
 
-/// Checks each value by itself, and those combinations that can be checked without knowing the packages.
+/// Checks each value by itself, and the combinations of values that do not depend on packages.
 pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Recipe> {
-    // A missing key is shown at the beginning of the recipe itself.
+    // A missing key is reported at the start of the recipe file itself.
     let top = files.last().map(|file| Place::new(file, 0..0));
     let Some(top) = top else { unreachable!("a chain of recipes has at least one file") };
     let needed = |value: Option<Located<String>>, key: &str, example: &str| {
@@ -69,13 +69,13 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
     };
     if let Some(compression) = merged.compression {
         one_of(&compression, &[("none", ())])
-            .map_err(|fault| fault.with_hint("the root file system is not compressed: what is published of it is"))?;
+            .map_err(|fault| fault.with_hint("the root file system is never compressed on disk; releases are"))?;
     }
     unique(&recipe.containers, "container", |container| &container.name)?;
     unique(&recipe.devices, "device", |device| &device.path)?;
     let workload = recipe.containers.first().map(|c| &c.place).or(recipe.oci.first().map(|oci| &oci.image.place));
     match (workload, &recipe.engine) {
-        (Some(place), None) => Err(Diagnostic::new(place, "no container engine would run this")
+        (Some(place), None) => Err(Diagnostic::new(place, "the recipe has no container engine to run this")
             .with_hint(format!("add the table [engine] with kind = {}", engine_names(" or ")))),
         _ => Ok(recipe),
     }
@@ -100,7 +100,7 @@ fn one_of<T: Copy>(text: &Located<String>, known: &[(&str, T)]) -> Checked<T> {
     })
 }
 
-/// Drops repetitions (a recipe may ask for what its base asks for already) and checks the rest.
+/// Removes repetitions (a recipe may repeat items of the file that it extends) and checks the remaining items.
 fn set<T>(
     items: Vec<Located<String>>,
     check: impl Fn(Located<String>) -> Checked<Located<T>>,
@@ -127,7 +127,7 @@ fn module(text: Located<String>) -> Checked<Located<String>> {
     spelled(text, "name of a kernel module", "_-", "br_netfilter")
 }
 
-/// One word of the kernel command line, as the kernel splits it: blanks only between double quotes.
+/// Checks one word of the kernel command line. The kernel allows spaces only between double quotes.
 fn word(text: Located<String>) -> Checked<String> {
     let mut quoted = false;
     let printable = text.value.chars().all(|c| {
@@ -136,7 +136,7 @@ fn word(text: Located<String>) -> Checked<String> {
     });
     if text.value.is_empty() || !printable || quoted {
         return Err(Diagnostic::new(&text.place, "word of the kernel command line is not valid")
-            .wanted("one word of printable ASCII, blanks only between double quotes")
+            .wanted("one word of printable ASCII, spaces only between double quotes")
             .found(format!("{:?}", text.value)));
     }
     if text.value.split('=').next() == Some(ROOTHASH) {
@@ -233,7 +233,7 @@ fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
         Some(number) => Ok(number.into_inner()),
     };
     let kind = at(kind);
-    // Linux packs a device number into 32 bits: 12 for the major number, 20 for the minor one.
+    // Linux stores a device number in 32 bits: 12 bits for the major number, 20 bits for the minor number.
     let numbers = || Ok::<_, Diagnostic>((number(major, "major", 1 << 12)?, number(minor, "minor", 1 << 20)?));
     let kind = match one_of(&kind, &[("char", 'c'), ("block", 'b'), ("fifo", 'p')])? {
         'p' => DeviceKind::Fifo,
@@ -270,8 +270,10 @@ fn unique<T>(items: &[Located<T>], what: &str, name: impl Fn(&T) -> &str) -> Che
     for item in items {
         if let Some(first) = seen.insert(name(&item.value), &item.place) {
             return Err(Diagnostic::new(&item.place, format!("{what} {:?} is declared twice", name(&item.value)))
-                .found(format!("the first one at {first}"))
-                .with_hint(format!("to replace what is inherited, write {what} = {{ remove = [...], add = [...] }}")));
+                .found(format!("the first declaration at {first}"))
+                .with_hint(format!(
+                    "to replace an inherited entry, write {what} = {{ remove = [...], add = [...] }}"
+                )));
         }
     }
     Ok(())

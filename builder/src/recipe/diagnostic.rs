@@ -1,10 +1,10 @@
-//! What is wrong with a recipe: place, wanted, found, and what to do about it.
+//! The error type for faults of a recipe: place, expected and found value, and a hint.
 
 use super::place::Place;
 use std::fmt;
 
-/// A fault of a recipe. Its text has several lines: the place and what is wrong, the line of the recipe with the fault
-/// underlined, what was wanted, what was found. What to do about it is not in the text: see [`Diagnostic::hint`].
+/// A fault of a recipe. Its text has several lines: the place and the fault, the line of the recipe with the fault underlined,
+/// the expected value, and the value found. The hint is not part of the text: see [`Diagnostic::hint`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic(Box<Parts>);
 
@@ -18,35 +18,35 @@ struct Parts {
 }
 
 impl Diagnostic {
-    /// A fault at `place`.
+    /// Makes a diagnostic for a fault at `place`.
     #[must_use]
     pub fn new(place: &Place, message: impl Into<String>) -> Self {
         let message = message.into();
         Self(Box::new(Parts { place: place.clone(), message, wanted: None, found: None, hint: None }))
     }
 
-    /// Adds what was expected.
+    /// Adds the expected value.
     #[must_use]
     pub fn wanted(mut self, wanted: impl Into<String>) -> Self {
         self.0.wanted = Some(wanted.into());
         self
     }
 
-    /// Adds what was found.
+    /// Adds the value found.
     #[must_use]
     pub fn found(mut self, found: impl Into<String>) -> Self {
         self.0.found = Some(found.into());
         self
     }
 
-    /// Adds what to do about it.
+    /// Adds a hint: what the user can do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
-    /// Proposes the nearest of `names`, if one is near.
+    /// Adds a hint with the most similar of `names`, if one is similar enough.
     #[must_use]
     pub fn nearest<'a>(self, name: &str, names: impl IntoIterator<Item = &'a str>) -> Self {
         match nearest(name, names) {
@@ -55,7 +55,7 @@ impl Diagnostic {
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What the user can do about the fault, if known.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_one_typing_error_away() {
+    fn a_name_with_a_typing_error_finds_the_nearest_name() {
         let names = ["packages", "provided", "drop", "suite"];
         assert_eq!(nearest("packges", names), Some("packages"));
         assert_eq!(nearest("siute", names), Some("suite"));

@@ -4,8 +4,8 @@ use super::place::Located;
 use globset::{GlobBuilder, GlobSet};
 use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
-/// Globs over image paths. `*` and `?` stay within a folder's name, `**` crosses folders; `a/**` is all that lies below
-/// `a`, not `a` itself.
+/// Globs of image paths. `*` and `?` match within one path component, `**` matches across folders. `a/**` matches everything
+/// below `a`, but not `a` itself.
 #[derive(Clone, Debug)]
 pub struct Drops {
     globs: Vec<Located<String>>,
@@ -13,11 +13,11 @@ pub struct Drops {
 }
 
 impl Drops {
-    /// Compiles the globs. The error is the invalid glob with the reason.
+    /// Compiles the globs. The error contains the invalid glob and the reason.
     pub(super) fn new(globs: Vec<Located<String>>) -> Result<Self, (Located<String>, String)> {
         let mut set = GlobSet::builder();
         for glob in &globs {
-            // A backslash escapes, on every system.
+            // The meaning of a backslash must not depend on the operating system.
             match GlobBuilder::new(&glob.value).literal_separator(true).backslash_escape(true).build() {
                 Ok(glob) => _ = set.add(glob),
                 Err(error) => return Err((glob.clone(), error.kind().to_string())),
@@ -32,19 +32,19 @@ impl Drops {
         }
     }
 
-    /// Whether the file at `path` (relative to the root, as in the tree) is left out.
+    /// Whether a glob matches `path` (relative to the image's root), so that the file is not put into the image.
     #[must_use]
     pub fn matches(&self, path: &[u8]) -> bool {
         self.set.is_match(Path::new(OsStr::from_bytes(path)))
     }
 
-    /// The globs that match `path`, as indices of [`Self::globs`]: to find globs that match nothing.
+    /// Indices into [`Self::globs`] of the globs that match `path`. Used to find globs that match nothing.
     #[must_use]
     pub fn matching(&self, path: &[u8]) -> Vec<usize> {
         self.set.matches(Path::new(OsStr::from_bytes(path)))
     }
 
-    /// The globs as written.
+    /// The globs as in the recipe.
     #[must_use]
     pub fn globs(&self) -> &[Located<String>] {
         &self.globs

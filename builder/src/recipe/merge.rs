@@ -1,4 +1,5 @@
-//! A recipe and those it extends, put together: tables merge, scalars override, arrays append, `remove` takes away.
+//! Merges a recipe with the files that it extends. Tables are merged, scalars replace earlier values, arrays are appended,
+//! and `remove` removes items of earlier files.
 
 use super::{
     diagnostic::Diagnostic,
@@ -44,7 +45,7 @@ pub(super) struct Merged {
     pub(super) scripts: BTreeMap<String, (Located<()>, Located<String>)>,
 }
 
-/// The name of a list's item in `remove`.
+/// An item of a list with the name by which `remove` can remove it.
 trait Named {
     fn name(&self) -> &str;
 }
@@ -125,7 +126,7 @@ impl Merged {
     }
 }
 
-/// A table whose keys the author chooses: a later file's value replaces an earlier one's.
+/// Merges a table whose keys the author chooses. The value of a later file replaces the value of an earlier file.
 fn table<T>(
     into: &mut BTreeMap<String, (Located<()>, Located<T>)>,
     source: &Arc<RecipeFile>,
@@ -157,7 +158,7 @@ fn list<T: Named>(
         if into.len() == before {
             return Err(Diagnostic::new(&gone.place, format!("{key} has no {:?} to remove", gone.value))
                 .wanted(if names.is_empty() {
-                    format!("a value of {key} in a recipe that this one extends, but there is none")
+                    format!("an item of {key} in a file that this recipe extends; there are no items")
                 } else {
                     format!("one of {}", names.join(", "))
                 })

@@ -1,4 +1,4 @@
-//! How a document differs from the type that it is read into.
+//! The error type of deserialization: how a document differs from the expected type.
 
 use serde::de::{Expected, Unexpected};
 use std::{fmt, ops::Range};
@@ -6,57 +6,57 @@ use std::{fmt, ops::Range};
 /// A document that does not have the shape of the type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Misfit {
-    /// What is wrong.
+    /// The kind of fault.
     pub(super) fault: Fault,
-    /// Bytes of the text.
+    /// Byte range in the text.
     pub(super) span: Option<Range<usize>>,
-    /// What the type asked for at that place.
+    /// The kind of value that the type expects at this place.
     pub(super) asked: Option<Asked>,
 }
 
-/// What is wrong.
+/// The kind of fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// The text is not TOML; what the parser says about it.
+    /// The text is not valid TOML. Contains the message of the parser.
     Syntax(String),
-    /// A table has a key that its type does not know.
+    /// A table has an unknown key.
     UnknownKey { key: String, known: &'static [&'static str] },
-    /// A table lacks a key.
+    /// A table does not have a required key.
     MissingKey(&'static str),
     /// A value has another type.
     WrongType { wanted: String, found: Found },
-    /// A value of the right type cannot be used.
+    /// A value has the right type but is not valid.
     BadValue { wanted: String, found: Found },
-    /// A word is not one of a closed set.
+    /// A word is not one of the allowed words.
     UnknownWord { found: String, known: &'static [&'static str] },
-    /// Anything else, as a sentence.
+    /// Any other fault, as a sentence.
     Other(String),
 }
 
-/// A value that does not fit.
+/// The value found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     Text(String),
     List,
     Table,
-    /// A number, a date or a truth value, in words.
+    /// A number, a date or a boolean, described in words.
     Other(String),
 }
 
-/// What a type asks the deserializer for.
+/// The kind of value that a type requests from the deserializer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Text,
     List,
     Table,
-    /// A whole number, with the limits of its type.
+    /// An integer, with the limits of its type.
     Whole {
         least: i64,
         most: u64,
     },
     /// A number that may have a fraction.
     Number,
-    /// One of several.
+    /// A value of any kind.
     Any,
 }
 
@@ -89,7 +89,7 @@ impl From<Fault> for Misfit {
 }
 
 impl Misfit {
-    /// Adds place and question, unless a value further inside has set them.
+    /// Adds the place and the expected kind, unless a nested value has set them already.
     pub(super) fn at(mut self, span: &Range<usize>, asked: Asked) -> Self {
         self.span.get_or_insert_with(|| span.clone());
         self.asked.get_or_insert(asked);

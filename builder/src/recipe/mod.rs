@@ -1,7 +1,7 @@
-//! The recipe: what an image is made of, as its author wrote it.
+//! The recipe: the description of an image.
 //!
-//! A file is parsed into its raw shape, merged with the files that it extends, and checked. The result is a [`Recipe`]: each
-//! value is valid by itself, and has its place in the text for later messages. Only [`read`] reads files.
+//! A file is parsed into the types of module `raw`, merged with the files that it extends, and checked. The result is a [`Recipe`]. Each
+//! value is valid by itself, and keeps its place in the text for later messages. Only [`read`] reads files.
 
 mod archives;
 mod check;
@@ -36,14 +36,14 @@ use std::{
     sync::Arc,
 };
 
-/// A valid recipe. Lists are in the order of the files, the extended ones first, without repetitions.
+/// A valid recipe. Lists have the order of the files, extended files first, without repetitions.
 #[derive(Clone, Debug)]
 pub struct Recipe {
-    /// The files it was read from, the extended ones first; the last is the recipe itself.
+    /// The files of the recipe, extended files first. The last one is the recipe file itself.
     pub files: Vec<Arc<RecipeFile>>,
     /// `id`.
     pub id: Located<ImageId>,
-    /// `version`; the command line may give one instead.
+    /// `version`. The command line can replace it.
     pub version: Option<Located<OsVersion>>,
     /// `arch`, `x86_64` by default.
     pub arch: Arch,
@@ -51,7 +51,7 @@ pub struct Recipe {
     pub debian: Debian,
     /// `[kernel]`.
     pub kernel: Kernel,
-    /// `[engine] kind`; a host without an engine has none.
+    /// `[engine] kind`. `None` for a host without a container engine.
     pub engine: Option<Located<EngineKind>>,
     /// `[disk]`.
     pub disk: Disk,
@@ -59,7 +59,7 @@ pub struct Recipe {
     pub update: Update,
     /// `[health]`.
     pub health: HealthSpec,
-    /// `overlays`: later ones are laid over earlier ones.
+    /// `overlays`. Files of later overlays replace files of earlier overlays.
     pub overlays: Vec<Located<Overlay>>,
     /// `[[oci]]`: images to preload.
     pub oci: Vec<OciEntry>,
@@ -67,7 +67,7 @@ pub struct Recipe {
     pub containers: Vec<Located<ContainerSpec>>,
     /// `[[device]]`: device nodes, paths unique.
     pub devices: Vec<Located<Device>>,
-    /// `[scripts]`: package name → what is done about its maintainer scripts.
+    /// `[scripts]`: package name → rule for its maintainer scripts.
     pub scripts: BTreeMap<String, Located<ScriptRule>>,
 }
 
@@ -76,34 +76,34 @@ pub struct Recipe {
 pub struct Debian {
     /// `suite`, e.g. `trixie`.
     pub suite: Located<String>,
-    /// `archives`: further suites, each once; `suite` itself only to give it a priority.
+    /// `archives`: additional suites, each once. Contains `suite` only if the recipe gives it a priority.
     pub archives: Vec<Located<Archive>>,
     /// `components`, `main` by default.
     pub components: Vec<String>,
-    /// `mirror`: base URLs, tried in this order; empty: `--mirror` or the host's APT sources.
+    /// `mirror`: base URLs, tried in this order. If empty, `--mirror` or the host's APT sources are used.
     pub mirror: Vec<Located<Url>>,
-    /// `keyring`: path relative to the working directory, resolved from the file that names it.
+    /// `keyring`: already joined to the folder of the recipe file that names it.
     pub keyring: Option<Located<PathBuf>>,
     /// `packages`: names as Debian's policy allows them.
     pub packages: Vec<Located<String>>,
-    /// `provided`: packages taken as installed.
+    /// `provided`: packages that count as installed.
     pub provided: Vec<Located<String>>,
-    /// `versions`: package → what it has to be, if it is needed.
+    /// `versions`: package → pin. A pin does not request its package.
     pub versions: BTreeMap<String, Located<Pin>>,
-    /// `drop`: files of packages that are left out.
+    /// `drop`: files of packages that are not put into the image.
     pub drop: Drops,
 }
 
-/// One of `archives`.
+/// One entry of `archives`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// `suite`.
     pub suite: String,
-    /// `priority`, never 0; `None`: the one of its InRelease.
+    /// `priority`, never 0. `None`: use the priority of its InRelease.
     pub priority: Option<i16>,
 }
 
-/// One of `versions`; at least one part is set.
+/// One entry of `versions`. At least one field is set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pin {
     /// `version`, as written.
@@ -119,38 +119,38 @@ pub struct Kernel {
     pub package: Located<String>,
     /// `cmdline`: words of the kernel command line, in order.
     pub cmdline: Vec<String>,
-    /// `modules`: loaded at boot, in order.
+    /// `modules`: kernel modules to load at boot, in order.
     pub modules: Vec<Located<String>>,
 }
 
-/// `[disk]`: sizes in bytes as written. The plan checks whether they fit together.
+/// `[disk]`: sizes in bytes as in the recipe. The module `plan` checks whether they fit together.
 #[derive(Clone, Debug)]
 pub struct Disk {
     /// `esp`, 256 MiB by default.
     pub esp: ByteSize,
     /// `slot`, 1 GiB by default.
     pub slot: ByteSize,
-    /// `var`, 512 MiB by default: before it grows to the disk's end.
+    /// `var`, 512 MiB by default. At the first boot, the partition grows to the end of the disk.
     pub var: ByteSize,
-    /// Key → place of those that the recipe gives.
+    /// Key → place, for the sizes that the recipe gives.
     pub places: BTreeMap<&'static str, Place>,
 }
 
 /// `[update]`.
 #[derive(Clone, Debug, Default)]
 pub struct Update {
-    /// `trust`: path relative to the working directory, resolved from the file that names it.
+    /// `trust`: already joined to the folder of the recipe file that names it.
     pub trust: Option<Located<PathBuf>>,
-    /// The part that the image passes on to its hosts.
+    /// The settings that are stored in the image, for `hostctl`.
     pub spec: UpdateSpec,
 }
 
 /// An overlay folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Overlay {
-    /// `NAME`: the folder `overlays/NAME` beside the recipe's folder or one above it.
+    /// `NAME`: the folder `overlays/NAME` in the folder of the recipe file or in a folder above.
     Named(String),
-    /// `./PATH` or `../PATH`, resolved from the folder of the file that names it.
+    /// `./PATH` or `../PATH`, already joined to the folder of the recipe file that names it.
     Path(PathBuf),
 }
 
@@ -159,11 +159,11 @@ pub enum Overlay {
 pub struct OciEntry {
     /// `image`.
     pub image: Located<OciSource>,
-    /// `name`; without one, the image's own.
+    /// `name`. `None`: use the name in the image's annotations, or the name of its file.
     pub name: Option<Located<String>>,
 }
 
-/// Where an OCI image lies; paths are resolved from the folder of the file that names them.
+/// The path of an OCI image, already joined to the folder of the recipe file that names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OciSource {
     /// `oci-archive:PATH`: a tar of an image layout.
@@ -207,12 +207,12 @@ pub enum DeviceKind {
 /// The rule for a package's maintainer scripts that the builder does not cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ScriptRule {
-    /// `ignore`: the author says that the image does not need what they would do.
+    /// `ignore`: the image does not need the effect of these scripts.
     Ignore,
 }
 
 impl Recipe {
-    /// The recipe of `files`, the extended ones first. Reads no file.
+    /// Makes the recipe from `files`, extended files first. Does not read from disk.
     ///
     /// # Errors
     /// The first fault, with its place.
@@ -224,7 +224,7 @@ impl Recipe {
         check::recipe(files, merged)
     }
 
-    /// The file that was asked for.
+    /// The path of the recipe file itself.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.files.last().map_or(Path::new(""), |file| file.path())
@@ -232,7 +232,7 @@ impl Recipe {
 }
 
 impl Overlay {
-    /// The origin of its files in a tree: `overlay NAME`, of a path the last part.
+    /// The origin of its files in a tree: `overlay NAME`. For a path, NAME is its last part.
     #[must_use]
     pub fn origin(&self) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! The place of a value in a recipe's text, so that a fault found much later can be shown there.
+//! The place of a value in a recipe's text. Later checks use it to show an error at the right line.
 
 use std::{
     fmt,
@@ -31,7 +31,7 @@ pub struct Located<T> {
 }
 
 impl RecipeFile {
-    /// The text of the file at `path`.
+    /// Makes a recipe file from a path and its text.
     #[must_use]
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self { path: path.into(), text: text.into() })
@@ -51,7 +51,7 @@ impl RecipeFile {
 }
 
 impl Place {
-    /// The bytes `span` of `source`, cut at the end of the text.
+    /// The byte range `span` of `source`, limited to the length of the text.
     #[must_use]
     pub fn new(source: &Arc<RecipeFile>, span: Range<usize>) -> Self {
         let inside = |at: usize| {
@@ -79,25 +79,25 @@ impl Place {
         self.source.path()
     }
 
-    /// The folder that relative paths of this file start from.
+    /// The folder of the file. Relative paths in the file start here.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.path().parent().unwrap_or(Path::new(""))
     }
 
-    /// Line of its first character, from 1.
+    /// Line number of the first character, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.source.text[..self.span.start].matches('\n').count() + 1
     }
 
-    /// Column of its first character, in characters from 1.
+    /// Column of the first character, counted in characters from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.source.text[self.line_start()..self.span.start].chars().count() + 1
     }
 
-    /// The text itself.
+    /// The text at the place.
     pub(super) fn text(&self) -> &str {
         &self.source.text[self.span.clone()]
     }
@@ -106,7 +106,7 @@ impl Place {
         self.source.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1)
     }
 
-    /// The line with a caret under every character of the place that lies on it.
+    /// The first line of the place, with carets under the characters that belong to the place.
     pub(super) fn excerpt(&self) -> String {
         let text = &self.source.text;
         let start = self.line_start();

@@ -1,4 +1,4 @@
-//! One recipe file as serde parses it: only types and keys are checked.
+//! The types of one recipe file for serde. Only types and keys are checked here.
 
 use super::{
     diagnostic::{Diagnostic, nearest},
@@ -125,7 +125,7 @@ pub(super) struct RawDevice {
     pub(super) mode: Option<Spanned<String>>,
 }
 
-/// A list: an array, or a table with the items to remove from the inherited list and those to add.
+/// A list: either an array, or a table with items to add to the inherited list and items to remove from it.
 #[derive(Debug)]
 pub(super) struct RawList<T> {
     pub(super) add: Vec<Spanned<T>>,
@@ -175,7 +175,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for RawList<T> {
     }
 }
 
-/// A text that stands for a table with one key, or the table itself.
+/// Accepts either a table, or a text as a short form of a table with one key.
 struct Short<T, F> {
     expecting: &'static str,
     from_text: F,
@@ -223,7 +223,7 @@ impl<'de> Deserialize<'de> for RawPin {
 }
 
 impl RawRecipe {
-    /// Reads the shape of one file.
+    /// Parses one recipe file.
     pub(super) fn parse(source: &Arc<RecipeFile>) -> Result<Self, Diagnostic> {
         shape::from_text(source.text()).map_err(|misfit| diagnose(source, misfit))
     }
@@ -235,7 +235,7 @@ pub(super) fn locate<T>(source: &Arc<RecipeFile>, value: Spanned<T>) -> Located<
     Located { value: value.into_inner(), place }
 }
 
-/// The message for the author of the recipe.
+/// Makes the diagnostic of a deserialization error.
 fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
     let Misfit { fault, span, asked } = misfit;
     let place = Place::new(source, span.unwrap_or_default());
@@ -253,7 +253,7 @@ fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
                 Found::Text(text) => format!("{text:?}"),
                 other => other.to_string(),
             };
-            Diagnostic::new(&place, "value cannot be read").wanted(wanted).found(found)
+            Diagnostic::new(&place, "value is not valid").wanted(wanted).found(found)
         }
         Fault::UnknownWord { found, known } => Diagnostic::new(&place, "unknown value")
             .wanted(known.join(", "))
@@ -262,14 +262,14 @@ fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
     }
 }
 
-const DOTS: &str = "a dot makes tables: write a name with a dot in quotes";
+const DOTS: &str = "in TOML, a dot in a key makes a table: write a name with a dot in quotes";
 
 fn unknown_key(place: &Place, key: &str, known: &'static [&'static str]) -> Diagnostic {
     let fault = Diagnostic::new(place, format!("unknown key `{key}`")).wanted(known.join(", "));
     match (nearest(key, known.iter().copied()), table_of(key)) {
         (Some(near), _) => fault.with_hint(format!("did you mean `{near}`?")),
         (None, Some(table)) => fault.with_hint(format!("`{key}` is a key of {table}")),
-        // An unknown key of a pin, unlike its own keys: the part of a package's name after a dot.
+        // In the table of a pin, an unknown key is usually the part of a package's name after a dot.
         (None, None) if known == keys_of::<PinTable>() => fault.with_hint(DOTS),
         (None, None) => fault,
     }
@@ -283,7 +283,7 @@ fn wrong_type(place: &Place, asked: Option<Asked>, wanted: String, found: Found)
         _ => wanted,
     };
     let fault = Diagnostic::new(place, "wrong type").wanted(wanted).found(found.to_string());
-    // A number or a word without quotes.
+    // The value is a number or a word without quotes.
     let bare = place.text().chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
     match (asked, found) {
         (Some(Asked::Text), Found::Table) => fault.with_hint(DOTS),
@@ -295,7 +295,7 @@ fn wrong_type(place: &Place, asked: Option<Asked>, wanted: String, found: Found)
     }
 }
 
-/// The table to which a key belongs that stands in another one. In TOML, all keys after `[table]` are in that table.
+/// The table to which a misplaced key belongs. Keys are often misplaced because all keys after `[table]` are in that table.
 fn table_of(key: &str) -> Option<&'static str> {
     let tables = [
         ("[debian]", keys_of::<RawDebian>()),

@@ -1,4 +1,4 @@
-//! Reading a recipe and what it extends from disk.
+//! Reads a recipe and the files that it extends.
 
 use super::{
     Recipe,
@@ -13,37 +13,37 @@ use std::{
     sync::Arc,
 };
 
-/// Largest recipe file, in bytes.
+/// Size limit for a recipe file in bytes.
 const MAX_SIZE: u64 = 1 << 20;
 
 /// A recipe that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// The file that was asked for cannot be read.
+    /// The recipe file cannot be read.
     #[error("cannot read recipe {}", path.display())]
     File {
-        /// Its path.
+        /// The recipe file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// Its content is not valid, or that of a file that it extends.
+    /// The content of the recipe, or of a file that it extends, is not valid.
     #[error(transparent)]
     Content(#[from] Diagnostic),
 }
 
 impl ReadError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                Some("name a recipe: a TOML file, as docs/recipe.md describes it".to_owned())
+                Some("name a recipe: a TOML file as described in docs/recipe.md".to_owned())
             }
             Self::File { source, .. }
                 if matches!(source.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge) =>
             {
-                Some("a recipe is a TOML file of at most 1 MiB, as docs/recipe.md describes it".to_owned())
+                Some("a recipe is a TOML file of at most 1 MiB, as described in docs/recipe.md".to_owned())
             }
             Self::File { .. } => None,
             Self::Content(fault) => fault.hint().map(str::to_owned),
@@ -51,10 +51,10 @@ impl ReadError {
     }
 }
 
-/// Reads the recipe at `path` and all that it extends.
+/// Reads the recipe at `path` and the files that it extends.
 ///
 /// # Errors
-/// Files that cannot be read, a cycle of `extends`, and every fault of the content, with its place.
+/// A file cannot be read, `extends` forms a cycle, or the content is not valid. Errors show the place in the file.
 pub fn read(path: &Path) -> Result<Recipe, ReadError> {
     let text = text(path).map_err(|source| ReadError::File { path: path.to_owned(), source })?;
     let mut chain = vec![RecipeFile::new(path, text)];
@@ -62,9 +62,9 @@ pub fn read(path: &Path) -> Result<Recipe, ReadError> {
     while let Some((base, place)) = extends(&chain[chain.len() - 1])? {
         if seen.contains(&identity(&base)) {
             let names: Vec<_> = chain.iter().map(|file| file.path().display().to_string()).collect();
-            return Err(Diagnostic::new(&place, "extends goes in a circle")
+            return Err(Diagnostic::new(&place, "`extends` forms a cycle")
                 .found(format!("{} → {}", names.join(" → "), base.display()))
-                .with_hint("take `extends` out of one of them")
+                .with_hint("remove `extends` from one of these files")
                 .into());
         }
         let text = self::text(&base).map_err(|error| {
@@ -85,7 +85,7 @@ fn extends(file: &Arc<RecipeFile>) -> Result<Option<(PathBuf, Place)>, Diagnosti
     Ok(Some((base.place.folder().join(&base.value), base.place)))
 }
 
-/// A hint for a recipe that cannot be read: a file in the same folder with a similar name.
+/// The hint for a missing recipe: the name of a similar file in the same folder.
 fn beside(missing: &Path) -> String {
     let folder = missing.parent().unwrap_or(Path::new(""));
     let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
@@ -95,11 +95,11 @@ fn beside(missing: &Path) -> String {
     let wanted = missing.file_name().unwrap_or_default().to_string_lossy();
     match nearest(&wanted, names.iter().map(String::as_str)) {
         Some(near) if near != wanted => format!("did you mean {near:?}?"),
-        _ => "put the recipe there, or take `extends` out".to_owned(),
+        _ => "create the recipe, or remove `extends`".to_owned(),
     }
 }
 
-/// The same path for all names of one file. A missing file is reported when it is read.
+/// The canonical path of a file, to detect cycles. A missing file is reported later, when it is read.
 fn identity(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

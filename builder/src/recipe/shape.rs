@@ -1,7 +1,7 @@
-//! TOML text into the types of [`super::raw`], with errors whose parts can be asked for.
+//! Deserializes TOML text into the types of [`super::raw`], with structured errors.
 //!
-//! The deserializer of the crate `toml` says what is wrong in one English sentence. A diagnostic needs the parts: which key, what
-//! was expected, what was found. So this deserializer walks the parsed document, and its error type keeps them.
+//! The deserializer of the crate `toml` reports an error as one English sentence. A diagnostic needs the parts: the key, the
+//! expected value and the value found. So this deserializer walks the parsed document, and its error type keeps these parts.
 
 use super::misfit::{Asked, Fault, Misfit};
 use serde::{
@@ -16,10 +16,10 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-/// Reads a document.
+/// Deserializes a document.
 ///
 /// # Errors
-/// The first misfit.
+/// The first fault.
 pub(super) fn from_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misfit> {
     let table = DeTable::parse(text)
         .map_err(|error| Misfit { span: error.span(), ..Fault::Syntax(error.message().to_owned()).into() })?;
@@ -27,7 +27,7 @@ pub(super) fn from_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, M
     T::deserialize(Value { value: DeValue::Table(table.into_inner()), span })
 }
 
-/// The keys of a table: what its type says when it meets a key that no type has.
+/// The keys of a table type. They are taken from the error that the type returns for an unknown key.
 pub(super) fn keys_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     match from_text::<T>("'?' = 0") {
         Err(Misfit { fault: Fault::UnknownKey { known, .. }, .. }) => known,
@@ -80,7 +80,7 @@ impl<'de> Value<'de> {
     }
 }
 
-/// The items of an array. A type may refuse an item after it has been read; then the place is that of the item.
+/// The items of an array. If a type refuses an item after reading it, the error has the place of the item.
 struct Items<I>(I);
 
 impl<'de, I: Iterator<Item = Value<'de>>> SeqAccess<'de> for Items<I> {
@@ -111,7 +111,7 @@ impl<'de, I: Iterator<Item = (Key<'de>, Value<'de>)>> MapAccess<'de> for Pairs<'
     }
 }
 
-/// Methods that ask for a whole number.
+/// Methods for integers.
 macro_rules! whole {
     ($($method:ident $kind:ty),*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -121,7 +121,7 @@ macro_rules! whole {
     )*};
 }
 
-/// Methods that ask for something else.
+/// Methods for other kinds of values.
 macro_rules! asks {
     ($($method:ident $asked:ident),*) => {$(
         fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -143,7 +143,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     );
     forward_to_deserialize_any! { bool char bytes byte_buf unit unit_struct identifier ignored_any }
 
-    /// TOML has no null: a value that is there is `Some`.
+    /// TOML has no null: an existing value is always `Some`.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         visitor.visit_some(self)
     }
@@ -178,7 +178,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         self.visit(Asked::Table, visitor)
     }
 
-    /// Enums without content: TOML has a string for them.
+    /// Only enums without content are supported. In TOML they are strings.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_misfit_has_its_parts_and_its_place() {
+    fn an_error_has_its_parts_and_its_place() {
         let known = &["name", "small", "part", "items", "word", "ports", "table"][..];
         assert_eq!(keys_of::<Sample>(), known);
         assert_eq!(misfit("x = 1"), (Fault::UnknownKey { key: "x".to_owned(), known }, "x", Some(Asked::Text)));
@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(at, "'third'");
         assert!(matches!(misfit("word = 3").0, Fault::WrongType { .. }));
         assert!(matches!(misfit("x ="), (Fault::Syntax(_), _, None)));
-        // Refused by the type, not by serde.
+        // An error of the type itself, not of serde.
         let (fault, at, _) = misfit("ports = ['80:80', 'x']");
         assert!(matches!(fault, Fault::BadValue { found: Found::Text(_), .. }), "{fault:?}");
         assert_eq!(at, "'x'");

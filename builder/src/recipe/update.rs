@@ -1,4 +1,4 @@
-//! `[update]` and `[health]`: where new versions come from, which keys a host trusts, when a new version counts as failed.
+//! Checks `[update]` (source of releases, trusted keys) and `[health]` (time limit for a new version).
 
 use super::{
     Located, Update,
@@ -14,9 +14,9 @@ use berth_fetch::url::Url;
 /// `trust`, `source`, `channel` and `ca`.
 pub(super) fn update([trust, source, channel, ca]: [Option<Located<String>>; 4]) -> Checked<Update> {
     if let (Some(source), None) = (&source, &trust) {
-        return Err(Diagnostic::new(&source.place, "no host would believe what comes from there")
-            .wanted("the key `trust` beside it")
-            .with_hint("add trust = \"root.json\": the file that `berth keys new` made, see docs/keys.md"));
+        return Err(Diagnostic::new(&source.place, "hosts cannot verify releases from this source")
+            .wanted("the key `trust` in the same table")
+            .with_hint("add trust = \"root.json\": the file that `berth keys new` creates, see docs/keys.md"));
     }
     let spec = UpdateSpec {
         source: source.map(place_of_releases).transpose()?,

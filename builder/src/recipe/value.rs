@@ -3,7 +3,7 @@
 use super::{Located, diagnostic::Diagnostic};
 use std::path::PathBuf;
 
-/// A value, or what is wrong with it.
+/// A checked value, or the diagnostic of its fault.
 pub(super) type Checked<T> = Result<T, Diagnostic>;
 
 /// Checks that `text` consists of letters, digits and `others`, and starts with a letter or digit.

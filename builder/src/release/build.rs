@@ -1,4 +1,4 @@
-//! A build that is to be released: the output folder of `berth build`, everything in it checked against everything else.
+//! Reads a build to release: the output folder of `berth build`. Checks that all its files match each other.
 
 use super::{error::ReleaseError, file};
 use crate::image::manifest;
@@ -25,7 +25,7 @@ const CHECKSUMS: &str = "SHA256SUMS";
 const MAX_CHECKSUMS: u64 = 1 << 20;
 const MAX_MANIFEST: u64 = 256 << 20;
 
-/// A complete build: its digests, its hash tree and its command line agree.
+/// A checked build: its digests, its hash tree and its command line match.
 #[derive(Debug)]
 pub(super) struct Build {
     pub(super) manifest: Manifest,
@@ -82,7 +82,7 @@ impl Manifest {
 }
 
 impl Build {
-    /// Reads the build in `folder` that its SHA256SUMS lists. All bytes that a release needs are read and compared.
+    /// Reads the build that SHA256SUMS in `folder` lists. Reads and checks all files that a release needs.
     pub(super) fn open(folder: &Path) -> Result<Self, ReleaseError> {
         let path = folder.join(CHECKSUMS);
         let sums = checksums(&file::read(&path, MAX_CHECKSUMS)?, &path)?;
@@ -118,7 +118,7 @@ impl Build {
         let (uki_path, uki_sha256) = whole("efi")?;
         let found = uki_path.metadata().map_err(ReleaseError::io("read", &uki_path))?.len();
         if found > MAX_UKI {
-            let (what, hint) = (uki_path.display().to_string(), "leave out of kernel and initrd what no host needs");
+            let (what, hint) = (uki_path.display().to_string(), "make the kernel or the initrd smaller");
             return Err(ReleaseError::Large { what, most: MAX_UKI, found, hint });
         }
         let superblock = hash_tree(&root, &tree, manifest.root_hash)?;
@@ -128,7 +128,7 @@ impl Build {
     }
 }
 
-/// Checks the file system against the hash tree, and the hash tree against the root hash; returns the tree's superblock.
+/// Checks the file system against the hash tree, and the hash tree against the root hash. Returns the tree's superblock.
 fn hash_tree(root: &Path, tree: &Path, root_hash: RootHash) -> Result<Superblock, ReleaseError> {
     let open = |path: &Path| File::open(path).map_err(ReleaseError::io("read", path));
     verity::verify(&open(root)?, &open(tree)?, &root_hash)
@@ -142,13 +142,13 @@ fn hash_tree(root: &Path, tree: &Path, root_hash: RootHash) -> Result<Superblock
     Ok(superblock)
 }
 
-/// Checks that the kernel image's command line names the root hash, and its os-release the version.
+/// Checks that the UKI's command line contains the root hash, and that its os-release contains id and version.
 fn check_uki(uki: &[u8], path: &Path, manifest: &Manifest) -> Result<(), ReleaseError> {
     let sections = pe::sections(uki).map_err(|source| ReleaseError::Uki { path: path.to_owned(), source })?;
     let text = |name: &str| {
         let section = sections.iter().find(|section| section.name == name);
         let content = section.map(|section| String::from_utf8_lossy(section.content(uki)).into_owned());
-        content.ok_or_else(|| wrong(path, "sections", name, "none of that name"))
+        content.ok_or_else(|| wrong(path, "sections", name, "no section with this name"))
     };
     let line = text(".cmdline")?;
     match cmdline::parse(line.trim_end_matches(['\0', '\n'])).root_hash() {
@@ -168,7 +168,7 @@ fn check_uki(uki: &[u8], path: &Path, manifest: &Manifest) -> Result<(), Release
     Ok(())
 }
 
-/// Reads a file that sha256sum writes: name to digest.
+/// Parses the output format of sha256sum. Returns a map from name to digest.
 fn checksums(text: &[u8], path: &Path) -> Result<BTreeMap<String, Sha256>, ReleaseError> {
     let text = String::from_utf8_lossy(text);
     let line = |line: &str| {
@@ -176,7 +176,7 @@ fn checksums(text: &[u8], path: &Path) -> Result<BTreeMap<String, Sha256>, Relea
         Some((name.to_owned(), digest.parse().ok()?))
     };
     text.lines()
-        .map(|text| line(text).ok_or_else(|| wrong(path, "line", "SHA-256, two blanks, a name", format!("{text:?}"))))
+        .map(|text| line(text).ok_or_else(|| wrong(path, "line", "SHA-256, two spaces, a name", format!("{text:?}"))))
         .collect()
 }
 

@@ -1,7 +1,8 @@
-//! A repository in one file, for a stick or an offline site: a tar (POSIX.1-2001) with its metadata and some of its targets.
+//! Writes a bundle: one file with a repository's metadata and some of its targets, as a tar (POSIX.1-2001). It is for USB
+//! sticks and sites without a network.
 //!
-//! The order is fixed, metadata first, so the same releases give the same bytes. Chunks and their index are left out: they only
-//! save transfers, and the bundle is read from a local file.
+//! The order is fixed, metadata first, so the same releases give the same bytes. Chunks and their index are not included: they
+//! only reduce downloads, and the bundle is a local file.
 
 use super::{
     error::ReleaseError,
@@ -19,10 +20,10 @@ use std::{
 };
 use tough::{TargetName, schema::Target};
 
-/// Checks that hosts can use a bundle with the releases `own` of a repository that lists `before`.
+/// Checks that hosts can use a bundle with the releases `own` from a repository that lists `before`.
 ///
 /// # Errors
-/// The repository lists a newer release: hosts would look for that one in the bundle.
+/// The repository lists a newer release: hosts would look for the newer release in the bundle and not find it.
 pub(super) fn check(before: &HashMap<TargetName, Target>, own: &[RecordCustom]) -> Result<(), ReleaseError> {
     let alike = |a: &RecordCustom, b: &RecordCustom| a.id == b.id && a.arch == b.arch && a.channel == b.channel;
     for listed in listing::releases(before) {
@@ -45,12 +46,12 @@ pub(super) fn write(repository: &Repository, releases: &[Listed], to: &Path) -> 
         for (name, path) in members(repository, releases) {
             append(&mut tar, &name, &path).map_err(ReleaseError::io("bundle", &path))?;
         }
-        // Two blocks of zeros are the end (POSIX, pax Interchange Format).
+        // Two blocks of zeros end the archive (POSIX, pax Interchange Format).
         tar.write_all(&[0; 1024]).and_then(|()| tar.flush()).map_err(ReleaseError::io("write", to))
     })
 }
 
-/// Name in the bundle and path of each file, in order.
+/// The files of the bundle in order: name in the bundle, and path.
 fn members(repository: &Repository, releases: &[Listed]) -> Vec<(String, PathBuf)> {
     let file_name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let metadata = repository.metadata_files().into_iter();
@@ -60,7 +61,7 @@ fn members(repository: &Repository, releases: &[Listed]) -> Vec<(String, PathBuf
         let left_out = [Kind::Chunks, Kind::Index, Kind::Root].map(|kind| name_of(custom, kind));
         let mut own: Vec<_> = targets.iter().filter(|(name, _)| owns(custom, name.raw())).collect();
         own.retain(|(name, _)| !left_out.iter().any(|out| out == name.raw()));
-        // The record comes first: it describes the others.
+        // The record comes first: it describes the other targets.
         let record = name_of(custom, Kind::Record);
         own.sort_by_key(|(name, _)| (name.raw() != record, name.raw().to_owned()));
         for (name, target) in own {
@@ -77,7 +78,7 @@ fn append(tar: &mut impl Write, name: &str, path: &Path) -> io::Result<()> {
     let size = file.metadata()?.len();
     let mut header = header(tar::EntryType::Regular, size);
     if header.set_path(name).is_err() {
-        // The name is longer than the header's field: an extended header holds it.
+        // The name is longer than the field of the header: put it into an extended header.
         let record = pax_record("path", name);
         let mut extended = self::header(tar::EntryType::XHeader, record.len() as u64);
         extended.set_path("pax")?;
@@ -100,7 +101,7 @@ fn header(kind: tar::EntryType, size: u64) -> tar::Header {
     header
 }
 
-/// "LENGTH KEY=VALUE\n", where the length counts itself.
+/// Makes a pax record "LENGTH KEY=VALUE\n". LENGTH is the length of the whole record, including LENGTH itself.
 fn pax_record(key: &str, value: &str) -> String {
     let rest = key.len() + value.len() + 3;
     let digits = (1..).find(|digits| (rest + digits).to_string().len() == *digits).unwrap_or(1);
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_of_an_extended_header_counts_its_own_length() {
+    fn the_length_of_a_pax_record_includes_itself() {
         assert_eq!(pax_record("path", "a"), "9 path=a\n");
         assert_eq!(pax_record("path", ""), "8 path=\n");
         let long = pax_record("path", &"x".repeat(200));

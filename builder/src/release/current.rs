@@ -1,4 +1,4 @@
-//! The signed metadata in force: timestamp, and the snapshot and targets that it leads to.
+//! The current signed metadata: the timestamp, and the snapshot and targets that it refers to.
 
 use super::{
     error::ReleaseError,
@@ -8,14 +8,14 @@ use super::{
 use std::{collections::HashMap, path::Path};
 use tough::schema::{Metafile, Root, Snapshot, Targets, Timestamp};
 
-/// The only metadata file that is replaced. All others have their version in their name.
+/// The only metadata file that is replaced. All other files have their version in their name.
 pub(super) const TIMESTAMP: &str = "timestamp.json";
 /// The name under which a snapshot lists the top-level targets.
 pub(super) const TARGETS_META: &str = "targets.json";
 /// The name under which a timestamp lists the snapshot.
 pub(super) const SNAPSHOT_META: &str = "snapshot.json";
 
-/// A repository's timestamp, and the snapshot and targets that it leads to.
+/// A repository's timestamp, and the snapshot and targets that it refers to.
 #[derive(Clone, Debug)]
 pub(super) struct Current {
     pub(super) timestamp: Document<Timestamp>,
@@ -24,7 +24,8 @@ pub(super) struct Current {
 }
 
 impl Current {
-    /// Reads timestamp, snapshot and targets in `folder` and verifies them with the keys of `root`; `None` without a timestamp.
+    /// Reads timestamp, snapshot and targets in `folder` and verifies them with the keys of `root`. Returns `None` if there is
+    /// no timestamp.
     pub(super) fn load(folder: &Path, root: &Root) -> Result<Option<Self>, ReleaseError> {
         let path = folder.join(TIMESTAMP);
         let Some(bytes) = file::read_if_there(&path, MAX_SIZE)? else { return Ok(None) };
@@ -52,5 +53,5 @@ impl Current {
 }
 
 fn listed<'a>(meta: &'a HashMap<String, Metafile>, name: &str, path: &Path) -> Result<&'a Metafile, ReleaseError> {
-    meta.get(name).ok_or_else(|| fault(path, format!("expected it to list {name}, but it does not")))
+    meta.get(name).ok_or_else(|| fault(path, format!("expected an entry for {name}, found none")))
 }

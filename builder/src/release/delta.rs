@@ -1,4 +1,4 @@
-//! Static deltas from the most recent earlier releases.
+//! Makes static deltas from the most recent earlier releases.
 
 use super::{
     build::Build,
@@ -20,7 +20,7 @@ use std::{
 };
 use tough::{TargetName, schema::Target};
 
-/// The records of the last `count` releases before `custom` of the same id, architecture and channel, the newest first.
+/// The records of the last `count` releases before `custom` with the same id, architecture and channel, newest first.
 pub(super) fn older(
     repository: &Repository,
     targets: &HashMap<TargetName, Target>,
@@ -35,7 +35,7 @@ pub(super) fn older(
     before.iter().filter_map(|custom| repository.record(targets, custom).transpose()).collect()
 }
 
-/// Makes the delta from the release `from` to `build`. Returns its entry for the record, and its target.
+/// Makes the delta from the release `from` to `build`. Returns the delta's entry in the record, and its target.
 pub(super) fn make(
     build: &Build,
     from: &ReleaseRecord,

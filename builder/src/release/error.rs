@@ -1,4 +1,4 @@
-//! What can go wrong with keys, repositories and releases.
+//! Errors of keys, repositories and releases.
 
 use berth_file::FileError;
 use berth_formats::{pe::PeError, verity::VerifyError};
@@ -9,24 +9,24 @@ use std::{
 };
 use tough::schema::RoleType;
 
-/// Why keys, metadata or a release were refused. Nothing has been changed.
+/// Why keys, metadata or a release were refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReleaseError {
-    /// A file or folder cannot be made, read or moved.
+    /// A file or folder cannot be created, read or moved.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb: `read`.
         action: &'static str,
-        /// Where.
+        /// The file or folder.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Keys are never overwritten.
-    #[error("{} is there already, and keys are never overwritten", .0.display())]
+    /// The file or folder of keys exists already.
+    #[error("{} exists already, and keys are never overwritten", .0.display())]
     Exists(PathBuf),
-    /// A folder of keys without the metadata that says what they are for.
+    /// No folder of keys has root metadata, which assigns the keys to roles.
     #[error("no root.json in {}", folders(.0))]
     NoRoot(Vec<PathBuf>),
     /// A `.pem` file that is not an ed25519 private key.
@@ -34,9 +34,9 @@ pub enum ReleaseError {
     Key {
         /// The file.
         path: PathBuf,
-        /// What it has to be.
+        /// The expected content.
         wanted: &'static str,
-        /// What it is.
+        /// The content found.
         found: String,
     },
     /// Too few private keys to sign a role.
@@ -48,63 +48,63 @@ pub enum ReleaseError {
     MissingKeys {
         /// The role.
         role: String,
-        /// How many signatures it needs.
+        /// Number of signatures that the role needs.
         threshold: u64,
-        /// The first digits of its keys' ids.
+        /// The first digits of the ids of its keys.
         ids: Vec<String>,
-        /// How many of them are there.
+        /// Number of private keys found.
         found: usize,
-        /// Where they were looked for.
+        /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
-    /// More signatures than keys, or none at all.
+    /// The threshold is 0, or larger than the number of keys.
     #[error("{role}: expected a threshold of 1 to {keys}, found {threshold}")]
     Threshold {
         /// The role.
         role: String,
-        /// How many keys it has.
+        /// Number of its keys.
         keys: u64,
-        /// How many signatures were asked for.
+        /// The requested threshold.
         threshold: u64,
     },
-    /// Metadata that is malformed, or not signed as it has to be.
+    /// Metadata is malformed, or its signatures are not valid.
     #[error("{}: {fault}", path.display())]
     Metadata {
         /// The file.
         path: PathBuf,
-        /// Expected and found.
+        /// The fault as a sentence, with the expected and the found value.
         fault: String,
     },
     /// The metadata of a role has expired.
     #[error("{}: the metadata of role {role} expired at {end}", path.display())]
     Ended {
-        /// The metadata.
+        /// The folder of metadata.
         path: PathBuf,
         /// The role.
         role: RoleType,
-        /// Its end.
+        /// The time of expiry.
         end: Timestamp,
     },
-    /// A file that is larger than the limit of hosts.
-    #[error("{what}: expected at most {most} bytes, which hosts read, found {found}")]
+    /// A file is larger than the limit of hosts.
+    #[error("{what}: expected at most {most} bytes, the limit of hosts, found {found}")]
     Large {
         /// The file.
         what: String,
-        /// The limit.
+        /// The limit in bytes.
         most: u64,
-        /// Its bytes.
+        /// Size of the file in bytes.
         found: u64,
-        /// What makes it smaller.
+        /// How the user can make the file smaller.
         hint: &'static str,
     },
-    /// A bundle without the newest release that its metadata lists.
+    /// A bundle would not contain the newest release that its metadata lists.
     #[error("a bundle with {release}: expected the newest release of channel {channel}, which is {newest}")]
     NotNewest {
-        /// What was to be in it.
+        /// The release for the bundle.
         release: String,
         /// Its channel.
         channel: String,
-        /// What is newer.
+        /// The newer release in the repository.
         newest: String,
     },
     /// The keys are those of another repository.
@@ -115,25 +115,25 @@ pub enum ReleaseError {
         /// The folders of keys.
         keys: Vec<PathBuf>,
     },
-    /// No repository yet, where one is needed.
-    #[error("{} is no release repository: it has no metadata/timestamp.json", .0.display())]
+    /// The folder is not a release repository.
+    #[error("{} is not a release repository: it has no metadata/timestamp.json", .0.display())]
     NotARepository(PathBuf),
-    /// A change of keys that was killed: the new root metadata is published, the signatures of the new keys are missing.
+    /// A change of keys was killed: the new root metadata is published, but signatures of the new keys are missing.
     #[error("a change of keys in {} was not finished", .0.display())]
     Unfinished(PathBuf),
     /// Another process writes to the repository.
-    #[error("another berth is writing to {}", .0.display())]
+    #[error("another berth process is writing to {}", .0.display())]
     Busy(PathBuf),
-    /// A build whose parts do not agree.
+    /// The files of a build do not match each other.
     #[error("{}: {what}: expected {wanted}, found {found}", path.display())]
     Build {
         /// The file.
         path: PathBuf,
-        /// What of it.
+        /// The property that differs, such as `length`.
         what: &'static str,
-        /// What its manifest, or the contract, says.
+        /// The value in the manifest, or required by the format.
         wanted: String,
-        /// What it is.
+        /// The value found.
         found: String,
     },
     /// The root file system does not match its hash tree.
@@ -141,7 +141,7 @@ pub enum ReleaseError {
     Tree {
         /// The root file system.
         path: PathBuf,
-        /// Where they differ.
+        /// The difference.
         source: VerifyError,
     },
     /// The unified kernel image is malformed.
@@ -149,37 +149,37 @@ pub enum ReleaseError {
     Uki {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         source: PeError,
     },
-    /// The version has been released already, with other content.
-    #[error("{release} is released already with another {what}: {released}, not {given}")]
+    /// The version is already released with other content.
+    #[error("{release} is already released with another {what}: {released}, not {given}")]
     Differs {
         /// Id, version and architecture.
         release: String,
-        /// What differs.
+        /// The property that differs, such as `root hash`.
         what: &'static str,
-        /// What is in the repository.
+        /// The value in the repository.
         released: String,
-        /// What was to be released.
+        /// The value of the build.
         given: String,
     },
-    /// No release, or several releases, of the version that was asked for.
+    /// No release or several releases match.
     #[error("expected one release {wanted}, found {found}")]
     NoSuchRelease {
-        /// What was asked for.
+        /// The requested id, version and architecture.
         wanted: String,
-        /// What there is.
+        /// The matching releases; if there are none, all releases.
         found: String,
     },
-    /// A target of the repository that is missing or damaged.
+    /// A target of the repository is damaged.
     #[error("{}: expected {wanted}, found {found}", path.display())]
     Target {
         /// The file.
         path: PathBuf,
-        /// What the signed metadata says.
+        /// Length and digest in the signed metadata.
         wanted: String,
-        /// What is there.
+        /// Length and digest of the file.
         found: String,
     },
 }
@@ -196,34 +196,34 @@ fn folders(paths: &[PathBuf]) -> String {
 }
 
 impl ReleaseError {
-    /// What can be done about it.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            // The hint depends on the system's reason.
+            // The CLI adds a hint for I/O errors by their kind.
             Self::Io { .. } | Self::Threshold { .. } => return None,
             Self::Exists(_) => "name another folder",
-            Self::NoRoot(_) => "name the folder that `berth keys new` made",
-            Self::Key { .. } => "move away what is no key, or take it from a backup",
-            Self::MissingKeys { .. } => "give --keys once more for each folder (or stick) with keys",
-            Self::Metadata { .. } => "restore the repository from a backup, or from the server that it is published on",
+            Self::NoRoot(_) => "name the folder that `berth keys new` created",
+            Self::Key { .. } => "remove files that are not keys from the folder, or restore the key from a backup",
+            Self::MissingKeys { .. } => "repeat --keys for each folder (or USB stick) with keys",
+            Self::Metadata { .. } => "restore the repository from a backup, or from the server that publishes it",
             Self::Foreign { .. } => "name the keys of this repository, or another --repo",
-            Self::NotARepository(_) => "name the folder that `berth release --repo` made",
+            Self::NotARepository(_) => "name the folder that `berth release --repo` created",
             Self::Ended { role, .. } => renewal(*role),
             Self::Large { hint, .. } => hint,
-            Self::NotNewest { .. } => "name the build of the newest as well: what is released already stays as it is",
-            Self::Unfinished(_) => {
-                "give the same `berth keys rotate` once more; hosts refuse the repository until then"
+            Self::NotNewest { .. } => {
+                "also name the build of the newest release: builds that are already released are skipped"
             }
-            Self::Busy(_) => "wait until it has ended",
-            Self::Build { .. } | Self::Tree { .. } | Self::Uki { .. } => "build it again with `berth build`",
+            Self::Unfinished(_) => "run the same `berth keys rotate` again: hosts refuse the repository until then",
+            Self::Busy(_) => "wait until that process has ended",
+            Self::Build { .. } | Self::Tree { .. } | Self::Uki { .. } => "build the image again with `berth build`",
             Self::Differs { .. } => {
-                "give the build a version of its own; or take the release back first: berth repo revoke"
+                "give the build another version, or revoke the existing release first: berth repo revoke"
             }
             Self::NoSuchRelease { .. } => {
-                "see `berth repo list`; --id and --arch choose between releases of one version"
+                "see `berth repo list`; --id and --arch select between releases of one version"
             }
-            Self::Target { .. } => "restore the file from a backup, or take the release back: berth repo revoke",
+            Self::Target { .. } => "restore the file from a backup, or revoke the release: berth repo revoke",
         };
         Some(hint.to_owned())
     }
@@ -236,11 +236,11 @@ impl ReleaseError {
 /// The command that signs a role with a later expiry.
 pub(super) fn renewal(role: RoleType) -> &'static str {
     match role {
-        RoleType::Root => "sign it anew with the root keys: berth keys renew",
-        RoleType::Targets => "sign it anew with the targets keys: berth repo refresh",
-        _ => "sign it anew: berth repo refresh",
+        RoleType::Root => "sign the metadata again with the root keys: berth keys renew",
+        RoleType::Targets => "sign the metadata again with the targets keys: berth repo refresh",
+        _ => "sign the metadata again: berth repo refresh",
     }
 }
 
-/// What to do about a list of releases that is too long.
-pub(super) const REVOKE: &str = "take old releases back: berth repo revoke";
+/// The hint for a list of releases that is too long.
+pub(super) const REVOKE: &str = "revoke old releases: berth repo revoke";

@@ -1,4 +1,4 @@
-//! Files of a repository: read up to a limit, replaced as a whole, measured.
+//! Reads files of a repository up to a limit, replaces them atomically, and measures them.
 
 use super::error::ReleaseError;
 use crate::scratch;
@@ -11,12 +11,12 @@ use std::{
     path::Path,
 };
 
-/// The content of a file of at most `limit` bytes.
+/// Reads a file of at most `limit` bytes.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ReleaseError> {
     Ok(berth_file::read(path, limit)?)
 }
 
-/// The content of a file of at most `limit` bytes; `None` if there is no such file.
+/// Reads a file of at most `limit` bytes. Returns `None` if the file does not exist.
 pub(super) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, ReleaseError> {
     match read(path, limit) {
         Err(ReleaseError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -24,20 +24,20 @@ pub(super) fn read_if_there(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, 
     }
 }
 
-/// Writes a file, or replaces it. A crash leaves the old file or the new one; after the call the new one is on the disk.
+/// Writes or replaces a file. A crash leaves the old file or the new file. After the call, the new file is flushed to disk.
 pub(super) fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), ReleaseError> {
     scratch::replace(path, mode, Flush::ContentAndName, |file| {
         file.write_all(bytes).map_err(ReleaseError::io("write", path))
     })
 }
 
-/// Makes the name `path` outlive a power cut.
+/// Flushes the folder of `path`, so that the name `path` survives a power cut.
 pub(super) fn sync_parent(path: &Path) -> Result<(), ReleaseError> {
     // The parent of a plain file name is the empty path, which cannot be opened.
     sync(path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
-/// Makes the names in a folder outlive a power cut.
+/// Flushes a folder, so that the names in it survive a power cut.
 pub(super) fn sync(folder: &Path) -> Result<(), ReleaseError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(ReleaseError::io("flush", folder))
 }
@@ -49,7 +49,7 @@ pub(super) fn measure(path: &Path) -> Result<(u64, Sha256), ReleaseError> {
     Ok(measured.finish().1)
 }
 
-/// A writer that knows length and digest of what went through it.
+/// A writer that computes the length and digest of the written bytes.
 #[derive(Debug)]
 pub(super) struct Measured<W> {
     to: W,
@@ -62,7 +62,7 @@ impl<W: Write> Measured<W> {
         Self { to, hash: sha2::Sha256::new(), len: 0 }
     }
 
-    /// The writer, and length and digest.
+    /// Returns the inner writer, and the length and digest of all written bytes.
     pub(super) fn finish(self) -> (W, (u64, Sha256)) {
         (self.to, (self.len, Sha256(self.hash.finalize().into())))
     }

@@ -15,13 +15,13 @@ const NAME: &str = ".lock";
 /// The lock of a repository, released when it is dropped.
 #[derive(Debug)]
 pub(super) struct FileLock {
-    // Dropped in this order: the file is removed before it is unlocked.
+    // Fields are dropped in this order: the file must be removed before it is unlocked.
     _path: Scratch,
     _file: File,
 }
 
 impl FileLock {
-    /// Locks the repository in `folder`, which exists.
+    /// Locks the repository in `folder`. The folder must exist. Does not wait.
     pub(super) fn take(folder: &Path) -> Result<Self, ReleaseError> {
         let path = folder.join(NAME);
         let file = File::create(&path).map_err(ReleaseError::io("make", &path))?;

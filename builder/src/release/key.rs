@@ -1,4 +1,4 @@
-//! A private key: ed25519, in a file of its own, PEM of PKCS#8 (RFC 8410) as openssl reads and writes it.
+//! Private ed25519 keys. Each key is in a separate file, as PEM of PKCS#8 (RFC 8410), which openssl can read and write.
 
 use super::{error::ReleaseError, file};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -13,7 +13,7 @@ use tough::schema::{
 };
 
 const TAG: &str = "PRIVATE KEY";
-/// Largest key file that is read, in bytes.
+/// Size limit for a key file in bytes.
 const MAX_SIZE: u64 = 1 << 16;
 
 /// A private key.
@@ -48,7 +48,7 @@ impl SigningKey {
         self.pair.sign(message).as_ref().to_vec()
     }
 
-    /// Writes the key into `folder`, with mode 0600; returns the path. An existing file is not overwritten.
+    /// Writes the key into `folder` with mode 0600 and returns the path. Does not overwrite an existing file.
     pub(super) fn store(&self, folder: &Path, role: RoleType) -> Result<PathBuf, ReleaseError> {
         let path = folder.join(format!("{role}-{}.pem", short(&self.id)));
         if path.symlink_metadata().is_ok() {
@@ -85,7 +85,7 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// The first eight digits of a key's id: enough to tell keys apart.
+/// The first eight digits of a key's id, for names and messages.
 pub(super) fn short(id: &Decoded<Hex>) -> String {
     id.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,4 +1,4 @@
-//! The private keys in some folders, and the root metadata that says what they are for.
+//! Reads folders of keys: the private keys, and the root metadata that assigns them to roles.
 
 use super::{
     error::ReleaseError,
@@ -10,13 +10,13 @@ use super::{
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 use tough::schema::{RoleType, Root};
 
-/// All private keys of some folders, and the root metadata that says what they are for.
+/// All private keys of some folders, and the root metadata that assigns them to roles.
 #[derive(Debug)]
 pub struct KeyRing {
     folders: Vec<PathBuf>,
     keys: Vec<SigningKey>,
     pub(super) anchor: Document<Root>,
-    /// The earlier versions of the root metadata, oldest first, without a gap.
+    /// Earlier versions of the root metadata, oldest first, without a gap before `anchor`.
     pub(super) earlier: Vec<Document<Root>>,
     /// The path of `anchor`.
     pub(super) anchor_path: PathBuf,
@@ -25,10 +25,10 @@ pub struct KeyRing {
 }
 
 impl KeyRing {
-    /// Reads the `*.pem` of all `folders`, and `root.json` of the first that has one.
+    /// Reads the files `*.pem` of all `folders`, and `root.json` of the first folder that has it.
     ///
     /// # Errors
-    /// Files that cannot be read or are not keys; no `root.json`, or one that is not valid.
+    /// A file cannot be read or is not a key; no folder has a `root.json`, or it is not valid.
     pub fn load(folders: &[PathBuf]) -> Result<Self, ReleaseError> {
         let anchor_path = folders.iter().map(|folder| folder.join(ROOT)).find(|path| path.exists());
         let anchor_path = anchor_path.ok_or_else(|| ReleaseError::NoRoot(folders.to_owned()))?;
@@ -52,7 +52,7 @@ impl KeyRing {
         Ok(Self { folders: folders.to_owned(), keys, anchor, earlier, anchor_path, exposed })
     }
 
-    /// The private keys of `role` in `root` that are there, even if they are too few.
+    /// The available private keys of `role` in `root`, which may be fewer than its threshold.
     pub(super) fn some(&self, root: &Root, role: RoleType) -> Vec<&SigningKey> {
         let ids = root.roles.get(&role).map_or(&[][..], |keys| &keys.keyids);
         // The same key may be in two folders.
@@ -62,7 +62,7 @@ impl KeyRing {
     /// The private keys of `role` in `root`.
     ///
     /// # Errors
-    /// Fewer than the role's threshold.
+    /// There are fewer private keys than the role's threshold.
     pub(super) fn enough(&self, root: &Root, role: RoleType) -> Result<Vec<&SigningKey>, ReleaseError> {
         let found = self.some(root, role);
         let Some(wanted) = root.roles.get(&role) else { return Ok(found) };

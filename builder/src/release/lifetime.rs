@@ -1,10 +1,10 @@
-//! How long signatures are good for.
+//! Lifetimes of signatures.
 
 use crate::date::Date;
 use jiff::Timestamp;
 use std::{fmt, str::FromStr};
 
-/// A time in seconds, written as a number and `s`, `m`, `h`, `d` or `w`; at most 100 years.
+/// A duration in seconds, at most 100 years. Its text is a number and a unit: `s`, `m`, `h`, `d` or `w`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lifetime(u64);
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lifetimes_print_as_they_parse_and_end_when_they_say() {
+    fn lifetimes_print_in_the_form_that_is_parsed_and_give_the_right_expiry() {
         for text in ["1s", "90m", "12h", "30d", "52w"] {
             assert_eq!(text.parse::<Lifetime>().unwrap().to_string(), text);
         }

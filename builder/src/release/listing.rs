@@ -1,4 +1,4 @@
-//! The releases of a repository, read back from it.
+//! Lists the releases of a repository.
 
 use super::{error::ReleaseError, file, metadata::fault, repository::Repository, targets};
 use berth_contract::{
@@ -9,7 +9,7 @@ use berth_contract::{
 use std::{collections::HashMap, fmt};
 use tough::{TargetName, schema::Target};
 
-/// One of the releases that a repository lists.
+/// A release in the repository's list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
     /// Id, version, architecture and channel.
@@ -32,11 +32,11 @@ pub(super) fn name_of(custom: &RecordCustom, kind: Kind) -> String {
 
 /// Whether the target `name` belongs to the release.
 pub(super) fn owns(custom: &RecordCustom, name: &str) -> bool {
-    // Neither id nor version has a "_", so no other release's name begins like this.
+    // Id and version cannot contain "_", so no name of another release starts like this.
     name.starts_with(&format!("{}_{}_{}.", custom.id, custom.version, custom.arch))
 }
 
-/// All releases among `targets`, by id and architecture, the newest last.
+/// All releases in `targets`, sorted by id and architecture, newest last.
 pub(super) fn releases(targets: &HashMap<TargetName, Target>) -> Vec<Listed> {
     let custom = |(name, target): (&TargetName, &Target)| {
         let custom = target.custom.clone().into_iter().collect();
@@ -55,7 +55,7 @@ pub(super) fn releases(targets: &HashMap<TargetName, Target>) -> Vec<Listed> {
     all
 }
 
-/// The one release of `version`, of the given id and architecture where there are several.
+/// Finds the release of `version`. If several releases have this version, `id` and `arch` select one of them.
 pub(super) fn find(
     targets: &HashMap<TargetName, Target>,
     version: &OsVersion,
@@ -77,12 +77,12 @@ pub(super) fn find(
     let wanted = [id.map(ToString::to_string), Some(version.to_string()), arch.map(ToString::to_string)];
     Err(ReleaseError::NoSuchRelease {
         wanted: wanted.into_iter().flatten().collect::<Vec<_>>().join(" "),
-        found: if names.is_empty() { "none at all".to_owned() } else { names.join(", ") },
+        found: if names.is_empty() { "no releases".to_owned() } else { names.join(", ") },
     })
 }
 
 impl Repository {
-    /// The record of a release among `targets`, if it is there.
+    /// Reads the record of a release, if `targets` lists it.
     pub(super) fn record(
         &self,
         targets: &HashMap<TargetName, Target>,

@@ -1,19 +1,19 @@
 //! Signed roles of The Update Framework as files: <https://theupdateframework.github.io/specification/latest/>.
 //!
-//! The crate `tough` defines the types, makes the canonical form that is signed, and verifies signatures.
+//! The crate `tough` defines the types, creates the canonical form that is signed, and verifies signatures.
 
 use super::{error::ReleaseError, key::SigningKey};
 use serde::de::DeserializeOwned;
 use std::{num::NonZeroU64, path::Path};
 use tough::schema::{Hashes, Metafile, Role, Root, Signature, Signed};
 
-/// Largest metadata file that is read, in bytes.
+/// Size limit for metadata files in bytes.
 pub(super) const MAX_SIZE: u64 = 16 << 20;
 
-/// The trusted root metadata in a folder of keys.
+/// Name of the trusted root metadata in a folder of keys.
 pub(super) const ROOT: &str = "root.json";
 
-/// The version of the specification that is followed.
+/// The version of the TUF specification.
 pub(super) const SPEC_VERSION: &str = "1.0.31";
 
 /// A role with its signatures, and the bytes of its file.
@@ -43,13 +43,13 @@ impl<T: Role> Document<T> {
         Ok(Self { bytes: format!("{value:#}\n").into_bytes(), role: Signed { signed: role, signatures } })
     }
 
-    /// Checks that the document has at most `most` bytes. `hint` says how to make it smaller.
+    /// Checks that the document has at most `most` bytes. `hint` tells the user how to make it smaller.
     pub(super) fn within(self, most: u64, hint: &'static str) -> Result<Self, ReleaseError> {
         let (what, found) = (self.role.signed.filename(true), self.bytes.len() as u64);
         if found > most { Err(ReleaseError::Large { what, most, found, hint }) } else { Ok(self) }
     }
 
-    /// The entry that another document has for this one.
+    /// The entry for this document in another document.
     pub(super) fn metafile(&self) -> Metafile {
         Metafile {
             length: Some(self.bytes.len() as u64),
@@ -61,7 +61,7 @@ impl<T: Role> Document<T> {
 
     /// Verifies the signatures with the keys of `root`.
     pub(super) fn verify(&self, root: &Root, path: &Path) -> Result<(), ReleaseError> {
-        let fault = |error: tough::schema::Error| fault(path, format!("expected to be signed: {error}"));
+        let fault = |error: tough::schema::Error| fault(path, format!("expected valid signatures: {error}"));
         root.verify_role(&self.role).map_err(fault)
     }
 
@@ -74,7 +74,7 @@ impl<T: Role> Document<T> {
         let found = digest(&self.bytes);
         match &said.hashes {
             Some(hashes) if hashes.sha256[..] != found => {
-                Err(fault(path, "its digest is not the one that is signed".into()))
+                Err(fault(path, "its digest differs from the signed digest".into()))
             }
             _ => Ok(()),
         }
@@ -100,7 +100,7 @@ impl<T: Role + DeserializeOwned> Document<T> {
     }
 }
 
-/// The file of a role's version, `N.NAME`.
+/// The file name of a version of a role: `N.NAME`.
 pub(super) fn name(role: &str, version: NonZeroU64) -> String {
     format!("{version}.{role}")
 }

@@ -1,12 +1,12 @@
 //! Releases: builds as signed targets of a repository of The Update Framework (TUF 1.0, consistent snapshots).
 //!
-//! A repository is a folder that any web server can serve. A process that is killed at any point leaves a valid repository:
-//! targets and metadata have their digest or version in their names, and the timestamp, which leads to all others, is
+//! A repository is a folder that any web server can serve. If a process is killed at any point, the repository stays valid:
+//! targets and metadata have their digest or version in their names, and the timestamp, which refers to all other files, is
 //! replaced last.
 //!
-//! Metadata is signed over `tough::schema` and not with `tough::editor`: a change of keys has to be resumable. The editor signs
-//! all roles at once with one set of keys and writes them in one go. A rotation that was killed between the new root metadata
-//! and the new signatures must be finished by the next run, with old and new signatures side by side in between.
+//! Metadata is signed with the types of `tough::schema`, not with `tough::editor`, because a change of keys must be resumable.
+//! The editor signs all roles at once with one set of keys. But if a rotation was killed between the new root metadata and the
+//! new signatures, the next run must finish it, and until then some metadata needs both old and new signatures.
 
 mod build;
 mod bundle;

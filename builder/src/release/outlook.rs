@@ -1,4 +1,4 @@
-//! Warnings in advance: metadata that expires soon, and a list of releases that comes near the size limit of hosts.
+//! Warns early: when metadata expires soon, and when the list of releases comes near the size limit of hosts.
 
 use super::{
     error::{REVOKE, renewal},
@@ -11,8 +11,8 @@ use tough::schema::RoleType;
 
 const DAY: u64 = 86_400;
 
-/// A role that expires before this time is worth a warning at `now`, in seconds since 1970. Roles whose keys are kept offline
-/// need more time.
+/// The limit for a warning at `now`, in seconds since 1970: warn if the role expires before the returned time. Roles whose
+/// keys are kept offline need an earlier warning.
 pub(super) fn soon(role: RoleType, now: u64) -> Timestamp {
     let days = match role {
         RoleType::Root | RoleType::Targets => 60,
@@ -21,13 +21,13 @@ pub(super) fn soon(role: RoleType, now: u64) -> Timestamp {
     Date(now.saturating_add(days * DAY)).timestamp()
 }
 
-/// Warns of a role that ends soon.
+/// Warns that a role expires soon.
 pub(super) fn warn_of_end(role: RoleType, end: Timestamp, report: &Report) {
     let text = format_args!("the metadata of role {role} expires at {end}: hosts refuse the repository from then on");
     report.warning_with_hint(text, renewal(role));
 }
 
-/// After a change, warns of what people have to do: sign root or targets before they expire, shorten the list of releases.
+/// Warns after a change about work that needs a person: to sign root or targets before they expire, or to revoke old releases.
 pub(super) fn warn(repository: &Repository, terms: Terms, report: &Report) {
     for (role, end) in repository.ends() {
         // No warning if the user asked for a short lifetime of targets.

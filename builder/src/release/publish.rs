@@ -20,7 +20,7 @@ use berth_formats::{
 use std::{collections::HashMap, fmt, fs::File, num::NonZeroU64, path::PathBuf, str::FromStr};
 use tough::{TargetName, schema::Target};
 
-/// The hosts that a release is for: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes.
+/// The name of a channel: `[a-z0-9][a-z0-9.-]*`, at most 48 bytes. A release is for the hosts of one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Channel(String);
 
@@ -43,36 +43,36 @@ impl fmt::Display for Channel {
     }
 }
 
-/// What is to be released, and how.
+/// The input of [`release`].
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Output folders of builds.
     pub builds: Vec<PathBuf>,
-    /// The repository; made if it does not exist.
+    /// The repository. It is created if it does not exist.
     pub repo: PathBuf,
-    /// The hosts that the releases are for.
+    /// The channel of the releases.
     pub channel: Channel,
-    /// From how many older releases static deltas are made.
+    /// Number of older releases to make static deltas from.
     pub deltas: usize,
-    /// A file for the releases and the metadata.
+    /// The bundle to write, if any.
     pub bundle: Option<PathBuf>,
     /// zstd level.
     pub level: i32,
-    /// How long signatures are good.
+    /// How long signatures are valid.
     pub terms: Terms,
 }
 
-/// Targets that the repository lists, or will.
+/// Targets by name.
 type Targets = HashMap<TargetName, Target>;
 
-/// Releases builds; returns them as the repository lists them. A build that has been released already is left as it is.
+/// Releases builds and returns the new entries of the repository's list. Skips builds that are already released.
 ///
 /// # Errors
-/// Incomplete builds, missing keys, a repository that does not verify, a version that has been released with other content.
-/// The repository then lists what it listed before.
+/// A build is incomplete; keys are missing; the repository does not verify; a version is already released with other content.
+/// The list of the repository is not changed then.
 pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<Listed>> {
     let mut builds = wanted.builds.iter().map(|folder| Build::open(folder)).collect::<Result<Vec<_>, _>>()?;
-    // In order of versions: a delta may start from another build of this call.
+    // Sort by version: a delta may start from another build of this call.
     builds.sort_by(|a, b| (&a.manifest.id, &a.manifest.version).cmp(&(&b.manifest.id, &b.manifest.version)));
     super::upkeep::warn_of_exposed(keys, report);
     let _lock = Repository::lock(&wanted.repo)?;
@@ -80,13 +80,13 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
     repository.in_time(wanted.terms.now)?;
     if repository.current.is_none() && keys.anchor.role.signed.version != NonZeroU64::MIN {
         let text = format_args!(
-            "{} is new, and its keys are not: hosts that have seen another repository of these keys refuse this one until its \
+            "{} is new, but its keys are not: hosts that know another repository with these keys refuse this one until its \
              versions are higher",
             wanted.repo.display()
         );
-        report.warning_with_hint(text, "put back metadata/ from a backup, or from the server that it is published on");
+        report.warning_with_hint(text, "restore metadata/ from a backup, or from the server that publishes it");
     }
-    // Checked before the long work.
+    // Check that all keys are available before the slow work starts.
     let signers = Signers::new(keys, repository.root())?;
 
     let before = repository.targets();
@@ -105,7 +105,7 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
         match repository.record(&all, custom)? {
             Some(released) => {
                 same(&released, &plain)?;
-                report.step("known", format_args!("{} {} is released already", custom.id, custom.version));
+                report.step("known", format_args!("{} {} is already released", custom.id, custom.version));
             }
             None => add(build, plain, wanted, &repository, &workshop, &mut all)?,
         }
@@ -127,7 +127,7 @@ pub fn release(wanted: &Wanted, keys: &KeyRing, report: &Report) -> Result<Vec<L
     Ok(made)
 }
 
-/// Checks that a version that has been released already has the same content.
+/// Checks that an already released version has the same content as the given build.
 fn same(released: &ReleaseRecord, given: &ReleaseRecord) -> Result<(), ReleaseError> {
     let parts = |record: &ReleaseRecord| {
         [
@@ -147,7 +147,7 @@ fn same(released: &ReleaseRecord, given: &ReleaseRecord) -> Result<(), ReleaseEr
     }
 }
 
-/// Makes the targets of a release, the record last, and adds them to `all`.
+/// Makes the targets of a release and adds them to `all`. The record is made last because it describes the other targets.
 fn add(
     build: &Build,
     mut record: ReleaseRecord,
@@ -157,7 +157,7 @@ fn add(
     all: &mut Targets,
 ) -> Result<()> {
     let custom = record::custom(&record);
-    // The record only grows later, so one that is too large is refused before the long work.
+    // Check the size limit before the slow work starts. The record only gets larger later.
     record::text(&record)?;
     let name = |kind| name_of(&custom, kind);
     let mut made = vec![

@@ -1,4 +1,4 @@
-//! The record of a release, made of a build.
+//! Makes the record of a release from a build.
 
 use super::{build::Build, error::ReleaseError};
 use berth_contract::{
@@ -14,7 +14,7 @@ use berth_formats::pe::{self, PeError};
 use sha2::Digest;
 use std::collections::BTreeSet;
 
-/// The record of `build` in `channel`, with `deltas`.
+/// Makes the record of `build` for `channel`, with `deltas`.
 pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> Result<ReleaseRecord, PeError> {
     let Build { manifest, superblock, uki, uki_sha256, .. } = build;
     let engine = manifest.engine.as_ref().map(|engine| EngineRecord {
@@ -41,13 +41,13 @@ pub(super) fn record(build: &Build, channel: &str, deltas: Vec<DeltaRecord>) -> 
     })
 }
 
-/// The record as a file.
+/// The text of the record's file.
 ///
 /// # Errors
-/// A record that is larger than the limit of hosts.
+/// The record is larger than the limit of hosts.
 pub(super) fn text(record: &ReleaseRecord) -> anyhow::Result<String> {
     let text = format!("{:#}\n", serde_json::to_value(record)?);
-    let (found, hint) = (text.len() as u64, "build it with fewer packages");
+    let (found, hint) = (text.len() as u64, "build the image with fewer packages");
     if found > MAX_SIZE {
         let what = Target::Record.name(&record.id, &record.version, &record.arch);
         return Err(ReleaseError::Large { what, most: MAX_SIZE, found, hint }.into());
@@ -65,7 +65,7 @@ pub(super) fn custom(record: &ReleaseRecord) -> RecordCustom {
     }
 }
 
-/// The parts of `uki`: cut where its sections begin and end, without a gap.
+/// Cuts `uki` into parts at the start and end of its sections. The parts cover the whole file.
 fn parts(uki: &[u8]) -> Result<Vec<UkiPart>, PeError> {
     let mut cuts = BTreeSet::from([0, uki.len()]);
     for section in pe::sections(uki)? {

@@ -1,5 +1,5 @@
-//! A repository on disk: its chain of signed metadata and its next version. Metadata is verified as a client does it, except
-//! for expiry.
+//! A repository on disk: reads its signed metadata and writes the next version. Metadata is verified as in a client, except for
+//! expiry.
 
 use super::{
     current::{Current, SNAPSHOT_META, TARGETS_META, TIMESTAMP},
@@ -56,15 +56,15 @@ pub(super) struct Signers<'a> {
     pub(super) timestamp: Vec<&'a SigningKey>,
 }
 
-/// What to do about a change of keys that was killed after it published the new root metadata, and before it replaced all
+/// What to do if a change of keys was killed after it had published the new root metadata, and before it had replaced all
 /// signatures of the old keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unfinished {
     /// Report the error.
     Refuse,
-    /// Also accept metadata that the second newest root metadata accepts. Only for a change of keys that signs all of it again.
-    /// It never goes back behind the root metadata in the folder of keys: a finished change is stored there, and signatures
-    /// of keys that were retired before are not accepted again.
+    /// Also accept metadata that is valid with the second newest root metadata. Only for a change of keys that signs all
+    /// metadata again. Root metadata older than that in the folder of keys is never used: a finished change is stored there,
+    /// so signatures of keys that were retired before are not accepted again.
     Resume,
 }
 
@@ -159,7 +159,7 @@ impl Repository {
         Ok((lock, repository, current))
     }
 
-    /// Makes missing folders, and takes the lock of the repository.
+    /// Creates missing folders and locks the repository.
     pub(super) fn lock(folder: &Path) -> Result<FileLock, ReleaseError> {
         for part in [METADATA, TARGETS] {
             let path = folder.join(part);
@@ -168,7 +168,7 @@ impl Repository {
         FileLock::take(folder)
     }
 
-    /// The root metadata in force.
+    /// The newest root metadata.
     pub(super) fn root(&self) -> &Root {
         &self.roots[self.roots.len() - 1].role.signed
     }
@@ -219,7 +219,7 @@ impl Repository {
         self.folder.join(TARGETS)
     }
 
-    /// The files of the metadata in force, the timestamp last.
+    /// The files of the current metadata, the timestamp last.
     pub(super) fn metadata_files(&self) -> Vec<PathBuf> {
         let folder = self.metadata();
         let (first, last) = (NonZeroU64::MIN.get(), self.root().version.get());
@@ -234,10 +234,10 @@ impl Repository {
         all
     }
 
-    /// Signs the next version with `targets`, or with the present targets. Nothing is written.
+    /// Signs the next version with `targets`, or with the current targets if `targets` is `None`. Writes nothing.
     ///
     /// # Errors
-    /// A list of targets that is larger than the limit of hosts.
+    /// The list of targets is larger than the limit of hosts.
     pub(super) fn next(
         &self,
         targets: Option<HashMap<TargetName, Target>>,
@@ -260,7 +260,7 @@ impl Repository {
             )?,
         };
         let count = |targets: &Document<Targets>| targets.role.signed.targets.len();
-        // A list that gets shorter is allowed: revoking releases is the way back below the limit.
+        // A shorter list is allowed even above the limit: revoking releases must be possible to get below the limit.
         let targets = match before {
             Some(before) if count(&targets) < count(&before.targets) => targets,
             _ => targets.within(MAX_METADATA, REVOKE)?,
@@ -287,13 +287,13 @@ impl Repository {
         Ok(Current { timestamp, snapshot, targets })
     }
 
-    /// Writes `next`, the timestamp last. Then removes files that no metadata names any more.
+    /// Writes `next`, the timestamp last. Then removes files that the metadata no longer lists.
     pub(super) fn publish(&mut self, next: Current) -> Result<(), ReleaseError> {
         self.stage(&next)?;
         self.commit(next)
     }
 
-    /// Writes all files of `next` but the timestamp: clients do not see them yet.
+    /// Writes all files of `next` except the timestamp. Clients do not see them yet.
     pub(super) fn stage(&self, next: &Current) -> Result<(), ReleaseError> {
         let folder = self.metadata();
         for root in self.earlier.iter().chain(&self.roots) {
@@ -323,9 +323,9 @@ impl Repository {
         Ok(())
     }
 
-    /// Removes targets that are not listed (of revoked releases, or of a run that was killed) and old metadata.
+    /// Removes old metadata, and targets that are not listed: those of revoked releases, or of a run that was killed.
     fn sweep(&self) -> Result<(), ReleaseError> {
-        /// Versions of metadata that stay, for hosts that are reading them now.
+        /// Number of versions of metadata that are kept, for hosts that are reading them now.
         const KEPT: u64 = 3;
         let Some(current) = &self.current else { return Ok(()) };
         let targets = &current.targets.role.signed;
@@ -359,7 +359,7 @@ pub(super) fn swept(name: &str) -> bool {
     named_by_digest(name) || name == WORKSHOP
 }
 
-/// The folder beside the targets in which new ones are made.
+/// The temporary folder for new targets, in the folder of targets.
 pub(super) const WORKSHOP: &str = ".partial";
 
 fn remove_where(folder: &Path, old: impl Fn(&str) -> bool) -> Result<(), ReleaseError> {

@@ -1,4 +1,4 @@
-//! Root metadata: which keys are trusted for which role. Made once; each later version is signed by the one before.
+//! Root metadata: the trusted keys of each role. Each version is signed with its own root keys and those of the version before.
 
 use super::{
     error::ReleaseError,
@@ -20,7 +20,7 @@ use std::{
 };
 use tough::schema::{RoleKeys, RoleType, Root};
 
-const FEWER: &str = "make do with fewer keys";
+const FEWER: &str = "use fewer keys";
 
 /// The roles of a repository.
 pub(super) const ROLES: [RoleType; 4] = [RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
@@ -51,7 +51,7 @@ impl Quorum {
         good.ok_or_else(|| ReleaseError::Threshold { role: role.to_string(), keys, threshold })
     }
 
-    /// Makes the keys.
+    /// Generates the keys.
     pub(super) fn generate(self, role: RoleType) -> Result<Vec<SigningKey>, ReleaseError> {
         self.threshold(role)?;
         let key = || {
@@ -69,11 +69,11 @@ impl Quorum {
     }
 }
 
-/// Makes keys for all roles in the new folder `folder`, and the first root metadata, good until `expires`; returns the paths of
-/// all files. `root` and `targets` are the quorums of those roles; the others have one key each.
+/// Creates the folder `folder` with keys for all roles and the first root metadata, which is valid until `expires`. Returns the
+/// paths of all files. `root` and `targets` are the quorums of these roles; the other roles have one key each.
 ///
 /// # Errors
-/// A folder that exists already, an impossible threshold, files that cannot be written; no folder is made then.
+/// The folder exists already; a threshold is impossible; a file cannot be written. The folder is not created then.
 pub fn new_keys(
     folder: &Path,
     root: Quorum,
@@ -126,11 +126,11 @@ pub fn new_keys(
     Ok(roots.iter().map(|name| folder.join(name)).chain(names).collect())
 }
 
-/// Reads root metadata that is trusted because of where it comes from: of a folder of keys, or of a recipe.
+/// Parses and checks root metadata from a trusted place: a folder of keys, or a recipe.
 ///
 /// # Errors
-/// Not root metadata; a role or key is missing; a threshold cannot be reached; no consistent snapshots; not signed with its own
-/// root keys.
+/// It is not root metadata; a role or key is missing; a threshold cannot be reached; snapshots are not consistent; it is not
+/// signed with its own root keys.
 pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, ReleaseError> {
     let document = Document::<Root>::parse(bytes, path)?;
     let root = &document.role.signed;
@@ -152,7 +152,7 @@ pub(super) fn trusted(bytes: Vec<u8>, path: &Path) -> Result<Document<Root>, Rel
     Ok(document)
 }
 
-/// Like [`trusted`], and checks the version.
+/// Like [`trusted`], but also checks the version.
 pub(super) fn trusted_version(bytes: Vec<u8>, path: &Path, wanted: NonZeroU64) -> Result<Document<Root>, ReleaseError> {
     let document = trusted(bytes, path)?;
     match document.role.signed.version {
@@ -161,10 +161,10 @@ pub(super) fn trusted_version(bytes: Vec<u8>, path: &Path, wanted: NonZeroU64) -
     }
 }
 
-/// The versions of root metadata before `newest` in `folder`, oldest first, as far back as none is missing.
+/// Reads the versions of root metadata before `newest` in `folder`, oldest first. Stops at the first missing version.
 ///
 /// # Errors
-/// A version that is not signed with its own keys and those of the version before.
+/// A version is not signed with its own keys and those of the version before.
 pub(super) fn earlier(folder: &Path, newest: &Document<Root>) -> Result<Vec<Document<Root>>, ReleaseError> {
     let path = |version| folder.join(name(ROOT, version));
     let versions = (1..newest.role.signed.version.get()).rev().filter_map(NonZeroU64::new);
@@ -185,10 +185,10 @@ pub(super) fn earlier(folder: &Path, newest: &Document<Root>) -> Result<Vec<Docu
     Ok(all)
 }
 
-/// Checks that `bytes`, from the file at `path`, can be the root of trust of an image.
+/// Checks that `bytes`, the content of the file at `path`, can be the root of trust of an image.
 ///
 /// # Errors
-/// What was expected and what was found, as a sentence.
+/// A sentence with the expected and the found value.
 pub(super) fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
     match trusted(bytes.to_vec(), path) {
         Ok(_) => Ok(()),
@@ -198,7 +198,7 @@ pub(super) fn check_trust(bytes: &[u8], path: &Path) -> Result<(), String> {
 }
 
 impl Document<Root> {
-    /// The next version with `change`, signed by `signers`, which must be enough for both versions.
+    /// Makes the next version with `change`, signed by `signers`. They must be enough for this version and the next one.
     pub(super) fn successor<'a>(
         &self,
         expires: Timestamp,

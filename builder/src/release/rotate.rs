@@ -1,4 +1,4 @@
-//! The next root metadata: new keys for a role, or a later expiry.
+//! Makes the next root metadata, with new keys for a role or a later expiry.
 
 use super::{
     current::Current,
@@ -17,23 +17,23 @@ use jiff::Timestamp;
 use std::path::{Path, PathBuf};
 use tough::schema::{RoleType, Root};
 
-/// What changes.
+/// The change in the root metadata.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// All keys of a role are replaced by new ones; without a number, as many as before.
+    /// All keys of a role are replaced by new keys. Without a quorum, the number of keys and the threshold stay the same.
     Role(RoleType, Option<Quorum>),
     /// The keys stay: only the expiry of the root metadata changes.
     Renewal,
 }
 
-/// Makes the next root metadata, valid until `expires`, writes it into the repository and the folder of keys, and signs again
-/// what the old keys of the role had signed. Returns the paths of new keys.
+/// Makes the next root metadata, valid until `expires`, and writes it into the repository and the folder of keys. Signs the
+/// metadata that the old keys of the role had signed again. Returns the paths of new keys.
 ///
-/// Hosts follow from any earlier root metadata: each version is signed with the root keys before and after. The repository is
-/// valid at every moment if the old keys of the role are there too: then one version has the signatures of both.
+/// Hosts can follow from any earlier root metadata, because each version is signed with the old and the new root keys. If the
+/// old keys of the role are available too, the repository is valid at every moment: one version has old and new signatures.
 ///
 /// # Errors
-/// Keys that are missing (those of root, and those of what is signed anew), a repository that does not verify.
+/// Keys of root, or of a role that is signed again, are missing; the repository does not verify.
 pub fn rotate(
     repo: &Path,
     mut keys: KeyRing,
@@ -46,9 +46,11 @@ pub fn rotate(
     let old = repository.root().clone();
     keys.enough(&old, RoleType::Root)?;
     if !before.accepted_by(&old) {
-        report.warning("the last change of keys was not finished, and hosts refuse the repository: this one mends it");
+        report.warning(
+            "the last change of keys was not finished, and hosts refuse the repository: this change repairs it",
+        );
     }
-    // The folder of keys holds the whole chain: a new repository needs it.
+    // All versions of the root metadata are stored in the folder of keys too: a new repository needs them.
     let earlier = root::earlier(&repository.metadata(), &repository.roots[0])?;
     let resigned = resigned(&before, &old, change);
 
@@ -111,7 +113,7 @@ pub fn rotate(
             repository.publish(current)?;
             repository.publish_root(next.clone())?;
         } else {
-            // The old keys are lost: from the new root metadata on, hosts refuse the repository until the new signatures are there.
+            // The old keys are not available. Hosts refuse the repository between `publish_root` and `commit`.
             repository.stage(&current)?;
             repository.publish_root(next.clone())?;
             repository.commit(current)?;
@@ -123,13 +125,14 @@ pub fn rotate(
     }
     file::put(&keys.anchor_path, &next.bytes, 0o644)?;
     for id in old.keys.keys().filter(|id| !root.keys.contains_key(id)) {
-        report.step("retired", format_args!("the key {}: nothing that it signs is trusted any more", short(id)));
+        report.step("retired", format_args!("the key {}: its signatures are no longer trusted", short(id)));
     }
     outlook::warn(&repository, terms, report);
     Ok(stored)
 }
 
-/// The roles to sign again: those of the changed keys, those that `old` does not accept, and the roles that list them.
+/// The roles to sign again: the role with changed keys, roles with signatures that `old` does not accept, and the roles that
+/// list them.
 fn resigned(before: &Current, old: &Root, change: Change) -> &'static [RoleType] {
     const ORDER: [RoleType; 3] = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
     let good = [

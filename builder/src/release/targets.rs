@@ -1,4 +1,4 @@
-//! Making the files of a release: each is written into the repository, hashed while it is written, and named by its digest.
+//! Makes the files of a release: writes each file into the repository, computes its digest, and puts the digest into its name.
 
 use super::{
     error::ReleaseError,
@@ -26,7 +26,7 @@ use tough::{
     schema::{Hashes, Target},
 };
 
-/// The folder beside the targets in which new ones are made. It is removed at the end.
+/// A temporary folder inside the folder of targets, for new targets. It is removed at the end.
 #[derive(Debug)]
 pub(super) struct Workshop<'a> {
     targets: PathBuf,
@@ -35,10 +35,10 @@ pub(super) struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    /// In the folder `targets` of a repository that is locked.
+    /// Creates the temporary folder in the folder `targets`. The repository must be locked.
     pub(super) fn new(targets: PathBuf, report: &'a Report) -> Result<Self, ReleaseError> {
         let partial = Scratch::new(targets.join(WORKSHOP));
-        // Left by a process that was killed.
+        // Remove a folder that a killed process left.
         match fs::remove_dir_all(partial.path()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(ReleaseError::io("remove", partial.path())(error));
@@ -53,7 +53,7 @@ impl<'a> Workshop<'a> {
         self.partial.path().join(name)
     }
 
-    /// Makes the target `name` with what `write` writes. Returns its entry for the metadata, and what `write` returns.
+    /// Makes the target `name`; `write` writes its content. Returns its entry for the metadata, and the value of `write`.
     pub(super) fn make<T>(
         &self,
         name: &str,
@@ -106,14 +106,14 @@ pub(super) fn compress(image: &Path, level: i32, to: impl Write) -> Result<(), R
     compressed().map_err(ReleaseError::io("compress", image))
 }
 
-/// Most threads that compress. Each needs some hundred MB at the highest level.
+/// Limit for the number of compression threads. Each needs some hundred MB at the highest level.
 const MOST_THREADS: usize = 8;
 
-/// `image` as one xz stream (format 1.2) that a host can unpack: see [`MAX_WINDOW`]. The filter makes machine code compress
-/// better.
+/// Compresses `image` into one xz stream (format 1.2) that a host can unpack: see [`MAX_WINDOW`]. The filter improves the
+/// compression of machine code.
 pub(super) fn pack(image: &Path, filter: XzFilter, level: i32, to: impl Write) -> Result<(), ReleaseError> {
     let threads = thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS);
-    // zstd's levels 10 to 19 become xz's presets 0 to 9.
+    // Map zstd's levels 10 to 19 to xz's presets 0 to 9.
     let preset = u32::try_from(level.saturating_sub(10)).unwrap_or(0).min(9);
     let stream = || {
         let mut options = LzmaOptions::new_preset(preset)?;
@@ -137,7 +137,7 @@ pub(super) fn pack(image: &Path, filter: XzFilter, level: i32, to: impl Write) -
     packed().map_err(ReleaseError::io("compress", image))
 }
 
-/// Bytes of a block. Large, since each block begins with an empty dictionary.
+/// Size of a block in bytes. Blocks are large because each block starts with an empty dictionary.
 const XZ_BLOCK: u64 = 192 << 20;
 
 /// Unpacks the zstd stream at `from` into the file `to`.
@@ -170,10 +170,10 @@ mod tests {
     use std::io::Read;
 
     #[test]
-    fn machine_code_is_filtered_for_its_architecture() {
+    fn the_xz_filter_of_the_architecture_improves_compression() {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("image");
-        // Jumps to one place, as x86 has them: with the filter they are all the same.
+        // x86 calls of one address: with the filter, all of them have the same bytes.
         let code: Vec<u8> =
             (0..20_000_u32).flat_map(|at| [&[0xe8][..], &(200_000 - at * 5).to_le_bytes()].concat()).collect();
         fs::write(&image, &code).unwrap();

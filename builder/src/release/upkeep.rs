@@ -1,4 +1,4 @@
-//! Work on a repository between releases: new signatures, checks, revoking a release.
+//! Maintenance of a repository: renews signatures, lists, checks and revokes releases.
 
 use super::{
     error::ReleaseError,
@@ -51,19 +51,19 @@ pub fn refresh(repo: &Path, keys: &KeyRing, terms: Terms, report: &Report) -> Re
     Ok(repository.ends().into_iter().map(|(_, end)| end).min().unwrap_or(until))
 }
 
-/// All releases, by id and architecture, the newest last.
+/// Lists all releases, sorted by id and architecture, newest last.
 ///
 /// # Errors
-/// A repository that does not verify.
+/// The repository does not verify.
 pub fn list(repo: &Path, keys: &KeyRing) -> Result<Vec<Listed>, ReleaseError> {
     Ok(listing::releases(&Repository::existing(repo, keys)?.0.targets()))
 }
 
-/// Revokes a release: first its entries in the metadata go, then its files. Deltas from it to newer releases stay, for the hosts
-/// that run it.
+/// Revokes a release: removes its entries from the metadata, then its files. Deltas from it to newer releases stay, for hosts
+/// that run the revoked release.
 ///
 /// # Errors
-/// No such release, or several; missing keys; a repository that does not verify.
+/// No release or several releases match; keys are missing; the repository does not verify.
 pub fn revoke(
     repo: &Path,
     keys: &KeyRing,
@@ -84,11 +84,11 @@ pub fn revoke(
     Ok(gone)
 }
 
-/// Verifies everything: metadata, length and digest of each target, each record and the targets that it names. Returns the
-/// releases. Lesser faults are printed as warnings.
+/// Verifies the whole repository: the metadata, length and digest of each target, and each record with its targets. Returns
+/// the releases. Minor faults are printed as warnings.
 ///
 /// # Errors
-/// The first fault; metadata that has expired at `now`.
+/// The first fault; metadata is expired at `now`.
 pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<Vec<Listed>, ReleaseError> {
     let (repository, _) = Repository::existing(repo, keys)?;
     whole_chain(&repository)?;
@@ -103,7 +103,7 @@ pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<V
     let all = repository.targets();
     for (name, target) in &all {
         targets::check(&repository.target_path(name.raw(), target), target)?;
-        report.detail(format_args!("{} is whole", name.raw()));
+        report.detail(format_args!("{} is intact", name.raw()));
     }
     let releases = listing::releases(&all);
     for listed in &releases {
@@ -122,7 +122,7 @@ pub fn check(repo: &Path, keys: &KeyRing, now: u64, report: &Report) -> Result<V
         if !known.contains(&path) {
             let removed = path.file_name().and_then(|name| name.to_str()).is_some_and(swept);
             let then = if removed { ": the next release removes it" } else { "" };
-            report.warning(format_args!("{} is no target{then}", path.display()));
+            report.warning(format_args!("{} is not a target{then}", path.display()));
         }
     }
     Ok(releases)
@@ -137,7 +137,7 @@ fn whole_chain(repository: &Repository) -> Result<(), ReleaseError> {
         None => Ok(()),
         Some(missing) => {
             let path = repository.metadata().join(name(ROOT, missing));
-            Err(fault(&path, "expected the root metadata that older hosts follow from, found none".to_owned()))
+            Err(fault(&path, "expected an earlier root metadata for hosts with older images, found none".to_owned()))
         }
     }
 }
@@ -178,9 +178,10 @@ fn coherent(record: &ReleaseRecord, listed: &Listed, path: &Path) -> Result<(), 
     }
 }
 
-/// Warns of keys that other users may read.
+/// Warns about key files that other users may read.
 pub(super) fn warn_of_exposed(keys: &KeyRing, report: &Report) {
     for path in &keys.exposed {
-        report.warning_with_hint(format_args!("other users may read {}", path.display()), "chmod 600 it");
+        report
+            .warning_with_hint(format_args!("other users may read {}", path.display()), "run `chmod 600` on this file");
     }
 }

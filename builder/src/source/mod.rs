@@ -1,4 +1,4 @@
-//! Where a build's inputs come from.
+//! The inputs of a build: Debian packages, OCI images, overlays and our own programs.
 
 pub mod debian;
 pub mod local;

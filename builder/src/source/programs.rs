@@ -1,4 +1,4 @@
-//! Our own programs, as cargo built them beside `berth`.
+//! Our own programs for the image. They are in the folder of `berth`, where cargo puts them.
 
 use berth_contract::{
     arch::Arch,
@@ -16,43 +16,43 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// File name beside `berth` and path in the image.
+/// File name in the folder of `berth`, and path in the image.
 const PROGRAMS: [(&str, &str); 4] = [("init", INIT), ("netd", NETD), ("workload", WORKLOAD), ("hostctl", HOSTCTL)];
 
-/// The programs of an image, by path in it.
+/// Our own programs of an image.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// PID 1, for the initrd too.
+    /// The program for PID 1. It is also in the initrd.
     pub init: Data,
-    /// All of them.
+    /// All programs by their path in the image.
     pub all: BTreeMap<&'static str, Data>,
 }
 
 /// A program that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ProgramError {
-    /// It is not there, or cannot be read.
+    /// The program does not exist or cannot be read.
     #[error("cannot read {}, which is part of every image", path.display())]
     Read {
-        /// Where it was looked for.
+        /// The program's file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// It is not a static program of the architecture: the initrd has no dynamic loader.
+    /// The file is not a static program for the architecture. It must be static because the initrd has no dynamic loader.
     #[error("{}: expected a static {arch} program", .path.display())]
     Kind {
         /// Architecture of the image.
         arch: Arch,
         /// The file.
         path: PathBuf,
-        /// What it is.
+        /// The cause.
         source: ElfError,
     },
 }
 
 impl ProgramError {
-    /// What can be done about it.
+    /// What the user can do about the error.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some("build all programs with the workspace's own settings: cargo build --release --workspace".into())
@@ -62,7 +62,7 @@ impl ProgramError {
 /// Reads the programs in `folder`, for an image of `arch`.
 ///
 /// # Errors
-/// A program is missing, or is not static.
+/// A program is missing, cannot be read, or is not a static program for `arch`.
 pub fn find(folder: &Path, arch: Arch) -> Result<Programs, ProgramError> {
     let mut all = BTreeMap::new();
     for (name, inside) in PROGRAMS {
@@ -83,10 +83,10 @@ fn check(bytes: &[u8], arch: Arch) -> Result<(), ElfError> {
 }
 
 impl Programs {
-    /// Digest of each by its path in the image.
+    /// The digest of each program, by its path in the image.
     ///
     /// # Errors
-    /// When one cannot be read.
+    /// A program cannot be read.
     pub fn digests(&self) -> io::Result<BTreeMap<String, Sha256>> {
         let digest = |(&path, data): (&&str, &Data)| {
             let bytes = data.to_bytes()?;
@@ -102,7 +102,7 @@ mod tests {
     use berth_contract::arch::ArchRow;
 
     #[test]
-    fn only_static_programs_are_taken() {
+    fn only_static_programs_of_the_architecture_are_accepted() {
         let this = std::env::current_exe().unwrap();
         let own = fs::read(&this).unwrap();
         assert_eq!(check(&own, Arch::DEFAULT), Ok(()), "tests are static, as all programs here are");
@@ -110,7 +110,7 @@ mod tests {
         assert_eq!(check(b"#!/bin/sh\n", Arch::DEFAULT), Err(ElfError::NotElf { is_script: true }));
         static OTHER: ArchRow = ArchRow { elf_machine: 183, ..*Arch::DEFAULT.row() };
         let other = ElfError::Machine { expected: 183, found: Arch::DEFAULT.elf_machine };
-        assert_eq!(check(&own, Arch::of(&OTHER)), Err(other), "the machine is the row's");
+        assert_eq!(check(&own, Arch::of(&OTHER)), Err(other), "another machine");
         let dir = tempfile::tempdir().unwrap();
         assert!(matches!(find(dir.path(), Arch::DEFAULT), Err(ProgramError::Read { .. })));
     }

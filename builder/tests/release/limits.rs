@@ -16,12 +16,12 @@ fn a_list_of_releases_above_the_limit_of_hosts_is_not_signed() {
     site.publishes(&["3500000"]);
     let talk = site.says(&site.release("out2", &[]));
     assert!(talk.contains("warning: the list of releases has 3"), "{talk}");
-    assert!(talk.contains(" of the 4194304 bytes that hosts read\nhint: take old releases back"), "{talk}");
+    assert!(talk.contains(" of the 4194304 bytes that hosts read\nhint: revoke old releases"), "{talk}");
     site.publishes(&["4300000"]);
     let before = site.state("repo/metadata");
     let talk = site.bad(&site.release("out3", &[]));
-    let wanted = "error: 5.targets.json: expected at most 4194304 bytes, which hosts read, found 4";
-    assert!(talk.contains(wanted) && talk.contains("\nhint: take old releases back: berth repo revoke"), "{talk}");
+    let wanted = "error: 5.targets.json: expected at most 4194304 bytes, the limit of hosts, found 4";
+    assert!(talk.contains(wanted) && talk.contains("\nhint: revoke old releases: berth repo revoke"), "{talk}");
     assert_eq!(site.state("repo/metadata"), before);
     // `berth repo revoke` makes the list shorter. The shorter list is signed even if it is still too long.
     site.good(&["repo", "revoke", "1", "--repo", "repo", "--keys", "keys"]);
@@ -39,7 +39,8 @@ fn a_kernel_image_or_record_above_the_limit_of_hosts_is_not_released() {
     fs::write(&manifest, text.replace(&format!("\"size\": {old}"), &format!("\"size\": {new}"))).unwrap();
     mend(&site, "efi");
     let talk = site.bad(&site.release("bad", &[]));
-    let wanted = format!("error: bad/{NAME}.efi: expected at most 25165824 bytes, which hosts read, found 25165825\n");
+    let wanted =
+        format!("error: bad/{NAME}.efi: expected at most 25165824 bytes, the limit of hosts, found 25165825\n");
     assert!(talk.starts_with(&wanted), "{talk}");
 
     site.copy("out", "bad");
@@ -48,8 +49,8 @@ fn a_kernel_image_or_record_above_the_limit_of_hosts_is_not_released() {
     fs::write(&manifest, text).unwrap();
     mend(&site, "efi");
     let talk = site.bad(&site.release("bad", &[]));
-    let wanted = format!("error: {NAME}.release.json: expected at most 1048576 bytes, which hosts read, found 1");
-    assert!(talk.contains(&wanted) && talk.contains("\nhint: build it with fewer packages"), "{talk}");
+    let wanted = format!("error: {NAME}.release.json: expected at most 1048576 bytes, the limit of hosts, found 1");
+    assert!(talk.contains(&wanted) && talk.contains("\nhint: build the image with fewer packages"), "{talk}");
     assert_eq!(
         fs::read_dir(site.path("repo/targets")).unwrap().count(),
         0,
@@ -67,7 +68,7 @@ fn a_bundle_has_the_newest_release_of_its_channel() {
     let talk = site.bad(&site.release("out", &["--bundle", "a.tar"]));
     let wanted =
         "error: a bundle with small 1 x86_64: expected the newest release of channel stable, which is small 2 ";
-    assert!(talk.starts_with(wanted) && talk.contains("hint: name the build of the newest as well"), "{talk}");
+    assert!(talk.starts_with(wanted) && talk.contains("hint: also name the build of the newest release"), "{talk}");
     assert!(!site.path("a.tar").exists());
     assert_eq!(site.state("repo"), before);
     site.good(&site.release("out", &["out2", "--bundle", "a.tar"]));

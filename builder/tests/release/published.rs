@@ -69,11 +69,11 @@ fn releasing_the_same_build_again_changes_nothing_and_another_build_of_the_versi
     assert_eq!(site.state("repo"), before);
     done(site.small.build("other", "cache").env("SOURCE_DATE_EPOCH", "1"));
     let talk = site.bad(&site.release("other", &[]));
-    assert!(talk.starts_with("error: small 1 x86_64 is released already with another root hash: "), "{talk}");
-    assert!(talk.contains("hint: give the build a version of its own"), "{talk}");
+    assert!(talk.starts_with("error: small 1 x86_64 is already released with another root hash: "), "{talk}");
+    assert!(talk.contains("hint: give the build another version"), "{talk}");
     let talk = site.bad(&site.release("out", &["--channel", "beta"]));
     assert!(
-        talk.starts_with("error: small 1 x86_64 is released already with another channel: stable, not beta"),
+        talk.starts_with("error: small 1 x86_64 is already released with another channel: stable, not beta"),
         "{talk}"
     );
     assert_eq!(site.state("repo"), before);

@@ -23,7 +23,7 @@ fn new_keys_are_private_and_existing_keys_are_never_overwritten() {
         }
     }
     let talk = site.bad(&["keys", "new", "keys"]);
-    assert!(talk.starts_with("error: keys is there already, and keys are never overwritten\nhint: "), "{talk}");
+    assert!(talk.starts_with("error: keys exists already, and keys are never overwritten\nhint: "), "{talk}");
     assert_eq!(site.state("keys"), before);
     fs::create_dir(site.path("empty")).unwrap();
     assert!(site.bad(&["keys", "new", "empty"]).starts_with("error: empty is there already"));
@@ -70,7 +70,7 @@ fn the_errors_name_wrong_missing_and_damaged_keys() {
     site.copy("keys/root.json", "theirs/root.json");
     let talk = site.bad(&with("theirs"));
     assert!(talk.starts_with("error: targets: expected private keys for at least 1 of "), "{talk}");
-    assert!(talk.contains(", found 0 in theirs\nhint: give --keys once more"), "{talk}");
+    assert!(talk.contains(", found 0 in theirs\nhint: repeat --keys"), "{talk}");
     for role in ["targets", "snapshot", "timestamp"] {
         site.copy("keys", "some");
         let key = fs::read_dir(site.path("some")).unwrap().map(|entry| entry.unwrap().path());
@@ -217,7 +217,11 @@ fn only_one_process_writes_to_a_repository_at_a_time() {
     site.build("2", "out2");
     for arguments in [site.release("out2", &[]), vec!["repo", "refresh", "--repo", "repo", "--keys", "keys"]] {
         let output = site.berth(&arguments).output().unwrap();
-        assert!(talk(&output).starts_with("error: another berth is writing to repo\nhint: wait"), "{}", talk(&output));
+        assert!(
+            talk(&output).starts_with("error: another berth process is writing to repo\nhint: wait"),
+            "{}",
+            talk(&output)
+        );
     }
     drop(lock);
     site.released("out2");

@@ -39,10 +39,10 @@ fn the_image_has_the_update_and_health_settings_of_the_recipe() {
     }
 
     let faults = [
-        ("[update]\ntrust = 'no.json'\n", "cannot be trusted: No such file"),
-        ("[update]\ntrust = 'small.toml'\n", "cannot be trusted: expected metadata of TUF"),
-        ("[update]\ntrust = 'damaged.json'\n", "cannot be trusted: expected to be signed: "),
-        ("[update]\nsource = 'https://example.org'\n", "no host would believe what comes from there"),
+        ("[update]\ntrust = 'no.json'\n", "cannot be used as root of trust: No such file"),
+        ("[update]\ntrust = 'small.toml'\n", "cannot be used as root of trust: expected metadata of TUF"),
+        ("[update]\ntrust = 'damaged.json'\n", "cannot be used as root of trust: expected valid signatures: "),
+        ("[update]\nsource = 'https://example.org'\n", "hosts cannot verify releases from this source"),
         ("[update]\ntrust = 'root.json'\nsource = 'releases'\n", "source is not valid"),
         ("[update]\ntrust = 'root.json'\nsource = 'disk:/os'\n", "source is not valid"),
         ("[update]\ntrust = 'root.json'\nsource = 'disk:'\n", "source is not valid"),

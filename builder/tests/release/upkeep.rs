@@ -110,7 +110,7 @@ fn an_unfinished_change_of_keys_is_finished_by_the_next_change() {
     site.copy("timestamp-before", "repo/metadata/timestamp.json");
     site.refuses("repo", "state", &format!("{NAME}.efi"), "UnsignedMetadataError");
     let talk = site.bad(&site.release("out", &[]));
-    assert!(talk.contains("error: a change of keys in repo was not finished\nhint: give the same"), "{talk}");
+    assert!(talk.contains("error: a change of keys in repo was not finished\nhint: run the same"), "{talk}");
     let talk = site.says(&["keys", "renew", "keys", "--repo", "repo"]);
     assert!(talk.contains("warning: the last change of keys was not finished"), "{talk}");
     site.gets("repo", "state", &format!("{NAME}.efi"));
@@ -126,7 +126,7 @@ fn metadata_signed_with_retired_keys_is_refused_by_the_next_change() {
     site.good(&["keys", "rotate", "keys", "timestamp", "--repo", "repo"]);
     fs::copy(site.path("old"), &timestamp).unwrap();
     let talk = site.bad(&["keys", "rotate", "keys", "snapshot", "--repo", "repo"]);
-    assert!(talk.starts_with("error: repo/metadata/timestamp.json: expected to be signed: "), "{talk}");
+    assert!(talk.starts_with("error: repo/metadata/timestamp.json: expected valid signatures: "), "{talk}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn all_versions_of_root_are_kept_with_the_keys_and_copied_to_a_new_repository() 
     }
     fs::remove_dir_all(site.path("repo")).unwrap();
     let talk = site.says(&site.release("out", &[]));
-    assert!(talk.contains("repo is new, and its keys are not: hosts that have seen another"), "{talk}");
+    assert!(talk.contains("repo is new, but its keys are not: hosts that know another"), "{talk}");
     assert_eq!(site.gets("repo", "state", &format!("{NAME}.efi"))["root"], 3);
     site.good(&check);
     assert!(!site.says(&site.release("out", &[])).contains("is new"));
@@ -171,7 +171,7 @@ fn berth_warns_before_root_and_targets_expire() {
         assert!(site.says(verb).contains(&format!("{ends}{root}")));
     }
     // The repository is valid until the earliest expiry of a role.
-    assert!(site.says(&refresh).contains(&format!("good until {root}")));
+    assert!(site.says(&refresh).contains(&format!("valid until {root}")));
     site.good(&[&renew[..], &["365d"]].concat());
     site.build("2", "out2");
     site.good(&site.release("out2", &["--targets-expires", "40d"]));
@@ -190,7 +190,7 @@ fn berth_warns_before_root_and_targets_expire() {
     let revoke = [&["repo", "revoke", "1"], &REPO[..]].concat();
     for verb in [&refresh, &site.release("out", &[]), &revoke, &[&["repo", "check"], &REPO[..]].concat()] {
         let talk = site.bad(verb);
-        let hint = "\nhint: sign it anew with the root keys: berth keys renew";
+        let hint = "\nhint: sign the metadata again with the root keys: berth keys renew";
         assert!(talk.starts_with(ended) && talk.contains(hint), "{talk}");
     }
     site.good(&[&renew[..], &["365d"]].concat());

@@ -98,7 +98,7 @@ fn waiting_for_a_server_has_a_limit() {
     let source = Arc::new(Source::parse(&server.base, &HttpOptions { patience: short, ..http_options() }).unwrap());
     let repository = Host::of(&repo).open(&source).unwrap();
     let error = read(&repository, 0, None).unwrap_err();
-    assert!(error.contains("found 503 (waited for it for 0 s)"), "{error}");
+    assert!(error.contains("found 503 (gave up after 0 s)"), "{error}");
     assert!(server.requests().len() > 6);
 }
 

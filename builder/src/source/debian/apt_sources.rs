@@ -1,4 +1,4 @@
-//! The host's APT configuration: sources.list(5), one-line and deb822 style.
+//! Reads the host's APT sources: sources.list(5), in one-line style and in deb822 style.
 
 use super::{
     error::{DebianError, cannot_read},
@@ -9,37 +9,37 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where APT keeps its configuration.
+/// APT's configuration folder.
 pub const ETC_APT: &str = "/etc/apt";
 
 /// One enabled source of binary packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptSource {
-    /// Addresses as written; their schemes may be ones that only APT knows.
+    /// Addresses as written. They may have schemes that only APT supports, such as `mirror+file:`.
     pub uris: Vec<String>,
-    /// Suites.
+    /// `Suites`.
     pub suites: Vec<String>,
-    /// Components.
+    /// `Components`.
     pub components: Vec<String>,
-    /// The keys that it must be signed by.
+    /// The keys that may sign the source.
     pub signed_by: SignedBy,
 }
 
-/// Keys that a source names.
+/// The keys in the `Signed-By` option of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SignedBy {
-    /// None: APT trusts all its keys.
+    /// The option is absent: APT accepts every key that it trusts.
     Unset,
     /// Keyring files or fingerprints.
     Named(Vec<String>),
-    /// A key within the configuration.
+    /// A key in the configuration file itself.
     Inline(String),
 }
 
 impl SignedBy {
     fn parse(value: &str) -> Self {
         if value.contains("-----BEGIN") {
-            // A blank line stands as " ." in a multi-line field.
+            // In a multi-line field, " ." means an empty line.
             let lines = value.lines().map(str::trim).map(|line| if line == "." { "" } else { line });
             return Self::Inline(lines.collect::<Vec<_>>().join("\n"));
         }
@@ -49,7 +49,8 @@ impl SignedBy {
     }
 }
 
-/// Reads `sources.list` and `sources.list.d` below `etc_apt`, in APT's order. A missing file or folder is empty.
+/// Reads `sources.list` and the files in `sources.list.d` below `etc_apt`, in APT's order. A missing file or folder is not
+/// an error.
 ///
 /// # Errors
 /// [`DebianError::Io`], [`DebianError::AptSource`].
@@ -75,7 +76,8 @@ pub fn read(etc_apt: &Path) -> Result<Vec<AptSource>, DebianError> {
     Ok(sources)
 }
 
-/// "The file names must consist only of letters, digits, underscores, hyphens and periods", and end in one of two ways.
+/// Whether APT reads a file in `sources.list.d`. sources.list(5): file names consist only of letters, digits, underscores,
+/// hyphens and periods, and end in `.list` or `.sources`.
 fn is_read_by_apt(path: &Path) -> bool {
     let good = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -94,10 +96,10 @@ fn words(text: &str) -> Vec<String> {
     text.split_ascii_whitespace().map(String::from).collect()
 }
 
-/// Reads the one-line style: `deb [option=value ...] uri suite component...`. `path` is for messages.
+/// Parses the one-line style: `deb [option=value ...] uri suite component...`. `path` is used only in error messages.
 ///
 /// # Errors
-/// [`DebianError::AptSource`] with the line.
+/// [`DebianError::AptSource`] with the number of the line.
 pub fn parse_list(text: &str, path: &Path) -> Result<Vec<AptSource>, DebianError> {
     let mut sources = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -114,7 +116,7 @@ pub fn parse_list(text: &str, path: &Path) -> Result<Vec<AptSource>, DebianError
             Some(rest) => rest.split_once(']').ok_or_else(|| bad("] after the options"))?,
             None => ("", rest),
         };
-        // The name of a disc holds blanks; no other machine can be served from it anyway.
+        // Skip discs: they are no network source, and their names contain spaces that would break the parser below.
         if rest.trim_start().starts_with("cdrom:") {
             continue;
         }
@@ -130,15 +132,15 @@ pub fn parse_list(text: &str, path: &Path) -> Result<Vec<AptSource>, DebianError
     Ok(sources)
 }
 
-/// Reads the deb822 style. `path` is for messages.
+/// Parses the deb822 style. `path` is used only in error messages.
 ///
 /// # Errors
-/// [`DebianError::AptSource`] with the stanza's first line.
+/// [`DebianError::AptSource`] with the number of the stanza's first line.
 pub fn parse_deb822(text: &str, path: &Path) -> Result<Vec<AptSource>, DebianError> {
     let (mut sources, mut buffer, mut first) = (Vec::new(), String::new(), 0);
     for (index, line) in text.lines().chain([""]).enumerate() {
         match line {
-            // A comment may stand within a field.
+            // Comments are allowed between the lines of a field.
             comment if comment.starts_with('#') => {}
             "" => {
                 if let Some(stanza) = stanzas(&buffer).next() {
@@ -155,7 +157,7 @@ pub fn parse_deb822(text: &str, path: &Path) -> Result<Vec<AptSource>, DebianErr
     Ok(sources)
 }
 
-/// `None` for a source that is off or has no binary packages.
+/// Returns `None` for a source that is disabled or has only source packages.
 fn parse_stanza(stanza: Stanza<'_>, path: &Path, line: usize) -> Result<Option<AptSource>, DebianError> {
     let bad = |wanted| {
         let found = stanza.fields().map(|(name, value)| format!("{name}: {value}")).next().unwrap_or_default();
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn one_line_sources_are_read_with_their_options() {
+    fn one_line_style_is_parsed_with_options() {
         let text = "# a comment\n\
             deb http://example.org/debian bookworm main contrib # trailing\n\
             deb-src http://example.org/debian bookworm main\n\
@@ -221,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn deb822_sources_are_read_with_comments_and_keys() {
+    fn deb822_style_is_parsed_with_comments_and_keys() {
         let text = "Types: deb\n# snapshot\nURIs: http://example.org/debian\n  http://example.com/debian\n\
             Suites: bookworm bookworm-updates\nComponents: main\nSigned-By: /a.gpg\n\n\n\
             Types: deb deb-src\nURIs: https://example.org/s\nSuites: bookworm-security\nComponents: main\nSigned-By:\n\
@@ -248,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_in_apts_order_and_others_left_alone() {
+    fn source_files_are_read_in_apts_order_and_other_files_are_skipped() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read(dir.path()).unwrap(), []);
         let parts = dir.path().join("sources.list.d");

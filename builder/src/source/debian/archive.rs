@@ -1,4 +1,4 @@
-//! A suite of an archive, opened: its verified InRelease, and its indices.
+//! Opens a suite of an archive: verifies its InRelease and reads its indices.
 
 use super::{debs::is_safe_path, error::DebianError, in_release::InRelease, keyring::Keyring};
 use crate::date::Date;
@@ -13,36 +13,36 @@ use liblzma::{read::XzDecoder, stream::Stream};
 use sha2::Digest as _;
 use std::{fs::File, io::Read};
 
-/// Largest InRelease that is read; Debian's own are below half a megabyte.
+/// Size limit for an InRelease. Those of Debian are smaller than half a megabyte.
 const IN_RELEASE_LIMIT: u64 = 16 << 20;
-/// Largest index that is unpacked where the InRelease does not give its size.
+/// Size limit for an unpacked index if the InRelease does not give its size.
 const INDEX_LIMIT: u64 = 1 << 30;
-/// Memory that unpacking may take: xz -9 needs 65 MiB.
+/// Memory limit for unpacking. `xz -9` needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
 /// A suite whose InRelease is verified.
 #[derive(Clone, Debug)]
 pub struct Archive {
-    /// The suite's name as it was asked for.
+    /// The suite's name as in the recipe.
     pub asked: String,
-    /// What it says.
+    /// The parsed InRelease.
     pub in_release: InRelease,
     /// Digest of the InRelease file.
     pub digest: Sha256,
     mirrors: Vec<Url>,
 }
 
-/// Text of a Packages index.
+/// The text of a Packages index.
 #[derive(Debug)]
 pub struct IndexText {
-    /// Where it came from, for messages.
+    /// Suite and file, for messages.
     pub place: String,
-    /// Its paragraphs.
+    /// The paragraphs.
     pub text: String,
 }
 
 impl Archive {
-    /// Fetches and verifies the InRelease of suite `asked` from the first mirror that has a good one.
+    /// Fetches the InRelease of suite `asked` from the first mirror that has a valid one.
     ///
     /// # Errors
     /// The failure of the only mirror, or [`DebianError::Mirrors`].
@@ -54,7 +54,10 @@ impl Archive {
         now: Date,
     ) -> Result<Self, DebianError> {
         if !is_safe_path(asked) {
-            return Err(DebianError::NoMirror { suite: asked.to_owned(), reason: "that is no name of a suite".into() });
+            return Err(DebianError::NoMirror {
+                suite: asked.to_owned(),
+                reason: "the name of the suite is not valid".into(),
+            });
         }
         let mut failures = Vec::new();
         for mirror in mirrors {
@@ -87,8 +90,8 @@ impl Archive {
         Ok((in_release, Sha256(sha2::Sha256::digest(&bytes).into())))
     }
 
-    /// The Packages indices of a component for a Debian architecture (and for `all`, where that is a separate one).
-    /// Only `.xz` is read: Debian's archives and all made by its tools have it.
+    /// Reads the Packages index of a component for a Debian architecture, and the index for `all` if that is separate.
+    /// Reads only `.xz` files: Debian's archives, and all archives made with Debian's tools, have them.
     ///
     /// # Errors
     /// [`DebianError::NoIndex`], [`DebianError::Fetch`], [`DebianError::Index`].
@@ -119,7 +122,8 @@ impl Archive {
         let missing = || DebianError::NoIndex { place: self.in_release.place.clone(), file: file.clone() };
         let want = self.in_release.file(&file).ok_or_else(missing)?;
         let below = |mirror: &Url, file: &str| mirror.join(&format!("dists/{}/{file}", self.asked));
-        // By its digest, an index can be had even while the archive is being updated; by its name, everywhere.
+        // Try the path with the digest first: it stays valid while the archive is being updated. The path with the plain
+        // name exists in every archive.
         let hashed = self.in_release.by_hash.then(|| format!("{folder}/by-hash/SHA256/{}", want.sha256));
         let files = hashed.iter().chain([&file]);
         let mirrors = files.flat_map(|file| self.mirrors.iter().map(|mirror| below(mirror, file))).collect();
@@ -134,7 +138,7 @@ impl Archive {
     }
 }
 
-/// `plain` is what the InRelease says about the unpacked index, if it does.
+/// Unpacks an index. `plain` is the size and digest of the unpacked index, if the InRelease gives it.
 fn unpack(packed: impl Read, plain: Option<Want>) -> Result<String, String> {
     let limit = plain.map_or(INDEX_LIMIT, |plain| plain.size);
     let stream = Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);

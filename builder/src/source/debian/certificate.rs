@@ -1,4 +1,5 @@
-//! Whether a certificate's key was allowed to make a signature (RFC 9580, 5.2 and 10.1). rPGP checks only the mathematics.
+//! Checks whether a key was allowed to make a signature (RFC 9580, 5.2 and 10.1): expiry, revocation, flags and bindings.
+//! The library rPGP checks only the cryptographic signature.
 
 use super::error::Refusal;
 use pgp::{
@@ -8,7 +9,7 @@ use pgp::{
     types::{KeyDetails, SignedUser, Tag},
 };
 
-/// Seconds that clocks may differ by; APT's Acquire::Max-FutureTime.
+/// Allowed difference between clocks, in seconds: the default of APT's Acquire::Max-FutureTime.
 pub(super) const SKEW: u64 = 10;
 
 /// When a signature was made, and the time of the check, in seconds since 1970.
@@ -70,7 +71,7 @@ fn check_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey, times: Times) 
     if !binding.key_flags().sign() {
         return Err(Refusal::NotForSigning { key: key() });
     }
-    // Without the subkey's own signature, anybody could claim the signing key of somebody else as a subkey.
+    // The subkey must sign the binding too. Otherwise the owner of any primary key could claim a foreign key as subkey.
     let back = binding.embedded_signature();
     if back
         .is_some_and(|back| is_strong(back.hash_alg()) && back.verify_primary_key_binding(&subkey.key, primary).is_ok())
@@ -81,7 +82,7 @@ fn check_subkey(primary: &PublicKey, subkey: &SignedPublicSubKey, times: Times) 
     }
 }
 
-/// The key's self-signatures: direct key signatures, and those over user ids that are not revoked.
+/// The primary key's valid self-signatures: direct key signatures, and certifications of user ids that are not revoked.
 fn self_signatures(certificate: &SignedPublicKey) -> impl Iterator<Item = &Signature> {
     let primary = &certificate.primary_key;
     let direct = certificate.details.direct_signatures.iter();
@@ -98,7 +99,7 @@ fn certifications<'a>(primary: &PublicKey, user: &'a SignedUser) -> Vec<&'a Sign
     certifications
 }
 
-/// The self-signature in force: the newest with a strong hash that is not from the future and has not expired.
+/// The self-signature that applies: the newest one with a strong hash that is not from the future and has not expired.
 fn newest<'a>(signatures: impl Iterator<Item = &'a Signature>, times: Times) -> Option<&'a Signature> {
     let holds = |s: &&Signature| {
         let Some(created) = s.created().map(|at| u64::from(at.as_secs())) else { return false };

@@ -1,4 +1,4 @@
-//! Downloading packages whose digests are known.
+//! Downloads packages whose digests are known.
 
 use super::{error::DebianError, mirrors::Mirrors};
 use berth_fetch::{
@@ -10,16 +10,16 @@ use berth_fetch::{
 };
 use std::collections::BTreeMap;
 
-/// A package as an index or a lock names it.
+/// A package as in an index or a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DebRef<'a> {
     /// Package name, for messages and progress.
     pub name: &'a str,
     /// The suite that lists it.
     pub suite: &'a str,
-    /// Its path below the archive's root, `pool/...`; checked by [`is_safe_path`].
+    /// Path of the .deb below the archive's root, `pool/...`. Checked with [`is_safe_path`].
     pub file: &'a str,
-    /// Its bytes.
+    /// Digest and size of the .deb.
     pub want: Want,
 }
 
@@ -30,7 +30,7 @@ pub fn is_safe_path(path: &str) -> bool {
     path.chars().all(good) && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
-/// Fetches packages, several at a time; the result has their order.
+/// Fetches packages, several at a time. The result has the order of `debs`.
 ///
 /// # Errors
 /// [`DebianError::NoMirror`], [`DebianError::Fetch`].

@@ -1,4 +1,4 @@
-//! What can go wrong between an APT configuration and a verified package.
+//! Errors of Debian archives: from the APT configuration to the verified packages.
 
 use crate::date::Date;
 use berth_fetch::{error::FetchError, url::BadUrl};
@@ -7,28 +7,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why an archive cannot be used: the place, what was expected and what was found.
+/// Why an archive cannot be used. The messages name the place, the expected and the found value.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DebianError {
-    /// A file of this machine cannot be read.
+    /// A local file cannot be read.
     #[error("cannot read {}: {source}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A line or stanza of the host's APT configuration.
+    /// A line or stanza of the host's APT configuration is invalid.
     #[error("{}:{line}: expected {wanted}, found {found:?}", path.display())]
     AptSource {
         /// The file.
         path: PathBuf,
-        /// Line, from 1.
+        /// Line number, from 1.
         line: usize,
-        /// The rule.
+        /// The expected form.
         wanted: &'static str,
-        /// The text as given.
+        /// The text found.
         found: String,
     },
     /// No mirror is known for a suite.
@@ -36,10 +36,10 @@ pub enum DebianError {
     NoMirror {
         /// The suite.
         suite: String,
-        /// What was looked at.
+        /// Why no mirror is known.
         reason: String,
     },
-    /// A mirror's address.
+    /// The address of a mirror is invalid.
     #[error("mirror: {0}")]
     Mirror(BadUrl),
     /// The keyring holds no usable certificate.
@@ -47,18 +47,18 @@ pub enum DebianError {
     Keyring {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Why the keyring cannot be used.
         reason: String,
     },
-    /// No cleartext-signed message, or something beside it.
-    #[error("{place}: expected a text with an OpenPGP signature and nothing outside of it: {reason}")]
+    /// The file is not a cleartext-signed message, or it contains text outside of the signed message.
+    #[error("{place}: expected a text with an OpenPGP signature and nothing before or after it: {reason}")]
     NotSigned {
         /// URL of the InRelease.
         place: String,
-        /// The parser's words.
+        /// Message of the parser.
         reason: String,
     },
-    /// Signed, but with none of the trusted keys.
+    /// No signature is valid and by a trusted key.
     #[error("{place}: expected a signature by a key in {}, found {}", keyring.display(), told(refusals))]
     Untrusted {
         /// URL of the InRelease.
@@ -68,26 +68,26 @@ pub enum DebianError {
         /// One reason per signature.
         refusals: Vec<Refusal>,
     },
-    /// A field of a (signed) InRelease.
+    /// A field of a signed InRelease is invalid.
     #[error("{place}: {field}: expected {wanted}, found {found:?}")]
     InRelease {
         /// URL of the InRelease.
         place: String,
         /// The field.
         field: &'static str,
-        /// The rule.
+        /// The expected form.
         wanted: String,
-        /// The value as given.
+        /// The value found.
         found: String,
     },
-    /// `Valid-Until` is over.
+    /// `Valid-Until` is in the past.
     #[error("{place}: valid until {until}, and now it is {now}")]
     Expired {
         /// URL of the InRelease.
         place: String,
-        /// Its end.
+        /// The value of `Valid-Until`.
         until: Date,
-        /// The clock.
+        /// The current time.
         now: Date,
     },
     /// `Date` is in the future.
@@ -95,22 +95,22 @@ pub enum DebianError {
     NotYet {
         /// URL of the InRelease.
         place: String,
-        /// Its date.
+        /// The value of `Date`.
         date: Date,
-        /// The clock.
+        /// The current time.
         now: Date,
     },
-    /// Older than the one that was locked before.
-    #[error("{place}: dated {date}, older than the one of {locked} that was locked before")]
+    /// The InRelease is older than the one in the previous lock.
+    #[error("{place}: dated {date}, but the lock file is from an InRelease of {locked}, which is newer")]
     Rollback {
         /// URL of the InRelease.
         place: String,
-        /// Its date.
+        /// The value of `Date`.
         date: Date,
         /// The date in the lock.
         locked: Date,
     },
-    /// The InRelease lists no such index.
+    /// The InRelease does not list the index.
     #[error("{place}: expected an index {file}, found none")]
     NoIndex {
         /// URL of the InRelease.
@@ -118,37 +118,37 @@ pub enum DebianError {
         /// Path below the suite.
         file: String,
     },
-    /// An index that does not unpack to what it should.
+    /// An index cannot be unpacked, or has the wrong size when unpacked.
     #[error("{place}: {reason}")]
     Index {
         /// The index's file.
         place: String,
-        /// What is wrong with it.
+        /// Why the index cannot be used.
         reason: String,
     },
-    /// A paragraph of an index.
+    /// A field of a package in an index is invalid.
     #[error("{place}: package {package}: {field}: expected {wanted}, found {found:?}")]
     Package {
         /// The index.
         place: String,
-        /// Its name, or what precedes it.
+        /// The package's name. If that is missing: the package before it.
         package: String,
         /// The field.
         field: &'static str,
-        /// The rule.
+        /// The expected form.
         wanted: &'static str,
-        /// The value as given.
+        /// The value found.
         found: String,
     },
     /// A file could not be fetched.
     #[error(transparent)]
     Fetch(FetchError),
-    /// Several mirrors failed, each for its own reason.
-    #[error("suite {suite}: no mirror could serve it{}", failures.iter().map(|e| format!("\n  {e}")).collect::<String>())]
+    /// All of several mirrors failed.
+    #[error("suite {suite}: all mirrors failed{}", failures.iter().map(|e| format!("\n  {e}")).collect::<String>())]
     Mirrors {
         /// The suite.
         suite: String,
-        /// One failure per mirror, in their order.
+        /// One failure per mirror, in the order of the mirrors.
         failures: Vec<DebianError>,
     },
 }
@@ -166,13 +166,13 @@ pub(super) fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> DebianError 
 }
 
 impl DebianError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoMirror { .. } => "name a mirror with --mirror or as `mirror` in the recipe's [debian]",
             Self::Untrusted { refusals, .. } if refusals.iter().any(|it| matches!(it, Refusal::Bad { .. })) => {
-                "the mirror or a proxy changes what the archive has signed: name another one with --mirror"
+                "the mirror or a proxy changed the signed text: name another mirror with --mirror"
             }
             Self::Keyring { .. } | Self::Untrusted { .. } => {
                 "install or update debian-archive-keyring, or name a keyring as `keyring` in the recipe's [debian]"
@@ -180,20 +180,26 @@ impl DebianError {
             Self::Expired { .. } => "the mirror is no longer updated, or this machine's clock is fast",
             Self::NotYet { .. } => "set this machine's clock",
             Self::Rollback { .. } => {
-                "the mirror lags behind: try again later or name another one; remove the lock to go back on purpose"
+                "the mirror lags behind: try again later, or name another mirror with --mirror; \
+                 to go back on purpose, remove the lock file"
             }
-            Self::NotSigned { .. } => "something else than the archive answers: check the mirror and the proxy",
+            Self::NotSigned { .. } => {
+                "another server may answer instead of the archive: check the mirror and the proxy"
+            }
             Self::Fetch(FetchError::NotFound { url }) if url.as_str().ends_with("/InRelease") => {
                 "check the suite's name and the mirror's address: it ends before /dists"
             }
             Self::Fetch(error) => return error.hint(),
             Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
-            Self::AptSource { .. } => "mend the line, or name a mirror with --mirror",
+            Self::AptSource { .. } => "correct the line, or name a mirror with --mirror",
             Self::Mirror(_) => "write it as in APT's sources: http://example.org/debian",
-            Self::InRelease { field: "Suite and Codename", .. } => "name the suite as the archive calls it",
-            Self::NoIndex { .. } => "the suite has no such component or architecture: check `components` in the recipe",
+            Self::InRelease { field: "Suite and Codename", .. } => "use the archive's own name for the suite",
+            Self::NoIndex { .. } => {
+                "the suite does not have this component or architecture: check `components` in the recipe"
+            }
             Self::InRelease { .. } | Self::Index { .. } | Self::Package { .. } => {
-                "the archive itself says so, its signature is good: name another one with --mirror, or tell who keeps it"
+                "the error is in the archive's own signed data: name another archive with --mirror, \
+                 or report it to the archive's maintainers"
             }
             Self::Io { .. } => return None,
         };
@@ -201,47 +207,47 @@ impl DebianError {
     }
 }
 
-/// Why one signature does not count. Keys are given by fingerprint or key id, in hex.
+/// Why a signature was not accepted. Keys are given by fingerprint or key id, in hex.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// A signature of an unknown format.
+    /// The format of the signature is unknown.
     Unknown,
-    /// Not a signature over a text.
+    /// The signature is not of the type for text documents.
     Type,
-    /// A weak hash: SHA-1, MD5 and the like.
+    /// The signature uses a weak hash, such as SHA-1 or MD5.
     Hash {
         /// The algorithm.
         found: String,
     },
-    /// No such key in the keyring.
+    /// The keyring does not contain the key.
     NoKey {
-        /// The key that it names.
+        /// The key that the signature names.
         issuer: String,
     },
     /// The text or the signature was changed.
     Bad {
-        /// The key that it names.
+        /// The key that the signature names.
         issuer: String,
     },
-    /// Made in the future.
+    /// The signature's time is in the future.
     Future {
-        /// When.
+        /// The time of the signature.
         at: Date,
     },
     /// The signature has expired.
     SignatureExpired {
-        /// When.
+        /// The time of expiry.
         end: Date,
     },
     /// The key has expired.
     Expired {
         /// The key.
         key: String,
-        /// Its end, in seconds since 1970.
+        /// The time of expiry, in seconds since 1970.
         end: u64,
     },
-    /// The signature claims to be older than its key.
+    /// The signature's time is before the creation of its key.
     SignedBeforeKey {
         /// The key.
         key: String,
@@ -251,7 +257,7 @@ pub enum Refusal {
         /// The key.
         key: String,
     },
-    /// The key was made for another purpose.
+    /// The key's flags do not allow signing.
     NotForSigning {
         /// The key.
         key: String,
@@ -269,15 +275,17 @@ impl fmt::Display for Refusal {
             Self::Unknown => f.write_str("a signature of unknown format"),
             Self::Type => f.write_str("a signature that is not over a text"),
             Self::Hash { found } => write!(f, "a signature with the weak hash {found}"),
-            Self::NoKey { issuer } => write!(f, "one by the unknown key {issuer}"),
-            Self::Bad { issuer } => write!(f, "a bad one by key {issuer}: text or signature was changed"),
-            Self::Future { at } => write!(f, "one from the future ({at})"),
-            Self::SignatureExpired { end } => write!(f, "one that ended on {end}"),
-            Self::Expired { key, end } => write!(f, "one by key {key}, which expired on {}", Date(*end)),
-            Self::SignedBeforeKey { key } => write!(f, "one that is older than its key {key}"),
-            Self::Revoked { key } => write!(f, "one by key {key}, which is revoked"),
-            Self::NotForSigning { key } => write!(f, "one by key {key}, which is not for signing"),
-            Self::Unbound { key } => write!(f, "one by key {key}, which has no valid self-signature"),
+            Self::NoKey { issuer } => write!(f, "a signature by the unknown key {issuer}"),
+            Self::Bad { issuer } => {
+                write!(f, "a bad signature by key {issuer}: the text or the signature was changed")
+            }
+            Self::Future { at } => write!(f, "a signature from the future ({at})"),
+            Self::SignatureExpired { end } => write!(f, "a signature that expired on {end}"),
+            Self::Expired { key, end } => write!(f, "a signature by key {key}, which expired on {}", Date(*end)),
+            Self::SignedBeforeKey { key } => write!(f, "a signature that is older than its key {key}"),
+            Self::Revoked { key } => write!(f, "a signature by key {key}, which is revoked"),
+            Self::NotForSigning { key } => write!(f, "a signature by key {key}, which is not for signing"),
+            Self::Unbound { key } => write!(f, "a signature by key {key}, which has no valid self-signature"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Small archives for tests, signed by keys that are made from a seed.
+//! Small archives for tests. The signing keys are made from a seed.
 
 use super::Date;
 use liblzma::{read::XzEncoder, stream::Check};
@@ -17,41 +17,42 @@ use sha2::Digest as _;
 use std::{fmt::Write as _, fs, io::Read as _, path::Path, process::Command};
 use tempfile::TempDir;
 
-/// 2026-01-01: when keys are made.
+/// 2026-01-01: creation of keys.
 pub(crate) const CREATED: u64 = 1_767_225_600;
-/// 2026-06-01: when archives are signed.
+/// 2026-06-01: time of the archives' signatures.
 pub(crate) const SIGNED: u64 = 1_780_272_000;
-/// 2026-11-01: when tests take place. Before the real now, so that gpgv, which has no clock to be set, agrees.
+/// 2026-11-01: the time at which tests check signatures. It is before the real time: gpgv always uses the real clock, and
+/// must come to the same result.
 pub(crate) const NOW: Date = Date(1_793_491_200);
 const DAY: u64 = 86_400;
 
-/// What a key is like.
+/// Properties of a test key.
 #[derive(Clone, Copy)]
 pub(crate) struct KeySpec {
     pub(crate) seed: u64,
-    /// Days from [`CREATED`].
+    /// Lifetime in days from [`CREATED`].
     pub(crate) life: Option<u64>,
-    /// Sign with a subkey of this life (0: unlimited).
+    /// If set, signatures are made with a subkey that has this lifetime in days (0: unlimited).
     pub(crate) subkey: Option<u64>,
     pub(crate) may_sign: bool,
     pub(crate) flaw: Option<Flaw>,
     pub(crate) algorithm: Algorithm,
 }
 
-/// What makes a key worthless.
+/// A fault that makes a key invalid.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Flaw {
     Revoked,
     SubkeyRevoked,
-    /// The subkey does not say that it belongs to the primary key.
+    /// The subkey's own signature of the binding is missing.
     SubkeyUnwilling,
-    /// The primary key has said nothing valid about the subkey.
+    /// The primary key's signature of the binding is not valid.
     SubkeyUnbound,
-    /// Nothing says whose key it is.
+    /// The certificate has no user id, hence no self-signature.
     NoUser,
 }
 
-/// Debian's archives use both.
+/// Key algorithms. Debian's archives use both.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Algorithm {
     Ed25519,
@@ -100,7 +101,7 @@ impl TestKey {
         params.subkeys(vec![subkey.build().unwrap()]);
         let made = params.build().unwrap().generate(StdRng::seed_from_u64(spec.seed)).unwrap();
 
-        // The library stamps its own signatures with the real clock: keep the keys, make the signatures anew.
+        // The library dates its own signatures with the real clock. So keep only the keys, and make the signatures here.
         let (primary, password) = (made.primary_key, Password::empty());
         let (public, hash) = (primary.public_key().clone(), HashAlgorithm::Sha256);
         let user = UserId::from_str(Default::default(), "Test <test@example.org>").unwrap();
@@ -162,7 +163,7 @@ impl TestKey {
     }
 }
 
-/// What gpgv says about a signed text: the status words, e.g. `GOODSIG`.
+/// Runs gpgv on a signed text and returns its status words, e.g. `GOODSIG`.
 pub(crate) fn gpgv(keys: &[u8], signed: &str) -> Vec<String> {
     let dir = TempDir::new().unwrap();
     let (keyring, file) = (dir.path().join("keys.gpg"), dir.path().join("InRelease"));
@@ -175,7 +176,7 @@ pub(crate) fn gpgv(keys: &[u8], signed: &str) -> Vec<String> {
     text.lines().filter_map(|line| line.split(' ').nth(1)).map(String::from).collect()
 }
 
-/// An archive on disk: suites are added, then read by a `file:` URL.
+/// An archive on disk. Tests add suites and read them through a `file:` URL.
 pub(crate) struct Fixture {
     pub(crate) dir: TempDir,
 }
@@ -199,13 +200,13 @@ impl Fixture {
         fs::write(path, bytes).unwrap();
     }
 
-    /// Writes the suite's index of amd64 and its InRelease, signed by `key`; `fields` are further lines of the InRelease.
+    /// Writes the suite's index for amd64, and its InRelease signed by `key`. `fields` are additional lines of the InRelease.
     pub(crate) fn suite(&self, key: &TestKey, suite: &str, fields: &str, packages: &str) {
         let signed = key.sign(&self.release(suite, fields, packages));
         self.write(&format!("debian/dists/{suite}/InRelease"), signed);
     }
 
-    /// Writes the index and returns the InRelease to be signed.
+    /// Writes the suite's index and returns the text of the InRelease, not yet signed.
     pub(crate) fn release(&self, suite: &str, fields: &str, packages: &str) -> String {
         let mut packed = Vec::new();
         let stream = liblzma::stream::Stream::new_easy_encoder(0, Check::Crc32).unwrap();
@@ -224,7 +225,7 @@ impl Fixture {
     }
 }
 
-/// `Sat, 12 Sep 2026 07:55:41 UTC`.
+/// Formats a time as in an InRelease: `Sat, 12 Sep 2026 07:55:41 UTC`.
 pub(crate) fn rfc(seconds: u64) -> String {
     let mut date = Command::new("date");
     let out = date.env("LC_ALL", "C").args(["-u", "-d", &format!("@{seconds}"), "+%a, %d %b %Y %H:%M:%S UTC"]).output();
@@ -235,7 +236,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     berth_contract::digest::Sha256(sha2::Sha256::digest(bytes).into()).to_string()
 }
 
-/// A paragraph of an index whose .deb consists of the package's name. `head` is `NAME VERSION`.
+/// A paragraph of an index for a .deb whose content is the package's name. `head` is `NAME VERSION`.
 pub(crate) fn paragraph(head: &str, fields: &[&str]) -> String {
     let (name, version) = head.split_once(' ').unwrap();
     let mut text = format!(

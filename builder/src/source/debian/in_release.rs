@@ -1,14 +1,14 @@
-//! InRelease files: what an archive says about a suite and its indices.
+//! Parses InRelease files: the description of a suite and the digests of its indices.
 
 use super::{certificate::SKEW, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas};
 use crate::date::Date;
 use berth_fetch::blob::Want;
 use std::collections::BTreeMap;
 
-/// A signed InRelease.
+/// An InRelease with a valid signature.
 #[derive(Clone, Debug)]
 pub struct InRelease {
-    /// Where it came from, for messages.
+    /// Its URL, for messages.
     pub place: String,
     /// `Suite`: its role, e.g. `stable-security`. May be empty.
     pub suite: String,
@@ -16,19 +16,19 @@ pub struct InRelease {
     pub codename: String,
     /// `Date`.
     pub date: Date,
-    /// `Valid-Until`, where the archive promises updates.
+    /// `Valid-Until`, if present.
     pub valid_until: Option<Date>,
     /// Whether indices can be fetched by their digest (`Acquire-By-Hash`).
     pub by_hash: bool,
-    /// Whether `Architecture: all` has an index of its own that must be read beside the others.
+    /// Whether packages of `Architecture: all` are in a separate index, which must be read too.
     pub separate_all: bool,
-    /// APT's default priority of its packages: 500, or less for suites that are used only on request (apt_preferences(5)).
+    /// APT's default priority of the suite's packages: 500, or less for suites used only on request (apt_preferences(5)).
     pub priority: i16,
     files: BTreeMap<String, Want>,
 }
 
 impl InRelease {
-    /// Reads an InRelease. `place` is for messages.
+    /// Parses an InRelease. `place` is its URL, for messages.
     ///
     /// # Errors
     /// [`DebianError::InRelease`].
@@ -79,7 +79,7 @@ impl InRelease {
         })
     }
 
-    /// Checks that this is the suite that was asked for, and that it is fresh.
+    /// Checks that this is the requested suite, that its date is not in the future, and that it has not expired.
     ///
     /// # Errors
     /// [`DebianError::InRelease`], [`DebianError::NotYet`], [`DebianError::Expired`].

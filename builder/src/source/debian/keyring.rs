@@ -1,4 +1,4 @@
-//! Keys that archives are signed by, and the check of a signed text against them.
+//! Keyrings, and the check that a text is signed by one of their keys.
 
 use super::{
     certificate::{SKEW, Signer, Times, is_strong, may_sign},
@@ -15,10 +15,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where the package debian-archive-keyring puts the keys of Debian's archive.
+/// The keys of Debian's archive, from the package debian-archive-keyring.
 pub const DEBIAN_KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Most certificates that are read: on a broken keyring the parser may return errors without end.
+/// Limit for the number of certificates: on a damaged keyring, the parser may return errors forever.
 const MOST_CERTIFICATES: usize = 10_000;
 
 const ARMOR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
@@ -30,7 +30,7 @@ pub struct Keyring {
     certificates: Vec<SignedPublicKey>,
 }
 
-/// Text with a good signature. An [`super::in_release::InRelease`] is parsed from nothing else.
+/// Text with a valid signature. An [`super::in_release::InRelease`] can be parsed only from this type.
 #[derive(Debug)]
 pub struct SignedText(String);
 
@@ -56,11 +56,11 @@ impl Keyring {
         }
     }
 
-    /// Reads certificates, binary or ASCII-armoured (one block or several). Unreadable certificates are left out: then a
-    /// signature is unknown, nothing worse. `path` is for messages.
+    /// Parses certificates, binary or ASCII-armoured (one or several blocks). Skips unreadable certificates: the only effect
+    /// is that signatures by their keys are not accepted. `path` is for messages.
     ///
     /// # Errors
-    /// [`DebianError::Keyring`] if there is no readable certificate.
+    /// [`DebianError::Keyring`] if no certificate can be read.
     pub fn parse(bytes: &[u8], path: &Path) -> Result<Self, DebianError> {
         let mut certificates: Vec<SignedPublicKey> = Vec::new();
         match str::from_utf8(bytes).ok().filter(|text| text.contains(ARMOR)) {
@@ -87,8 +87,8 @@ impl Keyring {
         Ok(Self { path: path.to_owned(), certificates })
     }
 
-    /// The text that is under at least one good signature by these keys. Anything outside of the signed text is an
-    /// error, as it is for APT. `place` is for messages.
+    /// Verifies that at least one signature is valid and by a key of this keyring, and returns the signed text. Any content
+    /// outside of the signed text is an error, as with APT. `place` is for messages.
     ///
     /// # Errors
     /// [`DebianError::NotSigned`], [`DebianError::Untrusted`].
@@ -128,7 +128,7 @@ impl Keyring {
         }
         let mut refusal = Refusal::NoKey { issuer: issuer(signature) };
         for certificate in &self.certificates {
-            // Archives sign with subkeys; the library tries only the key that it is given.
+            // Try subkeys too: archives sign with subkeys, and the library tries only the key that it is given.
             let primary = (&certificate.primary_key as &dyn Candidate, Signer::Primary);
             let subkeys = certificate.public_subkeys.iter().map(|subkey| (&subkey.key as _, Signer::Subkey(subkey)));
             for (key, signer) in [primary].into_iter().chain(subkeys) {
@@ -150,14 +150,14 @@ impl Keyring {
     }
 }
 
-/// A key that may have made a signature; primary keys and subkeys are of different types.
+/// A key that may have made a signature. The trait is needed because primary keys and subkeys have different types.
 trait Candidate {
     fn may_have_made(&self, signature: &Signature) -> bool;
     fn made(&self, signature: &Signature, text: &[u8]) -> bool;
 }
 
 impl<K: KeyDetails + VerifyingKey> Candidate for K {
-    /// By what the signature says of its issuer; one that says nothing may be anybody's.
+    /// Compares the key with the issuer in the signature. A signature without an issuer may be by any key.
     fn may_have_made(&self, signature: &Signature) -> bool {
         let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
         (ids.is_empty() && fingerprints.is_empty())

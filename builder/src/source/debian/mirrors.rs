@@ -1,4 +1,4 @@
-//! Who serves a suite: the mirrors that the user names, or those that the host's APT uses for its own release.
+//! Finds the mirrors for a suite: the mirrors that the user gives, or those in the host's APT sources.
 
 use super::{
     apt_sources::{AptSource, SignedBy},
@@ -6,7 +6,7 @@ use super::{
 };
 use berth_fetch::url::Url;
 
-/// Names that Debian gives to its releases: how a Debian archive is told from another one in APT's configuration.
+/// Names of Debian's releases. They identify the Debian archives among the host's APT sources.
 const RELEASES: [&str; 14] = [
     "stretch",
     "buster",
@@ -24,32 +24,32 @@ const RELEASES: [&str; 14] = [
     "experimental",
 ];
 
-/// The parts of a release that the archive of the release itself does not hold.
+/// Suffix of security suites. These are in a separate archive, not in the archive of the release.
 const SECURITY: &str = "-security";
 
-/// Where suites come from.
+/// Where to find mirrors.
 #[derive(Clone, Debug)]
 pub enum Mirrors {
-    /// Addresses by the user (`--mirror`, the recipe), asked in order for every suite.
+    /// Addresses from the user (`--mirror` or the recipe), tried in this order for every suite.
     Given(Vec<Url>),
     /// The host's APT sources.
     Host(Vec<AptSource>),
 }
 
 impl Mirrors {
-    /// Mirrors from addresses as the user wrote them.
+    /// Parses the addresses that the user gave.
     ///
     /// # Errors
-    /// [`DebianError::Mirror`].
+    /// [`DebianError::Mirror`] for an invalid address.
     pub fn given<T: AsRef<str>>(addresses: &[T]) -> Result<Self, DebianError> {
         let urls = addresses.iter().map(|text| text.as_ref().parse().map_err(DebianError::Mirror));
         Ok(Self::Given(urls.collect::<Result<_, _>>()?))
     }
 
-    /// Those to ask for `suite`, best first.
+    /// The mirrors for `suite`, best first.
     ///
     /// # Errors
-    /// [`DebianError::NoMirror`] when there is none.
+    /// [`DebianError::NoMirror`] if no mirror is known for the suite.
     pub fn of_suite(&self, suite: &str) -> Result<Vec<Url>, DebianError> {
         let no_mirror = |reason: String| DebianError::NoMirror { suite: suite.to_owned(), reason };
         match self {
@@ -62,22 +62,25 @@ impl Mirrors {
                     return Ok(urls);
                 }
                 Err(no_mirror(match uris.as_slice() {
-                    [] => "the host's APT sources name no Debian archive for it".to_owned(),
-                    [uri, ..] => format!("of APT's addresses only http, https and file can be used, found {uri}"),
+                    [] => "the host's APT sources have no Debian archive for this suite".to_owned(),
+                    [uri, ..] => {
+                        format!("expected an http, https or file address in the host's APT sources, found {uri}")
+                    }
                 }))
             }
         }
     }
 }
 
-/// APT's addresses for `suite`: those of the suite itself; else those of the same part (updates, security) of another
-/// release, else, except for security (an archive of its own), those of another release.
+/// Derives the addresses for `suite` from APT's sources. First choice: sources of this suite. Second: sources of the same
+/// part (updates, security) of another release. Third: sources of another release, but not for security suites, which are
+/// in a separate archive.
 fn derive<'a>(sources: &'a [AptSource], suite: &str) -> Vec<&'a str> {
     let (_, part) = split(suite).unwrap_or((suite, ""));
     let same_part = |found: &str| split(found).is_some_and(|(_, found)| found == part);
     let archive = |found: &str| split(found).is_some_and(|(_, found)| found != SECURITY);
     let debian = sources.iter().filter(|source| source.components.iter().any(|component| component == "main"));
-    // A source with keys of its own is somebody else's archive for a Debian release: asked last.
+    // A source with a key that is not Debian's is a third-party archive for a Debian release: try it last.
     let (mut ours, others): (Vec<_>, Vec<_>) = debian.partition(|source| may_be_debians(&source.signed_by));
     ours.extend(others);
     let with = |wanted: &dyn Fn(&str) -> bool| -> Vec<&'a str> {
@@ -99,13 +102,13 @@ fn derive<'a>(sources: &'a [AptSource], suite: &str) -> Vec<&'a str> {
     if !same.is_empty() || part == SECURITY { same } else { with(&archive) }
 }
 
-/// A suite of a Debian archive as release and part: `trixie-security` is `trixie` and `-security`, `bookworm` has the
-/// part "". `None` for suites of other archives.
+/// Splits the name of a Debian suite into release and part: `trixie-security` is `trixie` and `-security`, `bookworm` is
+/// `bookworm` and "". Returns `None` for suites of other archives.
 fn split(suite: &str) -> Option<(&str, &str)> {
     let release = RELEASES.iter().find(|release| suite.starts_with(**release))?;
     let (release, part) = suite.split_at(release.len());
     let known = ["", "-updates", SECURITY, "-backports", "-backports-sloppy", "-proposed-updates", "-debug"];
-    // Until buster, the security archive called its suites "buster/updates".
+    // Up to buster, security suites had names like "buster/updates".
     if part == "/updates" { Some((release, SECURITY)) } else { known.contains(&part).then_some((release, part)) }
 }
 
@@ -131,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn another_release_is_had_from_where_the_host_has_its_own() {
+    fn another_release_uses_the_mirrors_of_the_hosts_release() {
         let mirrors = host(
             "deb [signed-by=/k.gpg] http://example.com/extras bookworm main\n\
              deb http://example.net/tool tool-bookworm main\n\
@@ -158,11 +161,11 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_said() {
+    fn the_error_names_addresses_that_cannot_be_used() {
         let error = |text: &str, suite: &str| host(text).of_suite(suite).unwrap_err().to_string();
         assert_eq!(
             error("deb http://example.org/debian bookworm main\n", "trixie-security"),
-            "no mirror for suite trixie-security: the host's APT sources name no Debian archive for it"
+            "no mirror for suite trixie-security: the host's APT sources have no Debian archive for this suite"
         );
         let unknown = error("deb mirror+file:/etc/apt/mirrors.list bookworm main\n", "trixie");
         assert!(unknown.contains("found mirror+file:/etc/apt/mirrors.list"), "{unknown}");

@@ -1,7 +1,7 @@
-//! Debian archives: from a host's APT configuration to verified packages.
+//! Debian archives: from the host's APT configuration to verified packages.
 //!
-//! The chain of trust is the archive's own: OpenPGP signature on InRelease → digest of each Packages index → digest of
-//! each .deb. Nothing here decides which packages are wanted; that is `lock`.
+//! The chain of trust is that of APT: OpenPGP signature of the InRelease → digest of each Packages index → digest of each
+//! .deb. The module `lock` decides which packages are needed.
 
 pub mod apt_sources;
 pub mod archive;
@@ -20,6 +20,6 @@ pub mod stanza;
 mod tests;
 pub mod version;
 
-// What the fixture, which integration tests include too, finds in its parent.
+// The file fixture.rs uses `super::Date`. Integration tests include that file too, with another parent module.
 #[cfg(test)]
 use crate::date::Date;

@@ -1,4 +1,4 @@
-//! Packages indices: one paragraph per package, read in place.
+//! Parses Packages indices: one paragraph per package. The fields borrow from the text of the index.
 
 use super::{
     archive::IndexText,
@@ -10,45 +10,45 @@ use super::{
 };
 use berth_fetch::blob::Want;
 
-/// Largest .deb: its ar(5) header has ten decimal digits for the size of a member.
+/// Limit for the size of a .deb: an ar(5) header has ten decimal digits for the size of a member.
 const DEB_LIMIT: u64 = 20_000_000_000;
 
-/// `Priority`, most needed first.
+/// `Priority` (Debian Policy 2.5), most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// Needed to have a system at all.
+    /// The system does not work without these packages.
     Required,
-    /// Expected on any Unix-like system.
+    /// Programs that users expect on every Unix-like system.
     Important,
-    /// In a usual installation.
+    /// Part of a standard installation.
     Standard,
-    /// All others.
+    /// All other packages.
     Optional,
-    /// The old name for packages that conflict with others, and anything unknown.
+    /// Deprecated name for `Optional`; also used here for unknown values.
     Extra,
 }
 
 /// `Multi-Arch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MultiArch {
-    /// Not given, or `no`.
+    /// `no`, or the field is absent.
     No,
-    /// Installable for several architectures at once.
+    /// The package can be installed for several architectures at once.
     Same,
-    /// Serves packages of other architectures.
+    /// The package satisfies dependencies of packages of other architectures.
     Foreign,
-    /// Serves others that ask for `:any`.
+    /// The package satisfies dependencies of other architectures if they have the qualifier `:any`.
     Allowed,
 }
 
-/// A package as an index lists it. Relations are kept as text: most are never looked at.
+/// A package as an index lists it. Relations stay text: only a few of them are ever parsed.
 #[derive(Clone, Copy, Debug)]
 pub struct Package<'a> {
     /// `Package`.
     pub name: &'a str,
     /// `Version`.
     pub version: Version<'a>,
-    /// `Architecture`: the one asked for, or `all`.
+    /// `Architecture`: the requested architecture, or `all`.
     pub architecture: &'a str,
     /// `Multi-Arch`.
     pub multi_arch: MultiArch,
@@ -58,7 +58,8 @@ pub struct Package<'a> {
     pub priority: Priority,
     /// `Section`.
     pub section: &'a str,
-    /// `Source`: source package, with its version in brackets where that differs; empty when it has the same name.
+    /// `Source`: the source package, followed by its version in parentheses if that differs. Empty if the source package
+    /// has the same name and version.
     pub source: &'a str,
     /// `Pre-Depends`.
     pub pre_depends: &'a str,
@@ -74,20 +75,20 @@ pub struct Package<'a> {
     pub breaks: &'a str,
     /// `Replaces`.
     pub replaces: &'a str,
-    /// `Filename`: relative path of the .deb below the archive's root, safe to join.
+    /// `Filename`: relative path of the .deb below the archive's root. Checked: it cannot leave that folder.
     pub file: &'a str,
     /// `SHA256` and `Size` of the .deb.
     pub want: Want,
-    /// `Installed-Size` in bytes, where it is given.
+    /// `Installed-Size` in bytes, if present.
     pub installed_size: Option<u64>,
 }
 
-/// Reads all packages of an index for a Debian architecture; those for other architectures are left out.
+/// Parses the packages of an index that are for the Debian architecture `arch` or for `all`. Skips all others.
 ///
 /// # Errors
-/// [`DebianError::Package`] on a field that is missing or has another form.
+/// [`DebianError::Package`] if a field is missing or invalid.
 pub fn parse<'a>(index: &'a IndexText, arch: &str) -> Result<Vec<Package<'a>>, DebianError> {
-    // Some 900 bytes per package.
+    // A package takes about 900 bytes.
     let mut packages = Vec::with_capacity(index.text.len() / 900);
     let mut before = "the start";
     for stanza in stanzas(&index.text) {
@@ -106,7 +107,7 @@ pub fn parse<'a>(index: &'a IndexText, arch: &str) -> Result<Vec<Package<'a>>, D
     Ok(packages)
 }
 
-/// Name so far, field, rule, value.
+/// An invalid field: package name (empty if not known), field name, expected form, value found.
 type Bad<'a> = (&'a str, &'static str, &'static str, &'a str);
 
 fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {

@@ -1,9 +1,9 @@
-//! Relations between packages: `docker-cli | docker-ce-cli, libc6 (>= 2.38), perl:any`.
+//! Parses relations between packages, as in Depends: `docker-cli | docker-ce-cli, libc6 (>= 2.38), perl:any`.
 
 use super::version::Version;
 use std::{cmp::Ordering, fmt};
 
-/// How versions are to compare.
+/// Comparison between versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operator {
     /// `<<`
@@ -18,30 +18,30 @@ pub enum Operator {
     Later,
 }
 
-/// One package that is named, perhaps with a version.
+/// The name of a package, optionally with a restriction on its version.
 #[derive(Clone, Copy, Debug)]
 pub struct Relation<'a> {
     /// The package, real or virtual.
     pub name: &'a str,
-    /// What stands behind a colon: `any`, `native` or an architecture.
+    /// The text after the colon: `any`, `native` or an architecture.
     pub qualifier: Option<&'a str>,
-    /// The versions that satisfy it; all of them where there is none.
+    /// The versions that satisfy the relation. `None`: every version does.
     pub version: Option<(Operator, Version<'a>)>,
 }
 
-/// Alternatives, best first; one of them suffices.
+/// Alternatives, preferred first. One of them is enough.
 pub type Group<'a> = Vec<Relation<'a>>;
 
-/// A relation that cannot be read.
+/// A relation that cannot be parsed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a relation like `name (>= 1.0)`, found {found:?}")]
 pub struct BadRelation {
-    /// The relation as given.
+    /// The text of the relation.
     pub found: String,
 }
 
 impl Operator {
-    /// Reads it as Debian writes it.
+    /// Parses an operator in Debian's syntax.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {
@@ -55,7 +55,7 @@ impl Operator {
         })
     }
 
-    /// Whether `found` stands in this relation to `wanted`.
+    /// Compares `found`, the left side, with `wanted`, the right side.
     #[must_use]
     pub fn holds(self, found: Version<'_>, wanted: Version<'_>) -> bool {
         let order = found.cmp(&wanted);
@@ -94,10 +94,10 @@ impl fmt::Display for Relation<'_> {
     }
 }
 
-/// Reads the value of `Depends`, `Conflicts`, `Provides` and the like: groups of alternatives.
+/// Parses the value of `Depends`, `Conflicts`, `Provides` and similar fields into groups of alternatives.
 ///
 /// # Errors
-/// On the first relation that has another form.
+/// [`BadRelation`] for the first relation that is invalid.
 pub fn parse(text: &str) -> Result<Vec<Group<'_>>, BadRelation> {
     let groups = text.split(',').map(str::trim).filter(|group| !group.is_empty());
     groups.map(|group| group.split('|').map(parse_one).collect()).collect()
@@ -122,7 +122,8 @@ fn parse_one(text: &str) -> Result<Relation<'_>, BadRelation> {
     Ok(Relation { name, qualifier, version })
 }
 
-/// Debian Policy 5.6.7, with the capitals, underscores and one-letter names that the field accepts in practice.
+/// Whether `text` is a package name as in Debian Policy 5.6.7. Also accepts capital letters, underscores and names of one
+/// letter, which occur in practice.
 #[must_use]
 pub fn is_name(text: &str) -> bool {
     let good = |c: u8| c.is_ascii_alphanumeric() || b"+-._".contains(&c);
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn relations_print_as_they_are_read() {
+    fn relations_are_parsed_and_printed_in_normal_form() {
         let text = "docker-cli | docker-ce-cli, libc6 (>= 2.38),perl:any ( <<5.42~ ) , g++ (=1),,\n x (> 2)";
         let shown: Vec<Vec<String>> =
             parse(text).unwrap().iter().map(|group| group.iter().map(ToString::to_string).collect()).collect();
@@ -155,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn operators_mean_what_dpkg_means() {
+    fn operators_compare_as_dpkg_does() {
         berth_judge::needs!("dpkg");
         for (operator, wanted) in [("<<", "lt"), ("<=", "le"), ("=", "eq"), (">=", "ge"), (">>", "gt")] {
             for found in ["1.0~", "1.0", "1.1"] {

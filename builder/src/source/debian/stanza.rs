@@ -1,6 +1,6 @@
-//! Paragraphs of `Field: value` lines (deb822(5)), read in place: an index of 60 MB is scanned, not copied.
+//! Parses paragraphs of `Field: value` lines (deb822(5)). Values borrow from the text: an index of 60 MB is not copied.
 
-/// The paragraphs of a text, which blank lines separate.
+/// Iterator over the paragraphs of a text. Empty lines separate them.
 #[derive(Clone, Debug)]
 pub struct Stanzas<'a> {
     rest: &'a str,
@@ -35,8 +35,8 @@ impl<'a> Iterator for Stanzas<'a> {
 }
 
 impl<'a> Stanza<'a> {
-    /// Its fields in order: name and value. A value keeps its continuation lines as they stand, without blanks at both
-    /// ends. A line without a colon has an empty name.
+    /// Name and value of each field, in order. A value keeps its continuation lines unchanged, but white space at both ends
+    /// is removed. A line without a colon has an empty name.
     pub fn fields(self) -> impl Iterator<Item = (&'a str, &'a str)> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
@@ -54,7 +54,7 @@ impl<'a> Stanza<'a> {
         })
     }
 
-    /// The value of a field; names are compared without case.
+    /// The value of a field. Upper and lower case in names are equal.
     #[must_use]
     pub fn get(self, wanted: &str) -> Option<&'a str> {
         self.fields().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paragraphs_and_fields_are_found_wherever_they_end() {
+    fn paragraphs_and_fields_are_parsed_with_and_without_final_newline() {
         let text = "\n\nA: 1\nB:\n x\n\ty \nC:z\n\n\nno colon\na: 2";
         let read: Vec<Vec<_>> = stanzas(text).map(|stanza| stanza.fields().collect()).collect();
         assert_eq!(read, [vec![("A", "1"), ("B", "x\n\ty"), ("C", "z")], vec![("", "no colon"), ("a", "2")]]);

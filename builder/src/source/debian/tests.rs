@@ -1,4 +1,4 @@
-//! The chain of trust, link by link.
+//! Tests of the chain of trust: keyrings, signatures, InRelease files, indices and packages.
 
 use super::{
     archive::Archive,
@@ -36,7 +36,7 @@ fn refusal(keyring: &[u8], signed: &str) -> Refusal {
 }
 
 #[test]
-fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
+fn valid_signatures_of_primary_keys_and_subkeys_are_accepted_as_by_gpgv() {
     berth_judge::needs!("gpgv");
     for spec in [
         GOOD,
@@ -45,7 +45,7 @@ fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
         KeySpec { life: Some(3650), ..GOOD },
     ] {
         let key = TestKey::new(spec);
-        // Blanks at the end of a line are not signed, and so must not be read.
+        // White space at the end of a line is not signed, so it must not be part of the text.
         let signed = key.sign(TEXT).replace("a line\n", "a line \t\n");
         let other = TestKey::new(KeySpec { seed: 2, ..GOOD });
         let words = gpgv(&key.binary(), &signed);
@@ -58,13 +58,13 @@ fn good_signatures_of_primary_keys_and_subkeys_are_taken_as_gpgv_takes_them() {
         ] {
             assert_eq!(verify(&keyring, &signed, NOW).unwrap(), TEXT);
         }
-        // The test's own ground: the same seed makes the same key, and so the same bytes.
+        // Check the test itself: the same seed must give the same key and the same signature.
         assert_eq!(key.sign(TEXT), TestKey::new(spec).sign(TEXT));
     }
 }
 
 #[test]
-fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
+fn invalid_signatures_are_refused_for_the_same_reason_as_by_gpgv() {
     berth_judge::needs!("gpgv");
     let (good, key) = (TestKey::new(GOOD), TestKey::new(KeySpec { seed: 2, ..GOOD }));
     let signed = good.sign(TEXT);
@@ -97,7 +97,7 @@ fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
         assert!(matches!(refusal(&key.binary(), &key.sign(TEXT)), Refusal::Unbound { .. }));
     }
 
-    // What gpgv leaves to its caller.
+    // Checks that gpgv leaves to its caller.
     for subkey in [None, Some(0)] {
         let key = TestKey::new(KeySpec { may_sign: false, subkey, ..GOOD });
         assert!(matches!(refusal(&key.binary(), &key.sign(TEXT)), Refusal::NotForSigning { .. }));
@@ -110,11 +110,11 @@ fn bad_signatures_are_refused_for_the_reason_that_gpgv_gives() {
     assert!(matches!(sign(SignatureType::Binary, HashAlgorithm::Sha512, SIGNED), Refusal::Type));
     assert!(matches!(sign(SignatureType::Text, HashAlgorithm::Sha512, NOW.0 + 60), Refusal::Future { .. }));
     assert!(matches!(sign(SignatureType::Text, HashAlgorithm::Sha512, CREATED - 60), Refusal::SignedBeforeKey { .. }));
-    assert!(verify(&good.binary(), &signed, Date(SIGNED - 60)).is_err(), "seen before it was made");
+    assert!(verify(&good.binary(), &signed, Date(SIGNED - 60)).is_err(), "signature from the future");
 }
 
 #[test]
-fn text_outside_of_the_signed_one_is_never_taken() {
+fn text_outside_of_the_signed_message_is_refused() {
     let key = TestKey::new(GOOD);
     let signed = key.sign(TEXT);
     for mixed in [
@@ -132,7 +132,7 @@ fn text_outside_of_the_signed_one_is_never_taken() {
 }
 
 #[test]
-fn files_that_are_no_keyrings_are_named() {
+fn the_error_names_a_file_that_is_not_a_keyring() {
     for bytes in [&b""[..], b"no key", b"\0\0\0 \x01\x01\0\x02KBXf\0\0\0\0", &[0xff; 100], &[0x99, 0, 3, 1, 2]] {
         assert!(matches!(verify(bytes, "", NOW), Err(DebianError::Keyring { .. })), "{bytes:?}");
     }
@@ -171,7 +171,7 @@ impl Bench {
 }
 
 #[test]
-fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
+fn an_in_release_must_be_current_and_of_the_requested_suite() {
     let bench = Bench::new();
     let opened = |fields: &str| {
         bench.fixture.suite(&bench.key, "trixie", fields, &paragraph("a 1", &[]));
@@ -187,7 +187,7 @@ fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
     assert!(expired.to_string().contains("dists/trixie/InRelease: valid until 2026-10-31T"), "{expired}");
     assert!(matches!(opened("Valid-Until: tomorrow\n"), Err(DebianError::InRelease { field: "Valid-Until", .. })));
 
-    // A suite served under another one's name, and one of the future.
+    // A suite under the name of another suite, and a suite with a date in the future.
     let signed = bench.key.sign(&bench.fixture.release("bookworm", "", ""));
     bench.fixture.write("debian/dists/trixie/InRelease", signed);
     assert!(matches!(bench.open("trixie"), Err(DebianError::InRelease { field: "Suite and Codename", .. })));
@@ -208,12 +208,12 @@ fn a_release_must_be_fresh_and_the_one_that_was_asked_for() {
 }
 
 #[test]
-fn an_index_must_be_the_one_that_the_release_names() {
+fn an_index_must_match_the_in_release() {
     let text = paragraph("a 1", &["Depends: b"]) + &paragraph("b 2", &[]);
     for fields in ["", "Acquire-By-Hash: yes\n"] {
         assert_eq!(Bench::new().index(fields, &text).unwrap(), text);
     }
-    // Its name will do where the digest's is missing.
+    // Without the by-hash file, the index is read by its plain name.
     let bench = Bench::new();
     bench.fixture.suite(&bench.key, "trixie", "Acquire-By-Hash: yes\n", &text);
     let folder = bench.fixture.path().join("debian/dists/trixie/main/binary-amd64");
@@ -241,7 +241,7 @@ fn an_index_must_be_the_one_that_the_release_names() {
         }
     }
 
-    // One that unpacks to more or less than was signed.
+    // An index whose unpacked size differs from the signed size.
     for (from, to) in [(text.len(), text.len() - 1), (text.len(), text.len() + 1)] {
         let bench = Bench::new();
         let release = bench.fixture.release("trixie", "", &text);
@@ -257,7 +257,7 @@ fn an_index_must_be_the_one_that_the_release_names() {
 }
 
 #[test]
-fn paragraphs_that_lie_are_refused_with_the_package_and_the_field() {
+fn invalid_packages_are_refused_and_the_error_names_package_and_field() {
     let index = |text: String| super::archive::IndexText { place: "trixie: Packages".into(), text };
     let good = paragraph("a 1", &["Provides: x (= 1)", "Multi-Arch: foreign", "Essential: yes", "Installed-Size: 9"]);
     let foreign = paragraph("c 1", &[]).replace("amd64", "i386");
@@ -285,7 +285,7 @@ fn paragraphs_that_lie_are_refused_with_the_package_and_the_field() {
 }
 
 #[test]
-fn packages_are_fetched_as_they_were_locked_or_not_at_all() {
+fn only_packages_that_match_the_lock_are_fetched() {
     let bench = Bench::new();
     bench.fixture.write("debian/pool/a.deb", "a");
     let mirrors = Mirrors::given(&[bench.fixture.url()]).unwrap();
@@ -298,7 +298,7 @@ fn packages_are_fetched_as_they_were_locked_or_not_at_all() {
     assert!(matches!(fetch(&mirrors, deb), Err(DebianError::Fetch(FetchError::Size { wanted: 1, .. }))));
     bench.fixture.write("debian/pool/a.deb", "a");
     assert_eq!(std::fs::read(&fetch(&mirrors, deb).unwrap()[0].path).unwrap(), b"a");
-    // Once it is in the store, nobody needs to be asked.
+    // A package in the store needs no mirror.
     fetch(&Mirrors::Host(vec![]), deb).unwrap();
     let other = DebRef { want: Want { size: 2, sha256: super::fixture::hex(b"bb").parse().unwrap() }, ..deb };
     let offline = fetch(&Mirrors::Host(vec![]), other).unwrap_err();

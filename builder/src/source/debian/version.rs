@@ -1,4 +1,4 @@
-//! The order of Debian versions: deb-version(7), as dpkg compares them.
+//! Compares Debian versions as dpkg does: deb-version(7).
 
 use std::cmp::Ordering;
 
@@ -31,14 +31,14 @@ impl Ord for Version<'_> {
     }
 }
 
-/// Epoch, upstream version and revision. Missing ones are empty, which compares as zero.
+/// Splits into epoch, upstream version and revision. A missing part is empty, which compares as zero.
 fn split(version: &str) -> (&[u8], &[u8], &[u8]) {
     let (epoch, rest) = version.split_once(':').unwrap_or(("", version));
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));
     (epoch.as_bytes(), upstream.as_bytes(), revision.as_bytes())
 }
 
-/// Place of a byte outside of numbers: tilde, then the end (or a number), then letters, then all others.
+/// Sort order of a byte in a non-digit part: tilde first, then the end of the part, then letters, then all other bytes.
 fn place(byte: Option<&u8>) -> i32 {
     match byte {
         None => 0,
@@ -83,7 +83,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn every_pair_of_hard_versions_is_ordered_as_dpkg_orders_it() {
+    fn difficult_versions_compare_as_with_dpkg() {
         berth_judge::needs!("dpkg");
         let hard = [
             "0",

@@ -1,4 +1,4 @@
-//! Overlays: folders of the recipe's author that are copied to `/`.
+//! Overlays: local folders that are copied to `/` of the image.
 
 use crate::{
     recipe::{Diagnostic, Located, Overlay, Recipe, nearest},
@@ -18,41 +18,41 @@ use std::{
     sync::Arc,
 };
 
-/// Name of the folders that hold named overlays.
+/// Name of folders that contain named overlays.
 const OVERLAYS: &str = "overlays";
 
-/// An overlay that cannot be used.
+/// Why an overlay cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// There is no such folder.
+    /// The overlay's folder does not exist.
     #[error(transparent)]
     Missing(#[from] Diagnostic),
-    /// Something of it cannot be read.
+    /// A file or folder of the overlay cannot be read.
     #[error("{origin}: cannot read {}", path.display())]
     Read {
-        /// Which overlay.
+        /// The overlay.
         origin: String,
         /// Path on this machine.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A socket, pipe or device: an overlay cannot hold it.
+    /// The overlay contains a socket, pipe or device.
     #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link", path.display())]
     Kind {
-        /// Which overlay.
+        /// The overlay.
         origin: String,
         /// Path on this machine.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file.
         found: Special,
     },
 }
 
-/// A file that is neither a file with content, nor a folder or symbolic link.
+/// A kind of file that an overlay must not contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Special {
-    /// A listening program makes it.
+    /// A Unix socket.
     Socket,
     /// A FIFO.
     Pipe,
@@ -71,77 +71,77 @@ impl fmt::Display for Special {
 }
 
 impl LocalError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Missing(fault) => fault.hint().map(str::to_owned),
             Self::Read { .. } => None,
-            Self::Kind { found: Special::Socket, .. } => {
-                Some("take it out of the overlay: the program that listens makes it on the host".to_owned())
-            }
+            Self::Kind { found: Special::Socket, .. } => Some(
+                "remove the socket from the overlay: the program that listens on it creates it on the host".to_owned(),
+            ),
             Self::Kind { .. } => Some("declare it in the recipe as a [[device]]".to_owned()),
         }
     }
 }
 
-/// The folder that `overlay` means: for a name, `overlays/NAME` in the folder of the recipe that says it or in the nearest
-/// one above.
+/// Finds the folder of `overlay`. A name means `overlays/NAME` in the folder of the recipe file, or in the nearest folder
+/// above that has it.
 ///
 /// # Errors
-/// There is no such folder: shows the recipe's line, and the overlays that exist.
+/// The folder does not exist. The error shows the recipe's line and the names of existing overlays.
 pub fn folder(overlay: &Located<Overlay>) -> Result<PathBuf, LocalError> {
     let name = match &overlay.value {
         Overlay::Path(path) if path.is_dir() => return Ok(path.clone()),
         Overlay::Path(path) => {
-            return Err(Diagnostic::new(&overlay.place, "overlay is not there")
+            return Err(Diagnostic::new(&overlay.place, "overlay does not exist")
                 .wanted(format!("a folder at {}", path.display()))
                 .into());
         }
         Overlay::Named(name) => name,
     };
-    // An empty path is the working directory.
+    // `place.folder()` may be empty, which means the working directory.
     let start = Path::new(".").join(overlay.place.folder());
     let start = start.canonicalize().map_err(|source| LocalError::Read {
         origin: format!("overlay {name}"),
         path: start.clone(),
         source,
     })?;
-    let shelves: Vec<_> = start.ancestors().map(|above| above.join(OVERLAYS)).filter(|path| path.is_dir()).collect();
-    if let Some(found) = shelves.iter().map(|shelf| shelf.join(name)).find(|path| path.is_dir()) {
+    let parents: Vec<_> = start.ancestors().map(|above| above.join(OVERLAYS)).filter(|path| path.is_dir()).collect();
+    if let Some(found) = parents.iter().map(|parent| parent.join(name)).find(|path| path.is_dir()) {
         return Ok(found);
     }
-    let names: BTreeSet<String> = shelves
+    let names: BTreeSet<String> = parents
         .iter()
-        .filter_map(|shelf| fs::read_dir(shelf).ok())
+        .filter_map(|parent| fs::read_dir(parent).ok())
         .flat_map(|entries| entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()))
         .collect();
-    let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} is not there"))
+    let fault = Diagnostic::new(&overlay.place, format!("overlay {name:?} does not exist"))
         .wanted(format!("a folder {OVERLAYS}/{name} beside the recipe or in a folder above it"));
     Err(match nearest(name, names.iter().map(String::as_str)) {
         Some(near) => fault.with_hint(format!("did you mean {near:?}?")),
-        None if names.is_empty() => fault.found(format!("no folder {OVERLAYS} at all")),
-        None => fault.found(format!("{} there", names.into_iter().collect::<Vec<_>>().join(", "))),
+        None if names.is_empty() => fault.found(format!("no folder {OVERLAYS}")),
+        None => fault.found(names.into_iter().collect::<Vec<_>>().join(", ")),
     }
     .into())
 }
 
-/// The nodes of all overlays of a recipe, in its order.
+/// Reads the nodes of all overlays of a recipe, in the recipe's order.
 ///
 /// # Errors
-/// Overlays that are not there, or cannot be read.
+/// An overlay does not exist or cannot be read.
 pub fn overlays(recipe: &Recipe) -> Result<Vec<Vec<(TreePath, Node)>>, LocalError> {
     let each = |overlay: &Located<Overlay>| nodes(&folder(overlay)?, &overlay.value.origin().into());
     recipe.overlays.iter().map(each).collect()
 }
 
-/// Everything below `folder`, parents before children, in the order of names.
+/// Reads all files and folders below `folder`, parents before children, sorted by name.
 ///
-/// The owner is the superuser. Modes are 0755 for folders and for files that their owner may execute, 0644 for all others: the
-/// user who checked the folder out, and the umask, must not change the image.
+/// The owner of all nodes is the superuser. The mode is 0755 for folders and for files that their owner may execute, 0644 for
+/// all other files. So the local user and the umask do not change the image.
 ///
 /// # Errors
-/// Unreadable files, and sockets, pipes or devices.
+/// A file cannot be read, or is a socket, pipe or device.
 pub fn nodes(folder: &Path, origin: &Arc<str>) -> Result<Vec<(TreePath, Node)>, LocalError> {
     let mut nodes = Vec::new();
     below(folder, &TreePath::new(), origin, &mut nodes)?;
@@ -184,7 +184,7 @@ fn node(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<io::Result<No
         fs::read_link(path).map(|target| Node::symlink(target.into_os_string().into_vec(), origin))
     } else if kind.is_file() {
         let mode = if meta.permissions().mode() & 0o100 == 0 { 0o644 } else { 0o755 };
-        // Opened now, so that an unreadable file is reported as an error of the overlay, not by a later writer.
+        // Open the file now: then an unreadable file is reported as an error of the overlay, not later by a writer.
         let data = Data::File { path: Arc::from(path), offset: 0, len: meta.len() };
         File::open(path).map(|_| Node::file(mode, data, origin))
     } else {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_looked_up_beside_the_recipe_and_above() {
+    fn named_overlays_are_found_beside_the_recipe_and_in_folders_above() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         fs::create_dir_all(root.join("overlays/base")).unwrap();
@@ -222,15 +222,15 @@ mod tests {
         assert_eq!(named("base").unwrap(), root.join("overlays/base"));
         assert_eq!(named("own").unwrap(), root.join("recipes/deep/overlays/own"));
         let near = named("bse").unwrap_err();
-        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" is not there"), "{near}");
+        assert!(near.to_string().contains("r.toml:1:13: overlay \"bse\" does not exist"), "{near}");
         assert_eq!(near.hint().unwrap(), "did you mean \"base\"?");
-        assert!(named("other").unwrap_err().to_string().ends_with("found: base, own there"));
+        assert!(named("other").unwrap_err().to_string().ends_with("found: base, own"));
         let missing = asked(&recipe, Overlay::Path(root.join("nowhere")));
         assert!(folder(&missing).unwrap_err().to_string().contains("wanted: a folder at"));
     }
 
     #[test]
-    fn a_folder_becomes_nodes_without_its_owner_umask_or_order() {
+    fn local_owner_umask_and_order_do_not_change_the_nodes() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         fs::create_dir_all(path("usr/bin")).unwrap();
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_overlay_cannot_stand_for_is_named() {
+    fn sockets_and_pipes_in_an_overlay_are_refused_with_a_hint() {
         let dir = tempfile::tempdir().unwrap();
         let socket = dir.path().join("socket");
         let _listener = UnixListener::bind(&socket).unwrap();
@@ -273,7 +273,7 @@ mod tests {
         let path = socket.display();
         let wanted = format!("overlay test: {path} is a socket: expected a file, folder or symbolic link");
         assert_eq!(error.to_string(), wanted);
-        assert!(error.hint().unwrap().starts_with("take it out"), "{error:?}");
+        assert!(error.hint().unwrap().starts_with("remove the socket"), "{error:?}");
         fs::remove_file(&socket).unwrap();
         rustix::fs::mkfifoat(rustix::fs::CWD, &socket, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
         let error = nodes(dir.path(), &origin).unwrap_err();

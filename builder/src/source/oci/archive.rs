@@ -1,5 +1,5 @@
-//! One tar that every engine imports: an OCI archive (`oci-layout`, `index.json`) for containerd and podman that is also
-//! what `docker load` reads (`manifest.json`), as docker 25 and later write it themselves.
+//! Writes an OCI archive that every engine can import. It contains `oci-layout` and `index.json` for containerd and podman,
+//! and `manifest.json` for `docker load`. docker 25 and later write archives in the same way.
 
 use super::{
     OciImage,
@@ -20,14 +20,14 @@ use std::{
     path::Path,
 };
 
-/// tar's block, in bytes; two empty ones end an archive.
+/// Size of a tar block in bytes. Two empty blocks end an archive.
 const BLOCK: usize = 512;
 
-/// The archive of `image`, kept in `store`. The same image makes the same bytes: members in a fixed order, owned by the
-/// superuser, of 1970.
+/// Makes the archive of `image` and keeps it in `store`. The same image gives the same bytes: members have a fixed order,
+/// the superuser as owner, and the time 0.
 ///
 /// # Errors
-/// Layers that cannot be read any more, and a store that cannot be written.
+/// A layer cannot be read, or the store cannot be written.
 pub fn preload(image: &OciImage, store: &Store) -> Result<Data, OciError> {
     let pieces = pieces(image)?;
     let size = pieces.iter().map(Data::len).sum();
@@ -39,10 +39,10 @@ pub fn preload(image: &OciImage, store: &Store) -> Result<Data, OciError> {
     Ok(Data::File { path: blob.path.into(), offset: 0, len: size })
 }
 
-/// Writes the archive of `image` to `path`. A crash leaves the old file or the new one.
+/// Writes the archive of `image` to `path`. A crash leaves the old file or the new file.
 ///
 /// # Errors
-/// What cannot be read or written.
+/// A layer cannot be read, or `path` cannot be written.
 pub fn publish(image: &OciImage, path: &Path) -> Result<(), OciError> {
     let pieces = pieces(image)?;
     scratch::replace(path, 0o666, Flush::Content, |file| {
@@ -88,7 +88,7 @@ pub(super) fn json(value: &impl Serialize) -> Result<Data, OciError> {
     Ok(text.into())
 }
 
-/// A tar archive as a list of pieces, so that layers need not be held in memory.
+/// A tar archive as a list of pieces, so that layers are not kept in memory.
 #[derive(Debug)]
 pub(super) struct Tar {
     pieces: Vec<Data>,
@@ -96,7 +96,7 @@ pub(super) struct Tar {
 }
 
 impl Tar {
-    /// An empty archive whose members all bear `mtime`, in seconds since 1970.
+    /// Makes an empty archive. All its members will have the time `mtime`, in seconds since 1970.
     pub(super) fn new(mtime: u64) -> Self {
         Self { pieces: Vec::new(), mtime }
     }
@@ -134,7 +134,7 @@ impl Tar {
     }
 }
 
-/// Pieces read one after the other, each opened when its turn comes.
+/// Reads pieces one after the other. Opens each piece only when it is needed.
 struct Reading<'a> {
     left: std::slice::Iter<'a, Data>,
     current: Box<dyn Read + Send>,

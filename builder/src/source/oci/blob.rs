@@ -1,15 +1,15 @@
-//! Content that is known by its digest.
+//! Blobs of OCI images.
 
 use berth_contract::digest::Sha256;
 use berth_formats::data::Data;
 
-/// Content that is known by its digest.
+/// Content that is identified by its digest.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    /// What it is.
+    /// Its media type, as in the descriptor.
     pub media_type: String,
-    /// Its digest.
+    /// SHA-256 of the content.
     pub digest: Sha256,
-    /// Its bytes.
+    /// The content.
     pub data: Data,
 }

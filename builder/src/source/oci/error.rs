@@ -1,133 +1,133 @@
-//! What can be wrong with an OCI image.
+//! Errors of OCI images.
 
 use berth_contract::arch::Arch;
 use berth_file::FileError;
 use std::{io, path::PathBuf};
 
-/// An image that cannot be used. `at` is the archive or folder it should come from.
+/// Why an OCI image cannot be used. `at` is the archive or folder that contains the image.
 #[derive(Debug, thiserror::Error)]
 pub enum OciError {
-    /// A file of this machine cannot be read or written.
+    /// A local file cannot be read or written.
     #[error("cannot {action} {}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb: `read`.
         action: &'static str,
-        /// On which file.
+        /// The file.
         path: PathBuf,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
-    /// Not a tar.
+    /// The file is not a tar archive.
     #[error("{}: not a tar archive", at.display())]
     NoTar {
         /// The file.
         at: PathBuf,
     },
-    /// A damaged tar.
+    /// The tar archive is damaged.
     #[error("{}: damaged tar archive", at.display())]
     Tar {
         /// The archive.
         at: PathBuf,
-        /// What the tar reader says.
+        /// The error of the tar reader.
         source: io::Error,
     },
-    /// A compressed archive.
+    /// The archive is compressed.
     #[error("{}: expected an uncompressed tar, found {found} data", at.display())]
     Compressed {
         /// The archive.
         at: PathBuf,
-        /// By what.
+        /// The compression format.
         found: &'static str,
     },
-    /// Not an OCI layout.
+    /// The archive or folder is not an OCI image layout.
     #[error("{}: no file {name}: this is not an OCI image layout", at.display())]
     NoLayout {
         /// The archive or folder.
         at: PathBuf,
-        /// What is missing.
+        /// The missing file.
         name: &'static str,
-        /// Whether it looks like what `docker save` wrote before docker 25.
+        /// Whether it looks like an archive by `docker save` before docker 25.
         save: bool,
     },
-    /// A malformed document.
+    /// A document is invalid.
     #[error("{}: {name}: {found}: expected {wanted}", at.display())]
     Document {
         /// The archive or folder.
         at: PathBuf,
         /// Name of the document in it.
         name: String,
-        /// What is there.
+        /// The value found, or the error of the parser.
         found: String,
-        /// What should be.
+        /// The expected value.
         wanted: String,
     },
-    /// Something refers to a blob that is not there.
+    /// A descriptor refers to a blob that does not exist.
     #[error("{}: blob {digest} ({what}) is missing", at.display())]
     MissingBlob {
         /// The archive or folder.
         at: PathBuf,
-        /// Its digest.
+        /// Digest in the descriptor.
         digest: String,
-        /// What it is.
+        /// Kind of the blob, such as `layer`.
         what: &'static str,
     },
-    /// A document that is larger than the limit.
+    /// A document is larger than the limit.
     #[error("{}: {name} has {found} bytes: expected at most {limit}", at.display())]
     TooLarge {
         /// The archive or folder.
         at: PathBuf,
         /// The document.
         name: String,
-        /// Its size.
+        /// Its size in bytes.
         found: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A blob of another size.
+    /// A blob has the wrong size.
     #[error("{}: blob {digest} ({what}): expected {wanted} bytes, found {found}", at.display())]
     Size {
         /// The archive or folder.
         at: PathBuf,
-        /// Its digest.
+        /// Digest in the descriptor.
         digest: String,
-        /// What it is.
+        /// Kind of the blob, such as `layer`.
         what: &'static str,
-        /// Size as its descriptor says.
+        /// Size in the descriptor.
         wanted: u64,
-        /// Size as it is.
+        /// Size of the content.
         found: u64,
     },
-    /// A blob with another content.
+    /// The content of a blob does not match its digest.
     #[error("{}: blob {digest} ({what}): its content is sha256:{found}", at.display())]
     Digest {
         /// The archive or folder.
         at: PathBuf,
-        /// Digest as its descriptor says.
+        /// Digest in the descriptor.
         digest: String,
-        /// What it is.
+        /// Kind of the blob, such as `layer`.
         what: &'static str,
-        /// Digest as it is.
+        /// Digest of the content.
         found: String,
     },
-    /// Images, but none for this architecture.
+    /// The layout has no image for the architecture.
     #[error("{}: no image for {wanted}; found {}", at.display(), found.join(", "))]
     NoPlatform {
         /// The archive or folder.
         at: PathBuf,
-        /// `linux/amd64`.
+        /// The platform of the image, such as `linux/amd64`.
         wanted: String,
-        /// What it has.
+        /// The platforms found.
         found: Vec<String>,
     },
-    /// Several images, and no name that chooses one.
-    #[error("{}: which of its images is meant? found {}", at.display(), found.join(", "))]
+    /// The layout has several images, and no name selects one of them.
+    #[error("{}: expected one image or a name that selects one, found {}", at.display(), found.join(", "))]
     Several {
         /// The archive or folder.
         at: PathBuf,
         /// Their names or digests.
         found: Vec<String>,
     },
-    /// A name that engines do not take.
+    /// The name of the image is invalid.
     #[error(transparent)]
     Name(#[from] super::reference::BadReference),
     /// The archive cannot be written into the cache.
@@ -135,17 +135,17 @@ pub enum OciError {
     Store {
         /// The image's name.
         name: String,
-        /// Why.
+        /// The cause.
         source: Box<berth_fetch::error::FetchError>,
     },
-    /// A program that is not static, or of an unknown architecture.
+    /// The program is not static, or is for an unsupported architecture.
     #[error("{}: {found}: expected a statically linked Linux program for {}", path.display(), Arch::names())]
     Program {
         /// The program.
         path: PathBuf,
-        /// What it is.
+        /// The kind of file found.
         found: String,
-        /// Whether it only lacks its loader and libraries.
+        /// Whether the only fault is that the program is linked dynamically.
         dynamic: bool,
     },
 }
@@ -158,17 +158,17 @@ impl From<FileError> for OciError {
 }
 
 impl OciError {
-    /// What to do about it, where that is known.
+    /// What the user can do about the error, if known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Compressed { .. } => "uncompress it first",
+            Self::Compressed { .. } => "decompress the archive first",
             Self::NoLayout { save: true, .. } => {
-                "it looks like an older `docker save`: docker 25 and later, podman and skopeo write OCI archives"
+                "the archive seems to be from `docker save` of an old version: use docker 25 or later, podman or skopeo"
             }
-            Self::Several { .. } => "say which with name = \"...\"",
+            Self::Several { .. } => "select one with name = \"...\"",
             Self::Program { dynamic: true, .. } => {
-                "link it statically (Rust: -C target-feature=+crt-static, Go: CGO_ENABLED=0, C: -static)"
+                "link the program statically (Rust: -C target-feature=+crt-static, Go: CGO_ENABLED=0, C: -static)"
             }
             _ => return None,
         };

@@ -1,4 +1,4 @@
-//! An OCI image layout as a tar archive or a folder, and its blobs, each checked before it is handed out.
+//! Reads an OCI image layout from a tar archive or a folder. Checks the size and digest of each blob before it returns it.
 //!
 //! OCI image format specification 1.1, `image-layout.md`.
 
@@ -18,12 +18,12 @@ use std::{
     sync::Arc,
 };
 
-/// Largest JSON document, in bytes: what registries take as a manifest.
+/// Size limit for JSON documents in bytes: the limit of registries for manifests.
 const DOCUMENT_LIMIT: u64 = 4 << 20;
-/// Most members an archive may have: an image has a few dozen blobs.
+/// Limit for the number of members of an archive. An image has a few dozen blobs.
 const MEMBER_LIMIT: usize = 100_000;
 
-/// A layout that was found, its documents not yet read.
+/// An open layout.
 #[derive(Debug)]
 pub(super) struct Layout {
     at: PathBuf,
@@ -37,7 +37,7 @@ enum Files {
 }
 
 impl Layout {
-    /// The layout in the tar at `path`.
+    /// Opens the layout in the tar archive at `path`.
     pub(super) fn archive(path: &Path) -> Result<Self, OciError> {
         let mut file = File::open(path).map_err(io_error("read", path))?;
         look(path, &mut file)?;
@@ -60,7 +60,7 @@ impl Layout {
         Self { at: path.to_owned(), files: Files::Archive(members) }.checked()
     }
 
-    /// The layout in the folder at `path`.
+    /// Opens the layout in the folder at `path`.
     pub(super) fn folder(path: &Path) -> Result<Self, OciError> {
         Self { at: path.to_owned(), files: Files::Folder }.checked()
     }
@@ -74,12 +74,12 @@ impl Layout {
         Err(self.bad(name, format!("version {:?}", layout.image_layout_version), LAYOUT_VERSION))
     }
 
-    /// Where it lies.
+    /// The path of the archive or folder.
     pub(super) fn at(&self) -> &Path {
         &self.at
     }
 
-    /// A document of the layout that no descriptor refers to.
+    /// Reads a document that has no descriptor: `oci-layout` or `index.json`.
     pub(super) fn document(&self, name: &'static str) -> Result<Arc<[u8]>, OciError> {
         match self.file(name)? {
             Some(data) => self.small(name, &data),
@@ -90,7 +90,7 @@ impl Layout {
         }
     }
 
-    /// The blob that `descriptor` refers to, with its size and digest checked.
+    /// Returns the blob that `descriptor` refers to. Checks its size and digest.
     pub(super) fn blob(&self, descriptor: &Descriptor, what: &'static str) -> Result<Blob, OciError> {
         let (at, digest) = (&self.at, &descriptor.digest);
         let Some(wanted) = digest.strip_prefix("sha256:").and_then(|hex| hex.parse::<Sha256>().ok()) else {
@@ -110,7 +110,7 @@ impl Layout {
         Ok(Blob { media_type: descriptor.media_type.clone(), digest: wanted, data })
     }
 
-    /// A blob that is a JSON document, and what it says.
+    /// Returns a blob that is a JSON document, and the parsed document.
     pub(super) fn json<T: serde::de::DeserializeOwned>(
         &self,
         descriptor: &Descriptor,
@@ -119,7 +119,7 @@ impl Layout {
         let mut blob = self.blob(descriptor, what)?;
         let bytes = self.small(what, &blob.data)?;
         let parsed = self.parse(what, &bytes)?;
-        // Read once: nobody can change it between the check and the use.
+        // Keep the bytes that were parsed: the file could change between the check and a second read.
         blob.data = Data::Bytes(bytes);
         Ok((blob, parsed))
     }
@@ -159,7 +159,7 @@ impl Layout {
     }
 }
 
-/// What the file at `at` is instead of a tar, from its first bytes; leaves it at its beginning.
+/// Checks that the file at `at` is an uncompressed tar archive. The position of `file` is 0 afterwards.
 fn look(at: &Path, file: &mut File) -> Result<(), OciError> {
     let magics: [(&[u8], _); 4] =
         [(b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\xfd7zXZ\0", "xz"), (b"BZh", "bzip2")];
@@ -176,7 +176,7 @@ fn look(at: &Path, file: &mut File) -> Result<(), OciError> {
     Ok(())
 }
 
-/// The digest of all that `bytes` gives.
+/// The digest of all bytes of a reader.
 pub(super) fn sha256(mut bytes: impl Read) -> io::Result<Sha256> {
     let mut hash = sha2::Sha256::new();
     let mut buffer = vec![0; 1 << 16];

@@ -1,4 +1,4 @@
-//! OCI images: read from archives and folders, preloaded into the host, made from a program.
+//! OCI images: reads them from archives and folders, preloads them into the host, and makes them from a program.
 
 mod archive;
 mod blob;
@@ -21,29 +21,29 @@ use layout::Layout;
 use schema::{CONFIG_TYPES, ImageConfig, LAYER_TYPES, OciManifest};
 use std::io;
 
-/// An image for one platform, every part of it checked against its digest.
+/// An OCI image for one platform. All parts were checked against their digests.
 #[derive(Clone, Debug)]
 pub struct OciImage {
-    /// The name that the engine gives it.
+    /// The name of the image in the engine.
     pub name: Reference,
-    /// Its architecture, in OCI's words.
+    /// The architecture by its OCI name, such as `amd64`.
     pub architecture: String,
-    /// Its manifest.
+    /// The manifest.
     pub manifest: Blob,
-    /// Its configuration.
+    /// The configuration.
     pub config: Blob,
-    /// Its layers, the lowest first, compressed or not.
+    /// The layers, lowest first. They may be compressed.
     pub layers: Vec<Blob>,
     /// Digest of the configuration: docker's image id.
     pub image_id: Sha256,
 }
 
-/// The image that `entry` of a recipe means.
+/// Reads the image of a recipe's `entry`.
 ///
-/// Its name is the recipe's, else the one that the layout's annotations give, else the file's.
+/// The image gets the name in the recipe, else the name in the layout's annotations, else the name of the file.
 ///
 /// # Errors
-/// Any fault of the image, shown at the recipe's line.
+/// The image cannot be used. The diagnostic shows the recipe's line.
 pub fn image(entry: &OciEntry, arch: Arch) -> Result<OciImage, Diagnostic> {
     let name = entry.name.as_ref().map(|name| name.value.parse::<Reference>()).transpose().map_err(|bad| {
         let place = entry.name.as_ref().map_or(&entry.image.place, |name| &name.place);
@@ -55,16 +55,18 @@ pub fn image(entry: &OciEntry, arch: Arch) -> Result<OciImage, Diagnostic> {
         let missing = matches!(&error, OciError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound);
         match error.hint() {
             Some(hint) => fault.with_hint(hint),
-            None if missing => fault.with_hint("make it first: `berth pack` makes an archive of a static program"),
+            None if missing => {
+                fault.with_hint("create the image first: `berth pack` makes an archive from a static program")
+            }
             None => fault,
         }
     })
 }
 
-/// The image for `arch` at `source` that is called `name`, or the only one there.
+/// Reads the image for `arch` at `source`: the image with the name `name`, or else the only image.
 ///
 /// # Errors
-/// What is missing, damaged, of another platform, or ambiguous.
+/// The image is missing, damaged, for another platform, or ambiguous.
 pub fn read(source: &OciSource, arch: Arch, name: Option<Reference>) -> Result<OciImage, OciError> {
     let (layout, path) = match source {
         OciSource::Archive(path) => (Layout::archive(path)?, path),
@@ -88,7 +90,7 @@ pub fn read(source: &OciSource, arch: Arch, name: Option<Reference>) -> Result<O
     if settings.rootfs.diff_ids.len() != document.layers.len() {
         let found =
             format!("{} layers, but the manifest has {}", settings.rootfs.diff_ids.len(), document.layers.len());
-        return Err(layout.bad("configuration", found, "as many of one as of the other"));
+        return Err(layout.bad("configuration", found, "equal numbers"));
     }
     let layer = |descriptor| {
         let layer = layout.blob(descriptor, "layer")?;

@@ -1,4 +1,4 @@
-//! An image of one static program: one layer with one file.
+//! Makes an OCI image from one static program: one layer with one file.
 
 use super::{
     OciImage,
@@ -21,26 +21,26 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Largest program, in bytes.
+/// Size limit for the program in bytes.
 const PROGRAM_LIMIT: u64 = 1 << 30;
 
-/// What is packed, and how.
+/// The input of [`pack`].
 #[derive(Clone, Debug)]
 pub struct Packing {
-    /// The program.
+    /// The program's file.
     pub program: PathBuf,
-    /// Name of the image; the last part of it is the program's name in the image's root.
+    /// Name of the image. Its last part is the program's file name in the root folder of the image.
     pub name: Reference,
-    /// Arguments that a container gets where none are given.
+    /// Default arguments of a container.
     pub cmd: Vec<String>,
-    /// When the image was made, in seconds since 1970.
+    /// Creation time of the image, in seconds since 1970.
     pub epoch: u64,
 }
 
-/// The image of `packing`. The same program makes the same bytes.
+/// Makes the image. The same input gives the same bytes.
 ///
 /// # Errors
-/// A program that cannot be read, or is not static.
+/// The program cannot be read, or is not static.
 pub fn pack(packing: &Packing) -> Result<OciImage, OciError> {
     let Packing { program: path, name, cmd, epoch } = packing;
     let bytes = berth_file::read(path, PROGRAM_LIMIT)?;
@@ -60,7 +60,7 @@ pub fn pack(packing: &Packing) -> Result<OciImage, OciError> {
     for piece in tar.finish() {
         piece.reader().and_then(|mut piece| piece.read_to_end(&mut layer)).map_err(io_error("read", path))?;
     }
-    // Not compressed: the image it goes into is compressed as a whole, and better.
+    // Do not compress the layer: the host's file system image is compressed as a whole, which is more effective.
     let layer = blob(LAYER_TYPES[0], layer.into())?;
     let config = ImageConfig {
         created: Some(Date(*epoch).to_string()),

@@ -1,15 +1,16 @@
-//! Names of images, as engines spell them.
+//! Parses names of OCI images by the rules of the container engines.
 
 use std::{fmt, str::FromStr};
 
-/// The registry that a name without one means, and the first component that a name of one part gets there.
+/// The registry of a name without a registry.
 const DEFAULT_REGISTRY: &str = "docker.io";
+/// The prefix of a name with only one part in the default registry.
 const DEFAULT_REPOSITORY: &str = "library/";
 
-/// An image's name with its tag: `hello` is `docker.io/library/hello:latest`. No digest: that says what an image is, not
-/// what it is called.
+/// The name and tag of an OCI image: `hello` means `docker.io/library/hello:latest`. A digest is not allowed, because it
+/// identifies content and is not a name.
 ///
-/// Shown as users of docker know it, without the registry and the `library/` that it leaves out.
+/// `Display` omits `docker.io/` and `library/`, as docker does.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Reference {
     registry: String,
@@ -17,20 +18,20 @@ pub struct Reference {
     tag: String,
 }
 
-/// A text that is no image's name.
+/// An invalid name of an OCI image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("image name {found:?}: expected {wanted}")]
 pub struct BadReference {
-    /// The text as given.
+    /// The text.
     pub found: String,
-    /// The rule that it breaks.
+    /// The rule that the text breaks.
     pub wanted: &'static str,
 }
 
 impl FromStr for Reference {
     type Err = BadReference;
 
-    /// The grammar of github.com/distribution/reference, which docker, containerd and podman share.
+    /// Parses by the grammar of github.com/distribution/reference, which docker, containerd and podman use.
     fn from_str(text: &str) -> Result<Self, BadReference> {
         let bad = |wanted| BadReference { found: text.to_owned(), wanted };
         if text.contains('@') {
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_filled_up_as_docker_does() {
+    fn missing_parts_of_names_get_the_defaults_of_docker() {
         for (text, shown, full) in [
             ("hello", "hello:latest", "docker.io/library/hello:latest"),
             ("hello:1.0_a-b", "hello:1.0_a-b", "docker.io/library/hello:1.0_a-b"),

@@ -1,12 +1,12 @@
-//! The JSON documents of an OCI image layout, with the fields that are read here. Others are left alone: documents are
-//! passed on as the bytes they came in.
+//! The JSON documents of an OCI image layout, with only the fields that are used here. Documents are copied as bytes, so
+//! other fields are not lost.
 //!
 //! OCI image format specification 1.1: `descriptor.md`, `image-layout.md`, `image-index.md`, `manifest.md`, `config.md`.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Media types of an image index; the second is docker's own word for it.
+/// Media types of an image index. The second one is docker's.
 pub(super) const INDEX_TYPES: [&str; 2] =
     ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
 /// Media types of an image manifest.
@@ -15,7 +15,7 @@ pub(super) const MANIFEST_TYPES: [&str; 2] =
 /// Media types of an image configuration.
 pub(super) const CONFIG_TYPES: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
-/// Media types of layers that engines unpack from an archive.
+/// Media types of layers that engines can unpack from an archive.
 pub(super) const LAYER_TYPES: [&str; 4] = [
     "application/vnd.oci.image.layer.v1.tar",
     "application/vnd.oci.image.layer.v1.tar+gzip",
@@ -25,7 +25,7 @@ pub(super) const LAYER_TYPES: [&str; 4] = [
 
 /// Annotation with the image's name in the layout.
 pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
-/// Annotation with the image's full name, as containerd and docker write and read it.
+/// Annotation with the image's full name. containerd and docker write and read it.
 pub(super) const IMAGE_NAME: &str = "io.containerd.image.name";
 
 /// `imageLayoutVersion` of every layout.
@@ -51,14 +51,14 @@ pub(super) struct Descriptor {
     pub(super) platform: Option<Platform>,
 }
 
-/// What an image runs on.
+/// The platform of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Platform {
     pub(super) architecture: String,
     pub(super) os: String,
 }
 
-/// `index.json`, and image indices that it refers to.
+/// `index.json`, or an image index that it refers to.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ImageIndex {
@@ -101,7 +101,7 @@ pub(super) struct Execution {
     pub(super) cmd: Option<Vec<String>>,
 }
 
-/// Digests of the layers as unpacked.
+/// Digests of the uncompressed layers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RootFs {
     #[serde(rename = "type")]
@@ -109,8 +109,7 @@ pub(super) struct RootFs {
     pub(super) diff_ids: Vec<String>,
 }
 
-/// An entry of `manifest.json`, which `docker load` reads (and `docker save` of docker 25 and later writes) beside the
-/// layout's own documents.
+/// An entry of `manifest.json`, which is not part of the OCI layout. `docker load` reads it, and `docker save` writes it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct SaveManifest {

@@ -1,4 +1,4 @@
-//! Which image of a layout is meant.
+//! Selects one image of a layout.
 
 use super::{
     error::OciError,
@@ -8,24 +8,24 @@ use super::{
 };
 use std::collections::BTreeMap;
 
-/// Depth of indices within indices: an index per image, one per layout.
+/// Limit for the nesting of indices. Usual layouts have at most two levels: the index of the layout, and one per image.
 const DEPTH: u8 = 4;
 
-/// An image manifest of the layout, and what it is called there.
+/// An image manifest of the layout, and its name in the annotations.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) name: Option<Reference>,
     pub(super) manifest: Descriptor,
 }
 
-/// The one image of `layout` for `linux/ARCHITECTURE` that is called `name`, or the only one.
+/// Selects the image of `layout` for `linux/ARCHITECTURE` with the name `name`, or else the only image.
 pub(super) fn select(layout: &Layout, architecture: &str, name: Option<&Reference>) -> Result<Candidate, OciError> {
     let index: ImageIndex = layout.parse("index.json", &layout.document("index.json")?)?;
     let mut found = Found { architecture, candidates: Vec::new(), others: Vec::new() };
     found.walk(layout, index, None, DEPTH)?;
     let Found { mut candidates, others, .. } = found;
     if candidates.is_empty() {
-        let found = if others.is_empty() { vec!["none at all".to_owned()] } else { others };
+        let found = if others.is_empty() { vec!["no images".to_owned()] } else { others };
         return Err(OciError::NoPlatform {
             at: layout.at().to_owned(),
             wanted: format!("linux/{architecture}"),
@@ -37,7 +37,7 @@ pub(super) fn select(layout: &Layout, architecture: &str, name: Option<&Referenc
     {
         return Ok(candidates.swap_remove(at));
     }
-    // One image may be listed under several names.
+    // One image may be listed under several names: count different digests.
     let digests: BTreeMap<_, _> = candidates.iter().map(|candidate| (&candidate.manifest.digest, ())).collect();
     if digests.len() > 1 {
         let shown = |candidate: &Candidate| {
@@ -67,14 +67,14 @@ impl Found<'_> {
             let name = own.as_ref().or(name);
             if INDEX_TYPES.contains(&descriptor.media_type.as_str()) {
                 let Some(depth) = depth.checked_sub(1) else {
-                    return Err(layout.bad("image index", "indices nested without end".into(), "at most 4 levels"));
+                    return Err(layout.bad("image index", "too many nested indices".into(), "at most 4 levels"));
                 };
                 let (_, inner) = layout.json(&descriptor, "image index")?;
                 self.walk(layout, inner, name, depth)?;
                 continue;
             }
             let platform = descriptor.platform.as_ref();
-            // What says nothing of a platform is judged by its configuration, which has to say something.
+            // A manifest without a platform may fit: its configuration, which must name the platform, is checked later.
             let fits = platform.is_none_or(|on| on.os == "linux" && on.architecture == self.architecture);
             if fits && MANIFEST_TYPES.contains(&descriptor.media_type.as_str()) {
                 self.candidates.push(Candidate { name: name.cloned(), manifest: descriptor });
@@ -89,7 +89,7 @@ impl Found<'_> {
     }
 }
 
-/// What a descriptor's annotations call it. The layout's own annotation may hold a tag alone, which is no name.
+/// The image's name from the annotations of a descriptor. `latest` in the layout's annotation is a tag, not a name.
 fn name_of(descriptor: &Descriptor) -> Option<Reference> {
     let annotation = |key: &str| descriptor.annotations.get(key).filter(|text| text.as_str() != "latest")?.parse().ok();
     annotation(IMAGE_NAME).or_else(|| annotation(REF_NAME))
