@@ -20,7 +20,10 @@ const WORDS: &str = "error: interrupted: unfinished files were removed, download
 
 /// A desk with an earlier output and a recipe with 100 MiB of data. Its build takes long enough to be interrupted.
 fn desk() -> Desk {
-    let mut large = Deb::new("large").field("Installed-Size: 102400").file("usr/share/large", vec![1; 100 << 20]);
+    let mut large = Deb::new("large")
+        .field("Installed-Size: 102400")
+        .file("usr/share/doc/large/copyright", "free")
+        .file("usr/share/large", vec![1; 100 << 20]);
     large.data_name += ".zst";
     let desk = Desk::new([whole::essentials(1000), vec![large]].concat());
     desk.lock().success();

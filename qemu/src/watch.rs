@@ -16,6 +16,8 @@ use std::{
 
 /// The time between two samples is [`Watch::silence`] divided by this number.
 const PART: u32 = 20;
+/// The second boot may be silent for so many times as long: a restart after it is not possible.
+const LATER: u32 = 4;
 /// Monitor commands that report the state of a guest that hangs.
 const QUESTIONS: [&str; 7] =
     ["info status", "info cpus", "info registers -a", "info lapic", "info pic", "info blockstats", "info mtree -f"];
@@ -98,7 +100,7 @@ impl Watch {
             &kept,
         );
         self.samples.clear();
-        self.since = Instant::now();
+        (self.since, self.silence) = (Instant::now(), self.silence * LATER);
         Action::StartAnew
     }
 

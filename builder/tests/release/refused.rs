@@ -26,7 +26,7 @@ fn new_keys_are_private_and_existing_keys_are_never_overwritten() {
     assert!(talk.starts_with("error: keys exists already, and keys are never overwritten\nhint: "), "{talk}");
     assert_eq!(site.state("keys"), before);
     fs::create_dir(site.path("empty")).unwrap();
-    assert!(site.bad(&["keys", "new", "empty"]).starts_with("error: empty is there already"));
+    assert!(site.bad(&["keys", "new", "empty"]).starts_with("error: empty exists already"));
     let talk = site.bad(&["keys", "new", "new", "--root-keys", "2", "--threshold", "3"]);
     assert!(talk.starts_with("error: root: expected a threshold of 1 to 2, found 3"), "{talk}");
     assert!(!site.path("new").exists());

@@ -60,15 +60,15 @@ impl Apt {
 
     /// Names and versions of all packages that `apt-get install` would install for this set.
     pub(crate) fn closure(&self, set: &str) -> Result<BTreeMap<String, String>, String> {
-        // `--assume-no` makes APT list the packages and stop. A simulation (-s) would also compute the order of unpacking, which takes
+        // `--print-uris` makes APT list the packages and stop. A simulation (-s) would also compute the order of unpacking, which takes
         // seconds for a large set.
-        let args = ["--assume-no", "--verbose-versions", "--no-install-recommends", "install"];
+        let args = ["--print-uris", "--verbose-versions", "--no-install-recommends", "install"];
         let output = self.run(&args.into_iter().chain(set.split(' ')).collect::<Vec<_>>());
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let Some((_, list)) = text.split_once("\nThe following NEW packages will be installed:\n") else {
             return Err(told(&output));
         };
-        assert!(text.ends_with("Abort.\n"), "{text}");
+        assert!(output.status.success(), "{}", told(&output));
         // Each line has the form `   NAME (VERSION)`.
         let lines = list.lines().map_while(|line| line.strip_prefix("   ")?.split_once(" ("));
         Ok(lines.map(|(name, rest)| (name.to_owned(), rest.trim_end_matches(')').to_owned())).collect())
