@@ -9,6 +9,8 @@ use std::{
     path::Path,
 };
 
+/// Bytes of a sector of the log: QEMU's default.
+const SECTOR: u64 = 512;
 const MAGIC: u64 = 0x6a_7366_7773_6872;
 const FLUSH: u64 = 1;
 const FORCED: u64 = 2;
@@ -44,8 +46,10 @@ impl WriteLog {
         let mut head = [0; 28];
         log.read_exact(&mut head)?;
         let number = |bytes: &[u8]| u64::from_le_bytes(bytes.try_into().unwrap());
-        assert_eq!(number(&head[..8]), MAGIC, "the file is not a log of writes");
-        let sector = u64::from(u32::from_le_bytes(head[24..28].try_into().unwrap()));
+        // QEMU writes the head of the log with the first entry.
+        let is_empty = head == [0; 28];
+        assert!(is_empty || number(&head[..8]) == MAGIC, "the file is not a log of writes");
+        let sector = if is_empty { SECTOR } else { u64::from(u32::from_le_bytes(head[24..28].try_into().unwrap())) };
         let mut entries = Vec::new();
         let mut at = sector;
         loop {
