@@ -39,5 +39,5 @@ fn packages_without_a_copyright_file_are_named_in_one_warning() {
     bench.add(Deb::new("one")).add(Deb::new("two").link("usr/share/doc/two", "absent"));
     let warnings = bench.assemble().unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("of: one, two; add it in an overlay"), "{warnings:?}");
+    assert!(warnings[0].contains("for: one, two; add one in an overlay"), "{warnings:?}");
 }
