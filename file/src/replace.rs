@@ -3,10 +3,12 @@
 use crate::FileError;
 use std::{
     ffi::OsString,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// What [`Replacement::commit`] flushes to the disk.
@@ -63,7 +65,7 @@ impl Replacement {
         loop {
             match OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary) {
                 Ok(file) => {
-                    file.lock().map_err(FileError::io("lock", &temporary))?;
+                    lock(&file, LONGEST_WAIT).map_err(FileError::io("lock", &temporary))?;
                     // Between open and lock, another writer may have removed the file, because it looked like a leftover of a killed
                     // process. Then try again.
                     if names(&temporary, &file).map_err(FileError::io("read", &temporary))? {
@@ -126,6 +128,28 @@ fn names(path: &Path, file: &File) -> io::Result<bool> {
     }
 }
 
+/// Longest wait for another writer. Without a limit, every process that may read the file could stop its writers for ever.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Locks a temporary file. Continues without the lock after `longest`, and on a file system without locks. Then a writer can remove the
+/// file of another one, which gets an error when it commits.
+fn lock(file: &File, longest: Duration) -> io::Result<()> {
+    let end = Instant::now() + longest;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(Duration::from_millis(5)),
+            Ok(()) | Err(TryLockError::WouldBlock) => return Ok(()),
+            Err(TryLockError::Error(error)) if is_unsupported(&error) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    const ENOLCK: i32 = 37;
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(ENOLCK)
+}
+
 /// Waits until the writer of the temporary file at `path` ends. Removes the file if its writer was killed.
 fn await_or_remove(path: &Path) -> io::Result<()> {
     let gone = |error: io::Error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) };
@@ -139,7 +163,7 @@ fn await_or_remove(path: &Path) -> io::Result<()> {
         Ok(other) => other,
         Err(error) => return gone(error),
     };
-    other.lock()?;
+    lock(&other, LONGEST_WAIT)?;
     // A writer that finished has renamed or removed the file. If the file is still there, its writer was killed.
     if names(path, &other)? { fs::remove_file(path).or_else(gone) } else { Ok(()) }
 }
@@ -154,6 +178,18 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_lock_that_is_held_for_ever_does_not_stop_a_writer_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let (own, other) = (File::create(&path).unwrap(), File::open(&path).unwrap());
+        other.lock().unwrap();
+        let (begin, longest) = (Instant::now(), Duration::from_millis(50));
+        lock(&own, longest).unwrap();
+        assert!(begin.elapsed() >= longest);
+        assert!(matches!(own.try_lock(), Err(TryLockError::WouldBlock)), "the other process still has the lock");
     }
 
     #[test]

@@ -140,11 +140,15 @@ fn install(
     // 4. Make the kernel image in memory, unless an earlier run staged it or the static delta contains it. After a failure here, the idle
     // slot can still boot.
     let kernel = if staged_digest == Some(record.uki.sha256) {
+        // Only a static delta needs the running kernel image from here on. The slot gets the memory.
+        drop(running_uki);
         KernelImage::Staged
     } else if checked.filling(&running_uki).brings_uki(&ways) {
         KernelImage::FromDelta { running: running_uki }
     } else {
-        KernelImage::make(record, repository, &running_uki, report)?
+        let made = KernelImage::make(record, repository, &running_uki, report)?;
+        drop(running_uki);
+        made
     };
 
     // 5. Check that the source serves the files of at least one way, and record what works now (the baseline). Only then remove the boot

@@ -73,16 +73,13 @@ fn parse(text: &str) -> Option<Line> {
     (line.line_type.is_applied() && is_below && !climbs && !line.modifiers.credential).then_some(line)
 }
 
-/// The value of a specifier that depends on this host. `None` for all other specifiers.
+/// The value of a specifier that depends on this host. `None` for all other specifiers, and for the machine id and the host name
+/// (`%m`, `%H`, `%l`): the host gets them in later phases.
 fn value_of(letter: char) -> Option<String> {
-    let uname = rustix::system::uname();
     let file = |path| fs::read_to_string(path).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
     match letter {
         'b' => file("/proc/sys/kernel/random/boot_id").map(|id| id.replace('-', "")),
-        'H' => Some(uname.nodename().to_string_lossy().into_owned()),
-        'l' => uname.nodename().to_string_lossy().split('.').next().map(str::to_owned),
-        'm' => file("/etc/machine-id"),
-        'v' => Some(uname.release().to_string_lossy().into_owned()),
+        'v' => Some(rustix::system::uname().release().to_string_lossy().into_owned()),
         _ => None,
     }
 }
@@ -118,7 +115,8 @@ impl Host<'_> {
         self.root.join(OsStr::from_bytes(path.strip_prefix(b"/").unwrap_or(path)))
     }
 
-    /// The paths that match the pattern of a line.
+    /// The paths that match the pattern of a line. A path through a symbolic link of another user than root is left out: with such a
+    /// link the user would choose which file PID 1 changes. systemd-tmpfiles refuses such a path, too.
     fn paths(&self, line: &Line) -> Vec<PathBuf> {
         let children = |directory: &[u8]| {
             let entries = fs::read_dir(self.inside(directory)).into_iter().flatten().flatten();
@@ -126,7 +124,14 @@ impl Host<'_> {
             names.sort_unstable();
             names
         };
-        tmpfiles::matching(&line.path, &children).iter().map(|path| self.inside(path)).collect()
+        let paths = tmpfiles::matching(&line.path, &children).into_iter().map(|path| self.inside(&path));
+        paths.filter(|path| !self.crosses_foreign_link(path)).collect()
+    }
+
+    /// Whether a directory on the way to `path` is a symbolic link that belongs to another user than root.
+    fn crosses_foreign_link(&self, path: &Path) -> bool {
+        let ways = path.ancestors().skip(1).take_while(|way| *way != self.root);
+        ways.filter_map(|way| fs::symlink_metadata(way).ok()).any(|found| found.is_symlink() && found.uid() != 0)
     }
 
     /// Changes mode and owner of a path, if it exists.

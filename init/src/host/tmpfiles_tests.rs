@@ -24,6 +24,8 @@ fn lines_that_init_does_not_apply_are_skipped() {
         "d /run",
         "d /run/../etc/x",
         "d /run/user/%w",
+        "d /var/lib/%H",
+        "d /var/lib/%m",
         "x /run/x 0755",
         "r! /var/lock",
         "f^ /run/x - - - - credential",
@@ -61,6 +63,30 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, Vec<u8>)> {
         }
     }
     all
+}
+
+/// A service cannot make PID 1 change a file elsewhere: its own symbolic link in a path is not followed, a link of root is.
+#[test]
+fn a_pattern_does_not_lead_through_a_link_of_a_service() {
+    if !rustix::process::geteuid().is_root() {
+        // Only root can give a link to another user.
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    for (target, link, owner) in [("secret", "theirs", 1000), ("shared", "ours", 0)] {
+        fs::create_dir_all(root.join("var/lib/foo")).unwrap();
+        let file = root.join("var").join(target).join("file");
+        fs::create_dir_all(&file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        let link = root.join("var/lib/foo").join(link);
+        symlink(root.join("var").join(target), &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(owner), Some(owner)).unwrap();
+    }
+    let host = Host { root, passwd: "", group: "" };
+    host.apply(&parse("z /var/lib/foo/*/* 0700").unwrap()).unwrap();
+    let mode = |path: &str| fs::metadata(root.join(path)).unwrap().mode() & 0o777;
+    assert_eq!((mode("var/secret/file"), mode("var/shared/file")), (0o755, 0o700));
 }
 
 /// Two directories have the same content. init applies the lines to the first, systemd-tmpfiles to the second.
