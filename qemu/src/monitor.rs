@@ -4,7 +4,7 @@ use crate::{
     error::VmError,
     standstill::{self, Sample},
 };
-use qapi::{Qmp, qmp};
+use qapi::{ExecuteError, Qmp, qmp};
 use std::{
     io::BufReader,
     os::unix::net::UnixStream,
@@ -63,12 +63,16 @@ impl Monitor {
         self.qmp.execute(&qmp::system_reset {}).map(drop).map_err(failed)
     }
 
-    /// Ends QEMU.
+    /// Ends QEMU. The caller waits for the end of the process: QEMU may close the connection before it has read the whole line, so a broken
+    /// connection is no error.
     ///
     /// # Errors
-    /// See [`Self::press_power_button`].
+    /// If the monitor refuses the command.
     pub fn quit(&mut self) -> Result<(), VmError> {
-        self.qmp.execute(&qmp::quit {}).map(drop).map_err(failed)
+        match self.qmp.execute(&qmp::quit {}) {
+            Ok(_) | Err(ExecuteError::Io(_)) => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// Stops the guest's processors and its clock.
