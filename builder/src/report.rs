@@ -28,7 +28,7 @@ impl Advised {
         Self { message, hint }
     }
 
-    /// What the user can do about the error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         self.hint.clone()

@@ -55,7 +55,7 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// What the user can do about the error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -198,7 +198,7 @@ fn list(names: &[String]) -> String {
 }
 
 impl FetchError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

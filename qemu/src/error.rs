@@ -92,7 +92,7 @@ pub enum VmError {
 }
 
 impl VmError {
-    /// What the user can do about the error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -51,7 +51,7 @@ pub enum AssembleError {
 }
 
 impl AssembleError {
-    /// What the user can do next, if that is known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {

@@ -86,7 +86,7 @@ pub enum InitrdError {
 }
 
 impl InitrdError {
-    /// What the user can do about it.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -34,7 +34,7 @@ pub enum StagingError {
 }
 
 impl StagingError {
-    /// What the user can do next.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

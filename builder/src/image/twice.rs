@@ -35,7 +35,7 @@ pub enum TwiceError {
 }
 
 impl TwiceError {
-    /// What the user can do next.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -34,7 +34,7 @@ pub enum LockError {
 }
 
 impl LockError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

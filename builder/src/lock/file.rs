@@ -76,7 +76,7 @@ impl From<FileError> for LockFileError {
 }
 
 impl LockFileError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -72,7 +72,7 @@ pub enum Problem {
 }
 
 impl Problem {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -67,7 +67,7 @@ pub enum PlanError {
 }
 
 impl PlanError {
-    /// What the user can do next.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

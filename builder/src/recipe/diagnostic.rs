@@ -55,7 +55,7 @@ impl Diagnostic {
         }
     }
 
-    /// What the user can do about the fault, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<&str> {
         self.0.hint.as_deref()

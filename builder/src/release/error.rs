@@ -196,7 +196,7 @@ fn folders(paths: &[PathBuf]) -> String {
 }
 
 impl ReleaseError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

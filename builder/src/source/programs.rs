@@ -52,7 +52,7 @@ pub enum ProgramError {
 }
 
 impl ProgramError {
-    /// What the user can do about the error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some("build all programs with the workspace's own settings: cargo build --release --workspace".into())

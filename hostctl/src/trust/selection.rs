@@ -100,7 +100,7 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What the user can do about it.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {

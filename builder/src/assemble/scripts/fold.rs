@@ -9,7 +9,7 @@ use super::{
 /// Decides whether the effect of a command is known. The second argument says whether the command always runs.
 pub(super) type Covers<'a> = &'a mut dyn FnMut(&Line, bool) -> bool;
 
-/// What is known about the place of a statement in the script.
+/// The context of a statement in the script, as far as the parser knows it.
 #[derive(Clone, Copy)]
 struct Reach {
     /// The arguments of the script. `None` where `$1` and `$2` may have other values, as in a function.

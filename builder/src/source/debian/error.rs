@@ -166,7 +166,7 @@ pub(super) fn cannot_read(path: &Path) -> impl FnOnce(io::Error) -> DebianError 
 }
 
 impl DebianError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {

@@ -71,7 +71,7 @@ impl fmt::Display for Special {
 }
 
 impl LocalError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -158,7 +158,7 @@ impl From<FileError> for OciError {
 }
 
 impl OciError {
-    /// What the user can do about the error, if known.
+    /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
