@@ -104,7 +104,7 @@ pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
 pub struct ControlError {
     /// What happened.
     pub message: String,
-    /// What the user can do.
+    /// A hint: the next step for the user.
     pub hint: Option<String>,
 }
 

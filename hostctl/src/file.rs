@@ -58,7 +58,7 @@ impl From<berth_file::FileError> for FileError {
 }
 
 impl FileError {
-    /// What the user can do about this error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -106,7 +106,7 @@ pub enum EntriesError {
 }
 
 impl EntriesError {
-    /// What the user can do about this error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {

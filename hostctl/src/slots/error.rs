@@ -162,7 +162,7 @@ pub enum SlotError {
 }
 
 impl SlotError {
-    /// What the user can do about this error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {

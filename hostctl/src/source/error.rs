@@ -105,7 +105,7 @@ impl SourceError {
         }
     }
 
-    /// What the user can do about this error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {

@@ -225,7 +225,7 @@ impl TrustError {
         matches!(self, Self::Source(error) if error.is_no_ranges())
     }
 
-    /// What the user can do about this error.
+    /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
