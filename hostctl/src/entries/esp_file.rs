@@ -214,7 +214,11 @@ impl Uki {
     pub fn check(&self, record: &ReleaseRecord) -> Result<(), EntriesError> {
         let found = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
         for (field, wanted, found) in [
-            ("root hash on its command line", record.root.root_hash.to_string(), self.root_hash.map(|hash| hash.to_string())),
+            (
+                "root hash on its command line",
+                record.root.root_hash.to_string(),
+                self.root_hash.map(|hash| hash.to_string()),
+            ),
             ("IMAGE_ID", record.id.to_string(), self.sort_key.clone()),
             ("IMAGE_VERSION", record.version.to_string(), self.version.clone()),
         ]

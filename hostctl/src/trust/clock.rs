@@ -33,16 +33,13 @@ impl Clock {
     /// The latest of the known times: a host whose clock was never set can still upgrade, and a clock that is set back makes no expired
     /// metadata valid again. `remembered` is the highest time in the memory.
     pub(super) fn now(self, remembered: u64) -> Now {
-        let (seconds, source) = [
-            (self.host, TimeSource::Host),
-            (self.epoch, TimeSource::Image),
-            (remembered, TimeSource::Memory),
-        ]
-        .into_iter()
-        // Of equal times the first is named.
-        .rev()
-        .max_by_key(|(seconds, _)| *seconds)
-        .unwrap_or((self.host, TimeSource::Host));
+        let (seconds, source) =
+            [(self.host, TimeSource::Host), (self.epoch, TimeSource::Image), (remembered, TimeSource::Memory)]
+                .into_iter()
+                // Of equal times the first is named.
+                .rev()
+                .max_by_key(|(seconds, _)| *seconds)
+                .unwrap_or((self.host, TimeSource::Host));
         Now { seconds, source }
     }
 }
@@ -58,7 +55,9 @@ impl std::fmt::Display for TimeSource {
         f.write_str(match self {
             Self::Host => "this host's clock",
             Self::Image => "the date of the running image (the host's clock, being earlier, is wrong)",
-            Self::Memory => "the time when this host last verified metadata (the host's clock, being earlier, was set back)",
+            Self::Memory => {
+                "the time when this host last verified metadata (the host's clock, being earlier, was set back)"
+            }
         })
     }
 }

@@ -54,11 +54,7 @@ impl Trust<'_> {
     ///
     /// # Errors
     /// See [`TrustError`].
-    pub fn open(
-        &self,
-        source: &Arc<Source>,
-        report: &mut dyn FnMut(UpgradeEvent),
-    ) -> Result<Repository, TrustError> {
+    pub fn open(&self, source: &Arc<Source>, report: &mut dyn FnMut(UpgradeEvent)) -> Result<Repository, TrustError> {
         let memory = Memory::read(self.memory, self.root, report)?;
         let now = self.clock.now(memory.latest());
         let transport = SourceTransport::new(Arc::clone(source));

@@ -2,7 +2,7 @@
 
 use super::inspection;
 use std::collections::BTreeSet;
-use tough::schema::{Root, RoleType, Signed, key::Key};
+use tough::schema::{RoleType, Root, Signed, key::Key};
 
 /// Parses a root.json and checks what tough does not. Signatures are not checked here.
 ///

@@ -74,7 +74,8 @@ fn an_invented_chain_in_the_memory_is_never_trusted() {
     let mut forged = Repo::with_keys_from(61);
     (0..5).for_each(|_| forged.publish());
     forged.write_root(2, &[]);
-    let text = |repo: &Repo, version: u64| fs::read_to_string(repo.path(&format!("metadata/{version}.root.json"))).unwrap();
+    let text =
+        |repo: &Repo, version: u64| fs::read_to_string(repo.path(&format!("metadata/{version}.root.json"))).unwrap();
     let own = String::from_utf8(repo.root()).unwrap();
     let seen = |name: &str| fs::read_to_string(forged.path(&format!("metadata/{name}.json"))).unwrap();
     for roots in [
@@ -85,7 +86,8 @@ fn an_invented_chain_in_the_memory_is_never_trusted() {
         json!({"1": "", "2": text(&forged, 2)}),
     ] {
         let host = Host::of(&repo);
-        let memory = json!({"roots": roots, "timestamp": seen("timestamp"), "snapshot": seen("5.snapshot"), "latest": 0});
+        let memory =
+            json!({"roots": roots, "timestamp": seen("timestamp"), "snapshot": seen("5.snapshot"), "latest": 0});
         host.open_folder(repo.dir.path()).unwrap();
         let path = only_file(&host);
         for path in [path.clone(), path.with_file_name("another.json")] {
@@ -102,7 +104,10 @@ fn an_invented_chain_in_the_memory_is_never_trusted() {
     change(&path, |memory| memory["roots"]["2"] = json!(text(&forged, 2)));
     let (opened, events) = host.open_saying(&kit::folder(repo.dir.path()));
     opened.unwrap();
-    assert!(matches!(&events[..], [UpgradeEvent::MemoryDamaged { fault, .. }] if fault.contains("2.root.json")), "{events:?}");
+    assert!(
+        matches!(&events[..], [UpgradeEvent::MemoryDamaged { fault, .. }] if fault.contains("2.root.json")),
+        "{events:?}"
+    );
     assert!(host.open_saying(&kit::folder(repo.dir.path())).1.is_empty(), "the next run finds a good memory");
 }
 
