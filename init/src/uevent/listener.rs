@@ -1,7 +1,9 @@
-//! The thread that reads device events. It loads modules for new devices and updates the links to partitions.
+//! The thread that reads device events. It loads modules for new devices, sets the modes of their nodes, and updates the links to
+//! partitions.
 
 use super::{UeventSocket, coldplug, socket::Received};
-use crate::{console, device_nodes, modules::Loader};
+use crate::{console, device_modes, device_nodes, modules::Loader};
+use berth_contract::fault::Failures;
 use std::{path::Path, sync::Arc, thread};
 
 /// Loads modules for all present devices.
@@ -26,13 +28,19 @@ fn follow(socket: &UeventSocket, loader: &Loader) {
                 if let Some(alias) = event.modalias.as_deref().filter(|_| event.action == "add") {
                     load(loader, alias);
                 }
+                if let Some(name) = event.devname.as_deref().filter(|_| event.action == "add") {
+                    warn(device_modes::settle(name));
+                }
                 if event.subsystem == "block" {
-                    relink();
+                    warn(device_nodes::link_partitions());
                 }
             }
             Ok(Received::Overrun) => {
                 load_for_all(loader);
-                relink();
+                let mut failures = Failures::none();
+                device_modes::settle_all(&mut failures);
+                failures.keep(device_nodes::link_partitions());
+                warn(failures.end());
             }
             Ok(Received::Timeout) => {}
             Err(error) => {
@@ -52,8 +60,8 @@ pub fn load(loader: &Loader, alias: &str) -> bool {
     count > 0
 }
 
-fn relink() {
-    if let Err(error) = device_nodes::link_partitions() {
+fn warn<E: std::fmt::Display>(result: Result<(), E>) {
+    if let Err(error) = result {
         console::warning(format_args!("{error}"));
     }
 }
