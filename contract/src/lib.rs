@@ -10,6 +10,7 @@ pub mod cmdline;
 pub mod container;
 pub mod container_state;
 pub mod control;
+pub mod credentials;
 pub mod digest;
 pub mod disk;
 pub mod engine;

@@ -50,6 +50,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
             provided: set(merged.provided, package)?,
             versions,
             drop: drops(merged.drop)?,
+            unpack_limit: merged.unpack_limit.map(|limit| limit.value),
         },
         kernel: Kernel {
             package: package(needed(merged.kernel, "kernel.package", &format!("linux-image-cloud-{}", arch.debian))?)?,
@@ -271,9 +272,7 @@ fn unique<T>(items: &[Located<T>], what: &str, name: impl Fn(&T) -> &str) -> Che
         if let Some(first) = seen.insert(name(&item.value), &item.place) {
             return Err(Diagnostic::new(&item.place, format!("{what} {:?} is declared twice", name(&item.value)))
                 .found(format!("the first declaration at {first}"))
-                .with_hint(format!(
-                    "to replace an inherited entry, write {what} = {{ remove = [...], add = [...] }}"
-                )));
+                .with_hint(format!("remove one of the two; a {what} replaces an inherited one of the same name")));
         }
     }
     Ok(())

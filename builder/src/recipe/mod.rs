@@ -92,6 +92,8 @@ pub struct Debian {
     pub versions: BTreeMap<String, Located<Pin>>,
     /// `drop`: files of packages that are not put into the image.
     pub drop: Drops,
+    /// `unpack_limit`: how many bytes one package, or one kernel module, may unpack to. `None`: limits that fit Debian's packages.
+    pub unpack_limit: Option<ByteSize>,
 }
 
 /// One entry of `archives`.

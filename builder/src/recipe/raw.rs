@@ -46,6 +46,7 @@ pub(super) struct RawDebian {
     pub(super) provided: RawList<String>,
     pub(super) versions: BTreeMap<Spanned<String>, Spanned<RawPin>>,
     pub(super) drop: RawList<String>,
+    pub(super) unpack_limit: Option<Spanned<ByteSize>>,
 }
 
 /// The name of a suite, or a table with its priority.
