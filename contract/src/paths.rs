@@ -18,6 +18,8 @@ pub const SERVICES: &str = "/usr/lib/berth/services";
 pub const IMAGES: &str = "/usr/lib/berth/images";
 /// Directory of the kernel modules, which are in `/usr/lib/modules/RELEASE`.
 pub const MODULES: &str = "/usr/lib/modules";
+/// List of the device nodes that load their module when they are opened, in the directory of a kernel's modules.
+pub const MODULES_DEVNAME: &str = "modules.devname";
 /// The only persistent directory.
 pub const VAR: &str = "/var";
 /// Berth's own persistent state.

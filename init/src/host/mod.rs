@@ -7,7 +7,7 @@ pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    block,
+    block, clock,
     config::{self, locations::Locations},
     console, crash_records, device_nodes,
     modules::Loader,
@@ -144,6 +144,17 @@ impl Host {
 fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
     let fed = watchdogs.feed_beside(image.health.limit.max(HealthSpec::default().limit)).at("feed", "watchdogs");
     fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
+}
+
+/// Sets a clock that cannot be right to the date of the image.
+pub fn correct_clock(_: &mut Host) -> Result<(), Failure> {
+    if let Some(clock::Wrong { said, image }) = clock::correct(Path::new(paths::IMAGE_SPEC))? {
+        console::warning(format_args!(
+            "clock: expected {image} (the image's date, in seconds since 1970) or up to 15 years later, found {said}: set to the \
+             image's date until a time server answers"
+        ));
+    }
+    Ok(())
 }
 
 /// Mounts cgroup2, /dev/pts, /tmp.
@@ -288,7 +299,7 @@ pub fn bring_loopback_up(_: &mut Host) -> Result<(), Failure> {
 
 /// Makes links and static nodes in /dev.
 pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
-    let devname = Path::new(paths::MODULES).join(&host.image.kernel).join("modules.devname");
+    let devname = Path::new(paths::MODULES).join(&host.image.kernel).join(paths::MODULES_DEVNAME);
     device_nodes::complete(&fs::read_to_string(devname).unwrap_or_default())
 }
 

@@ -1,7 +1,9 @@
-//! The thread that reads device events. It loads modules for new devices and updates the links to partitions.
+//! The thread that reads device events. It loads modules for new devices, sets the modes of their nodes, and updates the links to
+//! partitions.
 
 use super::{Settled, UeventSocket, coldplug, settled, socket::Received};
-use crate::{console, device_nodes, modules::Loader};
+use crate::{console, device_modes, device_nodes, modules::Loader};
+use berth_contract::fault::Failures;
 use std::{path::Path, sync::Arc, thread};
 
 /// Loads modules for all present devices.
@@ -29,13 +31,19 @@ fn follow(socket: &UeventSocket, loader: &Loader, settled: &Settled) {
                 if let Some(alias) = event.modalias.as_deref().filter(|_| event.action == "add") {
                     load(loader, alias);
                 }
+                if let Some(name) = event.devname.as_deref().filter(|_| event.action == "add") {
+                    warn(device_modes::settle(name));
+                }
                 if event.subsystem == "block" {
-                    relink();
+                    warn(device_nodes::link_partitions());
                 }
             }
             Ok(Received::Overrun) => {
                 load_for_all(loader);
-                relink();
+                let mut failures = Failures::none();
+                device_modes::settle_all(&mut failures);
+                failures.keep(device_nodes::link_partitions());
+                warn(failures.end());
             }
             Ok(Received::Timeout) => {
                 has_settled = true;
@@ -59,8 +67,8 @@ pub fn load(loader: &Loader, alias: &str) -> bool {
     count > 0
 }
 
-fn relink() {
-    if let Err(error) = device_nodes::link_partitions() {
+fn warn<E: std::fmt::Display>(result: Result<(), E>) {
+    if let Err(error) = result {
         console::warning(format_args!("{error}"));
     }
 }
