@@ -156,31 +156,53 @@ fn packages_that_are_truncated_or_too_large_are_errors() {
 }
 
 #[test]
-fn the_error_shows_the_lines_of_a_script_that_nobody_has_reviewed() {
-    let script = || {
-        Deb::new("mystery1.0")
-            .copyright()
-            .script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  chmod 4755 /usr/bin/mystery\nfi")
-    };
+fn the_error_shows_all_scripts_that_nobody_has_reviewed() {
     let mut bench = Bench::new();
-    bench.add(script());
+    bench
+        .add(Deb::new("mystery1.0").script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  mystery --all\nfi"))
+        .add(Deb::new("odd").script("preinst", "odd").script("postinst", "addgroup --system odd\nodd"));
     let fault = bench.fault();
-    let digest = fault.split("digest of these lines: ").nth(1).unwrap().split(')').next().unwrap().to_owned();
+    let mut shown = String::new();
+    for part in fault.split_inclusive("digest of these lines: ") {
+        shown += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
     assert_eq!(
-        fault.replace(&digest, "DIGEST"),
+        shown,
         "package mystery1.0 1.0: postinst is not covered: nobody has reviewed it\n     \
-         4 | chmod 4755 /usr/bin/mystery\n  \
-         (digest of these lines: DIGEST)\n\
+         4 | mystery --all\n  \
+         (digest of these lines: )\n\
+         package odd 1.0: preinst is not covered: nobody has reviewed it\n     \
+         2 | odd\n  \
+         (digest of these lines: )\n\
+         package odd 1.0: postinst is not covered: nobody has reviewed it\n     \
+         3 | odd\n  \
+         (digest of these lines: )\n\
          hint: berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
-         [scripts] in the recipe: \"mystery1.0\" = \"ignore\""
+         [scripts] in the recipe:\n  \"mystery1.0\" = \"ignore\"\n  odd = \"ignore\""
     );
-    bench.recipe = "[scripts]\n\"mystery1.0\" = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
-    let warnings = bench.assemble().unwrap().warnings;
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn an_ignored_script_keeps_its_known_effects_and_its_lost_lines_are_listed() {
+    let mut bench = Bench::new();
+    let script = "adduser --system --group --no-create-home --home /nonexistent _kit\nkit-rebuild-cache";
+    bench.add(Deb::new("kit").copyright().script("postinst", script));
+    bench.recipe = "[scripts]\nkit = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
+    let assembled = bench.assemble().unwrap();
+    assert!(text(&assembled.tree, "etc/passwd").contains("\n_kit:x:"));
+    let [lost] = &assembled.ignored[..] else { panic!("{:?}", assembled.ignored) };
+    assert_eq!((lost.package.as_str(), lost.uncovered.script), ("kit", "postinst"));
+    assert_eq!(lost.uncovered.lines, [(3, "kit-rebuild-cache".to_owned())]);
+    let [first, second] = &assembled.warnings[..] else { panic!("{:?}", assembled.warnings) };
     assert!(
-        warnings[0]
-            .contains("scripts.systemd-boot-efi: this entry is not needed, all scripts of the package are covered"),
-        "{warnings:?}"
+        first.ends_with(
+            "scripts.kit: these lines of the postinst of kit 1.0 have no effect in the image:\n     3 | kit-rebuild-cache"
+        ),
+        "{first}"
+    );
+    assert!(
+        second.ends_with("scripts.systemd-boot-efi: this entry is not needed, all scripts of the package are covered"),
+        "{second}"
     );
 }
 

@@ -7,6 +7,7 @@ pub mod arch;
 pub mod boot_report;
 pub mod chain;
 pub mod cmdline;
+pub mod config_source;
 pub mod container;
 pub mod container_state;
 pub mod control;

@@ -15,7 +15,7 @@ use std::{
 const RELEASE: &str = "6.1.0-test";
 
 /// Path, symbols that it needs from others, lines of its .modinfo. Each module offers the symbol `of_NAME`.
-const MODULES: [(&str, &[&str], &[&str]); 9] = [
+const MODULES: [(&str, &[&str], &[&str]); 13] = [
     ("kernel/lib/base.ko", &[], &["alias=crypto-base", "license=GPL"]),
     ("kernel/lib/left.ko", &["of_base"], &["depends=base"]),
     ("kernel/lib/right-hand.ko", &["of_base"], &["depends=base", "alias=net-pf-16-proto-[0-9]"]),
@@ -32,6 +32,10 @@ const MODULES: [(&str, &[&str], &[&str]); 9] = [
         &[],
         &["alias=pci:v00001AF4d00001041sv*sd*bc*sc*i*", "alias=pci:v0000808[67]d*sv*sd*bc02sc*i*"],
     ),
+    ("kernel/net/a_tun.ko", &[], &["alias=devname:net/tun", "alias=char-major-10-200"]),
+    ("kernel/block/b-loop.ko", &[], &["alias=block-major-7-*", "alias=block-major-7-0", "alias=devname:loop0"]),
+    ("kernel/fs/nameless.ko", &[], &["alias=char-major-10-234"]),
+    ("kernel/fs/numberless.ko", &[], &["alias=devname:no/number", "alias=char-major-10-*"]),
     ("kernel/drivers/any.ko", &[], &["alias=pci:v*d*sv*sd*bc02sc00i*", "alias=*odd?end"]),
 ];
 
@@ -93,6 +97,9 @@ fn index_files_say_the_same_as_depmods() {
     assert_eq!(dep_sets(&ours.dep), dep_sets(&theirs("modules.dep")));
     assert_eq!(lines(&ours.alias, "alias "), lines(&theirs("modules.alias"), "alias "));
     assert_eq!(lines(&ours.softdep, "softdep "), lines(&theirs("modules.softdep"), "softdep "));
+    let nodes = |text: &str| -> BTreeSet<String> { text.lines().skip(1).map(str::to_owned).collect() };
+    assert_eq!(nodes(&ours.devname), nodes(&theirs("modules.devname")));
+    assert_eq!(nodes(&ours.devname).len(), 2, "{}", ours.devname);
     // The last dependency is loaded first.
     let top = ours.dep.lines().find(|line| line.starts_with("kernel/fs/top.ko:")).unwrap();
     assert!(top.ends_with(" kernel/lib/base.ko"), "{top}");

@@ -12,6 +12,7 @@ mod accounts;
 mod certificates;
 mod copyright;
 mod declaration;
+mod effects;
 mod index;
 mod kernel;
 mod libraries;
@@ -28,7 +29,7 @@ mod tmpfiles;
 mod unpack;
 mod var;
 
-pub use error::AssembleError;
+pub use error::{AssembleError, UncoveredScript};
 pub use kernel::KernelParts;
 pub use os_release::os_release;
 pub use own::{OwnFile, own_files};
@@ -42,9 +43,6 @@ use crate::{
 };
 use berth_contract::{container::ByteSize, image_spec::ImageSpec};
 use berth_formats::data::Data;
-use declaration::Declaration;
-use error::UncoveredScript;
-use scripts::{Effect, Scripts};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use unpack::Unpacked;
 
@@ -92,6 +90,8 @@ pub struct Assembled {
     /// The files that packages and overlays ship below /var, as a tree whose root is /var. The host creates the same files at
     /// each boot from tmpfiles.d, so an empty /var works as well.
     pub var: Tree,
+    /// The lines of maintainer scripts that have no effect in the image, because the recipe ignores these scripts.
+    pub ignored: Vec<UncoveredScript>,
     /// Bytes of regular files by origin.
     pub sizes: BTreeMap<String, u64>,
     /// Messages for the author of the recipe.
@@ -114,7 +114,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let mut packages: Vec<(&PackageInput, Unpacked)> =
         input.packages.iter().zip(unpack::unpack(input.cache, input.packages, input.unpack_limit)?).collect();
     packages.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    let effects = cover(&packages, input.scripts, &mut warnings)?;
+    let effects = effects::of(&packages, input.scripts, &mut warnings)?;
 
     let mut tree = skeleton::tree(&origin)?;
     packages::insert(&mut tree, &packages, &effects.diversions)?;
@@ -149,57 +149,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let (var, left_out) = var::take(&mut tree, &effects.tmpfiles, &origin)?;
     warnings.extend(left_out);
     let sizes = sizes(&tree);
-    Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, sizes, warnings })
-}
-
-/// The effects of all maintainer scripts.
-#[derive(Default)]
-struct Effects {
-    sysusers: Vec<Declaration>,
-    tmpfiles: Vec<Declaration>,
-    alternatives: Vec<alternatives::Alternative>,
-    diversions: packages::Diversions,
-}
-
-fn cover(
-    packages: &[(&PackageInput, Unpacked)],
-    rules: &BTreeMap<String, Located<ScriptRule>>,
-    warnings: &mut Vec<String>,
-) -> Result<Effects, AssembleError> {
-    let mut all = Effects::default();
-    for (package, Unpacked { index, .. }) in packages {
-        let scripts = Scripts { preinst: &index.preinst, postinst: &index.postinst, triggers: &index.triggers };
-        let found = match (scripts::cover(&package.name, scripts), rules.get(&package.name).map(|rule| rule.value)) {
-            (found, Some(ScriptRule::Ignore)) => {
-                if let (Ok(_), Some(rule)) = (found, rules.get(&package.name)) {
-                    warnings.push(format!(
-                        "{}: scripts.{}: this entry is not needed, all scripts of the package are covered",
-                        rule.place, package.name
-                    ));
-                }
-                continue;
-            }
-            (Ok(effects), None) => effects,
-            (Err(uncovered), None) => {
-                let (package, version) = (package.name.clone(), package.version.clone());
-                return Err(AssembleError::Script(Box::new(UncoveredScript { package, version, uncovered })));
-            }
-        };
-        let place = format!("{}{}", packages::ORIGIN, package.name);
-        for effect in found {
-            match effect {
-                Effect::Sysusers(line) => all.sysusers.extend(declaration::lines(&place, &line)),
-                Effect::Tmpfiles(line) => all.tmpfiles.extend(declaration::lines(&place, &line)),
-                Effect::Alternative(alternative) => all.alternatives.push(alternative),
-                Effect::Divert { from, to } => _ = all.diversions.insert(from, (package.name.clone(), to)),
-            }
-        }
-    }
-    let here = |name: &String| packages.iter().any(|(package, _)| package.name == *name);
-    for (name, rule) in rules.iter().filter(|(name, _)| !here(name)) {
-        warnings.push(format!("{}: scripts.{name}: that package is not in the image", rule.place));
-    }
-    Ok(all)
+    Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, ignored: effects.ignored, sizes, warnings })
 }
 
 /// Takes the file `name` of systemd-boot-efi out of the tree. `what` is its name in messages.

@@ -39,6 +39,7 @@ pub(super) struct Merged {
     pub(super) channel: Option<Located<String>>,
     pub(super) ca: Option<Located<String>>,
     pub(super) limit: Option<Located<u32>>,
+    pub(super) sources: Vec<Located<String>>,
     pub(super) overlays: Vec<Located<String>>,
     pub(super) oci: Vec<Located<RawOci>>,
     pub(super) containers: Vec<Located<ContainerSpec>>,
@@ -112,7 +113,7 @@ impl Named for RawDevice {
 impl Merged {
     /// Merges the next file of the chain, `raw` as parsed from `source`, into the values of the files before it.
     pub(super) fn lay(&mut self, source: &Arc<RecipeFile>, raw: RawRecipe) -> Result<(), Diagnostic> {
-        let RawRecipe { debian, kernel, engine, disk, update, health, .. } = raw;
+        let RawRecipe { debian, kernel, engine, disk, update, health, config, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
             (&mut self.version, raw.version),
@@ -147,6 +148,7 @@ impl Merged {
             (&mut self.cmdline, "kernel.cmdline", kernel.cmdline),
             (&mut self.modules, "kernel.modules", kernel.modules),
             (&mut self.overlays, "overlays", raw.overlays),
+            (&mut self.sources, "config.sources", config.sources),
         ] {
             list(into, source, key, change)?;
         }
