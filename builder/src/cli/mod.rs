@@ -7,6 +7,7 @@ mod interrupt;
 mod keys;
 mod lock;
 mod pack;
+mod passphrase;
 mod release;
 mod repo;
 mod run;
