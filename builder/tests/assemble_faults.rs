@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, package, text};
+use berth::assemble::OwnFile;
 use std::{fs, path::Path};
 
 #[test]
@@ -34,6 +35,29 @@ fn a_file_in_two_packages_is_an_error_unless_replaced_or_diverted() {
     bench.add(one("first")).add(one("second").script("preinst", divert));
     let tree = bench.assemble().unwrap().tree;
     assert_eq!((text(&tree, "usr/share/x").as_str(), text(&tree, "usr/share/x.first").as_str()), ("second", "first"));
+}
+
+#[test]
+fn two_own_files_at_one_path_are_an_error_that_names_both() {
+    let own = |what: &str, path: &str| OwnFile {
+        what: what.into(),
+        path: path.into(),
+        mode: 0o644,
+        data: what.to_owned().into(),
+    };
+    let mut bench = Bench::new();
+    bench.files = vec![own("image a:1 of r.toml:1:1", "/usr/lib/x.tar"), own("image b:1 of r.toml:2:1", "/lib/x.tar")];
+    let wanted = "/usr/lib/x.tar: both image a:1 of r.toml:1:1 and image b:1 of r.toml:2:1 ship this path";
+    assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
+    bench.files.pop();
+    bench.assemble().unwrap();
+    bench.recipe = "[[device]]\npath = 'usr/lib/x.tar'\ntype = 'fifo'\n".into();
+    let wanted = "/usr/lib/x.tar: both image a:1 of r.toml:1:1 and the device of test.toml:";
+    assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
+    bench.recipe.clear();
+    bench.overlay("mine", &[("usr/lib/x.tar", "mine")]);
+    let fault = bench.fault();
+    assert!(fault.starts_with("/usr/lib/x.tar: both overlay mine and berth ship this path"), "{fault}");
 }
 
 #[test]
@@ -228,7 +252,7 @@ fn a_missing_or_ambiguous_kernel_stub_or_module_is_an_error() {
     bench.recipe = "modules = ['inner', 'outer-onne']\n".into();
     let fault = bench.fault();
     assert!(
-        fault.contains("test.toml:9:") && fault.contains("kernel module \"outer-onne\" is not in the image"),
+        fault.contains("test.toml:10:") && fault.contains("kernel module \"outer-onne\" is not in the image"),
         "{fault}"
     );
     assert!(fault.contains("hint: did you mean \"outer_one\"?"), "{fault}");

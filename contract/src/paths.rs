@@ -26,6 +26,8 @@ pub const VAR: &str = "/var";
 pub const STATE: &str = "/var/lib/berth";
 /// The last machine configuration that was applied without an error.
 pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
+/// The place that [`LAST_GOOD_CONFIG`] came from, as `hostctl status` shows it: one line of text.
+pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
 /// TUF's root metadata, named by the recipe: the public keys that a release must be signed with.

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
-use berth_formats::kmod::{self, Index, KmodError, Modinfo, Texts};
+use berth_formats::{
+    kmod::{self, Index, KmodError, Modinfo, Texts},
+    packing::Packing,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -187,14 +190,25 @@ fn modinfo_is_read_and_damaged_modules_are_refused() {
 
 #[test]
 fn compressed_modules_are_unpacked_within_limits() {
-    berth_judge::needs!("xz");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.ko");
-    fs::write(&path, vec![7; 100_000]).unwrap();
-    judge("xz", &["--check=crc32", path.to_str().unwrap()]);
-    let packed = fs::read(dir.path().join("x.ko.xz")).unwrap();
-    assert_eq!(kmod::unxz(&packed, 100_000).unwrap(), vec![7; 100_000]);
-    assert!(matches!(kmod::unxz(&packed, 99_999), Err(KmodError::TooLarge { limit: 99_999 })));
-    assert!(matches!(kmod::unxz(&packed[..packed.len() - 20], 100_000), Err(KmodError::Xz(_))));
-    assert!(matches!(kmod::unxz(b"not xz", 100_000), Err(KmodError::Xz(_))));
+    let plain = vec![7; 100_000];
+    for (packing, tool, options) in [
+        (Packing::Xz, "xz", &["--check=crc32", "-k"][..]),
+        (Packing::Zstd, "zstd", &["-q"]),
+        (Packing::Gzip, "gzip", &["-k"]),
+    ] {
+        berth_judge::needs!(tool);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.ko");
+        fs::write(&path, &plain).unwrap();
+        let file = [path.to_str().unwrap()];
+        judge(tool, &[options, &file].concat());
+        let name = format!("x.ko{}", packing.extension());
+        assert_eq!(Packing::split(&name), Some(("x.ko", packing)));
+        let packed = fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(kmod::unpack(&packed, packing, 100_000).unwrap(), plain);
+        let error = |packed: &[u8], limit| kmod::unpack(packed, packing, limit).unwrap_err();
+        assert!(matches!(error(&packed, 99_999), KmodError::TooLarge { limit: 99_999 }), "{tool}");
+        assert!(matches!(error(&packed[..packed.len() - 7], 100_000), KmodError::Packed { .. }), "{tool}");
+        assert!(matches!(error(b"not packed", 100_000), KmodError::Packed { .. }), "{tool}");
+    }
 }

@@ -51,14 +51,18 @@ pub enum AssembleError {
 }
 
 impl AssembleError {
+    /// The error of a kernel module that cannot be unpacked.
+    pub(super) fn module(origin: &str, path: &str) -> impl FnOnce(KmodError) -> Self {
+        let (origin, path) = (origin.to_owned(), path.to_owned());
+        move |source| Self::Module { origin, path, source }
+    }
+
     /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Deb { package, source } if is_too_large(source) => format!(
-                "if the lock file has no installed-size for {package}, run berth lock; otherwise leave the package out of the recipe, \
-                 or report this to its maintainer"
-            ),
+            Self::Deb { source, .. } if is_too_large(source) => LIFT.to_owned(),
+            Self::Module { source: KmodError::TooLarge { .. }, .. } => LIFT.to_owned(),
             Self::Deb { package, .. } => {
                 format!(
                     "the archive serves {package} exactly like this: leave the package out of the recipe, or report this to its \
@@ -82,6 +86,9 @@ impl AssembleError {
         })
     }
 }
+
+const LIFT: &str = "if this size is right, allow it in the recipe: unpack_limit = \"4GiB\" in [debian]; what debian.drop leaves out of the \
+     kernel's modules is not unpacked";
 
 fn is_too_large(error: &DebError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);

@@ -16,6 +16,8 @@ mod effects;
 mod index;
 mod kernel;
 mod libraries;
+mod module_cache;
+mod modules;
 mod os_release;
 mod own;
 mod packages;
@@ -39,7 +41,7 @@ use crate::{
     recipe::{Device, Drops, Located, ScriptRule},
     tree::{Kind, Node, Tree, TreePath, Verdict},
 };
-use berth_contract::image_spec::ImageSpec;
+use berth_contract::{container::ByteSize, image_spec::ImageSpec};
 use berth_formats::data::Data;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use unpack::Unpacked;
@@ -58,6 +60,8 @@ pub struct AssembleInput<'a> {
     pub devices: &'a [Located<Device>],
     /// `debian.drop`.
     pub drop: &'a Drops,
+    /// `debian.unpack_limit`.
+    pub unpack_limit: Option<ByteSize>,
     /// `[scripts]`.
     pub scripts: &'a BTreeMap<String, Located<ScriptRule>>,
     /// `kernel.modules`. Each one must be in the image.
@@ -108,7 +112,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let origin: Arc<str> = own::ORIGIN.into();
     let mut warnings = Vec::new();
     let mut packages: Vec<(&PackageInput, Unpacked)> =
-        input.packages.iter().zip(unpack::unpack(input.cache, input.packages)?).collect();
+        input.packages.iter().zip(unpack::unpack(input.cache, input.packages, input.unpack_limit)?).collect();
     packages.sort_by(|a, b| a.0.name.cmp(&b.0.name));
     let effects = effects::of(&packages, input.scripts, &mut warnings)?;
 
@@ -121,6 +125,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let stub = take_part(&mut tree, &format!("linux{}.efi.stub", arch.efi), "systemd's EFI stub")?;
     let systemd_boot = take_part(&mut tree, &format!("systemd-boot{}.efi", arch.efi), "systemd-boot")?;
     tree.remove(BOOT_FOLDER.as_bytes());
+    let packed = modules::rename(&mut tree)?;
     let kernel = kernel::take(&mut tree)?;
 
     // Order: first the steps that read files which the recipe may drop, then the drop, then the steps that list files.
@@ -130,7 +135,8 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
     certificates::apply(&mut tree, &origin)?;
     let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
-    drop_files(&mut tree, input.drop, &mut warnings);
+    drop_files(&mut tree, input.drop, &packed, &mut warnings);
+    modules::unpack(&mut tree, &packed, input.unpack_limit)?;
     copyright::keep(&mut tree, &notices)?;
     alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
     libraries::apply(&mut tree, arch, &origin)?;
@@ -159,14 +165,16 @@ fn take_part(tree: &mut Tree, name: &str, what: &'static str) -> Result<Data, As
     }
 }
 
-/// Removes the files that `debian.drop` matches, but only files of packages.
-fn drop_files(tree: &mut Tree, drop: &Drops, warnings: &mut Vec<String>) {
+/// Removes the files that `debian.drop` matches, but only files of packages. A glob can name a kernel module with or without the
+/// extension of its compression.
+fn drop_files(tree: &mut Tree, drop: &Drops, packed: &modules::Modules, warnings: &mut Vec<String>) {
     let mut used = vec![false; drop.globs().len()];
     tree.remove_if(|path, node| {
         if !node.origin.starts_with(packages::ORIGIN) && &*node.origin != crate::tree::IMPLIED {
             return false;
         }
-        let matching = drop.matching(path);
+        let mut matching = drop.matching(path);
+        matching.extend(packed.get(path).map(|module| drop.matching(&module.shipped)).unwrap_or_default());
         matching.iter().for_each(|&at| used[at] = true);
         !matching.is_empty()
     });

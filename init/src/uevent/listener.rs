@@ -1,7 +1,7 @@
 //! The thread that reads device events. It loads modules for new devices, sets the modes of their nodes, and updates the links to
 //! partitions.
 
-use super::{UeventSocket, coldplug, socket::Received};
+use super::{Settled, UeventSocket, coldplug, settled, socket::Received};
 use crate::{console, device_modes, device_nodes, modules::Loader};
 use berth_contract::fault::Failures;
 use std::{path::Path, sync::Arc, thread};
@@ -13,17 +13,20 @@ pub fn load_for_all(loader: &Loader) {
     }
 }
 
-/// Starts the thread. Open the socket before [`load_for_all`], so that no device is missed in between.
+/// Starts the thread. Open the socket before [`load_for_all`], so that no device is missed in between. The thread sets `settled`
+/// when it has processed the events of all devices that were there at boot.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn spawn(socket: UeventSocket, loader: Arc<Loader>) -> std::io::Result<()> {
-    thread::Builder::new().name("uevent".to_owned()).spawn(move || follow(&socket, &loader)).map(drop)
+pub fn spawn(socket: UeventSocket, loader: Arc<Loader>, settled: Arc<Settled>) -> std::io::Result<()> {
+    thread::Builder::new().name("uevent".to_owned()).spawn(move || follow(&socket, &loader, &settled)).map(drop)
 }
 
-fn follow(socket: &UeventSocket, loader: &Loader) {
+fn follow(socket: &UeventSocket, loader: &Loader, settled: &Settled) {
+    let mut has_settled = false;
     loop {
-        match socket.receive(None) {
+        let limit = (!has_settled).then(|| settled::patience(Path::new("/sys")));
+        match socket.receive(limit) {
             Ok(Received::Event(event)) => {
                 if let Some(alias) = event.modalias.as_deref().filter(|_| event.action == "add") {
                     load(loader, alias);
@@ -42,8 +45,12 @@ fn follow(socket: &UeventSocket, loader: &Loader) {
                 failures.keep(device_nodes::link_partitions());
                 warn(failures.end());
             }
-            Ok(Received::Timeout) => {}
+            Ok(Received::Timeout) => {
+                has_settled = true;
+                settled.set();
+            }
             Err(error) => {
+                settled.set();
                 return console::error(format_args!("device events: {error}: new devices will not be detected"));
             }
         }
