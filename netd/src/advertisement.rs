@@ -160,7 +160,7 @@ mod tests {
 
     /// A message of the kernel with these options of an advertisement on interface 3.
     fn message(options: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0; 2 * HEADER];
+        let mut bytes = [0; 2 * HEADER];
         bytes[4..6].copy_from_slice(&NEW_OPTION.to_ne_bytes());
         bytes[16] = INET6;
         bytes[18..20].copy_from_slice(&u16::try_from(options.len()).unwrap().to_ne_bytes());

@@ -214,10 +214,8 @@ fn a_server_with_short_leases_gets_few_requests() {
         messages += 1;
         let kind = if request.kind() == Some(MessageType::Discover) { MessageType::Offer } else { MessageType::Ack };
         let mut reply = answer(&request, kind, 1);
-        (
-            reply.options.insert(code::RENEWAL_TIME, vec![0, 0, 0, 1]),
-            reply.options.insert(code::REBINDING_TIME, vec![0; 4]),
-        );
+        reply.options.insert(code::RENEWAL_TIME, vec![0, 0, 0, 1]);
+        reply.options.insert(code::REBINDING_TIME, vec![0; 4]);
         actions = client.receive(now, &reply);
         if !actions.iter().any(|action| matches!(action, Action::Broadcast { .. } | Action::Unicast { .. })) {
             (now, actions) = next(&mut client);

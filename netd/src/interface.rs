@@ -205,7 +205,12 @@ impl Interface {
             Err(error) => keep(Err(error)),
         }
         if let Some(mtu) = lease.mtu.filter(|&mtu| mtu != self.link.mtu) {
-            keep(kernel.set_mtu(index, mtu));
+            let set = kernel.set_mtu(index, mtu);
+            if set.is_ok() {
+                // The next report has it already: an engine that waits for the lease reads it there.
+                self.link.mtu = mtu;
+            }
+            keep(set);
         }
         keep(kernel.put_address(index, lease, metric));
         if let Some(old) = self.applied.as_ref().filter(|old| old.address == lease.address) {
