@@ -11,6 +11,32 @@ pub const DEBUG: &str = "berth.debug";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cmdline(Vec<(String, Option<String>)>);
 
+/// Why a value of the command line cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CmdlineError {
+    /// The key has two or more values. Firmware tables (SMBIOS), addons and the boot loader's editor can add words to the command line of
+    /// the image, so neither the first value nor the last one can be trusted.
+    #[error(
+        "kernel command line: expected {key}= once, found {} values: {}; words from outside the image must not set it",
+        values.len(),
+        values.join(", ")
+    )]
+    Repeated {
+        /// The key.
+        key: &'static str,
+        /// Its values, in order.
+        values: Vec<String>,
+    },
+    /// The value has another form.
+    #[error("kernel command line: {key}=: {source}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The cause.
+        source: BadDigest,
+    },
+}
+
 /// Splits a command line. Never fails: an unclosed quote extends to the end, as in the kernel.
 #[must_use]
 pub fn parse(text: &str) -> Cmdline {
@@ -31,10 +57,17 @@ pub fn parse(text: &str) -> Cmdline {
 }
 
 impl Cmdline {
-    /// The value of the last `key=value`.
-    #[must_use]
-    pub fn value(&self, key: &str) -> Option<&str> {
-        self.0.iter().rev().find(|(k, v)| k == key && v.is_some()).and_then(|(_, v)| v.as_deref())
+    /// The value of the only `key=value`; `None` if the key is absent.
+    ///
+    /// # Errors
+    /// When there are several, even if they are equal.
+    pub fn sole(&self, key: &'static str) -> Result<Option<&str>, CmdlineError> {
+        let values: Vec<&str> = self.0.iter().filter(|(k, _)| k == key).filter_map(|(_, v)| v.as_deref()).collect();
+        match values[..] {
+            [] => Ok(None),
+            [value] => Ok(Some(value)),
+            _ => Err(CmdlineError::Repeated { key, values: values.into_iter().map(str::to_owned).collect() }),
+        }
     }
 
     /// Whether there is a word `key` without a value, or with a value other than `0`.
@@ -46,9 +79,10 @@ impl Cmdline {
     /// The root hash of the key [`ROOTHASH`]; `None` if the key is absent.
     ///
     /// # Errors
-    /// When the value is not a SHA-256 digest.
-    pub fn root_hash(&self) -> Result<Option<RootHash>, BadDigest> {
-        self.value(ROOTHASH).map(str::parse).transpose()
+    /// When the key has several values, or its value is not a SHA-256 digest.
+    pub fn root_hash(&self) -> Result<Option<RootHash>, CmdlineError> {
+        let value = self.sole(ROOTHASH)?.map(str::parse).transpose();
+        value.map_err(|source| CmdlineError::Value { key: ROOTHASH, source })
     }
 }
 
@@ -58,12 +92,27 @@ mod tests {
 
     #[test]
     fn command_lines_split_as_the_kernel_does() {
-        let line = parse("quiet console=ttyS0  a=\"b c\" a=2 berth.debug=1 x.y=\"open end\n");
-        assert_eq!(line.value("console"), Some("ttyS0"));
-        assert_eq!(line.value("a"), Some("2"));
-        assert_eq!(line.value("x.y"), Some("open end\n"));
+        let line = parse("quiet console=ttyS0  a=\"b c\" berth.debug=1 x.y=\"open end\n");
+        assert_eq!(line.sole("console"), Ok(Some("ttyS0")));
+        assert_eq!(line.sole("a"), Ok(Some("b c")));
+        assert_eq!(line.sole("x.y"), Ok(Some("open end\n")));
+        assert_eq!(line.sole("quiet"), Ok(None));
         assert!(line.flag("quiet") && line.flag(DEBUG) && !line.flag("loud"));
         assert_eq!(line.root_hash(), Ok(None));
         assert!(parse("roothash=12").root_hash().is_err());
+    }
+
+    #[test]
+    fn a_second_root_hash_is_refused_wherever_it_stands_and_however_it_is_written() {
+        let (ours, other) = ("ab".repeat(32), "cd".repeat(32));
+        assert_eq!(parse(&format!("roothash={ours} quiet")).root_hash(), Ok(ours.parse().ok()));
+        for (first, last) in [(&ours, &other), (&other, &ours), (&ours, &ours)] {
+            for last in [format!("roothash={last}"), format!("\"roothash={last}\""), format!("roothash=\"{last}\"")] {
+                let error = parse(&format!("roothash={first} gpt {last}")).root_hash().unwrap_err();
+                assert!(matches!(&error, CmdlineError::Repeated { values, .. } if values.len() == 2), "{error}");
+                assert!(error.to_string().contains("expected roothash= once, found 2 values"), "{error}");
+            }
+        }
+        assert!(parse(&format!("roothash={ours} roothash=")).root_hash().is_err());
     }
 }

@@ -26,9 +26,11 @@ const NAME: &str = "root";
 const NODE: &str = "/dev/mapper/root";
 /// Mount point of the root file system until the switch.
 pub const SYSROOT: &str = "/sysroot";
-/// Options of dm-verity for corrupt blocks. The kernel panics and reboots, so that a version on trial uses a try. Kernels before 5.9 know
-/// only the second option.
-const ON_CORRUPTION: [&str; 2] = ["panic_on_corruption", "restart_on_corruption"];
+/// Options of dm-verity, best first: the kernel panics and reboots when a block is corrupt or cannot be read, so that a version on trial
+/// uses a try, and a blessed version is replaced by the other one. Kernels before 6.12 do not know the second word, kernels before 5.9 only
+/// know the last row.
+const ON_FAULT: [&[&str]; 3] =
+    [&["panic_on_corruption", "panic_on_error"], &["panic_on_corruption"], &["restart_on_corruption"]];
 
 /// Opens the slot as /dev/mapper/root.
 ///
@@ -41,13 +43,14 @@ pub fn open(found: &Found, root_hash: RootHash) -> Result<(), PathError> {
     let device = dm::create(&control, NAME, &format!("CRYPT-VERITY-{uuid}-{NAME}")).at("create", NODE)?;
     let (data, hash) = (block::node(&found.data.name), block::node(&found.verity.name));
     let (data, hash) = (data.to_string_lossy(), hash.to_string_lossy());
-    let load = |option: &str| {
-        let table = verity::table(&found.superblock, &data, &hash, &root_hash, &[option]);
+    let load = |options: &[&str]| {
+        let table = verity::table(&found.superblock, &data, &hash, &root_hash, options);
         console::debug(format_args!("verity table: {table}"));
         let length = found.superblock.data_size() / SECTOR;
         dm::load_read_only(&control, NAME, &Target { length, kind: "verity", parameters: &table })
     };
-    load(ON_CORRUPTION[0]).or_else(|_| load(ON_CORRUPTION[1])).at("load the verity table of", NODE)?;
+    let loaded = load(ON_FAULT[0]).or_else(|_| load(ON_FAULT[1])).or_else(|_| load(ON_FAULT[2]));
+    loaded.at("load the verity table of", NODE)?;
     dm::resume(&control, NAME).at("resume", NODE)?;
     // There is no udev: the kernel itself makes only /dev/dm-0.
     let mode = Mode::from_raw_mode(0o600);
