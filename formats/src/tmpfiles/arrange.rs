@@ -70,12 +70,15 @@ impl LineType {
     }
 }
 
+/// Gives the names in a directory.
+pub type Children<'a, E> = dyn Fn(&[u8]) -> Result<Vec<Vec<u8>>, E> + 'a;
+
 /// The paths that an absolute pattern may mean, as glob(7) has it: a wildcard matches no `/`, and no dot at the beginning of
 /// a name; `{a,b}` means both. `children` gives the names in a directory. Names without a wildcard are not checked for existence.
 ///
 /// # Errors
 /// Those of `children`.
-pub fn matching<E>(pattern: &[u8], children: &dyn Fn(&[u8]) -> Result<Vec<Vec<u8>>, E>) -> Result<Vec<Vec<u8>>, E> {
+pub fn matching<E>(pattern: &[u8], children: &Children<'_, E>) -> Result<Vec<Vec<u8>>, E> {
     let mut all = Vec::new();
     for pattern in glob::alternatives(pattern) {
         let mut found = vec![Vec::new()];

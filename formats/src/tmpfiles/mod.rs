@@ -14,7 +14,7 @@ mod specifier;
 pub use age::{Age, Timestamp};
 pub use apply::{ApplyError, Found, Rights, Root, Unapplied, Writing, apply};
 pub use argument::Argument;
-pub use arrange::{arrange, is_match, matching};
+pub use arrange::{Children, arrange, is_match, matching};
 pub use mode::Mode;
 
 use crate::words::{Backslash, WordError, first};

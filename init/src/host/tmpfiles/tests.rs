@@ -112,7 +112,7 @@ fn a_deep_tree_needs_few_open_files() {
     let dir = tempfile::tempdir().unwrap();
     let (root, name) = (dir.path(), "level0");
     fs::create_dir_all(root.join("var/deep")).unwrap();
-    let mut at = rustix::fs::open(&root.join("var/deep"), OFlags::PATH, Mode::empty()).unwrap();
+    let mut at = rustix::fs::open(root.join("var/deep"), OFlags::PATH, Mode::empty()).unwrap();
     for _ in 0..1500 {
         rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o700)).unwrap();
         at = rustix::fs::openat(&at, name, OFlags::PATH, Mode::empty()).unwrap();
@@ -134,7 +134,7 @@ fn attributes_are_set() {
     let errors = apply_in(root, "t /var/d - - - - user.a=1 \"user.b=two words\"\nT /var/d - - - - user.c=3");
     let value = |path: &str, name: &str| {
         let mut value = [0; 32];
-        rustix::fs::lgetxattr(&root.join(path), name, &mut value[..]).map(|len| value[..len].to_vec())
+        rustix::fs::lgetxattr(root.join(path), name, &mut value[..]).map(|len| value[..len].to_vec())
     };
     if errors.iter().any(|error| error.contains("not supported")) {
         eprintln!("skipped: the file system of the test has no extended attributes");
