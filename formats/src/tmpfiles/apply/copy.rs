@@ -1,12 +1,13 @@
 //! `C`: a copy of a file, or of a directory with its content.
 
-use super::{ApplyError, Found, Ids, Rights, Root, create, set, tree};
+use super::{ApplyError, Found, Ids, Rights, Root, create, safe, set, tree};
 use crate::{node::Kind, tmpfiles::Line};
 
 /// Copies to a path that does not exist, or is an empty directory. A source that does not exist is no error. If the line gives an
 /// owner, all copies have this owner. If the line gives a mode, only the path itself has this mode.
 pub(super) fn line<R: Root>(root: &mut R, line: &Line, ids: Ids, source: &[u8]) -> Result<(), ApplyError<R::Error>> {
     let path = line.path.as_slice();
+    safe(root, path)?;
     let Some(from) = root.look(source)? else { return Ok(()) };
     create::parents(root, path)?;
     let there = root.look(path)?;

@@ -1,6 +1,6 @@
 //! Lines that make a path.
 
-use super::{ApplyError, Found, Ids, Root, Writing, copy, remove, safe, set, text};
+use super::{ApplyError, Found, Ids, Root, Writing, remove, safe, set, text};
 use crate::{
     node::Kind,
     tmpfiles::{Argument, Line, LineType},
@@ -12,9 +12,6 @@ const PARENT: u16 = 0o755;
 pub(super) fn line<R: Root>(root: &mut R, line: &Line, ids: Ids) -> Result<(), ApplyError<R::Error>> {
     let path = line.path.as_slice();
     safe(root, path)?;
-    if let Argument::Source(source) = &line.argument {
-        return copy::line(root, line, ids, source);
-    }
     let kind = wanted(line);
     if let (true, Kind::Symlink(target)) = (line.modifiers.if_target, &kind)
         && !exists(root, path, target)?

@@ -219,6 +219,9 @@ impl Ids {
 
 /// Creates and changes what one line says.
 fn one<R: Root>(root: &mut R, line: &Line, ids: Ids) -> Result<(), ApplyError<R::Error>> {
+    if let Argument::Source(source) = &line.argument {
+        return copy::line(root, line, ids, source);
+    }
     match line.line_type {
         // The first two are for cleaning. The others have already removed.
         LineType::Keep | LineType::KeepDirectory | LineType::Remove | LineType::RemoveAll => Ok(()),
