@@ -16,6 +16,9 @@ pub const IMAGE_SPEC: &str = "/usr/lib/berth/image.json";
 pub const SERVICES: &str = "/usr/lib/berth/services";
 /// Directory of the preloaded OCI images, `NAME.tar`.
 pub const IMAGES: &str = "/usr/lib/berth/images";
+/// Lines of tmpfiles.d for what packages ship below /var and /run. init applies them before all other lines, as if dpkg had just unpacked
+/// the packages.
+pub const SHIPPED: &str = "/usr/lib/tmpfiles.d/00-packages.conf";
 /// Directory of the kernel modules, which are in `/usr/lib/modules/RELEASE`.
 pub const MODULES: &str = "/usr/lib/modules";
 /// List of the device nodes that load their module when they are opened, in the directory of a kernel's modules.
