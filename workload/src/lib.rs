@@ -7,24 +7,20 @@
 //! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
 #![deny(missing_docs)]
 
+mod error;
 mod late;
 mod network;
 mod order;
 mod reconcile;
 mod start;
 
+pub use error::WorkloadError;
 pub use reconcile::{Report, reconcile};
 pub use start::start_engine;
 
-use berth_contract::{
-    container::Declared,
-    engine::EngineKind,
-    fault::{At, PathError},
-    image_spec::ImageSpec,
-    paths,
-};
+use berth_contract::{container::Declared, fault::At, image_spec::ImageSpec, paths};
 use berth_engine::{EngineClient, Limits};
-use berth_file::{FileError, Flush, read_json, replace};
+use berth_file::{Flush, read_json, replace};
 use late::History;
 use network::{NetworkWatch, now};
 use std::{convert::Infallible, fs::File, path::Path, thread, time::Duration};
@@ -34,40 +30,6 @@ const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(300
 
 /// Wait before an engine that does not answer is asked again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(1);
-
-/// Why nothing was done for any declared container.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkloadError {
-    /// A file of the host cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// A file of the host cannot be opened or watched.
-    #[error(transparent)]
-    Path(#[from] PathError),
-    /// The first word of the command line is unknown.
-    #[error("expected no argument, start-engine or follow-network, found {0:?}")]
-    Verb(String),
-    /// The command line names no program of an engine.
-    #[error("start-engine: expected a program and its arguments")]
-    NoProgram,
-    /// The engine's program cannot be executed.
-    #[error("cannot execute {program}")]
-    Start {
-        /// The program.
-        program: String,
-        /// The system's error.
-        source: std::io::Error,
-    },
-    /// The report on the containers cannot be written as JSON.
-    #[error("cannot write the report on the containers as JSON")]
-    Status(#[source] serde_json::Error),
-    /// Containers or images are declared, but the image has no engine.
-    #[error(
-        "declared containers and images need a container engine ({}), and this image has none",
-        EngineKind::names()
-    )]
-    NoEngine,
-}
 
 /// Reads the declarations, brings the engine to that state, and writes the report for init. Returns the faults of required containers
 /// and preloaded images, one sentence each.

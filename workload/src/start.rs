@@ -1,7 +1,7 @@
 //! The start of the engine: after the network, as far as there is one, and with the MTU of the link.
 
 use super::{
-    WorkloadError,
+    error::WorkloadError,
     network::{self, NetworkWatch, now},
 };
 use berth_contract::{image_spec::ImageSpec, paths};

@@ -150,8 +150,14 @@ const NETD: &[Row] = &[
     ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
 ];
 
-const WORKLOAD: &[Row] =
-    &[("network", &[]), ("order", &[]), ("late", &["network"]), ("reconcile", &["order"]), ("start", &["network"])];
+const WORKLOAD: &[Row] = &[
+    ("error", &[]),
+    ("network", &[]),
+    ("order", &[]),
+    ("late", &["network"]),
+    ("reconcile", &["order"]),
+    ("start", &["error", "network"]),
+];
 
 const HOSTCTL: &[Row] = &[
     ("file", &[]),
