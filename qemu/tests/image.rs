@@ -83,7 +83,8 @@ fn the_usual_files_exist_and_the_engine_has_time_to_stop_its_containers() {
     let overlay = |path: &str| root().join("overlays").join(path).to_str().unwrap().to_owned();
     let zone = tool("zdump", &[&overlay("base/etc/localtime")]).unwrap();
     assert!(zone.trim_end().ends_with("UTC"), "{zone}");
-    let query = r#"[.files[] | select(.path | IN("/etc/localtime", "/etc/timezone", "/etc/hosts")) | .kind] | join(" ")"#;
+    let query =
+        r#"[.files[] | select(.path | IN("/etc/localtime", "/etc/timezone", "/etc/hosts")) | .kind] | join(" ")"#;
     let kinds = tool("jq", &["-r", query, output(&build(), ".manifest.json").to_str().unwrap()]).unwrap();
     assert_eq!(kinds.trim(), "file file file", "regular files, which a container can mount");
     // dockerd ends by itself when its containers have ended, or their time is over.
