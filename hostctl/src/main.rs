@@ -14,6 +14,7 @@ use command::{
     bless, forget, on_host, pass_on, print, reset, rollback, seed, status, upgrade::Upgrade, wait, why, write_out,
 };
 use hostctl::{
+    decoder::{self, Packing},
     entries::EntriesError,
     exit::Exit,
     file::FileError,
@@ -121,6 +122,12 @@ enum Verb {
         /// Time limit for the verdict, in seconds since the kernel's start
         #[arg(long, value_name = "SECONDS")]
         until: Option<u32>,
+    },
+    /// Unpack stdin to stdout without any privileges; `hostctl upgrade` runs this for bytes that are not verified yet
+    #[command(hide = true)]
+    Decode {
+        /// xz or zstd
+        packing: Packing,
     },
     /// Show both slots and their boot entries
     #[command(hide = true)]
@@ -280,6 +287,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             if is_here { reset::here(mark, yes) } else { reset::there(&mut client()?, mark, yes) }
         }
         Verb::MakeVar { device } => reset::make(&device),
+        Verb::Decode { packing } => decoder::child::run(packing),
         Verb::Bless { until } => bless::bless(until),
         Verb::Boot { json } => {
             let boot = client()?.boot()?;

@@ -82,7 +82,7 @@ fn keys_are_encrypted_as_openssl_does_it_and_no_passphrase_is_printed() {
     assert!(bare.contains("--passphrase-file"), "{bare}");
     let wrong = with_secret(&site, "not the secret", &release);
     assert!(!wrong.status.success() && !talk(&wrong).contains("not the secret"), "{}", talk(&wrong));
-    assert!(!site.path("repo").exists());
+    assert!(!site.path("repo/metadata/timestamp.json").exists());
     fs::write(site.path("secret"), format!("another\n{SECRET}\n")).unwrap();
     let talk = site.says(&[&release[..], &["--passphrase-file", "secret", "-v"]].concat());
     assert!(!talk.contains(SECRET) && !talk.contains("another"), "{talk}");

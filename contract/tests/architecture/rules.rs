@@ -165,7 +165,9 @@ const HOSTCTL: &[Row] = &[
     ("file_lock", &[]),
     ("memory", &[]),
     ("show", &[]),
-    ("slots", &[]),
+    ("sys", &[]),
+    ("decoder", &["sys"]),
+    ("slots", &["decoder"]),
     ("source", &[]),
     ("entries", &["file", "slots"]),
     ("host", &["entries", "file"]),
@@ -179,6 +181,7 @@ const HOSTCTL: &[Row] = &[
     (
         "upgrade",
         &[
+            "decoder",
             "entries",
             "failed_versions",
             "file_lock",
