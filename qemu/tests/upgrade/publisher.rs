@@ -52,13 +52,6 @@ impl Publisher {
         Self { folder: empty_folder(name), keys: keys.unwrap().join("keys") }
     }
 
-    /// A publisher with its own signing keys. No host trusts them.
-    pub(crate) fn stranger(name: &str) -> Self {
-        let folder = empty_folder(name);
-        run(&berth(), &folder, &["keys", "new", "keys"]);
-        Self { keys: folder.join("keys"), folder }
-    }
-
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
@@ -113,13 +106,6 @@ impl Publisher {
         let arguments: Vec<&str> =
             ["release"].into_iter().chain(builds).chain(options).chain(more.iter().copied()).collect();
         self.berth(&arguments);
-    }
-
-    /// A copy of a repository, to be damaged.
-    pub(crate) fn copy(&self, repo: &Path, name: &str) -> PathBuf {
-        let to = self.path(name);
-        tool("cp", &["-r", "--reflink=auto", repo.to_str().unwrap(), to.to_str().unwrap()]).unwrap();
-        to
     }
 }
 
