@@ -340,15 +340,15 @@ fn files_of_packages_below_var_and_run_are_made_at_boot() {
     assert_eq!(tree.below(b"var").count() + tree.below(b"run").count(), 0);
     let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
     for line in [
-        "d /run/daemon 0755 0 0 -",
-        "d /var/lib/daemon 0750 0 0 -",
-        "d /var/lib/daemon/spool 0755 0 0 -",
+        "d /run/daemon :0755 :0 :0 -",
+        "d /var/lib/daemon :0750 :0 :0 -",
+        "d /var/lib/daemon/spool :0755 :0 :0 -",
         "L /var/log/daemon - - - - ../lib/daemon/spool",
-        "C /var/lib/daemon/seed 0644 0 0 -",
+        "C /var/lib/daemon/seed",
     ] {
         assert!(declared.lines().any(|found| found == line), "{line} in:\n{declared}");
     }
-    let home = format!("d /var/lib/d 0755 {id} {id} -", id = id(tree, "d"));
+    let home = format!("d /var/lib/d :0755 :{id} :{id} -", id = id(tree, "d"));
     assert!(declared.lines().any(|found| found == home), "{home} in:\n{declared}");
     assert!(!declared.contains("/var/run"));
     assert_eq!(text(tree, "usr/share/factory/var/lib/daemon/seed"), "seed");
@@ -508,7 +508,7 @@ fn the_changes_of_scripts_are_made_in_the_image() {
     let xattrs = &tree.get(b"usr/bin/capable").unwrap().meta.xattrs;
     assert_eq!(xattrs[&b"security.capability"[..]][..8], [1, 0, 0, 2, 0, 0x20, 0, 0]);
     let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
-    assert!(declared.contains(&format!("d /var/lib/t/inner 0755 {u} {u} -")), "{declared}");
+    assert!(declared.contains(&format!("d /var/lib/t/inner :0755 :{u} :{u} -")), "{declared}");
 }
 
 /// dpkg takes the names of owners first, and their numbers only if the system has no such account.

@@ -138,7 +138,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     change::apply(&mut tree, &effects.changes, &accounts)?;
     let mut lines = declaration::read(&tree, "tmpfiles")?;
     lines.extend(effects.tmpfiles.iter().cloned());
-    tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
+    tmpfiles::apply(&mut tree, &lines, &accounts, &origin, &mut warnings)?;
     certificates::apply(&mut tree, &origin)?;
     pam::apply(&mut tree)?;
     shells::apply(&mut tree)?;
