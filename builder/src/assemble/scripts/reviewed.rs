@@ -78,11 +78,10 @@ const REVIEWED: &[Row] = &[
 ];
 
 /// What scripts do that an image cannot have, because each host needs its own, or because it must be done at boot. The build shows it
-/// as a warning.
+/// as a warning. A `*` at the start of a name matches any beginning.
 #[rustfmt::skip]
 const HOST_TASKS: &[(&str, &str)] = &[
-    ("amd64-microcode", "the initrd has no microcode: the firmware of the computer must load it"),
-    ("intel-microcode", "the initrd has no microcode: the firmware of the computer must load it"),
+    ("*-microcode", "the initrd has no microcode: the firmware of the computer must load it"),
     ("open-iscsi", "the host must write InitiatorName= to /etc/iscsi/initiatorname.iscsi before iscsid starts, with a name of its own (iscsi-iname)"),
     ("openssh-server", "the host must make its host keys (ssh-keygen) before sshd starts: put them into /var, and HostKey lines into /etc/ssh/sshd_config.d of an overlay"),
     ("postgresql-17", "the host must make its first database cluster (pg_createcluster 17 main), whose files are in /var"),
@@ -92,7 +91,11 @@ const HOST_TASKS: &[(&str, &str)] = &[
 
 /// What the host must do for a package, because its scripts do not run.
 pub(super) fn host_task(package: &str) -> Option<&'static str> {
-    HOST_TASKS.iter().find(|(name, _)| *name == package).map(|(_, task)| *task)
+    let matches = |name: &str| match name.strip_prefix('*') {
+        Some(end) => package.ends_with(end),
+        None => name == package,
+    };
+    HOST_TASKS.iter().find(|(name, _)| matches(name)).map(|(_, task)| *task)
 }
 
 /// A reviewed script.
