@@ -97,7 +97,9 @@ impl HostFolder {
     }
 
     pub(crate) fn write(&self, path: &str, value: &Value) {
-        fs::write(self.path(path), value.to_string()).unwrap();
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, value.to_string()).unwrap();
     }
 
     pub(crate) fn device(&self, role: PartitionRole) -> PathBuf {
