@@ -15,6 +15,7 @@ mod copyright;
 mod ctrl_c;
 mod interrupted;
 mod oci;
+mod packages_page;
 mod recipe;
 mod refusal_kit;
 mod refusals_archive;
