@@ -6,8 +6,10 @@
 
 mod alone;
 mod assemble;
+mod assemble_cache;
 mod assemble_faults;
 mod assemble_kit;
+mod assemble_scripts;
 mod build_kit;
 mod check;
 mod cli;
