@@ -1,7 +1,8 @@
 //! The cache of unpacked packages.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::assemble_kit::{Bench, paths};
+use crate::assemble_kit::{Bench, RELEASE, paths};
+use berth::tree::Tree;
 use std::fs;
 
 #[test]
