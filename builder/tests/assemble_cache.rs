@@ -1,5 +1,4 @@
 //! The cache of unpacked packages.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, RELEASE, paths};
 use berth::tree::Tree;
