@@ -5,6 +5,7 @@ pub mod entries;
 pub mod failed_versions;
 pub mod file;
 pub mod file_lock;
+pub mod heal;
 pub mod health;
 pub mod host;
 mod kernel_image;

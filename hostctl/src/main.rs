@@ -10,7 +10,7 @@ use berth_contract::{
 };
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
-use command::{bless, on_host, pass_on, print, rollback, status, upgrade::Upgrade, why, write_out};
+use command::{bless, on_host, pass_on, print, rollback, slot::SlotVerb, status, upgrade::Upgrade, why, write_out};
 use hostctl::{
     entries::EntriesError,
     file::FileError,
@@ -89,6 +89,9 @@ enum Verb {
         #[arg(long, value_name = "SECONDS")]
         until: Option<u32>,
     },
+    /// Check the content of both slots, and repair it
+    #[command(subcommand)]
+    Slot(SlotVerb),
     /// Show both slots and their boot entries
     #[command(hide = true)]
     Slots {
@@ -177,6 +180,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         Verb::Status { json } => status::status(&mut client()?, is_here, json),
         Verb::Slots { json } if is_here => status::here(json),
         Verb::Slots { json } => status::there(&mut client()?, json),
+        Verb::Slot(verb) if is_here => verb.here(),
+        Verb::Slot(verb) => verb.there(&mut client()?),
         Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
         Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {

@@ -8,6 +8,7 @@ pub mod control;
 pub mod crash_records;
 pub mod device_nodes;
 pub mod drop_in;
+pub mod efi;
 pub mod ending;
 pub mod host;
 pub mod initrd;

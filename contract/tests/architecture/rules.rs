@@ -74,6 +74,7 @@ const INIT: &[Row] = &[
     ("random_seed", &[]),
     ("console", &["timeline"]),
     ("block", &[]),
+    ("efi", &[]),
     ("device_nodes", &["block"]),
     ("mounts", &["console"]),
     ("modules", &["drop_in"]),
@@ -83,7 +84,7 @@ const INIT: &[Row] = &[
     ("uevent", &["console", "device_nodes", "modules"]),
     ("power", &["console", "modules", "sys", "timeline"]),
     ("config", &["block", "console", "modules"]),
-    ("trial", &["block", "console", "kernel_log", "modules", "mounts", "slot"]),
+    ("trial", &["block", "console", "efi", "kernel_log", "modules", "mounts", "slot"]),
     ("shutdown", &["console", "ending", "mount_table", "random_seed", "trial"]),
     ("phase", &["console", "shutdown", "timeline"]),
     ("control", &["console", "ending", "kernel_log"]),
@@ -97,6 +98,7 @@ const INIT: &[Row] = &[
             "block",
             "console",
             "crash_records",
+            "efi",
             "modules",
             "mounts",
             "phase",
@@ -104,6 +106,7 @@ const INIT: &[Row] = &[
             "slot",
             "sys",
             "timeline",
+            "trial",
             "uevent",
         ],
     ),
@@ -159,7 +162,7 @@ const HOSTCTL: &[Row] = &[
     ("host", &["entries", "file"]),
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
-    ("why", &["file", "health"]),
+    ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     (
@@ -177,7 +180,11 @@ const HOSTCTL: &[Row] = &[
             "trust",
         ],
     ),
-    ("command", &["entries", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "why"]),
+    ("heal", &["entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
+    (
+        "command",
+        &["entries", "failed_versions", "file", "file_lock", "heal", "health", "host", "show", "upgrade", "why"],
+    ),
 ];
 
 /// Crates in which no two files may import each other: the folder, and the name of the library in paths.

@@ -3,6 +3,7 @@
 pub(crate) mod bless;
 mod event_printer;
 pub(crate) mod rollback;
+pub(crate) mod slot;
 pub(crate) mod status;
 pub(crate) mod upgrade;
 pub(crate) mod why;

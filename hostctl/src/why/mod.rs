@@ -2,10 +2,11 @@
 
 pub mod records;
 
+use crate::entries::damage;
 use berth_contract::{
     entry::BootEntry,
     subject::Subject,
-    update::{BootRecord, Quarantined, Verdict},
+    update::{BootRecord, Quarantined, SlotCheck, Verdict},
 };
 use records::{Dump, Records};
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,9 @@ pub struct WhyReport {
     pub panic: Option<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// The slots in which damage was found.
+    #[serde(default)]
+    pub damaged: Vec<SlotCheck>,
 }
 
 /// A boot that failed.
@@ -128,7 +132,12 @@ pub fn report(records: &Records) -> WhyReport {
             record: record.clone(),
         }
     });
-    WhyReport { failed, panic: records.dumps.last().cloned(), quarantine: records.quarantine.clone() }
+    WhyReport {
+        failed,
+        panic: records.dumps.last().cloned(),
+        quarantine: records.quarantine.clone(),
+        damaged: records.damaged.clone(),
+    }
 }
 
 /// The report as text.
@@ -164,6 +173,10 @@ pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
     }
     for one in &report.quarantine {
         let _ = writeln!(out, "  {} {}: {} ({})", one.id, one.version, one.cause, time(one.at));
+    }
+    for check in &report.damaged {
+        let what = damage(check);
+        let _ = writeln!(out, "\nslot {} ({}): {what} (checked {})", check.slot, check.version, time(check.at));
     }
     out
 }

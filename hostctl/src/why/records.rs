@@ -6,7 +6,7 @@ use berth_contract::{
     cmdline::ROOTHASH,
     digest::RootHash,
     paths,
-    update::{BootRecord, Quarantined},
+    update::{BootRecord, Quarantined, SlotCheck},
 };
 use std::{
     fs, io,
@@ -27,6 +27,8 @@ pub struct RecordPaths {
     pub quarantine: PathBuf,
     /// The running boot's id.
     pub boot_id: PathBuf,
+    /// File of the slots' checks.
+    pub slot_checks: PathBuf,
 }
 
 impl Default for RecordPaths {
@@ -36,6 +38,7 @@ impl Default for RecordPaths {
             pstore: paths::PSTORE.into(),
             quarantine: paths::QUARANTINE.into(),
             boot_id: "/proc/sys/kernel/random/boot_id".into(),
+            slot_checks: paths::SLOT_CHECKS.into(),
         }
     }
 }
@@ -62,6 +65,8 @@ pub struct Records {
     pub dumps: Vec<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// The slots in which damage was found.
+    pub damaged: Vec<SlotCheck>,
 }
 
 impl Records {
@@ -85,7 +90,10 @@ impl Records {
         }
         dumps.sort_by_key(|dump| dump.at);
         let quarantine = file::json_if_there(&at.quarantine)?.unwrap_or_default();
-        Ok(Self { boots, running, dumps, quarantine })
+        // A damaged file of checks only says less.
+        let mut damaged: Vec<SlotCheck> = file::json(&at.slot_checks).unwrap_or_default();
+        damaged.retain(|check| check.damaged > 0);
+        Ok(Self { boots, running, dumps, quarantine, damaged })
     }
 
     /// The dumps of one version. If its root hash is known: dumps whose log names it. If not: dumps that name a root hash which is not the

@@ -44,6 +44,7 @@ fn cause_with(boots: &[BootRecord], dumps: &[Dump]) -> String {
         running: Some(boot("1", 9000, Verdict::Pending, None)),
         dumps: dumps.to_vec(),
         quarantine: Vec::new(),
+        damaged: Vec::new(),
     };
     let entry = BootEntry {
         id: "berth-test".parse().unwrap(),
@@ -134,6 +135,7 @@ fn paths_in(folder: &std::path::Path) -> RecordPaths {
         boots: folder.join("boots"),
         pstore: folder.join("pstore"),
         quarantine: folder.join("quarantine.json"),
+        slot_checks: folder.join("slots.json"),
         boot_id: folder.join("boot_id"),
     }
 }

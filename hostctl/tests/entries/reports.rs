@@ -12,7 +12,7 @@ fn the_report_shows_both_slots_and_what_boots_next() {
     };
     let shown = |files: &[&str], other: Option<&str>| {
         let esp = Esp::new(files);
-        let report = report(&Entries::look(&esp.path).unwrap(), &slots(other), &running("2"), &[]);
+        let report = report(&Entries::look(&esp.path).unwrap(), &slots(other), &running("2"), &[], &[]);
         show(&report).into_iter().map(|(name, text)| format!("{name}: {text}")).collect::<Vec<_>>().join("; ")
     };
     for (files, other, wanted) in [

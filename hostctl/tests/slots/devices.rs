@@ -2,7 +2,7 @@
 
 use super::kit::{BLOCK, Disk, Folder, new_image, old_image, release_version};
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     disk::{PartitionRole, Slot},
 };
 use hostctl::slots::{Filling, Slots, Survey, partition};
@@ -65,7 +65,14 @@ fn slots_are_found_by_label_on_the_disk_of_the_host() {
     }
     let in_b = disk.slots().idle.content().unwrap().unwrap().root_hash;
     for (slot, root_hash, running, idle) in [(Slot::A, disk.running, 3, 4), (Slot::B, in_b, 4, 3)] {
-        let report = InitrdReport { phases: vec![], root_hash, slot, disk: "/dev/nvme0n1".to_owned() };
+        let report = InitrdReport {
+            phases: vec![],
+            root_hash,
+            slot,
+            disk: "/dev/nvme0n1".to_owned(),
+            named_by_firmware: true,
+            next_boot: NextBoot::Usual,
+        };
         let slots = Slots::find(&report, &sys, &dev).unwrap();
         assert_eq!(slots.running.data.path, dev.join(format!("nvme0n1p{running}")));
         assert_eq!(slots.idle.data.path, dev.join(format!("nvme0n1p{idle}")));
@@ -82,8 +89,14 @@ fn slots_are_found_by_label_on_the_disk_of_the_host() {
         );
     }
     fs::remove_dir_all(sys.join("block/nvme0n1/nvme0n1p4")).unwrap();
-    let report =
-        InitrdReport { phases: vec![], root_hash: disk.running, slot: Slot::A, disk: "/dev/nvme0n1".to_owned() };
+    let report = InitrdReport {
+        phases: vec![],
+        root_hash: disk.running,
+        slot: Slot::A,
+        disk: "/dev/nvme0n1".to_owned(),
+        named_by_firmware: true,
+        next_boot: NextBoot::Usual,
+    };
     let text = Slots::find(&report, &sys, &dev).unwrap_err().to_string();
     assert!(
         text.ends_with("expected a partition labelled root-b, found esp root-a root-a-verity root-b-verity var"),

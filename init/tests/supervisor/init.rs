@@ -1,7 +1,7 @@
 //! The host under test: the supervisor of init, with all its paths in a folder.
 
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     container::ContainerSpec,
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -65,6 +65,8 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         root_hash: RootHash(Sha256([7; 32])),
         slot: Slot::B,
         disk: "/dev/vda".into(),
+        named_by_firmware: true,
+        next_boot: NextBoot::Usual,
     };
     let mut boot = Boot::begin(&image, &initrd);
     boot.record.counter = counter::read(&path("LoaderBootCountPath")).unwrap();
