@@ -20,12 +20,16 @@ pub const SERVICES: &str = "/usr/lib/berth/services";
 pub const IMAGES: &str = "/usr/lib/berth/images";
 /// Directory of the kernel modules, which are in `/usr/lib/modules/RELEASE`.
 pub const MODULES: &str = "/usr/lib/modules";
+/// List of the device nodes that load their module when they are opened, in the directory of a kernel's modules.
+pub const MODULES_DEVNAME: &str = "modules.devname";
 /// The only persistent directory.
 pub const VAR: &str = "/var";
 /// Berth's own persistent state.
 pub const STATE: &str = "/var/lib/berth";
 /// The last machine configuration that was applied without an error.
 pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
+/// The place that [`LAST_GOOD_CONFIG`] came from, as `hostctl status` shows it: one line of text.
+pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
 /// TUF's root metadata, named by the recipe: the public keys that a release must be signed with.

@@ -251,7 +251,7 @@ impl Place {
     fn fetch(&self, subject: &Subject, options: &Options) -> Result<()> {
         let update = self.host.update();
         let source = open_source(&self.host, options.source.as_deref())?;
-        let repository = open_repository(&self.host, &source, options.now)?;
+        let repository = open_repository(&self.host, &source, options.now, &mut |_| {})?;
         let criteria = Criteria {
             running: &self.host.image,
             channel: update.channel.as_deref().unwrap_or(STABLE),

@@ -8,6 +8,7 @@ use berth_contract::{
     release::{
         EngineRecord, FORMAT, MinSlot, RecordCustom, ReleaseRecord, RootRecord, STABLE, Target, UkiPart, UkiRecord,
     },
+    update::UpgradeEvent,
 };
 use hostctl::{
     source::Source,
@@ -120,6 +121,10 @@ impl Repo {
         self.targets.insert(name.to_owned(), (bytes, custom));
     }
 
+    pub(crate) fn remove_targets(&mut self) {
+        self.targets.clear();
+    }
+
     /// A small release of `host` for x86_64 on the stable channel.
     pub(crate) fn add_release(&mut self, version: &str) -> ReleaseRecord {
         let record = record("host", version, "x86_64", STABLE);
@@ -228,17 +233,25 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
 /// A host: the root.json of its image, and its stored metadata.
 pub(crate) struct Host {
     pub(crate) root: Vec<u8>,
-    pub(crate) datastore: TempDir,
+    pub(crate) memory: TempDir,
     pub(crate) clock: Clock,
 }
 
 impl Host {
     pub(crate) fn of(repo: &Repo) -> Self {
-        Self { root: repo.root(), datastore: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
+        Self { root: repo.root(), memory: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
     }
 
     pub(crate) fn open(&self, source: &Arc<Source>) -> Result<Repository, TrustError> {
-        Trust { root: &self.root, datastore: self.datastore.path(), clock: self.clock }.open(source)
+        self.open_saying(source).0
+    }
+
+    /// Also returns what was reported.
+    pub(crate) fn open_saying(&self, source: &Arc<Source>) -> (Result<Repository, TrustError>, Vec<UpgradeEvent>) {
+        let mut events = Vec::new();
+        let trust = Trust { root: &self.root, memory: self.memory.path(), clock: self.clock };
+        let opened = trust.open(source, &mut |event| events.push(event));
+        (opened, events)
     }
 
     pub(crate) fn open_folder(&self, path: &Path) -> Result<Repository, TrustError> {
