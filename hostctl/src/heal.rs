@@ -4,7 +4,7 @@
 //! the update source. Until then its boot entry is set aside: the boot loader takes the running version, not one that cannot boot.
 
 use crate::{
-    entries::{Entries, EntriesError, EspFile, Running, next},
+    entries::{self, Entries, EntriesError, EspFile, Running, next},
     file,
     file_lock::FileLock,
     host::Host,
@@ -65,6 +65,34 @@ pub enum Pace {
     Background,
 }
 
+/// A slot still has damaged blocks.
+#[derive(Debug, thiserror::Error)]
+#[error("slot {} ({}): {}", .check.slot, .check.version, entries::damage(.check))]
+pub struct StillDamaged {
+    /// Its check.
+    pub check: SlotCheck,
+    /// What was tried.
+    pub tried: Damage,
+    /// Whether the host runs from this slot.
+    pub running: bool,
+}
+
+impl StillDamaged {
+    /// A hint: the next step for the user.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match (self.tried, self.running) {
+            (Damage::Report, _) => "run `hostctl slot repair`",
+            (Damage::Repair, true) => {
+                "run `hostctl upgrade`, or `hostctl rollback`: the running version cannot be replaced"
+            }
+            (Damage::Repair, false) => {
+                "run `hostctl slot repair SOURCE` with a source that has this version, or `hostctl upgrade`"
+            }
+        }
+    }
+}
+
 /// A slot to check.
 struct Subject {
     slot: Slot,
@@ -81,11 +109,16 @@ struct Place {
     esp: PathBuf,
 }
 
-/// Checks both slots. `say` receives a line for each thing that happens. Returns the checks, also of slots that were not checked now.
+/// Checks both slots. `say` receives a line for each thing that happens. `report` receives the checks, also of slots that were not checked
+/// now.
 ///
 /// # Errors
-/// When the slots or the ESP cannot be read or written. Damage that cannot be repaired is no error.
-pub fn heal(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Vec<SlotCheck>> {
+/// When the slots or the ESP cannot be read or written. [`StillDamaged`] when there is damage.
+pub fn heal(
+    options: &Options,
+    say: &mut dyn FnMut(&str),
+    report: impl FnOnce(&[SlotCheck]) -> Result<()>,
+) -> Result<()> {
     let host = Host::read()?;
     let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
     let place = Place { running: host.running(), host, esp };
@@ -108,7 +141,14 @@ pub fn heal(options: &Options, say: &mut dyn FnMut(&str)) -> Result<Vec<SlotChec
     if checks != before {
         file::replace_json(path, &checks)?;
     }
-    Ok(checks)
+    report(&checks)?;
+    match checks.into_iter().find(|check| check.left > 0) {
+        None => Ok(()),
+        Some(check) => {
+            let running = check.slot == place.host.report.slot;
+            Err(StillDamaged { check, tried: options.damage, running }.into())
+        }
+    }
 }
 
 /// A time in the future is that of a wrong clock.
@@ -217,9 +257,6 @@ impl Place {
         }
         check.left = self.damaged(subject, Pace::Full)?;
         let Some(entry) = &subject.entry else {
-            if check.left > 0 {
-                say(&format!("{name}: the version that runs cannot be repaired: run `hostctl upgrade`"));
-            }
             return Ok(());
         };
         if check.left > 0 {

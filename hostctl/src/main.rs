@@ -14,6 +14,7 @@ use command::{bless, on_host, pass_on, print, rollback, slot::SlotVerb, status, 
 use hostctl::{
     entries::EntriesError,
     file::FileError,
+    heal::StillDamaged,
     show,
     slots::SlotError,
     source::SourceError,
@@ -151,8 +152,16 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let trust = || cause.downcast_ref::<TrustError>().and_then(TrustError::hint);
         let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
+        let damaged = || owned(cause.downcast_ref::<StillDamaged>().map(StillDamaged::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
-        client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
+        client
+            .or_else(entries)
+            .or_else(refusal)
+            .or_else(trust)
+            .or_else(source)
+            .or_else(slots)
+            .or_else(damaged)
+            .or_else(file)
     })
 }
 

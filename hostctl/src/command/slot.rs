@@ -1,14 +1,10 @@
 //! `hostctl slot check` and `hostctl slot repair`.
 
 use super::{now, on_host, pass_on, print, write_out};
-use anyhow::{Result, bail};
-use berth_contract::update::SlotCheck;
+use anyhow::Result;
 use berth_control::Client;
 use clap::Subcommand;
-use hostctl::{
-    entries::damage,
-    heal::{Damage, Options, Pace, heal},
-};
+use hostctl::heal::{Damage, Options, Pace, heal};
 
 /// What to do with the slots.
 #[derive(Debug, Subcommand)]
@@ -42,15 +38,7 @@ impl SlotVerb {
             // Continue if stdout is closed: the slots must still be repaired.
             let _ = if json { Ok(()) } else { write_out(&format!("{line}\n")) };
         };
-        let checks = heal(&options, &mut say)?;
-        if json {
-            print(true, &checks, String::new)?;
-        }
-        let left: Vec<&SlotCheck> = checks.iter().filter(|check| check.left > 0).collect();
-        if let Some(check) = left.first() {
-            bail!("slot {} ({}): {}", check.slot, check.version, self::damage(check));
-        }
-        Ok(())
+        heal(&options, &mut say, |checks| if json { print(true, &checks, String::new) } else { Ok(()) })
     }
 
     /// On the host that `client` is connected to.

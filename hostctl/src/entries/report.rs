@@ -65,12 +65,16 @@ pub fn report(
 /// What a check has found, in a few words.
 #[must_use]
 pub fn damage(check: &SlotCheck) -> String {
-    let count = |count: u64| if count == 1 { "1 block".to_owned() } else { format!("{count} blocks") };
     match (check.damaged, check.left) {
         (0, _) => "all blocks are right".to_owned(),
         (damaged, 0) => format!("{} damaged, and repaired", were(damaged)),
-        (damaged, left) if damaged == left => format!("DAMAGED: {} cannot be repaired", count(left)),
-        (damaged, left) => format!("DAMAGED: {} of {} cannot be repaired", left, count(damaged)),
+        (damaged, left) => {
+            let repaired = match damaged.saturating_sub(left) {
+                0 => String::new(),
+                repaired => format!(", {} repaired", were(repaired)),
+            };
+            format!("DAMAGED: {}{repaired}", if left == 1 { "1 block".to_owned() } else { format!("{left} blocks") })
+        }
     }
 }
 

@@ -38,6 +38,7 @@ const HARD_DRIVE: u8 = 1;
 const FILE_PATH: u8 = 4;
 const END: [u8; 4] = [0x7f, 0xff, 4, 0];
 const SCSI: u8 = 2;
+const MAC_ADDRESS: u8 = 11;
 const SATA: u8 = 18;
 const NVME: u8 = 23;
 /// `EISA_ID`s of PNP0A03 and PNP0A08, the PCI and PCI Express host bridges.
@@ -61,6 +62,8 @@ impl DevicePath {
                 (HARDWARE, PCI) => pci.push((*body.get(1)?, *body.first()?)),
                 (MESSAGING, SCSI) => unit = Unit::Scsi { target: short(0)?, lun: short(2)? },
                 (MESSAGING, SATA) => unit = Unit::Sata { port: short(0)? },
+                // A network card: the kernel image has not come from a disk.
+                (MESSAGING, MAC_ADDRESS) => return None,
                 (MESSAGING, NVME) => unit = Unit::Nvme { namespace: word(0)? },
                 (MESSAGING, _) => {}
                 _ => return None,
@@ -270,7 +273,15 @@ mod tests {
     fn short_and_broken_paths_lead_nowhere() {
         let partition = node(4, 1, &[0; 38]);
         let whole = path(3, &partition);
-        for bytes in [&partition[..], &[], &node(0x7f, 0xff, &[]), &node(1, 4, &[0; 16]), &[1, 1, 0, 0], &[2, 1, 12]] {
+        for bytes in [
+            &partition[..],
+            &[],
+            &node(0x7f, 0xff, &[]),
+            &node(1, 4, &[0; 16]),
+            &path(3, &node(3, 11, &[0; 33])),
+            &[1, 1, 0, 0],
+            &[2, 1, 12],
+        ] {
             assert_eq!(DevicePath::parse(bytes), None, "{bytes:?}");
         }
         // A path that ends too early is no path, or the one without its end.

@@ -71,7 +71,8 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
     };
     let mut boot = Boot::begin(&image, &initrd);
     boot.record.counter = counter::read(&path("LoaderBootCountPath")).unwrap();
-    if !path("var-in-memory").exists() {
+    let var_in_memory = path("var-in-memory").exists();
+    if !var_in_memory {
         boot.store = Some(Store::new(&path("boots")));
     }
     let handover = Handover {
@@ -81,7 +82,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         timeline: Timeline::default(),
         config: config::CurrentConfig::default(),
         machine_id: "0".repeat(32),
-        var_persistent: true,
+        var_persistent: !var_in_memory,
         signals,
         buttons: Vec::new(),
         watchdogs: Watchdogs::default(),

@@ -2,18 +2,22 @@
 //! firmware has started, not on its copy.
 
 use crate::{
-    common::{root, sectors, tool},
-    host::Host,
+    common::{LIMIT, root, sectors, tool},
+    host::{Host, small},
     publisher::{Publisher, plain},
     rollback::{PATIENCE, flip, with_new},
 };
-use berth_contract::update::EntryState;
+use berth_contract::{disk::PartitionRole, update::EntryState};
 use berth_formats::pe;
 use berth_qemu::{
     disk::Bus,
     machine::{Description, Serial},
 };
-use std::{fs, path::PathBuf};
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+};
 
 /// A block of slot B's file system that slot A has too: it is in the middle of the files, which do not differ between the versions.
 const SHARED: u64 = 30 << 20;
@@ -53,7 +57,7 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     assert_eq!((check.damaged, check.left, other.state), (2, 1, EntryState::SetAside));
     assert_eq!((running.version.unwrap().as_str(), running.state), ("1", EntryState::Blessed));
     let why = host.hostctl(&["why"]).unwrap().join("\n");
-    assert!(why.contains("slot b (2): DAMAGED: 1 of 2 blocks cannot be repaired"), "{why}");
+    assert!(why.contains("slot b (2): DAMAGED: 1 block, 1 block was repaired"), "{why}");
     assert!(why.contains("verity") || why.contains("corrupt"), "the kernel's last messages: {why}");
     let failed = host.hostctl(&["slot", "check"]).unwrap_err();
     assert!(failed.contains("slot b (2): DAMAGED"), "{failed}");
@@ -72,8 +76,10 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     drop(host);
 
     // While the machine is off, the kernel in version 2's kernel image is damaged. The boot loader cannot start this entry and ends. Then
-    // the firmware starts version 1.
+    // the firmware starts version 1. The first superblock of /var is lost as well: e2fsck finds a copy of it.
     let raw = damage_kernel(&publisher, "berth-small_2.efi");
+    let superblock = sectors(&raw, PartitionRole::Var.number()).unwrap().0 * 512 + 1024;
+    File::options().write(true).open(&raw).unwrap().write_all_at(&[0; 1024], superblock).unwrap();
     let serial = Serial::File(root().join("target/vm-logs/lost-slot-3.log"));
     let mut host = Host::start_machine(&Description { image: Some(raw), serial, ..description });
     host.wait_for("1", PATIENCE);
@@ -81,6 +87,12 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     assert!(said.contains("this boot replaces berth-small_2.efi"), "{said}");
     let said = host.hostctl(&["slots"]).unwrap().join("\n");
     assert!(said.contains("replaces      version 2") && !said.contains("upgrades are refused"), "{said}");
+    let status = host.status();
+    assert!(status.var.persistent && status.problems.len() == 1, "{:?}", status.problems);
+    let problem = status.problems[0].to_string();
+    assert!(problem.starts_with("boot phase var: ") && problem.contains("it was repaired"), "{problem}");
+    let why = host.hostctl(&["why"]).unwrap().join("\n");
+    assert!(why.contains("slot b (2): 2 blocks were damaged, and repaired"), "the files of /var are kept: {why}");
     host.cut_power();
     let first = publisher.path("flipped.raw");
     tool("cmp", &[first.to_str().unwrap(), copy.to_str().unwrap()]).expect("the copy of the disk was written to");
@@ -100,6 +112,16 @@ fn damage_kernel(publisher: &Publisher, entry: &str) -> PathBuf {
     fs::write(uki, bytes).unwrap();
     tool("mcopy", &["-o", "-i", &esp, uki, &entry]).unwrap();
     raw
+}
+
+#[test]
+fn a_root_hash_from_outside_the_image_is_refused() {
+    let publisher = Publisher::new("two-hashes");
+    let mut description = small("two-hashes", &publisher.build(&plain("1")));
+    // The machine's firmware tables add this word to the kernel command line.
+    description.kernel_words = Some(format!("roothash={}", "0".repeat(64)));
+    let mut host = Host::start_machine(&description);
+    host.vm.wait_for_text("expected roothash= once, found 2 values", 0, LIMIT).unwrap();
 }
 
 fn wait(mut host: Host, what: &str, done: impl Fn(&mut Host) -> bool) -> Host {
