@@ -18,6 +18,9 @@ pub const E2FSCK: &str = "/usr/sbin/e2fsck";
 pub const SERVICES: &str = "/usr/lib/berth/services";
 /// Directory of the preloaded OCI images, `NAME.tar`.
 pub const IMAGES: &str = "/usr/lib/berth/images";
+/// Lines of tmpfiles.d for what packages ship below /var and /run. init applies them before all other lines, as if dpkg had just unpacked
+/// the packages.
+pub const SHIPPED: &str = "/usr/lib/tmpfiles.d/00-packages.conf";
 /// Directory of the kernel modules, which are in `/usr/lib/modules/RELEASE`.
 pub const MODULES: &str = "/usr/lib/modules";
 /// List of the device nodes that load their module when they are opened, in the directory of a kernel's modules.
@@ -78,6 +81,8 @@ pub const CONTROL_PORT: &str = "berth.control";
 pub const CONTAINERS: &str = "/run/berth/containers.json";
 /// The workload program's report: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
+/// Locked while declared containers are brought up.
+pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
