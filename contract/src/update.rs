@@ -180,6 +180,9 @@ pub struct SlotsReport {
     /// Other disks with the running version, if the firmware has not named the disk that it has started.
     #[serde(default)]
     pub copies: Vec<String>,
+    /// Files of the update state that cannot be read and count as empty: one sentence each.
+    #[serde(default)]
+    pub damaged: Vec<String>,
 }
 
 /// One slot.
@@ -285,7 +288,8 @@ pub enum UpgradeEvent {
     },
     /// The plan of the upgrade. `--dry-run` ends here.
     Plan(Box<UpgradePlan>),
-    /// What the host remembers of the repositories that it has trusted is damaged. The damaged part counts as empty.
+    /// What the host remembers of failed versions, or of the repositories that it has trusted, is damaged. The damaged part counts as
+    /// empty.
     MemoryDamaged {
         /// The file.
         path: String,

@@ -122,6 +122,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "ending",
             "modules",
             "mounts",
             "phase",
@@ -176,6 +177,8 @@ const HOSTCTL: &[Row] = &[
     ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
+    ("exit", &["entries", "source", "trust"]),
+    ("var", &["slots"]),
     (
         "upgrade",
         &[
@@ -194,7 +197,20 @@ const HOSTCTL: &[Row] = &[
     ("heal", &["entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
     (
         "command",
-        &["entries", "failed_versions", "file", "file_lock", "heal", "health", "host", "show", "upgrade", "why"],
+        &[
+            "entries",
+            "exit",
+            "failed_versions",
+            "file",
+            "file_lock",
+            "heal",
+            "health",
+            "host",
+            "show",
+            "upgrade",
+            "var",
+            "why",
+        ],
     ),
 ];
 

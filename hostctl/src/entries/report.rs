@@ -59,6 +59,7 @@ pub fn report(
         quarantine: quarantine.to_vec(),
         instead_of: None,
         copies: Vec::new(),
+        damaged: Vec::new(),
     }
 }
 
@@ -125,5 +126,6 @@ pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
         let _ = write!(text, "{} after {} tries: {}", failed.version, failed.tries, failed.cause);
         rows.push(("failed", text));
     }
+    rows.extend(report.damaged.iter().map(|damage| ("damaged", format!("{damage}; it counts as empty"))));
     rows
 }
