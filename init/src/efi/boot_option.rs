@@ -182,8 +182,11 @@ mod tests {
         variable::write(&named(dir.path(), "BootCurrent"), &[0, 0]).unwrap();
         assert_eq!(booted_fallback(dir.path()).as_deref(), Some("a_2.efi"));
         assert_eq!(booted(dir.path()), DevicePath::parse(&path(3, &[])));
+        // efivarfs takes a write as the whole variable, but a plain file does not become shorter.
+        fs::remove_file(numbered(dir.path(), 0x1a)).unwrap();
+        variable::write(&named(dir.path(), "BootOrder"), &[0, 0, 0x1a, 0, 2, 0]).unwrap();
         set(None);
-        assert_eq!(order(dir.path()), [0x1a, 0, 2, 0]);
+        assert_eq!(order(dir.path())[..4], [0x1a, 0, 2, 0]);
         assert!(!numbered(dir.path(), 0).exists());
     }
 }
