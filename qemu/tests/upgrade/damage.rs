@@ -8,7 +8,6 @@ use crate::{
     rollback::{PATIENCE, flip, with_new},
 };
 use berth_contract::{disk::PartitionRole, update::EntryState};
-use berth_formats::pe;
 use berth_qemu::{
     disk::Bus,
     machine::{Description, Serial},
@@ -75,9 +74,9 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     host.poweroff();
     drop(host);
 
-    // While the machine is off, the kernel in version 2's kernel image is damaged. The boot loader cannot start this entry and ends. Then
-    // the firmware starts version 1. The first superblock of /var is lost as well: e2fsck finds a copy of it.
-    let raw = damage_kernel(&publisher, "berth-small_2.efi");
+    // While the machine is off, a header of version 2's kernel image is damaged. The boot loader cannot load this entry and ends. Then the
+    // firmware starts version 1. The first superblock of /var is lost as well: e2fsck finds a copy of it.
+    let raw = damage_header(&publisher, "berth-small_2.efi");
     let superblock = sectors(&raw, PartitionRole::Var.number()).unwrap().0 * 512 + 1024;
     File::options().write(true).open(&raw).unwrap().write_all_at(&[0; 1024], superblock).unwrap();
     let serial = Serial::File(root().join("target/vm-logs/lost-slot-3.log"));
@@ -98,8 +97,9 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     tool("cmp", &[first.to_str().unwrap(), copy.to_str().unwrap()]).expect("the copy of the disk was written to");
 }
 
-/// Overwrites a part of the kernel in an entry of the machine's disk. Returns the disk.
-fn damage_kernel(publisher: &Publisher, entry: &str) -> PathBuf {
+/// Overwrites a field of the headers of an entry on the machine's disk. systemd-boot does not look at the field, but firmware refuses to load
+/// the image. Returns the disk.
+fn damage_header(publisher: &Publisher, entry: &str) -> PathBuf {
     let (layer, raw, uki) = (publisher.path("damaged/disk.qcow2"), publisher.path("kernel.raw"), publisher.path("uki"));
     tool("qemu-img", &["convert", "-O", "raw", layer.to_str().unwrap(), raw.to_str().unwrap()]).unwrap();
     fs::remove_file(layer).unwrap();
@@ -107,8 +107,9 @@ fn damage_kernel(publisher: &Publisher, entry: &str) -> PathBuf {
     let (uki, entry) = (uki.to_str().unwrap(), format!("::EFI/Linux/{entry}"));
     tool("mcopy", &["-n", "-i", &esp, &entry, uki]).unwrap();
     let mut bytes = fs::read(uki).unwrap();
-    let kernel = pe::sections(&bytes).unwrap().into_iter().find(|section| section.name == ".linux").unwrap().raw;
-    bytes[kernel.start + kernel.len() / 2..][..1 << 16].fill(0);
+    let pe = u32::from_le_bytes(*bytes[60..].first_chunk().unwrap()) as usize;
+    // SizeOfHeaders of the optional header, which follows signature and COFF header.
+    bytes[pe + 24 + 60..][..4].fill(0);
     fs::write(uki, bytes).unwrap();
     tool("mcopy", &["-o", "-i", &esp, uki, &entry]).unwrap();
     raw
