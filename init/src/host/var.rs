@@ -337,7 +337,9 @@ mod tests {
     #[test]
     fn a_file_system_grows_in_steps_up_to_its_new_size() {
         let grow = |has: u64, bytes: u64| {
-            steps(&Growth { has, blocks: bytes / 4096, bytes }).map(|blocks| blocks * 4096).collect::<Vec<_>>()
+            steps(&Growth { has, blocks: bytes / 4096, bytes, partition: bytes })
+                .map(|blocks| blocks * 4096)
+                .collect::<Vec<_>>()
         };
         assert_eq!(grow(1 << 17, 4 << 30), [4 << 30]);
         assert_eq!(
