@@ -340,16 +340,16 @@ fn files_of_packages_below_var_and_run_are_made_at_boot() {
     assert_eq!(tree.below(b"var").count() + tree.below(b"run").count(), 0);
     let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
     for line in [
-        "d /run/daemon 0755 0 0 -",
-        "d /var/lib/daemon 0750 0 0 -",
-        "d /var/lib/daemon/spool 0755 0 0 -",
+        "d /run/daemon :0755 :0 :0 -",
+        "d /var/lib/daemon :0750 :0 :0 -",
+        "d /var/lib/daemon/spool :0755 :0 :0 -",
         "L /var/log/daemon - - - - ../lib/daemon/spool",
-        "C /var/lib/daemon/seed 0644 0 0 -",
-        "d /var/lib/d 0755 d d -",
+        "C /var/lib/daemon/seed",
     ] {
         assert!(declared.lines().any(|found| found == line), "{line} in:\n{declared}");
     }
     assert!(!declared.contains("/var/run"));
+    assert!(text(tree, "usr/lib/tmpfiles.d/00-scripts.conf").contains("\nd /var/lib/d 0755 d d -\n"));
     assert_eq!(text(tree, "usr/share/factory/var/lib/daemon/seed"), "seed");
     assert_eq!(
         paths(&assembled.var),

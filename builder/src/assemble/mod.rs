@@ -133,7 +133,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let accounts = accounts::apply(&mut tree, &effects.sysusers, &origin)?;
     let mut lines = declaration::read(&tree, "tmpfiles")?;
     lines.extend(effects.tmpfiles.iter().cloned());
-    tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
+    tmpfiles::apply(&mut tree, &lines, &accounts, &origin, &mut warnings)?;
     certificates::apply(&mut tree, &origin)?;
     let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
     drop_files(&mut tree, input.drop, &packed, &mut warnings);

@@ -169,21 +169,41 @@ impl Repo {
             }
             named.insert(name.clone(), target);
         }
-        let role = |kind: &str| json!({"_type": kind, "spec_version": "1.0.31", "version": version, "expires": LATER});
-        let meta = |bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": hex(&sha2::Sha256::digest(bytes))}});
-        let mut targets = role("targets");
+        let mut targets = role("targets", version);
         targets["targets"] = named.into();
         let targets = self.sign("targets", targets, &[]);
-        let mut snapshot = role("snapshot");
+        self.write_often(version, targets);
+    }
+
+    /// Publishes these bytes as targets metadata of the next version.
+    pub(crate) fn replace_targets(&mut self, targets: Vec<u8>) {
+        let version = self.version;
+        self.version += 1;
+        let value: Value = serde_json::from_slice(&targets).unwrap();
+        let found = value["signed"]["version"].clone();
+        self.twists
+            .insert("snapshot", Box::new(move |snapshot| snapshot["meta"]["targets.json"]["version"] = found.clone()));
+        let found = value["signed"]["version"].as_u64().unwrap();
+        self.write_often(version, targets.clone());
+        fs::write(self.path(&format!("metadata/{found}.targets.json")), targets).unwrap();
+    }
+
+    fn write_often(&self, version: u64, targets: Vec<u8>) {
+        let meta = |bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": hex(&sha2::Sha256::digest(bytes))}});
+        let mut snapshot = role("snapshot", version);
         snapshot["meta"] = json!({"targets.json": meta(&targets)});
         let snapshot = self.sign("snapshot", snapshot, &[]);
-        let mut timestamp = role("timestamp");
+        let mut timestamp = role("timestamp", version);
         timestamp["meta"] = json!({"snapshot.json": meta(&snapshot)});
         let timestamp = self.sign("timestamp", timestamp, &[]);
         fs::write(self.path(&format!("metadata/{version}.targets.json")), targets).unwrap();
         fs::write(self.path(&format!("metadata/{version}.snapshot.json")), snapshot).unwrap();
         fs::write(self.path("metadata/timestamp.json"), timestamp).unwrap();
     }
+}
+
+fn role(kind: &str, version: u64) -> Value {
+    json!({"_type": kind, "spec_version": "1.0.31", "version": version, "expires": LATER})
 }
 
 /// The bytes of a target of [`Repo::add_release`].
