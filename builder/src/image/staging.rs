@@ -229,6 +229,21 @@ mod tests {
         assert_eq!(listing(dir.path()), ["disk", "link"]);
     }
 
+    /// The folder where the caller works must stay, so its temporary folder is inside.
+    #[test]
+    fn a_folder_without_a_name_of_its_own_is_an_output_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("out/inner")).unwrap();
+        for (target, text) in [("out/inner/..", "one"), ("out/.", "two")] {
+            let staging = Staging::new(&dir.path().join(target)).unwrap();
+            fs::write(staging.path("a"), text).unwrap();
+            staging.commit(&names(&["a"])).unwrap();
+            assert_eq!(fs::read_to_string(dir.path().join("out/a")).unwrap(), text);
+        }
+        let here = Staging::new(Path::new(".")).unwrap();
+        assert!(here.in_place && here.path("a").ends_with(".berth.partial/a"));
+    }
+
     #[test]
     fn a_failed_build_leaves_only_the_earlier_build() {
         let dir = tempfile::tempdir().unwrap();

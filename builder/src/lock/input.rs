@@ -1,9 +1,9 @@
 //! The input of a lock.
 
-use super::{LockError, Pin, file::lock_path};
+use super::{LockError, Pin};
 use crate::{
     recipe::{Archive, Located, Place, Recipe, ValidUntil},
-    source::debian::{apt_sources, archive::Expiry, error::DebianError, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
+    source::debian::{apt_sources, error::DebianError, keyring::DEBIAN_KEYRING, mirrors::Mirrors, suite::Expiry},
 };
 use berth_contract::{arch::Arch, digest::Sha256};
 use berth_fetch::url::Url;
@@ -38,7 +38,7 @@ pub struct LockInput {
     pub given: Vec<Url>,
     /// Keyring file. Not part of the digest.
     pub keyring: PathBuf,
-    /// The lock files of the recipes that this one extends, those of the nearest recipe last. Not part of the digest.
+    /// The recipes that this one extends, the nearest one last. Not part of the digest.
     pub bases: Vec<PathBuf>,
 }
 
@@ -112,7 +112,7 @@ impl LockInput {
             provided: recipe.debian.provided.iter().map(|name| name.value.clone()).collect(),
             mirrors,
             given,
-            bases: recipe.files.iter().rev().skip(1).rev().map(|file| lock_path(file.path())).collect(),
+            bases: recipe.files.iter().rev().skip(1).rev().map(|file| file.path().to_owned()).collect(),
             keyring: keyring.map_or_else(|| DEBIAN_KEYRING.into(), |keyring| keyring.value.clone()),
         })
     }

@@ -104,7 +104,7 @@ fn resolved(
         .map_err(|problem| fault(input, problem, &mut odd))?;
     let provided: BTreeSet<&str> = input.provided.iter().map(String::as_str).collect();
     // A base that was never locked, or whose lock is damaged, gives no versions.
-    let bases: Vec<Lock> = input.bases.iter().filter_map(|path| Lock::load(path).ok()).collect();
+    let bases: Vec<Lock> = input.bases.iter().filter_map(|recipe| Lock::load(&lock_path(recipe)).ok()).collect();
     let known: Vec<&Lock> = previous.into_iter().chain(&bases).collect();
     let resolution = update::resolve_again(&mut universe, &known, update, (&input.packages, &provided));
     let resolution = resolution.map_err(|problem| fault(input, problem, &mut odd))?;

@@ -4,7 +4,7 @@ use berth::{
     date::Date,
     source::debian::{
         apt_sources,
-        archive::{Archive, Asked, Expiry, IndexText},
+        archive::{Archive, Asked, IndexText},
         keyring::{DEBIAN_KEYRING, Keyring},
         mirrors::Mirrors,
         packages::{self, Package},

@@ -1,6 +1,11 @@
 //! Opens a suite of an archive: verifies its InRelease and reads its indices.
 
-use super::{error::DebianError, in_release::InRelease, keyring::Keyring, suite::SuiteName};
+use super::{
+    error::DebianError,
+    in_release::InRelease,
+    keyring::Keyring,
+    suite::{Expiry, SuiteName},
+};
 use crate::date::Date;
 use berth_contract::digest::Sha256;
 use berth_fetch::{
@@ -19,16 +24,6 @@ const IN_RELEASE_LIMIT: u64 = 16 << 20;
 const INDEX_LIMIT: u64 = 1 << 30;
 /// The forms of an index that are read, best first.
 const FORMS: [Option<Packing>; 3] = [Some(Packing::Xz), Some(Packing::Gzip), None];
-
-/// What to do with an archive whose `Valid-Until` is in the past.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Expiry {
-    /// It is an error: the mirror may hold back security updates.
-    #[default]
-    Refuse,
-    /// Use it: the recipe asks for an old archive, such as a snapshot. Signatures and keys are checked as always.
-    Accept,
-}
 
 /// The suite to open.
 #[derive(Clone, Debug)]

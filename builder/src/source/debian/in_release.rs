@@ -1,8 +1,12 @@
 //! Parses InRelease files: the description of a suite and the digests of its indices.
 
 use super::{
-    archive::Expiry, certificate::SKEW, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas,
-    suite::SuiteName,
+    certificate::SKEW,
+    debs::is_safe_path,
+    error::DebianError,
+    keyring::SignedText,
+    stanza::stanzas,
+    suite::{Expiry, SuiteName},
 };
 use crate::date::Date;
 use berth_fetch::blob::Want;

@@ -3,6 +3,16 @@
 use super::debs::is_safe_path;
 use std::{fmt, str::FromStr};
 
+/// What to do with an archive whose `Valid-Until` is in the past.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// It is an error: the mirror may hold back security updates.
+    #[default]
+    Refuse,
+    /// Use it: the recipe asks for an old archive, such as a snapshot. Signatures and keys are checked as always.
+    Accept,
+}
+
 /// The name of a suite, as APT's sources have it: `trixie`, `bookworm/updates`, or a path that ends in a slash for an archive without
 /// `dists` and components.
 #[derive(Clone, Debug, PartialEq, Eq)]

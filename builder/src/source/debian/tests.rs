@@ -1,13 +1,14 @@
 //! Tests of the chain of trust: keyrings, signatures, InRelease files, indices and packages.
 
 use super::{
-    archive::{Archive, Asked, Expiry},
+    archive::{Archive, Asked},
     debs::{DebRef, fetch_debs},
     error::{DebianError, Refusal},
     fixture::{Algorithm, CREATED, Fixture, Flaw, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
     keyring::Keyring,
     mirrors::Mirrors,
     packages,
+    suite::Expiry,
 };
 use crate::date::Date;
 use berth_fetch::{
