@@ -8,6 +8,7 @@ use berth::{
         keyring::{DEBIAN_KEYRING, Keyring},
         mirrors::Mirrors,
         packages::{self, Package},
+        suite::Expiry,
     },
 };
 use berth_fetch::{
