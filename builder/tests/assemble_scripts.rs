@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, id, text};
-use berth::tree::{Kind, Tree};
+use berth::tree::{Kind, Node, Tree};
 
 fn linked(tree: &Tree, path: &str) -> String {
     match &tree.get(path.as_bytes()).unwrap().kind {
@@ -80,4 +80,15 @@ fn owners_of_files_go_by_name_first() {
         (meta.uid, meta.gid)
     };
     assert_eq!((meta("one"), meta("two"), meta("three")), ((65534, 432), (7, 9), (0, 0)));
+}
+
+/// base-files makes /opt; an overlay may make it a link into /var.
+#[test]
+fn a_link_of_an_overlay_stays_where_a_script_makes_a_folder() {
+    let mut bench = Bench::new();
+    let script = "mkdir -p /opt/t\n[ -d /srv ] || mkdir /srv\nchown root:root /srv\nchmod 0755 /srv";
+    bench.add(Deb::new("t").copyright().script("postinst", script));
+    let node = Node::symlink("var/srv", &"overlay own".into());
+    bench.overlays.push(vec![(b"srv".to_vec(), node)]);
+    assert_eq!(linked(&bench.assemble().unwrap().tree, "srv"), "var/srv");
 }
