@@ -5,5 +5,6 @@ mod devices;
 mod faults;
 pub(crate) mod kit;
 mod patches;
+mod repairs;
 mod uki;
 mod ways;
