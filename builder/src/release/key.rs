@@ -26,7 +26,7 @@ const MAX_SIZE: u64 = 1 << 16;
 #[derive(Debug)]
 pub(super) enum KeyFile {
     /// A key that is not encrypted.
-    Plain(SigningKey),
+    Plain(Box<SigningKey>),
     /// DER of PKCS#8's `EncryptedPrivateKeyInfo`.
     Encrypted(Vec<u8>),
 }
@@ -36,7 +36,7 @@ impl KeyFile {
         let text = file::read(path, MAX_SIZE)?;
         let pem = pem::parse(text).map_err(|error| wrong(path, WANTED, error.to_string()))?;
         match pem.tag() {
-            TAG => SigningKey::parse(path, pem.contents()).map(Self::Plain),
+            TAG => SigningKey::parse(path, pem.contents()).map(|key| Self::Plain(Box::new(key))),
             ENCRYPTED_TAG => Ok(Self::Encrypted(pem.into_contents())),
             other => Err(wrong(path, WANTED, format!("{other:?}"))),
         }

@@ -53,7 +53,7 @@ impl KeyRing {
             paths.sort();
             for path in paths {
                 match KeyFile::load(&path)? {
-                    KeyFile::Plain(key) => keys.push(key),
+                    KeyFile::Plain(key) => keys.push(*key),
                     KeyFile::Encrypted(der) => match passphrases.open(&path, &der, is_needed(&path, needed))? {
                         Some((key, opened_by)) => {
                             keys.push(SigningKey::parse(&path, key.as_bytes())?);

@@ -1,7 +1,7 @@
 //! Builds versions of a host and signs releases with the `berth` program under test. Equal builds and releases are made once and shared by
 //! all tests.
 
-use crate::common::{berth, build_inputs, output, root, shared, tool};
+use crate::common::{berth, build_inputs, output, root, shared};
 use berth_qemu::{
     error::VmError,
     once::{name_of, once, stamp},

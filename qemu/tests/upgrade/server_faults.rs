@@ -34,7 +34,7 @@ fn after_a_server_restarts_the_upgrade_continues_and_fetches_nothing_twice() {
     let mut host = Host::start(&booted(&small("server-stops", &old)));
 
     // The server stops after 20 MB and comes back after three retries of hostctl. hostctl must continue.
-    server.set_faults(Faults { dies_after: Some(20_000_000), ..Faults::default() });
+    server.set_faults(Faults { dies_after: Some(20_000_000) });
     let other = server.clone();
     let reviver = thread::spawn(move || {
         while !other.is_dead() {
