@@ -2,10 +2,10 @@
 //! with the result of that program.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::assemble_kit::{Bench, Deb, RELEASE, module, packed, paths, text, tool, unfold};
+use crate::assemble_kit::{Bench, Deb, RELEASE, id, module, packed, paths, text, tool, unfold};
 use berth::{
     assemble::OwnFile,
-    tree::{Kind, Tree},
+    tree::{Kind, Node, Tree},
 };
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -388,142 +388,19 @@ fn drops_and_overlays_are_applied_after_packages() {
     assert!(assembled.warnings.iter().any(|line| line.contains("scripts.absent: that package is not in the image")));
 }
 
+/// The root file system is read-only, so a link into /var is the way to a /home or /opt that keeps its content.
 #[test]
-fn a_second_run_uses_the_cache_and_repairs_a_damaged_cache() {
-    let bench = Bench::new();
-    let first = bench.assemble().unwrap();
-    let unpacked = bench.dir.path().join("cache/unpacked");
-    let names = || {
-        let mut names: Vec<_> =
-            fs::read_dir(&unpacked).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    };
-    let before = names();
-    let endings: Vec<_> = before.iter().filter_map(|name| name.rsplit('.').next()).collect();
-    assert_eq!(endings.len(), 6, "{before:?}");
-    assert!(endings.iter().all(|ending| ["data", "index", "modules", "modules-index"].contains(ending)), "{before:?}");
-    for package in &bench.packages {
-        fs::rename(&package.deb, package.deb.with_extension("away")).unwrap();
+fn an_overlay_can_make_an_empty_folder_of_the_skeleton_a_link() {
+    for folder in ["home", "media", "mnt", "opt", "root", "srv"] {
+        let mut bench = Bench::new();
+        let node = Node::symlink(format!("var/{folder}"), &"overlay own".into());
+        bench.overlays.push(vec![(folder.as_bytes().to_vec(), node)]);
+        assert_eq!(link(&bench.assemble().unwrap().tree, folder), format!("var/{folder}"));
+        // A package's file is there: only one of the two can be.
+        bench.add(Deb::new("tool").file(&format!("{folder}/tool"), "x").copyright());
+        assert!(bench.fault().starts_with(&format!("/{folder}: overlay own has a symbolic link where ")), "{folder}");
     }
-    let second = bench.assemble().unwrap();
-    assert_eq!(paths(&first.tree), paths(&second.tree));
-    for package in &bench.packages {
-        fs::rename(package.deb.with_extension("away"), &package.deb).unwrap();
-    }
-    let inner = format!("usr/lib/modules/{RELEASE}/kernel/fs/inner.ko");
-    let modules = second.tree.data(inner.as_bytes()).unwrap().to_bytes().unwrap();
-    // A killed build may leave a partial file, an index without its data, or data without an index.
-    let sha = bench.packages[0].sha256;
-    for broken in ["data-cut", "index-cut", "no-index", "part", "modules-cut", "modules-longer", "no-modules-index"] {
-        let path = |ending: &str| unpacked.join(format!("{sha}.{ending}"));
-        match broken {
-            "data-cut" => fs::write(path("data"), "short").unwrap(),
-            "index-cut" => fs::write(path("index"), "{\"format\":1,").unwrap(),
-            "no-index" => fs::remove_file(path("index")).unwrap(),
-            "modules-cut" => fs::write(path("modules"), "short").unwrap(),
-            // A build that was killed while it appended.
-            "modules-longer" => {
-                fs::write(path("modules"), [fs::read(path("modules")).unwrap(), vec![1; 99]].concat()).unwrap()
-            }
-            "no-modules-index" => fs::write(path("modules-index"), "{").unwrap(),
-            _ => {
-                fs::remove_file(path("index")).unwrap();
-                fs::write(path("part"), "half of a longer file".repeat(100_000)).unwrap();
-            }
-        }
-        let again = bench.assemble().unwrap();
-        assert_eq!(again.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel", "{broken}");
-        let module = |tree: &Tree| tree.data(inner.as_bytes()).unwrap().to_bytes().unwrap();
-        assert_eq!(module(&again.tree), modules, "{broken}");
-        assert_eq!(names(), before, "{broken}");
-    }
-}
-
-#[test]
-fn builds_at_the_same_time_share_the_cache() {
-    // Repeat this, because the builds overlap at a different point each time.
-    for _ in 0..20 {
-        let bench = Bench::new();
-        std::thread::scope(|scope| {
-            let all: Vec<_> = (0..8).map(|_| scope.spawn(|| bench.assemble().unwrap())).collect();
-            for one in all {
-                let assembled = one.join().unwrap();
-                assert_eq!(assembled.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel");
-            }
-        });
-        assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 6);
-    }
-}
-
-/// The id of a user, from /etc/passwd.
-fn id(tree: &Tree, name: &str) -> u32 {
-    let passwd = text(tree, "etc/passwd");
-    let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
-    line.split(':').nth(2).unwrap().parse().unwrap()
-}
-
-#[test]
-fn the_changes_of_scripts_are_made_in_the_image() {
-    let script = "addgroup --system g\nadduser --system --no-create-home --home /nonexistent u\n\
-                  chown u:g /usr/bin/tool\nchmod 6755 /usr/bin/tool\nsetcap cap_net_raw+ep /usr/bin/capable\n\
-                  ucf /usr/share/t/t.conf /etc/t.conf\nucf /usr/share/t/t.conf /etc/own.conf\nchmod 0640 /etc/own.conf\n\
-                  mkdir -p /var/lib/t/inner\nchown -R u: /var/lib/t\nln -s tool /usr/bin/link\nchgrp g /usr/bin/link\n\
-                  cat > /etc/made <<EOF\n$1\nEOF\necho more >> /etc/made\ntmp=$(mktemp)\necho x > $tmp\nmv $tmp /etc/moved\n\
-                  touch /etc/gone\nrm /etc/gone\nchmod u-x /usr/bin/hard";
     let mut bench = Bench::new();
-    bench
-        .add(
-            Deb::new("t")
-                .file("usr/bin/tool", "tool")
-                .file("usr/bin/capable", "capable")
-                .mode("usr/bin/tool", 0o755)
-                .hard_link("usr/bin/also", "usr/bin/tool")
-                .file("usr/bin/hard", "hard")
-                .mode("usr/bin/hard", 0o755)
-                .hard_link("usr/bin/hard-too", "usr/bin/hard")
-                .file("usr/share/t/t.conf", "theirs")
-                .copyright()
-                .script("postinst", script),
-        )
-        .overlay("own", &[("etc/own.conf", "ours")]);
-    let assembled = bench.assemble().unwrap();
-    let tree = &assembled.tree;
-    let (u, g) =
-        (id(tree, "u"), text(tree, "etc/group").lines().find(|line| line.starts_with("g:")).unwrap().to_owned());
-    let g: u32 = g.split(':').nth(2).unwrap().parse().unwrap();
-    let meta = |path: &str| {
-        let (real, node) = tree.lookup(path.as_bytes()).unwrap();
-        let first = if let Kind::HardLink(first) = &node.kind { first.clone() } else { real };
-        let meta = &tree.get(&first).unwrap().meta;
-        (meta.mode, meta.uid, meta.gid)
-    };
-    assert_eq!(meta("usr/bin/tool"), (0o755, u, g), "a later chgrp takes the set-id bits away");
-    assert_eq!(meta("usr/bin/hard-too"), (0o655, 0, 0));
-    assert_eq!(meta("etc/own.conf"), (0o640, 0, 0));
-    assert_eq!((text(tree, "etc/t.conf"), text(tree, "etc/own.conf")), ("theirs".into(), "ours".into()));
-    assert_eq!((text(tree, "etc/made"), text(tree, "etc/moved")), ("configure\nmore\n".into(), "x\n".into()));
-    assert!(tree.get(b"etc/gone").is_none() && tree.get(b"tmp").is_none_or(|_| tree.children(b"tmp").count() == 0));
-    assert_eq!(link(tree, "usr/bin/link"), "tool");
-    let xattrs = &tree.get(b"usr/bin/capable").unwrap().meta.xattrs;
-    assert_eq!(xattrs[&b"security.capability"[..]][..8], [1, 0, 0, 2, 0, 0x20, 0, 0]);
-    let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
-    assert!(declared.contains(&format!("d /var/lib/t/inner :0755 :{u} :{u} -")), "{declared}");
-}
-
-/// dpkg takes the names of owners first, and their numbers only if the system has no such account.
-#[test]
-fn owners_of_files_go_by_name_first() {
-    let mut bench = Bench::new();
-    let mut deb = Deb::new("owned").copyright().script("preinst", "addgroup --system --gid 432 later");
-    for (path, owner) in [("one", "nobody:7:later:9"), ("two", "unheard:7:of:9"), ("three", "root:7:root:9")] {
-        deb = deb.file(&format!("usr/share/owned/{path}"), path).owner(&format!("usr/share/owned/{path}"), owner);
-    }
-    bench.add(deb);
-    let tree = bench.assemble().unwrap().tree;
-    let meta = |path: &str| {
-        let meta = &tree.get(format!("usr/share/owned/{path}").as_bytes()).unwrap().meta;
-        (meta.uid, meta.gid)
-    };
-    assert_eq!((meta("one"), meta("two"), meta("three")), ((65534, 432), (7, 9), (0, 0)));
+    bench.overlays.push(vec![(b"run".to_vec(), Node::symlink("var/run", &"overlay own".into()))]);
+    assert!(bench.fault().starts_with("/run: overlay own has a symbolic link where berth has a folder"));
 }
