@@ -1,6 +1,6 @@
 //! `seeds DIR`: writes the seeds of every reader to `DIR/NAME/`, and prints the names of the readers.
 
-#[path = "../readers/mod.rs"]
+#[path = "../../readers/mod.rs"]
 mod readers;
 
 use std::{env, fs, path::Path};

@@ -1,7 +1,7 @@
 //! The fuzz target of one reader. `$BERTH_READER` is the reader's name; the arguments are libFuzzer's.
 #![no_main]
 
-#[path = "../readers/mod.rs"]
+#[path = "../../readers/mod.rs"]
 mod readers;
 
 use libfuzzer_sys::fuzz_target;
