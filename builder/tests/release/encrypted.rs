@@ -36,13 +36,12 @@ fn at_terminal(site: &Site, arguments: &str, lines: &[&str]) -> String {
     while stdout.read(&mut byte).unwrap() == 1 {
         shown.push(char::from(byte[0]));
         let asked = shown.rsplit('\n').next().is_some_and(|line| line.contains("passphrase") && line.ends_with(": "));
-        match (asked, &mut stdin) {
-            (true, Some(open)) => match lines.next() {
+        if let (true, Some(open)) = (asked, &mut stdin) {
+            match lines.next() {
                 Some(line) => writeln!(open, "{line}").unwrap(),
                 // The end of input answers all other questions.
                 None => stdin = None,
-            },
-            _ => {}
+            }
         }
     }
     child.wait().unwrap();
