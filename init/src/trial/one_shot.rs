@@ -155,7 +155,11 @@ fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, disk: &str
     let others = entries.iter().filter(|entry| entry.id == *id && entry.version != *version && entry.counter.is_none());
     let other = others.max_by(|one, two| one.version.cmp(&two.version));
     let file = other.map(|entry| format!("{}/{entry}", paths::ESP_LINUX));
-    Ok(boot_option::set_fallback(efivars, esp, file.as_deref())?)
+    boot_option::set_fallback(efivars, esp, file.as_deref())?;
+    if let Some(other) = other {
+        console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
+    }
+    Ok(())
 }
 
 fn variable_in(efivars: &Path, path: &str) -> PathBuf {
