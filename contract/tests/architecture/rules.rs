@@ -122,6 +122,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "efi",
             "ending",
             "modules",
             "mounts",

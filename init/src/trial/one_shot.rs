@@ -168,11 +168,14 @@ fn variable_in(efivars: &Path, path: &str) -> PathBuf {
 
 /// The entry that the boot loader took, or that the firmware started without it; unless it is on trial.
 fn selected(efivars: &Path) -> Result<Option<String>, Failure> {
+    // The variables of systemd-boot are then those of the entry that it could not start.
+    if let Some(started) = boot_option::booted_fallback(efivars) {
+        return Ok(Some(started));
+    }
     if counter::read(&variable_in(efivars, paths::LOADER_BOOT_COUNT_PATH))?.is_some() {
         return Ok(None);
     }
-    let selected = counter::read_text(&variable_in(efivars, paths::LOADER_ENTRY_SELECTED))?;
-    Ok(selected.or_else(|| boot_option::booted_fallback(efivars)))
+    Ok(counter::read_text(&variable_in(efivars, paths::LOADER_ENTRY_SELECTED))?)
 }
 
 fn set(efivars: &Path, entry: &BootEntry) -> Result<(), Failure> {
