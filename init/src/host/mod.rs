@@ -13,6 +13,7 @@ use crate::{
     block, clock,
     config::{self, locations::Locations},
     console, crash_records, device_nodes,
+    efi::boot_option,
     ending::GOING_DOWN,
     modules::Loader,
     mounts,
