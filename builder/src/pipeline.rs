@@ -156,6 +156,7 @@ fn assembled(
         overlays: &local::overlays(recipe)?,
         devices: &recipe.devices,
         drop: &recipe.debian.drop,
+        unpack_limit: recipe.debian.unpack_limit,
         scripts: &recipe.scripts,
         modules: &recipe.kernel.modules,
         files: &assemble::own_files(programs, images.files, release::trust_file(recipe)?),

@@ -1,6 +1,6 @@
 //! Prints all output: data to stdout, messages to stderr. No other module prints. Colours carry no meaning of their own.
 
-use berth_contract::chain::Chain;
+use berth_contract::{chain::Chain, credentials::without_credentials};
 use berth_fetch::progress::{Event, Progress};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::{
@@ -135,6 +135,11 @@ impl Report {
         self.fault("error", "1;31", &text, &hints);
     }
 
+    /// Prints what is wrong with the arguments of the command.
+    pub fn usage(&self, text: &str) {
+        self.say(text);
+    }
+
     /// Prints that the user interrupted the work.
     pub fn interrupted(&self) {
         // Hide the bars first: their threads would continue to draw.
@@ -169,7 +174,9 @@ impl Report {
         if self.manner.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 
+    /// Prints a message. Messages may end in public logs: no password of an address is printed.
     fn say(&self, text: &str) {
+        let text = without_credentials(text);
         let mut talk = self.talk.lock().unwrap_or_else(PoisonError::into_inner);
         // Ignore errors: if stderr is closed, there is no way to report it.
         self.bars.suspend(|| _ = writeln!(talk, "{text}"));

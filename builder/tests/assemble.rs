@@ -2,7 +2,7 @@
 //! with the result of that program.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-use crate::assemble_kit::{Bench, Deb, RELEASE, paths, text, tool, unfold};
+use crate::assemble_kit::{Bench, Deb, RELEASE, module, packed, paths, text, tool, unfold};
 use berth::{
     assemble::OwnFile,
     tree::{Kind, Tree},
@@ -24,7 +24,12 @@ fn link(tree: &Tree, path: &str) -> String {
 fn a_tree_has_the_files_that_every_image_needs() {
     let mut bench = Bench::new();
     bench.overlay("base", &[("etc/hosts", "127.0.0.1 localhost\n")]);
-    bench.files = vec![OwnFile { path: "/usr/lib/berth/init".into(), mode: 0o755, data: "init".to_owned().into() }];
+    bench.files = vec![OwnFile {
+        what: "the program init".into(),
+        path: "/usr/lib/berth/init".into(),
+        mode: 0o755,
+        data: "init".to_owned().into(),
+    }];
     bench.recipe = "modules = ['outer_one', 'ext4']\n[[device]]\npath = 'usr/lib/null'\ntype = 'char'\nmajor = 1\nminor = 3\nmode = '0666'\n".into();
     let assembled = bench.assemble().unwrap();
     let tree = &assembled.tree;
@@ -63,6 +68,63 @@ fn a_tree_has_the_files_that_every_image_needs() {
         kernel.map(|path| tree.data(path.as_bytes()).unwrap().len()).sum::<u64>()
     });
     assert_eq!(assembled.warnings, Vec::<String>::new());
+}
+
+/// A module may be packed very well: lib/test_bpf.ko.xz of Debian's kernel unpacks to 109 times its size.
+#[test]
+fn modules_may_be_packed_in_several_ways_and_what_is_dropped_is_never_unpacked() {
+    let mut bench = Bench::new();
+    let work = tempfile::tempdir().unwrap();
+    let folder = format!("usr/lib/modules/{RELEASE}/kernel");
+    let module = |name: &str| {
+        let mut bytes = module(work.path(), name, &[&format!("name={name}"), "depends="]);
+        bytes.resize(bytes.len() + (6 << 20), 0);
+        bytes
+    };
+    let pack = |name: &str, suffix: &str, options: &[&str]| packed(work.path(), &module(name), suffix, options);
+    let well_packed = pack("a", "xz", &["-k", "-f"]);
+    assert!(well_packed.len() < (6 << 20) / 100);
+    bench.add(
+        Deb::new("modules")
+            .file(&format!("{folder}/a.ko.xz"), well_packed)
+            .file(&format!("{folder}/b.ko.zst"), pack("b", "zst", &["-q", "-f"]))
+            .file(&format!("{folder}/c.ko.gz"), pack("c", "gz", &["-k", "-f"]))
+            .file(&format!("{folder}/d.ko"), module("d"))
+            .file(&format!("{folder}/bad/e.ko.xz"), "not packed at all")
+            .file(&format!("{folder}/bad/f.ko.zst"), "not packed at all")
+            .copyright(),
+    );
+    let fault = bench.fault();
+    assert!(fault.starts_with(&format!("package modules: /{folder}/bad/e.ko\n")), "{fault}");
+    // By the name in the image, and by the name in the package.
+    bench.drop = "'**/bad/e.ko', '**/bad/f.ko.zst'";
+    let assembled = bench.assemble().unwrap();
+    assert_eq!(assembled.warnings, Vec::<String>::new());
+    let tree = assembled.tree;
+    for name in ["a", "b", "c", "d"] {
+        let data = tree.data(format!("{folder}/{name}.ko").as_bytes()).unwrap();
+        assert!(data.to_bytes().unwrap().as_ref() == module(name).as_slice(), "{name}");
+    }
+    assert!(!paths(&tree).iter().any(|path| path.contains(".ko.") || path.contains("/bad/")));
+    assert!(text(&tree, &format!("usr/lib/modules/{RELEASE}/modules.dep")).contains("kernel/b.ko:\n"));
+    // Another image needs less, then more: what the cache has is used, and the rest is unpacked.
+    bench.drop = "'**/bad/**', '**/a.ko'";
+    assert!(bench.assemble().unwrap().tree.data(format!("{folder}/b.ko").as_bytes()).is_some());
+    bench.overlay("own", &[(&format!("{folder}/d.ko"), "not a module")]);
+    bench.drop = "'**/bad/**'";
+    assert!(bench.fault().starts_with(&format!("overlay own: /{folder}/d.ko\n")));
+}
+
+#[test]
+fn the_recipe_can_change_the_limit_for_what_a_package_unpacks_to() {
+    let mut bench = Bench::new();
+    bench.add(Deb::new("large").file("usr/share/large", vec![0; 3 << 20]).copyright());
+    bench.debian = "unpack_limit = '1MiB'";
+    let fault = bench.fault();
+    assert!(fault.starts_with("package large\n") && fault.contains("is larger than 1048576 bytes"), "{fault}");
+    assert!(fault.contains("hint: if this size is right, allow it in the recipe: unpack_limit"), "{fault}");
+    bench.debian = "unpack_limit = '4MiB'";
+    bench.assemble().unwrap();
 }
 
 /// depmod makes the same index from the unpacked modules.
@@ -278,16 +340,16 @@ fn files_of_packages_below_var_and_run_are_made_at_boot() {
     assert_eq!(tree.below(b"var").count() + tree.below(b"run").count(), 0);
     let declared = text(tree, "usr/lib/tmpfiles.d/00-packages.conf");
     for line in [
-        "d /run/daemon 0755 0 0 -",
-        "d /var/lib/daemon 0750 0 0 -",
-        "d /var/lib/daemon/spool 0755 0 0 -",
+        "d /run/daemon :0755 :0 :0 -",
+        "d /var/lib/daemon :0750 :0 :0 -",
+        "d /var/lib/daemon/spool :0755 :0 :0 -",
         "L /var/log/daemon - - - - ../lib/daemon/spool",
-        "C /var/lib/daemon/seed 0644 0 0 -",
-        "d /var/lib/d 0755 d d -",
+        "C /var/lib/daemon/seed",
     ] {
         assert!(declared.lines().any(|found| found == line), "{line} in:\n{declared}");
     }
     assert!(!declared.contains("/var/run"));
+    assert!(text(tree, "usr/lib/tmpfiles.d/00-scripts.conf").contains("\nd /var/lib/d 0755 d d -\n"));
     assert_eq!(text(tree, "usr/share/factory/var/lib/daemon/seed"), "seed");
     assert_eq!(
         paths(&assembled.var),
@@ -337,10 +399,9 @@ fn a_second_run_uses_the_cache_and_repairs_a_damaged_cache() {
         names
     };
     let before = names();
-    assert!(
-        before.len() == 4 && before.iter().all(|name| name.ends_with(".data") || name.ends_with(".index")),
-        "{before:?}"
-    );
+    let endings: Vec<_> = before.iter().filter_map(|name| name.rsplit('.').next()).collect();
+    assert_eq!(endings.len(), 6, "{before:?}");
+    assert!(endings.iter().all(|ending| ["data", "index", "modules", "modules-index"].contains(ending)), "{before:?}");
     for package in &bench.packages {
         fs::rename(&package.deb, package.deb.with_extension("away")).unwrap();
     }
@@ -349,14 +410,22 @@ fn a_second_run_uses_the_cache_and_repairs_a_damaged_cache() {
     for package in &bench.packages {
         fs::rename(package.deb.with_extension("away"), &package.deb).unwrap();
     }
+    let inner = format!("usr/lib/modules/{RELEASE}/kernel/fs/inner.ko");
+    let modules = second.tree.data(inner.as_bytes()).unwrap().to_bytes().unwrap();
     // A killed build may leave a partial file, an index without its data, or data without an index.
     let sha = bench.packages[0].sha256;
-    for broken in ["data-cut", "index-cut", "no-index", "part"] {
+    for broken in ["data-cut", "index-cut", "no-index", "part", "modules-cut", "modules-longer", "no-modules-index"] {
         let path = |ending: &str| unpacked.join(format!("{sha}.{ending}"));
         match broken {
             "data-cut" => fs::write(path("data"), "short").unwrap(),
             "index-cut" => fs::write(path("index"), "{\"format\":1,").unwrap(),
             "no-index" => fs::remove_file(path("index")).unwrap(),
+            "modules-cut" => fs::write(path("modules"), "short").unwrap(),
+            // A build that was killed while it appended.
+            "modules-longer" => {
+                fs::write(path("modules"), [fs::read(path("modules")).unwrap(), vec![1; 99]].concat()).unwrap()
+            }
+            "no-modules-index" => fs::write(path("modules-index"), "{").unwrap(),
             _ => {
                 fs::remove_file(path("index")).unwrap();
                 fs::write(path("part"), "half of a longer file".repeat(100_000)).unwrap();
@@ -364,6 +433,8 @@ fn a_second_run_uses_the_cache_and_repairs_a_damaged_cache() {
         }
         let again = bench.assemble().unwrap();
         assert_eq!(again.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel", "{broken}");
+        let module = |tree: &Tree| tree.data(inner.as_bytes()).unwrap().to_bytes().unwrap();
+        assert_eq!(module(&again.tree), modules, "{broken}");
         assert_eq!(names(), before, "{broken}");
     }
 }
@@ -380,6 +451,6 @@ fn builds_at_the_same_time_share_the_cache() {
                 assert_eq!(assembled.kernel.vmlinuz.to_bytes().unwrap().as_ref(), b"the kernel");
             }
         });
-        assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 4);
+        assert_eq!(fs::read_dir(bench.dir.path().join("cache/unpacked")).unwrap().count(), 6);
     }
 }

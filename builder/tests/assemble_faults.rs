@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, package, text};
+use berth::assemble::OwnFile;
 use std::{fs, path::Path};
 
 #[test]
@@ -34,6 +35,29 @@ fn a_file_in_two_packages_is_an_error_unless_replaced_or_diverted() {
     bench.add(one("first")).add(one("second").script("preinst", divert));
     let tree = bench.assemble().unwrap().tree;
     assert_eq!((text(&tree, "usr/share/x").as_str(), text(&tree, "usr/share/x.first").as_str()), ("second", "first"));
+}
+
+#[test]
+fn two_own_files_at_one_path_are_an_error_that_names_both() {
+    let own = |what: &str, path: &str| OwnFile {
+        what: what.into(),
+        path: path.into(),
+        mode: 0o644,
+        data: what.to_owned().into(),
+    };
+    let mut bench = Bench::new();
+    bench.files = vec![own("image a:1 of r.toml:1:1", "/usr/lib/x.tar"), own("image b:1 of r.toml:2:1", "/lib/x.tar")];
+    let wanted = "/usr/lib/x.tar: both image a:1 of r.toml:1:1 and image b:1 of r.toml:2:1 ship this path";
+    assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
+    bench.files.pop();
+    bench.assemble().unwrap();
+    bench.recipe = "[[device]]\npath = 'usr/lib/x.tar'\ntype = 'fifo'\n".into();
+    let wanted = "/usr/lib/x.tar: both image a:1 of r.toml:1:1 and the device of test.toml:";
+    assert!(bench.fault().starts_with(wanted), "{}", bench.fault());
+    bench.recipe.clear();
+    bench.overlay("mine", &[("usr/lib/x.tar", "mine")]);
+    let fault = bench.fault();
+    assert!(fault.starts_with("/usr/lib/x.tar: both overlay mine and berth ship this path"), "{fault}");
 }
 
 #[test]
@@ -132,31 +156,53 @@ fn packages_that_are_truncated_or_too_large_are_errors() {
 }
 
 #[test]
-fn the_error_shows_the_lines_of_a_script_that_nobody_has_reviewed() {
-    let script = || {
-        Deb::new("mystery1.0")
-            .copyright()
-            .script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  chmod 4755 /usr/bin/mystery\nfi")
-    };
+fn the_error_shows_all_scripts_that_nobody_has_reviewed() {
     let mut bench = Bench::new();
-    bench.add(script());
+    bench
+        .add(Deb::new("mystery1.0").script("postinst", "set -e\nif [ \"$1\" = configure ]; then\n  mystery --all\nfi"))
+        .add(Deb::new("odd").script("preinst", "odd").script("postinst", "addgroup --system odd\nodd"));
     let fault = bench.fault();
-    let digest = fault.split("digest of these lines: ").nth(1).unwrap().split(')').next().unwrap().to_owned();
+    let mut shown = String::new();
+    for part in fault.split_inclusive("digest of these lines: ") {
+        shown += part.trim_start_matches(|c: char| c.is_ascii_hexdigit());
+    }
     assert_eq!(
-        fault.replace(&digest, "DIGEST"),
+        shown,
         "package mystery1.0 1.0: postinst is not covered: nobody has reviewed it\n     \
-         4 | chmod 4755 /usr/bin/mystery\n  \
-         (digest of these lines: DIGEST)\n\
+         4 | mystery --all\n  \
+         (digest of these lines: )\n\
+         package odd 1.0: preinst is not covered: nobody has reviewed it\n     \
+         2 | odd\n  \
+         (digest of these lines: )\n\
+         package odd 1.0: postinst is not covered: nobody has reviewed it\n     \
+         3 | odd\n  \
+         (digest of these lines: )\n\
          hint: berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
-         [scripts] in the recipe: \"mystery1.0\" = \"ignore\""
+         [scripts] in the recipe:\n  \"mystery1.0\" = \"ignore\"\n  odd = \"ignore\""
     );
-    bench.recipe = "[scripts]\n\"mystery1.0\" = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
-    let warnings = bench.assemble().unwrap().warnings;
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+}
+
+#[test]
+fn an_ignored_script_keeps_its_known_effects_and_its_lost_lines_are_listed() {
+    let mut bench = Bench::new();
+    let script = "adduser --system --group --no-create-home --home /nonexistent _kit\nkit-rebuild-cache";
+    bench.add(Deb::new("kit").copyright().script("postinst", script));
+    bench.recipe = "[scripts]\nkit = 'ignore'\nsystemd-boot-efi = 'ignore'\n".into();
+    let assembled = bench.assemble().unwrap();
+    assert!(text(&assembled.tree, "etc/passwd").contains("\n_kit:x:"));
+    let [lost] = &assembled.ignored[..] else { panic!("{:?}", assembled.ignored) };
+    assert_eq!((lost.package.as_str(), lost.uncovered.script), ("kit", "postinst"));
+    assert_eq!(lost.uncovered.lines, [(3, "kit-rebuild-cache".to_owned())]);
+    let [first, second] = &assembled.warnings[..] else { panic!("{:?}", assembled.warnings) };
     assert!(
-        warnings[0]
-            .contains("scripts.systemd-boot-efi: this entry is not needed, all scripts of the package are covered"),
-        "{warnings:?}"
+        first.ends_with(
+            "scripts.kit: these lines of the postinst of kit 1.0 have no effect in the image:\n     3 | kit-rebuild-cache"
+        ),
+        "{first}"
+    );
+    assert!(
+        second.ends_with("scripts.systemd-boot-efi: this entry is not needed, all scripts of the package are covered"),
+        "{second}"
     );
 }
 
@@ -167,11 +213,12 @@ fn invalid_declarations_are_errors_with_path_and_line() {
         ("usr/lib/sysusers.d/x.conf", "z x", "expected u, u!, g, m or r, found \"z\""),
         ("usr/lib/sysusers.d/x.conf", "g 1x", "expected the name of an account, found \"1x\""),
         ("usr/lib/sysusers.d/x.conf", "g x ten", "expected a number, found \"ten\""),
-        ("usr/lib/sysusers.d/x.conf", "g mine 5", "group tty already has the id 5"),
+        ("usr/lib/sysusers.d/x.conf", "g x 5 text", "a line of the type g has no field comment, found \"text\""),
+        ("usr/lib/sysusers.d/x.conf", "u x 5:4321", "there is no group with the id 4321"),
         ("usr/lib/sysusers.d/x.conf", "u x -:nowhere", "there is no group \"nowhere\""),
-        ("usr/lib/sysusers.d/x.conf", "u x - a:b", "a field holds a colon or a new line"),
+        ("usr/lib/sysusers.d/x.conf", "u x - a:b", "expected a comment without colon and new line, found \"a:b\""),
         ("usr/lib/sysusers.d/x.conf", "r - 9-3", "expected a range of numbers, found \"9-3\""),
-        ("usr/lib/tmpfiles.d/x.conf", "d /etc/x 0755 nobody-there", "the image has no account \"nobody-there\""),
+        ("usr/lib/tmpfiles.d/x.conf", "d /etc/x 0755 nobody-there", "the image has no user \"nobody-there\""),
         ("etc/passwd", "root:x:0", "expected the seven fields of passwd(5)"),
         ("etc/group", "root:x:zero:", "expected a number, found \"zero\""),
     ] {
@@ -206,7 +253,7 @@ fn a_missing_or_ambiguous_kernel_stub_or_module_is_an_error() {
     bench.recipe = "modules = ['inner', 'outer-onne']\n".into();
     let fault = bench.fault();
     assert!(
-        fault.contains("test.toml:9:") && fault.contains("kernel module \"outer-onne\" is not in the image"),
+        fault.contains("test.toml:10:") && fault.contains("kernel module \"outer-onne\" is not in the image"),
         "{fault}"
     );
     assert!(fault.contains("hint: did you mean \"outer_one\"?"), "{fault}");

@@ -40,6 +40,20 @@ fn wrong_usage_exits_with_2_and_names_the_expected_arguments() {
 }
 
 #[test]
+fn wrong_arguments_with_a_password_are_shown_without_it() {
+    let dir = TempDir::new().unwrap();
+    for args in [
+        &["lock", "r.toml", "--mirror", "https://joe:hunter2@example.org/debian"][..],
+        &["build", "r.toml", "https://joe:hunter2@example.org/debian"],
+    ] {
+        let output = berth(dir.path(), args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        let said = talk(&output);
+        assert!(said.contains("https://example.org/debian") && !said.contains("hunter2"), "{args:?}: {said}");
+    }
+}
+
+#[test]
 fn a_failure_exits_with_1_and_prints_the_cause_on_stderr_without_colours() {
     let dir = TempDir::new().unwrap();
     for verb in ["lock", "build"] {

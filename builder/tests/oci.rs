@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth::{
+    assemble,
     recipe::{OciEntry, OciSource, Recipe, RecipeFile},
     source::oci::{self, OciImage, Packing},
 };
@@ -348,4 +349,38 @@ fn files_that_are_not_oci_archives_have_different_messages() {
         text += &format!("--- {image}\n{}\n\n", said(dir.path(), image, name));
     }
     insta::assert_snapshot!(text);
+}
+
+/// Names that end alike are different images. The same name twice is an error that names both lines.
+#[test]
+fn images_whose_names_end_alike_are_all_preloaded() {
+    let dir = TempDir::new().unwrap();
+    let names = ["a.example.org/team/app:1", "a.example.org/team/app:2", "b.example.org/app:1", "app:1"];
+    let mut text =
+        "id = 'x'\n[debian]\nsuite = 'trixie'\n[kernel]\npackage = 'linux'\n[engine]\nkind = 'docker'\n".to_owned();
+    for (at, name) in names.iter().enumerate() {
+        oci::publish(&packed(dir.path(), name), &dir.path().join(format!("{at}.tar"))).unwrap();
+        text += &format!("[[oci]]\nimage = 'oci-archive:{at}.tar'\n");
+    }
+    let store = Store::open(&dir.path().join("cache")).unwrap();
+    let preload = |text: &str| {
+        let recipe = Recipe::parse(vec![RecipeFile::new(dir.path().join("r.toml"), text)]).unwrap();
+        assemble::preload(&recipe, &store)
+    };
+    let all = preload(&text).unwrap();
+    let files: std::collections::BTreeSet<_> = all.files.iter().map(|file| &file.path).collect();
+    assert_eq!(files.len(), 4, "{files:?}");
+    for (image, file) in all.list.iter().zip(&all.files) {
+        assert_eq!(image.archive, file.path);
+        let mut tar = tar::Archive::new(file.data.reader().unwrap());
+        let mut entries = tar.entries().unwrap().map(Result::unwrap);
+        let mut manifest = entries.find(|entry| entry.path().unwrap().as_os_str() == "manifest.json").unwrap();
+        let mut said = String::new();
+        manifest.read_to_string(&mut said).unwrap();
+        let short = image.name.trim_start_matches("docker.io/library/");
+        assert!(said.contains(&format!("\"{short}\"")), "{short}: {said}");
+    }
+    let again = preload(&(text + "name = 'a.example.org/team/app:2'\n")).unwrap_err().to_string();
+    assert!(again.contains("r.toml:15:9: image a.example.org/team/app:2 is preloaded twice"), "{again}");
+    assert!(again.contains("the same name at") && again.contains("r.toml:11:9"), "{again}");
 }

@@ -1,6 +1,6 @@
 //! Recipes: the meaning of valid recipes, and the messages for invalid recipes.
 
-use berth::recipe::{Recipe, RecipeFile, read};
+use berth::recipe::{OciEntry, OciSource, Recipe, RecipeFile, read};
 use std::{fs, path::Path};
 
 const BASE: &str = "\
@@ -109,6 +109,61 @@ fn archives_and_pins_are_merged_by_name() {
     assert_eq!(archives, [("forky", Some(-1)), ("sid", None)]);
     let pins: Vec<_> = debian.versions.iter().map(|(name, pin)| (name.as_str(), &pin.value)).collect();
     insta::assert_debug_snapshot!(pins);
+}
+
+/// A table of a child with the name of an inherited one replaces it; `remove` takes the name or the image.
+#[test]
+fn images_containers_and_devices_of_a_child_replace_or_remove_inherited_ones() {
+    let base = format!(
+        "{BASE}[engine]\nkind = 'docker'\n[[oci]]\nimage = 'oci-archive:a.tar'\nname = 'shop:1'\n[[oci]]\nimage = 'oci-archive:b.tar'\n\
+         [[container]]\nname = 'web'\nimage = 'old'\n[[device]]\npath = 'dev/x'\ntype = 'fifo'\n"
+    );
+    let images = |child: &str| {
+        let recipe = parse(&[("base.toml", &base), ("r/child.toml", &format!("extends = 'base.toml'\n{child}"))])?;
+        let name = |entry: &OciEntry| match &entry.image.value {
+            OciSource::Archive(path) | OciSource::Layout(path) => path.display().to_string(),
+        };
+        Ok::<_, String>(recipe.oci.iter().map(name).collect::<Vec<_>>())
+    };
+    for (child, wanted) in [
+        ("[[oci]]\nimage = 'oci-archive:c.tar'\nname = 'shop:1'\n", &["r/c.tar", "b.tar"][..]),
+        ("[[oci]]\nimage = 'oci-archive:b.tar'\n", &["a.tar", "b.tar", "r/b.tar"]),
+        ("[oci]\nremove = ['shop:1', 'oci-archive:b.tar']\n", &[]),
+        (
+            "[oci]\nremove = ['oci-archive:a.tar']\n[[oci.add]]\nimage = 'oci-archive:c.tar'\n[[oci.add]]\nimage = 'oci:d'\n",
+            &["b.tar", "r/c.tar", "r/d"],
+        ),
+    ] {
+        assert_eq!(images(child).unwrap(), wanted, "{child}");
+    }
+    let child = "extends = 'base.toml'\n[[container]]\nname = 'web'\nimage = 'new'\n[[device]]\npath = 'dev/x'\ntype = 'fifo'\nmode = '0644'\n";
+    let recipe = parse(&[("base.toml", &base), ("r/child.toml", child)]).unwrap();
+    assert_eq!((recipe.containers.len(), recipe.containers[0].value.image.as_str()), (1, "new"));
+    assert_eq!((recipe.devices.len(), recipe.devices[0].value.mode), (1, 0o644));
+    // Twice in one file is a mistake.
+    let twice =
+        "extends = 'base.toml'\n[[container]]\nname = 'me'\nimage = 'x'\n[[container]]\nname = 'me'\nimage = 'y'\n";
+    let fault = parse(&[("base.toml", &base), ("r/child.toml", twice)]).unwrap_err();
+    assert!(fault.starts_with("r/child.toml:5:1: ") && fault.contains("\"me\""), "{fault}");
+}
+
+#[test]
+fn no_message_shows_the_password_of_an_address() {
+    for text in [
+        "[debian]\nmirror = ['https://joe:hunter2@example.org/debian']",
+        "[debian]\nmirror = ['https://joe:hun/ter2@example.org/debian']",
+        "[debian]\nmirror = ['ftp://joe:hunter2@example.org/debian']",
+        "[debian]\nmirorr = ['https://joe:hunter2@example.org/debian']",
+        "[debian]\nmirror = 'https://joe:hunter2@example.org/debian'",
+        "[debian]\nmirror = ['https://joe:hunter2@example.org/debian'",
+        "[debian]\nmirror = { remove = ['https://joe:hunter2@example.org/debian'] }",
+        "[update]\ntrust = 'root.json'\nsource = 'https://joe:hunter2@example.org/debian'",
+        "[update]\nsource = 'https://joe:hunter2@example.org/debian'",
+    ] {
+        let fault = parse(&[("base.toml", BASE), ("r.toml", &format!("extends = 'base.toml'\n{text}"))]).unwrap_err();
+        assert!(!fault.contains("ter2") && !fault.contains("joe"), "{fault}");
+        assert!(fault.contains("example.org/debian") && fault.contains("r.toml:"), "{fault}");
+    }
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! An error and its causes as text.
 
+use crate::credentials::without_credentials;
 use std::{error::Error, fmt};
 
 /// Prints an error and its causes on one line: `cannot start netd: cannot read /x: permission denied`.
 ///
-/// Many errors repeat their cause in their own text. A cause is left out if an error above it has already printed the same text.
+/// Many errors repeat their cause in their own text. A cause is left out if an error above it has already printed the same text. The texts
+/// have no user name and no password of an address.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a>(pub &'a (dyn Error + 'static));
 
@@ -12,10 +14,10 @@ impl Chain<'_> {
     /// The texts of the error and of its causes, outermost first, without repetitions.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        let mut texts = vec![self.0.to_string()];
+        let mut texts = vec![without_credentials(&self.0.to_string())];
         let mut next = self.0.source();
         while let Some(cause) = next {
-            let text = cause.to_string();
+            let text = without_credentials(&cause.to_string());
             if !text.is_empty() && !texts.iter().any(|above| repeats(above, &text)) {
                 texts.push(text);
             }

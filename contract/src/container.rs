@@ -14,9 +14,22 @@ pub const LABEL: &str = "dev.berth.spec";
 pub struct Declared {
     /// The containers of the recipe and of host.toml.
     pub containers: Vec<ContainerSpec>,
-    /// True when there is a host.toml that could not be read. It may declare containers that are not in the list, so existing
-    /// containers must not be changed or removed.
-    pub is_partial: bool,
+    /// What may happen to the containers that exist already.
+    pub existing: Existing,
+}
+
+/// What the workload program may do to containers of earlier declarations. Their data are at risk, so a container is removed only if a
+/// configuration of this boot says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Existing {
+    /// The list is complete: a container whose declaration has changed is replaced, and one that is not in the list is removed.
+    #[default]
+    Replace,
+    /// host.toml was not found at this boot, and the list comes from the last good one: changed containers are replaced, none is removed.
+    Keep,
+    /// There is a host.toml that could not be used, so its containers are unknown: existing containers are started, and nothing else.
+    Start,
 }
 
 /// One declared container.

@@ -2,6 +2,7 @@
 
 use crate::{
     arch::Arch,
+    config_source::ConfigSource,
     container::ContainerSpec,
     engine::EngineKind,
     update::{HealthSpec, UpdateSpec},
@@ -38,6 +39,9 @@ pub struct ImageSpec {
     /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
+    /// The places where the host may look for host.toml.
+    #[serde(default = "ConfigSource::all")]
+    pub config_sources: Vec<ConfigSource>,
 }
 
 /// The bundled engine.

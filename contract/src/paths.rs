@@ -16,14 +16,21 @@ pub const IMAGE_SPEC: &str = "/usr/lib/berth/image.json";
 pub const SERVICES: &str = "/usr/lib/berth/services";
 /// Directory of the preloaded OCI images, `NAME.tar`.
 pub const IMAGES: &str = "/usr/lib/berth/images";
+/// Lines of tmpfiles.d for what packages ship below /var and /run. init applies them before all other lines, as if dpkg had just unpacked
+/// the packages.
+pub const SHIPPED: &str = "/usr/lib/tmpfiles.d/00-packages.conf";
 /// Directory of the kernel modules, which are in `/usr/lib/modules/RELEASE`.
 pub const MODULES: &str = "/usr/lib/modules";
+/// List of the device nodes that load their module when they are opened, in the directory of a kernel's modules.
+pub const MODULES_DEVNAME: &str = "modules.devname";
 /// The only persistent directory.
 pub const VAR: &str = "/var";
 /// Berth's own persistent state.
 pub const STATE: &str = "/var/lib/berth";
 /// The last machine configuration that was applied without an error.
 pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
+/// The place that [`LAST_GOOD_CONFIG`] came from, as `hostctl status` shows it: one line of text.
+pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
 /// TUF's root metadata, named by the recipe: the public keys that a release must be signed with.

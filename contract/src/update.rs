@@ -256,6 +256,13 @@ pub enum UpgradeEvent {
     },
     /// The plan of the upgrade. `--dry-run` ends here.
     Plan(Box<UpgradePlan>),
+    /// What the host remembers of the repositories that it has trusted is damaged. The damaged part counts as empty.
+    MemoryDamaged {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        fault: String,
+    },
     /// A way failed. The next one is tried.
     FellBack {
         /// The way that failed.

@@ -53,7 +53,7 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn start(&self, name: &str) -> Result<(), EngineError>;
-    /// Stops a container, killing it after a time limit, and removes it. Named volumes are kept.
+    /// Stops a container, killing it after its own stop timeout, and removes it. All of its volumes are kept, also those without a name.
     ///
     /// # Errors
     /// See the trait.

@@ -13,8 +13,6 @@ use std::{
     time::Duration,
 };
 
-/// Seconds from SIGTERM to SIGKILL for a container that is removed.
-const STOP_SECONDS: u32 = 10;
 /// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
 
@@ -148,8 +146,9 @@ impl EngineClient for Docker {
 
     fn remove(&self, name: &str) -> Result<(), EngineError> {
         let name = encoded(name);
-        self.post(&format!("/containers/{name}/stop?t={STOP_SECONDS}"), &[204, 304, 404])?;
-        self.ask("DELETE", &format!("/containers/{name}?v=1&force=1"), Body::Empty, &[204, 404]).map(drop)
+        // Without `t`, docker waits as long as the container's own stop timeout says. Without `v`, its anonymous volumes stay.
+        self.post(&format!("/containers/{name}/stop"), &[204, 304, 404])?;
+        self.ask("DELETE", &format!("/containers/{name}?force=1"), Body::Empty, &[204, 404]).map(drop)
     }
 }
 

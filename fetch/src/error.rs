@@ -1,7 +1,7 @@
 //! Errors of downloads and of the store.
 
 use crate::{settings::Pace, url::Url};
-use berth_contract::digest::Sha256;
+use berth_contract::{credentials::without_credentials, digest::Sha256};
 use std::{
     io,
     path::{Path, PathBuf},
@@ -54,7 +54,7 @@ pub enum FetchError {
         answered: String,
     },
     /// The connection or TLS failed, or the response is invalid.
-    #[error("{url}: {source}")]
+    #[error("{url}: {}", without_credentials(&source.to_string()))]
     Exchange {
         /// The requested URL.
         url: Url,

@@ -6,6 +6,7 @@ use crate::{
     settings::FetchSettings,
     url::{Scheme, Url},
 };
+use berth_contract::credentials::without_credentials;
 use std::{
     fs::File,
     io::{self, Read, Seek, SeekFrom},
@@ -172,7 +173,10 @@ impl Transport {
 
 fn not_a_page(url: &Url, response: &Response<Body>) -> Result<(), FetchError> {
     if response.body().mime_type() == Some("text/html") {
-        return Err(FetchError::Html { asked: url.clone(), answered: response.get_uri().to_string() });
+        return Err(FetchError::Html {
+            asked: url.clone(),
+            answered: without_credentials(&response.get_uri().to_string()),
+        });
     }
     Ok(())
 }

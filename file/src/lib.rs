@@ -1,9 +1,11 @@
-//! Small files: replace a file atomically, and read a file with a size limit.
+//! Small files: replace a file atomically, read a file with a size limit, and open a file of a file system that is not trusted.
 #![deny(missing_docs)]
 
+mod beneath;
 mod read;
 mod replace;
 
+pub use beneath::open_beneath;
 pub use read::{read, read_json};
 pub use replace::{Flush, Replacement, replace, temporary};
 

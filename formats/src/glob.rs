@@ -1,8 +1,8 @@
-//! Patterns of fnmatch(3), without flags and without escapes: <https://man7.org/linux/man-pages/man3/fnmatch.3.html>.
+//! Patterns of fnmatch(3), without flags: <https://man7.org/linux/man-pages/man3/fnmatch.3.html>. And the braces of glob(3).
 //! modules.alias and tmpfiles.d use them.
 
-/// Whether the whole of `text` matches: `*`, `?`, `[a-z]`, `[!a]`, `[^a]`; every other byte matches itself. An unclosed
-/// bracket matches itself. The time is at most proportional to the product of both lengths.
+/// Whether the whole of `text` matches: `*`, `?`, `[a-z]`, `[!a]`, `[^a]`; a byte after a backslash and every other byte matches
+/// itself. An unclosed bracket matches itself. The time is at most proportional to the product of both lengths.
 #[must_use]
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
@@ -32,10 +32,70 @@ pub fn is_pattern(text: &[u8]) -> bool {
     text.iter().any(|byte| b"*?[".contains(byte))
 }
 
+/// A name without wildcards, without the backslashes that protect its bytes.
+#[must_use]
+pub fn unescaped(name: &[u8]) -> Vec<u8> {
+    let (mut out, mut bytes) = (Vec::with_capacity(name.len()), name.iter().copied());
+    while let Some(byte) = bytes.next() {
+        out.push(if byte == b'\\' { bytes.next().unwrap_or(byte) } else { byte });
+    }
+    out
+}
+
+/// The most patterns that [`alternatives`] returns.
+const MAX_ALTERNATIVES: usize = 1000;
+
+/// The patterns that a pattern with braces stands for: `/a/{b,c}` for `/a/b` and `/a/c`. Braces that are not closed mean themselves,
+/// and so do braces that would make more than a thousand patterns.
+#[must_use]
+pub fn alternatives(pattern: &[u8]) -> Vec<Vec<u8>> {
+    let (mut done, mut open) = (Vec::new(), vec![pattern.to_vec()]);
+    while let Some(pattern) = open.pop() {
+        match braces(&pattern).filter(|(_, _, parts)| done.len() + open.len() + parts.len() <= MAX_ALTERNATIVES) {
+            // The last one is taken first.
+            Some((start, end, parts)) => open
+                .extend(parts.iter().rev().map(|part| [&pattern[..start], part.as_slice(), &pattern[end..]].concat())),
+            None => done.push(pattern),
+        }
+    }
+    done
+}
+
+/// The first closed braces: where they begin and end, and their parts.
+fn braces(pattern: &[u8]) -> Option<(usize, usize, Vec<Vec<u8>>)> {
+    let start = pattern.iter().position(|&byte| byte == b'{')?;
+    let (mut depth, mut parts, mut part, mut at) = (0, Vec::new(), Vec::new(), start + 1);
+    while let Some(&byte) = pattern.get(at) {
+        at += 1;
+        match byte {
+            b'}' if depth == 0 => {
+                parts.push(part);
+                return Some((start, at, parts));
+            }
+            b',' if depth == 0 => {
+                parts.push(std::mem::take(&mut part));
+                continue;
+            }
+            b'{' => depth += 1,
+            b'}' => depth -= 1,
+            b'\\' => {
+                part.push(byte);
+                part.extend(pattern.get(at));
+                at += 1;
+                continue;
+            }
+            _ => {}
+        }
+        part.push(byte);
+    }
+    None
+}
+
 /// Matches one byte against the pattern's first element, and returns that element's length.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match *pattern.first()? {
         b'?' => Some(1),
+        b'\\' if pattern.len() > 1 => (pattern[1] == byte).then_some(2),
         b'[' => match set(&pattern[1..], byte) {
             Some((length, hit)) => hit.then_some(length + 1),
             None => (byte == b'[').then_some(1),
@@ -69,7 +129,7 @@ fn set(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{alternatives, matches, unescaped};
 
     #[test]
     fn patterns_match_as_fnmatch_does() {
@@ -115,9 +175,30 @@ mod tests {
             ("", "x", false),
             ("a*b*c", "aXbXbc", true),
             ("a*b*c", "aXbXb", false),
+            ("a\\*", "a*", true),
+            ("a\\*", "ab", false),
+            ("*\\?", "ab?", true),
+            ("a\\", "a\\", true),
         ] {
             assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} against {text}");
         }
+    }
+
+    #[test]
+    fn braces_stand_for_several_patterns() {
+        for (pattern, expected) in [
+            ("/a/{b,c}/d", &["/a/b/d", "/a/c/d"][..]),
+            ("{a,b{c,d}}{,e}", &["a", "ae", "bc", "bce", "bd", "bde"]),
+            ("/a", &["/a"]),
+            ("/{a", &["/{a"]),
+            ("{a\\,b}", &["a\\,b"]),
+        ] {
+            let found: Vec<String> =
+                alternatives(pattern.as_bytes()).into_iter().map(|it| String::from_utf8(it).unwrap()).collect();
+            assert_eq!(found, expected, "{pattern}");
+        }
+        assert_eq!(alternatives("{a,b}".repeat(100).as_bytes()).len(), 1000);
+        assert_eq!(unescaped(b"a\\b\\\\c\\"), b"ab\\c\\");
     }
 
     #[test]

@@ -17,7 +17,8 @@
 //! - [`verity`]: the hash tree of the root file system
 //!
 //! Used by several formats: [`data`] and [`range`] (contents), [`node`] (metadata and kinds), [`place`] (names of places in an
-//! image, which `show` of each format gives), [`glob`] (patterns), [`words`] (fields of a line).
+//! image, which `show` of each format gives), [`glob`] (patterns), [`words`] (fields of a line), [`packing`] (compression of
+//! single files).
 #![deny(missing_docs)]
 
 pub mod cpio;
@@ -34,11 +35,13 @@ pub mod kmod;
 pub mod label;
 pub mod ldcache;
 pub mod node;
+pub mod packing;
 pub mod pe;
 pub mod place;
 pub mod qcow2;
 pub mod range;
 mod sparse;
+pub mod sysusers;
 pub mod tmpfiles;
 pub mod verity;
 pub mod words;

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::judge::judge;
-use berth_formats::kmod::{self, Index, KmodError, Modinfo, Texts};
+use berth_formats::{
+    kmod::{self, Index, KmodError, Modinfo, Texts},
+    packing::Packing,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -12,7 +15,7 @@ use std::{
 const RELEASE: &str = "6.1.0-test";
 
 /// Path, symbols that it needs from others, lines of its .modinfo. Each module offers the symbol `of_NAME`.
-const MODULES: [(&str, &[&str], &[&str]); 9] = [
+const MODULES: [(&str, &[&str], &[&str]); 13] = [
     ("kernel/lib/base.ko", &[], &["alias=crypto-base", "license=GPL"]),
     ("kernel/lib/left.ko", &["of_base"], &["depends=base"]),
     ("kernel/lib/right-hand.ko", &["of_base"], &["depends=base", "alias=net-pf-16-proto-[0-9]"]),
@@ -29,6 +32,10 @@ const MODULES: [(&str, &[&str], &[&str]); 9] = [
         &[],
         &["alias=pci:v00001AF4d00001041sv*sd*bc*sc*i*", "alias=pci:v0000808[67]d*sv*sd*bc02sc*i*"],
     ),
+    ("kernel/net/a_tun.ko", &[], &["alias=devname:net/tun", "alias=char-major-10-200"]),
+    ("kernel/block/b-loop.ko", &[], &["alias=block-major-7-*", "alias=block-major-7-0", "alias=devname:loop0"]),
+    ("kernel/fs/nameless.ko", &[], &["alias=char-major-10-234"]),
+    ("kernel/fs/numberless.ko", &[], &["alias=devname:no/number", "alias=char-major-10-*"]),
     ("kernel/drivers/any.ko", &[], &["alias=pci:v*d*sv*sd*bc02sc00i*", "alias=*odd?end"]),
 ];
 
@@ -90,6 +97,9 @@ fn index_files_say_the_same_as_depmods() {
     assert_eq!(dep_sets(&ours.dep), dep_sets(&theirs("modules.dep")));
     assert_eq!(lines(&ours.alias, "alias "), lines(&theirs("modules.alias"), "alias "));
     assert_eq!(lines(&ours.softdep, "softdep "), lines(&theirs("modules.softdep"), "softdep "));
+    let nodes = |text: &str| -> BTreeSet<String> { text.lines().skip(1).map(str::to_owned).collect() };
+    assert_eq!(nodes(&ours.devname), nodes(&theirs("modules.devname")));
+    assert_eq!(nodes(&ours.devname).len(), 2, "{}", ours.devname);
     // The last dependency is loaded first.
     let top = ours.dep.lines().find(|line| line.starts_with("kernel/fs/top.ko:")).unwrap();
     assert!(top.ends_with(" kernel/lib/base.ko"), "{top}");
@@ -180,14 +190,25 @@ fn modinfo_is_read_and_damaged_modules_are_refused() {
 
 #[test]
 fn compressed_modules_are_unpacked_within_limits() {
-    berth_judge::needs!("xz");
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("x.ko");
-    fs::write(&path, vec![7; 100_000]).unwrap();
-    judge("xz", &["--check=crc32", path.to_str().unwrap()]);
-    let packed = fs::read(dir.path().join("x.ko.xz")).unwrap();
-    assert_eq!(kmod::unxz(&packed, 100_000).unwrap(), vec![7; 100_000]);
-    assert!(matches!(kmod::unxz(&packed, 99_999), Err(KmodError::TooLarge { limit: 99_999 })));
-    assert!(matches!(kmod::unxz(&packed[..packed.len() - 20], 100_000), Err(KmodError::Xz(_))));
-    assert!(matches!(kmod::unxz(b"not xz", 100_000), Err(KmodError::Xz(_))));
+    let plain = vec![7; 100_000];
+    for (packing, tool, options) in [
+        (Packing::Xz, "xz", &["--check=crc32", "-k"][..]),
+        (Packing::Zstd, "zstd", &["-q"]),
+        (Packing::Gzip, "gzip", &["-k"]),
+    ] {
+        berth_judge::needs!(tool);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.ko");
+        fs::write(&path, &plain).unwrap();
+        let file = [path.to_str().unwrap()];
+        judge(tool, &[options, &file].concat());
+        let name = format!("x.ko{}", packing.extension());
+        assert_eq!(Packing::split(&name), Some(("x.ko", packing)));
+        let packed = fs::read(dir.path().join(name)).unwrap();
+        assert_eq!(kmod::unpack(&packed, packing, 100_000).unwrap(), plain);
+        let error = |packed: &[u8], limit| kmod::unpack(packed, packing, limit).unwrap_err();
+        assert!(matches!(error(&packed, 99_999), KmodError::TooLarge { limit: 99_999 }), "{tool}");
+        assert!(matches!(error(&packed[..packed.len() - 7], 100_000), KmodError::Packed { .. }), "{tool}");
+        assert!(matches!(error(b"not packed", 100_000), KmodError::Packed { .. }), "{tool}");
+    }
 }

@@ -1,8 +1,8 @@
 //! The unified kernel image of a new version, on its way to the ESP.
 
 use crate::{
-    entries::Entries,
-    slots::{Remote, SlotError, uki},
+    entries::{Entries, Uki},
+    slots::{Remote, uki},
 };
 use anyhow::Result;
 use berth_contract::{
@@ -31,10 +31,16 @@ impl KernelImage {
         remote: &dyn Remote,
         running: &[u8],
         report: &mut dyn FnMut(UpgradeEvent),
-    ) -> Result<Self, SlotError> {
+    ) -> Result<Self> {
         report(progress(record, 0));
         let target = Target::Uki.name(&record.id, &record.version, &record.arch);
-        Ok(Self::Made(uki::assemble(&record.uki, &target, running, remote)?.bytes))
+        Self::made(uki::assemble(&record.uki, &target, running, remote)?.bytes, record)
+    }
+
+    /// The digest of the image is signed, and so is the root hash in the record. Both signatures do not say that the two belong together.
+    fn made(bytes: Vec<u8>, record: &ReleaseRecord) -> Result<Self> {
+        Uki::of_image(&bytes).unwrap_or_default().check(record)?;
+        Ok(Self::Made(bytes))
     }
 
     /// Writes an image that is in memory to the ESP and reads it back. It boots nothing until the commit.
@@ -59,9 +65,9 @@ impl KernelImage {
         record: &ReleaseRecord,
         remote: &dyn Remote,
         report: &mut dyn FnMut(UpgradeEvent),
-    ) -> Result<Self, SlotError> {
+    ) -> Result<Self> {
         match (self, brought) {
-            (Self::FromDelta { .. }, Some(bytes)) => Ok(Self::Made(bytes)),
+            (Self::FromDelta { .. }, Some(bytes)) => Self::made(bytes, record),
             (Self::FromDelta { running }, None) => Self::make(record, remote, &running, report),
             (other, _) => Ok(other),
         }

@@ -78,7 +78,7 @@ pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Resul
     let _lock = (options.until > Until::DryRun).then_some(lock);
 
     // 2. Verify the signatures of the repository, then select the release.
-    let repository = open_repository(&host, &source, options.now)?;
+    let repository = open_repository(&host, &source, options.now, report)?;
     let Some(record) = select_release(&host, &repository, &quarantine, options)? else {
         report(UpgradeEvent::Current { version: running.version });
         return Ok(());
@@ -140,6 +140,7 @@ fn install(
     // 4. Make the kernel image in memory, unless an earlier run staged it or the static delta contains it. After a failure here, the idle
     // slot can still boot.
     let kernel = if staged_digest == Some(record.uki.sha256) {
+        Entries::open(esp)?.check_staged(record)?;
         // Only a static delta needs the running kernel image from here on. The slot gets the memory.
         drop(running_uki);
         KernelImage::Staged
@@ -212,14 +213,19 @@ fn check_running(running: &Running, esp: &Path, options: &Options) -> Result<(Qu
     Ok((quarantine, running_uki))
 }
 
-fn open_repository(host: &Host, source: &Arc<Source>, now: u64) -> Result<Repository> {
+fn open_repository(
+    host: &Host,
+    source: &Arc<Source>,
+    now: u64,
+    report: &mut dyn FnMut(UpgradeEvent),
+) -> Result<Repository> {
     let root = fs::read(TRUST_ROOT).with_context(|| {
         format!(
             "this image trusts no release keys: {TRUST_ROOT} does not exist (`[update] trust` of the recipe adds it)"
         )
     })?;
     let clock = Clock { host: now, epoch: host.epoch };
-    Ok(Trust { root: &root, datastore: Path::new(TRUSTED_METADATA), clock }.open(source)?)
+    Ok(Trust { root: &root, memory: Path::new(TRUSTED_METADATA), clock }.open(source, report)?)
 }
 
 /// Selects the release to install, and fetches its record. `None` when there is no newer version.

@@ -1,13 +1,13 @@
 //! Entries of /dev that the kernel does not make: standard links, nodes that load a kernel module when they are opened, and links to
 //! partitions by GPT name.
 
-use crate::block;
+use crate::{block, device_modes};
 use berth_contract::fault::{At, Failure, Failures, PathError};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::{
     collections::BTreeMap,
     fs, io,
-    os::unix::fs::{PermissionsExt, symlink},
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -18,11 +18,9 @@ const LINKS: [(&str, &str); 4] = [
     ("/dev/stdout", "/proc/self/fd/1"),
     ("/dev/stderr", "/proc/self/fd/2"),
 ];
-/// Nodes that every user may open, as in udev's rules. The kernel makes them for the superuser only.
-const PUBLIC: [&str; 2] = ["/dev/fuse", "/dev/net/tun"];
 const BY_LABEL: &str = "/dev/disk/by-partlabel";
 
-/// Makes links and static nodes. `devname` is the text of modules.devname.
+/// Makes links and static nodes, and sets the modes of all nodes. `devname` is the text of modules.devname.
 ///
 /// # Errors
 /// Every entry that could not be made. The other entries are made.
@@ -34,9 +32,7 @@ pub fn complete(devname: &str) -> Result<(), Failure> {
     for node in static_nodes(devname) {
         failures.keep(make(&node));
     }
-    for path in PUBLIC.map(Path::new).into_iter().filter(|path| path.exists()) {
-        failures.keep(fs::set_permissions(path, fs::Permissions::from_mode(0o666)).at("set mode of", path));
-    }
+    device_modes::settle_all(&mut failures);
     failures.keep(link_partitions());
     failures.end()
 }

@@ -2,10 +2,12 @@
 #![deny(missing_docs)]
 
 pub mod block;
+pub mod clock;
 pub mod config;
 pub mod console;
 pub mod control;
 pub mod crash_records;
+pub mod device_modes;
 pub mod device_nodes;
 pub mod drop_in;
 pub mod ending;

@@ -42,6 +42,8 @@ pub const INITRD: &[Phase<Initrd>] = &[
 
 /// The host stage: from the root file system to the supervisor.
 pub const HOST: &[Phase<Host>] = &[
+    // First, because all later phases write files, and some compare dates.
+    now("clock", host::correct_clock, Degrade),
     now("mounts", host::mount_required, Degrade),
     // These three are slow, and the next phases do not need them.
     beside("devices", host::load_device_modules),

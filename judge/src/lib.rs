@@ -3,6 +3,8 @@
 //! ci/setup installs all of them, so with `CI=true` a missing judge is a failure. On a developer's machine the test is skipped with a
 //! message.
 
+pub mod tmpfiles;
+
 use std::{
     env,
     io::{self, Write as _},
@@ -32,6 +34,22 @@ pub fn missing(programs: &[&Path]) -> bool {
     // Skip the test even if stderr cannot be written.
     let _ = writeln!(io::stderr(), "skipped: {program} is missing (ci/setup installs it)");
     true
+}
+
+/// Whether a test that only root can do must be skipped, with a message.
+///
+/// # Panics
+/// If the test does not run as root and `CI=true`.
+#[must_use]
+pub fn missing_root() -> bool {
+    // The owner of a process's own folder in /proc is the process's user.
+    let is_root = std::fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+    assert!(is_root || env::var_os("CI").is_none_or(|ci| ci != "true"), "run this test as root");
+    if !is_root {
+        // Skip the test even if stderr cannot be written.
+        let _ = writeln!(io::stderr(), "skipped: this test needs root");
+    }
+    !is_root
 }
 
 /// Path of a program that ci/judges installs, because the version of this machine's Debian is too old.

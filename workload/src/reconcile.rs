@@ -2,7 +2,7 @@
 
 use super::order::{in_order, network_of};
 use berth_contract::{
-    container::{ContainerRestart, ContainerSpec, Declared},
+    container::{ContainerRestart, ContainerSpec, Declared, Existing},
     container_state::ContainerState,
     control::ContainerStatus,
     digest::Sha256,
@@ -56,8 +56,7 @@ enum Fault {
 /// Imports missing images, creates containers that are new or have changed, removes containers that are no longer declared, and starts
 /// all declared ones. A failure of one container does not stop the others.
 ///
-/// If the declarations are incomplete ([`Declared::is_partial`]), existing containers are neither changed nor removed. Host directories
-/// of volumes are created only below `var`.
+/// [`Declared::existing`] limits what happens to existing containers. Host directories of volumes are created only below `var`.
 pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
     let declared = &all.containers[..];
     let mut report = Report::default();
@@ -66,7 +65,7 @@ pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Dec
             report.faults.push(format!("image {}: {error}", image.name));
         }
     }
-    if !all.is_partial
+    if all.existing == Existing::Replace
         && let Err(error) = remove_undeclared(engine, declared)
     {
         report.faults.push(format!("containers that are no longer declared: {error}"));
@@ -143,7 +142,7 @@ fn bring_up(
     let image_id = engine.image_id(&spec.image)?.ok_or_else(|| Fault::NoImage(spec.image.clone()))?;
     let label = label(spec, &image_id, network);
     match engine.inspect(&spec.name)? {
-        Some(Container { label: Some(found), .. }) if found == label || all.is_partial => {}
+        Some(Container { label: Some(found), .. }) if found == label || all.existing == Existing::Start => {}
         Some(Container { label: None, .. }) => return Err(Fault::Foreign),
         existing => {
             if existing.is_some() {

@@ -38,7 +38,7 @@ nogroup:*:65534:
 ";
 
 /// Reads passwd(5) and group(5).
-fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Accounts, AssembleError> {
+pub(super) fn parse(passwd: (&str, &str), group: (&str, &str)) -> Result<Accounts, AssembleError> {
     let number = |line: &Declaration, text: &str| {
         text.parse::<u32>().map_err(|_| line.error(format!("expected a number, found {text:?}")))
     };
@@ -99,7 +99,7 @@ pub(super) fn apply(tree: &mut Tree, declared: &[Declaration], origin: &Arc<str>
     Ok(accounts)
 }
 
-fn passwd_text(accounts: &Accounts) -> String {
+pub(super) fn passwd_text(accounts: &Accounts) -> String {
     let line = |user: &User| {
         let User { name, uid, gid, comment, home, shell, .. } = user;
         format!("{name}:x:{uid}:{gid}:{comment}:{home}:{shell}\n")
@@ -107,7 +107,7 @@ fn passwd_text(accounts: &Accounts) -> String {
     accounts.users.iter().map(line).collect()
 }
 
-fn group_text(accounts: &Accounts) -> String {
+pub(super) fn group_text(accounts: &Accounts) -> String {
     accounts
         .groups
         .iter()

@@ -24,9 +24,9 @@ pub enum AssembleError {
     /// A node cannot be put into the tree.
     #[error("{0}")]
     Tree(TreeError),
-    /// A maintainer script is not covered.
-    #[error("{0}")]
-    Script(Box<UncoveredScript>),
+    /// Maintainer scripts are not covered. Never empty.
+    #[error("{}", scripts_text(.0))]
+    Scripts(Vec<UncoveredScript>),
     /// A line of sysusers.d or tmpfiles.d cannot be applied.
     #[error("{place}:{line}: {text:?}: {reason}")]
     Declaration {
@@ -51,14 +51,18 @@ pub enum AssembleError {
 }
 
 impl AssembleError {
+    /// The error of a kernel module that cannot be unpacked.
+    pub(super) fn module(origin: &str, path: &str) -> impl FnOnce(KmodError) -> Self {
+        let (origin, path) = (origin.to_owned(), path.to_owned());
+        move |source| Self::Module { origin, path, source }
+    }
+
     /// A hint: the next step for the user, if there is one.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Deb { package, source } if is_too_large(source) => format!(
-                "if the lock file has no installed-size for {package}, run berth lock; otherwise leave the package out of the recipe, \
-                 or report this to its maintainer"
-            ),
+            Self::Deb { source, .. } if is_too_large(source) => LIFT.to_owned(),
+            Self::Module { source: KmodError::TooLarge { .. }, .. } => LIFT.to_owned(),
             Self::Deb { package, .. } => {
                 format!(
                     "the archive serves {package} exactly like this: leave the package out of the recipe, or report this to its \
@@ -74,7 +78,7 @@ impl AssembleError {
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
             Self::Tree(error) => tree_hint(error).to_owned(),
-            Self::Script(script) => script.hint(),
+            Self::Scripts(scripts) => scripts_hint(scripts),
             Self::Part { hint, .. } => (*hint).to_owned(),
             Self::Recipe(fault) => fault.hint()?.to_owned(),
             Self::Image(error) => return error.hint(),
@@ -82,6 +86,9 @@ impl AssembleError {
         })
     }
 }
+
+const LIFT: &str = "if this size is right, allow it in the recipe: unpack_limit = \"4GiB\" in [debian]; what debian.drop leaves out of the \
+     kernel's modules is not unpacked";
 
 fn is_too_large(error: &DebError) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
@@ -105,7 +112,7 @@ impl From<TreeError> for AssembleError {
 }
 
 /// A maintainer script that is not covered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct UncoveredScript {
     pub package: String,
     pub version: String,
@@ -117,15 +124,10 @@ const SHOWN: usize = 12;
 
 impl fmt::Display for UncoveredScript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Uncovered { script, lines, changed, digest } = &self.uncovered;
+        let Uncovered { script, changed, digest, .. } = &self.uncovered;
         let why = if *changed { "it has changed since it was reviewed" } else { "nobody has reviewed it" };
         write!(f, "package {} {}: {script} is not covered: {why}", self.package, self.version)?;
-        for (number, text) in lines.iter().take(SHOWN) {
-            write!(f, "\n  {number:>4} | {}", text.lines().next().unwrap_or_default())?;
-        }
-        if lines.len() > SHOWN {
-            write!(f, "\n       | and {} more lines", lines.len() - SHOWN)?;
-        }
+        self.lines(f)?;
         if !digest.is_empty() {
             write!(f, "\n  (digest of these lines: {})", &digest[..digest.len().min(16)])?;
         }
@@ -134,15 +136,53 @@ impl fmt::Display for UncoveredScript {
 }
 
 impl UncoveredScript {
-    fn hint(&self) -> String {
-        // TOML requires quotes around a key with a dot or a plus sign.
-        let quote = if self.package.contains(['.', '+']) { "\"" } else { "" };
-        format!(
-            "berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
-             [scripts] in the recipe: {quote}{}{quote} = \"ignore\"",
-            self.package
-        )
+    /// A warning for a script that the recipe ignores.
+    pub(super) fn lost(&self) -> String {
+        struct Lines<'a>(&'a UncoveredScript);
+        impl fmt::Display for Lines<'_> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.lines(f)
+            }
+        }
+        let (package, version, script) = (&self.package, &self.version, self.uncovered.script);
+        format!("these lines of the {script} of {package} {version} have no effect in the image:{}", Lines(self))
     }
+
+    fn lines(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = &self.uncovered.lines;
+        for (number, text) in lines.iter().take(SHOWN) {
+            write!(f, "\n  {number:>4} | {}", text.lines().next().unwrap_or_default())?;
+        }
+        if lines.len() > SHOWN {
+            write!(f, "\n       | and {} more lines", lines.len() - SHOWN)?;
+        }
+        Ok(())
+    }
+}
+
+fn scripts_text(scripts: &[UncoveredScript]) -> String {
+    scripts.iter().map(UncoveredScript::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// One hint for all scripts, with one line of the recipe for each package.
+fn scripts_hint(scripts: &[UncoveredScript]) -> String {
+    let mut rules: Vec<String> = Vec::new();
+    for UncoveredScript { package, .. } in scripts {
+        // TOML requires quotes around a key with a dot or a plus sign.
+        let quote = if package.contains(['.', '+']) { "\"" } else { "" };
+        let rule = format!("{quote}{package}{quote} = \"ignore\"");
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let rules = match &rules[..] {
+        [rule] => format!(" {rule}"),
+        rules => format!("\n  {}", rules.join("\n  ")),
+    };
+    format!(
+        "berth never runs maintainer scripts: if the image needs what these lines do, provide it in an overlay; then add to \
+         [scripts] in the recipe:{rules}"
+    )
 }
 
 fn tree_hint(error: &TreeError) -> &'static str {

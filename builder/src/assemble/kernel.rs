@@ -5,6 +5,7 @@ use crate::{
     recipe::{Diagnostic, Located, nearest},
     tree::{Kind, Node, Show, Tree, TreePath, Verdict},
 };
+use berth_contract::paths::MODULES_DEVNAME;
 use berth_formats::{
     data::Data,
     kmod::{self, Modinfo, module_name},
@@ -77,8 +78,13 @@ pub(super) fn index_modules(tree: &mut Tree, release: &str, origin: &Arc<str>) -
         modules.insert(String::from_utf8_lossy(&path[folder.len() + 1..]).into_owned(), info);
     }
     let files = kmod::index(&modules);
-    for (name, text) in [("modules.dep", files.dep), ("modules.alias", files.alias), ("modules.softdep", files.softdep)]
-    {
+    let texts = [
+        ("modules.dep", files.dep),
+        ("modules.alias", files.alias),
+        ("modules.softdep", files.softdep),
+        (MODULES_DEVNAME, files.devname),
+    ];
+    for (name, text) in texts {
         let path = format!("{folder}/{name}");
         tree.insert(path.as_bytes(), Node::file(0o644, text, origin), |_, _| Verdict::TakeNew)?;
     }

@@ -12,9 +12,12 @@ mod accounts;
 mod certificates;
 mod copyright;
 mod declaration;
+mod effects;
 mod index;
 mod kernel;
 mod libraries;
+mod module_cache;
+mod modules;
 mod os_release;
 mod own;
 mod packages;
@@ -26,7 +29,7 @@ mod tmpfiles;
 mod unpack;
 mod var;
 
-pub use error::AssembleError;
+pub use error::{AssembleError, UncoveredScript};
 pub use kernel::KernelParts;
 pub use os_release::os_release;
 pub use own::{OwnFile, own_files};
@@ -38,11 +41,8 @@ use crate::{
     recipe::{Device, Drops, Located, ScriptRule},
     tree::{Kind, Node, Tree, TreePath, Verdict},
 };
-use berth_contract::image_spec::ImageSpec;
+use berth_contract::{container::ByteSize, image_spec::ImageSpec};
 use berth_formats::data::Data;
-use declaration::Declaration;
-use error::UncoveredScript;
-use scripts::{Effect, Scripts};
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use unpack::Unpacked;
 
@@ -60,6 +60,8 @@ pub struct AssembleInput<'a> {
     pub devices: &'a [Located<Device>],
     /// `debian.drop`.
     pub drop: &'a Drops,
+    /// `debian.unpack_limit`.
+    pub unpack_limit: Option<ByteSize>,
     /// `[scripts]`.
     pub scripts: &'a BTreeMap<String, Located<ScriptRule>>,
     /// `kernel.modules`. Each one must be in the image.
@@ -88,6 +90,8 @@ pub struct Assembled {
     /// The files that packages and overlays ship below /var, as a tree whose root is /var. The host creates the same files at
     /// each boot from tmpfiles.d, so an empty /var works as well.
     pub var: Tree,
+    /// The lines of maintainer scripts that have no effect in the image, because the recipe ignores these scripts.
+    pub ignored: Vec<UncoveredScript>,
     /// Bytes of regular files by origin.
     pub sizes: BTreeMap<String, u64>,
     /// Messages for the author of the recipe.
@@ -108,9 +112,9 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let origin: Arc<str> = own::ORIGIN.into();
     let mut warnings = Vec::new();
     let mut packages: Vec<(&PackageInput, Unpacked)> =
-        input.packages.iter().zip(unpack::unpack(input.cache, input.packages)?).collect();
+        input.packages.iter().zip(unpack::unpack(input.cache, input.packages, input.unpack_limit)?).collect();
     packages.sort_by(|a, b| a.0.name.cmp(&b.0.name));
-    let effects = cover(&packages, input.scripts, &mut warnings)?;
+    let effects = effects::of(&packages, input.scripts, &mut warnings)?;
 
     let mut tree = skeleton::tree(&origin)?;
     packages::insert(&mut tree, &packages, &effects.diversions)?;
@@ -121,16 +125,18 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let stub = take_part(&mut tree, &format!("linux{}.efi.stub", arch.efi), "systemd's EFI stub")?;
     let systemd_boot = take_part(&mut tree, &format!("systemd-boot{}.efi", arch.efi), "systemd-boot")?;
     tree.remove(BOOT_FOLDER.as_bytes());
+    let packed = modules::rename(&mut tree)?;
     let kernel = kernel::take(&mut tree)?;
 
     // Order: first the steps that read files which the recipe may drop, then the drop, then the steps that list files.
     let accounts = accounts::apply(&mut tree, &effects.sysusers, &origin)?;
     let mut lines = declaration::read(&tree, "tmpfiles")?;
     lines.extend(effects.tmpfiles.iter().cloned());
-    tmpfiles::apply(&mut tree, &lines, &accounts, &origin)?;
+    tmpfiles::apply(&mut tree, &lines, &accounts, &origin, &mut warnings)?;
     certificates::apply(&mut tree, &origin)?;
     let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
-    drop_files(&mut tree, input.drop, &mut warnings);
+    drop_files(&mut tree, input.drop, &packed, &mut warnings);
+    modules::unpack(&mut tree, &packed, input.unpack_limit)?;
     copyright::keep(&mut tree, &notices)?;
     alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
     libraries::apply(&mut tree, arch, &origin)?;
@@ -143,57 +149,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let (var, left_out) = var::take(&mut tree, &effects.tmpfiles, &origin)?;
     warnings.extend(left_out);
     let sizes = sizes(&tree);
-    Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, sizes, warnings })
-}
-
-/// The effects of all maintainer scripts.
-#[derive(Default)]
-struct Effects {
-    sysusers: Vec<Declaration>,
-    tmpfiles: Vec<Declaration>,
-    alternatives: Vec<alternatives::Alternative>,
-    diversions: packages::Diversions,
-}
-
-fn cover(
-    packages: &[(&PackageInput, Unpacked)],
-    rules: &BTreeMap<String, Located<ScriptRule>>,
-    warnings: &mut Vec<String>,
-) -> Result<Effects, AssembleError> {
-    let mut all = Effects::default();
-    for (package, Unpacked { index, .. }) in packages {
-        let scripts = Scripts { preinst: &index.preinst, postinst: &index.postinst, triggers: &index.triggers };
-        let found = match (scripts::cover(&package.name, scripts), rules.get(&package.name).map(|rule| rule.value)) {
-            (found, Some(ScriptRule::Ignore)) => {
-                if let (Ok(_), Some(rule)) = (found, rules.get(&package.name)) {
-                    warnings.push(format!(
-                        "{}: scripts.{}: this entry is not needed, all scripts of the package are covered",
-                        rule.place, package.name
-                    ));
-                }
-                continue;
-            }
-            (Ok(effects), None) => effects,
-            (Err(uncovered), None) => {
-                let (package, version) = (package.name.clone(), package.version.clone());
-                return Err(AssembleError::Script(Box::new(UncoveredScript { package, version, uncovered })));
-            }
-        };
-        let place = format!("{}{}", packages::ORIGIN, package.name);
-        for effect in found {
-            match effect {
-                Effect::Sysusers(line) => all.sysusers.extend(declaration::lines(&place, &line)),
-                Effect::Tmpfiles(line) => all.tmpfiles.extend(declaration::lines(&place, &line)),
-                Effect::Alternative(alternative) => all.alternatives.push(alternative),
-                Effect::Divert { from, to } => _ = all.diversions.insert(from, (package.name.clone(), to)),
-            }
-        }
-    }
-    let here = |name: &String| packages.iter().any(|(package, _)| package.name == *name);
-    for (name, rule) in rules.iter().filter(|(name, _)| !here(name)) {
-        warnings.push(format!("{}: scripts.{name}: that package is not in the image", rule.place));
-    }
-    Ok(all)
+    Ok(Assembled { tree, kernel, stub, systemd_boot, os_release, var, ignored: effects.ignored, sizes, warnings })
 }
 
 /// Takes the file `name` of systemd-boot-efi out of the tree. `what` is its name in messages.
@@ -209,14 +165,16 @@ fn take_part(tree: &mut Tree, name: &str, what: &'static str) -> Result<Data, As
     }
 }
 
-/// Removes the files that `debian.drop` matches, but only files of packages.
-fn drop_files(tree: &mut Tree, drop: &Drops, warnings: &mut Vec<String>) {
+/// Removes the files that `debian.drop` matches, but only files of packages. A glob can name a kernel module with or without the
+/// extension of its compression.
+fn drop_files(tree: &mut Tree, drop: &Drops, packed: &modules::Modules, warnings: &mut Vec<String>) {
     let mut used = vec![false; drop.globs().len()];
     tree.remove_if(|path, node| {
         if !node.origin.starts_with(packages::ORIGIN) && &*node.origin != crate::tree::IMPLIED {
             return false;
         }
-        let matching = drop.matching(path);
+        let mut matching = drop.matching(path);
+        matching.extend(packed.get(path).map(|module| drop.matching(&module.shipped)).unwrap_or_default());
         matching.iter().for_each(|&at| used[at] = true);
         !matching.is_empty()
     });

@@ -4,14 +4,14 @@ use super::error::AssembleError;
 use crate::{
     recipe::{Device, DeviceKind, Located},
     source::programs::Programs,
-    tree::{Kind, Meta, Node, Tree, Verdict},
+    tree::{Kind, Meta, Node, Show, Tree, TreeError, TreePath, Verdict},
 };
 use berth_contract::{
     image_spec::ImageSpec,
     paths::{IMAGE_SPEC, INIT, RESOLV_CONF},
 };
 use berth_formats::data::Data;
-use std::{io, sync::Arc};
+use std::{collections::BTreeMap, io, sync::Arc};
 
 /// Origin of all nodes that the modules of `assemble` generate.
 pub(super) const ORIGIN: &str = "berth";
@@ -19,6 +19,8 @@ pub(super) const ORIGIN: &str = "berth";
 /// A file that the builder adds to an image.
 #[derive(Clone, Debug)]
 pub struct OwnFile {
+    /// What it is, for messages: `program init`, `image hello:1.0 of r.toml:3:9`.
+    pub what: String,
     /// Absolute path in the image.
     pub path: String,
     /// Permission bits.
@@ -30,12 +32,17 @@ pub struct OwnFile {
 /// trust.
 #[must_use]
 pub fn own_files(programs: &Programs, images: Vec<OwnFile>, trust: Option<OwnFile>) -> Vec<OwnFile> {
-    let own = |(&path, data): (&&str, &Data)| OwnFile { path: path.to_owned(), mode: 0o755, data: data.clone() };
+    let own = |(&path, data): (&&str, &Data)| OwnFile {
+        what: format!("the program {}", path.rsplit('/').next().unwrap_or_default()),
+        path: path.to_owned(),
+        mode: 0o755,
+        data: data.clone(),
+    };
     programs.all.iter().map(own).chain(images).chain(trust).collect()
 }
 
-/// Puts `files`, device nodes, image.json, os-release and the links of every image into `tree`. A link does not replace a file
-/// of an overlay; everything else does.
+/// Puts `files`, device nodes, image.json, os-release and the links of every image into `tree`. They replace files of packages. A link
+/// does not replace a file of an overlay. No two of them can have the same path, and none can have the path of an overlay's file.
 pub(super) fn insert(
     tree: &mut Tree,
     (image, os_release): (&ImageSpec, &str),
@@ -48,15 +55,24 @@ pub(super) fn insert(
         path: IMAGE_SPEC.to_owned(),
         source: io::Error::other(error),
     })?;
-    let mut put = |path: &str, node: Node| {
+    let mut owners: BTreeMap<TreePath, String> = BTreeMap::new();
+    let mut put = |path: &str, node: Node, what: &str| {
         // Paths are absolute in the contract and relative in the tree.
-        tree.insert(path.trim_start_matches('/').as_bytes(), node, |old, new| {
-            let overlay_wins = matches!(new.kind, Kind::Symlink(_)) && old.origin.starts_with("overlay ");
-            if overlay_wins { Verdict::KeepOld } else { Verdict::TakeNew }
-        })
+        let path = path.trim_start_matches('/').as_bytes();
+        let real = tree.place(path, &origin)?;
+        if let Some(old) = owners.insert(real.clone(), what.to_owned()) {
+            return Err(TreeError::Both { path: Show(&real).to_string(), old, new: what.to_owned() });
+        }
+        let is_link = matches!(node.kind, Kind::Symlink(_));
+        let put = tree.insert(path, node, |old, _| match old.origin.starts_with("overlay ") {
+            true if is_link => Verdict::KeepOld,
+            true => Verdict::Refuse,
+            false => Verdict::TakeNew,
+        });
+        put.map(drop)
     };
-    put(IMAGE_SPEC, Node::file(0o644, json, &origin))?;
-    put("usr/lib/os-release", Node::file(0o644, os_release.to_owned(), &origin))?;
+    put(IMAGE_SPEC, Node::file(0o644, json, &origin), "the description of the image")?;
+    put("usr/lib/os-release", Node::file(0o644, os_release.to_owned(), &origin), "os-release")?;
     for (path, target) in [
         ("etc/os-release", "../usr/lib/os-release"),
         ("etc/mtab", "/proc/self/mounts"),
@@ -65,18 +81,19 @@ pub(super) fn insert(
         ("usr/sbin/modprobe", INIT),
         ("usr/sbin/init", INIT),
     ] {
-        put(path, Node::symlink(target, &origin))?;
+        put(path, Node::symlink(target, &origin), "a link of every image")?;
     }
     for file in files {
-        put(&file.path, Node::file(file.mode, file.data.clone(), &origin))?;
+        put(&file.path, Node::file(file.mode, file.data.clone(), &origin), &file.what)?;
     }
-    for Located { value: device, .. } in devices {
+    for Located { value: device, place } in devices {
         let kind = match device.kind {
             DeviceKind::Char { major, minor } => Kind::CharDevice { major, minor },
             DeviceKind::Block { major, minor } => Kind::BlockDevice { major, minor },
             DeviceKind::Fifo => Kind::Fifo,
         };
-        put(&device.path, Node { meta: Meta::root(device.mode), kind, origin: Arc::clone(&origin) })?;
+        let node = Node { meta: Meta::root(device.mode), kind, origin: Arc::clone(&origin) };
+        put(&device.path, node, &format!("the device of {place}"))?;
     }
     Ok(())
 }

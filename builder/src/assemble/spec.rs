@@ -18,5 +18,6 @@ pub fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<Pre
         packages: locked.lock().packages.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
         update: recipe.update.spec.clone(),
         health: recipe.health,
+        config_sources: recipe.config_sources.clone(),
     }
 }

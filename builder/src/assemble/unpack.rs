@@ -1,28 +1,24 @@
 //! The cache of unpacked packages: each .deb is unpacked once, into `unpacked/SHA256.data` and `unpacked/SHA256.index`.
 //!
-//! The data file is the tar archive of the package, followed by the decompressed content of each compressed kernel module in
-//! it. The index is moved into place last, after the data file is flushed to the disk. So if an index exists, the package is
+//! The data file is the tar archive of the package. The index is moved into place last, after the data file is flushed to the disk. So if an index exists, the package is
 //! complete. If several builds need the same package at the same time, one of them unpacks it and the others wait for its file
 //! lock. The lock ends with its process.
 
 use super::{
     error::AssembleError,
-    index::{Entry, EntryKind, FORMAT, PackageIndex},
+    index::{Entry, FORMAT, PackageIndex},
 };
 use crate::{
     lock::{Lock, LockedPackage},
     scratch::Scratch,
 };
-use berth_contract::digest::Sha256;
+use berth_contract::{container::ByteSize, digest::Sha256};
 use berth_fetch::blob::Blob;
-use berth_formats::{
-    deb::{Deb, entries},
-    kmod::{KmodError, unxz},
-};
+use berth_formats::deb::{Deb, entries};
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufReader, Read, Write},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -74,29 +70,33 @@ const MIB: u64 = 1 << 20;
 /// At most this many packages are unpacked at once. xz needs about 30 MiB of memory per stream, so more threads would cost more
 /// memory than the time that they save is worth.
 const THREADS: usize = 4;
-/// Suffix of compressed kernel modules.
-const PACKED_MODULE: &str = ".ko.xz";
 
 impl PackageInput {
-    /// Largest tar in bytes that the package may unpack to. Debian's installed size counts at least 1 KiB for each file, which
-    /// covers the tar headers.
-    fn limit(&self) -> u64 {
-        match self.installed_size {
+    /// Largest tar in bytes that the package may unpack to, if the recipe does not say. Debian's installed size counts at least
+    /// 1 KiB for each file, which covers the tar headers.
+    fn limit(&self, lifted: Option<ByteSize>) -> u64 {
+        match lifted.map(|size| size.0).or(self.installed_size) {
+            Some(bytes) if lifted.is_some() => bytes,
             Some(bytes) => bytes.saturating_mul(2).saturating_add(16 * MIB),
             None => self.size.saturating_mul(64).saturating_add(64 * MIB),
         }
     }
 }
 
-fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AssembleError + 'a {
+pub(super) fn io_error<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> AssembleError + 'a {
     move |source| AssembleError::Cache { action, path: path.to_owned(), source }
 }
 
-/// Unpacks the packages that are not in the cache yet, several at once. Returns all packages in the order of `packages`.
+/// Unpacks the packages that are not in the cache yet, several at once. Returns all packages in the order of `packages`. `lifted`
+/// is the recipe's limit for what one package may unpack to.
 ///
 /// # Errors
 /// If packages cannot be unpacked, the error of the first one in the order of `packages`.
-pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpacked>, AssembleError> {
+pub(super) fn unpack(
+    cache: &Path,
+    packages: &[PackageInput],
+    lifted: Option<ByteSize>,
+) -> Result<Vec<Unpacked>, AssembleError> {
     let folder = cache.join("unpacked");
     fs::create_dir_all(&folder).map_err(io_error("make folder", &folder))?;
     // Start with the largest packages, so that no thread starts a large one when the others have finished.
@@ -106,7 +106,7 @@ pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpa
     let work = || {
         let mut done = Vec::new();
         while let Some(&at) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((at, one(&folder, &packages[at])));
+            done.push((at, one(&folder, &packages[at], lifted)));
         }
         done
     };
@@ -126,7 +126,7 @@ pub(super) fn unpack(cache: &Path, packages: &[PackageInput]) -> Result<Vec<Unpa
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError> {
+fn one(folder: &Path, package: &PackageInput, lifted: Option<ByteSize>) -> Result<Unpacked, AssembleError> {
     let path = |ending: &str| folder.join(format!("{}.{ending}", package.sha256));
     // The temporary file of the index is also the lock file. It disappears in the moment in which the package is complete.
     let (data, index, part, claim) = (path("data"), path("index"), path("part"), path("index.part"));
@@ -154,7 +154,7 @@ fn one(folder: &Path, package: &PackageInput) -> Result<Unpacked, AssembleError>
             return Ok(found);
         }
         let mut file = open(part.path())?;
-        let found = write(&mut file, package, part.path())?;
+        let found = write(&mut file, (package, package.limit(lifted)), part.path())?;
         file.sync_data().map_err(io_error("flush", part.path()))?;
         fs::rename(part.path(), &data).map_err(io_error("move into place", &data))?;
         let text = serde_json::to_vec(&found).map_err(|error| io_error("write", claim.path())(error.into()))?;
@@ -173,7 +173,7 @@ fn published(data: &Path, index: &Path) -> Option<Unpacked> {
     whole.then(|| Unpacked { index, data: Arc::from(data) })
 }
 
-fn write(file: &mut File, package: &PackageInput, part: &Path) -> Result<PackageIndex, AssembleError> {
+fn write(file: &mut File, (package, limit): (&PackageInput, u64), part: &Path) -> Result<PackageIndex, AssembleError> {
     let broken = |source| AssembleError::Deb { package: package.name.clone(), source };
     file.set_len(0).map_err(io_error("empty", part))?;
     let deb = File::open(&package.deb).map_err(io_error("open", &package.deb))?;
@@ -184,47 +184,14 @@ fn write(file: &mut File, package: &PackageInput, part: &Path) -> Result<Package
     };
     let (preinst, postinst, triggers) = (member("preinst"), member("postinst"), member("triggers"));
     let paragraph = std::mem::take(&mut deb.control.paragraph);
-    let mut tee = Tee { from: deb.into_data(package.limit()), to: &mut *file, len: 0, failed: None };
+    let mut tee = Tee { from: deb.into_data(limit), to: &mut *file, len: 0, failed: None };
     let entries = entries(&mut tee);
     if let Some(error) = tee.failed {
         return Err(io_error("write", part)(error));
     }
-    let mut data_len = tee.len;
-    let mut entries: Vec<Entry> = entries.map_err(broken)?.into_iter().map(Entry::from).collect();
-    for entry in &mut entries {
-        unpack_module(entry, file, &mut data_len, package, part)?;
-    }
+    let data_len = tee.len;
+    let entries: Vec<Entry> = entries.map_err(broken)?.into_iter().map(Entry::from).collect();
     Ok(PackageIndex { format: FORMAT, data_len, paragraph, preinst, postinst, triggers, entries })
-}
-
-/// Appends the decompressed content of a compressed module to the data file, and removes the suffix `.xz` from its path. The
-/// compression of the image is better than that of each module, and deltas are smaller.
-fn unpack_module(
-    entry: &mut Entry,
-    file: &mut File,
-    data_len: &mut u64,
-    package: &PackageInput,
-    part: &Path,
-) -> Result<(), AssembleError> {
-    let EntryKind::File(offset, len) = entry.kind else { return Ok(()) };
-    let Some(name) = entry.path.strip_suffix(PACKED_MODULE).filter(|path| path.contains("lib/modules/")) else {
-        return Ok(());
-    };
-    let broken = |source| AssembleError::Module {
-        origin: format!("package {}", package.name),
-        path: entry.path.clone(),
-        source,
-    };
-    // xz makes modules four to five times smaller, so 32 times is far more than any real module needs.
-    let limit = len.saturating_mul(32).saturating_add(MIB);
-    let mut packed = vec![0; usize::try_from(len).map_err(|_| broken(KmodError::TooLarge { limit }))?];
-    file.read_exact_at(&mut packed, offset).map_err(io_error("read", part))?;
-    let module = unxz(&packed, limit).map_err(broken)?;
-    file.write_all_at(&module, *data_len).map_err(io_error("write", part))?;
-    entry.path = format!("{name}.ko");
-    entry.kind = EntryKind::File(*data_len, module.len() as u64);
-    *data_len += module.len() as u64;
-    Ok(())
 }
 
 /// A reader that also writes all bytes to a file.

@@ -3,17 +3,18 @@
 
 use super::{declaration::Declaration, error::AssembleError};
 use crate::tree::{Kind, Node, Tree, TreeError, TreePath, Verdict};
+use berth_contract::paths;
 use std::{fmt::Write, sync::Arc};
 
-/// The generated lines. The file name sorts first, so that init applies them before the packages' own lines.
-const DECLARATIONS: &str = "usr/lib/tmpfiles.d/00-packages.conf";
+/// Lines of packages that no file of theirs has: they replace maintainer scripts.
+const SCRIPTS: &str = "usr/lib/tmpfiles.d/00-scripts.conf";
 /// Regular files that packages ship below /var and /run move here. A line of type `C` copies them back at boot (tmpfiles.d(5)).
 const FACTORY: &str = "usr/share/factory";
 /// Links into /run. init creates them.
 const LINKS: [&[u8]; 2] = [b"var/lock", b"var/run"];
 
-/// Takes the files below /var and /run out of `tree` and writes lines of tmpfiles.d for them. Also empties /tmp, /dev, /proc
-/// and /sys. `scripts` are lines of tmpfiles.d that replace maintainer scripts.
+/// Takes the files below /var and /run out of `tree` and writes lines of tmpfiles.d for them: like dpkg, they make what is missing, and
+/// leave mode and owner of what is there. Also empties /tmp, /dev, /proc and /sys. `scripts` are lines of tmpfiles.d that replace maintainer scripts.
 ///
 /// Returns the shipped /var as a separate tree, and warnings.
 pub(super) fn take(
@@ -47,10 +48,11 @@ pub(super) fn take(
             }
         }
     }
+    let mut of_scripts = String::new();
     for line in scripts {
         let path = line.fields(3)?.into_iter().nth(1).unwrap_or_default();
         if path.starts_with("/var/") || path.starts_with("/run/") {
-            _ = writeln!(lines, "{}", line.text);
+            _ = writeln!(of_scripts, "{}", line.text);
         }
     }
     for mount in ["dev", "proc", "run", "sys", "tmp", "var"] {
@@ -59,9 +61,14 @@ pub(super) fn take(
             tree.remove(&path);
         }
     }
-    if !lines.is_empty() {
-        let text = format!("# What packages ship below /var and /run.\n{lines}");
-        tree.insert(DECLARATIONS.as_bytes(), Node::file(0o644, text, origin), |_, _| Verdict::TakeNew)?;
+    for (path, title, lines) in [
+        (paths::SHIPPED, "What packages ship below /var and /run.", lines),
+        (SCRIPTS, "What maintainer scripts do below /var and /run.", of_scripts),
+    ] {
+        if !lines.is_empty() {
+            let node = Node::file(0o644, format!("# {title}\n{lines}"), origin);
+            tree.insert(path.trim_start_matches('/').as_bytes(), node, |_, _| Verdict::TakeNew)?;
+        }
     }
     Ok((var, warnings))
 }
@@ -74,8 +81,10 @@ fn declare(tree: &mut Tree, path: &[u8], node: &Node) -> Result<Option<String>, 
     }
     let quoted = if name.contains(' ') { format!("\"/{name}\"") } else { format!("/{name}") };
     let (mode, uid, gid) = (node.meta.mode, node.meta.uid, node.meta.gid);
+    // The colon: only for a path that the line makes.
+    let new = format!(":{mode:04o} :{uid} :{gid} -");
     Ok(match &node.kind {
-        Kind::Directory => Some(format!("d {quoted} {mode:04o} {uid} {gid} -")),
+        Kind::Directory => Some(format!("d {quoted} {new}")),
         Kind::Symlink(target) => match std::str::from_utf8(target) {
             Ok(target) if !target.contains(['%', '\\', '\n']) => Some(format!("L {quoted} - - - - {target}")),
             _ => None,
@@ -85,8 +94,11 @@ fn declare(tree: &mut Tree, path: &[u8], node: &Node) -> Result<Option<String>, 
             let copy = Node { kind: Kind::File(data), origin: Arc::clone(&node.origin), meta: node.meta.clone() };
             let factory = format!("{FACTORY}/{name}");
             tree.insert(factory.as_bytes(), copy, |_, _| Verdict::TakeNew)?;
-            Some(format!("C {quoted} {mode:04o} {uid} {gid} -"))
+            // The copy has mode and owner of its source.
+            Some(format!("C {quoted}"))
         }
-        Kind::CharDevice { .. } | Kind::BlockDevice { .. } | Kind::Fifo => None,
+        Kind::Fifo => Some(format!("p {quoted} {new}")),
+        Kind::CharDevice { major, minor } => Some(format!("c {quoted} {new} {major}:{minor}")),
+        Kind::BlockDevice { major, minor } => Some(format!("b {quoted} {new} {major}:{minor}")),
     })
 }

@@ -19,6 +19,7 @@ use crate::{
     scratch,
 };
 use anyhow::Result;
+use berth_contract::credentials::without_credentials;
 use berth_fetch::{roots, settings::Network, url::Url};
 use clap::{Args, Parser, Subcommand};
 use std::{
@@ -76,7 +77,10 @@ enum Verb {
 /// Runs the command and returns the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Berth { global, verb } = Berth::parse();
+    let Berth { global, verb } = match Berth::try_parse() {
+        Ok(berth) => berth,
+        Err(error) => return usage(&error),
+    };
     let report = Arc::new(Report::stdio(global.verbosity(), environment::no_colour()));
     let done = interrupt::watch(&report).and_then(|()| match verb {
         Verb::Lock(lock) => lock.run(&global, &report).map(|()| ExitCode::SUCCESS),
@@ -97,6 +101,16 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints the help, or what is wrong with the arguments. These may have a password in them, which clap would print.
+fn usage(error: &clap::Error) -> ExitCode {
+    let text = error.render().to_string();
+    if without_credentials(&text) == text {
+        error.exit();
+    }
+    Report::stdio(Verbosity::Quiet, true).usage(text.trim_end());
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
 
 impl Global {

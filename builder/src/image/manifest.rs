@@ -2,7 +2,7 @@
 
 use super::{measure::OutputEntry, staging::Staging};
 use crate::{
-    assemble::Assembled,
+    assemble::{Assembled, UncoveredScript},
     lock::{Locked, LockedPackage},
     plan::{Outputs, Plan},
     recipe::Recipe,
@@ -48,6 +48,9 @@ pub struct BuildManifest {
     pub engine: Option<EngineEntry>,
     /// The inputs of the build.
     pub inputs: Inputs,
+    /// The lines of maintainer scripts that have no effect in the image, because `[scripts]` of the recipe ignores them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignored_scripts: Vec<IgnoredScript>,
     /// Bytes of the files in the root file system, by origin.
     pub sizes: BTreeMap<String, u64>,
     /// All paths of the root file system.
@@ -116,6 +119,25 @@ pub struct PackageEntry {
     pub sha256: Sha256,
 }
 
+/// A maintainer script that the recipe ignores.
+#[derive(Clone, Debug, Serialize)]
+pub struct IgnoredScript {
+    pub package: String,
+    pub version: String,
+    /// `preinst`, `postinst` or `triggers`.
+    pub script: &'static str,
+    /// Line number → text of each line that has no effect in the image.
+    pub lines: BTreeMap<usize, String>,
+}
+
+impl From<&UncoveredScript> for IgnoredScript {
+    fn from(script: &UncoveredScript) -> Self {
+        let UncoveredScript { package, version, uncovered } = script;
+        let lines = uncovered.lines.iter().cloned().collect();
+        Self { package: package.clone(), version: version.clone(), script: uncovered.script, lines }
+    }
+}
+
 /// A path in the image.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileEntry {
@@ -163,6 +185,7 @@ impl BuildManifest {
             kernel: root.kernel.release.clone(),
             engine: engine.map(|engine| EngineEntry { kind: engine.kind, version: engine.version.clone() }),
             inputs,
+            ignored_scripts: root.ignored.iter().map(IgnoredScript::from).collect(),
             sizes: root.sizes.clone(),
             files: files(&root.tree),
             outputs,

@@ -13,12 +13,17 @@ use super::{
 use berth_contract::{
     arch::Arch,
     cmdline::ROOTHASH,
+    config_source::ConfigSource,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
     version::BadName,
 };
 use berth_fetch::url::{BadUrl, Url};
-use std::{collections::BTreeMap, str::FromStr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    str::FromStr,
+    sync::Arc,
+};
 
 /// Checks each value by itself, and the combinations of values that do not depend on packages.
 pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Recipe> {
@@ -50,6 +55,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
             provided: set(merged.provided, package)?,
             versions,
             drop: drops(merged.drop)?,
+            unpack_limit: merged.unpack_limit.map(|limit| limit.value),
         },
         kernel: Kernel {
             package: package(needed(merged.kernel, "kernel.package", &format!("linux-image-cloud-{}", arch.debian))?)?,
@@ -60,6 +66,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
         disk: disk([("esp", merged.esp, 256 << 20), ("slot", merged.slot, 1 << 30), ("var", merged.var, 512 << 20)]),
         update: update::update([merged.trust, merged.source, merged.channel, merged.ca])?,
         health: update::health(merged.limit)?,
+        config_sources: config_sources(&merged.sources)?,
         overlays: set(merged.overlays, Ok)?.into_iter().map(overlay).collect::<Checked<_>>()?,
         oci: merged.oci.into_iter().map(oci).collect::<Checked<_>>()?,
         containers: merged.containers.into_iter().map(container).collect::<Checked<_>>()?,
@@ -105,8 +112,14 @@ fn set<T>(
     items: Vec<Located<String>>,
     check: impl Fn(Located<String>) -> Checked<Located<T>>,
 ) -> Checked<Vec<Located<T>>> {
-    let mut seen = std::collections::BTreeSet::new();
+    let mut seen = BTreeSet::new();
     items.into_iter().filter(|item| seen.insert(item.value.clone())).map(check).collect()
+}
+
+fn config_sources(items: &[Located<String>]) -> Checked<Vec<ConfigSource>> {
+    let known = ConfigSource::ALL.map(|source| (source.name(), source));
+    let named: BTreeSet<ConfigSource> = items.iter().map(|text| one_of(text, &known)).collect::<Checked<_>>()?;
+    Ok(if named.is_empty() { ConfigSource::all() } else { named.into_iter().collect() })
 }
 
 fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
@@ -271,9 +284,7 @@ fn unique<T>(items: &[Located<T>], what: &str, name: impl Fn(&T) -> &str) -> Che
         if let Some(first) = seen.insert(name(&item.value), &item.place) {
             return Err(Diagnostic::new(&item.place, format!("{what} {:?} is declared twice", name(&item.value)))
                 .found(format!("the first declaration at {first}"))
-                .with_hint(format!(
-                    "to replace an inherited entry, write {what} = {{ remove = [...], add = [...] }}"
-                )));
+                .with_hint(format!("remove one of the two; a {what} replaces an inherited one of the same name")));
         }
     }
     Ok(())

@@ -1,10 +1,11 @@
 //! The error type for faults of a recipe: place, expected and found value, and a hint.
 
 use super::place::Place;
+use berth_contract::credentials::without_credentials;
 use std::fmt;
 
 /// A fault of a recipe. Its text has several lines: the place and the fault, the line of the recipe with the fault underlined,
-/// the expected value, and the value found. The hint is not part of the text: see [`Diagnostic::hint`].
+/// the expected value, and the value found. User names and passwords of addresses are hidden. The hint is not part of the text: see [`Diagnostic::hint`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic(Box<Parts>);
 
@@ -42,7 +43,7 @@ impl Diagnostic {
     /// Adds a hint: what the user can do.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
-        self.0.hint = Some(hint.into());
+        self.0.hint = Some(without_credentials(&hint.into()));
         self
     }
 
@@ -83,10 +84,10 @@ pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { place, message, wanted, found, hint: _ } = &*self.0;
-        write!(f, "{place}: {message}\n{}", place.excerpt())?;
+        write!(f, "{place}: {}\n{}", without_credentials(message), place.excerpt())?;
         for (label, text) in [("wanted", wanted), ("found", found)] {
             if let Some(text) = text {
-                write!(f, "\n  {label}: {text}")?;
+                write!(f, "\n  {label}: {}", without_credentials(text))?;
             }
         }
         Ok(())

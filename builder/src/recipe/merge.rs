@@ -1,5 +1,5 @@
 //! Merges a recipe with the files that it extends. Tables are merged, scalars replace earlier values, arrays are appended,
-//! and `remove` removes items of earlier files.
+//! tables in arrays replace those of earlier files that have the same name, and `remove` removes items of earlier files.
 
 use super::{
     diagnostic::Diagnostic,
@@ -25,6 +25,7 @@ pub(super) struct Merged {
     pub(super) provided: Vec<Located<String>>,
     pub(super) versions: BTreeMap<String, (Located<()>, Located<RawPin>)>,
     pub(super) drop: Vec<Located<String>>,
+    pub(super) unpack_limit: Option<Located<ByteSize>>,
     pub(super) kernel: Option<Located<String>>,
     pub(super) cmdline: Vec<Located<String>>,
     pub(super) modules: Vec<Located<String>>,
@@ -38,6 +39,7 @@ pub(super) struct Merged {
     pub(super) channel: Option<Located<String>>,
     pub(super) ca: Option<Located<String>>,
     pub(super) limit: Option<Located<u32>>,
+    pub(super) sources: Vec<Located<String>>,
     pub(super) overlays: Vec<Located<String>>,
     pub(super) oci: Vec<Located<RawOci>>,
     pub(super) containers: Vec<Located<ContainerSpec>>,
@@ -45,9 +47,20 @@ pub(super) struct Merged {
     pub(super) scripts: BTreeMap<String, (Located<()>, Located<String>)>,
 }
 
-/// An item of a list with the name by which `remove` can remove it.
+/// An item of a list.
 trait Named {
+    /// The name of the item in messages.
     fn name(&self) -> &str;
+
+    /// Whether `remove` means this item by `name`.
+    fn is_called(&self, name: &str) -> bool {
+        self.name() == name
+    }
+
+    /// Whether this item replaces an inherited one.
+    fn replaces(&self, _: &Self) -> bool {
+        false
+    }
 }
 
 impl Named for String {
@@ -66,11 +79,24 @@ impl Named for RawOci {
     fn name(&self) -> &str {
         self.name.as_ref().unwrap_or(&self.image).as_ref()
     }
+
+    fn is_called(&self, name: &str) -> bool {
+        self.name() == name || self.image.as_ref() == name
+    }
+
+    /// Only by a name that both recipes give: the path of the image is relative to its file.
+    fn replaces(&self, inherited: &Self) -> bool {
+        self.name.is_some() && inherited.name.as_ref().map(Spanned::as_ref) == self.name.as_ref().map(Spanned::as_ref)
+    }
 }
 
 impl Named for ContainerSpec {
     fn name(&self) -> &str {
         &self.name
+    }
+
+    fn replaces(&self, inherited: &Self) -> bool {
+        self.name == inherited.name
     }
 }
 
@@ -78,12 +104,16 @@ impl Named for RawDevice {
     fn name(&self) -> &str {
         self.path.as_ref()
     }
+
+    fn replaces(&self, inherited: &Self) -> bool {
+        self.name() == inherited.name()
+    }
 }
 
 impl Merged {
     /// Merges the next file of the chain, `raw` as parsed from `source`, into the values of the files before it.
     pub(super) fn lay(&mut self, source: &Arc<RecipeFile>, raw: RawRecipe) -> Result<(), Diagnostic> {
-        let RawRecipe { debian, kernel, engine, disk, update, health, .. } = raw;
+        let RawRecipe { debian, kernel, engine, disk, update, health, config, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
             (&mut self.version, raw.version),
@@ -100,7 +130,12 @@ impl Merged {
         ] {
             scalar(into, source, value);
         }
-        for (into, value) in [(&mut self.esp, disk.esp), (&mut self.slot, disk.slot), (&mut self.var, disk.var)] {
+        for (into, value) in [
+            (&mut self.esp, disk.esp),
+            (&mut self.slot, disk.slot),
+            (&mut self.var, disk.var),
+            (&mut self.unpack_limit, debian.unpack_limit),
+        ] {
             scalar(into, source, value);
         }
         scalar(&mut self.limit, source, health.limit);
@@ -113,6 +148,7 @@ impl Merged {
             (&mut self.cmdline, "kernel.cmdline", kernel.cmdline),
             (&mut self.modules, "kernel.modules", kernel.modules),
             (&mut self.overlays, "overlays", raw.overlays),
+            (&mut self.sources, "config.sources", config.sources),
         ] {
             list(into, source, key, change)?;
         }
@@ -154,7 +190,7 @@ fn list<T: Named>(
         let gone = locate(source, gone);
         let before = into.len();
         let names: Vec<String> = into.iter().map(|item| item.value.name().to_owned()).collect();
-        into.retain(|item| item.value.name() != gone.value);
+        into.retain(|item| !item.value.is_called(&gone.value));
         if into.len() == before {
             return Err(Diagnostic::new(&gone.place, format!("{key} has no {:?} to remove", gone.value))
                 .wanted(if names.is_empty() {
@@ -165,6 +201,13 @@ fn list<T: Named>(
                 .nearest(&gone.value, names.iter().map(String::as_str)));
         }
     }
-    into.extend(change.add.into_iter().map(|item| locate(source, item)));
+    let inherited = into.len();
+    for item in change.add {
+        let item = locate(source, item);
+        match into[..inherited].iter_mut().find(|old| item.value.replaces(&old.value)) {
+            Some(old) => *old = item,
+            None => into.push(item),
+        }
+    }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub use read::{ReadError, read};
 
 use berth_contract::{
     arch::Arch,
+    config_source::ConfigSource,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
     update::{HealthSpec, UpdateSpec},
@@ -59,6 +60,8 @@ pub struct Recipe {
     pub update: Update,
     /// `[health]`.
     pub health: HealthSpec,
+    /// `[config] sources`, in order of precedence. All if the recipe names none.
+    pub config_sources: Vec<ConfigSource>,
     /// `overlays`. Files of later overlays replace files of earlier overlays.
     pub overlays: Vec<Located<Overlay>>,
     /// `[[oci]]`: images to preload.
@@ -92,6 +95,8 @@ pub struct Debian {
     pub versions: BTreeMap<String, Located<Pin>>,
     /// `drop`: files of packages that are not put into the image.
     pub drop: Drops,
+    /// `unpack_limit`: how many bytes one package, or one kernel module, may unpack to. `None`: limits that fit Debian's packages.
+    pub unpack_limit: Option<ByteSize>,
 }
 
 /// One entry of `archives`.

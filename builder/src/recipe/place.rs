@@ -1,5 +1,6 @@
 //! The place of a value in a recipe's text. Later checks use it to show an error at the right line.
 
+use berth_contract::credentials::masked;
 use std::{
     fmt,
     ops::Range,
@@ -113,7 +114,7 @@ impl Place {
         let end = text[start..].find('\n').map_or(text.len(), |at| start + at);
         // Control characters of a binary file must not reach the terminal.
         let visible = |c: char| if c.is_control() { ' ' } else { c };
-        let line: String = text[start..end].trim_end().chars().map(visible).collect();
+        let line: String = masked(text[start..end].trim_end()).chars().map(visible).collect();
         let number = self.line().to_string();
         let carets = text[self.span.start..self.span.end.min(end).max(self.span.start)].trim_end().chars().count();
         let (gutter, blank) = (" ".repeat(number.len()), " ".repeat(self.column() - 1));

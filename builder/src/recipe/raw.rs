@@ -27,6 +27,7 @@ pub(super) struct RawRecipe {
     pub(super) disk: RawDisk,
     pub(super) update: RawUpdate,
     pub(super) health: RawHealth,
+    pub(super) config: RawConfig,
     pub(super) overlays: RawList<String>,
     pub(super) oci: RawList<RawOci>,
     pub(super) container: RawList<ContainerSpec>,
@@ -46,6 +47,7 @@ pub(super) struct RawDebian {
     pub(super) provided: RawList<String>,
     pub(super) versions: BTreeMap<Spanned<String>, Spanned<RawPin>>,
     pub(super) drop: RawList<String>,
+    pub(super) unpack_limit: Option<Spanned<ByteSize>>,
 }
 
 /// The name of a suite, or a table with its priority.
@@ -105,6 +107,12 @@ pub(super) struct RawUpdate {
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawHealth {
     pub(super) limit: Option<Spanned<u32>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawConfig {
+    pub(super) sources: RawList<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -304,6 +312,7 @@ fn table_of(key: &str) -> Option<&'static str> {
         ("[disk]", keys_of::<RawDisk>()),
         ("[update]", keys_of::<RawUpdate>()),
         ("[health]", keys_of::<RawHealth>()),
+        ("[config]", keys_of::<RawConfig>()),
         ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
     ];
     tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table)

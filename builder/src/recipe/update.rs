@@ -9,7 +9,7 @@ use berth_contract::{
     release::is_channel,
     update::{HealthSpec, UpdateSpec},
 };
-use berth_fetch::url::Url;
+use berth_fetch::url::{BadUrl, Url};
 
 /// `trust`, `source`, `channel` and `ca`.
 pub(super) fn update([trust, source, channel, ca]: [Option<Located<String>>; 4]) -> Checked<Update> {
@@ -43,6 +43,10 @@ fn place_of_releases(text: Located<String>) -> Checked<String> {
     let disk = text.value.strip_prefix("disk:").is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
     if text.value.starts_with('/') || disk || (remote && text.value.parse::<Url>().is_ok()) {
         return Ok(text.value);
+    }
+    if let (true, Err(BadUrl { found, wanted })) = (remote, text.value.parse::<Url>()) {
+        let fault = Diagnostic::new(&text.place, "source is not valid");
+        return Err(fault.wanted(format!("a URL with {wanted}")).found(format!("{found:?}")));
     }
     Err(Diagnostic::new(&text.place, "source is not valid")
         .wanted("a URL (https, http), the absolute path of a folder or bundle on the host, or disk:LABEL/PATH")

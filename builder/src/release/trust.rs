@@ -24,5 +24,6 @@ pub fn trust_file(recipe: &Recipe) -> Result<Option<OwnFile>, Diagnostic> {
     };
     let bytes = berth_file::read(path, MAX_SIZE).map_err(|error| fault(io::Error::from(error).to_string()))?;
     check_trust(&bytes, path).map_err(fault)?;
-    Ok(Some(OwnFile { path: TRUST_ROOT.to_owned(), mode: 0o644, data: Data::Bytes(bytes.into()) }))
+    let what = format!("the root of trust of {place}");
+    Ok(Some(OwnFile { what, path: TRUST_ROOT.to_owned(), mode: 0o644, data: Data::Bytes(bytes.into()) }))
 }

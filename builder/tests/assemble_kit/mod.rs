@@ -129,10 +129,21 @@ pub(crate) fn module(dir: &Path, name: &str, info: &[&str]) -> Vec<u8> {
 
 /// Compresses bytes with `xz` as Debian compresses modules.
 pub(crate) fn xz(dir: &Path, bytes: &[u8]) -> Vec<u8> {
+    packed(dir, bytes, "xz", &["-k", "-f", "--check=crc32"])
+}
+
+/// Compresses bytes with a program that appends `.SUFFIX` to the name of a file.
+pub(crate) fn packed(dir: &Path, bytes: &[u8], suffix: &str, command: &[&str]) -> Vec<u8> {
     let plain = dir.join("plain");
     fs::write(&plain, bytes).unwrap();
-    tool("xz", &["-k", "-f", "--check=crc32", plain.to_str().unwrap()]);
-    fs::read(dir.join("plain.xz")).unwrap()
+    let program = match suffix {
+        "xz" => "xz",
+        "gz" => "gzip",
+        "zst" => "zstd",
+        other => panic!("{other} is not known"),
+    };
+    tool(program, &[command, &[plain.to_str().unwrap()]].concat());
+    fs::read(dir.join(format!("plain.{suffix}"))).unwrap()
 }
 
 pub(crate) const RELEASE: &str = "6.12.1-test";
@@ -168,6 +179,8 @@ pub(crate) struct Bench {
     pub(crate) files: Vec<OwnFile>,
     /// The entries of `debian.drop`.
     pub(crate) drop: &'static str,
+    /// More lines of the recipe's `[debian]`.
+    pub(crate) debian: &'static str,
     /// The recipe's text after its required lines, from `[kernel]` on.
     pub(crate) recipe: String,
 }
@@ -176,7 +189,7 @@ impl Bench {
     pub(crate) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let packages = essentials(dir.path());
-        Self { dir, packages, overlays: Vec::new(), files: Vec::new(), drop: "", recipe: String::new() }
+        Self { dir, packages, overlays: Vec::new(), files: Vec::new(), drop: "", debian: "", recipe: String::new() }
     }
 
     pub(crate) fn add(&mut self, deb: Deb) -> &mut Self {
@@ -195,8 +208,8 @@ impl Bench {
 
     pub(crate) fn assemble(&self) -> Result<Assembled, AssembleError> {
         let text = format!(
-            "id = 'test'\nversion = '1.2'\n[debian]\nsuite = 'trixie'\npackages = []\ndrop = [{}]\n[kernel]\npackage = 'linux-image-test'\n{}",
-            self.drop, self.recipe
+            "id = 'test'\nversion = '1.2'\n[debian]\nsuite = 'trixie'\npackages = []\ndrop = [{}]\n{}\n[kernel]\npackage = 'linux-image-test'\n{}",
+            self.drop, self.debian, self.recipe
         );
         let recipe = Recipe::parse(vec![RecipeFile::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
         let image: ImageSpec = serde_json::from_str(
@@ -209,6 +222,7 @@ impl Bench {
             overlays: &self.overlays,
             devices: &recipe.devices,
             drop: &recipe.debian.drop,
+            unpack_limit: recipe.debian.unpack_limit,
             scripts: &recipe.scripts,
             modules: &recipe.kernel.modules,
             files: &self.files,

@@ -12,7 +12,8 @@ pub use decoder::DataTar;
 pub use entry::{Entry, Span, entries, entries_seekable};
 pub use error::DebError;
 
-use decoder::Decoder;
+use crate::packing::Unpacker;
+use decoder::decoder;
 use member::Member;
 use std::{collections::BTreeMap, io::Read};
 
@@ -21,7 +22,7 @@ use std::{collections::BTreeMap, io::Read};
 pub struct Deb<R: Read> {
     /// The control part.
     pub control: Control,
-    data: Decoder<Member<R>>,
+    data: Unpacker<Member<R>>,
 }
 
 /// The control part of a package.
@@ -56,10 +57,10 @@ impl<R: Read> Deb<R> {
         }
         let (name, size) = required(&mut reader, "control.tar")?;
         let packed = member::whole(&mut reader, &name, size, CONTROL_LIMIT)?;
-        let decoder = Decoder::new(Member::new(packed.as_slice(), name.clone(), size), &name)?;
-        let control = control(DataTar::new(decoder, name, CONTROL_LIMIT))?;
+        let tar = decoder(Member::new(packed.as_slice(), name.clone(), size), &name)?;
+        let control = control(DataTar::new(tar, name, CONTROL_LIMIT))?;
         let (name, size) = required(&mut reader, "data.tar")?;
-        let data = Decoder::new(Member::new(reader, name.clone(), size), &name)?;
+        let data = decoder(Member::new(reader, name.clone(), size), &name)?;
         Ok(Self { control, data })
     }
 

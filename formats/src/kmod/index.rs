@@ -14,6 +14,8 @@ pub struct IndexFiles {
     pub alias: String,
     /// `modules.softdep`.
     pub softdep: String,
+    /// `modules.devname`: device nodes that load their module when they are opened.
+    pub devname: String,
     /// Modules (by path) that need another module (by name) which is not there. depmod only warns of these.
     pub missing: BTreeSet<(String, String)>,
 }
@@ -26,6 +28,7 @@ pub fn index(modules: &BTreeMap<String, Modinfo>) -> IndexFiles {
         dep: String::new(),
         alias: ALIAS_HEADER.to_owned(),
         softdep: "# Soft dependencies of modules.\n".to_owned(),
+        devname: "# Device nodes that load their module when they are opened.\n".to_owned(),
         missing: BTreeSet::new(),
     };
     let mut aliases = BTreeSet::new();
@@ -39,9 +42,26 @@ pub fn index(modules: &BTreeMap<String, Modinfo>) -> IndexFiles {
         let name = module_name(path);
         aliases.extend(info.aliases.iter().map(|it| format!("alias {} {name}\n", normalized(it))));
         info.softdeps.iter().for_each(|softdep| files.softdep += &format!("softdep {name} {softdep}\n"));
+        if let Some((node, number)) = device_node(&info.aliases) {
+            files.devname += &format!("{name} {node} {number}\n");
+        }
     }
     files.alias.extend(aliases);
     files
+}
+
+/// The device node that a module's aliases ask for: its name below /dev, and `cMAJOR:MINOR` or `bMAJOR:MINOR`. A module says
+/// `devname:NAME` and `char-major-MAJOR-MINOR` or `block-major-MAJOR-MINOR`. As depmod does, a name without a number is passed over.
+fn device_node(aliases: &[String]) -> Option<(&str, String)> {
+    let name = aliases.iter().find_map(|alias| alias.strip_prefix("devname:"))?;
+    let number = |(prefix, letter): (&str, char), alias: &String| {
+        let (major, minor) = alias.strip_prefix(prefix)?.split_once('-')?;
+        let (major, minor): (u32, u32) = (major.parse().ok()?, minor.parse().ok()?);
+        Some(format!("{letter}{major}:{minor}"))
+    };
+    let kinds = [("char-major-", 'c'), ("block-major-", 'b')];
+    let number = aliases.iter().find_map(|alias| kinds.into_iter().find_map(|kind| number(kind, alias)))?;
+    Some((name, number))
 }
 
 /// Adds the modules that `path` needs and then `path` itself, each once. A cycle ends where it closes.

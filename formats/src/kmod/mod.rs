@@ -13,7 +13,7 @@ mod modinfo;
 pub use crate::elf::ElfError;
 pub use index::{IndexFiles, index};
 pub use lookup::{Index, ModuleFile, SoftDependencies, Texts};
-pub use modinfo::{Modinfo, unxz};
+pub use modinfo::{Modinfo, unpack};
 
 use std::io;
 
@@ -34,8 +34,14 @@ pub enum KmodError {
         found: String,
     },
     /// The compressed module cannot be unpacked.
-    #[error("kernel module: cannot unpack the xz stream")]
-    Xz(#[source] io::Error),
+    #[error("kernel module: cannot unpack it as {packing}")]
+    Packed {
+        /// The extension that names the compression.
+        packing: &'static str,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
     /// The unpacked module is too large.
     #[error("kernel module: larger than {limit} bytes when unpacked")]
     TooLarge {

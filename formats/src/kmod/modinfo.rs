@@ -1,6 +1,8 @@
 use super::KmodError;
-use crate::elf::Elf;
-use liblzma::read::XzDecoder;
+use crate::{
+    elf::Elf,
+    packing::{Packing, Unpacker},
+};
 use std::io::Read;
 
 /// What a module says about itself.
@@ -43,13 +45,14 @@ impl Modinfo {
     }
 }
 
-/// Unpacks a `.ko.xz` of at most `limit` bytes.
+/// Unpacks a compressed module of at most `limit` bytes.
 ///
 /// # Errors
-/// When it is no xz stream, or holds more.
-pub fn unxz(packed: &[u8], limit: u64) -> Result<Vec<u8>, KmodError> {
+/// When the bytes are not compressed like this, or hold more.
+pub fn unpack(packed: &[u8], packing: Packing, limit: u64) -> Result<Vec<u8>, KmodError> {
+    let failed = |source| KmodError::Packed { packing: packing.extension(), source };
     let mut module = Vec::new();
-    let mut reader = XzDecoder::new_multi_decoder(packed).take(limit.saturating_add(1));
-    reader.read_to_end(&mut module).map_err(KmodError::Xz)?;
+    let mut reader = Unpacker::new(packed, Some(packing)).map_err(failed)?.take(limit.saturating_add(1));
+    reader.read_to_end(&mut module).map_err(failed)?;
     if module.len() as u64 > limit { Err(KmodError::TooLarge { limit }) } else { Ok(module) }
 }

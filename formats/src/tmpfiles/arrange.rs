@@ -70,21 +70,48 @@ impl LineType {
     }
 }
 
+/// Gives the names in a directory.
+pub type Children<'a, E> = dyn Fn(&[u8]) -> Result<Vec<Vec<u8>>, E> + 'a;
+
 /// The paths that an absolute pattern may mean, as glob(7) has it: a wildcard matches no `/`, and no dot at the beginning of
-/// a name. `children` gives the names in a directory. Names without a wildcard are not checked for existence.
-#[must_use]
-pub fn matching(pattern: &[u8], children: &dyn Fn(&[u8]) -> Vec<Vec<u8>>) -> Vec<Vec<u8>> {
-    let mut found = vec![Vec::new()];
-    for name in pattern.split(|&byte| byte == b'/').filter(|name| !name.is_empty()) {
-        let hides = |child: &Vec<u8>| child.first() == Some(&b'.') && name.first() != Some(&b'.');
-        let below = |parent: Vec<u8>| -> Vec<Vec<u8>> {
-            let names: Vec<Vec<u8>> = match glob::is_pattern(name) {
-                true => children(&parent).into_iter().filter(|it| !hides(it) && glob::matches(name, it)).collect(),
-                false => vec![name.to_vec()],
-            };
-            names.iter().map(|name| [parent.as_slice(), b"/", name].concat()).collect()
-        };
-        found = found.into_iter().flat_map(below).collect();
+/// a name; `{a,b}` means both. `children` gives the names in a directory. Names without a wildcard are not checked for existence.
+///
+/// # Errors
+/// Those of `children`.
+pub fn matching<E>(pattern: &[u8], children: &Children<'_, E>) -> Result<Vec<Vec<u8>>, E> {
+    let mut all = Vec::new();
+    for pattern in glob::alternatives(pattern) {
+        let mut found = vec![Vec::new()];
+        for name in names(&pattern) {
+            let mut longer = Vec::new();
+            for parent in found {
+                let names: Vec<Vec<u8>> = match glob::is_pattern(name) {
+                    true => children(&parent)?.into_iter().filter(|it| is_name(name, it)).collect(),
+                    false => vec![glob::unescaped(name)],
+                };
+                longer.extend(names.iter().map(|name| [parent.as_slice(), b"/", name].concat()));
+            }
+            found = longer;
+        }
+        all.extend(found);
     }
-    found
+    Ok(all)
+}
+
+/// Whether an absolute path is one of those that the pattern means.
+#[must_use]
+pub fn is_match(pattern: &[u8], path: &[u8]) -> bool {
+    glob::alternatives(pattern).iter().any(|pattern| {
+        names(pattern).count() == names(path).count()
+            && names(pattern).zip(names(path)).all(|(pattern, name)| is_name(pattern, name))
+    })
+}
+
+fn names(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/').filter(|name| !name.is_empty())
+}
+
+fn is_name(pattern: &[u8], name: &[u8]) -> bool {
+    let hides = name.first() == Some(&b'.') && pattern.first() != Some(&b'.');
+    !hides && glob::matches(pattern, name)
 }

@@ -1,18 +1,20 @@
 //! Lines of tmpfiles.d(5): files and directories that packages want, as systemd 257 reads them.
 //! <https://www.freedesktop.org/software/systemd/man/257/tmpfiles.d.html>
 //!
-//! A line is parsed completely: type, modifiers, path with specifiers, mode, user, group, age, argument. What a line makes
-//! is the caller's part: the builder applies lines to the tree of an image, init applies lines at boot.
+//! A line is parsed completely: type, modifiers, path with specifiers, mode, user, group, age, argument. [`apply`] does what lines say, for
+//! the builder in the tree of an image, and for init at boot.
 
 mod age;
+mod apply;
 mod argument;
 mod arrange;
 mod mode;
 mod specifier;
 
 pub use age::{Age, Timestamp};
+pub use apply::{ApplyError, Found, Rights, Root, Unapplied, Writing, apply};
 pub use argument::Argument;
-pub use arrange::{arrange, matching};
+pub use arrange::{Children, arrange, is_match, matching};
 pub use mode::Mode;
 
 use crate::words::{Backslash, WordError, first};
@@ -68,26 +70,6 @@ pub enum LineType {
     AclAll,
 }
 
-impl LineType {
-    /// Whether Berth applies lines of this type: the builder to the image, init to /run, /var and /tmp. Both pass over the others,
-    /// which clean up, write to devices, or need a running systemd.
-    #[must_use]
-    pub fn is_applied(self) -> bool {
-        matches!(
-            self,
-            Self::Directory
-                | Self::EmptiedDirectory
-                | Self::Subvolume
-                | Self::ExistingDirectory
-                | Self::File
-                | Self::Symlink
-                | Self::Copy
-                | Self::Adjust
-                | Self::AdjustAll
-        )
-    }
-}
-
 /// The characters after the type's letter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Modifiers {
@@ -105,6 +87,8 @@ pub struct Modifiers {
     pub credential: bool,
     /// `$`: `systemd-tmpfiles --purge` removes the path.
     pub purge: bool,
+    /// `?`: a link is only made if its target exists.
+    pub if_target: bool,
 }
 
 /// A user or a group.
@@ -231,6 +215,11 @@ impl LineType {
         })
     }
 
+    /// Whether `systemd-tmpfiles --purge` can remove what such a line makes.
+    fn can_be_purged(self) -> bool {
+        !self.takes_pattern() || matches!(self, Self::Write | Self::ExistingDirectory)
+    }
+
     /// Whether the path is a pattern for paths that exist.
     #[must_use]
     pub fn takes_pattern(self) -> bool {
@@ -333,11 +322,19 @@ fn action_of(text: &str) -> Result<(char, LineType, Modifiers), LineError> {
             '~' => &mut modifiers.base64,
             '^' => &mut modifiers.credential,
             '$' => &mut modifiers.purge,
+            '?' => &mut modifiers.if_target,
             _ => return Err(LineError::Modifier { modifier }),
         };
         if std::mem::replace(flag, true) {
             return Err(LineError::Modifier { modifier });
         }
+    }
+    let refused = [
+        ('?', modifiers.if_target && line_type != LineType::Symlink),
+        ('$', modifiers.purge && !line_type.can_be_purged()),
+    ];
+    if let Some((modifier, _)) = refused.into_iter().find(|(_, is_refused)| *is_refused) {
+        return Err(LineError::ModifierOfType { letter, modifier });
     }
     // `F` is an old name of `f+`.
     modifiers.plus |= letter == 'F';

@@ -60,7 +60,9 @@ fn lines_without_a_meaning_are_named() {
         ("d /a\\q", "expected a C escape, found \"\\\\q\""),
         ("k /a", "unknown type 'k'"),
         ("\u{feff}d /a", "unknown type '\\u{feff}'"),
-        ("d? /a", "unknown or repeated modifier '?'"),
+        ("d? /a", "the type 'd' does not take the modifier '?'"),
+        ("z$ /a", "the type 'z' does not take the modifier '$'"),
+        ("d% /a", "unknown or repeated modifier '%'"),
         ("d++ /a", "unknown or repeated modifier '+'"),
         ("d a", "expected an absolute path"),
         ("d /a/%v", "the specifier %v has no value here"),
@@ -107,12 +109,23 @@ fn lines_are_arranged_as_systemd_applies_them() {
     let lines = lines.iter().enumerate().map(|(at, text)| (parse(text).unwrap(), at)).collect();
     let order: Vec<usize> = arrange(lines).into_iter().map(|(_, at)| at).collect();
     assert_eq!(order, [4, 1, 5, 2, 0, 6]);
-    let names = |parent: &[u8]| match parent {
-        b"" => vec![b"a".to_vec(), b"ab".to_vec(), b".a".to_vec()],
-        b"/ab" => vec![b"x1".to_vec(), b"y1".to_vec()],
-        _ => Vec::new(),
+    let names = |parent: &[u8]| -> Result<Vec<Vec<u8>>, ()> {
+        Ok(match parent {
+            b"" => vec![b"a".to_vec(), b"ab".to_vec(), b".a".to_vec()],
+            b"/ab" => vec![b"x1".to_vec(), b"y1".to_vec()],
+            _ => Vec::new(),
+        })
     };
-    assert_eq!(matching(b"/*a*/x?", &names), [b"/ab/x1".to_vec()]);
-    assert_eq!(matching(b"/[ab]/c", &names), [b"/a/c".to_vec()]);
-    assert_eq!(matching(b"/.*", &names), [b"/.a".to_vec()]);
+    for (pattern, expected) in [
+        ("/*a*/x?", &["/ab/x1"][..]),
+        ("/[ab]/c", &["/a/c"]),
+        ("/.*", &["/.a"]),
+        ("/{a,ab/?1}", &["/a", "/ab/x1", "/ab/y1"]),
+        ("/\\a/\\b", &["/a/b"]),
+    ] {
+        let found = matching(pattern.as_bytes(), &names).unwrap();
+        assert_eq!(found, expected.iter().map(|path| path.as_bytes().to_vec()).collect::<Vec<_>>(), "{pattern}");
+        assert!(found.iter().all(|path| is_match(pattern.as_bytes(), path)), "{pattern}");
+    }
+    assert!(!is_match(b"/a/*", b"/a/.b") && !is_match(b"/a/*", b"/a") && !is_match(b"/a/*", b"/a/b/c"));
 }

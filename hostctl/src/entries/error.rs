@@ -70,6 +70,18 @@ pub enum EntriesError {
         /// File name in `/EFI/Linux`.
         file: String,
     },
+    /// The kernel image of a release is not the one that its record describes.
+    #[error("kernel image of version {version}: {field}: expected {wanted}, found {found}")]
+    OtherImage {
+        /// The version of the record.
+        version: OsVersion,
+        /// The field of the image that differs.
+        field: &'static str,
+        /// The value in the record.
+        wanted: String,
+        /// The value in the image.
+        found: String,
+    },
     /// A second entry of the running version would replace the one that booted it.
     #[error("version {version} is running already")]
     SameVersion {
@@ -135,6 +147,7 @@ impl EntriesError {
                 "remove files from the ESP that do not belong to Berth, or install a disk image with a larger [disk] esp"
             }
             Self::ReadBack { .. } => "the disk may be failing: see `hostctl logs kernel`",
+            Self::OtherImage { .. } => "the release is faulty: tell its publisher",
             Self::NoOther { .. } => "the first upgrade fills the other slot: run `hostctl upgrade`",
             Self::Quarantined(failed) => {
                 return Some(format!("to boot it anyway: `hostctl rollback {}`", failed.version));

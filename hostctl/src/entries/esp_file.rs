@@ -6,12 +6,13 @@ use berth_contract::{
     digest::RootHash,
     entry::{BootCounter, BootEntry, SET_ASIDE, TRIES},
     paths::{ESP_LINUX, STAGED_ENDING},
+    release::ReleaseRecord,
     update::EntryState,
     version::{ImageId, OsVersion},
 };
 use berth_formats::{
     fat::{Content, Disk, Volume, VolumeError},
-    pe,
+    pe::{self, Section},
 };
 use std::path::Path;
 
@@ -169,11 +170,30 @@ impl Uki {
         let mut head = vec![0; usize::try_from(content.len().min(HEAD)).unwrap_or(0)];
         content.read_at(&mut head, 0)?;
         let Ok(sections) = pe::sections_of_head(&head, content.len()) else { return Ok(None) };
-        let text = |name: &str| {
+        Self::of_sections(&sections, |section, bytes| content.read_at(bytes, section.raw.start as u64))
+    }
+
+    /// The facts of a whole image in memory; `None` if it is not a unified kernel image.
+    #[must_use]
+    pub fn of_image(image: &[u8]) -> Option<Self> {
+        let sections = pe::sections(image).ok()?;
+        let read = |section: &Section, bytes: &mut [u8]| {
+            bytes.copy_from_slice(section.content(image).get(..bytes.len())?);
+            Some(())
+        };
+        Self::of_sections(&sections, |section, bytes| read(section, bytes).ok_or(())).ok()?
+    }
+
+    /// `read` reads the first bytes of a section.
+    fn of_sections<E>(
+        sections: &[Section],
+        mut read: impl FnMut(&Section, &mut [u8]) -> Result<(), E>,
+    ) -> Result<Option<Self>, E> {
+        let mut text = |name: &str| {
             let Some(section) = sections.iter().find(|section| section.name == name) else { return Ok(None) };
-            let (start, len) = (section.raw.start as u64, section.raw.len() as u64);
-            let mut bytes = vec![0; usize::try_from(len.min(section.virtual_size.into()).min(MAX_TEXT)).unwrap_or(0)];
-            content.read_at(&mut bytes, start)?;
+            let len = (section.raw.len() as u64).min(section.virtual_size.into()).min(MAX_TEXT);
+            let mut bytes = vec![0; usize::try_from(len).unwrap_or(0)];
+            read(section, &mut bytes)?;
             let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
             Ok(Some(String::from_utf8_lossy(&bytes[..end]).into_owned()))
         };
@@ -185,6 +205,30 @@ impl Uki {
             sort_key: field(&["IMAGE_ID", "ID"]),
             version: field(&["IMAGE_VERSION", "VERSION", "VERSION_ID", "BUILD_ID"]),
         }))
+    }
+
+    /// Checks that the image boots the root file system of the release, and has its id and version.
+    ///
+    /// # Errors
+    /// The first difference.
+    pub fn check(&self, record: &ReleaseRecord) -> Result<(), EntriesError> {
+        let found = |text: Option<String>| text.unwrap_or_else(|| "none".to_owned());
+        for (field, wanted, found) in [
+            (
+                "root hash on its command line",
+                record.root.root_hash.to_string(),
+                self.root_hash.map(|hash| hash.to_string()),
+            ),
+            ("IMAGE_ID", record.id.to_string(), self.sort_key.clone()),
+            ("IMAGE_VERSION", record.version.to_string(), self.version.clone()),
+        ]
+        .map(|(field, wanted, text)| (field, wanted, found(text)))
+        {
+            if wanted != found {
+                return Err(EntriesError::OtherImage { version: record.version.clone(), field, wanted, found });
+            }
+        }
+        Ok(())
     }
 }
 

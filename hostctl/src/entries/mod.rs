@@ -28,7 +28,7 @@ use berth_contract::{
     digest::Sha256 as Digest256,
     entry::{BootCounter, BootEntry, SET_ASIDE, TRIES},
     paths::ESP_LINUX,
-    release::MAX_UKI,
+    release::{MAX_UKI, ReleaseRecord},
     update::EntryState,
     version::{ImageId, OsVersion},
 };
@@ -203,6 +203,16 @@ impl Entries {
         let file = staged_name(id, version);
         let is_there = self.list()?.iter().any(|found| found.file == file);
         if is_there { self.digest(&file).map(Some) } else { Ok(None) }
+    }
+
+    /// Checks that the staged image of a release boots the root file system of the release.
+    ///
+    /// # Errors
+    /// When it boots another, or is not staged.
+    pub fn check_staged(&self, record: &ReleaseRecord) -> Result<(), EntriesError> {
+        let file = staged_name(&record.id, &record.version);
+        let staged = self.list()?.into_iter().find(|found| found.file == file).and_then(|found| found.uki);
+        staged.unwrap_or_default().check(record)
     }
 
     /// The commit of an upgrade: the staged image becomes an entry with [`TRIES`] tries, which boots next. If its version is lower than the

@@ -10,6 +10,9 @@ pub fn upgrade(event: &UpgradeEvent) -> String {
         UpgradeEvent::Current { version } => format!("up to date: {version} runs, and there is no newer version\n"),
         UpgradeEvent::Available { from, to } => format!("version {to} is available; {from} runs\n"),
         UpgradeEvent::Plan(plan) => table(plan),
+        UpgradeEvent::MemoryDamaged { path, fault } => {
+            format!("warning: {path}: what this host remembered of releases is damaged, and not used: {fault}\n")
+        }
         UpgradeEvent::FellBack { way, why } => format!("{way} failed, trying the next way: {why}\n"),
         UpgradeEvent::Progress { step, done, total } => format!("{step}: {} of {}\n", bytes(*done), bytes(*total)),
         UpgradeEvent::Done { version, slot, way, fetched, written, entry, .. } => format!(

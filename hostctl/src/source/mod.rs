@@ -8,6 +8,7 @@ mod stick;
 
 pub use error::SourceError;
 
+use berth_contract::credentials::without_credentials;
 use berth_fetch::{
     ranges::{RangeReader, Ranges},
     roots,
@@ -79,7 +80,11 @@ impl Source {
             }
             if text.contains('?') {
                 // File paths are appended to the address.
-                return Err(BadUrl { found: text.to_owned(), wanted: "the address of a folder, without `?`" }.into());
+                return Err(BadUrl {
+                    found: without_credentials(text),
+                    wanted: "the address of a folder, without `?`",
+                }
+                .into());
             }
             let mut settings = FetchSettings::new(Network::Online, http_options.ca_bundle.clone());
             settings.extra_ca.clone_from(&http_options.extra_ca);

@@ -1,6 +1,6 @@
 //! Errors of trust.
 
-use super::clock::Clock;
+use super::clock::TimeSource;
 use crate::{
     file::FileError,
     source::{Source, SourceError},
@@ -43,14 +43,7 @@ pub enum TrustError {
         found: u64,
     },
     /// Metadata have expired.
-    #[error(
-        "the {role} metadata expired at {expires}, and it is {now} by {}",
-        if clock.host < clock.epoch {
-            "the date of the running image (the host's clock, being earlier, is wrong)"
-        } else {
-            "this host's clock"
-        }
-    )]
+    #[error("the {role} metadata expired at {expires}, and it is {now} by {clock}")]
     Expired {
         /// The role whose metadata expired first: root, timestamp, snapshot or targets.
         role: RoleType,
@@ -58,8 +51,8 @@ pub enum TrustError {
         expires: Timestamp,
         /// The present time, as assumed.
         now: Timestamp,
-        /// The clocks from which the present time was derived.
-        clock: Clock,
+        /// Where the present time comes from.
+        clock: TimeSource,
     },
     /// Metadata are older than those that were trusted before.
     #[error(
@@ -68,7 +61,7 @@ pub enum TrustError {
     RolledBack {
         /// Name of the source.
         source_name: String,
-        /// The file that stores what was seen there.
+        /// The file that stores what was seen.
         kept: PathBuf,
         /// The role of the metadata.
         role: RoleType,
@@ -105,7 +98,7 @@ pub enum TrustError {
     },
     /// Trusted metadata cannot be stored. Without them an attacker could present older metadata later.
     #[error(transparent)]
-    Datastore(FileError),
+    Memory(FileError),
     /// The folder for temporary files cannot be used.
     #[error("cannot use a temporary folder: {source}")]
     Scratch {
@@ -172,9 +165,9 @@ pub enum TrustError {
 }
 
 impl TrustError {
-    /// Converts an error of tough. `failure` is the last error of the transport, and `kept` the file that stores what was seen in the
-    /// source.
-    pub(super) fn of_tough(error: Tough, failure: Option<SourceError>, source: &Source, kept: &Path) -> Self {
+    /// Converts an error of tough. `failure` is the error that ended the transport, and `kept` the file that stores
+    /// what was seen.
+    pub(super) fn of_tough(error: Tough, failure: Option<Self>, source: &Source, kept: &Path) -> Self {
         let (source_name, kept) = (source.name().to_owned(), kept.to_owned());
         let mixed = |fault| Self::Mixed { source_name: source.name().to_owned(), fault };
         match error {
@@ -208,7 +201,7 @@ impl TrustError {
                 mixed(format!("{role}: expected version {expected}, found {fetched}"))
             }
             Tough::Transport { source: error, url, .. } => match failure {
-                Some(failure) => Self::Source(failure),
+                Some(failure) => failure,
                 // A wrong digest or length, found by tough itself.
                 None => {
                     let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -250,7 +243,7 @@ impl TrustError {
             Self::Mixed { .. } | Self::Malformed { .. } => {
                 "the copy is damaged, or was made while a release was being written: try again, or copy the repository again"
             }
-            Self::Datastore(_) => "/var must be writable and have free space",
+            Self::Memory(_) => "/var must be writable and have free space",
             Self::Scratch { .. } => "/tmp must be writable and have free space",
             Self::Length { .. } | Self::Digest { .. } => {
                 "the source or a proxy sends other bytes than the signed ones: try again, or use another source"

@@ -23,15 +23,13 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Delegated targets are ignored: the targets role itself signs all releases.
     pub(super) fn new(source: Arc<Source>, signed: &schema::Targets) -> Self {
         let mut targets = BTreeMap::new();
         let mut releases = Releases { known: Vec::new(), unknown: Vec::new() };
         for (name, target) in &signed.targets {
-            // Names become paths, so a name with a slash is ignored.
             let Ok(sha256) = <[u8; 32]>::try_from(target.hashes.sha256.as_ref()) else { continue };
             let name = name.raw();
-            if name.contains('/') {
+            if !is_plain(name) {
                 continue;
             }
             targets.insert(name.to_owned(), TargetInfo { length: target.length, sha256: Sha256(sha256) });
@@ -119,4 +117,10 @@ impl Repository {
             None => Ok(opened),
         }
     }
+}
+
+/// Whether a name can be the name of a file in every kind of source. Names become paths and addresses; all others are ignored.
+fn is_plain(name: &str) -> bool {
+    let good = |c: u8| c.is_ascii_alphanumeric() || b"._+~:-".contains(&c);
+    !name.starts_with('.') && name.len() <= 200 && name.bytes().all(good)
 }

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod hosts;
+mod images;
 mod kit;
 mod reports;
 mod rollbacks;

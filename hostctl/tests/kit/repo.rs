@@ -8,6 +8,7 @@ use berth_contract::{
     release::{
         EngineRecord, FORMAT, MinSlot, RecordCustom, ReleaseRecord, RootRecord, STABLE, Target, UkiPart, UkiRecord,
     },
+    update::UpgradeEvent,
 };
 use hostctl::{
     source::Source,
@@ -120,6 +121,10 @@ impl Repo {
         self.targets.insert(name.to_owned(), (bytes, custom));
     }
 
+    pub(crate) fn remove_targets(&mut self) {
+        self.targets.clear();
+    }
+
     /// A small release of `host` for x86_64 on the stable channel.
     pub(crate) fn add_release(&mut self, version: &str) -> ReleaseRecord {
         let record = record("host", version, "x86_64", STABLE);
@@ -164,21 +169,41 @@ impl Repo {
             }
             named.insert(name.clone(), target);
         }
-        let role = |kind: &str| json!({"_type": kind, "spec_version": "1.0.31", "version": version, "expires": LATER});
-        let meta = |bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": hex(&sha2::Sha256::digest(bytes))}});
-        let mut targets = role("targets");
+        let mut targets = role("targets", version);
         targets["targets"] = named.into();
         let targets = self.sign("targets", targets, &[]);
-        let mut snapshot = role("snapshot");
+        self.write_often(version, targets);
+    }
+
+    /// Publishes these bytes as targets metadata of the next version.
+    pub(crate) fn replace_targets(&mut self, targets: Vec<u8>) {
+        let version = self.version;
+        self.version += 1;
+        let value: Value = serde_json::from_slice(&targets).unwrap();
+        let found = value["signed"]["version"].clone();
+        self.twists
+            .insert("snapshot", Box::new(move |snapshot| snapshot["meta"]["targets.json"]["version"] = found.clone()));
+        let found = value["signed"]["version"].as_u64().unwrap();
+        self.write_often(version, targets.clone());
+        fs::write(self.path(&format!("metadata/{found}.targets.json")), targets).unwrap();
+    }
+
+    fn write_often(&self, version: u64, targets: Vec<u8>) {
+        let meta = |bytes: &[u8]| json!({"version": version, "length": bytes.len(), "hashes": {"sha256": hex(&sha2::Sha256::digest(bytes))}});
+        let mut snapshot = role("snapshot", version);
         snapshot["meta"] = json!({"targets.json": meta(&targets)});
         let snapshot = self.sign("snapshot", snapshot, &[]);
-        let mut timestamp = role("timestamp");
+        let mut timestamp = role("timestamp", version);
         timestamp["meta"] = json!({"snapshot.json": meta(&snapshot)});
         let timestamp = self.sign("timestamp", timestamp, &[]);
         fs::write(self.path(&format!("metadata/{version}.targets.json")), targets).unwrap();
         fs::write(self.path(&format!("metadata/{version}.snapshot.json")), snapshot).unwrap();
         fs::write(self.path("metadata/timestamp.json"), timestamp).unwrap();
     }
+}
+
+fn role(kind: &str, version: u64) -> Value {
+    json!({"_type": kind, "spec_version": "1.0.31", "version": version, "expires": LATER})
 }
 
 /// The bytes of a target of [`Repo::add_release`].
@@ -228,17 +253,25 @@ pub(crate) fn record(id: &str, version: &str, arch: &str, channel: &str) -> Rele
 /// A host: the root.json of its image, and its stored metadata.
 pub(crate) struct Host {
     pub(crate) root: Vec<u8>,
-    pub(crate) datastore: TempDir,
+    pub(crate) memory: TempDir,
     pub(crate) clock: Clock,
 }
 
 impl Host {
     pub(crate) fn of(repo: &Repo) -> Self {
-        Self { root: repo.root(), datastore: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
+        Self { root: repo.root(), memory: TempDir::new().unwrap(), clock: Clock { host: NOW, epoch: EPOCH } }
     }
 
     pub(crate) fn open(&self, source: &Arc<Source>) -> Result<Repository, TrustError> {
-        Trust { root: &self.root, datastore: self.datastore.path(), clock: self.clock }.open(source)
+        self.open_saying(source).0
+    }
+
+    /// Also returns what was reported.
+    pub(crate) fn open_saying(&self, source: &Arc<Source>) -> (Result<Repository, TrustError>, Vec<UpgradeEvent>) {
+        let mut events = Vec::new();
+        let trust = Trust { root: &self.root, memory: self.memory.path(), clock: self.clock };
+        let opened = trust.open(source, &mut |event| events.push(event));
+        (opened, events)
     }
 
     pub(crate) fn open_folder(&self, path: &Path) -> Result<Repository, TrustError> {

@@ -15,7 +15,7 @@ const STRANGER: Key = Key(99);
 pub(crate) fn refused(repo: &Repo) -> TrustError {
     let host = Host::of(repo);
     let error = host.open_folder(repo.dir.path()).unwrap_err();
-    assert_eq!(fs::read_dir(host.datastore.path()).unwrap().count(), 0, "nothing of it is stored");
+    assert_eq!(fs::read_dir(host.memory.path()).unwrap().count(), 0, "nothing of it is stored");
     error
 }
 

@@ -68,7 +68,7 @@ fn retired_keys_stay_retired_whichever_image_of_the_chain_runs() {
     // The host is installed with the first root.json, then upgraded to images with the second and third, and back to the first.
     let mut host = Host::of(&repo);
     assert!(host.open_folder(spoilt.dir.path()).is_ok(), "the host cannot know yet that the key was retired");
-    host.datastore = tempfile::tempdir().unwrap();
+    host.memory = tempfile::tempdir().unwrap();
     host.open_folder(repo.dir.path()).unwrap();
     for version in [1, 2, 3, 1] {
         host = image(host, version);

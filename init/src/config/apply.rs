@@ -20,7 +20,7 @@ pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> 
     let config = &current.config;
     let mut failures = Failures::none();
     failures.keep(docker::apply(config.docker.as_ref(), image));
-    let declared = Declared { containers: containers(config, image), is_partial: current.is_unknown() };
+    let declared = Declared { containers: containers(config, image), existing: current.existing_containers() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Mode 0600, because environment variables of containers often hold secrets.
     failures.keep(list.and_then(|list| Ok(replace(Path::new(paths::CONTAINERS), &list, 0o600, Flush::Content)?)));
@@ -41,7 +41,10 @@ pub fn containers(config: &HostConfig, image: &ImageSpec) -> Vec<ContainerSpec> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_contract::update::{HealthSpec, UpdateSpec};
+    use berth_contract::{
+        config_source::ConfigSource,
+        update::{HealthSpec, UpdateSpec},
+    };
     use std::collections::BTreeMap;
 
     #[test]
@@ -61,6 +64,7 @@ mod tests {
             packages: BTreeMap::new(),
             update: UpdateSpec::default(),
             health: HealthSpec::default(),
+            config_sources: ConfigSource::all(),
         };
         let config = HostConfig { containers: vec![spec("c", "host"), spec("a", "host")], ..HostConfig::default() };
         let found: Vec<(String, String)> =

@@ -4,14 +4,18 @@ pub mod apply;
 pub mod docker;
 pub mod error;
 pub mod locations;
+mod search;
+mod volume;
 
 pub use apply::{apply, containers};
 pub use error::ConfigError;
 
-use crate::{console, modules::Loader};
+use crate::console;
 use berth_contract::{
+    container::Existing,
     control::ConfigStatus,
     host_config::{HostConfig, MAX_SIZE},
+    paths,
 };
 use berth_file::{Flush, replace};
 use locations::{Candidate, Locations};
@@ -27,52 +31,91 @@ pub struct CurrentConfig {
 }
 
 impl CurrentConfig {
-    /// Whether a host.toml was found, but neither it nor the last good one can be used.
+    /// What may happen to containers of earlier boots. Only a host.toml that was found at this boot says that one is not wanted any more.
     #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        self.status.error.is_some() && self.status.source.is_none()
+    pub fn existing_containers(&self) -> Existing {
+        match (&self.status.error, &self.status.source) {
+            (None, _) => Existing::Replace,
+            (Some(_), Some(_)) => Existing::Keep,
+            (Some(_), None) => Existing::Start,
+        }
     }
 }
 
-/// Finds and checks host.toml. Call it when /var is mounted, which holds the last good configuration, and the drivers of all devices are
-/// loaded. `boot_disk` is a node like `/dev/vda`. Never fails: an error in host.toml is printed on the console, and the last good
-/// configuration is used, or else the default.
+/// Finds and checks host.toml. Call it when /var is mounted, which holds the last good configuration. `settled` waits until the drivers of
+/// all devices have been loaded and have found their disks; it is called only if the search needs it.
+///
+/// Never fails: an error in host.toml is printed on the console, and the last good configuration is used, or else the default. If there is
+/// no host.toml but there was one before, the last good configuration is used too.
 #[must_use]
-pub fn load(boot_disk: &str, loader: &Loader) -> CurrentConfig {
-    let last_good = Path::new(berth_contract::paths::LAST_GOOD_CONFIG);
-    let found = Locations::new(boot_disk, loader).first();
-    let (current, new_good) = decide(found, || read_last_good(last_good));
+pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
+    let place = Path::new(paths::LAST_GOOD_PLACE);
+    let before = fs::read_to_string(place).ok().map(|text| text.trim_end().to_owned());
+    let found = search::first(locations, settled, before.as_deref());
+    let (current, new_good) = decide(found, before.as_deref(), || read_last_good(Path::new(paths::LAST_GOOD_CONFIG)));
     if let Some(error) = &current.status.error {
         let instead =
             current.status.source.as_deref().map_or("the default is used", |_| "the last good host.toml is used");
         console::error(format_args!("{error}; {instead}"));
     }
-    if let Some(text) = new_good
-        && !fs::read(last_good).is_ok_and(|old| old == text.as_bytes())
-        && let Err(error) = replace(last_good, text.as_bytes(), 0o600, Flush::Content)
-    {
-        console::warning(format_args!("{error}"));
+    let new_place = current.status.source.as_ref().map(|place| format!("{place}\n"));
+    for (path, text) in [
+        (paths::LAST_GOOD_CONFIG, new_good.as_ref()),
+        (paths::LAST_GOOD_PLACE, new_place.as_ref().filter(|_| new_good.is_some())),
+    ] {
+        if let Some(text) = text
+            && let Err(error) = keep(Path::new(path), text)
+        {
+            console::warning(format_args!("{error}"));
+        }
     }
     current
 }
 
-/// Returns the configuration in force, and the text to store as the last good configuration, if there is one.
-fn decide(found: Option<Candidate>, last_good: impl FnOnce() -> Option<Candidate>) -> (CurrentConfig, Option<String>) {
-    let Some(candidate) = found else { return (CurrentConfig::default(), None) };
-    let place = candidate.place.clone();
-    let error = match parse(candidate) {
-        Ok((config, text)) => {
-            return (CurrentConfig { config, status: ConfigStatus { source: Some(place), error: None } }, Some(text));
+/// Writes the file if its content differs.
+fn keep(path: &Path, text: &str) -> Result<(), berth_file::FileError> {
+    if fs::read(path).is_ok_and(|old| old == text.as_bytes()) {
+        return Ok(());
+    }
+    replace(path, text.as_bytes(), 0o600, Flush::Content)
+}
+
+/// Returns the configuration in force, and the text to store as the last good configuration, if there is one. `before` is the place of the
+/// last good configuration.
+fn decide(
+    found: Option<Candidate>,
+    before: Option<&str>,
+    last_good: impl FnOnce() -> Option<Candidate>,
+) -> (CurrentConfig, Option<String>) {
+    let (error, last_good) = match found {
+        Some(candidate) => {
+            let place = candidate.place.clone();
+            match parse(candidate) {
+                Ok((config, text)) => {
+                    let status = ConfigStatus { source: Some(place), error: None };
+                    return (CurrentConfig { config, status }, Some(text));
+                }
+                Err(error) => (error.to_string(), last_good()),
+            }
         }
-        Err(error) => Some(error.to_string()),
+        None => {
+            let last_good = last_good();
+            if last_good.is_none() {
+                return (CurrentConfig::default(), None);
+            }
+            let before = before.map(|place| format!(": the last one was on {place}")).unwrap_or_default();
+            (format!("host.toml: expected one as at an earlier boot, found none{before}"), last_good)
+        }
     };
-    match last_good().map(parse) {
+    match last_good.map(parse) {
         Some(Ok((config, _))) => {
-            (CurrentConfig { config, status: ConfigStatus { source: Some(LAST_GOOD.to_owned()), error } }, None)
+            let status = ConfigStatus { source: Some(LAST_GOOD.to_owned()), error: Some(error) };
+            (CurrentConfig { config, status }, None)
         }
         // The last good file was stored by another version, and may not be valid for this version.
         Some(Err(_)) | None => {
-            (CurrentConfig { status: ConfigStatus { source: None, error }, ..CurrentConfig::default() }, None)
+            let status = ConfigStatus { source: None, error: Some(error) };
+            (CurrentConfig { status, ..CurrentConfig::default() }, None)
         }
     }
 }
@@ -120,11 +163,26 @@ mod tests {
 
     #[test]
     fn a_valid_host_toml_is_in_force_and_stored_as_last_good() {
-        let (current, kept) = decide(candidate("esp", b"hostname = 'a'"), || panic!("the last good one is not needed"));
+        let (current, kept) =
+            decide(candidate("esp", b"hostname = 'a'"), None, || panic!("the last good one is not needed"));
         assert_eq!(current.config.hostname.as_deref(), Some("a"));
         assert_eq!(current.status, ConfigStatus { source: Some("esp".into()), error: None });
         assert_eq!(kept.as_deref(), Some("hostname = 'a'"));
-        assert_eq!(decide(None, || panic!("no host.toml is no error")), (CurrentConfig::default(), None));
+        assert_eq!(current.existing_containers(), Existing::Replace);
+        let (never, kept) = decide(None, None, || None);
+        assert_eq!((never.existing_containers(), never, kept), (Existing::Replace, CurrentConfig::default(), None));
+    }
+
+    #[test]
+    fn a_host_toml_that_was_there_before_stays_in_force_and_no_container_is_removed() {
+        let (current, kept) = decide(None, Some("disk cidata"), || candidate(LAST_GOOD, b"hostname = 'old'"));
+        assert_eq!((current.config.hostname.as_deref(), kept), (Some("old"), None));
+        assert_eq!(current.status.source.as_deref(), Some("last good"));
+        assert!(current.status.error.as_deref().unwrap().ends_with("found none: the last one was on disk cidata"));
+        assert_eq!(current.existing_containers(), Existing::Keep);
+        // The last good one is damaged: its containers are unknown.
+        let (current, _) = decide(None, None, || candidate(LAST_GOOD, b"?"));
+        assert_eq!((current.status.source.as_ref(), current.existing_containers()), (None, Existing::Start));
     }
 
     /// Text → start of the message.
@@ -142,26 +200,27 @@ mod tests {
     #[test]
     fn an_invalid_host_toml_is_reported_and_the_last_good_one_is_used() {
         for (text, words) in WRONG {
-            let (current, kept) = decide(candidate("fw_cfg", text), || candidate(LAST_GOOD, b"hostname = 'old'"));
+            let (current, kept) =
+                decide(candidate("fw_cfg", text), Some("fw_cfg"), || candidate(LAST_GOOD, b"hostname = 'old'"));
             let error = current.status.error.unwrap();
             assert!(error.starts_with(words), "{error}");
             assert_eq!(current.status.source.as_deref(), Some("last good"));
             assert_eq!((current.config.hostname.as_deref(), kept), (Some("old"), None));
         }
         for none_good in [None, candidate(LAST_GOOD, b"x = 1")] {
-            let (current, _) = decide(candidate("disk cidata", b"?"), || none_good);
+            let (current, _) = decide(candidate("disk cidata", b"?"), None, || none_good);
             assert_eq!((current.config, current.status.source), (HostConfig::default(), None));
             assert!(current.status.error.is_some());
         }
         let large = vec![b'#'; usize::try_from(MAX_SIZE).unwrap() + 1];
-        let error = decide(candidate("esp", &large), || None).0.status.error.unwrap();
+        let error = decide(candidate("esp", &large), None, || None).0.status.error.unwrap();
         assert_eq!(error, "host.toml of esp: expected 1048576 bytes at most, found more");
     }
 
     #[test]
     fn error_messages_do_not_show_lines_of_a_private_key() {
         let text = "[docker.tls]\nca = ''\ncert = ''\nkey = '''\n-----BEGIN PRIVATE KEY-----\nSECRET\n-----END''\n";
-        let error = decide(candidate("esp", text.as_bytes()), || None).0.status.error.unwrap();
+        let error = decide(candidate("esp", text.as_bytes()), None, || None).0.status.error.unwrap();
         assert!(!error.contains("SECRET"), "{error}");
     }
 }

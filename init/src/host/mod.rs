@@ -7,7 +7,9 @@ pub mod tmpfiles;
 pub mod var;
 
 use crate::{
-    block, config, console, crash_records, device_nodes,
+    block, clock,
+    config::{self, locations::Locations},
+    console, crash_records, device_nodes,
     modules::Loader,
     mounts,
     phase::Job,
@@ -24,7 +26,7 @@ use crate::{
         counter::{self, CounterError},
         esp,
     },
-    uevent::{UeventSocket, listener},
+    uevent::{Settled, UeventSocket, listener},
 };
 use berth_contract::{
     boot_report::InitrdReport,
@@ -40,7 +42,11 @@ use std::{
     fs,
     path::Path,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
+
+/// How long the search for host.toml waits for drivers that look for their devices.
+const SETTLING: Duration = Duration::from_secs(30);
 
 /// The state of this stage: the results of its phases. The supervisor takes over most of them.
 #[derive(Debug)]
@@ -60,6 +66,8 @@ pub struct Host {
     growth: Option<var::Growth>,
     /// The machine id: 32 hex digits.
     pub machine_id: String,
+    /// Whether the drivers have found the devices that were there at boot.
+    settled: Arc<Settled>,
     /// The configuration in force.
     pub config: config::CurrentConfig,
     /// Open power buttons, for the event loop.
@@ -104,6 +112,7 @@ impl Host {
             var_persistent: false,
             growth: None,
             machine_id: String::new(),
+            settled: Arc::default(),
             config: config::CurrentConfig::default(),
             buttons: Vec::new(),
             counter: Arc::default(),
@@ -137,6 +146,17 @@ fn feeder(watchdogs: &Watchdogs, image: &ImageSpec) -> Option<Feeder> {
     fed.inspect_err(|error| console::warning(format_args!("{error}"))).ok()
 }
 
+/// Sets a clock that cannot be right to the date of the image.
+pub fn correct_clock(_: &mut Host) -> Result<(), Failure> {
+    if let Some(clock::Wrong { said, image }) = clock::correct(Path::new(paths::IMAGE_SPEC))? {
+        console::warning(format_args!(
+            "clock: expected {image} (the image's date, in seconds since 1970) or up to 15 years later, found {said}: set to the \
+             image's date until a time server answers"
+        ));
+    }
+    Ok(())
+}
+
 /// Mounts cgroup2, /dev/pts, /tmp.
 pub fn mount_required(_: &mut Host) -> Result<(), Failure> {
     mounts::mount_required()
@@ -162,12 +182,12 @@ pub fn load_recipe_modules(host: &Host) -> Job {
 
 /// Loads the modules of all present devices, and starts the thread for devices that appear later.
 pub fn load_device_modules(host: &Host) -> Job {
-    let loader = Arc::clone(&host.loader);
+    let (loader, settled) = (Arc::clone(&host.loader), Arc::clone(&host.settled));
     Box::new(move || {
         // Opened first, so that no device is missed between the scan and the start of the thread.
         let socket = UeventSocket::open().at("open", "uevent socket")?;
         listener::load_for_all(&loader);
-        Ok(listener::spawn(socket, loader).at("start", "uevent thread")?)
+        Ok(listener::spawn(socket, loader, settled).at("start", "uevent thread")?)
     })
 }
 
@@ -279,7 +299,7 @@ pub fn bring_loopback_up(_: &mut Host) -> Result<(), Failure> {
 
 /// Makes links and static nodes in /dev.
 pub fn complete_dev(host: &mut Host) -> Result<(), Failure> {
-    let devname = Path::new(paths::MODULES).join(&host.image.kernel).join("modules.devname");
+    let devname = Path::new(paths::MODULES).join(&host.image.kernel).join(paths::MODULES_DEVNAME);
     device_nodes::complete(&fs::read_to_string(devname).unwrap_or_default())
 }
 
@@ -304,7 +324,12 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
 
 /// Finds, checks and applies host.toml. If it has an error, the console shows the error, and the last good host.toml is used.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
-    host.config = config::load(&host.initrd.disk, &host.loader);
+    let locations = Locations::new(&host.image.config_sources, &host.initrd.disk, &host.loader);
+    host.config = config::load(&locations, || {
+        if !host.settled.wait(SETTLING) {
+            console::warning(format_args!("drivers still look for devices after {} s", SETTLING.as_secs()));
+        }
+    });
     config::apply(&host.config, &host.image)
 }
 

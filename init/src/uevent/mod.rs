@@ -3,8 +3,10 @@
 
 pub mod coldplug;
 pub mod listener;
+mod settled;
 pub mod socket;
 
+pub use settled::Settled;
 pub use socket::UeventSocket;
 
 /// One device event.

@@ -59,6 +59,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         health: HealthSpec {
             limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
         },
+        config_sources: berth_contract::config_source::ConfigSource::all(),
     };
     let initrd = InitrdReport {
         phases: Vec::new(),

@@ -7,8 +7,9 @@ use crate::{
 use berth_formats::{
     cpio,
     data::Data,
-    kmod::{self, Index, Modinfo, Texts, unxz},
+    kmod::{self, Index, Modinfo, Texts},
     node::{Kind, Node},
+    packing::Packing,
 };
 use berth_qemu::machine::Kernel;
 use std::{
@@ -55,7 +56,8 @@ fn write_initrd(modules: &Path, path: &Path) {
     collect(&release, &release.join("kernel"), &mut files);
     let unpacked = |path: &str| {
         let bytes = fs::read(release.join(path)).unwrap();
-        if path.ends_with(".xz") { unxz(&bytes, 64 << 20).unwrap() } else { bytes }
+        let packing = Packing::split(path).map(|(_, packing)| packing);
+        packing.map_or(bytes.clone(), |packing| kmod::unpack(&bytes, packing, 64 << 20).unwrap())
     };
     let infos = files.keys().map(|path: &String| (path.clone(), Modinfo::parse(&unpacked(path)).unwrap())).collect();
     let texts = kmod::index(&infos);

@@ -5,7 +5,7 @@
 mod daemon;
 
 use berth_contract::{
-    container::{ContainerSpec, Declared},
+    container::{ContainerSpec, Declared, Existing},
     container_state::ContainerState,
     control::ContainerStatus,
     engine::EngineKind,
@@ -22,7 +22,7 @@ fn spec(text: &str) -> ContainerSpec {
 }
 
 fn all(containers: &[ContainerSpec]) -> Declared {
-    Declared { containers: containers.to_vec(), is_partial: false }
+    Declared { containers: containers.to_vec(), existing: Existing::Replace }
 }
 
 fn image(archive: &Path) -> PreloadedImage {
@@ -67,17 +67,23 @@ fn the_first_boot_imports_and_creates_and_the_next_boot_changes_nothing() {
     reconcile(&*docker, &images, &all(&declared), dir.path());
     assert_eq!(changes(&shared), ["POST /containers/web/start", "POST /containers/sidecar/start"]);
     // When host.toml cannot be read, no container is changed. The containers that the recipe declares are started.
-    let partial =
-        Declared { containers: vec![spec("name = 'web'\nimage = 'hello'\nmemory = '1MiB'")], is_partial: true };
+    let partial = Declared {
+        containers: vec![spec("name = 'web'\nimage = 'hello'\nmemory = '1MiB'")],
+        existing: Existing::Start,
+    };
     assert!(reconcile(&*docker, &[], &partial, dir.path()).faults.is_empty());
     assert_eq!(changes(&shared), ["POST /containers/web/start"]);
-    // After a change of its declaration a container is replaced, and so is the container that uses its network.
+    // When host.toml is not found, containers of the last good one are not removed, whatever the recipe declares now.
+    let last_good = Declared { containers: declared[1..].to_vec(), existing: Existing::Keep };
+    assert!(reconcile(&*docker, &[], &last_good, dir.path()).faults.is_empty());
+    assert_eq!(changes(&shared), ["POST /containers/web/start"]);
+    // After a change of its declaration a container is replaced, and so is the container that uses its network. Volumes stay.
     let changed = [declared[0].clone(), spec("name = 'web'\nimage = 'hello'\nmemory = '64MiB'")];
     assert!(reconcile(&*docker, &images, &all(&changed), dir.path()).faults.is_empty());
     let expected = |name: &str| {
         [
-            format!("POST /containers/{name}/stop?t=10"),
-            format!("DELETE /containers/{name}?v=1&force=1"),
+            format!("POST /containers/{name}/stop"),
+            format!("DELETE /containers/{name}?force=1"),
             format!("POST /containers/create?name={name}"),
             format!("POST /containers/{name}/start"),
         ]

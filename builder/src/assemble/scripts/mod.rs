@@ -56,53 +56,64 @@ pub struct Uncovered {
     pub digest: String,
 }
 
-/// The effects of the scripts of `package`.
-///
-/// # Errors
-/// The first script that is not covered.
-pub fn cover(package: &str, scripts: Scripts<'_>) -> Result<Vec<Effect>, Uncovered> {
-    let mut effects = Vec::new();
-    for (script, action, text) in [("preinst", "install", scripts.preinst), ("postinst", "configure", scripts.postinst)]
-    {
-        effects.extend(one(package, script, Call { action }, text)?);
-    }
-    let unknown = triggers::unknown(scripts.triggers);
-    if unknown.is_empty() {
-        return Ok(effects);
-    }
-    Err(Uncovered { script: "triggers", lines: unknown, changed: false, digest: String::new() })
+/// What is known about the scripts of a package.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Covered {
+    /// The known effects, in the order of the scripts. Also those of a script that is not covered completely.
+    pub effects: Vec<Effect>,
+    /// The scripts that are not covered.
+    pub uncovered: Vec<Uncovered>,
 }
 
-fn one(package: &str, script: &'static str, call: Call, text: &str) -> Result<Vec<Effect>, Uncovered> {
-    if !text.is_empty() && !is_shell(text) {
-        let what = format!("this is not a shell script; it has {} bytes", text.len());
-        return Err(Uncovered { script, lines: vec![(1, what)], changed: false, digest: String::new() });
+/// The effects of the scripts of `package`, and the scripts that are not covered.
+#[must_use]
+pub fn cover(package: &str, scripts: Scripts<'_>) -> Covered {
+    let mut all = Covered::default();
+    for (script, action, text) in [("preinst", "install", scripts.preinst), ("postinst", "configure", scripts.postinst)]
+    {
+        all.add(package, script, Call { action }, text);
     }
-    let mut effects = Vec::new();
-    let left =
-        fold::fold(debhelper::own_lines(text), call, &mut |line, certain| match command::effect(line, certain) {
-            Some(found) => {
-                effects.extend(found);
-                true
-            }
-            None => false,
-        });
-    if left.is_empty() {
-        return Ok(effects);
+    let unknown = triggers::unknown(scripts.triggers);
+    if !unknown.is_empty() {
+        let digest = String::new();
+        all.uncovered.push(Uncovered { script: "triggers", lines: unknown, changed: false, digest });
     }
-    let digest = digest(&left);
-    let rows = reviewed::rows(package, script);
-    match rows.iter().find(|row| digest.starts_with(row.left)) {
-        Some(row) => {
-            effects.extend(row.tmpfiles.iter().map(|line| Effect::Tmpfiles((*line).to_owned())));
-            Ok(effects)
+    all
+}
+
+impl Covered {
+    fn add(&mut self, package: &str, script: &'static str, call: Call, text: &str) {
+        if !text.is_empty() && !is_shell(text) {
+            let what = format!("this is not a shell script; it has {} bytes", text.len());
+            let digest = String::new();
+            self.uncovered.push(Uncovered { script, lines: vec![(1, what)], changed: false, digest });
+            return;
         }
-        None => Err(Uncovered {
-            script,
-            lines: left.into_iter().map(|line| (line.number, line.text)).collect(),
-            changed: !rows.is_empty(),
-            digest,
-        }),
+        let effects = &mut self.effects;
+        let left =
+            fold::fold(debhelper::own_lines(text), call, &mut |line, certain| match command::effect(line, certain) {
+                Some(found) => {
+                    effects.extend(found);
+                    true
+                }
+                None => false,
+            });
+        if left.is_empty() {
+            return;
+        }
+        let digest = digest(&left);
+        let rows = reviewed::rows(package, script);
+        match rows.iter().find(|row| digest.starts_with(row.left)) {
+            Some(row) => {
+                self.effects.extend(row.tmpfiles.iter().map(|line| Effect::Tmpfiles((*line).to_owned())));
+            }
+            None => self.uncovered.push(Uncovered {
+                script,
+                lines: left.into_iter().map(|line| (line.number, line.text)).collect(),
+                changed: !rows.is_empty(),
+                digest,
+            }),
+        }
     }
 }
 

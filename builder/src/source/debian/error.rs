@@ -1,6 +1,7 @@
 //! Errors of Debian archives: from the APT configuration to the verified packages.
 
 use crate::date::Date;
+use berth_contract::credentials::without_credentials;
 use berth_fetch::{error::FetchError, url::BadUrl};
 use std::{
     fmt, io,
@@ -20,7 +21,7 @@ pub enum DebianError {
         source: io::Error,
     },
     /// A line or stanza of the host's APT configuration is invalid.
-    #[error("{}:{line}: expected {wanted}, found {found:?}", path.display())]
+    #[error("{}:{line}: expected {wanted}, found {:?}", path.display(), without_credentials(found))]
     AptSource {
         /// The file.
         path: PathBuf,

@@ -57,15 +57,13 @@ impl Mirrors {
             Self::Given(urls) => Ok(urls.clone()),
             Self::Host(sources) => {
                 let uris = derive(sources, suite);
-                let urls: Vec<Url> = uris.iter().filter_map(|uri| uri.parse().ok()).collect();
+                let (urls, bad): (Vec<_>, Vec<_>) = uris.iter().map(|uri| uri.parse::<Url>()).partition(Result::is_ok);
                 if !urls.is_empty() {
-                    return Ok(urls);
+                    return Ok(urls.into_iter().flatten().collect());
                 }
-                Err(no_mirror(match uris.as_slice() {
-                    [] => "the host's APT sources have no Debian archive for this suite".to_owned(),
-                    [uri, ..] => {
-                        format!("expected an http, https or file address in the host's APT sources, found {uri}")
-                    }
+                Err(no_mirror(match bad.into_iter().find_map(Result::err) {
+                    None => "the host's APT sources have no Debian archive for this suite".to_owned(),
+                    Some(bad) => format!("the host's APT sources have one that cannot be used: {bad}"),
                 }))
             }
         }
@@ -168,7 +166,13 @@ mod tests {
             "no mirror for suite trixie-security: the host's APT sources have no Debian archive for this suite"
         );
         let unknown = error("deb mirror+file:/etc/apt/mirrors.list bookworm main\n", "trixie");
-        assert!(unknown.contains("found mirror+file:/etc/apt/mirrors.list"), "{unknown}");
+        assert!(unknown.contains("mirror+file:/etc/apt/mirrors.list"), "{unknown}");
+        let secret = error("deb https://builder:hunter2@apt.example.org/debian trixie main\n", "trixie");
+        assert_eq!(
+            secret,
+            "no mirror for suite trixie: the host's APT sources have one that cannot be used: URL \
+             \"https://apt.example.org/debian\": expected no user name or password in it"
+        );
         assert!(Mirrors::given::<&str>(&[]).unwrap().of_suite("trixie").is_err());
         assert!(Mirrors::given(&["mirror://example.org/x"]).is_err());
         assert_eq!(found(&Mirrors::given(&["http://example.org/a", "file:/b"]).unwrap(), "x").len(), 2);

@@ -76,6 +76,12 @@ impl Reference {
         &self.tag
     }
 
+    /// A file name that no other image name has: `team/app:1` is `team+app=1`. An image name has neither of the two characters.
+    #[must_use]
+    pub fn file_name(&self) -> String {
+        self.to_string().replace('/', "+").replace(':', "=")
+    }
+
     /// The last part of the name: `hello`.
     #[must_use]
     pub fn stem(&self) -> &str {
@@ -111,6 +117,7 @@ mod tests {
             let reference: Reference = text.parse().unwrap();
             assert_eq!((reference.to_string().as_str(), reference.full().as_str()), (shown, full));
             assert_eq!(shown.parse::<Reference>().unwrap(), reference, "{shown}");
+            assert_eq!(reference.file_name().replace('+', "/").replace('=', ":"), shown);
         }
         for bad in ["", ":1", "a:", "a:-1", "A", "a//b", "a/", "/a", "-a", "a b", "a@sha256:00", "a:b:c", "ü"] {
             assert!(bad.parse::<Reference>().is_err(), "{bad}");

@@ -1,0 +1,57 @@
+"""Says what python-tuf, TUF's reference implementation, thinks of repositories.
+
+Each line of stdin is a JSON object: `root` (the trusted root.json), `before` (folders that the client has read before, in order), `repo` (the
+folder to judge), `target` (the target to fetch from it), `state` (a new folder of the client), `now` (the time in ISO form). Each line of
+stdout is `accepted`, or the error.
+"""
+
+import datetime
+import json
+import pathlib
+import sys
+import urllib.parse
+
+from tuf.api.exceptions import DownloadHTTPError
+from tuf.ngclient import FetcherInterface, Updater
+
+
+class Folder(FetcherInterface):
+    def _fetch(self, url):
+        path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlparse(url).path))
+        if not path.is_file():
+            raise DownloadHTTPError(f"{path} does not exist", 404)
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 16):
+                yield chunk
+
+
+def client(case, repo):
+    base = pathlib.Path(repo).resolve().as_uri()
+    updater = Updater(
+        metadata_dir=case["state"],
+        metadata_base_url=f"{base}/metadata/",
+        target_dir=case["state"],
+        target_base_url=f"{base}/targets/",
+        fetcher=Folder(),
+        bootstrap=pathlib.Path(case["root"]).read_bytes(),
+    )
+    updater._trusted_set.reference_time = datetime.datetime.fromisoformat(case["now"])
+    updater.refresh()
+    return updater
+
+
+for line in sys.stdin:
+    case = json.loads(line)
+    pathlib.Path(case["state"]).mkdir()
+    for repo in case["before"]:
+        client(case, repo)
+    try:
+        updater = client(case, case["repo"])
+        found = updater.get_targetinfo(case["target"])
+        if found is None:
+            raise ValueError(f"{case['target']} is not listed")
+        updater.download_target(found)
+        answer = "accepted"
+    except Exception as error:
+        answer = f"{type(error).__name__}: {str(error)[:300]}".replace("\n", " ")
+    print(answer, flush=True)
