@@ -50,7 +50,8 @@ impl Accounts<'_> {
             }
         };
         let gid = group.map_or(Ok(gid), |group| self.group_number(group))?;
-        let mut groups: Vec<u32> = self.groups_of(name.as_deref().unwrap_or_default()).collect();
+        // A user without a name is in no group: an empty list of members is not a list with an empty name.
+        let mut groups: Vec<u32> = name.iter().flat_map(|name| self.groups_of(name)).collect();
         for group in more {
             groups.push(self.group_number(group)?);
         }

@@ -68,7 +68,7 @@ impl View {
         }
         for (path, tree) in &mut self.read_write {
             if let Some(tree) = tree.take() {
-                move_mount(tree, c"", CWD, &**path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+                if_there(move_mount(tree, c"", CWD, &**path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH))?;
             }
         }
         Ok(())
