@@ -36,7 +36,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         words: &["docker", "containerd", "podman"],
-        homes: &["contract/src/engine.rs", "engine/src/docker.rs", "engine/src/lib.rs"],
+        homes: &[
+            "contract/src/engine.rs",
+            "engine/src/docker.rs",
+            "engine/src/docker_arguments.rs",
+            "engine/src/lib.rs",
+        ],
         exceptions: &[
             ("contract/src/host_config.rs", "[docker] of host.toml is a contract with users"),
             ("init/src/config/apply.rs", "[docker] of host.toml"),
@@ -49,7 +54,6 @@ const RULES: &[Rule] = &[
             ("qemu/src/pki.rs", "certificates for [docker.tls] of host.toml"),
             ("qemu/src/run.rs", "this computer's docker client, which connects to docker in the virtual machine"),
             ("builder/src/cli/run.rs", "environment variables for this computer's docker client"),
-            ("builder/src/assemble/scripts/reviewed.rs", "names of Debian packages"),
             ("builder/src/source/oci/error.rs", "programs that write image archives"),
             ("builder/src/source/oci/reference.rs", "the default registry of image names"),
             ("builder/src/source/oci/schema.rs", "media types and annotations of images"),

@@ -74,6 +74,7 @@ pub const HOST: &[Phase<Host>] = &[
     now("boot-record", host::record_boot, Degrade),
     // Services use these file systems: AppArmor's profiles are loaded into securityfs.
     until("more-mounts"),
+    now("trim", host::schedule_trim, Degrade),
 ];
 
 #[cfg(test)]

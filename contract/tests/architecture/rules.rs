@@ -130,6 +130,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "ending",
             "modules",
             "mounts",
             "phase",
@@ -153,14 +154,22 @@ const NETD: &[Row] = &[
     ("datagram", &["message"]),
     ("lease", &["message"]),
     ("client", &["lease", "message"]),
+    ("advertisement", &["client"]),
     ("sntp", &["client"]),
-    ("rtnetlink", &["lease"]),
-    ("publish", &["lease", "rtnetlink"]),
+    ("rtnetlink", &["advertisement", "lease"]),
+    ("publish", &["lease", "link", "rtnetlink"]),
     ("interface", &["client", "datagram", "lease", "link", "message", "rtnetlink", "sys"]),
-    ("daemon", &["client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
+    ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
 ];
 
-const WORKLOAD: &[Row] = &[("order", &[]), ("reconcile", &["order"])];
+const WORKLOAD: &[Row] = &[
+    ("error", &[]),
+    ("network", &[]),
+    ("order", &[]),
+    ("late", &["network"]),
+    ("reconcile", &["order"]),
+    ("start", &["error", "network"]),
+];
 
 const HOSTCTL: &[Row] = &[
     ("file", &[]),
@@ -176,6 +185,8 @@ const HOSTCTL: &[Row] = &[
     ("why", &["file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
+    ("exit", &["entries", "source", "trust"]),
+    ("var", &["slots"]),
     (
         "upgrade",
         &[
@@ -191,7 +202,10 @@ const HOSTCTL: &[Row] = &[
             "trust",
         ],
     ),
-    ("command", &["entries", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "why"]),
+    (
+        "command",
+        &["entries", "exit", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "var", "why"],
+    ),
 ];
 
 /// Crates in which no two files may import each other: the folder, and the name of the library in paths.
