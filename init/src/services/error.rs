@@ -45,6 +45,12 @@ pub enum ServiceError {
         /// Key, expected, found.
         message: String,
     },
+    /// The engine must not start: what it would start is on the disk.
+    #[error("service {name}: not started, because /var is in memory: its containers and volumes are on the disk")]
+    NoVar {
+        /// The service of the engine.
+        name: String,
+    },
     /// The service needs a service that does not exist, or that cannot start.
     #[error("service {name}: needs service {need}, which does not exist or cannot start")]
     UnknownNeed {
