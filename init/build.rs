@@ -1,5 +1,4 @@
 //! Links the program `init` with `without_unwinding.ld`.
-#![expect(clippy::print_stdout, reason = "cargo reads it")]
 
 fn main() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/without_unwinding.ld");
