@@ -11,7 +11,7 @@ mod exit;
 mod facts;
 mod fleet;
 mod judge;
-mod notify;
+pub mod notify;
 mod output;
 mod process;
 mod programs;

@@ -72,7 +72,9 @@ impl AsFd for NotifySocket {
     }
 }
 
-fn says_ready(message: &[u8]) -> bool {
+/// Whether a message says that the service is ready.
+#[must_use]
+pub fn says_ready(message: &[u8]) -> bool {
     message.split(|&byte| byte == b'\n').any(|line| line == b"READY=1")
 }
 
