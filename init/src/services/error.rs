@@ -59,6 +59,16 @@ pub enum ServiceError {
         /// The needed service.
         need: String,
     },
+    /// A service runs as a user or group that the image does not have.
+    #[error("no {kind} {name} in {file}")]
+    NoAccount {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The file that has all of them.
+        file: &'static str,
+        /// The name that was not found.
+        name: String,
+    },
     /// The service needs itself, directly or through other services.
     #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]
     Circle {

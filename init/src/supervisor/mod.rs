@@ -5,6 +5,7 @@
 //! [`event_loop`] waits for events and calls the others.
 
 mod cgroup;
+mod confinement;
 mod event_loop;
 mod exit;
 mod facts;
