@@ -7,7 +7,7 @@ use crate::{
     tiny_efi,
 };
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     digest::Sha256,
     disk::{PartitionRole, Slot},
     host_config::HostConfig,
@@ -79,8 +79,14 @@ impl HostFolder {
             fs::create_dir(&partition).unwrap();
             fs::write(partition.join("uevent"), format!("PARTNAME={}\n", role.label())).unwrap();
         }
-        let report =
-            InitrdReport { phases: vec![], root_hash: disk.running, slot: Slot::A, disk: "/dev/vda".to_owned() };
+        let report = InitrdReport {
+            phases: vec![],
+            root_hash: disk.running,
+            slot: Slot::A,
+            disk: "/dev/vda".to_owned(),
+            named_by_firmware: true,
+            next_boot: NextBoot::Usual,
+        };
         host.write(INITRD_REPORT, &serde_json::to_value(report).unwrap());
         host.write(HOST_CONFIG, &serde_json::to_value(HostConfig::default()).unwrap());
         let image = json!({
