@@ -3,11 +3,11 @@
 use super::confinement;
 use anyhow::{Context, Result};
 use berth_contract::release::MAX_WINDOW;
-use liblzma::{bufread::XzDecoder, stream::Stream};
+use liblzma::stream::{Action, Status, Stream};
 use rustix::stdio::{stdin, stdout};
 use std::{
     fs::File,
-    io::{BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
 };
 use zstd::stream::read::Decoder;
 
@@ -15,8 +15,6 @@ use zstd::stream::read::Decoder;
 const XZ_OWN: u64 = 1 << 20;
 /// Bytes that are read or written at once: what a pipe holds.
 const PIECE: usize = 64 << 10;
-/// Bytes that are unpacked at once.
-const STEP: usize = 4 << 10;
 
 /// The format of a packed stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,10 +56,7 @@ pub fn run(packing: Packing) -> Result<()> {
     confinement::enter().context("cannot confine the decoder")?;
     let input = BufReader::with_capacity(PIECE, input);
     match packing {
-        Packing::Xz => {
-            let stream = Stream::new_stream_decoder(MAX_WINDOW + XZ_OWN, 0)?;
-            copy(&mut XzDecoder::new_stream(input, stream), &mut output)
-        }
+        Packing::Xz => unpack_xz(input, Stream::new_stream_decoder(MAX_WINDOW + XZ_OWN, 0)?, &mut output),
         Packing::Zstd => {
             let mut decoder = Decoder::with_buffer(input)?.single_frame();
             decoder.window_log_max(MAX_WINDOW.ilog2())?;
@@ -70,26 +65,34 @@ pub fn run(packing: Packing) -> Result<()> {
     }
 }
 
-/// Copies everything. What was unpacked before an error is written too.
+/// Unpacks an xz stream. What was unpacked before damage is written too: a static delta may be useful up to there.
+fn unpack_xz(mut input: impl BufRead, mut stream: Stream, output: &mut File) -> Result<()> {
+    let mut piece = vec![0; PIECE];
+    loop {
+        let packed = input.fill_buf()?;
+        let action = if packed.is_empty() { Action::Finish } else { Action::Run };
+        let before = (stream.total_in(), stream.total_out());
+        let status = stream.process(packed, &mut piece, action);
+        let read = usize::try_from(stream.total_in() - before.0)?;
+        let written = usize::try_from(stream.total_out() - before.1)?;
+        let is_stuck = packed.is_empty() && written == 0;
+        input.consume(read);
+        output.write_all(&piece[..written])?;
+        match status? {
+            Status::StreamEnd => return Ok(()),
+            _ if is_stuck => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            _ => {}
+        }
+    }
+}
+
+/// Copies everything.
 fn copy(decoder: &mut dyn Read, output: &mut File) -> Result<()> {
     let mut piece = vec![0; PIECE];
     loop {
-        let mut filled = 0;
-        // When a decoder finds damage, it returns nothing of that step: small steps lose little.
-        let end = loop {
-            let step = &mut piece[filled..(filled + STEP).min(PIECE)];
-            match decoder.read(step) {
-                Ok(0) => break Some(Ok(())),
-                Ok(got) => filled += got,
-                Err(error) => break Some(Err(error)),
-            }
-            if filled == PIECE {
-                break None;
-            }
-        };
-        output.write_all(&piece[..filled])?;
-        if let Some(end) = end {
-            return Ok(end?);
+        match decoder.read(&mut piece)? {
+            0 => return Ok(()),
+            got => output.write_all(&piece[..got])?,
         }
     }
 }

@@ -52,27 +52,29 @@ fn every_step_of_an_upgrade_changes_what_it_should_and_no_more() {
     assert_eq!((&after[1], &after[2]), (&before[1], &before[2]), "the running slot is not changed");
 }
 
+/// The forms of the release that a server has, and how it answers for a path.
+type Served<'a> = (&'a [Target], fn(&str) -> Fault);
+/// The way that succeeds, and those that fail before.
+type Expected<'a> = (Way, &'a [Way]);
+
+fn lie(is_hit: bool) -> Fault {
+    if is_hit { Fault::Lie } else { Fault::None }
+}
+
 #[test]
 fn when_one_way_fails_another_is_used() {
     if cannot_run() {
         return;
     }
     let all = [Target::Index, Target::Chunks, Target::Packed, Target::Root];
-    type Rule = fn(&str) -> Fault;
-    let rows: [(&str, &[Target], Rule, Way, &[Way]); 5] = [
-        ("nothing", &all, |_| Fault::None, Way::Blocks, &[]),
-        (
-            "chunks",
-            &all,
-            |path| if path.ends_with("chunks") { Fault::Lie } else { Fault::None },
-            Way::Full,
-            &[Way::Blocks],
-        ),
-        ("xz", &all[2..], |path| if path.ends_with("xz") { Fault::Lie } else { Fault::None }, Way::Full, &[Way::Full]),
-        ("no ranges", &all, |_| Fault::NoRanges, Way::Full, &[]),
-        ("only xz", &all[2..3], |_| Fault::None, Way::Full, &[]),
+    let rows: [(&str, Served, Expected); 5] = [
+        ("nothing", (&all, |_| Fault::None), (Way::Blocks, &[])),
+        ("chunks", (&all, |path| lie(path.ends_with("chunks"))), (Way::Full, &[Way::Blocks])),
+        ("xz", (&all[2..], |path| lie(path.ends_with("xz"))), (Way::Full, &[Way::Full])),
+        ("no ranges", (&all, |_| Fault::NoRanges), (Way::Full, &[Way::Blocks])),
+        ("only xz", (&all[2..3], |_| Fault::None), (Way::Full, &[])),
     ];
-    for (name, forms, rule, wanted, failed) in rows {
+    for (name, (forms, rule), (wanted, failed)) in rows {
         let mut publication = Publication::new();
         publication.publish(forms);
         let host = HostFolder::new(&publication.repo, BLESSED);
