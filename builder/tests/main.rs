@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod copyright;
 mod ctrl_c;
+mod image_check;
 mod interrupted;
 mod oci;
 mod recipe;

@@ -23,6 +23,7 @@ pub mod image_spec;
 pub mod paths;
 pub mod release;
 pub mod service;
+pub mod service_set;
 pub mod subject;
 pub mod update;
 pub mod version;

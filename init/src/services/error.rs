@@ -1,5 +1,6 @@
 //! Errors in service files.
 
+use berth_contract::service_set::{NAME_RULE, NeedFault};
 use std::{io, path::PathBuf};
 
 /// Why a service is never started.
@@ -24,7 +25,7 @@ pub enum ServiceError {
         limit: u64,
     },
     /// The name of the file is not a valid service name.
-    #[error("{place}: invalid service name: expected letters, digits, _ . -, and not `init` or `kernel`")]
+    #[error("{place}: {NAME_RULE}")]
     Name {
         /// The service file.
         place: String,
@@ -45,18 +46,7 @@ pub enum ServiceError {
         /// Key, expected, found.
         message: String,
     },
-    /// The service needs a service that does not exist, or that cannot start.
-    #[error("service {name}: needs service {need}, which does not exist or cannot start")]
-    UnknownNeed {
-        /// The service.
-        name: String,
-        /// The needed service.
-        need: String,
-    },
-    /// The service needs itself, directly or through other services.
-    #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]
-    Circle {
-        /// From the service back to itself.
-        circle: Vec<String>,
-    },
+    /// The service can never start because of what it needs.
+    #[error(transparent)]
+    Need(#[from] NeedFault),
 }
