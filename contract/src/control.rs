@@ -255,6 +255,9 @@ pub struct NetworkStatus {
     pub interfaces: Vec<InterfaceStatus>,
     /// Name servers in use.
     pub dns: Vec<std::net::IpAddr>,
+    /// Whether netd has reported that it is ready: there is a network, or netd has waited long enough for one.
+    #[serde(default)]
+    pub settled: bool,
 }
 
 /// One interface.
@@ -264,10 +267,20 @@ pub struct InterfaceStatus {
     pub name: String,
     /// Addresses with prefix length, e.g. `10.0.2.15/24`.
     pub addresses: Vec<String>,
-    /// Default gateway.
+    /// Default gateway. `None` without a carrier, because the route is not in use then.
     pub gateway: Option<std::net::IpAddr>,
+    /// Whether there is a carrier.
+    #[serde(default = "yes")]
+    pub carrier: bool,
+    /// MTU in bytes; 0 if unknown.
+    #[serde(default)]
+    pub mtu: u32,
     /// Lifetime of the DHCP lease, in seconds.
     pub lease_seconds: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Memory in KiB, from `/proc/meminfo`.

@@ -77,6 +77,8 @@ pub const CONTROL_PORT: &str = "berth.control";
 pub const CONTAINERS: &str = "/run/berth/containers.json";
 /// The workload program's report: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
+/// Locked while declared containers are brought up.
+pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.

@@ -36,7 +36,12 @@ const RULES: &[Rule] = &[
     },
     Rule {
         words: &["docker", "containerd", "podman"],
-        homes: &["contract/src/engine.rs", "engine/src/docker.rs", "engine/src/lib.rs"],
+        homes: &[
+            "contract/src/engine.rs",
+            "engine/src/docker.rs",
+            "engine/src/docker_arguments.rs",
+            "engine/src/lib.rs",
+        ],
         exceptions: &[
             ("contract/src/host_config.rs", "[docker] of host.toml is a contract with users"),
             ("init/src/config/apply.rs", "[docker] of host.toml"),

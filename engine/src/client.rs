@@ -53,6 +53,11 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn start(&self, name: &str) -> Result<(), EngineError>;
+    /// Stops a container, killing it after its own time limit, and starts it.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn restart(&self, name: &str) -> Result<(), EngineError>;
     /// Stops a container, killing it after its own stop timeout, and removes it. All of its volumes are kept, also those without a name.
     ///
     /// # Errors

@@ -19,6 +19,10 @@ pub struct Container {
     pub restarts: u64,
     /// Its process id; 0 if it does not run.
     pub pid: u64,
+    /// Whether it uses the network of another container.
+    pub shares_network: bool,
+    /// Whether it has no network.
+    pub has_no_network: bool,
 }
 
 /// When an engine restarts a container.

@@ -118,6 +118,7 @@ impl EngineClient for Docker {
         Ok(found.map(|found| {
             // Do not use `State.Running`: it is also true for a container that has exited and waits for its restart.
             let state = &found["State"];
+            let network = found["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
             Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
                 state: state["Status"].as_str().unwrap_or_default().into(),
@@ -130,6 +131,8 @@ impl EngineClient for Docker {
                 },
                 restarts: found["RestartCount"].as_u64().unwrap_or(0),
                 pid: state["Pid"].as_u64().unwrap_or(0),
+                shares_network: network.starts_with("container:"),
+                has_no_network: network == "none",
             }
         }))
     }
@@ -142,6 +145,10 @@ impl EngineClient for Docker {
 
     fn start(&self, name: &str) -> Result<(), EngineError> {
         self.post(&format!("/containers/{}/start", encoded(name)), &[204, 304])
+    }
+
+    fn restart(&self, name: &str) -> Result<(), EngineError> {
+        self.post(&format!("/containers/{}/restart", encoded(name)), &[204])
     }
 
     fn remove(&self, name: &str) -> Result<(), EngineError> {

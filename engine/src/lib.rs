@@ -5,6 +5,7 @@
 mod client;
 mod container;
 mod docker;
+mod docker_arguments;
 mod http;
 
 pub use client::{EngineClient, EngineError};
@@ -19,5 +20,14 @@ use std::path::Path;
 pub fn client(kind: EngineKind, socket: &Path, limits: Limits) -> Box<dyn EngineClient> {
     match kind {
         EngineKind::Docker => Box::new(docker::Docker::new(socket, limits)),
+    }
+}
+
+/// Arguments for the engine's program, so that its networks have the MTU of the host's link. `settings` is the text of its settings file
+/// ([`berth_contract::engine::Engine::settings`]).
+#[must_use]
+pub fn mtu_arguments(kind: EngineKind, settings: &str, mtu: u32) -> Vec<String> {
+    match kind {
+        EngineKind::Docker => docker_arguments::mtu_arguments(settings, mtu),
     }
 }

@@ -35,7 +35,8 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
     rows.extend(status.config.error.iter().map(|error| ("config error", error.clone())));
     for interface in status.network.iter().flat_map(|network| &network.interfaces) {
         let gateway = interface.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();
-        rows.push(("network", format!("{} {}{gateway}", interface.name, interface.addresses.join(" "))));
+        let carrier = if interface.carrier { "" } else { ", no carrier" };
+        rows.push(("network", format!("{} {}{gateway}{carrier}", interface.name, interface.addresses.join(" "))));
     }
     if let Some(network) = status.network.as_ref().filter(|network| !network.dns.is_empty()) {
         let servers: Vec<_> = network.dns.iter().map(ToString::to_string).collect();

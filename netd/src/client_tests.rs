@@ -203,6 +203,27 @@ fn a_lease_without_an_end_is_not_renewed() {
     assert_eq!(client.deadline(), None);
 }
 
+/// A server that answers every request at once with a lease of one second.
+#[test]
+fn a_server_with_short_leases_gets_few_requests() {
+    let mut client = Client::new(MAC, 1);
+    let (mut now, mut messages) = (s(0), 0);
+    let mut actions = client.carrier_up(now, None);
+    while now < s(3600) {
+        let request = sent(&actions);
+        messages += 1;
+        let kind = if request.kind() == Some(MessageType::Discover) { MessageType::Offer } else { MessageType::Ack };
+        let mut reply = answer(&request, kind, 1);
+        reply.options.insert(code::RENEWAL_TIME, vec![0, 0, 0, 1]);
+        reply.options.insert(code::REBINDING_TIME, vec![0; 4]);
+        actions = client.receive(now, &reply);
+        if !actions.iter().any(|action| matches!(action, Action::Broadcast { .. } | Action::Unicast { .. })) {
+            (now, actions) = next(&mut client);
+        }
+    }
+    assert!((100..=400).contains(&messages), "{messages} messages in an hour");
+}
+
 /// Random bytes in every state: no panic, and the deadlines advance.
 #[test]
 fn hostile_packets_cause_no_panic() {

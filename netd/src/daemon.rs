@@ -1,13 +1,14 @@
 //! The loop: one poll(2) over links, packets and time.
 
 use crate::{
+    advertisement::Announcements,
     client::{Moment, Note},
     interface::{Event, Interface},
     lease::Lease,
     link::{self, Choice},
     notify::Notify,
     publish::{Configured, Publisher},
-    rtnetlink::{Changes, Rtnetlink},
+    rtnetlink::{Address, Changes, Rtnetlink},
     sntp::Sntp,
 };
 use berth_contract::{
@@ -32,7 +33,7 @@ use std::{
 
 /// After this time netd reports that it is ready without a lease: the services that need it must start even if there is no network.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// Wait before time servers that did not answer are asked again.
+/// Wait before the time servers are asked again, whether they have answered or not: clocks drift, and machines are paused.
 const TIME_AGAIN: Duration = Duration::from_secs(600);
 
 /// The options of netd's command line.
@@ -64,6 +65,8 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
         notify: Notify::from_environment()?,
         ready: Ready::By(now() + READY_WITHIN),
         sntp: ClockSync::Unknown,
+        clock_said: false,
+        announcements: Announcements::default(),
         log,
     };
     // Subscribe before the first scan, so that no change in between is missed.
@@ -73,7 +76,9 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
     loop {
         let came = daemon.wait(&changes)?;
         if came.changes {
-            changes.drain()?;
+            for announcement in changes.drain()? {
+                daemon.announcements.learn(announcement, now());
+            }
             daemon.scan()?;
         }
         daemon.work(&came)?;
@@ -89,6 +94,9 @@ struct Daemon<'a> {
     notify: Notify,
     ready: Ready,
     sntp: ClockSync,
+    /// Whether the log says already how the first question to the time servers ended.
+    clock_said: bool,
+    announcements: Announcements,
     log: &'a mut dyn Write,
 }
 
@@ -102,11 +110,8 @@ enum ClockSync {
     /// No server is known.
     Unknown,
     Asked(Sntp),
-    /// No server has answered; ask again at this time. After a power failure of a whole site, its internet connection may come up
-    /// later than this host.
+    /// Ask again at this time. After a power failure of a whole site, its internet connection may come up later than this host.
     Later(Moment),
-    /// The clock is set, or cannot be set.
-    Done,
 }
 
 /// The sources of a wakeup.
@@ -124,7 +129,8 @@ impl Daemon<'_> {
         let ready = if let Ready::By(moment) = self.ready { Some(moment) } else { None };
         let interfaces = self.interfaces.values().filter_map(Interface::deadline);
         let later = if let ClockSync::Later(moment) = self.sntp { Some(moment) } else { None };
-        let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(later).chain(ready).min();
+        let announced = self.announcements.deadline();
+        let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(later).chain(ready).chain(announced).min();
         let limit = due.map(|due| Timespec::try_from(due.saturating_sub(now()))).transpose()?;
 
         let mut fds = vec![PollFd::new(changes, PollFlags::IN)];
@@ -198,23 +204,37 @@ impl Daemon<'_> {
         for (index, event) in events {
             self.handle(index, event)?;
         }
+        self.announcements.expire(now());
+        self.follow_time(came.time)?;
+        if let Ready::By(moment) = self.ready
+            && now() >= moment
+        {
+            // A network with IPv6 only has no lease.
+            let own = |a: &&Address| a.global && !a.unsure && self.interfaces.contains_key(&a.index);
+            let found = self.kernel.addresses()?.iter().find(own).copied();
+            let status = found.map(|a| format!("{} {}/{}", self.name(a.index), a.ip, a.prefix));
+            self.say_ready(&status.unwrap_or_else(|| "no network yet".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Reads an answer of a time server if one has come, and asks the servers when it is time.
+    fn follow_time(&mut self, came: bool) -> Result<(), Failure> {
         if let ClockSync::Asked(sntp) = &mut self.sntp {
-            let answer = if came.time { sntp.receive() } else { Ok(None) };
+            let answer = if came { sntp.receive() } else { Ok(None) };
             let goes_on = sntp.tick(now());
-            match answer {
-                Ok(Some(seconds)) => {
-                    self.sntp = ClockSync::Done;
-                    self.say("clock", format_args!("differed from the time server by {seconds:.3} s"));
+            let (said, is_news) = match answer {
+                Ok(Some(offset)) => {
+                    (format!("differed from the time server by {:.3} s", offset.seconds), offset.is_corrected)
                 }
-                Err(error) => {
-                    self.sntp = ClockSync::Done;
-                    self.say("clock", format_args!("cannot be set: {error}"));
-                }
-                Ok(None) if !goes_on => {
-                    self.sntp = ClockSync::Later(now() + TIME_AGAIN);
-                    self.say("clock", "no time server answers");
-                }
-                Ok(None) => {}
+                Err(error) => (format!("cannot be set: {error}"), false),
+                Ok(None) if !goes_on => ("no time server answers".to_owned(), false),
+                Ok(None) => return Ok(()),
+            };
+            self.sntp = ClockSync::Later(now() + TIME_AGAIN);
+            if is_news || !self.clock_said {
+                self.clock_said = true;
+                self.say("clock", said);
             }
         }
         if let ClockSync::Later(moment) = self.sntp
@@ -223,11 +243,6 @@ impl Daemon<'_> {
             let leases = self.interfaces.values().filter_map(Interface::lease);
             let servers: Vec<_> = leases.flat_map(|lease| lease.ntp.iter().copied()).collect();
             self.sntp = ask_time(&servers)?;
-        }
-        if let Ready::By(moment) = self.ready
-            && now() >= moment
-        {
-            self.say_ready("no network yet");
         }
         Ok(())
     }
@@ -260,12 +275,17 @@ impl Daemon<'_> {
 
     fn publish(&mut self) -> Result<(), Failure> {
         let addresses = self.kernel.addresses()?;
-        let configured: Vec<_> = self
-            .interfaces
-            .iter()
-            .map(|(&index, i)| Configured { name: &i.link.name, index, lease: i.lease() })
-            .collect();
-        self.publisher.publish(&configured, &addresses)?;
+        self.announcements.keep_only(|index| self.interfaces.contains_key(&index));
+        let Self { interfaces, announcements: known, ready, publisher, .. } = self;
+        let configured = interfaces.iter().map(|(&index, interface)| Configured {
+            link: &interface.link,
+            index,
+            lease: interface.lease(),
+            servers: known.servers(index).collect(),
+            domains: known.domains(index).collect(),
+        });
+        let configured: Vec<_> = configured.collect();
+        publisher.publish(&configured, &addresses, matches!(ready, Ready::Said))?;
         Ok(())
     }
 

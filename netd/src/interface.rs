@@ -4,10 +4,10 @@ use crate::sys::packet::PacketSocket;
 use crate::{
     client::{Action, Client, Loss, Moment, Note},
     datagram,
-    lease::Lease,
+    lease::{Lease, Route},
     link::Link,
     message::{CLIENT_PORT, Message, SERVER_PORT},
-    rtnetlink::{Refused, Rtnetlink},
+    rtnetlink::{self, Refused, Rtnetlink},
 };
 use std::{
     fs, io,
@@ -18,6 +18,9 @@ use std::{
 const METRIC: u32 = 1024;
 /// Buffer for a packet. The client announces in option 57 that it accepts 1472 bytes.
 const PACKET: usize = 2048;
+
+/// A function that sets or removes one route of a lease: interface, lease, route, metric.
+type ChangeRoute = fn(&mut Rtnetlink, u32, &Lease, &Route, u32) -> Result<(), Refused>;
 
 /// An event of an interface. The daemon reports it to the log and the supervisor.
 #[derive(Debug)]
@@ -53,9 +56,20 @@ impl Interface {
     /// # Errors
     /// When the packet socket cannot be opened.
     pub fn adopt(index: u32, link: Link, seed: u64) -> io::Result<Self> {
-        // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2. Without IPv6
-        // the file does not exist.
-        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{}/accept_ra", link.name), "2");
+        // Without IPv6 its files do not exist.
+        let set = |family: &str, name: &str, value: &str| {
+            let _ = fs::write(format!("/proc/sys/net/{family}/conf/{}/{name}", link.name), value);
+        };
+        // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2.
+        set("ipv6", "accept_ra", "2");
+        // While there is no carrier, the kernel does not use the link's routes, including those that it made itself.
+        for family in ["ipv4", "ipv6"] {
+            set(family, "ignore_routes_with_linkdown", "1");
+        }
+        if link.carrier {
+            // Without an answer the servers of the next regular advertisement are used.
+            let _ = rtnetlink::solicit(index);
+        }
         let packets = PacketSocket::open(index, CLIENT_PORT)?;
         let client = Client::new(link.mac, seed);
         Ok(Self { link: Link { carrier: false, ..link }, index, client, packets, unicast: None, applied: None })
@@ -84,15 +98,30 @@ impl Interface {
         let had_carrier = std::mem::replace(&mut self.link, link).carrier;
         match (had_carrier, self.link.carrier) {
             (false, true) => {
+                // The lease is still valid: its routes come back at once, before the server confirms it.
+                let mut events = self.routes(kernel, Rtnetlink::put_route);
                 let actions = self.client.carrier_up(now, hostname);
-                self.carry_out(actions, kernel)
+                events.extend(self.carry_out(actions, kernel));
+                events
             }
             (true, false) => {
                 self.client.carrier_down();
-                Vec::new()
+                // Another link with a route to the same destination takes over.
+                self.routes(kernel, Rtnetlink::remove_route)
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Sets or removes all routes of the applied lease.
+    fn routes(&self, kernel: &mut Rtnetlink, change: ChangeRoute) -> Vec<Event> {
+        let Some(lease) = &self.applied else { return Vec::new() };
+        let results = lease.routes_in_order().map(|route| change(kernel, self.index, lease, route, self.metric()));
+        results.filter_map(Result::err).map(Event::Refused).collect()
+    }
+
+    fn metric(&self) -> u32 {
+        METRIC + self.index
     }
 
     /// Performs the actions that are due at this time.
@@ -158,7 +187,7 @@ impl Interface {
     }
 
     fn configure(&mut self, lease: &Lease, kernel: &mut Rtnetlink, events: &mut Vec<Event>) {
-        let (index, metric) = (self.index, METRIC + self.index);
+        let (index, metric) = (self.index, self.metric());
         let mut keep = |result: Result<(), Refused>| events.extend(result.err().map(Event::Refused));
         // Remove the addresses of earlier leases, including those of an earlier netd process. Addresses that were set by hand are
         // permanent: they stay.
@@ -176,7 +205,12 @@ impl Interface {
             Err(error) => keep(Err(error)),
         }
         if let Some(mtu) = lease.mtu.filter(|&mtu| mtu != self.link.mtu) {
-            keep(kernel.set_mtu(index, mtu));
+            let set = kernel.set_mtu(index, mtu);
+            if set.is_ok() {
+                // The next report has it already: an engine that waits for the lease reads it there.
+                self.link.mtu = mtu;
+            }
+            keep(set);
         }
         keep(kernel.put_address(index, lease, metric));
         if let Some(old) = self.applied.as_ref().filter(|old| old.address == lease.address) {
@@ -184,9 +218,7 @@ impl Interface {
                 keep(kernel.remove_route(index, old, route, metric));
             }
         }
-        // Set the routes on the link first: a gateway of another route may be reached through one of them.
-        let (near, far): (Vec<_>, Vec<_>) = lease.routes.iter().partition(|route| route.gateway.is_none());
-        for route in near.into_iter().chain(far) {
+        for route in lease.routes_in_order() {
             keep(kernel.put_route(index, lease, route, metric));
         }
         if self.applied.as_ref().is_none_or(|old| old.address != lease.address) {

@@ -62,6 +62,10 @@ pub enum Unusable {
 const MIN_MTU: u16 = 576;
 /// The lease time that means "for ever", RFC 2131 §3.3.
 const FOREVER: u32 = u32::MAX;
+/// Seconds. A shorter lease is used for this time, as dhcpcd does: a server with a lease of 1 s must not cause a stream of requests.
+const SHORTEST_LEASE: u32 = 20;
+/// Seconds. T1 and T2 are not earlier.
+const EARLIEST_RENEWAL: u32 = 10;
 
 impl Lease {
     /// Reads the lease of an OFFER or ACK.
@@ -79,6 +83,7 @@ impl Lease {
         };
         let server = message.address(code::SERVER_ID).ok_or(Unusable::Server)?;
         let seconds = message.seconds(code::LEASE_TIME).filter(|&s| s != 0).ok_or(Unusable::LeaseTime)?;
+        let seconds = seconds.max(SHORTEST_LEASE);
         let (renew, rebind) = timers(message, seconds);
         Ok(Self {
             address,
@@ -101,6 +106,12 @@ impl Lease {
         self.routes.iter().find(|route| route.prefix == 0).and_then(|route| route.gateway)
     }
 
+    /// The routes, those to the link's own networks first: a gateway of another route may be reached through one of them.
+    pub fn routes_in_order(&self) -> impl Iterator<Item = &Route> {
+        let of = |is_near: bool| self.routes.iter().filter(move |route| route.gateway.is_none() == is_near);
+        of(true).chain(of(false))
+    }
+
     /// Whether `other` is in the network of the address. The kernel makes the route to that network.
     #[must_use]
     pub fn is_neighbour(&self, other: Ipv4Addr) -> bool {
@@ -108,12 +119,13 @@ impl Lease {
     }
 }
 
-/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default one half and seven eighths of the lifetime. T1 is never later than T2.
+/// T1 and T2 in seconds, RFC 2131 §4.4.5: by default one half and seven eighths of the lifetime. T1 is never later than T2. `lease` is at
+/// least [`SHORTEST_LEASE`].
 fn timers(message: &Message, lease: u32) -> (u32, u32) {
     let rebind = message.seconds(code::REBINDING_TIME).filter(|&t2| 0 < t2 && t2 < lease);
-    let rebind = rebind.unwrap_or(lease - lease / 8);
+    let rebind = rebind.unwrap_or(lease - lease / 8).max(EARLIEST_RENEWAL);
     let renew = message.seconds(code::RENEWAL_TIME).filter(|&t1| 0 < t1 && t1 < rebind);
-    (renew.unwrap_or((lease / 2).min(rebind)), rebind)
+    (renew.unwrap_or(lease / 2).max(EARLIEST_RENEWAL).min(rebind), rebind)
 }
 
 /// RFC 3442: the router option is ignored when there are classless routes. Only the first router is used.
@@ -205,7 +217,9 @@ mod tests {
         for (lease, t1, t2, wanted) in [
             (100, 200, 300, (50, 88)),
             (100, 60, 50, (50, 50)),
-            (1, 0, 0, (0, 1)),
+            (SHORTEST_LEASE, 0, 0, (10, 18)),
+            (SHORTEST_LEASE, 1, 2, (10, 10)),
+            (86_400, 1, 3, (10, 10)),
             (100, 10, 20, (10, 20)),
             (u32::MAX, 0, 0, (u32::MAX / 2, u32::MAX - u32::MAX / 8)),
         ] {
@@ -217,6 +231,13 @@ mod tests {
             assert_eq!(timers(&message, lease), wanted, "{lease} {t1} {t2}");
             assert_eq!(Lease::read(&message).unwrap().lifetime.is_none(), lease == u32::MAX);
         }
+    }
+
+    #[test]
+    fn a_lease_of_a_second_is_used_for_longer() {
+        let lease = Lease::read(&ack().with(code::LEASE_TIME, 1_u32.to_be_bytes())).unwrap();
+        assert_eq!(lease.lifetime, Some(Duration::from_secs(SHORTEST_LEASE.into())));
+        assert_eq!((lease.renew.as_secs(), lease.rebind.as_secs()), (10, 18));
     }
 
     /// The examples of RFC 3442, and a /32 address as cloud providers give it.

@@ -8,9 +8,11 @@
 //! - [`publish`], [`notify`]: files and messages for the rest of the host. [`sntp`]: the clock.
 //! - [`daemon`]: the loop.
 //!
-//! The kernel configures IPv6 (SLAAC); netd only reports the addresses.
+//! The kernel configures IPv6 (SLAAC). netd reports the addresses, and takes name servers from router advertisements
+//! ([`advertisement`]).
 #![deny(missing_docs)]
 
+pub mod advertisement;
 pub mod client;
 pub mod daemon;
 pub mod datagram;

@@ -1,6 +1,9 @@
 //! The kernel's network configuration over rtnetlink(7): links, addresses and routes, and notifications of changes.
 
-use crate::{lease::Lease, lease::Route};
+use crate::{
+    advertisement::{self, Announcement},
+    lease::{Lease, Route},
+};
 use netlink_packet_core::{
     NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
 };
@@ -15,15 +18,15 @@ use netlink_packet_route::{
 use rustix::{
     io::Errno,
     net::{
-        AddressFamily as SocketFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
+        AddressFamily as SocketFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, ipproto,
         netlink::SocketAddrNetlink,
         recv, sendto, socket_with,
-        sockopt::{Timeout, set_socket_timeout},
+        sockopt::{Timeout, set_ipv6_multicast_hops, set_socket_timeout},
     },
 };
 use std::{
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddrV6},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
@@ -32,8 +35,8 @@ use std::{
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 /// The kernel's messages of a dump are at most 32 KiB.
 const BUFFER: usize = 1 << 16;
-/// Bits of `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`.
-const LINKS_AND_ADDRESSES: u32 = 0x1 | 0x10 | 0x100;
+/// Bits of `RTMGRP_LINK`, `RTMGRP_IPV4_IFADDR`, `RTMGRP_IPV6_IFADDR`, and of the group `RTNLGRP_ND_USEROPT`.
+const GROUPS: u32 = 0x1 | 0x10 | 0x100 | 1 << 19;
 
 /// A request that failed.
 #[derive(Debug, thiserror::Error)]
@@ -208,7 +211,8 @@ impl Rtnetlink {
     }
 }
 
-/// Notifications that links or addresses have changed. They do not say which links or addresses: the caller reads all of them again.
+/// Notifications that links or addresses have changed, and options of router advertisements. The former do not say which links or
+/// addresses: the caller reads all of them again.
 #[derive(Debug)]
 pub struct Changes(OwnedFd);
 
@@ -220,20 +224,21 @@ impl Changes {
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(SocketFamily::NETLINK, SocketType::RAW, flags, None)?;
-        bind(&socket, &SocketAddrNetlink::new(0, LINKS_AND_ADDRESSES))?;
+        bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
         Ok(Self(socket))
     }
 
-    /// Reads all waiting notifications. An overrun (ENOBUFS) is treated as a notification.
+    /// Reads all waiting notifications, and returns what routers have announced. An overrun (ENOBUFS) is treated as a notification.
     ///
     /// # Errors
     /// When recv(2) fails.
-    pub fn drain(&self) -> io::Result<()> {
-        let mut buffer = [0; 8192];
+    pub fn drain(&self) -> io::Result<Vec<Announcement>> {
+        let (mut buffer, mut announced) = ([0; 8192], Vec::new());
         loop {
             match recv(&self.0, &mut buffer[..], RecvFlags::empty()) {
-                Ok(_) | Err(Errno::NOBUFS | Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(()),
+                Ok((length, _)) => announced.extend(split(&buffer[..length]).flat_map(advertisement::parse)),
+                Err(Errno::NOBUFS | Errno::INTR) => {}
+                Err(Errno::AGAIN) => return Ok(announced),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -244,6 +249,23 @@ impl AsFd for Changes {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Asks the routers of a link for an advertisement, RFC 4861 §4.1. The kernel asks when the link comes up; this is for a link that was
+/// up before this program listened.
+///
+/// # Errors
+/// When the socket cannot be opened, or the message cannot be sent.
+pub fn solicit(index: u32) -> io::Result<()> {
+    const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(SocketFamily::INET6, SocketType::RAW, flags, Some(ipproto::ICMPV6))?;
+    // Routers ignore a message with another hop limit, because it may come from another network.
+    set_ipv6_multicast_hops(&socket, 255)?;
+    // Type 133, code 0. The kernel writes the checksum.
+    let message = [133, 0, 0, 0, 0, 0, 0, 0];
+    sendto(&socket, &message, SendFlags::empty(), &SocketAddrV6::new(ALL_ROUTERS, 0, 0, index))?;
+    Ok(())
 }
 
 /// The messages of one read, each with its header. The first word of nlmsghdr is the length; messages are aligned to 4 bytes.

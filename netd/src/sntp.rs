@@ -1,12 +1,16 @@
-//! Sets the clock once after the host's start, by SNTP (RFC 4330). Without a battery, a host's clock starts in 1970 or at the date of
+//! Sets the clock by SNTP (RFC 4330): after the host's start, and again and again while it runs. Without a battery, a host's clock starts in 1970 or at the date of
 //! the image, and TLS certificates are not valid at that time. The servers are those of DHCP option 42; there is no default server.
 
 use crate::client::Moment;
+use berth_contract::paths;
 use rustix::time::{ClockId, Timespec, clock_gettime, clock_settime};
 use std::{
-    io,
+    fs, io,
     net::{Ipv4Addr, UdpSocket},
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::fs::MetadataExt,
+    },
     time::Duration,
 };
 
@@ -22,6 +26,15 @@ const STEP: i128 = 500_000_000;
 const UNIX_EPOCH: i128 = 2_208_988_800;
 const SECOND: i128 = 1_000_000_000;
 
+/// How far the clock was off.
+#[derive(Clone, Copy, Debug)]
+pub struct Offset {
+    /// The absolute difference in seconds.
+    pub seconds: f64,
+    /// Whether the clock was set. A small difference is left alone.
+    pub is_corrected: bool,
+}
+
 /// A request that has no answer yet.
 #[derive(Debug)]
 pub struct Sntp {
@@ -32,6 +45,8 @@ pub struct Sntp {
     nonce: [u8; 8],
     asked: i128,
     due: Moment,
+    /// The image's date: an earlier time is wrong.
+    earliest: i128,
 }
 
 impl Sntp {
@@ -45,7 +60,8 @@ impl Sntp {
         }
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.set_nonblocking(true)?;
-        let mut question = Self { servers: servers.to_vec(), tries: 0, socket, nonce, asked: 0, due: now };
+        let mut question =
+            Self { servers: servers.to_vec(), tries: 0, socket, nonce, asked: 0, due: now, earliest: image_date() };
         question.ask(now);
         Ok(Some(question))
     }
@@ -79,22 +95,27 @@ impl Sntp {
         let _ = self.socket.connect(server).and_then(|()| self.socket.send(&packet));
     }
 
-    /// Reads an answer, and sets the clock when the offset is large. Returns the offset in seconds, or `None` when the packet
-    /// was not an answer.
+    /// Reads an answer, and sets the clock when the offset is large. `None` when the packet was not an answer, or its time is before the
+    /// image's date.
     ///
     /// # Errors
     /// When the clock cannot be set.
-    pub fn receive(&mut self) -> io::Result<Option<f64>> {
+    pub fn receive(&mut self) -> io::Result<Option<Offset>> {
         let mut packet = [0; PACKET];
         let came = matches!(self.socket.recv(&mut packet), Ok(PACKET));
         let now = realtime();
         let Some(offset) = came.then(|| offset(&packet, self.nonce, self.asked, now)).flatten() else {
             return Ok(None);
         };
-        if offset.abs() > STEP {
-            clock_settime(ClockId::Realtime, timespec(now + offset)?)?;
+        let (is_corrected, then) = (offset.abs() > STEP, now + offset);
+        if then < self.earliest {
+            return Ok(None);
         }
-        Ok(Some(Duration::from_nanos(u64::try_from(offset.abs()).unwrap_or(u64::MAX)).as_secs_f64()))
+        if is_corrected {
+            clock_settime(ClockId::Realtime, timespec(then)?)?;
+        }
+        let seconds = Duration::from_nanos(u64::try_from(offset.abs()).unwrap_or(u64::MAX)).as_secs_f64();
+        Ok(Some(Offset { seconds, is_corrected }))
     }
 }
 
@@ -120,6 +141,12 @@ fn timestamp(bytes: [u8; 8]) -> Option<i128> {
     let seconds = i128::from(value >> 32);
     let seconds = if seconds & 0x8000_0000 == 0 { seconds + (1 << 32) } else { seconds };
     (value != 0).then(|| (seconds - UNIX_EPOCH) * SECOND + ((i128::from(value & 0xffff_ffff) * SECOND) >> 32))
+}
+
+/// The time of the image's files; 0 when this does not run on a Berth host.
+fn image_date() -> i128 {
+    let found = fs::metadata(paths::IMAGE_SPEC);
+    found.map_or(0, |found| i128::from(found.mtime()) * SECOND)
 }
 
 fn realtime() -> i128 {

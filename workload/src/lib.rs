@@ -1,38 +1,35 @@
 //! Imports the preloaded images and starts the declared containers of the image and of host.toml.
 //!
+//! It has two more parts: [`start_engine`] starts the engine when the network is there, and [`follow`] repairs what was started before
+//! the network came.
+//!
 //! init runs the program `/usr/lib/berth/workload` once per boot, when the engine is ready. It is a separate process so that PID 1 does
 //! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
 #![deny(missing_docs)]
 
+mod error;
+mod late;
+mod network;
 mod order;
 mod reconcile;
+mod start;
 
+pub use error::WorkloadError;
 pub use reconcile::{Report, reconcile};
+pub use start::start_engine;
 
-use berth_contract::{container::Declared, engine::EngineKind, image_spec::ImageSpec, paths};
-use berth_engine::Limits;
-use berth_file::{FileError, Flush, read_json, replace};
-use std::{path::Path, time::Duration};
+use berth_contract::{container::Declared, fault::At, image_spec::ImageSpec, paths};
+use berth_engine::{EngineClient, Limits};
+use berth_file::{Flush, read_json, replace};
+use late::History;
+use network::{NetworkWatch, now};
+use std::{convert::Infallible, fs::File, path::Path, thread, time::Duration};
 
 /// The engine sends nothing while it unpacks a large image, so the time limit is long.
 const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(300) };
 
-/// Why nothing was done for any declared container.
-#[derive(Debug, thiserror::Error)]
-pub enum WorkloadError {
-    /// A file of the host cannot be read or written.
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// The report on the containers cannot be written as JSON.
-    #[error("cannot write the report on the containers as JSON")]
-    Status(#[source] serde_json::Error),
-    /// Containers or images are declared, but the image has no engine.
-    #[error(
-        "declared containers and images need a container engine ({}), and this image has none",
-        EngineKind::names()
-    )]
-    NoEngine,
-}
+/// Wait before an engine that does not answer is asked again.
+const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads the declarations, brings the engine to that state, and writes the report for init. Returns the faults of required containers
 /// and preloaded images, one sentence each.
@@ -42,15 +39,52 @@ pub enum WorkloadError {
 pub fn run() -> Result<Vec<String>, WorkloadError> {
     let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
     let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;
-    let report = match &image.engine {
-        Some(engine) => {
-            let client = berth_engine::client(engine.kind, Path::new(engine.kind.row().socket), LIMITS);
-            reconcile(&*client, &image.images, &declared, Path::new(paths::VAR))
-        }
+    // Two processes do this: the service at boot, and `follow` when the network comes.
+    let lock = File::create(paths::CONTAINERS_LOCK).at("create", paths::CONTAINERS_LOCK)?;
+    lock.lock().at("lock", paths::CONTAINERS_LOCK)?;
+    let report = match client_of(&image) {
+        Some(client) => reconcile(&*client, &image.images, &declared, Path::new(paths::VAR)),
         None if declared.containers.is_empty() && image.images.is_empty() => Report::default(),
         None => return Err(WorkloadError::NoEngine),
     };
     let status = serde_json::to_vec(&report.containers).map_err(WorkloadError::Status)?;
     replace(Path::new(paths::CONTAINERS_STATUS), &status, 0o644, Flush::Content)?;
     Ok(report.faults)
+}
+
+fn client_of(image: &ImageSpec) -> Option<Box<dyn EngineClient>> {
+    let engine = image.engine.as_ref()?;
+    Some(berth_engine::client(engine.kind, Path::new(engine.kind.row().socket), LIMITS))
+}
+
+/// Follows the network for as long as the host runs. When the network comes after the engine, containers end up as if it had been there
+/// first. Calls `say` with one sentence for each repair.
+///
+/// # Errors
+/// When the report of netd cannot be watched, or the image has no engine.
+pub fn follow(mut say: impl FnMut(&str)) -> Result<Infallible, WorkloadError> {
+    let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
+    let client = client_of(&image).ok_or(WorkloadError::NoEngine)?;
+    let watch = NetworkWatch::open()?;
+    let mut history = History::new();
+    loop {
+        if let Some(news) = history.learn(&watch.status(), now()) {
+            // When an engine answers, it has tried to start its containers.
+            while client.ping().is_err() {
+                thread::sleep(ENGINE_AGAIN);
+            }
+            let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;
+            match late::repair(&*client, &news, &declared.containers, late::start_of) {
+                Ok(said) => {
+                    said.iter().for_each(|line| say(line));
+                    if !said.is_empty() && !declared.containers.is_empty() {
+                        // The report on the declared containers follows.
+                        run()?.iter().for_each(|fault| say(fault));
+                    }
+                }
+                Err(error) => say(&error.to_string()),
+            }
+        }
+        watch.wait(None)?;
+    }
 }

@@ -1,16 +1,32 @@
-//! Imports preloaded images and starts declared containers, then exits. The status is 0 when all required containers run.
+//! `workload`: imports preloaded images and starts declared containers, then exits. The status is 0 when all required containers run.
+//! `workload start-engine PROGRAM ARGUMENT...`: becomes the engine when the network is there.
+//! `workload follow-network`: repairs containers that were started before the network came.
 
 use berth_contract::chain::Chain;
+use berth_workload::{WorkloadError, follow, run, start_engine};
 use std::{
+    env,
     io::{self, Write},
     process::ExitCode,
 };
 
 fn main() -> ExitCode {
-    let faults = berth_workload::run().unwrap_or_else(|error| vec![Chain(&error).to_string()]);
+    let words: Vec<String> = env::args().skip(1).collect();
+    let (verb, rest) = words.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
+    let faults = match verb {
+        "" => run(),
+        "start-engine" => start_engine(rest).map(|never| match never {}),
+        "follow-network" => follow(say).map(|never| match never {}),
+        other => Err(WorkloadError::Verb(other.to_owned())),
+    };
+    let faults = faults.unwrap_or_else(|error| vec![Chain(&error).to_string()]);
     for fault in &faults {
-        // If stderr cannot be written, the error has nowhere else to go.
-        let _ = writeln!(io::stderr(), "error: {fault}");
+        say(&format!("error: {fault}"));
     }
     if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn say(line: &str) {
+    // If stderr cannot be written, the error has nowhere else to go.
+    let _ = writeln!(io::stderr(), "{line}");
 }

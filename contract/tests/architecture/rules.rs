@@ -146,14 +146,22 @@ const NETD: &[Row] = &[
     ("datagram", &["message"]),
     ("lease", &["message"]),
     ("client", &["lease", "message"]),
+    ("advertisement", &["client"]),
     ("sntp", &["client"]),
-    ("rtnetlink", &["lease"]),
-    ("publish", &["lease", "rtnetlink"]),
+    ("rtnetlink", &["advertisement", "lease"]),
+    ("publish", &["lease", "link", "rtnetlink"]),
     ("interface", &["client", "datagram", "lease", "link", "message", "rtnetlink", "sys"]),
-    ("daemon", &["client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
+    ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
 ];
 
-const WORKLOAD: &[Row] = &[("order", &[]), ("reconcile", &["order"])];
+const WORKLOAD: &[Row] = &[
+    ("error", &[]),
+    ("network", &[]),
+    ("order", &[]),
+    ("late", &["network"]),
+    ("reconcile", &["order"]),
+    ("start", &["error", "network"]),
+];
 
 const HOSTCTL: &[Row] = &[
     ("file", &[]),

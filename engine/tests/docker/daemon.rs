@@ -121,8 +121,8 @@ impl Daemon {
                         *count += 1;
                         *count
                     });
-                    let state =
-                        json!({ "Status": status, "ExitCode": code, "Error": body["Error"].as_str().unwrap_or("") });
+                    let (error, pid) = (body["Error"].as_str().unwrap_or(""), body["Pid"].as_u64().unwrap_or(0));
+                    let state = json!({ "Status": status, "ExitCode": code, "Error": error, "Pid": pid });
                     let config = json!({ "Labels": body["Labels"] });
                     (200, json!({ "Config": config, "HostConfig": body["HostConfig"], "State": state, "RestartCount": restarts }).to_string())
                 }
@@ -141,6 +141,7 @@ impl Daemon {
                 self.containers.get_mut(*name).unwrap().1 = state;
                 (204, String::new())
             }
+            ("POST", ["containers", _, "restart"]) => (204, String::new()),
             ("POST", ["containers", _, "stop"]) => (304, String::new()),
             ("DELETE", ["containers", name]) => {
                 self.containers.remove(*name);

@@ -105,7 +105,11 @@ impl Host {
             uptime_us: 1,
             engine: None,
             config: ConfigStatus::default(),
-            network: Some(NetworkStatus { interfaces: Vec::new(), dns: vec![Ipv4Addr::LOCALHOST.into()] }),
+            network: Some(NetworkStatus {
+                interfaces: Vec::new(),
+                dns: vec![Ipv4Addr::LOCALHOST.into()],
+                settled: true,
+            }),
             memory: MemoryStatus { total_kib: 1, available_kib: 1 },
             var: VarStatus { size: 1, available: 1, persistent: true },
             containers: vec![declared],
