@@ -92,7 +92,7 @@ fn a_missing_library_is_an_error_with_its_fix() {
     assert!(text.starts_with(expected), "{text}");
     bench.debian = "provided = ['libselinux1']";
     let text = fault(&bench);
-    assert!(text.contains("fix: install libselinux1, which test.toml:6:"), "{text}");
+    assert!(text.contains("fix: install libselinux1, which test.toml:7:"), "{text}");
     assert!(text.contains("debian.provided = { remove = [\"libselinux1\"] }"), "{text}");
     bench.add(Deb::new("libselinux1").copyright().file(&format!("{LIBRARIES}/libselinux.so.1"), compiler.library()));
     assert_eq!(checked(&bench, &[]).unwrap(), Vec::<String>::new());
