@@ -96,6 +96,16 @@ docker.io = 'ignore'
 }
 
 #[test]
+fn a_recipe_allows_all_or_some_places_of_host_toml() {
+    use berth_contract::config_source::ConfigSource::{self, Esp, FwCfg};
+    let sources = |more: &str| Ok::<_, String>(parse(&[("base.toml", &format!("{BASE}{more}"))])?.config_sources);
+    assert_eq!(sources("").unwrap(), ConfigSource::all());
+    assert_eq!(sources("[config]\nsources = ['esp', 'fw_cfg', 'esp']\n").unwrap(), [FwCfg, Esp]);
+    let fault = sources("[config]\nsources = ['usb']\n").unwrap_err();
+    assert!(fault.contains("fw_cfg, disk, esp") && fault.contains("\"usb\""), "{fault}");
+}
+
+#[test]
 fn archives_and_pins_are_merged_by_name() {
     let base = BASE.replace(
         "[kernel]",

@@ -67,6 +67,9 @@ pub struct ContainerSpec {
     /// When the engine restarts it.
     #[serde(default)]
     pub restart: ContainerRestart,
+    /// Seconds that it gets to stop before it is killed. Default: the engine's (docker: 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_timeout: Option<u32>,
     /// User, as `UID[:GID]` or as a user name of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

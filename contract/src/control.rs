@@ -106,6 +106,9 @@ pub struct ControlError {
     pub message: String,
     /// A hint: the next step for the user.
     pub hint: Option<String>,
+    /// The exit status of hostctl for this error. `None` means 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<u8>,
 }
 
 /// Answers that carry data.

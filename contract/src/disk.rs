@@ -9,6 +9,9 @@ pub const BLOCK: u64 = 4096;
 /// Every partition starts at a multiple of this many bytes.
 pub const ALIGNMENT: u64 = 1 << 20;
 
+/// The first bytes of the var partition if /var is to be erased at the next boot. ext4 does not use them.
+pub const VAR_ERASE_MARK: &[u8; 16] = b"berth: erase var";
+
 /// One of the two slots. Each holds a version of the OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -27,6 +27,8 @@ pub struct Engine {
     pub settings: &'static str,
     /// Folder for the certificates of its TLS listener. init writes them from the machine configuration (mode 0600).
     pub certificates: &'static str,
+    /// The file below /var with the engine's own identity. A copy of the disk must not keep it.
+    pub identity: &'static str,
     /// Default port of its TLS listener.
     pub tls_port: u16,
     /// Formats of its data in /var, each with the first major version that uses the format, in ascending order.
@@ -41,6 +43,7 @@ const DOCKER: Engine = Engine {
     socket: "/run/docker.sock",
     settings: "/etc/docker/daemon.json",
     certificates: "/run/berth/docker-tls",
+    identity: "/var/lib/docker/engine-id",
     tls_port: 2376,
     stores: &[(0, "docker-graphdriver"), (29, "docker-snapshotter")],
 };

@@ -33,6 +33,10 @@ pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
 pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
+/// UUID of the machine on which [`MACHINE_ID`] was made, from its firmware.
+pub const MACHINE_UUID: &str = "/var/lib/berth/machine-uuid";
+/// Its modification time is the time of the last trim of /var.
+pub const TRIMMED: &str = "/var/lib/berth/trimmed";
 /// TUF's root metadata, named by the recipe: the public keys that a release must be signed with.
 pub const TRUST_ROOT: &str = "/usr/lib/berth/root.json";
 /// Directory of the image's own health checks. Each executable file is a check; they run in the order of their names. Status 0 means

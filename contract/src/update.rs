@@ -154,6 +154,9 @@ pub struct SlotsReport {
     pub next: Option<String>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// Files of the update state that cannot be read and count as empty: one sentence each.
+    #[serde(default)]
+    pub damaged: Vec<String>,
 }
 
 /// One slot.
@@ -256,7 +259,8 @@ pub enum UpgradeEvent {
     },
     /// The plan of the upgrade. `--dry-run` ends here.
     Plan(Box<UpgradePlan>),
-    /// What the host remembers of the repositories that it has trusted is damaged. The damaged part counts as empty.
+    /// What the host remembers of failed versions, or of the repositories that it has trusted, is damaged. The damaged part counts as
+    /// empty.
     MemoryDamaged {
         /// The file.
         path: String,

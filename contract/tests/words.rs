@@ -54,7 +54,6 @@ const RULES: &[Rule] = &[
             ("qemu/src/pki.rs", "certificates for [docker.tls] of host.toml"),
             ("qemu/src/run.rs", "this computer's docker client, which connects to docker in the virtual machine"),
             ("builder/src/cli/run.rs", "environment variables for this computer's docker client"),
-            ("builder/src/assemble/scripts/reviewed.rs", "names of Debian packages"),
             ("builder/src/source/oci/error.rs", "programs that write image archives"),
             ("builder/src/source/oci/reference.rs", "the default registry of image names"),
             ("builder/src/source/oci/schema.rs", "media types and annotations of images"),

@@ -62,7 +62,7 @@ mod tests {
                     if number < lost {
                         break;
                     }
-                    let body = Body::Error(ControlError { message: "no".to_owned(), hint: None });
+                    let body = Body::Error(ControlError { message: "no".to_owned(), hint: None, code: None });
                     let frame = serde_json::to_string(&Frame { id, body }).unwrap();
                     writeln!(&stream, "{frame}").unwrap();
                 }

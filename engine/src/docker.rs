@@ -199,9 +199,12 @@ fn create_body(spec: &ContainerSpec, label: &str) -> Value {
     }
     let exposed: Map<String, Value> = spec.ports.iter().map(|port| (port_key(port), json!({}))).collect();
     body.insert("ExposedPorts".to_owned(), Value::Object(exposed));
-    for (key, value) in
-        [("Entrypoint", json!(spec.entrypoint)), ("User", json!(spec.user)), ("WorkingDir", json!(spec.workdir))]
-    {
+    for (key, value) in [
+        ("Entrypoint", json!(spec.entrypoint)),
+        ("User", json!(spec.user)),
+        ("WorkingDir", json!(spec.workdir)),
+        ("StopTimeout", json!(spec.stop_timeout)),
+    ] {
         if !value.is_null() {
             body.insert(key.to_owned(), value);
         }

@@ -2,7 +2,6 @@
 
 use crate::{
     entries::{Entries, EntriesError, FailedVersions, FailureCause, Quarantine, Running},
-    file::FileError,
     health::{self, Fault, baseline},
     why::{
         self,
@@ -11,30 +10,19 @@ use crate::{
 };
 use berth_contract::{entry::BootEntry, update::Quarantined};
 
-/// Why the failed versions cannot be noted.
-#[derive(Debug, thiserror::Error)]
-pub enum NoteError {
-    /// The ESP or the quarantine cannot be read or written.
-    #[error(transparent)]
-    Entries(#[from] EntriesError),
-    /// The boot records cannot be read.
-    #[error(transparent)]
-    Records(#[from] FileError),
-}
-
 /// Quarantines or sets aside the versions that have failed since the last call, and returns them. `now` is in seconds since 1970.
 ///
 /// # Errors
-/// When the ESP, the quarantine or the boot records cannot be read or written.
+/// When the ESP or the quarantine cannot be read or written.
 pub fn note(
     running: &Running,
     entries: &mut Entries,
     quarantine: &mut Quarantine,
     now: u64,
-) -> Result<FailedVersions, NoteError> {
-    let records = Records::read(&RecordPaths::default())?;
+) -> Result<FailedVersions, EntriesError> {
+    let records = Records::read(&RecordPaths::default());
     let missing = |entry: &BootEntry| baseline::missing(&health::Places::default(), &entry.version);
-    Ok(entries.note_failed(running, quarantine, now, |entry, known| failure_cause(entry, known, &records, missing))?)
+    entries.note_failed(running, quarantine, now, |entry, known| failure_cause(entry, known, &records, missing))
 }
 
 /// Why a version has failed; `None` when it has not failed again since `known` was recorded. `missing` names something that worked before

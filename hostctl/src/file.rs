@@ -70,7 +70,7 @@ impl FileError {
                 _ => None,
             },
             Self::Content { path, .. } if path.starts_with(UPDATE_STATE) => {
-                Some(format!("remove {} if nothing else helps", path.display()))
+                Some("`hostctl update forget` removes the file".to_owned())
             }
             Self::Content { .. } | Self::Write { .. } | Self::Remove { .. } => None,
         }
@@ -110,6 +110,16 @@ pub fn json_if_there<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, File
     }
 }
 
+/// Reads and parses a JSON file of the update state. A host without a shell cannot repair such a file, so a damaged or unreadable one counts
+/// as empty. The second value says why; `None` also if the file does not exist.
+#[must_use]
+pub fn json_or_empty<T: DeserializeOwned + Default>(path: &Path) -> (T, Option<FileError>) {
+    match json_if_there(path) {
+        Ok(found) => (found.unwrap_or_default(), None),
+        Err(error) => (T::default(), Some(error)),
+    }
+}
+
 /// Writes this content to the file, or replaces the file with it. A power cut leaves the old file or the new one.
 ///
 /// # Errors
@@ -143,17 +153,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("folder/file.json");
         assert_eq!(json_if_there::<u8>(&path).unwrap(), None);
+        assert!(json_or_empty::<u8>(&path).1.is_none());
         assert!(json::<u8>(&path).unwrap_err().is_missing());
         replace_json(&path, &7).unwrap();
         replace_json(&path, &8).unwrap();
         assert_eq!(json_if_there::<u8>(&path).unwrap(), Some(8));
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
         fs::write(&path, "[").unwrap();
+        assert_eq!(json_or_empty::<u8>(&path).0, 0);
+        assert!(matches!(json_or_empty::<u8>(&path).1, Some(FileError::Content { .. })));
         let Err(FileError::Content { source, .. }) = json_if_there::<u8>(&path) else {
             panic!("expected an error of the parser")
         };
         let kept = FileError::Content { path: Path::new(UPDATE_STATE).join("x.json"), source };
-        assert!(kept.hint().unwrap().starts_with("remove "));
+        assert!(kept.hint().unwrap().contains("hostctl update forget"));
         fs::File::create(&path).unwrap().set_len(LONGEST + 1).unwrap();
         assert!(read(&path).unwrap_err().to_string().contains("cannot read"));
         fs::create_dir(berth_file::temporary(&path)).unwrap();

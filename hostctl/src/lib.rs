@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod entries;
+pub mod exit;
 pub mod failed_versions;
 pub mod file;
 pub mod file_lock;
@@ -14,4 +15,5 @@ pub mod slots;
 pub mod source;
 pub mod trust;
 pub mod upgrade;
+pub mod var;
 pub mod why;

@@ -10,17 +10,21 @@ use berth_contract::{
 };
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
-use command::{bless, on_host, pass_on, print, rollback, status, upgrade::Upgrade, why, write_out};
+use command::{
+    bless, forget, on_host, pass_on, print, reset, rollback, seed, status, upgrade::Upgrade, wait, why, write_out,
+};
 use hostctl::{
     entries::EntriesError,
+    exit::Exit,
     file::FileError,
     show,
     slots::SlotError,
     source::SourceError,
     trust::{Refusal, TrustError},
+    var::{Mark, NotSure},
+    why::Extent,
 };
 use std::{
-    hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
@@ -57,17 +61,24 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Show the output of a service, of `init` or of the `kernel`
+    /// Show the output of a service, of `init`, of the `kernel` or of `bless` (the verdict about this version)
     Logs {
         /// Continue with new lines
         #[arg(short, long)]
         follow: bool,
-        /// Name of the service, `init` or `kernel`
+        /// Name of the service, `init`, `kernel` or `bless`
         name: String,
     },
-    /// Wait until the host is running; fail when it is degraded
-    Wait,
+    /// Wait until the host is running, also across its reboot; fail when it is degraded
+    Wait {
+        /// Fail after this number of seconds
+        #[arg(long, value_name = "SECONDS")]
+        timeout: Option<u64>,
+    },
     Upgrade(Upgrade),
+    /// Manage the memory of updates
+    #[command(subcommand)]
+    Update(Update),
     /// Make the other installed version boot next. With the running version's name: cancel an upgrade or rollback
     Rollback {
         /// The version; required if it has failed before, or if its engine may not be able to read the data in /var
@@ -78,9 +89,31 @@ enum Verb {
     },
     /// Show why a version failed: its last boot, its kernel panic, and the versions that are not installed again
     Why {
+        /// Show all lines, not only what fits on a screen
+        #[arg(long)]
+        full: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Erase everything in /var at the next boot: a factory reset
+    #[command(group = clap::ArgGroup::new("what").required(true))]
+    Reset {
+        /// Erase /var
+        #[arg(long, group = "what")]
+        var: bool,
+        /// Keep /var after all
+        #[arg(long, group = "what", conflicts_with = "yes")]
+        cancel: bool,
+        /// Do it: all data in /var will be lost
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Make a new file system for /var on a marked partition; init runs this
+    #[command(hide = true)]
+    MakeVar {
+        /// The partition
+        device: PathBuf,
     },
     /// Check the health of the running version and bless its boot entry; init runs this at every boot
     #[command(hide = true)]
@@ -102,6 +135,16 @@ enum Verb {
     Poweroff,
 }
 
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Update {
+    /// Forget the versions that have failed on this host, so that they can be installed again, and damaged records
+    Forget {
+        /// Also forget the newest metadata of all repositories: an older copy of a repository is accepted then
+        #[arg(long)]
+        repositories: bool,
+    },
+}
+
 fn socket(text: &str) -> Result<PathBuf, String> {
     match text.strip_prefix("unix:") {
         Some(path) if !path.is_empty() => Ok(path.into()),
@@ -113,8 +156,22 @@ fn socket(text: &str) -> Result<PathBuf, String> {
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && for_init() => {
+            let (message, hint) = usage(&error.render().to_string());
+            return fail(ControlError { message, hint, code: Some(USAGE) });
+        }
+        Err(error) => {
+            // If stdout or stderr cannot be written, the text has nowhere else to go.
+            let _ = error.print();
+            return if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    match run(arguments) {
+        // init reports every status but 0 as an error. The client on the other side finds the status itself.
+        Ok(Exit::NothingNewer) if for_init() => ExitCode::SUCCESS,
+        Ok(exit) => exit.code().into(),
         // The reader of a pipe has closed it, as in `hostctl logs -f kernel | head`. That is not an error.
         Err(error)
             if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) =>
@@ -122,17 +179,39 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            let error = ControlError { message: Chain(error.as_ref()).to_string(), hint: hint(&error) };
-            // If stderr cannot be written, the error has nowhere else to go.
-            let _ = io::stderr().write_all(error_text(&error).as_bytes());
-            ExitCode::FAILURE
+            let message = Chain(error.as_ref()).to_string();
+            fail(ControlError { message, hint: hint(&error), code: Some(Exit::code_of(&error)) })
         }
+    }
+}
+
+/// Exit status for wrong usage, as clap has it.
+const USAGE: u8 = 2;
+
+/// Whether init runs this program for a client.
+fn for_init() -> bool {
+    std::env::var_os(JSON_ERRORS).is_some()
+}
+
+/// Prints the error. Returns its exit status.
+fn fail(error: ControlError) -> ExitCode {
+    // If stderr cannot be written, the error has nowhere else to go.
+    let _ = io::stderr().write_all(error_text(&error).as_bytes());
+    error.code.unwrap_or(Exit::Failed.code()).into()
+}
+
+/// clap's text about wrong usage as message and hint. The text is `error: MESSAGE`, an empty line, and what follows.
+fn usage(text: &str) -> (String, Option<String>) {
+    let text = text.strip_prefix("error: ").unwrap_or(text).trim_end();
+    match text.split_once("\n\n") {
+        Some((message, rest)) => (message.to_owned(), Some(rest.trim().to_owned())),
+        None => (text.to_owned(), None),
     }
 }
 
 /// The text of an error for stderr: for people, or as JSON for init, which sends it to a client.
 fn error_text(error: &ControlError) -> String {
-    if std::env::var_os(JSON_ERRORS).is_some() {
+    if for_init() {
         return serde_json::to_string(error).unwrap_or_default() + "\n";
     }
     let hint = error.hint.as_ref().map(|hint| format!("hint: {hint}\n")).unwrap_or_default();
@@ -149,13 +228,13 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
+        let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint());
+        let file = || file().or_else(var);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
 
 fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
-    // Random call ids: the serial port may still deliver answers to an earlier client, whose ids must be different.
-    let seed = || RandomState::new().build_hasher().finish();
     let client = match path {
         None => Client::connect(CONTROL_SOCKET.as_ref(), seed())?,
         Some(path) => {
@@ -170,15 +249,15 @@ fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let is_here = arguments.connect.is_none();
     let client = || connect(arguments.connect.clone());
     match arguments.verb {
+        Verb::Upgrade(upgrade) if is_here => return upgrade.here(|| Ok(client()?.reboot()?)),
+        Verb::Upgrade(upgrade) => return upgrade.there(&mut client()?),
         Verb::Status { json } => status::status(&mut client()?, is_here, json),
         Verb::Slots { json } if is_here => status::here(json),
         Verb::Slots { json } => status::there(&mut client()?, json),
-        Verb::Upgrade(upgrade) if is_here => upgrade.here(|| Ok(client()?.reboot()?)),
-        Verb::Upgrade(upgrade) => upgrade.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
             let reboot = || if reboot { Ok(client()?.reboot()?) } else { Ok(()) };
             match is_here {
@@ -186,8 +265,21 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
                 false => rollback::there(client()?, version.as_ref(), reboot),
             }
         }
-        Verb::Why { json } if is_here => why::here(json),
-        Verb::Why { json } => on_host(&mut client()?, ["why"].into_iter().chain(json.then_some("--json")), pass_on),
+        Verb::Update(Update::Forget { repositories }) => {
+            let also = if repositories { forget::Also::Repositories } else { forget::Also::Nothing };
+            if is_here { forget::here(also) } else { forget::there(&mut client()?, also) }
+        }
+        Verb::Why { full, json } if is_here => why::here(if full { Extent::Full } else { Extent::Screen }, json),
+        Verb::Why { full, json } => {
+            let options =
+                [(full, "--full"), (json, "--json")].into_iter().filter_map(|(set, name)| set.then_some(name));
+            on_host(&mut client()?, ["why"].into_iter().chain(options), pass_on)
+        }
+        Verb::Reset { var, yes, .. } => {
+            let mark = if var { Mark::Erase } else { Mark::Keep };
+            if is_here { reset::here(mark, yes) } else { reset::there(&mut client()?, mark, yes) }
+        }
+        Verb::MakeVar { device } => reset::make(&device),
         Verb::Bless { until } => bless::bless(until),
         Verb::Boot { json } => {
             let boot = client()?.boot()?;
@@ -197,20 +289,41 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             let services = client()?.services()?;
             print(json, &services, || show::services(&services))
         }
-        Verb::Logs { follow, name } => {
-            let mut client = client()?;
-            client.set_timeout((!follow).then_some(PATIENCE))?;
-            client.logs(&name, follow, |line: LogLine| {
-                let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
-                write_out(&format!("[{at:>12}] {}\n", line.text))
-            })
-        }
-        Verb::Wait => {
-            let mut client = client()?;
-            client.set_timeout(None)?;
-            Ok(client.wait_ready()?)
+        Verb::Logs { follow, name } => logs(&mut client()?, follow, &name),
+        Verb::Wait { timeout } => {
+            let path = arguments.connect.as_deref().unwrap_or(CONTROL_SOCKET.as_ref());
+            wait::wait(path, timeout.map(Duration::from_secs))
         }
         Verb::Reboot => Ok(client()?.reboot()?),
         Verb::Poweroff => Ok(client()?.poweroff()?),
     }
+    .map(|()| Exit::Done)
 }
+
+fn logs(client: &mut Client, follow: bool, name: &str) -> anyhow::Result<()> {
+    client.set_timeout((!follow).then_some(PATIENCE))?;
+    client.logs(name, follow, |line: LogLine| {
+        let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
+        write_out(&format!("[{at:>12}] {}\n", line.text))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wrong_usage_becomes_message_and_hint() {
+        let error = Arguments::try_parse_from(["hostctl", "status", "--jsn"]).unwrap_err();
+        let (message, hint) = usage(&error.render().to_string());
+        assert_eq!(message, "unexpected argument '--jsn' found");
+        let hint = hint.unwrap();
+        assert!(hint.contains("'--json'") && hint.contains("Usage: hostctl status"), "{hint}");
+        assert!(Arguments::try_parse_from(["hostctl", "reset", "--yes"]).is_err(), "--var or --cancel is required");
+        assert!(Arguments::try_parse_from(["hostctl", "reset", "--var", "--yes"]).is_ok());
+    }
+}
+
+#[cfg(test)]
+#[path = "hints_tests.rs"]
+mod hints_tests;

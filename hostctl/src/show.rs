@@ -115,7 +115,9 @@ fn seconds(us: u64) -> String {
     format!("{}.{:03}", us / 1_000_000, us / 1000 % 1000)
 }
 
-fn state(state: HostState) -> &'static str {
+/// A state in one word.
+#[must_use]
+pub fn state(state: HostState) -> &'static str {
     match state {
         HostState::Booting => "booting",
         HostState::Running => "running",

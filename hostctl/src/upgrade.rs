@@ -22,6 +22,7 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use berth_contract::{
+    chain::Chain,
     disk::PartitionRole,
     engine::StoreFormat,
     paths::{QUARANTINE, TRUST_ROOT, TRUSTED_METADATA},
@@ -72,7 +73,7 @@ pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Resul
     // again.
     let running = host.running();
     let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
-    let (quarantine, running_uki) = check_running(&running, &esp, options)?;
+    let (quarantine, running_uki) = check_running(&running, &esp, options, report)?;
     // `--check` and `--dry-run` change no slot and no boot entry, so they release the lock here: a slow server must not delay
     // `hostctl bless`.
     let _lock = (options.until > Until::DryRun).then_some(lock);
@@ -201,8 +202,16 @@ fn open_source(host: &Host, options: &Options) -> Result<Arc<Source>> {
 }
 
 /// Checks that the running version is blessed. Returns the quarantine and the running version's kernel image.
-fn check_running(running: &Running, esp: &Path, options: &Options) -> Result<(Quarantine, Vec<u8>)> {
-    let mut quarantine = Quarantine::load(Path::new(QUARANTINE))?;
+fn check_running(
+    running: &Running,
+    esp: &Path,
+    options: &Options,
+    report: &mut dyn FnMut(UpgradeEvent),
+) -> Result<(Quarantine, Vec<u8>)> {
+    let mut quarantine = Quarantine::load(Path::new(QUARANTINE));
+    if let Some(damage) = quarantine.damage() {
+        report(UpgradeEvent::MemoryDamaged { path: QUARANTINE.to_owned(), fault: Chain(damage).to_string() });
+    }
     let mut entries = Entries::open(esp)?;
     // Quarantine versions that failed in earlier boots. Right after boot, `hostctl bless` may not have done so yet.
     failed_versions::note(running, &mut entries, &mut quarantine, options.now)?;

@@ -26,7 +26,7 @@ fn host(path: &Path, mut lost: usize, error: Option<&str>) -> Arc<Mutex<Vec<Requ
                     continue;
                 }
                 let end = match &error {
-                    Some(message) => Body::Error(ControlError { message: message.clone(), hint: None }),
+                    Some(message) => Body::Error(ControlError { message: message.clone(), hint: None, code: None }),
                     None => Body::End,
                 };
                 let text = r#"{"event":"current","version":"1"}"#.to_owned();

@@ -14,3 +14,4 @@ mod slots_memory;
 mod sources;
 mod tiny_efi;
 mod trust;
+mod verbs;

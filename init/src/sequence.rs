@@ -72,6 +72,7 @@ pub const HOST: &[Phase<Host>] = &[
     // "firmware" reads the boot counter, which is part of the boot record.
     until("firmware"),
     now("boot-record", host::record_boot, Degrade),
+    now("trim", host::schedule_trim, Degrade),
 ];
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub struct Description {
     pub bus: Bus,
     /// Further disk images, attached as virtio-blk and written to.
     pub disks: Vec<PathBuf>,
+    /// Images of discs in SATA drives. Nobody writes to them.
+    pub discs: Vec<PathBuf>,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
@@ -100,6 +102,7 @@ impl Description {
             disk_size: None,
             bus: Bus::default(),
             disks: Vec::new(),
+            discs: Vec::new(),
             memory: 2048,
             cpus: 2,
             forwards: Vec::new(),
@@ -242,6 +245,9 @@ impl Description {
             let id = format!("extra{number}");
             words.extend(disk::drive(path, &id));
             words.extend(Bus::VirtioBlk.arguments(&id, None));
+        }
+        for (number, path) in self.discs.iter().enumerate() {
+            words.extend(disk::disc(path, &format!("disc{number}")));
         }
         words
     }

@@ -4,6 +4,7 @@
 mod common;
 
 use berth_contract::control::{HostState, StatusReport};
+use berth_control::ClientError;
 use berth_qemu::machine::{Description, Machine};
 use common::{LIMIT, build, build_small, machine, output, tool};
 use std::{
@@ -46,16 +47,17 @@ fn with_a_wrong_host_toml_the_host_still_boots_and_reports_the_fault() {
     assert!(status.hostname.starts_with("berth-"), "{}", status.hostname);
 }
 
+/// The driver of a SATA drive finds the disc only after all drivers are loaded.
 #[test]
-fn host_toml_is_read_from_a_disk_with_the_label() {
+fn host_toml_is_read_from_a_slow_drive_with_the_label() {
     let scratch = tempfile::tempdir().unwrap();
     let (file, disk) = (scratch.path().join("host.toml"), scratch.path().join("config.raw"));
     fs::write(&file, "hostname = \"from-disk\"\n").unwrap();
-    // A FAT label has at most eleven letters.
-    tool("mkfs.fat", &["-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
+    // A FAT label has at most eleven letters. The sectors of a disc have 2048 bytes.
+    tool("mkfs.fat", &["-S", "2048", "-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
     tool("mcopy", &["-i", disk.to_str().unwrap(), file.to_str().unwrap(), "::/host.toml"]).unwrap();
     let mut description = machine("config-disk", Some(output(&build_small(), ".raw")));
-    description.disks = vec![disk];
+    description.discs = vec![disk];
     let (mut vm, mut status) = (description.start().unwrap(), None);
     // Wait only until the configuration is applied, not until the host is ready.
     vm.wait_until("an applied configuration", LIMIT, |vm| {
@@ -70,7 +72,7 @@ fn host_toml_is_read_from_a_disk_with_the_label() {
 }
 
 #[test]
-fn host_toml_is_read_from_the_esp_and_stays_in_force_after_a_wrong_one() {
+fn host_toml_of_the_esp_stays_in_force_after_a_wrong_one_until_var_is_erased() {
     let scratch = tempfile::tempdir().unwrap();
     let path = |name: &str| scratch.path().join(name);
     let (image, file, disk) = (path("disk.raw"), path("host.toml"), path("disk.qcow2"));
@@ -90,13 +92,31 @@ fn host_toml_is_read_from_the_esp_and_stays_in_force_after_a_wrong_one() {
     tool("qemu-img", &["convert", "-O", "qcow2", layer.to_str().unwrap(), disk.to_str().unwrap()]).unwrap();
     let mut description = machine("config-last-good", Some(disk));
     description.host_config = Some("hostname = 5\n".to_owned());
-    let (status, vm) = boot(&description);
+    let (status, mut vm) = boot(&description);
     let console = vm.console().text();
     assert_eq!((status.hostname.as_str(), status.config.source.as_deref()), ("from-esp", Some("last good")));
     let error = status.config.error.unwrap();
     assert!(error.contains("fw_cfg, line 1, column 12: invalid type: integer `5`"), "{error}");
     assert!(console.contains(&error), "{console}");
     assert_eq!(status.state, HostState::Running);
+
+    // Nobody may erase /var by mistake. Once it is sure, /var is empty after the next boot, and as large as before.
+    let mut control = vm.control(Duration::from_secs(30)).unwrap();
+    let mut reset = |words: &[&str]| {
+        let words: Vec<String> = ["reset", "--var"].iter().chain(words).map(|&word| word.to_owned()).collect();
+        control.run(&words, |_| Ok::<_, ClientError>(()))
+    };
+    assert!(reset(&[]).unwrap_err().hint().unwrap().contains("--yes"));
+    reset(&["--yes"]).unwrap();
+    let before = console.len();
+    control.reboot().unwrap();
+    drop(control);
+    vm.wait_for_text("ready after", before, LIMIT).unwrap();
+    vm.wait_ready(LIMIT).unwrap();
+    let empty = vm.control(Duration::from_secs(30)).unwrap().status().unwrap();
+    assert!(vm.console().text()[before..].contains("everything is erased"), "{}", vm.console().text());
+    assert!(empty.machine_id != status.machine_id && empty.config.source.is_none(), "{empty:?}");
+    assert!(empty.var.persistent && empty.var.size == status.var.size, "{:?}", empty.var);
 }
 
 /// The ESP of a disk image in the form of mtools' option `-i`. The ESP starts at 1 MiB.

@@ -77,3 +77,18 @@ fn berth_size_adds_up_to_the_size_of_the_root_file_system() {
         "{counted}: {text}"
     );
 }
+
+#[test]
+fn the_usual_files_exist_and_the_engine_has_time_to_stop_its_containers() {
+    let overlay = |path: &str| root().join("overlays").join(path).to_str().unwrap().to_owned();
+    let zone = tool("zdump", &[&overlay("base/etc/localtime")]).unwrap();
+    assert!(zone.trim_end().ends_with("UTC"), "{zone}");
+    let query =
+        r#"[.files[] | select(.path | IN("/etc/localtime", "/etc/timezone", "/etc/hosts")) | .kind] | join(" ")"#;
+    let kinds = tool("jq", &["-r", query, output(&build(), ".manifest.json").to_str().unwrap()]).unwrap();
+    assert_eq!(kinds.trim(), "file file file", "regular files, which a container can mount");
+    // dockerd ends by itself when its containers have ended, or their time is over.
+    let text = std::fs::read_to_string(overlay("docker/usr/lib/berth/services/dockerd.toml")).unwrap();
+    let service: berth_contract::service::ServiceSpec = toml::from_str(&text).unwrap();
+    assert!(service.stop_timeout >= 600, "{}", service.stop_timeout);
+}

@@ -2,10 +2,12 @@
 
 use super::{
     alternatives::Alternative,
+    change::Changes,
     declaration::{self, Declaration},
     error::{AssembleError, UncoveredScript},
+    index::EntryKind,
     packages::{Diversions, ORIGIN},
-    scripts::{self, Effect, Scripts},
+    scripts::{self, Effect, FileKind, PackageFiles, Scripts},
     unpack::{PackageInput, Unpacked},
 };
 use crate::recipe::{Located, ScriptRule};
@@ -18,6 +20,7 @@ pub(super) struct Effects {
     pub(super) tmpfiles: Vec<Declaration>,
     pub(super) alternatives: Vec<Alternative>,
     pub(super) diversions: Diversions,
+    pub(super) changes: Changes,
     /// Scripts that the recipe ignores, with the lines that have no effect in the image.
     pub(super) ignored: Vec<UncoveredScript>,
 }
@@ -32,11 +35,17 @@ pub(super) fn of(
     rules: &BTreeMap<String, Located<ScriptRule>>,
     warnings: &mut Vec<String>,
 ) -> Result<Effects, AssembleError> {
-    let (mut all, mut missing) = (Effects::default(), Vec::new());
+    let (mut all, mut missing, files) = (Effects::default(), Vec::new(), files(packages));
     for (package, Unpacked { index, .. }) in packages {
-        let scripts = Scripts { preinst: &index.preinst, postinst: &index.postinst, triggers: &index.triggers };
-        let covered = scripts::cover(&package.name, scripts);
+        let scripts = Scripts {
+            preinst: &index.preinst,
+            postinst: &index.postinst,
+            triggers: &index.triggers,
+            answers: &index.answers,
+        };
+        let covered = scripts::cover(&package.name, scripts, &files);
         all.add(&package.name, covered.effects);
+        warnings.extend(covered.host_task.map(|task| format!("package {}: {task}", package.name)));
         let (name, version) = (&package.name, &package.version);
         let named = |uncovered| UncoveredScript { package: name.clone(), version: version.clone(), uncovered };
         let uncovered: Vec<UncoveredScript> = covered.uncovered.into_iter().map(named).collect();
@@ -59,16 +68,37 @@ pub(super) fn of(
     if missing.is_empty() { Ok(all) } else { Err(AssembleError::Scripts(missing)) }
 }
 
+fn files(packages: &[(&PackageInput, Unpacked)]) -> PackageFiles {
+    let mut files = PackageFiles::default();
+    for (package, Unpacked { index, .. }) in packages {
+        let kind = |kind: &EntryKind| match kind {
+            EntryKind::Dir => FileKind::Directory,
+            EntryKind::File(..) | EntryKind::HardLink(_) => FileKind::File,
+            EntryKind::Symlink(_) => FileKind::Link,
+            EntryKind::CharDevice(..) | EntryKind::BlockDevice(..) | EntryKind::Fifo => FileKind::Special,
+        };
+        let entries = index.entries.iter().filter(|entry| !entry.path.is_empty());
+        files.add(&package.name, entries.map(|entry| (entry.path.as_str(), kind(&entry.kind))));
+    }
+    files
+}
+
 impl Effects {
     fn add(&mut self, package: &str, effects: Vec<Effect>) {
         let place = format!("{ORIGIN}{package}");
+        let mut changes = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Sysusers(line) => self.sysusers.extend(declaration::lines(&place, &line)),
                 Effect::Tmpfiles(line) => self.tmpfiles.extend(declaration::lines(&place, &line)),
                 Effect::Alternative(alternative) => self.alternatives.push(alternative),
                 Effect::Divert { from, to } => _ = self.diversions.insert(from, (package.to_owned(), to)),
+                Effect::EndDiversion { from } => _ = self.diversions.remove(&from),
+                Effect::Change(change) => changes.push(change),
             }
+        }
+        if !changes.is_empty() {
+            self.changes.push((package.to_owned(), changes));
         }
     }
 }

@@ -27,6 +27,9 @@ pub enum AssembleError {
     /// Maintainer scripts are not covered. Never empty.
     #[error("{}", scripts_text(.0))]
     Scripts(Vec<UncoveredScript>),
+    /// A change of a maintainer script cannot be made.
+    #[error("package {package}: its scripts do `{change}`: {reason}")]
+    Change { package: String, change: String, reason: String },
     /// A line of sysusers.d or tmpfiles.d cannot be applied.
     #[error("{place}:{line}: {text:?}: {reason}")]
     Declaration {
@@ -78,6 +81,9 @@ impl AssembleError {
             Self::Declaration { .. } | Self::Declarations(_) => {
                 "correct the line; if a package ships the file, put a corrected file of the same name into an overlay"
                     .to_owned()
+            }
+            Self::Change { .. } => {
+                "provide the file or account in an overlay (an account as a line of sysusers.d)".to_owned()
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
             Self::Tree(error) => tree_hint(error).to_owned(),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Version of the index format. A package whose index has another version is unpacked again.
-pub(super) const FORMAT: u32 = 3;
+pub(super) const FORMAT: u32 = 4;
 
 /// The index of an unpacked package. Stored as JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub(super) struct PackageIndex {
     pub(super) preinst: String,
     pub(super) postinst: String,
     pub(super) triggers: String,
+    /// Question → the answer of debconf.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) answers: BTreeMap<String, String>,
     /// The paths, in the order of the archive.
     pub(super) entries: Vec<Entry>,
 }
@@ -43,6 +46,11 @@ pub(super) struct Entry {
     /// Group.
     #[serde(rename = "g", default, skip_serializing_if = "is_zero")]
     pub(super) gid: u32,
+    /// Names of owner and group. Empty for the superuser, as is an unknown name.
+    #[serde(rename = "un", default, skip_serializing_if = "String::is_empty")]
+    pub(super) user: String,
+    #[serde(rename = "gn", default, skip_serializing_if = "String::is_empty")]
+    pub(super) group: String,
     /// Extended attributes.
     #[serde(rename = "x", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) xattrs: BTreeMap<String, Vec<u8>>,
@@ -95,7 +103,10 @@ impl From<berth_formats::deb::Entry> for Entry {
         };
         let Meta { mode, uid, gid, xattrs } = entry.meta;
         let xattrs = xattrs.into_iter().map(|(name, value)| (text(name), value)).collect();
-        Self { path: entry.path, mode, uid, gid, xattrs, kind }
+        let (uid, gid) = (if entry.user == "root" { 0 } else { uid }, if entry.group == "root" { 0 } else { gid });
+        let name = |name: String| if name == "root" { String::new() } else { name };
+        let (user, group) = (name(entry.user), name(entry.group));
+        Self { path: entry.path, mode, uid, gid, user, group, xattrs, kind }
     }
 }
 

@@ -4,6 +4,8 @@
 //! refers to their files. Files that this module generates are in memory.
 
 pub mod alternatives;
+pub mod capability;
+pub mod change;
 pub mod error;
 pub mod scripts;
 
@@ -21,7 +23,9 @@ mod modules;
 mod os_release;
 mod own;
 mod packages;
+mod pam;
 mod preload;
+mod shells;
 mod skeleton;
 mod spec;
 mod sysusers;
@@ -118,7 +122,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let effects = effects::of(&packages, input.scripts, &mut warnings)?;
 
     let mut tree = skeleton::tree(&origin)?;
-    packages::insert(&mut tree, &packages, &effects.diversions)?;
+    let owned = packages::insert(&mut tree, &packages, &effects.diversions)?;
     for (path, node) in input.overlays.iter().flatten() {
         tree.insert(path, node.clone(), |_, _| Verdict::TakeNew)?;
     }
@@ -131,10 +135,14 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
 
     // Order: first the steps that read files which the recipe may drop, then the drop, then the steps that list files.
     let accounts = accounts::apply(&mut tree, &effects.sysusers, &origin)?;
+    packages::own(&mut tree, &owned, &accounts);
+    change::apply(&mut tree, &effects.changes, &accounts)?;
     let mut lines = declaration::read(&tree, "tmpfiles")?;
     lines.extend(effects.tmpfiles.iter().cloned());
     tmpfiles::apply(&mut tree, &lines, &accounts, &origin, &mut warnings)?;
     certificates::apply(&mut tree, &origin)?;
+    pam::apply(&mut tree)?;
+    shells::apply(&mut tree)?;
     let notices = copyright::find(&tree, packages.iter().map(|(package, _)| *package), &mut warnings);
     drop_files(&mut tree, input.drop, &packed, &mut warnings);
     modules::unpack(&mut tree, &packed, input.unpack_limit)?;

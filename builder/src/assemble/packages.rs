@@ -2,6 +2,7 @@
 //! (`Replaces`), or a diversion moves one of the files.
 
 use super::{
+    account::Accounts,
     error::AssembleError,
     index::{Entry, EntryKind},
     unpack::{PackageInput, Unpacked},
@@ -20,15 +21,24 @@ use std::{
 /// Prefix of the origin of package files.
 pub(super) const ORIGIN: &str = "package ";
 
-/// Diverted path → the package that declares the diversion, and the new path for files of other packages.
+/// Diverted path, as packages name it → the package that declares the diversion, and the new path for files of other packages.
 pub(super) type Diversions = BTreeMap<TreePath, (String, TreePath)>;
 
-/// Puts all files of `packages` into `tree`.
+/// A path whose owner or group has a name in its package. The names are empty if they are those of the superuser.
+pub(super) struct Owned {
+    path: TreePath,
+    origin: Arc<str>,
+    user: String,
+    group: String,
+}
+
+/// Puts all files of `packages` into `tree`. Returns the paths whose owners have names: see [`own`].
 pub(super) fn insert(
     tree: &mut Tree,
     packages: &[(&PackageInput, Unpacked)],
     diversions: &Diversions,
-) -> Result<(), AssembleError> {
+) -> Result<Vec<Owned>, AssembleError> {
+    let mut owned = Vec::new();
     let replaced = replaced(packages);
     for (package, unpacked) in packages {
         let origin: Arc<str> = format!("{ORIGIN}{}", package.name).into();
@@ -43,15 +53,30 @@ pub(super) fn insert(
         };
         for entry in &unpacked.index.entries {
             let mut path = entry.path.as_bytes();
-            if let Some((owner, elsewhere)) = diversions.get(&tree.place(path, &origin)?)
+            if let Some((owner, elsewhere)) = diversions.get(path)
                 && owner != &package.name
             {
                 path = elsewhere;
             }
-            tree.insert(path, node(entry, &unpacked.data, &origin), judge)?;
+            let path = tree.insert(path, node(entry, &unpacked.data, &origin), judge)?;
+            if !entry.user.is_empty() || !entry.group.is_empty() {
+                let (user, group) = (entry.user.clone(), entry.group.clone());
+                owned.push(Owned { path, origin: Arc::clone(&origin), user, group });
+            }
         }
     }
-    Ok(())
+    Ok(owned)
+}
+
+/// Gives each path to the user and group that its package names. Their numbers are used only if the image has no such account,
+/// as dpkg does.
+pub(super) fn own(tree: &mut Tree, owned: &[Owned], accounts: &Accounts) {
+    for Owned { path, origin, user, group } in owned {
+        // An overlay may have replaced the file.
+        let Some(node) = tree.get_mut(path).filter(|node| node.origin == *origin) else { continue };
+        node.meta.uid = accounts.user(user).map_or(node.meta.uid, |user| user.uid);
+        node.meta.gid = accounts.group(group).map_or(node.meta.gid, |group| group.gid);
+    }
 }
 
 fn node(entry: &Entry, data: &Arc<Path>, origin: &Arc<str>) -> Node {

@@ -7,6 +7,7 @@
 use super::{
     error::AssembleError,
     index::{Entry, FORMAT, PackageIndex},
+    scripts,
 };
 use crate::{
     lock::{Lock, LockedPackage},
@@ -183,6 +184,7 @@ fn write(file: &mut File, (package, limit): (&PackageInput, u64), part: &Path) -
         String::from_utf8_lossy(&bytes).into_owned()
     };
     let (preinst, postinst, triggers) = (member("preinst"), member("postinst"), member("triggers"));
+    let answers = scripts::answers(&member("templates"), &member("config"));
     let paragraph = std::mem::take(&mut deb.control.paragraph);
     let mut tee = Tee { from: deb.into_data(limit), to: &mut *file, len: 0, failed: None };
     let entries = entries(&mut tee);
@@ -191,7 +193,7 @@ fn write(file: &mut File, (package, limit): (&PackageInput, u64), part: &Path) -
     }
     let data_len = tee.len;
     let entries: Vec<Entry> = entries.map_err(broken)?.into_iter().map(Entry::from).collect();
-    Ok(PackageIndex { format: FORMAT, data_len, paragraph, preinst, postinst, triggers, entries })
+    Ok(PackageIndex { format: FORMAT, data_len, paragraph, preinst, postinst, triggers, answers, entries })
 }
 
 /// A reader that also writes all bytes to a file.

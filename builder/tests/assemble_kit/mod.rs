@@ -30,13 +30,15 @@ pub(crate) struct Deb {
     root: TempDir,
     name: String,
     fields: String,
+    /// Path and `USER:UID:GROUP:GID`.
+    owners: Vec<(String, String)>,
 }
 
 impl Deb {
     pub(crate) fn new(name: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join("DEBIAN")).unwrap();
-        Self { root, name: name.to_owned(), fields: String::new() }
+        Self { root, name: name.to_owned(), fields: String::new(), owners: Vec::new() }
     }
 
     pub(crate) fn path(&self, path: &str) -> PathBuf {
@@ -82,6 +84,12 @@ impl Deb {
         self.file(&path, format!("#!/bin/sh\n{text}\n")).mode(&path, 0o755)
     }
 
+    /// Names and numbers of the owner: `USER:UID:GROUP:GID`.
+    pub(crate) fn owner(mut self, path: &str, owner: &str) -> Self {
+        self.owners.push((path.to_owned(), owner.to_owned()));
+        self
+    }
+
     pub(crate) fn field(mut self, line: &str) -> Self {
         self.fields += line;
         self.fields.push('\n');
@@ -98,9 +106,31 @@ impl Deb {
         fs::write(self.path("DEBIAN/control"), control).unwrap();
         let deb = store.join(format!("{name}.deb"));
         let root = self.root.path().to_str().unwrap();
-        tool("dpkg-deb", &["--root-owner-group", "-Zxz", "--build", root, deb.to_str().unwrap()]);
+        let compression = if self.owners.is_empty() { "-Zxz" } else { "-Znone" };
+        tool("dpkg-deb", &["--root-owner-group", compression, "--build", root, deb.to_str().unwrap()]);
+        if !self.owners.is_empty() {
+            fs::write(&deb, owned(fs::read(&deb).unwrap(), &self.owners)).unwrap();
+        }
         package(name, &deb)
     }
+}
+
+/// Changes the owners of paths in the uncompressed data.tar of a package.
+fn owned(mut deb: Vec<u8>, owners: &[(String, String)]) -> Vec<u8> {
+    for (path, owner) in owners {
+        let name = format!("./{path}\0");
+        let at = deb.windows(name.len()).rposition(|window| window == name.as_bytes()).unwrap();
+        let header = tar::Header::from_byte_slice(&deb[at..at + 512]);
+        let mut header = header.clone();
+        let [user, uid, group, gid] = owner.split(':').collect::<Vec<_>>().try_into().unwrap();
+        header.set_username(user).unwrap();
+        header.set_uid(uid.parse().unwrap());
+        header.set_groupname(group).unwrap();
+        header.set_gid(gid.parse().unwrap());
+        header.set_cksum();
+        deb[at..at + 512].copy_from_slice(header.as_bytes());
+    }
+    deb
 }
 
 /// The assembler's input for an existing .deb.

@@ -123,6 +123,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "ending",
             "modules",
             "mounts",
             "phase",
@@ -177,6 +178,8 @@ const HOSTCTL: &[Row] = &[
     ("why", &["file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
+    ("exit", &["entries", "source", "trust"]),
+    ("var", &["slots"]),
     (
         "upgrade",
         &[
@@ -192,7 +195,10 @@ const HOSTCTL: &[Row] = &[
             "trust",
         ],
     ),
-    ("command", &["entries", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "why"]),
+    (
+        "command",
+        &["entries", "exit", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "var", "why"],
+    ),
 ];
 
 /// Crates in which no two files may import each other: the folder, and the name of the library in paths.

@@ -10,6 +10,10 @@ pub struct Entry {
     pub path: String,
     /// Mode, owner, attributes.
     pub meta: Meta,
+    /// Name of the owner. Empty if there is none. dpkg takes the number of [`Self::meta`] only if the system has no such user.
+    pub user: String,
+    /// Name of the group.
+    pub group: String,
     /// What it is.
     pub kind: Kind<Span>,
 }
@@ -95,8 +99,10 @@ fn entry<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Entry, DebError> {
     };
     let (uid, gid) = (id("owner", header.uid())?, id("group", header.gid())?);
     let mode = u16::try_from(header.mode().map_err(failed)? & 0o7777).unwrap_or(0);
+    let name = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
+    let (user, group) = (name(header.username_bytes()), name(header.groupname_bytes()));
     let xattrs = xattrs(entry, &path)?;
-    Ok(Entry { path, meta: Meta { mode, uid, gid, xattrs }, kind })
+    Ok(Entry { path, meta: Meta { mode, uid, gid, xattrs }, user, group, kind })
 }
 
 fn xattrs<R: Read>(entry: &mut tar::Entry<'_, R>, path: &str) -> Result<Xattrs, DebError> {

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use berth_contract::update::{UpgradeEvent, UpgradeStep};
-use hostctl::show;
+use hostctl::{exit::Exit, show};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{self, IsTerminal, Write};
 
@@ -13,19 +13,21 @@ pub(super) struct EventPrinter {
     /// Step and percentage of the last JSON progress line. Each percentage is printed once.
     printed: Option<(UpgradeStep, u64)>,
     entry_added: bool,
+    nothing_newer: bool,
     /// The first error of stdout.
     result: io::Result<()>,
 }
 
 impl EventPrinter {
     pub(super) fn new(json: bool) -> Self {
-        Self { json, bar: None, printed: None, entry_added: false, result: Ok(()) }
+        Self { json, bar: None, printed: None, entry_added: false, nothing_newer: false, result: Ok(()) }
     }
 
     pub(super) fn print(&mut self, event: &UpgradeEvent) {
         if let UpgradeEvent::Done { entry, .. } = event {
             self.entry_added = *entry;
         }
+        self.nothing_newer |= matches!(event, UpgradeEvent::Current { .. });
         match event {
             UpgradeEvent::Progress { step, done, total } if self.json => {
                 let percent = done * 100 / total.max(&1);
@@ -74,8 +76,9 @@ impl EventPrinter {
         }
     }
 
-    /// Returns the first error of stdout.
-    pub(super) fn finish(self) -> Result<()> {
-        self.result.context("cannot write to stdout")
+    /// Returns the exit status, or the first error of stdout.
+    pub(super) fn finish(self) -> Result<Exit> {
+        self.result.context("cannot write to stdout")?;
+        Ok(if self.nothing_newer { Exit::NothingNewer } else { Exit::Done })
     }
 }

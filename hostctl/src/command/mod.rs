@@ -2,9 +2,12 @@
 
 pub(crate) mod bless;
 mod event_printer;
+pub(crate) mod forget;
+pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod status;
 pub(crate) mod upgrade;
+pub(crate) mod wait;
 pub(crate) mod why;
 
 use anyhow::Result;
@@ -12,6 +15,7 @@ use berth_contract::control::LogLine;
 use berth_control::Client;
 use serde::Serialize;
 use std::{
+    hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -39,6 +43,11 @@ pub(crate) fn on_host<'a>(
 /// Prints a line of output of the hostctl on the host.
 pub(crate) fn pass_on(line: LogLine) -> Result<()> {
     write_out(&format!("{}\n", line.text))
+}
+
+/// A random number for call ids: a serial port may still deliver answers to an earlier client, whose ids must be different.
+pub(crate) fn seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Seconds since 1970 by the clock of this system.

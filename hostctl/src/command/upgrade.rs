@@ -5,13 +5,18 @@ use anyhow::Result;
 use berth_contract::{control::LogLine, engine::StoreFormat, version::OsVersion};
 use berth_control::Client;
 use clap::Args;
-use hostctl::upgrade::{Options, Until, upgrade};
+use hostctl::{
+    exit::Exit,
+    upgrade::{Options, Until, upgrade},
+};
 
 /// Install the newest version into the other slot; it runs after the next boot
 #[derive(Debug, Args)]
 #[command(
     after_help = "SOURCE is an https or http URL, a folder, a bundle file, or disk:LABEL/PATH for a folder or bundle on a USB stick. \
-    Without SOURCE: `[update] source` of host.toml, or of the image."
+    Without SOURCE: `[update] source` of host.toml, or of the image.\n\n\
+    Exit status: 0 a version was installed (--check, --dry-run: there is one), 10 nothing newer, 11 the newest version has failed on this \
+    host before, 12 refused, 13 the source cannot be reached or read, 1 another error, 2 wrong usage."
 )]
 pub(crate) struct Upgrade {
     /// Where to get releases
@@ -44,7 +49,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// Upgrades this host.
-    pub(crate) fn here(self, reboot: impl FnOnce() -> Result<()>) -> Result<()> {
+    pub(crate) fn here(self, reboot: impl FnOnce() -> Result<()>) -> Result<Exit> {
         let mut printer = EventPrinter::new(self.json);
         let options = Options {
             until: match (self.check, self.dry_run, self.stage) {
@@ -68,7 +73,7 @@ impl Upgrade {
     }
 
     /// Upgrades the host that `client` is connected to.
-    pub(crate) fn there(self, client: &mut Client) -> Result<()> {
+    pub(crate) fn there(self, client: &mut Client) -> Result<Exit> {
         let mut printer = EventPrinter::new(self.json);
         client.set_timeout(None)?;
         let done = client.run(&self.arguments(), |line: LogLine| {

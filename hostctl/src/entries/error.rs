@@ -115,6 +115,14 @@ pub enum EntriesError {
         /// The store format of the running version.
         running: StoreFormat,
     },
+    /// It is not known whether the engine of the other version can use the data in /var.
+    #[error("version {version}: cannot tell whether its engine can use the data in /var: {fault}")]
+    UnknownStore {
+        /// The other version.
+        version: OsVersion,
+        /// Why not.
+        fault: String,
+    },
 }
 
 impl EntriesError {
@@ -128,7 +136,7 @@ impl EntriesError {
                 _ => return None,
             },
             Self::Volume { source: VolumeError::Damaged { .. }, .. } => {
-                "another program has damaged the ESP: repair it with `fsck.fat -a` from another system"
+                "another program has damaged the ESP: start another system and repair the ESP from there (dosfstools: fsck.fat)"
             }
             Self::File(error) => return error.hint(),
             Self::Unblessed { state: EntryState::SetAside, version } => {
@@ -152,7 +160,7 @@ impl EntriesError {
             Self::Quarantined(failed) => {
                 return Some(format!("to boot it anyway: `hostctl rollback {}`", failed.version));
             }
-            Self::Store { version, .. } => {
+            Self::Store { version, .. } | Self::UnknownStore { version, .. } => {
                 return Some(format!(
                     "containers and images may be lost; to boot it anyway: `hostctl rollback {version}`"
                 ));

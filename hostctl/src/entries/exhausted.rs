@@ -1,6 +1,6 @@
 //! Entries that have used up their tries, and staged images that nothing needs any more.
 
-use super::{Entries, EntriesError, EspFile, FileKind, Quarantine, Running, SlotContent};
+use super::{Entries, EntriesError, EspFile, FileKind, Quarantine, Running, SlotContent, is_idle};
 use berth_contract::{
     entry::{BootEntry, SET_ASIDE},
     update::{EntryState, Quarantined},
@@ -69,6 +69,23 @@ impl Entries {
             }
         }
         Ok(noted)
+    }
+
+    /// Sets the versions that have used up their tries aside, so that they do not count as failed any more.
+    ///
+    /// # Errors
+    /// When the ESP cannot be read or written.
+    pub fn forgive(&mut self, running: &Running) -> Result<(), EntriesError> {
+        let is_failed = |file: &EspFile| is_idle(file, running) && file.state() == EntryState::Failed;
+        self.list()?.iter().filter(|file| is_failed(file)).try_for_each(|file| self.count(file, Some(SET_ASIDE)))
+    }
+
+    /// Whether a version is on trial, running or not.
+    ///
+    /// # Errors
+    /// When the ESP cannot be read.
+    pub fn has_trial(&self) -> Result<bool, EntriesError> {
+        Ok(self.list()?.iter().any(|file| matches!(file.state(), EntryState::Trial(_))))
     }
 
     /// Removes staged images whose root file system is in no slot, and returns their names. Do not call this before an upgrade: an

@@ -7,8 +7,9 @@ use crate::{
 };
 use berth_contract::{
     boot_report::InitrdReport,
+    chain::Chain,
     disk::{PartitionRole, Slot},
-    engine::StoreFormat,
+    engine::{EngineKind, EngineName, StoreFormat},
     entry::BootEntry,
     image_spec::ImageSpec,
     paths::{IMAGE_SPEC, INITRD_REPORT, QUARANTINE},
@@ -16,6 +17,7 @@ use berth_contract::{
     version::OsVersion,
 };
 use berth_formats::erofs::read::Image;
+use serde::Deserialize;
 use std::{
     fs::File,
     path::{Path, PathBuf},
@@ -81,20 +83,21 @@ impl Installed {
     }
 
     /// The versions that have failed on this host.
-    ///
-    /// # Errors
-    /// See [`Quarantine::load`].
-    pub fn quarantine(&self) -> Result<Quarantine, EntriesError> {
+    #[must_use]
+    pub fn quarantine(&self) -> Quarantine {
         Quarantine::load(&below(&self.root, QUARANTINE))
     }
 
     /// A report of slots, entries and quarantine.
     ///
     /// # Errors
-    /// When the ESP or the quarantine cannot be read.
+    /// When the ESP cannot be read.
     pub fn report(&self) -> Result<SlotsReport, EntriesError> {
         let all = Entries::look(&self.esp()?)?;
-        Ok(report(&all, &self.slots, &self.running, self.quarantine()?.list()))
+        let quarantine = self.quarantine();
+        let mut report = report(&all, &self.slots, &self.running, quarantine.list());
+        report.damaged.extend(quarantine.damage().map(|damage| Chain(damage).to_string()));
+        Ok(report)
     }
 
     /// Whether the running version is blessed. Works also while another process changes the ESP.
@@ -116,14 +119,17 @@ impl Installed {
         prepare: impl FnOnce(&OsVersion) -> Result<(), FileError>,
     ) -> Result<BootEntry, EntriesError> {
         let other = self.slots.iter().find(|slot| slot.slot != self.report.slot);
-        let store = |spec: &ImageSpec| spec.engine.as_ref().map(|engine| StoreFormat::of(engine.kind, &engine.version));
-        let spec = match other {
-            Some(other) => image_spec(&self.devices(other.slot)?.data.path),
-            None => None,
+        let running = self.spec.engine.as_ref().map(|engine| StoreFormat::of(engine.kind, &engine.version));
+        let found = match other {
+            Some(other) => store_of(image_spec(&self.devices(other.slot)?.data.path).as_deref()),
+            None => Ok(None),
         };
-        let stores = (store(&self.spec), spec.as_ref().and_then(store));
-        let other = OtherSlot { root_hash: other.and_then(|other| other.root_hash), stores };
-        let (mut entries, quarantine) = (self.entries()?, self.quarantine()?);
+        let other = OtherSlot {
+            root_hash: other.and_then(|other| other.root_hash),
+            unknown_store: found.as_ref().err().cloned(),
+            stores: (running, found.ok().flatten()),
+        };
+        let (mut entries, quarantine) = (self.entries()?, self.quarantine());
         if target != Destination::Named(&self.running.version) {
             prepare(&entries.may_roll_back(&self.running, target, &other, &quarantine)?)?;
         }
@@ -141,8 +147,36 @@ impl Installed {
     }
 }
 
-/// The image.json of the root file system on a device; `None` if it cannot be read.
-fn image_spec(device: &Path) -> Option<ImageSpec> {
+/// The part of the other version's image.json that is needed here. Its engine may be one that only a newer hostctl knows.
+#[derive(Deserialize)]
+struct OtherSpec {
+    engine: Option<OtherEngine>,
+}
+
+#[derive(Deserialize)]
+struct OtherEngine {
+    kind: EngineName,
+    version: String,
+}
+
+/// The store format of the version with this image.json; `None` if it has no engine.
+///
+/// # Errors
+/// Why the format cannot be told.
+fn store_of(image_spec: Option<&[u8]>) -> Result<Option<StoreFormat>, String> {
+    let Some(text) = image_spec else { return Err(format!("its {IMAGE_SPEC} cannot be read")) };
+    let spec: OtherSpec = serde_json::from_slice(text).map_err(|error| format!("its {IMAGE_SPEC}: {error}"))?;
+    let Some(engine) = spec.engine else { return Ok(None) };
+    match engine.kind.kind() {
+        Some(kind) => Ok(Some(StoreFormat::of(kind, &engine.version))),
+        None => {
+            Err(format!("its engine {} is not known to this version, which knows {}", engine.kind, EngineKind::names()))
+        }
+    }
+}
+
+/// The bytes of image.json of the root file system on a device; `None` if they cannot be read.
+fn image_spec(device: &Path) -> Option<Vec<u8>> {
     let image = Image::open(File::open(device).ok()?, 0).ok()?;
     let mut node = image.root().ok()?;
     for name in IMAGE_SPEC.split('/').filter(|name| !name.is_empty()) {
@@ -151,9 +185,26 @@ fn image_spec(device: &Path) -> Option<ImageSpec> {
     }
     let mut bytes = vec![0; usize::try_from(node.size().min(MAX_SPEC)).ok()?];
     let len = image.read_at(&node, 0, &mut bytes).ok()?;
-    serde_json::from_slice(&bytes[..len]).ok()
+    bytes.truncate(len);
+    Some(bytes)
 }
 
 fn below(root: &Path, path: &str) -> PathBuf {
     root.join(path.trim_start_matches('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_of_the_other_version_is_known_or_the_reason_is() {
+        let store = |text: &str| store_of(Some(text.as_bytes()));
+        let engine = |kind: &str| format!(r#"{{"id": "x", "engine": {{"kind": "{kind}", "version": "26.1"}}}}"#);
+        let known = EngineKind::ALL[0];
+        assert_eq!(store(&engine(known.row().name)), Ok(Some(StoreFormat::of(known, "26.1"))));
+        assert_eq!(store(r#"{"engine": null}"#), Ok(None));
+        assert!(store(&engine("steam")).unwrap_err().starts_with("its engine steam is not known"));
+        assert!(store("{").unwrap_err().contains("image.json") && store_of(None).is_err());
+    }
 }

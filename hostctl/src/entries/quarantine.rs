@@ -1,7 +1,7 @@
 //! The quarantine: versions that have failed on this host.
 
 use super::EntriesError;
-use crate::file;
+use crate::file::{self, FileError};
 use berth_contract::{
     digest::RootHash,
     update::Quarantined,
@@ -18,15 +18,30 @@ pub struct Quarantine {
     path: PathBuf,
     /// Oldest first.
     list: Vec<Quarantined>,
+    damage: Option<FileError>,
 }
 
 impl Quarantine {
-    /// Reads the file. Without a file the list is empty.
+    /// Reads the file. Without a file, or with a damaged one, the list is empty.
+    #[must_use]
+    pub fn load(path: &Path) -> Self {
+        let (list, damage) = file::json_or_empty(path);
+        Self { path: path.to_owned(), list, damage }
+    }
+
+    /// Why the file could not be read, although it exists.
+    #[must_use]
+    pub fn damage(&self) -> Option<&FileError> {
+        self.damage.as_ref()
+    }
+
+    /// Forgets all versions and removes the file, also a damaged one. Returns the forgotten versions.
     ///
     /// # Errors
-    /// When the file cannot be read or understood.
-    pub fn load(path: &Path) -> Result<Self, EntriesError> {
-        Ok(Self { path: path.to_owned(), list: file::json_if_there(path)?.unwrap_or_default() })
+    /// When the file cannot be removed.
+    pub fn forget(self) -> Result<Vec<Quarantined>, EntriesError> {
+        file::remove(&self.path)?;
+        Ok(self.list)
     }
 
     /// All versions, oldest first.
@@ -86,21 +101,29 @@ mod tests {
             tries: 3,
             at: 5,
         };
-        let mut quarantine = Quarantine::load(&path).unwrap();
+        let mut quarantine = Quarantine::load(&path);
         quarantine.remove(&"a".parse().unwrap(), &"1".parse().unwrap(), RootHash(Sha256([7; 32]))).unwrap();
         assert!(quarantine.list().is_empty() && !path.exists());
         for version in 0..MAX + 2 {
             quarantine.add(failed(version, "first")).unwrap();
         }
         quarantine.add(failed(10, "again")).unwrap();
-        let mut quarantine = Quarantine::load(&path).unwrap();
+        let mut quarantine = Quarantine::load(&path);
         assert_eq!(quarantine.list().len(), MAX);
         let ten = failed(10, "again");
         assert_eq!(quarantine.find(&ten.id, &ten.version, ten.root_hash), Some(&ten));
         assert_eq!(quarantine.find(&ten.id, &ten.version, RootHash(Sha256([8; 32]))), None);
         quarantine.remove(&ten.id, &ten.version, ten.root_hash).unwrap();
-        assert_eq!(Quarantine::load(&path).unwrap().list().len(), MAX - 1);
+        assert_eq!(Quarantine::load(&path).list().len(), MAX - 1);
         fs::write(&path, "[{").unwrap();
-        assert!(matches!(Quarantine::load(&path), Err(EntriesError::File(_))));
+        for damaged in ["[{", "", "{}"] {
+            fs::write(&path, damaged).unwrap();
+            let mut quarantine = Quarantine::load(&path);
+            assert!(quarantine.list().is_empty() && quarantine.damage().is_some(), "{damaged}");
+            quarantine.add(ten.clone()).unwrap();
+            assert!(Quarantine::load(&path).damage().is_none(), "a new list replaces the damaged file");
+        }
+        assert_eq!(Quarantine::load(&path).forget().unwrap(), [ten]);
+        assert!(!path.exists());
     }
 }

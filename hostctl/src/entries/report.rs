@@ -46,6 +46,7 @@ pub fn report(all: &[EspFile], slots: &[SlotContent], running: &Running, quarant
         slots: slots.collect(),
         next: next(all).map(|found| found.file.clone()),
         quarantine: quarantine.to_vec(),
+        damaged: Vec::new(),
     }
 }
 
@@ -80,5 +81,6 @@ pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
         let _ = write!(text, "{} after {} tries: {}", failed.version, failed.tries, failed.cause);
         rows.push(("failed", text));
     }
+    rows.extend(report.damaged.iter().map(|damage| ("damaged", format!("{damage}; it counts as empty"))));
     rows
 }

@@ -26,6 +26,8 @@ pub struct OtherSlot {
     pub root_hash: Option<RootHash>,
     /// Store formats of the running version and of the other one; `None` without an engine.
     pub stores: (Option<StoreFormat>, Option<StoreFormat>),
+    /// Why the store format of the other version cannot be told.
+    pub unknown_store: Option<String>,
 }
 
 impl Entries {
@@ -144,6 +146,9 @@ fn unless_named(
     }
     if to.state() == EntryState::Failed {
         return Err(no_other(&format!("version {} has used up its tries; name it to boot it again", entry.version)));
+    }
+    if let (Some(fault), Some(_)) = (&other.unknown_store, &other.stores.0) {
+        return Err(EntriesError::UnknownStore { version: version(), fault: fault.clone() });
     }
     match &other.stores {
         (Some(running), Some(other)) if running != other => {

@@ -65,12 +65,16 @@ pub fn is_for(path: &Path, to: &OsVersion) -> bool {
     file::json::<Baseline>(path).is_ok_and(|baseline| baseline.to.as_ref() == Some(to))
 }
 
-/// Removes the baseline of the running version. Called when the version has been blessed.
+/// Removes the baseline of the running version, or a damaged one. Called when the version has been blessed.
 ///
 /// # Errors
 /// When the file cannot be removed.
 pub fn forget(places: &Places) -> Result<(), FileError> {
-    let Ok(baseline) = file::json::<Baseline>(&places.baseline) else { return Ok(()) };
+    let (baseline, damage) = file::json_or_empty::<Option<Baseline>>(&places.baseline);
+    if damage.is_some() {
+        return file::remove(&places.baseline);
+    }
+    let Some(baseline) = baseline else { return Ok(()) };
     let runs = file::json::<ImageSpec>(&places.image_spec)?.version;
     if baseline.to.as_ref() == Some(&runs) { file::remove(&places.baseline) } else { Ok(()) }
 }

@@ -171,6 +171,9 @@ pub fn judge(
     bless: &mut dyn FnMut() -> Result<(), String>,
 ) -> Verdict {
     let (mut last, mut steady) = (None, Steady::new(steady));
+    if let (_, Some(damage)) = file::json_or_empty::<Option<Baseline>>(&places.baseline) {
+        say(&format!("{}; it counts as empty", Chain(&damage)));
+    }
     loop {
         let began = now();
         let found = steady.add(examine(places, deadline), began, deadline).and_then(|enough| {
@@ -225,8 +228,8 @@ fn examine(places: &Places, deadline: Deadline) -> Result<Starts, Fault> {
         client.ping().map_err(|error| Fault::new(Subject::Engine(kind.to_string()), error))?;
         starts.add(required_containers_run(&status, &**client)?);
     }
-    let baseline: Option<Baseline> = file::json_if_there(&places.baseline)
-        .map_err(|error| Fault::new(Subject::BaselineFile, Chain(&error).to_string()))?;
+    // A damaged baseline is no fault of the version.
+    let (baseline, _) = file::json_or_empty::<Option<Baseline>>(&places.baseline);
     if let Some(baseline) = baseline.filter(|baseline| baseline.to.as_ref() == Some(&image.version)) {
         starts.add(baseline::still_holds(&baseline, places, &status, engine.as_ref().map(|(_, client)| &**client))?);
     }

@@ -1,6 +1,7 @@
 //! A repository in a folder.
 
 use super::SourceError;
+use berth_file::open_beneath;
 use std::{
     fs::File,
     io,
@@ -18,20 +19,16 @@ impl Folder {
         Ok(Self(path.to_owned()))
     }
 
-    /// Opens a file. Returns its size too.
+    /// Opens a regular file below the folder. Returns its size too. Symbolic links are not followed: they may lead out of a hostile folder.
     pub(super) fn find(&self, path: &str) -> Result<(File, u64), SourceError> {
         let whole = self.0.join(path);
-        let failed = |source| SourceError::Io { path: whole.clone(), source };
-        let meta = match std::fs::metadata(&whole) {
+        let opened = open_beneath(&self.0, Path::new(path)).and_then(|file| Ok((file.metadata()?.len(), file)));
+        match opened {
+            Ok((size, file)) => Ok((file, size)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(SourceError::NotFound { name: whole.display().to_string() });
+                Err(SourceError::NotFound { name: whole.display().to_string() })
             }
-            meta => meta.map_err(failed)?,
-        };
-        if !meta.is_file() {
-            // Opening a FIFO could block for ever.
-            return Err(failed(io::Error::other("not a regular file")));
+            Err(source) => Err(SourceError::Io { path: whole, source }),
         }
-        Ok((File::open(&whole).map_err(failed)?, meta.len()))
     }
 }

@@ -7,7 +7,7 @@ use berth_formats::label::{self, Labelled};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::{
     fs::{self, File},
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 /// Splits `disk:LABEL[/PATH]` into label and path.
@@ -32,14 +32,17 @@ impl Stick {
             move |source| SourceError::Io { path, source }
         };
         fs::create_dir_all(&mount_point).map_err(io(&mount_point))?;
-        let flags = MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+        // The content may be hostile: no device nodes, and no symbolic links that lead out of the file system.
+        let flags =
+            MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC | MountFlags::NOSYMFOLLOW;
         mount(&device, &mount_point, kind, flags, None).map_err(|error| io(&device)(error.into()))?;
         Ok(Self { mount_point })
     }
 
-    /// The path of a file on the stick.
+    /// The path of a file on the stick. `..` cannot leave the stick.
     pub(super) fn path(&self, path: &str) -> PathBuf {
-        self.mount_point.join(path.trim_start_matches('/'))
+        let names = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+        names.fold(self.mount_point.clone(), |folder, name| folder.join(name))
     }
 }
 

@@ -232,12 +232,9 @@ impl TrustError {
                 "if the clock is wrong, correct it (NTP sets the clock; `hostctl status` shows the network) and try again; \
                  if the clock is right, the publisher must run `berth repo refresh`"
             }
-            Self::RolledBack { kept, .. } => {
-                return Some(format!(
-                    "the source is an old copy of the repository: make a new copy or bundle; if the repository was created again on purpose, \
-                     remove {} on the host",
-                    kept.display()
-                ));
+            Self::RolledBack { .. } => {
+                "the source is an old copy of the repository: make a new copy or bundle; if the repository was created again on purpose: \
+                 `hostctl update forget --repositories`"
             }
             Self::Rotation { .. } => "the N.root.json files in metadata/ must have consecutive numbers",
             Self::Mixed { .. } | Self::Malformed { .. } => {

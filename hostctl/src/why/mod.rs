@@ -13,6 +13,12 @@ use std::fmt::Write;
 
 /// Lines of a kernel dump that are shown.
 const DUMP_LINES: usize = 40;
+/// Lines on one screen: of the log, of the kernel dump, and quarantined versions.
+const SCREEN_TAIL: usize = 6;
+const SCREEN_DUMP: usize = 3;
+const SCREEN_QUARANTINE: usize = 2;
+/// Characters of a line of a log on one screen.
+const SCREEN_WIDTH: usize = 75;
 /// Longest cause, in bytes.
 const LONGEST_CAUSE: usize = 500;
 
@@ -25,6 +31,9 @@ pub struct WhyReport {
     pub panic: Option<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// Files and folders that cannot be read and count as empty: one sentence each.
+    #[serde(default)]
+    pub damaged: Vec<String>,
 }
 
 /// A boot that failed.
@@ -128,13 +137,43 @@ pub fn report(records: &Records) -> WhyReport {
             record: record.clone(),
         }
     });
-    WhyReport { failed, panic: records.dumps.last().cloned(), quarantine: records.quarantine.clone() }
+    WhyReport {
+        failed,
+        panic: records.dumps.last().cloned(),
+        quarantine: records.quarantine.clone(),
+        damaged: records.damaged.clone(),
+    }
+}
+
+/// How much of a report is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// What fits on a screen of 80 columns and 24 rows, unless a cause is very long.
+    Screen,
+    /// All of it.
+    Full,
+}
+
+impl Extent {
+    /// The last of these items that are shown: at most `most` on a screen.
+    fn last<T>(self, items: &[T], most: usize) -> &[T] {
+        match self {
+            Self::Screen => &items[items.len().saturating_sub(most)..],
+            Self::Full => items,
+        }
+    }
 }
 
 /// The report as text.
 #[must_use]
-pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
+pub fn show(report: &WhyReport, extent: Extent, time: impl Fn(u64) -> String) -> String {
     let mut out = String::new();
+    let mut hidden = 0;
+    let mut lines = |out: &mut String, name: &str, lines: &[String], most: usize| {
+        let shown = extent.last(lines, most);
+        hidden += lines.len() - shown.len();
+        show_lines(out, name, shown, extent);
+    };
     match &report.failed {
         None => out.push_str("no failed boot is on record\n"),
         Some(FailedBoot { record, boots, cause }) => {
@@ -152,28 +191,39 @@ pub fn show(report: &WhyReport, time: impl Fn(u64) -> String) -> String {
             ] {
                 let _ = writeln!(out, "{name:<10}  {value}");
             }
-            show_lines(&mut out, "last lines", &record.tail);
+            lines(&mut out, "last lines", &record.tail, SCREEN_TAIL);
         }
     }
     if let Some(dump) = &report.panic {
         let _ = writeln!(out, "\nkernel {} at {}: {}", dump.reason.to_lowercase(), time(dump.at), dump.headline());
-        show_lines(&mut out, "its last lines", &dump.lines[dump.lines.len().saturating_sub(DUMP_LINES)..]);
+        lines(&mut out, "its last lines", &dump.lines[dump.lines.len().saturating_sub(DUMP_LINES)..], SCREEN_DUMP);
     }
     if !report.quarantine.is_empty() {
         out.push_str("\nquarantined versions (installed again only if named):\n");
     }
-    for one in &report.quarantine {
+    let quarantine = extent.last(&report.quarantine, SCREEN_QUARANTINE);
+    hidden += report.quarantine.len() - quarantine.len();
+    for one in quarantine {
         let _ = writeln!(out, "  {} {}: {} ({})", one.id, one.version, one.cause, time(one.at));
+    }
+    for damage in &report.damaged {
+        let _ = writeln!(out, "damaged     {damage}; it counts as empty");
+    }
+    if hidden > 0 {
+        let _ = writeln!(out, "`hostctl why --full` shows {hidden} more lines");
     }
     out
 }
 
-fn show_lines(out: &mut String, name: &str, lines: &[String]) {
+fn show_lines(out: &mut String, name: &str, lines: &[String], extent: Extent) {
     if !lines.is_empty() {
         let _ = writeln!(out, "{name}:");
     }
     for line in lines {
-        let _ = writeln!(out, "  {line}");
+        match line.char_indices().nth(SCREEN_WIDTH) {
+            Some((end, _)) if extent == Extent::Screen => _ = writeln!(out, "  {}...", &line[..end]),
+            _ => _ = writeln!(out, "  {line}"),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::file::{self, FileError};
 use berth_contract::{
     boot_report::{LOG_TAG, ROOT_LINE},
+    chain::Chain,
     cmdline::ROOTHASH,
     digest::RootHash,
     paths,
@@ -62,30 +63,37 @@ pub struct Records {
     pub dumps: Vec<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// Files and folders that cannot be read and count as empty: one sentence each.
+    pub damaged: Vec<String>,
 }
 
 impl Records {
-    /// Reads all records. A record of an older or newer init that cannot be parsed is ignored.
-    ///
-    /// # Errors
-    /// When a folder or file exists and cannot be read.
-    pub fn read(at: &RecordPaths) -> Result<Self, FileError> {
-        let parse = |path: PathBuf| Ok::<_, FileError>(serde_json::from_slice::<BootRecord>(&file::read(&path)?).ok());
-        let mut boots = Vec::new();
-        for path in files(&at.boots, "json")? {
-            boots.extend(parse(path)?);
-        }
+    /// Reads all records. A record of an older or newer init that cannot be parsed is ignored. A file or folder that cannot be read counts as
+    /// empty, so that one bad sector does not hide all records.
+    #[must_use]
+    pub fn read(at: &RecordPaths) -> Self {
+        let mut damaged = Vec::new();
+        let mut whole = |result: Result<Vec<u8>, FileError>| {
+            result.map_err(|error| damaged.push(Chain(&error).to_string())).unwrap_or_default()
+        };
+        let (records, dumped) = (files(&at.boots, "json"), files(&at.pstore, "txt"));
+        let parse = |bytes: Vec<u8>| serde_json::from_slice::<BootRecord>(&bytes).ok();
+        let mut boots: Vec<BootRecord> =
+            records.iter().flatten().filter_map(|path| parse(whole(file::read(path)))).collect();
         boots.sort_by_key(|boot| boot.started);
         let id = fs::read_to_string(&at.boot_id).unwrap_or_default();
         let index = boots.iter().position(|boot| boot.boot_id == id.trim_end());
         let running = index.map(|index| boots.remove(index));
-        let mut dumps = Vec::new();
-        for path in files(&at.pstore, "txt")? {
-            dumps.push(dump(&path, &String::from_utf8_lossy(&file::read(&path)?)));
-        }
+        let mut dumps: Vec<Dump> = dumped
+            .iter()
+            .flatten()
+            .map(|path| dump(path, &String::from_utf8_lossy(&whole(file::read(path)))))
+            .collect();
         dumps.sort_by_key(|dump| dump.at);
-        let quarantine = file::json_if_there(&at.quarantine)?.unwrap_or_default();
-        Ok(Self { boots, running, dumps, quarantine })
+        let (quarantine, damage) = file::json_or_empty(&at.quarantine);
+        let faults = [records.err(), dumped.err(), damage].into_iter().flatten();
+        damaged.extend(faults.map(|error| Chain(&error).to_string()));
+        Self { boots, running, dumps, quarantine, damaged }
     }
 
     /// The dumps of one version. If its root hash is known: dumps whose log names it. If not: dumps that name a root hash which is not the

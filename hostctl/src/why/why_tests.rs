@@ -43,7 +43,7 @@ fn cause_with(boots: &[BootRecord], dumps: &[Dump]) -> String {
         boots: all,
         running: Some(boot("1", 9000, Verdict::Pending, None)),
         dumps: dumps.to_vec(),
-        quarantine: Vec::new(),
+        ..Records::default()
     };
     let entry = BootEntry {
         id: "berth-test".parse().unwrap(),
@@ -142,9 +142,9 @@ fn paths_in(folder: &std::path::Path) -> RecordPaths {
 fn records_are_read_from_the_disk_and_a_host_without_records_has_an_empty_report() {
     let dir = tempfile::tempdir().unwrap();
     let paths = paths_in(dir.path());
-    let empty = Records::read(&paths).unwrap();
+    let empty = Records::read(&paths);
     assert_eq!(empty, Records::default());
-    assert_eq!(show(&report(&empty), |at| at.to_string()), "no failed boot is on record\n");
+    assert_eq!(show(&report(&empty), Extent::Screen, |at| at.to_string()), "no failed boot is on record\n");
 
     fs::create_dir(&paths.boots).unwrap();
     fs::create_dir(&paths.pstore).unwrap();
@@ -168,7 +168,7 @@ fn records_are_read_from_the_disk_and_a_host_without_records_has_an_empty_report
     };
     fs::write(&paths.quarantine, serde_json::to_vec(&[quarantined]).unwrap()).unwrap();
 
-    let records = Records::read(&paths).unwrap();
+    let records = Records::read(&paths);
     assert_eq!(records.boots.iter().map(|boot| boot.started).collect::<Vec<_>>(), [2000, 3000]);
     assert_eq!(records.running.as_ref().map(|boot| boot.started), Some(5000));
     let report = report(&records);
@@ -191,9 +191,14 @@ its last lines:
 quarantined versions (installed again only if named):
   berth-test 2: 3 boots, each: time (at 5001)
 ";
-    assert_eq!(show(&report, |at| format!("at {at}")), expected);
+    assert_eq!(show(&report, Extent::Full, |at| format!("at {at}")), expected);
     fs::write(&paths.quarantine, "[{").unwrap();
-    assert!(Records::read(&paths).unwrap_err().to_string().contains("quarantine.json"));
+    // Damaged files count as empty and are named; the others are read.
+    fs::create_dir(paths.boots.join("y.json")).unwrap();
+    let damaged = Records::read(&paths);
+    assert_eq!((damaged.boots.len(), damaged.quarantine.len(), damaged.damaged.len()), (2, 0, 2));
+    assert!(damaged.damaged.iter().any(|what| what.contains("quarantine.json")), "{:?}", damaged.damaged);
+    assert!(show(&super::report(&damaged), Extent::Screen, |at| at.to_string()).contains("quarantine.json"));
 }
 
 #[test]
@@ -216,6 +221,40 @@ fn unknown_words_of_a_record_are_shown_as_they_are() {
     json["end"] = "kexec".into();
     json["verdict"]["bad"]["what"] = serde_json::json!({ "kind": "disk", "name": "vda" });
     let records = Records { boots: vec![serde_json::from_value(json).unwrap()], ..Records::default() };
-    let text = show(&report(&records), |at| at.to_string());
+    let text = show(&report(&records), Extent::Screen, |at| at.to_string());
     assert!(text.contains("failed      disk vda: late\nended       kexec\n"), "{text}");
+}
+
+#[test]
+fn the_report_fits_on_a_screen_and_the_rest_is_shown_on_request() {
+    let mut failed = boot("2", 3000, bad(Subject::Time, "not healthy after 300 s"), Some("verdict"));
+    failed.tail = (0..40).map(|line| format!("[{line:>8}.000] {}", "x".repeat(200))).collect();
+    let lines: Vec<String> = (0..60).map(|line| format!("<6>[{line:>5}.0] {}", "y".repeat(200))).collect();
+    let quarantined = |version: usize| Quarantined {
+        id: "berth-test".parse().unwrap(),
+        version: version.to_string().parse().unwrap(),
+        root_hash: root_hash("2"),
+        cause: "3 boots, each: time".to_owned(),
+        tries: 3,
+        at: 5001,
+    };
+    let records = Records {
+        boots: vec![failed],
+        dumps: vec![dump(2500, &lines.iter().map(String::as_str).chain([PANIC]).collect::<Vec<_>>())],
+        quarantine: (0..20).map(quarantined).collect(),
+        ..Records::default()
+    };
+    let screen = show(&report(&records), Extent::Screen, |_| "2026-11-30T06:00:00Z".to_owned());
+    assert!(
+        screen.lines().count() <= 23
+            && screen.lines().filter(|line| line.starts_with("  ")).all(|line| line.chars().count() <= 80),
+        "{screen}"
+    );
+    assert!(
+        screen.contains("[      39.000]") && screen.contains("berth-test 19") && screen.contains("dm-verity"),
+        "{screen}"
+    );
+    assert!(screen.ends_with("`hostctl why --full` shows 89 more lines\n"), "{screen}");
+    let full = show(&report(&records), Extent::Full, |_| String::new());
+    assert!(full.lines().count() > 100 && full.contains("[       0.000]") && full.contains("berth-test 0"), "{full}");
 }

@@ -85,7 +85,7 @@ pub(crate) fn other(version: &str) -> OtherSlot {
 }
 
 pub(crate) fn quarantine(dir: &Path) -> Quarantine {
-    Quarantine::load(&dir.join("quarantine.json")).unwrap()
+    Quarantine::load(&dir.join("quarantine.json"))
 }
 
 pub(crate) fn upgrade(esp: &Esp, from: &str, to: &str) {

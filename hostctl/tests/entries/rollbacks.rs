@@ -73,6 +73,10 @@ fn a_rollback_is_refused_unless_the_other_version_can_boot() {
     assert!(
         crossed.contains("stores the engine's data as docker-graphdriver") && crossed.contains("hostctl rollback 1")
     );
+    let fault = "its engine steam is not known".to_owned();
+    let unknown = OtherSlot { stores: (format("docker-graphdriver"), None), unknown_store: Some(fault), ..other("1") };
+    let refused = go(&esp, Destination::Other, &unknown, &failed).unwrap_err();
+    assert!(refused.contains("engine steam is not known") && refused.contains("hostctl rollback 1"), "{refused}");
     failed
         .add(Quarantined {
             id: "a".parse().unwrap(),

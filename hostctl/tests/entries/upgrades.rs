@@ -160,3 +160,11 @@ fn the_running_version_must_have_an_entry() {
     assert!(matches!(same, Err(EntriesError::SameVersion { .. })));
     assert!(Entries::open(Path::new("/dev/null")).is_err());
 }
+
+#[test]
+fn a_forgiven_version_does_not_count_as_failed() {
+    let esp = Esp::new(&["a_2.efi", "a_3+0-3.efi", "b_1+0-3.efi"]);
+    esp.open().forgive(&running("2")).unwrap();
+    assert_eq!(esp.names(), ["a_2.efi", "a_3+0.efi", "b_1+0-3.efi"]);
+    assert!(!esp.open().has_trial().unwrap() && Esp::new(&["a_2.efi", "a_3+3.efi"]).open().has_trial().unwrap());
+}

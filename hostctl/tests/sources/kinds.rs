@@ -92,3 +92,23 @@ fn errors_tell_a_wrong_name_from_a_damaged_source() {
         let _ = Source::parse(&at("damaged"), &http_options());
     }
 }
+
+/// A folder on a stick may come from a stranger. A link could lead to a file that never ends, or that only the superuser may read.
+#[test]
+fn links_and_other_special_files_in_a_folder_are_refused() {
+    let repo = Repo::with_release();
+    let (metadata, outside) = (repo.path("metadata/timestamp.json"), tempfile::tempdir().unwrap());
+    let copy = outside.path().join("timestamp.json");
+    fs::rename(&metadata, &copy).unwrap();
+    let refused = || {
+        let source = source(repo.dir.path().to_str().unwrap());
+        source.read_small("metadata/timestamp.json", 1 << 20).unwrap_err().to_string()
+    };
+    for target in [copy.as_path(), Path::new("/proc/kmsg")] {
+        std::os::unix::fs::symlink(target, &metadata).unwrap();
+        assert!(refused().contains("symbolic link"), "{}", refused());
+        fs::remove_file(&metadata).unwrap();
+    }
+    assert!(Command::new("mkfifo").arg(&metadata).status().unwrap().success());
+    assert!(refused().contains("expected a regular file, found a FIFO"), "{}", refused());
+}

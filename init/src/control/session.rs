@@ -215,7 +215,7 @@ impl Session {
                 Readiness::Booting => None,
                 Readiness::Running => Some(Body::End),
                 Readiness::Degraded(problems) => {
-                    let hint = "for details run hostctl status, or hostctl logs NAME";
+                    let hint = "for details: `hostctl status`, `hostctl logs NAME`";
                     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
                     Some(failed(format!("the host is degraded: {}", problems.join("; ")), Some(hint)))
                 }
@@ -282,7 +282,7 @@ fn end(host: &mut dyn Answers, ending: Ending) -> Body {
 }
 
 fn failed(message: String, hint: Option<&str>) -> Body {
-    Body::Error(ControlError { message, hint: hint.map(str::to_owned) })
+    Body::Error(ControlError { message, hint: hint.map(str::to_owned), code: None })
 }
 
 #[cfg(test)]

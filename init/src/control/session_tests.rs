@@ -300,7 +300,7 @@ const RUN: &[u8] = b"{\"id\":1,\"request\":{\"run\":{\"arguments\":[\"why\"]}}}\
 #[test]
 fn the_output_of_a_command_is_sent_before_its_end() {
     let error = |message: &str, hint: Option<&str>| {
-        Err(ControlError { message: message.to_owned(), hint: hint.map(str::to_owned) })
+        Err(ControlError { message: message.to_owned(), hint: hint.map(str::to_owned), code: None })
     };
     for (end, last) in [
         (Ok(()), Body::End),

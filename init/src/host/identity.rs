@@ -1,5 +1,9 @@
 //! The host's identity: machine-id(5) and host name.
+//!
+//! The machine id is kept in /var, together with the UUID that the machine's firmware has (SMBIOS). If the disk is copied to another
+//! machine, the UUID differs, and the copy gets a machine id of its own.
 
+use crate::console;
 use berth_contract::{
     fault::{At, PathError},
     paths,
@@ -8,28 +12,89 @@ use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
     io::Read,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
-/// Reads the machine id, or makes one at the first boot, and writes it to /etc/machine-id.
-///
-/// # Errors
-/// When the id cannot be stored, or /etc/machine-id cannot be written. The id is returned in any case. An id that was not stored is valid
-/// for this boot only.
-pub fn machine_id() -> (String, Result<(), PathError>) {
-    let stored = fs::read_to_string(paths::MACHINE_ID).ok().map(|text| text.trim_end().to_owned());
-    let (id, kept) = match stored.filter(|id| is_machine_id(id)) {
-        Some(id) => (id, Ok(())),
-        None => match new_id() {
-            Ok(id) => {
-                let kept = replace(Path::new(paths::MACHINE_ID), format!("{id}\n").as_bytes(), 0o444, Flush::Content);
-                (id, kept.map_err(PathError::from))
-            }
-            Err(error) => return ("0".repeat(32), Err(error)),
-        },
-    };
-    let shown = fs::write("/etc/machine-id", format!("{id}\n")).at("write", "/etc/machine-id");
-    (id, kept.and(shown))
+/// The UUID of the machine. The kernel leaves the file out if the firmware has none.
+const PRODUCT_UUID: &str = "/sys/class/dmi/id/product_uuid";
+/// Length of a UUID as text.
+const UUID: usize = 36;
+/// Stands for a machine without a UUID.
+const NO_UUID: &str = "none";
+
+/// The identity of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The machine id: 32 hex digits.
+    pub machine_id: String,
+    /// Whether the disk is a copy from another machine, and the machine id is new for this reason.
+    pub is_copy: bool,
+}
+
+/// The files of the identity. Tests use others.
+#[derive(Clone, Debug)]
+pub struct Files {
+    machine_id: PathBuf,
+    machine_uuid: PathBuf,
+    product_uuid: PathBuf,
+    shown: PathBuf,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        Self {
+            machine_id: paths::MACHINE_ID.into(),
+            machine_uuid: paths::MACHINE_UUID.into(),
+            product_uuid: PRODUCT_UUID.into(),
+            shown: "/etc/machine-id".into(),
+        }
+    }
+}
+
+impl Files {
+    /// Reads the machine id, or makes one at the first boot and for a copied disk, and writes it to /etc/machine-id.
+    ///
+    /// # Errors
+    /// When the id cannot be stored, or /etc/machine-id cannot be written. The identity is returned in any case. An id that was not stored is
+    /// valid for this boot only.
+    pub fn identity(&self) -> (Identity, Result<(), PathError>) {
+        let read = |path: &Path| fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned());
+        let (stored, was) = (read(&self.machine_id).filter(|id| is_machine_id(id)), read(&self.machine_uuid));
+        let is = read(&self.product_uuid).filter(|uuid| uuid.len() == UUID).unwrap_or_else(|| NO_UUID.to_owned());
+        let is_copy = stored.is_some() && is_other_machine(was.as_deref(), &is);
+        if let (true, Some(was)) = (is_copy, &was) {
+            console::warning(format_args!(
+                "the disk comes from another machine (UUID {was}, here {is}): new machine id"
+            ));
+        }
+        let store = |path: &Path, text: &str, mode| {
+            replace(path, format!("{text}\n").as_bytes(), mode, Flush::Content).map_err(PathError::from)
+        };
+        let (machine_id, kept) = match stored.filter(|_| !is_copy) {
+            Some(id) => (id, Ok(())),
+            None => match new_id() {
+                Ok(id) => {
+                    let kept = store(&self.machine_id, &id, 0o444);
+                    (id, kept)
+                }
+                Err(error) => return (Identity { machine_id: "0".repeat(32), is_copy: false }, Err(error)),
+            },
+        };
+        // Written after the id: a power cut in between makes a new id again, and never keeps the old one.
+        let bound = match was {
+            // A machine whose UUID cannot be read now is not another machine.
+            Some(was) if was == is || is == NO_UUID => Ok(()),
+            _ => store(&self.machine_uuid, &is, 0o400),
+        };
+        let shown = fs::write(&self.shown, format!("{machine_id}\n")).at("write", &self.shown);
+        (Identity { machine_id, is_copy }, kept.and(bound).and(shown))
+    }
+}
+
+/// Whether the UUID of this machine, `is`, shows that the machine id was made on another machine. `was` is `None` if an older version made
+/// it, which did not store the UUID.
+fn is_other_machine(was: Option<&str>, is: &str) -> bool {
+    is != NO_UUID && was.is_some_and(|was| !was.eq_ignore_ascii_case(is))
 }
 
 /// machine-id(5): 32 lower-case hex digits, not all zero.
@@ -58,13 +123,28 @@ pub fn default_hostname(machine_id: &str) -> String {
     format!("berth-{}", machine_id.get(..8).unwrap_or(machine_id))
 }
 
-/// Sets the kernel's host name, and writes it to /etc/hostname.
+/// Sets the kernel's host name, and writes it to /etc/hostname and /etc/hosts.
 ///
 /// # Errors
-/// When the kernel refuses it (longer than 64 bytes), or the file cannot be written.
+/// When the kernel refuses it (longer than 64 bytes), or a file cannot be written.
 pub fn set_hostname(name: &str) -> Result<(), PathError> {
     rustix::system::sethostname(name.as_bytes()).at("set host name", name)?;
-    fs::write("/etc/hostname", format!("{name}\n")).at("write", "/etc/hostname")
+    fs::write("/etc/hostname", format!("{name}\n")).at("write", "/etc/hostname")?;
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".to_owned());
+    fs::write("/etc/hosts", hosts_with(&hosts, name)).at("write", "/etc/hosts")
+}
+
+/// The text of hosts(5) with a line for the host's own name, unless it has one. As in Debian, the address is not 127.0.0.1, which is
+/// `localhost`.
+fn hosts_with(text: &str, name: &str) -> String {
+    let words =
+        |line: &str| line.split('#').next().unwrap_or_default().split_ascii_whitespace().any(|word| word == name);
+    if text.lines().any(words) {
+        return text.to_owned();
+    }
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let short = name.split_once('.').map(|(short, _)| format!(" {short}")).unwrap_or_default();
+    format!("{text}{end}127.0.1.1 {name}{short}\n")
 }
 
 #[cfg(test)]
@@ -80,5 +160,52 @@ mod tests {
             assert!(!is_machine_id(bad), "{bad}");
         }
         assert_eq!(default_hostname("0123456789abcdef"), "berth-01234567");
+    }
+
+    #[test]
+    fn a_copied_disk_gets_a_new_machine_id_and_a_moved_or_unknown_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        let files = Files {
+            machine_id: path("machine-id"),
+            machine_uuid: path("machine-uuid"),
+            product_uuid: path("product_uuid"),
+            shown: path("shown"),
+        };
+        let boot = |uuid: Option<&str>| {
+            let _ = fs::remove_file(path("product_uuid"));
+            uuid.into_iter().for_each(|uuid| fs::write(path("product_uuid"), format!("{uuid}\n")).unwrap());
+            let (identity, kept) = files.identity();
+            kept.unwrap();
+            assert_eq!(fs::read_to_string(path("shown")).unwrap(), format!("{}\n", identity.machine_id));
+            (identity.machine_id, identity.is_copy)
+        };
+        let (a, b) = ("11111111-2222-3333-4444-00000000000a", "11111111-2222-3333-4444-00000000000b");
+        // A disk of an older version has an id and no UUID.
+        fs::write(path("machine-id"), format!("{}\n", "5".repeat(32))).unwrap();
+        assert_eq!(boot(Some(a)), ("5".repeat(32), false));
+        assert_eq!(boot(Some(&a.to_uppercase())), ("5".repeat(32), false));
+        assert_eq!(boot(None), ("5".repeat(32), false), "a firmware that hides its UUID");
+        let (copy, is_copy) = boot(Some(b));
+        assert!(is_copy && is_machine_id(&copy) && copy != "5".repeat(32));
+        assert_eq!(boot(Some(b)), (copy, false));
+        // The first machine had no UUID, and the second has one.
+        for name in ["machine-id", "machine-uuid"] {
+            fs::remove_file(path(name)).unwrap();
+        }
+        let (first, is_copy) = boot(None);
+        assert!(!is_copy);
+        assert_eq!(boot(None), (first.clone(), false));
+        let (copy, is_copy) = boot(Some(a));
+        assert!(is_copy && copy != first);
+    }
+
+    #[test]
+    fn the_hosts_own_name_is_in_hosts_once() {
+        let with = hosts_with("127.0.0.1 localhost\n", "node-1");
+        assert_eq!(with, "127.0.0.1 localhost\n127.0.1.1 node-1\n");
+        assert_eq!(hosts_with(&with, "node-1"), with);
+        assert_eq!(hosts_with("10.0.0.1 a.example # a", "a"), "10.0.0.1 a.example # a\n127.0.1.1 a\n");
+        assert_eq!(hosts_with("", "a.example"), "127.0.1.1 a.example a\n");
     }
 }

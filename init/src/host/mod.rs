@@ -1,15 +1,18 @@
 //! The phases of the host stage, which prepares the host for the supervisor. [`crate::sequence::HOST`] lists them in order.
 
+pub mod erase;
 pub mod etc;
 pub mod identity;
 pub mod sysctl;
 pub mod tmpfiles;
+pub mod trim;
 pub mod var;
 
 use crate::{
     block, clock,
     config::{self, locations::Locations},
     console, crash_records, device_nodes,
+    ending::GOING_DOWN,
     modules::Loader,
     mounts,
     phase::Job,
@@ -215,7 +218,7 @@ pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
 /// Grows the file system on /var to the size of its partition.
 pub fn grow_var(host: &Host) -> Job {
     let growth = host.growth.clone();
-    Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth)?)))
+    Box::new(move || growth.map_or(Ok(()), |growth| Ok(var::grow(&growth, &GOING_DOWN)?)))
 }
 
 /// Reads the boot counter from the EFI variables. Most of the time is for mounting them.
@@ -285,11 +288,25 @@ pub fn seed_random(_: &Host) -> Job {
     Box::new(|| Ok(random_seed::load()?))
 }
 
-/// Reads or makes the machine id.
+/// Reads or makes the machine id. A disk that was copied to another machine gets a new one, and the engine forgets its own identity.
 pub fn identify(host: &mut Host) -> Result<(), Failure> {
-    let (id, kept) = identity::machine_id();
-    host.machine_id = id;
-    Ok(kept?)
+    let (identity, kept) = identity::Files::default().identity();
+    host.machine_id = identity.machine_id;
+    let mut failures = Failures::none();
+    failures.keep(kept);
+    if let (true, Some(engine)) = (identity.is_copy, &host.image.engine) {
+        let file = engine.kind.row().identity;
+        match fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => failures.keep(Err(error).at("remove", file)),
+            _ => Some(()),
+        };
+    }
+    failures.end()
+}
+
+/// Starts the thread that tells the disk every week which blocks of /var are free.
+pub fn schedule_trim(host: &mut Host) -> Result<(), Failure> {
+    if host.var_persistent { Ok(trim::spawn().at("start", "trim thread")?) } else { Ok(()) }
 }
 
 /// Sets the loopback interface up.

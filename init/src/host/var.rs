@@ -1,5 +1,6 @@
 //! /var, the only persistent file system. At boot its partition is grown to the end of the disk, and then its ext4 while it is mounted.
 
+use super::erase::{EraseError, erase_if_marked};
 use crate::{
     block::{self, Disk, Partition},
     console, sys,
@@ -15,6 +16,7 @@ use std::{
     fs::{self, File, OpenOptions},
     os::unix::fs::{FileExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// Directories that init and other programs need, even without a tmpfiles.d line.
@@ -28,6 +30,9 @@ const DIRECTORIES: [(&str, u32); 7] = [
     ("/var/opt", 0o755),
 ];
 const LINKS: [(&str, &str); 2] = [("/var/run", "/run"), ("/var/lock", "/run/lock")];
+
+/// Bytes by which the file system grows in one step: less than a second, also on a slow disk.
+const STEP: u64 = 32 << 30;
 
 /// Why /var cannot be mounted or grown.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +54,9 @@ pub enum VarError {
     /// An operation on a file or device failed.
     #[error(transparent)]
     Path(#[from] PathError),
+    /// A user has asked to erase /var, and that has failed.
+    #[error(transparent)]
+    Erase(#[from] EraseError),
     /// The partition table cannot be grown.
     #[error("{disk}: {source}")]
     Table {
@@ -68,6 +76,8 @@ pub enum VarError {
 /// How far a file system can grow: it is smaller than its partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
+    /// Present size in blocks of the file system.
+    has: u64,
     /// New size in blocks of the file system.
     blocks: u64,
     /// New size in bytes.
@@ -97,6 +107,7 @@ pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
         partition.size
     });
     let device = block::node(&partition.name);
+    erase_if_marked(&device)?;
     let growth = growth(&device, size)?;
     mount(&device, paths::VAR, "ext4", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME, None)
         .at("mount", &device)?;
@@ -159,18 +170,37 @@ fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     let has = u64::from(count_low) | if wide { u64::from(count_high) << 32 } else { 0 };
     let block_size = 1024_u64 << log_block_size;
     let blocks = (size / block_size).min(if wide { u64::MAX } else { u64::from(u32::MAX) });
-    Some((blocks > has).then_some(Growth { blocks, bytes: blocks * block_size }))
+    Some((blocks > has).then_some(Growth { has, blocks, bytes: blocks * block_size }))
 }
 
-/// Grows the mounted file system. This takes a second or more on a large disk. Programs can use /var meanwhile.
+/// Grows the mounted file system. This takes a second or more on a large disk. Programs can use /var meanwhile. The kernel cannot be
+/// interrupted, so the file system grows in steps: when `stop` says so, /var can be unmounted soon, and the next boot continues.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn grow(growth: &Growth) -> Result<(), PathError> {
+pub fn grow(growth: &Growth, stop: &AtomicBool) -> Result<(), PathError> {
     let directory = File::open(paths::VAR).at("open", paths::VAR)?;
-    sys::block::resize_ext4(&directory, growth.blocks).at("grow", paths::VAR)?;
+    for blocks in steps(growth) {
+        if stop.load(Ordering::Relaxed) {
+            console::info(format_args!("/var: not grown to its full size: the host is going down"));
+            return Ok(());
+        }
+        sys::block::resize_ext4(&directory, blocks).at("grow", paths::VAR)?;
+    }
     console::info(format_args!("/var: grown to {} MiB", growth.bytes >> 20));
     Ok(())
+}
+
+/// The sizes in blocks that the file system gets, one after the other.
+fn steps(growth: &Growth) -> impl Iterator<Item = u64> + use<> {
+    let (last, step) = (growth.blocks, (STEP / (growth.bytes / growth.blocks).max(1)).max(1));
+    let mut size = growth.has;
+    std::iter::from_fn(move || {
+        (size < last).then(|| {
+            size = size.saturating_add(step).min(last);
+            size
+        })
+    })
 }
 
 /// Makes the directories and links that programs expect.
@@ -216,10 +246,24 @@ mod tests {
             assert_eq!(growth(&path, 32 << 20).unwrap(), None, "{features} {block}");
             assert_eq!(growth(&path, (32 << 20) + block - 1).unwrap(), None, "{features} {block}");
             let bytes = 64 << 20;
-            assert_eq!(growth(&path, bytes).unwrap(), Some(Growth { blocks: bytes / block, bytes }));
+            let has = (32 << 20) / block;
+            assert_eq!(growth(&path, bytes).unwrap(), Some(Growth { has, blocks: bytes / block, bytes }));
             let blocks = growth(&path, 1 << 60).unwrap().unwrap().blocks;
             assert_eq!(blocks, if features == "64bit" { (1 << 60) / block } else { u64::from(u32::MAX) });
         }
+    }
+
+    #[test]
+    fn a_file_system_grows_in_steps_up_to_its_new_size() {
+        let grow = |has: u64, bytes: u64| {
+            steps(&Growth { has, blocks: bytes / 4096, bytes }).map(|blocks| blocks * 4096).collect::<Vec<_>>()
+        };
+        assert_eq!(grow(1 << 17, 4 << 30), [4 << 30]);
+        assert_eq!(
+            grow(1 << 17, 100 << 30),
+            [(512 << 20) + STEP, (512 << 20) + 2 * STEP, (512 << 20) + 3 * STEP, 100 << 30]
+        );
+        assert!(grow(1 << 20, 4 << 30).is_empty());
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     config, console,
     control::{Answers, LogName, Readiness, Started},
-    ending::Ending,
+    ending::{Ending, GOING_DOWN},
     services::{self, ServiceError},
     timeline::{Timeline, now_us},
 };
@@ -24,7 +24,7 @@ use berth_contract::{
     image_spec::ImageSpec,
     update::BootEnd,
 };
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::atomic::Ordering};
 
 /// The running host: its services, the judge, and the facts for `status`.
 #[derive(Debug)]
@@ -138,6 +138,7 @@ impl RunningHost {
         if self.ending.is_none() {
             console::announce(&format!("going down: {why}"));
             self.ending = Some(ending);
+            GOING_DOWN.store(true, Ordering::Relaxed);
             self.judge.ends(how);
             self.fleet.shut_down();
         }
@@ -283,7 +284,7 @@ impl Answers for RunningHost {
         Some(match exit.is_success() {
             true => Ok(()),
             false if errors.is_empty() => {
-                Err(ControlError { message: format!("hostctl ended with {exit}"), hint: None })
+                Err(ControlError { message: format!("hostctl ended with {exit}"), hint: None, code: None })
             }
             false => Err(control_error(&errors)),
         })
@@ -310,9 +311,11 @@ impl Answers for RunningHost {
 fn control_error(said: &str) -> ControlError {
     let (before, last) = said.rsplit_once('\n').unwrap_or(("", said));
     match serde_json::from_str(last) {
-        Ok(ControlError { message, hint }) if before.is_empty() => ControlError { message, hint },
-        Ok(ControlError { message, hint }) => ControlError { message: format!("{before}\n{message}"), hint },
-        Err(_) => ControlError { message: said.to_owned(), hint: None },
+        Ok(error) if before.is_empty() => error,
+        Ok(ControlError { message, hint, code }) => {
+            ControlError { message: format!("{before}\n{message}"), hint, code }
+        }
+        Err(_) => ControlError { message: said.to_owned(), hint: None, code: None },
     }
 }
 
@@ -329,7 +332,7 @@ mod tests {
             (r#"{"message":"no","hint":null}"#, "no", None),
             ("panicked\nhint: at y", "panicked\nhint: at y", None),
         ] {
-            let expected = ControlError { message: message.to_owned(), hint: hint.map(str::to_owned) };
+            let expected = ControlError { message: message.to_owned(), hint: hint.map(str::to_owned), code: None };
             assert_eq!(control_error(said), expected);
         }
     }

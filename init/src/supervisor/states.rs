@@ -10,7 +10,7 @@ use berth_contract::{
 };
 use std::collections::BTreeMap;
 
-/// Time limit of a shutdown in seconds. Then the remaining services are killed and not waited for.
+/// Minimum time limit of a shutdown in seconds. Then the remaining services are killed and not waited for.
 const SHUTDOWN_LIMIT: u64 = 90;
 /// Seconds from SIGKILL until the supervisor stops waiting for the process.
 const KILL_LIMIT: u64 = 5;
@@ -122,9 +122,12 @@ impl ServiceStates {
         true
     }
 
-    /// Starts to stop all services. A second call changes nothing.
+    /// Starts to stop all services. A second call changes nothing. Every service has the time that its file gives it, even if they end one
+    /// after the other.
     pub(super) fn shut_down(&mut self, now_us: u64) {
-        self.down_by_us.get_or_insert(now_us + SHUTDOWN_LIMIT * SECOND);
+        let running = self.units.values().filter(|unit| unit.process().is_some());
+        let longest: u64 = running.map(|unit| u64::from(unit.spec.stop_timeout) + KILL_LIMIT).sum();
+        self.down_by_us.get_or_insert(now_us + SHUTDOWN_LIMIT.max(longest + KILL_LIMIT) * SECOND);
     }
 
     /// Whether a shutdown is complete: no service has a process.

@@ -95,14 +95,20 @@ fn a_shutdown_ends_even_if_processes_do_not_end() {
         states.due(s(now));
     }
     assert!(states.is_down());
-    // A process with a long stop_timeout is killed at the end of the time limit.
-    let mut states = self::states(&[("slow", "stop_timeout = 1000")]);
+    // A service with a long stop_timeout gets this time, also after another one has used its own.
+    let mut states = self::states(&[("first", "needs = ['slow']\nstop_timeout = 80"), ("slow", "stop_timeout = 1000")]);
     states.due(0);
     states.started("slow", 5, 0);
+    due(&mut states, 0);
+    states.started("first", 6, 0);
     states.shut_down(0);
-    assert_eq!(due(&mut states, 0), [terminate("slow", 5)]);
-    assert_eq!(states.next_deadline_us(), Some(s(SHUTDOWN_LIMIT)));
-    assert_eq!(due(&mut states, s(SHUTDOWN_LIMIT)), [kill("slow", 5)]);
+    assert_eq!(due(&mut states, 0), [terminate("first", 6)]);
+    assert_eq!(due(&mut states, s(80)), [kill("first", 6)]);
+    states.exited(6, Exit::Signal(9), s(81));
+    assert_eq!(due(&mut states, s(81)), [terminate("slow", 5)]);
+    assert_eq!(due(&mut states, s(1080)), []);
+    assert_eq!(due(&mut states, s(1081)), [kill("slow", 5)]);
+    due(&mut states, s(1081 + KILL_LIMIT));
     assert!(states.is_down());
 }
 

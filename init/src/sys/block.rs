@@ -1,4 +1,4 @@
-//! Ioctls that resize a partition in the kernel, and a mounted ext4 file system.
+//! Ioctls that resize a partition in the kernel, and resize and trim a mounted file system.
 
 use std::{
     ffi::c_void,
@@ -13,6 +13,17 @@ const BLKPG: libc::c_ulong = 0x1269;
 const BLKPG_RESIZE_PARTITION: c_int = 3;
 /// `EXT4_IOC_RESIZE_FS` of fs/ext4/ext4.h: `_IOW('f', 16, __u64)`.
 const EXT4_IOC_RESIZE_FS: libc::c_ulong = 0x4008_6610;
+
+/// `FITRIM` of linux/fs.h: `_IOWR('X', 121, struct fstrim_range)`.
+const FITRIM: libc::c_ulong = 0xc018_5879;
+
+/// `struct fstrim_range`, in bytes. The kernel writes the number of trimmed bytes to `len`.
+#[repr(C)]
+struct FstrimRange {
+    start: u64,
+    len: u64,
+    minlen: u64,
+}
 
 /// `struct blkpg_ioctl_arg`.
 #[repr(C)]
@@ -72,6 +83,20 @@ pub fn resize_ext4(mount: &File, blocks: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Reports the free blocks among the `len` bytes at `start` of a mounted file system to its disk. `mount` is any open file or directory on
+/// the file system. Returns the number of reported bytes.
+///
+/// # Errors
+/// The error of ioctl(2): [`io::ErrorKind::Unsupported`] if the disk has no such command.
+pub fn trim(mount: &File, start: u64, len: u64) -> io::Result<u64> {
+    let mut range = FstrimRange { start, len, minlen: 0 };
+    // SAFETY: the structure has the kernel's layout (tested below) and outlives the call.
+    if unsafe { libc::ioctl(mount.as_raw_fd(), FITRIM, &raw mut range) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(range.len)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -82,6 +107,7 @@ mod tests {
         // linux/blkpg.h on a 64-bit machine.
         assert_eq!(size_of::<BlkpgPartition>(), 152);
         assert_eq!((offset_of!(BlkpgPartition, pno), offset_of!(BlkpgPartition, volname)), (16, 84));
+        assert_eq!((size_of::<FstrimRange>(), offset_of!(FstrimRange, minlen)), (24, 16));
         assert_eq!((size_of::<BlkpgIoctlArg>(), offset_of!(BlkpgIoctlArg, data)), (24, 16));
     }
 

@@ -1,230 +1,269 @@
-//! Single commands whose effect is known.
+//! Single commands whose effect is known. Their variables are expanded.
 
 use super::{
-    Effect,
-    line::{Line, is_simple, quiet, words},
+    Effect, account_command, file_command,
+    ignored::is_ignored,
+    line::quiet,
+    system::{FileKind, System},
+    words::{Word, is_simple, literals, split, words},
 };
-use crate::assemble::alternatives::Alternative;
+use crate::assemble::{alternatives::Alternative, change::FileChange};
 
-/// Commands that have no effect which the image needs, with the reason.
-const IGNORED: &[(&str, &str)] = &[
-    (":", "nothing"),
-    ("true", "nothing"),
-    ("false", "nothing"),
-    ("exit", "ends the script"),
-    ("return", "ends a function"),
-    ("set", "options of the shell"),
-    ("export", "environment of the script"),
-    ("local", "variables of a function"),
-    ("umask", "mode of files that the script makes"),
-    ("echo", "prints text"),
-    ("printf", "prints text"),
-    ("db_beginblock", "debconf"),
-    ("db_capb", "debconf"),
-    ("db_endblock", "debconf"),
-    ("db_fget", "debconf"),
-    ("db_fset", "debconf"),
-    ("db_get", "debconf: the default answer is used"),
-    ("db_go", "debconf"),
-    ("db_metaget", "debconf"),
-    ("db_input", "debconf: no question is asked"),
-    ("db_purge", "debconf"),
-    ("db_reset", "debconf"),
-    ("db_set", "debconf"),
-    ("db_settitle", "debconf"),
-    ("db_stop", "debconf"),
-    ("db_subst", "debconf"),
-    ("db_unregister", "debconf"),
-    ("db_version", "debconf"),
-    ("deb-systemd-helper", "units of systemd: services are declared in usr/lib/berth/services"),
-    ("deb-systemd-invoke", "starts and stops services"),
-    ("depmod", "the builder indexes the kernel's modules"),
-    ("dpkg-maintscript-helper", "renames configuration files at upgrades"),
-    ("dpkg-trigger", "triggers take effect in the package that declares an interest: see triggers.rs"),
-    ("invoke-rc.d", "starts and stops services"),
-    ("ldconfig", "the builder writes ld.so.cache"),
-    ("linux-run-hooks", "hooks of other packages for initrd and boot loader: the builder makes both"),
-    ("linux-update-symlinks", "links in / to the newest kernel: the kernel is in the UKI"),
-    ("py3clean", "compiled Python modules: a cache"),
-    ("py3compile", "compiled Python modules: a cache"),
-    ("service", "starts and stops services"),
-    ("systemctl", "units of systemd"),
-    ("systemd-sysusers", "the builder applies sysusers.d"),
-    ("systemd-tmpfiles", "the builder and init apply tmpfiles.d"),
-    ("update-ca-certificates", "the builder writes the bundle"),
-    ("update-initramfs", "the builder makes the initrd"),
-    ("update-rc.d", "scripts of sysvinit"),
-];
-
-/// The effects of a line. `None` if they are not known. `certain` says whether the line always runs: if it is false, a line with
-/// an effect gives `None`.
-pub(super) fn effect(line: &Line, certain: bool) -> Option<Vec<Effect>> {
-    let text = quiet(&line.text);
-    if !is_simple(text) {
-        return None;
-    }
-    if text == ". /usr/share/debconf/confmodule" {
-        return Some(Vec::new());
-    }
-    let name = text.split_whitespace().next()?;
-    if IGNORED.iter().any(|(known, _)| *known == name) {
-        return Some(Vec::new());
-    }
-    let words = words(text)?;
-    let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
-    let effects = match name {
-        "update-alternatives" => vec![Effect::Alternative(Alternative::parse(&arguments)?)],
-        "addgroup" | "groupadd" => vec![Effect::Sysusers(group(&arguments)?)],
-        "adduser" | "useradd" => user(name, &arguments)?,
-        "dpkg-divert" => vec![diversion(&arguments)?],
-        _ => return None,
-    };
-    certain.then_some(effects)
-}
-
-/// addgroup(8), groupadd(8), for a system group without a given id.
-fn group(arguments: &[&str]) -> Option<String> {
-    let (mut system, mut names) = (false, Vec::new());
-    for argument in arguments {
-        match *argument {
-            "--system" | "-r" => system = true,
-            "--quiet" | "-f" | "--force" | "--force-badname" | "--allow-bad-names" => {}
-            option if option.starts_with('-') => return None,
-            name => names.push(name),
-        }
-    }
-    match names[..] {
-        [name] if system => Some(format!("g {name} - -")),
+/// The output of a command, for a substitution. `None` if it is not known.
+pub(super) fn output(command: &str, system: &System<'_>) -> Option<String> {
+    let words = literals(quiet(command))?;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["command", "-v", name] | ["which", name] => system.program(name).map(Option::unwrap_or_default),
+        ["dirname", path] => Some(path.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned()),
+        ["basename", path] => Some(path.rsplit('/').next()?.to_owned()),
+        ["basename", path, ending] => Some(path.rsplit('/').next()?.trim_end_matches(ending).to_owned()),
+        ["dpkg-divert", "--truename", path] => Some(path.to_owned()),
         _ => None,
     }
 }
 
-/// adduser(8), useradd(8), for a system user without a given id. Where adduser would take the group nogroup, the user gets a
-/// group with the user's name, as sysusers.d does.
-fn user(command: &str, arguments: &[&str]) -> Option<Vec<Effect>> {
-    let (mut system, mut makes_home, mut names) = (false, command == "adduser", Vec::new());
-    let (mut group, mut comment, mut home, mut shell) = (None, "", "", "");
+/// Variables that a command sets, with the values that are known.
+pub(super) fn assigned(text: &str, system: &System<'_>) -> Vec<(String, Option<String>)> {
+    let mut words = quiet(text).split_whitespace();
+    match words.next() {
+        Some("db_get") => {
+            let question = words.next().unwrap_or_default().trim_matches(['"', '\'']);
+            vec![("RET".to_owned(), system.answers.get(question).cloned())]
+        }
+        Some(name) if name.starts_with("db_") => vec![("RET".to_owned(), None)],
+        Some("read" | "local" | "unset") => {
+            let names = words.filter(|word| !word.starts_with('-') && !word.contains('='));
+            names.map(|name| (name.to_owned(), None)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The effects of a command. `None` if they are not known. `certain` says whether the command always runs: if it is false, a
+/// command with an effect gives `None`. Records in `system` what the command makes.
+pub(super) fn effects(text: &str, system: &mut System<'_>, certain: bool) -> Option<Vec<Effect>> {
+    let text = quiet(text);
+    if text == ". /usr/share/debconf/confmodule" {
+        return Some(Vec::new());
+    }
+    let name = text.split_whitespace().next()?;
+    if let (Some(folder), true) = (text.strip_prefix("cd "), certain) {
+        system.folder = literals(folder).and_then(|words| words.into_iter().next()).unwrap_or_default();
+    }
+    if let Some(mask) = text.strip_prefix("umask ") {
+        system.umask = u16::from_str_radix(mask, 8).ok().filter(|_| certain);
+        return Some(Vec::new());
+    }
+    if is_ignored(name) && is_simple(text) {
+        return Some(Vec::new());
+    }
+    if let Some(change) = written(text, system) {
+        return recorded(vec![Effect::Change(change)], system, certain);
+    }
+    let words = match text.strip_prefix(':').map(|rest| rest.trim_start().strip_prefix('>')) {
+        Some(Some(path)) => [vec!["touch".to_owned()], literals(path.trim_start_matches('>'))?].concat(),
+        _ => found_words(text, system)?,
+    };
+    let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    let folders = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
+    let name = folders.iter().find_map(|folder| words[0].strip_prefix(folder)).unwrap_or(&words[0]);
+    let effects = match name {
+        "update-alternatives" => alternative(&arguments)?,
+        "dpkg-divert" => diversion(&arguments)?,
+        _ => match account_command::effects(name, &arguments) {
+            Some(effects) => effects,
+            None => file_command::changes(name, &arguments, system)?.into_iter().map(Effect::Change).collect(),
+        },
+    };
+    recorded(effects, system, certain)
+}
+
+fn recorded(effects: Vec<Effect>, system: &mut System<'_>, certain: bool) -> Option<Vec<Effect>> {
+    if !effects.is_empty() && !certain {
+        return None;
+    }
+    effects.iter().for_each(|effect| record(effect, system));
+    Some(effects)
+}
+
+/// `echo TEXT > FILE`, `echo TEXT >> FILE`.
+fn written(text: &str, system: &System<'_>) -> Option<FileChange> {
+    let [(command, operator), (path, _)] = split(text, &[">>", ">"])[..] else { return None };
+    let words = literals(command).filter(|words| words.first().is_some_and(|name| name == "echo"))?;
+    let end = if words.get(1).is_some_and(|word| word == "-n") { "" } else { "\n" };
+    let text = words[1 + usize::from(end.is_empty())..].join(" ");
+    let [path] = &literals(path)?[..] else { return None };
+    // echo of dash replaces escape sequences; `echo x 2> y` writes errors.
+    let plain = !text.contains('\\') && !command.ends_with(|c: char| c.is_ascii_digit());
+    plain.then(|| write(path, format!("{text}{end}"), operator == ">>", system))?
+}
+
+/// Writes a text into a file that the package does not ship.
+pub(super) fn write(path: &str, text: String, append: bool, system: &System<'_>) -> Option<FileChange> {
+    match system.kind(path)? {
+        Some(_) if !system.is_made(path) => None,
+        Some(FileKind::Directory | FileKind::Link) => None,
+        _ => {
+            let mode = 0o666 & !system.umask?;
+            Some(FileChange::Write { path: path.to_owned(), text, append, mode })
+        }
+    }
+}
+
+/// The words of a command. A pattern becomes the paths that it matches.
+fn found_words(text: &str, system: &System<'_>) -> Option<Vec<String>> {
+    let mut found = Vec::new();
+    for word in words(text)? {
+        match word {
+            Word::Literal(word) => found.push(word),
+            Word::Pattern(pattern) => match system.matching(&pattern)? {
+                // A pattern without a match stays as it is, and names no file.
+                none if none.is_empty() => found.push(pattern),
+                paths => found.extend(paths),
+            },
+            Word::Unknown => return None,
+        }
+    }
+    Some(found).filter(|found| !found.is_empty())
+}
+
+/// Records in `system` what an effect makes.
+pub(super) fn record(effect: &Effect, system: &mut System<'_>) {
+    match effect {
+        Effect::Sysusers(line) => {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("u"), Some(name)) => system.make_user(name),
+                (Some("g"), Some(name)) => system.make_group(name),
+                _ => {}
+            }
+        }
+        Effect::Change(change) => match change {
+            FileChange::Directory { path, .. } => system.make(path, FileKind::Directory),
+            FileChange::Empty { path, .. } | FileChange::Copy { to: path, .. } => system.make(path, FileKind::File),
+            FileChange::Link { path, .. } => system.make(path, FileKind::Link),
+            FileChange::Write { path, .. } => system.make(path, FileKind::File),
+            FileChange::Move { from, to } => {
+                system.remove(from);
+                system.make(to, FileKind::File);
+            }
+            FileChange::Remove { path } => system.remove(path),
+            FileChange::Mode { .. } | FileChange::Owner { .. } | FileChange::Capabilities { .. } => {}
+        },
+        Effect::Tmpfiles(_) | Effect::Alternative(_) | Effect::Divert { .. } | Effect::EndDiversion { .. } => {}
+    }
+}
+
+/// update-alternatives(1). A new system has no alternative that could be removed.
+fn alternative(arguments: &[&str]) -> Option<Vec<Effect>> {
+    let rest: Vec<&str> = arguments.iter().copied().filter(|word| *word != "--quiet" && *word != "--force").collect();
+    match rest[..] {
+        ["--remove", _, _] | ["--remove-all" | "--auto", _] => Some(Vec::new()),
+        _ => Some(vec![Effect::Alternative(Alternative::parse(&rest)?)]),
+    }
+}
+
+/// dpkg-divert(1): moves files of other packages from one path to another.
+fn diversion(arguments: &[&str]) -> Option<Vec<Effect>> {
+    let (mut add, mut to, mut names) = (None, None, Vec::new());
     let mut rest = arguments.iter().flat_map(|argument| match argument.split_once('=') {
         Some((option, value)) if option.starts_with("--") => vec![option, value],
         _ => vec![*argument],
     });
     while let Some(argument) = rest.next() {
         match argument {
-            "--system" | "-r" => system = true,
-            "--no-create-home" | "-M" => makes_home = false,
-            "--create-home" | "-m" => makes_home = true,
-            "--group" | "-U" | "--user-group" if command == "adduser" || argument != "--group" => {}
-            "--quiet" | "--disabled-password" | "--disabled-login" | "--force-badname" | "--allow-bad-names" => {}
-            "--home" | "-d" | "--home-dir" => home = rest.next()?,
-            "--shell" | "-s" => shell = rest.next()?,
-            "--gecos" | "--comment" | "-c" => comment = rest.next()?,
-            "--ingroup" | "-g" => group = Some(rest.next()?),
-            option if option.starts_with('-') => return None,
-            name => names.push(name),
-        }
-    }
-    let [name] = names[..] else { return None };
-    if !system || [comment, home, shell].iter().any(|text| text.contains('"')) {
-        return None;
-    }
-    let field = |text: &str| if text.is_empty() { "-".to_owned() } else { format!("\"{text}\"") };
-    let id = group.map_or_else(|| "-".to_owned(), |group| format!("-:{group}"));
-    let mut effects =
-        vec![Effect::Sysusers(format!("u {name} {id} {} {} {}", field(comment), field(home), field(shell)))];
-    if makes_home && !home.is_empty() && home != "/nonexistent" {
-        effects.push(Effect::Tmpfiles(format!("d {home} 0755 {name} {} -", group.unwrap_or(name))));
-    }
-    Some(effects)
-}
-
-/// dpkg-divert(1): moves files of other packages from one path to another.
-fn diversion(arguments: &[&str]) -> Option<Effect> {
-    let (mut add, mut to, mut names) = (false, None, Vec::new());
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        match *argument {
-            "--add" => add = true,
-            "--rename" | "--no-rename" | "--quiet" => {}
-            "--divert" => to = Some(*rest.next()?),
+            "--add" => add = Some(true),
+            "--remove" => add = Some(false),
+            "--rename" | "--no-rename" | "--quiet" | "--local" => {}
+            "--divert" => to = Some(rest.next()?),
             "--package" => _ = rest.next()?,
             option if option.starts_with('-') => return None,
             name => names.push(name),
         }
     }
-    match names[..] {
-        [path] if add => {
-            let to = to.map_or_else(|| format!("{path}.distrib"), str::to_owned);
-            let relative = |path: &str| path.strip_prefix('/').map(|path| path.as_bytes().to_vec());
-            Some(Effect::Divert { from: relative(path)?, to: relative(&to)? })
-        }
-        _ => None,
-    }
+    let [path] = names[..] else { return None };
+    let relative = |path: &str| path.strip_prefix('/').map(|path| path.as_bytes().to_vec());
+    let to = to.map_or_else(|| format!("{path}.distrib"), str::to_owned);
+    Some(match add {
+        // Without --remove, a diversion is added.
+        None | Some(true) => vec![Effect::Divert { from: relative(path)?, to: relative(&to)? }],
+        Some(false) => vec![Effect::EndDiversion { from: relative(path)? }],
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::assemble::scripts::PackageFiles;
+    use std::collections::BTreeMap;
 
     fn of(text: &str) -> Option<Vec<Effect>> {
-        effect(&Line { number: 1, text: text.to_owned() }, true)
+        let files = PackageFiles::default();
+        let answers = BTreeMap::new();
+        effects(text, &mut System::new("p", &files, &answers), true)
     }
 
     #[test]
-    fn commands_that_create_accounts_become_declarations() {
-        for (text, lines) in [
-            ("addgroup --system docker", "g docker - -"),
-            ("addgroup --quiet --system --force-badname _x >/dev/null", "g _x - -"),
-            ("groupadd -r x || true", "g x - -"),
-            ("useradd -r -g x -d /srv/x x", "u x -:x - \"/srv/x\" -"),
-            (
-                "adduser --system --group --no-create-home --home /run/x --gecos \"A daemon\" _x",
-                "u _x - \"A daemon\" \"/run/x\" -",
-            ),
-            (
-                "adduser --system --ingroup g --home /var/lib/x --shell=/bin/sh u",
-                "u u -:g - \"/var/lib/x\" \"/bin/sh\"\nd /var/lib/x 0755 u g -",
-            ),
-        ] {
-            let found = of(text).map(|effects| {
-                let lines = effects.into_iter().map(|effect| match effect {
-                    Effect::Sysusers(line) | Effect::Tmpfiles(line) => line,
-                    other => panic!("{other:?}"),
-                });
-                lines.collect::<Vec<_>>().join("\n")
-            });
-            assert_eq!(found.as_deref(), Some(lines), "{text}");
-        }
+    fn dpkg_divert_becomes_a_diversion() {
         for text in [
-            "addgroup docker",
-            "addgroup --system $GROUP",
-            "groupadd -g 42 shadow",
-            "adduser x y",
-            "adduser x",
-            "adduser --system --uid 5 x",
+            "dpkg-divert --quiet --add --no-rename --package p --divert /a/b.x /a/b",
+            "dpkg-divert --package p --divert=/a/b.x --rename /a/b",
         ] {
-            assert_eq!(of(text), None, "{text}");
+            assert_eq!(of(text), Some(vec![Effect::Divert { from: b"a/b".to_vec(), to: b"a/b.x".to_vec() }]), "{text}");
         }
         assert_eq!(
-            effect(&Line { number: 1, text: "addgroup --system x".into() }, false),
-            None,
-            "the line may not run"
+            of("dpkg-divert --remove --no-rename --divert /a.x /a"),
+            Some(vec![Effect::EndDiversion { from: b"a".to_vec() }])
         );
-    }
-
-    #[test]
-    fn dpkg_divert_add_becomes_a_diversion() {
-        assert_eq!(
-            of("dpkg-divert --quiet --add --no-rename --package p --divert /a/b.x /a/b"),
-            Some(vec![Effect::Divert { from: b"a/b".to_vec(), to: b"a/b.x".to_vec() }])
-        );
-        assert_eq!(of("dpkg-divert --remove /a"), None);
+        assert_eq!(of("dpkg-divert --list /a"), None);
     }
 
     #[test]
     fn a_known_command_that_also_writes_is_not_covered() {
         assert_eq!(of("echo \"hello $x\" >&2"), Some(vec![]));
-        for text in ["echo x > /etc/f", "echo $(rm -r /x)", "printf x | sh", "rm -f /etc/x", "ldconfig && touch /x"] {
+        assert_eq!(of("update-alternatives --remove a /usr/bin/a"), Some(vec![]));
+        let made = FileChange::Empty { path: "/etc/f".to_owned(), mode: 0o644 };
+        assert_eq!(of(": > /etc/f"), Some(vec![Effect::Change(made)]));
+        for (text, append) in [("echo \"a b\" > /etc/f", false), ("echo -n 'a b' >>/etc/f", true)] {
+            let text_of = if append { "a b" } else { "a b\n" };
+            let change = FileChange::Write { path: "/etc/f".to_owned(), text: text_of.to_owned(), append, mode: 0o644 };
+            assert_eq!(of(text), Some(vec![Effect::Change(change)]), "{text}");
+        }
+        for text in [
+            "echo $x > /etc/f",
+            "echo x > $f",
+            "echo x > y",
+            "echo $(rm -r /x)",
+            "printf x | sh",
+            "rm -f $x",
+            "ldconfig && touch /x",
+        ] {
             assert_eq!(of(text), None, "{text}");
         }
+        let (files, answers) = (PackageFiles::default(), BTreeMap::new());
+        let perhaps = effects("addgroup --system x", &mut System::new("p", &files, &answers), false);
+        assert_eq!(perhaps, None, "the command may not run");
+    }
+
+    #[test]
+    fn the_output_of_some_commands_is_known() {
+        let mut files = PackageFiles::default();
+        files.add("p", std::iter::once(("usr/sbin/ucf", FileKind::File)));
+        let answers = BTreeMap::from([("p/question".to_owned(), "yes".to_owned())]);
+        let mut system = System::new("p", &files, &answers);
+        system.unpacked = true;
+        for (text, value) in [
+            ("command -v ucf", Some("/usr/sbin/ucf")),
+            ("which other 2>/dev/null", Some("")),
+            ("dirname /etc/x/y", Some("/etc/x")),
+            ("basename /etc/x.conf .conf", Some("x")),
+            ("dpkg-divert --truename /a", Some("/a")),
+            ("date", None),
+        ] {
+            assert_eq!(output(text, &system).as_deref(), value, "{text}");
+        }
+        let answer = |text| assigned(text, &system).pop().unwrap().1;
+        assert_eq!((answer("db_get p/question || true").as_deref(), answer("db_get other")), (Some("yes"), None));
     }
 }

@@ -5,7 +5,6 @@ use super::line::{Line, lines};
 /// Tools whose blocks the image does not need, with the reason. Blocks of other tools, like `dh_installalternatives`, are parsed
 /// like the rest of the script.
 const COVERED: &[(&str, &str)] = &[
-    ("dh_apparmor", "makes an empty local profile and loads profiles: the host does not load profiles"),
     ("dh_installdeb", "dpkg-maintscript-helper: renames configuration files at upgrades"),
     ("dh_installdebconf", "answers of debconf: no question is asked"),
     ("dh_installinfo", "index of info pages"),

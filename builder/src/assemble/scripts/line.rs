@@ -1,6 +1,8 @@
-//! Splits a shell script into lines, and answers questions about a single line.
+//! Splits a shell script into lines.
 
-/// A line with its continuations and here-documents.
+use super::words::{is_open, split, without_comment};
+
+/// A command with its continuations and here-documents.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     /// Number of its first line in the file, from 1.
@@ -15,14 +17,24 @@ pub(super) fn lines(script: &str) -> Vec<Line> {
     let mut found: Vec<Line> = Vec::new();
     let mut rest = script.lines().enumerate();
     while let Some((index, first)) = rest.next() {
-        let mut text = first.trim().to_owned();
-        if text.is_empty() || text.starts_with('#') {
+        let mut text = without_comment(first.trim()).to_owned();
+        if text.is_empty() {
             continue;
         }
-        while text.ends_with('\\') && !text.ends_with("\\\\") {
-            text.pop();
-            let Some((_, next)) = rest.next() else { break };
-            text = format!("{} {}", text.trim_end(), next.trim());
+        loop {
+            if is_open(&text) {
+                let Some((_, next)) = rest.next() else { break };
+                text = without_comment(&format!("{text}\n{next}")).trim_end().to_owned();
+            } else if text.ends_with('\\') && !text.ends_with("\\\\") {
+                text.pop();
+                let Some((_, next)) = rest.next() else { break };
+                text = format!("{} {}", text.trim_end(), without_comment(next.trim()));
+            } else if text.ends_with("&&") || text.ends_with("||") || (text.ends_with('|') && !text.ends_with(">|")) {
+                let Some((_, next)) = rest.next() else { break };
+                text = format!("{text} {}", without_comment(next.trim())).trim_end().to_owned();
+            } else {
+                break;
+            }
         }
         if let Some(end) = here_document(&text) {
             for (_, next) in rest.by_ref() {
@@ -33,41 +45,67 @@ pub(super) fn lines(script: &str) -> Vec<Line> {
                 }
             }
         }
-        match (text.as_str(), found.last_mut()) {
-            ("then" | "do", Some(head)) => {
-                head.text = format!("{}; {text}", head.text.trim_end_matches(';').trim_end())
+        for text in commands(&text) {
+            match (text.as_str(), found.last_mut()) {
+                ("then" | "do", Some(head)) => {
+                    head.text = format!("{}; {text}", head.text.trim_end_matches(';').trim_end());
+                }
+                ("{", Some(head)) if head.text.ends_with(')') => head.text.push_str(" {"),
+                _ => found.push(Line { number: index + 1, text }),
             }
-            _ => found.extend(split(&text).into_iter().map(|text| Line { number: index + 1, text })),
         }
     }
     found
 }
 
-/// Splits `if x; then y; fi` and `a) y ;;` into one line for each part. A more complicated line stays as it is.
-fn split(text: &str) -> Vec<String> {
+/// Splits `if x; then y; fi`, `a) y ;;`, `a; b` and `x || { y; z; }` into one text for each part.
+fn commands(text: &str) -> Vec<String> {
     if text.contains('\n') {
         return vec![text.to_owned()];
     }
-    if let Some(rest) = text.strip_suffix(";;").map(str::trim_end).filter(|rest| !rest.is_empty()) {
-        return split(rest).into_iter().chain([";;".to_owned()]).collect();
-    }
-    if let (true, Some(at)) = (text.starts_with("if "), text.find("; then ")) {
-        let (head, rest) = text.split_at(at + "; then".len());
-        let (body, end) = match rest.trim_end_matches(';').trim_end().strip_suffix("fi") {
-            Some(body) if body.trim_end().ends_with(';') => (body.trim_end().trim_end_matches(';'), Some("fi")),
-            _ => (rest, None),
-        };
-        if !body.contains("; ") {
-            return [Some(head), Some(body.trim()), end].into_iter().flatten().map(str::to_owned).collect();
+    let mut found: Vec<String> = Vec::new();
+    for (part, operator) in split(text, &[";;", ";"]) {
+        let mut part = part;
+        // A group in a condition stays in its head: `if a || { b; }; then`.
+        if let Some(head) = found.last_mut().filter(|head| is_head(head) && head.contains("{ ") && !head.ends_with('}'))
+        {
+            *head = format!("{head}; {part}");
+            continue;
         }
+        loop {
+            let (keyword, after) = part.split_once(char::is_whitespace).unwrap_or((part, ""));
+            let group = [" && {", " || {"]
+                .iter()
+                .filter(|_| !is_head(part))
+                .find_map(|open| Some(part.find(open)? + open.len()));
+            match (keyword, group) {
+                ("then" | "do" | "else" | "{", _) if !after.is_empty() => {
+                    found.push(keyword.to_owned());
+                    part = after.trim();
+                }
+                (_, Some(end)) if part[end..].starts_with(char::is_whitespace) => {
+                    found.push(part[..end].to_owned());
+                    part = part[end..].trim();
+                }
+                _ => break,
+            }
+        }
+        found.extend(Some(part).filter(|part| !part.is_empty()).map(str::to_owned));
+        found.extend(Some(operator).filter(|operator| *operator == ";;").map(str::to_owned));
     }
-    vec![text.to_owned()]
+    found
+}
+
+/// Whether the text starts a statement with a condition.
+fn is_head(text: &str) -> bool {
+    ["if ", "elif ", "while ", "until "].iter().any(|word| text.starts_with(word))
 }
 
 /// The word that ends the here-document, if one starts in `text`.
 fn here_document(text: &str) -> Option<String> {
-    let at = text.find("<<").filter(|at| !text[at + 2..].starts_with('<'))?;
-    let word = text[at + 2..].trim_start_matches('-').trim_start();
+    let first = text.lines().next().unwrap_or_default();
+    let at = first.find("<<").filter(|at| !first[at + 2..].starts_with('<'))?;
+    let word = first[at + 2..].trim_start_matches('-').trim_start();
     let word: String = word.chars().take_while(|c| !c.is_whitespace() && !"|;&)>".contains(*c)).collect();
     let word = word.trim_matches(['"', '\'', '\\']);
     // `$((1 << 2))` is arithmetic.
@@ -105,64 +143,6 @@ pub(super) fn quiet(text: &str) -> &str {
     }
 }
 
-/// Whether the text is one command, without pipe, list, group, command substitution and redirection.
-pub(super) fn is_simple(text: &str) -> bool {
-    let (mut single, mut double, mut escaped) = (false, false, false);
-    let mut previous = ' ';
-    for c in text.chars() {
-        let literal = std::mem::take(&mut escaped);
-        match c {
-            _ if literal => {}
-            '\\' if !single => escaped = true,
-            '\'' if !double => single = !single,
-            '"' if !single => double = !double,
-            '`' if !single => return false,
-            '(' if !single && (!double || previous == '$') => return false,
-            '|' | '&' | ';' | '<' | '>' | ')' | '\n' if !single && !double => return false,
-            _ => {}
-        }
-        previous = c;
-    }
-    !single && !double && !escaped
-}
-
-/// The words of a simple command. `None` if a word is not literal.
-pub(super) fn words(text: &str) -> Option<Vec<String>> {
-    if !is_simple(text) {
-        return None;
-    }
-    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    let mut chars = text.chars();
-    while let Some(c) = chars.next() {
-        match (c, quote) {
-            ('$', None | Some('"')) => return None,
-            ('*' | '?' | '[' | '~' | '{', None) => return None,
-            ('\\', None | Some('"')) => word.get_or_insert_default().push(chars.next()?),
-            (c, Some(open)) if c == open => quote = None,
-            ('\'' | '"', None) => {
-                quote = Some(c);
-                word.get_or_insert_default();
-            }
-            (c, None) if c.is_whitespace() => words.extend(word.take()),
-            (c, _) => word.get_or_insert_default().push(c),
-        }
-    }
-    words.extend(word);
-    Some(words)
-}
-
-/// Whether the line only assigns a value to a variable, without running a command.
-pub(super) fn is_assignment(text: &str) -> bool {
-    let Some((name, _)) = text.split_once('=') else { return false };
-    let name_like = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let one_word = || {
-        let value = &text[name.len() + 1..];
-        let quoted = value.len() > 1 && (value.starts_with('"') || value.starts_with('\''));
-        quoted && value[1..].find(&value[..1]) == Some(value.len() - 2) || !value.contains(char::is_whitespace)
-    };
-    !name.is_empty() && name.chars().all(name_like) && is_simple(text) && one_word()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +163,10 @@ mod tests {
         assert_eq!(texts("if [ -x a ]; then b; fi"), ["if [ -x a ]; then", "b", "fi"]);
         assert_eq!(texts("*) x ;;\n;;"), ["*) x", ";;", ";;"]);
         assert_eq!(texts("cat <<EOF\nnever ends"), ["cat <<EOF\nnever ends"]);
+        assert_eq!(texts("a 'b\n# c' # d\ne &&  # f\n  g"), ["a 'b\n# c'", "e && g"]);
+        assert_eq!(texts("x || { y; z; }\nf()\n{\n  a; b\n}"), ["x || {", "y", "z", "}", "f() {", "a", "b", "}"]);
+        assert_eq!(texts("if a || { b; }; then c; fi"), ["if a || { b; }; then", "c", "fi"]);
+        assert_eq!(texts("for x in a; do b; done"), ["for x in a; do", "b", "done"]);
     }
 
     #[test]
@@ -193,24 +177,5 @@ mod tests {
             assert_eq!(quiet(text), "a b", "{text}");
         }
         assert_eq!(quiet("a > b"), "a > b");
-    }
-
-    #[test]
-    fn a_command_with_a_word_that_is_not_literal_has_no_words() {
-        assert_eq!(words("a 'b c' \"d e\" f\\ g ''").unwrap(), ["a", "b c", "d e", "f g", ""]);
-        for text in ["a $b", "a *", "a | b", "a; b", "a > b", "a \"$b\"", "a `b`", "a $(b)", "a 'b", "~/x", "(a)"] {
-            assert_eq!(words(text), None, "{text}");
-        }
-        assert!(is_simple("a \"$b\" -- \"$@\"") && !is_simple("a \"$(b)\"") && !is_simple("a && b"));
-        for (text, is) in [
-            ("A=b", true),
-            ("A=\"b c\"", true),
-            ("A=b c", false),
-            ("A=$(b)", false),
-            ("a-b=c", false),
-            ("A='b' c", false),
-        ] {
-            assert_eq!(is_assignment(text), is, "{text}");
-        }
     }
 }

@@ -1,26 +1,46 @@
 //! Maintainer scripts never run. Each one must be covered: the builder knows what the script would do at a first installation,
 //! and either does the same from declarations, or the image does not need it.
 //!
-//! The builder parses each script and removes the parts whose effect is known: branches for upgrades, blocks of debhelper, known
-//! commands. The lines that are left must be exactly the lines that a person has reviewed: a row of `reviewed.rs`. If a new version
-//! of the package changes these lines, the script is no longer covered and the build fails.
+//! The builder walks through each script as a shell would at a first installation (`evaluate.rs`), with the files of all packages
+//! and the default answers of debconf. Known commands give effects. The lines that are left must be exactly the lines that a
+//! person has reviewed: a row of `reviewed.rs`. If a new version of the package changes these lines, the script is no longer
+//! covered and the build fails.
 //!
 //! `config` scripts only ask questions and are not read. `prerm` and `postrm` are not read either, because no package is removed.
 //! If a package declares an interest in a trigger, its postinst also runs when other packages ship certain files. So each
 //! interest must be covered, too. Activating a trigger has no effect by itself.
 
+mod account_command;
 mod command;
 mod condition;
+mod debconf;
 mod debhelper;
-mod fold;
+mod evaluate;
+mod file_command;
+mod here_document;
+mod ignored;
 mod line;
 mod parse;
+mod pattern;
+mod reach;
 mod reviewed;
+mod system;
 mod triggers;
+mod variables;
+mod words;
 
-use crate::{assemble::alternatives::Alternative, tree::TreePath};
-use condition::Call;
+pub use debconf::answers;
+pub use system::{FileKind, PackageFiles};
+
+use crate::{
+    assemble::{alternatives::Alternative, change::FileChange},
+    tree::TreePath,
+};
+use evaluate::Walk;
 use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use system::System;
+use variables::Variables;
 
 /// An effect that a script would have.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,14 +53,20 @@ pub enum Effect {
     Alternative(Alternative),
     /// Files of other packages at the path `from` move to the path `to`.
     Divert { from: TreePath, to: TreePath },
+    /// The diversion of the path ends.
+    EndDiversion { from: TreePath },
+    /// A change of a file.
+    Change(FileChange),
 }
 
 /// The control members of a package that must be covered. Empty if the package does not have them.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Scripts<'a> {
     pub preinst: &'a str,
     pub postinst: &'a str,
     pub triggers: &'a str,
+    /// Question → the answer of debconf: see [`answers`].
+    pub answers: &'a BTreeMap<String, String>,
 }
 
 /// A script that is not covered.
@@ -63,17 +89,19 @@ pub struct Covered {
     pub effects: Vec<Effect>,
     /// The scripts that are not covered.
     pub uncovered: Vec<Uncovered>,
+    /// What the host must do, because an image cannot have it.
+    pub host_task: Option<&'static str>,
 }
 
-/// The effects of the scripts of `package`, and the scripts that are not covered.
+/// The effects of the scripts of `package`, and the scripts that are not covered. `files` are the files of all packages.
 #[must_use]
-pub fn cover(package: &str, scripts: Scripts<'_>) -> Covered {
-    let mut all = Covered::default();
-    for (script, action, text) in [("preinst", "install", scripts.preinst), ("postinst", "configure", scripts.postinst)]
-    {
-        all.add(package, script, Call { action }, text);
-    }
-    let unknown = triggers::unknown(scripts.triggers);
+pub fn cover(package: &str, scripts: Scripts<'_>, files: &PackageFiles) -> Covered {
+    let mut all = Covered { host_task: reviewed::host_task(package), ..Covered::default() };
+    let mut system = System::new(package, files, scripts.answers);
+    all.add("preinst", "install", scripts.preinst, &mut system);
+    system.unpacked = true;
+    all.add("postinst", "configure", scripts.postinst, &mut system);
+    let unknown = triggers::unknown(scripts.triggers, &system);
     if !unknown.is_empty() {
         let digest = String::new();
         all.uncovered.push(Uncovered { script: "triggers", lines: unknown, changed: false, digest });
@@ -82,22 +110,18 @@ pub fn cover(package: &str, scripts: Scripts<'_>) -> Covered {
 }
 
 impl Covered {
-    fn add(&mut self, package: &str, script: &'static str, call: Call, text: &str) {
+    fn add(&mut self, script: &'static str, action: &str, text: &str, system: &mut System<'_>) {
         if !text.is_empty() && !is_shell(text) {
             let what = format!("this is not a shell script; it has {} bytes", text.len());
             let digest = String::new();
             self.uncovered.push(Uncovered { script, lines: vec![(1, what)], changed: false, digest });
             return;
         }
-        let effects = &mut self.effects;
-        let left =
-            fold::fold(debhelper::own_lines(text), call, &mut |line, certain| match command::effect(line, certain) {
-                Some(found) => {
-                    effects.extend(found);
-                    true
-                }
-                None => false,
-            });
+        let package = system.package;
+        let environment = [("DPKG_ROOT", ""), ("DPKG_MAINTSCRIPT_PACKAGE", package), ("DPKG_MAINTSCRIPT_NAME", script)];
+        // The second argument, the version that was installed before, is empty.
+        let variables = Variables::new(&[action, ""], &environment);
+        let left = Walk::new(system, &mut self.effects, variables).left(debhelper::own_lines(text));
         if left.is_empty() {
             return;
         }

@@ -12,8 +12,12 @@ pub(super) enum Statement {
     Case { head: Line, arms: Vec<(Line, Vec<Statement>)>, end: Line },
     /// `for`, `while`, `until`.
     Loop { head: Line, body: Vec<Statement>, end: Line },
+    /// `(` and `)` on lines of their own.
+    Subshell(Vec<Statement>),
     /// A function definition.
-    Function { name: String, head: Line, body: Vec<Statement>, end: Line },
+    Function { name: String, body: Vec<Statement> },
+    /// `LIST && {` or `LIST || {`: the head without the operator and the brace.
+    Group { head: Line, negated: bool, body: Vec<Statement>, end: Line },
 }
 
 /// The statements of a script. `None` if its structure cannot be parsed.
@@ -55,13 +59,15 @@ impl Parser<'_> {
                 "if" if text.ends_with("then") => self.branches()?,
                 "case" if text.contains(" in") && !text.contains("esac") => self.case()?,
                 "for" | "while" | "until" if text.ends_with("do") => self.repeated()?,
+                "(" if text == "(" => self.subshell()?,
                 // A keyword in a form that is not supported.
                 "if" | "case" | "for" | "while" | "until" | "then" | "elif" | "else" | "fi" | "esac" | "done" => {
                     return None;
                 }
-                _ => match function(text) {
-                    Some(name) => self.function(name.to_owned())?,
-                    None => Statement::Command(self.take()?),
+                _ => match (function(text), group(text)) {
+                    (Some(name), _) => self.function(name.to_owned())?,
+                    (None, Some(negated)) => self.group(negated)?,
+                    (None, None) => Statement::Command(self.take()?),
                 },
             });
         }
@@ -131,7 +137,21 @@ impl Parser<'_> {
             return None;
         }
         let body = self.block(|text| text == "}")?;
-        Some(Statement::Function { name, head, body, end: self.take()? })
+        self.take()?;
+        Some(Statement::Function { name, body })
+    }
+
+    fn subshell(&mut self) -> Option<Statement> {
+        self.take()?;
+        let body = self.block(|text| text == ")")?;
+        self.take()?;
+        Some(Statement::Subshell(body))
+    }
+
+    fn group(&mut self, negated: bool) -> Option<Statement> {
+        let head = self.take()?;
+        let body = self.block(|text| word(text) == "}")?;
+        Some(Statement::Group { head, negated, body, end: self.take()? })
     }
 }
 
@@ -142,4 +162,10 @@ fn function(text: &str) -> Option<&str> {
     let rest = rest.trim_start().strip_prefix(')')?.trim();
     let good = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     (!name.is_empty() && name.chars().all(good) && (rest.is_empty() || rest == "{")).then_some(name)
+}
+
+/// Whether `text` starts a group that runs after a list: `false` if it runs when the list is true (`&&`).
+fn group(text: &str) -> Option<bool> {
+    let list = text.strip_suffix('{')?.trim_end();
+    if list.ends_with("||") { Some(true) } else { list.ends_with("&&").then_some(false) }
 }

@@ -37,6 +37,16 @@ pub enum LocalError {
         /// The cause.
         source: io::Error,
     },
+    /// A file of the overlay has capabilities that hold only in a user namespace.
+    #[error("{origin}: {}: file capabilities of {found} bytes: expected 20 bytes (revision 2)", path.display())]
+    Capabilities {
+        /// The overlay.
+        origin: String,
+        /// Path on this machine.
+        path: PathBuf,
+        /// Length of the attribute.
+        found: usize,
+    },
     /// The overlay contains a socket, pipe or device.
     #[error("{origin}: {} is a {found}: expected a file, folder or symbolic link", path.display())]
     Kind {
@@ -77,6 +87,7 @@ impl LocalError {
         match self {
             Self::Missing(fault) => fault.hint().map(str::to_owned),
             Self::Read { .. } => None,
+            Self::Capabilities { .. } => Some("set them again with setcap, outside of a container".to_owned()),
             Self::Kind { found: Special::Socket, .. } => Some(
                 "remove the socket from the overlay: the program that listens on it creates it on the host".to_owned(),
             ),
@@ -137,7 +148,7 @@ pub fn overlays(recipe: &Recipe) -> Result<Vec<Vec<(TreePath, Node)>>, LocalErro
 
 /// Reads all files and folders below `folder`, parents before children, sorted by name.
 ///
-/// The owner of all nodes is the superuser. The mode is 0755 for folders and for files that their owner may execute, 0644 for
+/// The owner of all nodes is the superuser. File capabilities (`security.capability`) are kept. The mode is 0755 for folders and for files that their owner may execute, 0644 for
 /// all other files. So the local user and the umask do not change the image.
 ///
 /// # Errors
@@ -166,7 +177,10 @@ fn below(
         }
         name.extend_from_slice(entry.file_name().as_bytes());
         let meta = entry.metadata().map_err(|error| unread(&path, error))?;
-        let node = node(&path, &meta, origin)?.map_err(|error| unread(&path, error))?;
+        let mut node = node(&path, &meta, origin)?.map_err(|error| unread(&path, error))?;
+        if let Some(value) = capabilities(&path, &meta, origin)? {
+            node.meta.xattrs.insert(CAPABILITIES.to_vec(), value);
+        }
         let is_dir = node.is_dir();
         nodes.push((name.clone(), node));
         if is_dir {
@@ -174,6 +188,25 @@ fn below(
         }
     }
     Ok(())
+}
+
+/// The attribute of file capabilities.
+const CAPABILITIES: &[u8] = b"security.capability";
+/// Length of its value in revision 2. Revision 3 also has the user id of a namespace.
+const REVISION_2: usize = 20;
+
+/// The file capabilities of a regular file. Other attributes of the file depend on this machine and are not read.
+fn capabilities(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<Option<Vec<u8>>, LocalError> {
+    let mut value = [0; 64];
+    if !meta.is_file() {
+        return Ok(None);
+    }
+    match rustix::fs::lgetxattr(path, CAPABILITIES, &mut value[..]) {
+        Ok(REVISION_2) => Ok(Some(value[..REVISION_2].to_vec())),
+        Ok(found) => Err(LocalError::Capabilities { origin: origin.to_string(), path: path.to_owned(), found }),
+        // The file has none, or its file system knows none.
+        Err(_) => Ok(None),
+    }
 }
 
 fn node(path: &Path, meta: &Metadata, origin: &Arc<str>) -> Result<io::Result<Node>, LocalError> {
@@ -279,5 +312,20 @@ mod tests {
         let error = nodes(dir.path(), &origin).unwrap_err();
         assert_eq!(error.hint().unwrap(), "declare it in the recipe as a [[device]]");
         assert!(matches!(nodes(&dir.path().join("gone"), &origin), Err(LocalError::Read { .. })));
+    }
+
+    #[test]
+    fn file_capabilities_are_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let tool = root.path().join("tool");
+        fs::write(&tool, "").unwrap();
+        let value = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let set = rustix::fs::lsetxattr(&tool, CAPABILITIES, &value, rustix::fs::XattrFlags::empty());
+        if set.is_err() {
+            eprintln!("skipped: only root can set file capabilities");
+            return;
+        }
+        let nodes = nodes(root.path(), &"overlay x".into()).unwrap();
+        assert_eq!(nodes[0].1.meta.xattrs.get(CAPABILITIES), Some(&value.to_vec()));
     }
 }
