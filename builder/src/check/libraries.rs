@@ -39,76 +39,91 @@ struct Search<'a> {
     known: RefCell<BTreeMap<(String, Format), bool>>,
 }
 
+/// Faults, and the files that have them.
+#[derive(Default)]
+struct Faults {
+    /// By name of the library.
+    libraries: BTreeMap<String, Vec<TreePath>>,
+    /// By sentence.
+    loaders: BTreeMap<String, Vec<TreePath>>,
+    /// By sentence.
+    broken: BTreeMap<String, Vec<TreePath>>,
+}
+
 /// Checks all ELF files. `folders` are those that the dynamic loader searches.
 pub(super) fn check(
     tree: &Tree,
     contents: &Contents,
     arch: Arch,
-    folders: Vec<TreePath>,
+    mut folders: Vec<TreePath>,
     debian: &Debian,
 ) -> Vec<Finding> {
-    let mut search = Search { tree, contents, arch, folders, names: BTreeSet::new(), known: RefCell::default() };
-    search.folders.extend(
+    folders.extend(
         arch.elf_32
             .iter()
             .flat_map(|other| [format!("usr/lib/{}", other.multiarch), "usr/lib32".to_owned()].map(String::into_bytes)),
     );
+    let mut search = Search { tree, contents, arch, folders, names: BTreeSet::new(), known: RefCell::default() };
     for (path, content) in contents {
         if let (Content::Elf(file), Some((_, name))) = (content, split(path)) {
             search.names.insert((name, (file.class, file.machine)));
         }
     }
-    let (mut libraries, mut loaders, mut broken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let mut faults = Faults::default();
     for (path, content) in contents {
-        let is_program = tree.get(path).is_some_and(|node| node.meta.mode & 0o111 != 0);
-        let in_folder = PROGRAMS.iter().any(|folder| path.starts_with(folder));
-        let file = match content {
-            Content::Script(_) => continue,
-            Content::Damaged(why) if is_program && in_folder => {
-                broken.entry(why.clone()).or_insert_with(Vec::new).push(path.clone());
-                continue;
-            }
-            Content::Damaged(_) => continue,
-            Content::Elf(file) => file,
-        };
-        if !search.runs_here(file) {
-            if is_program && in_folder {
-                let why = format!("a program for another machine (e_machine {})", file.machine);
-                broken.entry(why).or_insert_with(Vec::new).push(path.clone());
-            }
-            continue;
-        }
-        if let Some(loader) = file.interpreter.as_ref().filter(|_| matches!(file.file_type, ET_EXEC | ET_DYN)) {
-            if let Err(why) = program::check(tree, contents, loader) {
-                let fault = format!("the dynamic loader {loader} {why}");
-                loaders.entry(fault).or_insert_with(Vec::new).push(path.clone());
-                continue;
-            }
-        }
-        for name in search.missing(path, file) {
-            libraries.entry(name.to_owned()).or_insert_with(Vec::new).push(path.clone());
-        }
+        search.file(path, content, &mut faults);
     }
     let finding = |fault, places, fix| Finding { topic: Topic::Programs, fault, places, fix };
-    let damaged = broken.into_iter().map(|(why, places)| {
-        finding(why, places, "leave the file out: debian.drop, or remove it from the overlay".to_owned())
-    });
-    let loaders = loaders.into_iter().map(|(fault, places)| {
-        finding(
-            fault,
-            places,
-            "add the package of this loader to debian.packages, or link the program statically".to_owned(),
-        )
-    });
-    let libraries = libraries.into_iter().map(|(name, places): (String, Vec<TreePath>)| {
+    let mut findings = Vec::new();
+    for (name, places) in faults.libraries {
         let fault = format!("{name} is not in the image, but {} it", count(places.len(), "file needs", "files need"));
-        let fix = fix(&name, &search.folders, debian);
-        finding(fault, places, fix)
-    });
-    libraries.chain(loaders).chain(damaged).collect()
+        findings.push(finding(fault, places, fix(&name, &search.folders, debian)));
+    }
+    for (why, places) in faults.loaders {
+        let fix = "add the package of this loader to debian.packages, or link the program statically";
+        findings.push(finding(why, places, fix.to_owned()));
+    }
+    for (why, places) in faults.broken {
+        findings.push(finding(
+            why,
+            places,
+            "leave the file out: debian.drop, or remove it from the overlay".to_owned(),
+        ));
+    }
+    findings
 }
 
 impl Search<'_> {
+    fn file(&self, path: &TreePath, content: &Content, faults: &mut Faults) {
+        let mode = self.tree.get(path).map_or(0, |node| node.meta.mode);
+        let is_program = mode & 0o111 != 0 && PROGRAMS.iter().any(|folder| path.starts_with(folder));
+        let file = match content {
+            Content::Damaged(why) if is_program => {
+                faults.broken.entry(why.clone()).or_default().push(path.clone());
+                return;
+            }
+            Content::Damaged(_) | Content::Script(_) => return,
+            Content::Elf(file) => file,
+        };
+        if !self.runs_here(file) {
+            if is_program {
+                let why = format!("a program for another machine (e_machine {})", file.machine);
+                faults.broken.entry(why).or_default().push(path.clone());
+            }
+            return;
+        }
+        if let Some(loader) = &file.interpreter
+            && let Err(why) = program::check(self.tree, self.contents, loader)
+        {
+            let fault = format!("the dynamic loader {loader} {why}");
+            faults.loaders.entry(fault).or_default().push(path.clone());
+            return;
+        }
+        for name in self.missing(path, file) {
+            faults.libraries.entry(name.to_owned()).or_default().push(path.clone());
+        }
+    }
+
     fn runs_here(&self, file: &Dynamic) -> bool {
         let also = self.arch.elf_32.is_some_and(|other| file.class == Class::Elf32 && file.machine == other.machine);
         also || file.class == Class::Elf64 && file.machine == self.arch.elf_machine
