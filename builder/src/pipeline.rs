@@ -59,6 +59,7 @@ pub fn lock(recipe: &Path, update: &Update, supply: &Supply, now: u64, report: &
     for warning in &made.warnings {
         report.warning(warning);
     }
+    plan::engine(&recipe, &made.lock)?;
     lock::write(&made.lock, &path)?;
     for change in &made.changes {
         report.step(change.word(), change);
@@ -152,7 +153,7 @@ fn assembled(
     programs: &Programs,
     report: &Report,
 ) -> Result<(Assembled, Vec<PreloadedImage>)> {
-    let debs = fetch_debs(fetcher, &input.mirrors, &locked.debs(), &report.fetching())?;
+    let debs = fetch_debs(fetcher, &|suite| input.mirrors_of(suite), &locked.debs(), &report.fetching())?;
     let images = assemble::preload(recipe, fetcher.store())?;
     let root = assemble::assemble(AssembleInput {
         cache: fetcher.store().root(),

@@ -35,6 +35,19 @@ impl Advised {
     }
 }
 
+/// Standard output cannot be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to standard output")]
+pub struct OutputError(#[source] io::Error);
+
+impl OutputError {
+    /// Whether the reader has closed the pipe.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 /// How much is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
@@ -94,10 +107,9 @@ impl Report {
     ///
     /// # Errors
     /// Stdout cannot be written.
-    pub fn data(&self, line: impl Display) -> io::Result<()> {
+    pub fn data(&self, line: impl Display) -> Result<(), OutputError> {
         let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        self.bars.suspend(|| writeln!(data, "{line}"))?;
-        data.flush()
+        self.bars.suspend(|| writeln!(data, "{line}")).and_then(|()| data.flush()).map_err(OutputError)
     }
 
     /// Prints a step of the work, named by its verb: `lock`, `fetch`.

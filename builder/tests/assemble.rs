@@ -5,7 +5,7 @@
 use crate::assemble_kit::{Bench, Deb, RELEASE, module, packed, paths, text, tool, unfold};
 use berth::{
     assemble::OwnFile,
-    tree::{Kind, Tree},
+    tree::{Kind, Node, Tree},
 };
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -386,6 +386,23 @@ fn drops_and_overlays_are_applied_after_packages() {
     assert_eq!(assembled.warnings.len(), 2, "{:?}", assembled.warnings);
     assert!(assembled.warnings.iter().any(|line| line.contains("debian.drop \"no/such/*\" matches no file")));
     assert!(assembled.warnings.iter().any(|line| line.contains("scripts.absent: that package is not in the image")));
+}
+
+/// The root file system is read-only, so a link into /var is the way to a /home or /opt that keeps its content.
+#[test]
+fn an_overlay_can_make_an_empty_folder_of_the_skeleton_a_link() {
+    for folder in ["home", "media", "mnt", "opt", "root", "srv"] {
+        let mut bench = Bench::new();
+        let node = Node::symlink(format!("var/{folder}"), &"overlay own".into());
+        bench.overlays.push(vec![(folder.as_bytes().to_vec(), node)]);
+        assert_eq!(link(&bench.assemble().unwrap().tree, folder), format!("var/{folder}"));
+        // A package's file is there: only one of the two can be.
+        bench.add(Deb::new("tool").file(&format!("{folder}/tool"), "x").copyright());
+        assert!(bench.fault().starts_with(&format!("/{folder}: overlay own has a symbolic link where ")), "{folder}");
+    }
+    let mut bench = Bench::new();
+    bench.overlays.push(vec![(b"run".to_vec(), Node::symlink("var/run", &"overlay own".into()))]);
+    assert!(bench.fault().starts_with("/run: overlay own has a symbolic link where berth has a folder"));
 }
 
 #[test]

@@ -82,6 +82,62 @@ fn a_failure_exits_with_1_and_prints_the_cause_on_stderr_without_colours() {
 }
 
 #[test]
+fn failures_have_a_hint() {
+    let dir = TempDir::new().unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::write(dir.path().join("r.toml"), "id = x\n").unwrap();
+    for (args, error, hint) in [
+        (&["build", "."][..], ". is a folder: expected a recipe", "name the recipe in this folder: r.toml"),
+        (&["lock", "empty"], "empty is a folder: expected a recipe", "name a recipe: a TOML file"),
+        (&["build", "r.toml"], "r.toml:1:6: ", "a recipe is written in TOML: texts in quotes"),
+        (
+            &["keys", "new", "keys", "--threshold", "3"],
+            "root: expected a threshold of 1 to ",
+            "make more keys (--root-keys",
+        ),
+        (&["run", "empty"], "empty: expected a recipe (.toml) or a disk image, found a folder", "name a recipe"),
+    ] {
+        let output = berth(dir.path(), args);
+        let said = talk(&output);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.starts_with(&format!("error: {error}")), "{args:?}: {said}");
+        assert_eq!(said.matches("\nhint: ").count(), 1, "{args:?}: {said}");
+        assert!(said.contains(&format!("\nhint: {hint}")), "{args:?}: {said}");
+    }
+    let made = berth(dir.path(), &["keys", "new", "keys"]);
+    assert!(made.status.success(), "{}", talk(&made));
+    let said = talk(&berth(dir.path(), &["release", "empty", "--repo", "repo", "--keys", "keys"]));
+    let wanted = "error: empty is not a build: it has no SHA256SUMS\nhint: name the output folder of `berth build`\n";
+    assert!(said.ends_with(wanted), "{said}");
+    let help = String::from_utf8(berth(dir.path(), &["--help"]).stdout).unwrap();
+    assert!(help.contains("130 or 143 when interrupted"), "{help}");
+}
+
+/// A closed pipe is no error; a full disk is one, in the form of all others.
+#[test]
+fn standard_output_that_cannot_be_written_is_reported() {
+    let dir = TempDir::new().unwrap();
+    let program = dir.path().join("program");
+    let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
+    elf.resize(64, 0);
+    (elf[16], elf[18]) = (2, 62);
+    fs::write(&program, elf).unwrap();
+    let pack = |stdout: std::process::Stdio| {
+        let mut command = Command::new(BERTH);
+        command.args(["pack", "program", "-o", "x.tar"]).current_dir(dir.path()).env_clear().env("HOME", dir.path());
+        command.stdout(stdout).output().unwrap()
+    };
+    let full = pack(fs::File::options().write(true).open("/dev/full").unwrap().into());
+    assert_eq!(full.status.code(), Some(1));
+    let wanted = "error: cannot write to standard output\n  caused by: No space left on device (os error 28)\nhint: free some space";
+    assert!(talk(&full).contains(wanted), "{}", talk(&full));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let closed = pack(writer.into());
+    assert!(closed.status.success() && !talk(&closed).contains("error"), "{}", talk(&closed));
+}
+
+#[test]
 fn invalid_environment_variables_are_errors() {
     let output = Command::new(BERTH).args(["build", "r.toml"]).env_clear().output().unwrap();
     assert_eq!(output.status.code(), Some(1));

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod alone;
+mod archives;
 mod assemble;
 mod assemble_faults;
 mod assemble_kit;

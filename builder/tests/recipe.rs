@@ -207,6 +207,11 @@ fn extended_files_are_read_and_their_faults_have_messages() {
     assert_eq!(recipe.files.len(), 2);
     assert_eq!(values(&recipe.debian.packages), ["netbase", "base-passwd", "zstd"]);
 
+    let absolute = write(
+        "far/away.toml",
+        &format!("extends = '{}'\n[debian]\npackages = ['zstd']\n", dir.path().join("sub/child.toml").display()),
+    );
+    assert_eq!(read(&absolute).unwrap().files.len(), 3, "extends may be an absolute path");
     write("loop.toml", "extends = 'sub/../again.toml'");
     let again = write("again.toml", "\nextends = 'loop.toml'");
     let selfish = write("selfish.toml", "extends = './selfish.toml'");

@@ -3,7 +3,7 @@
 
 use crate::refusal_kit::{
     Deb, Desk,
-    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, rfc},
+    fixture::{GOOD, KeySpec, SIGNED, TestKey, hex, paragraph, rfc},
     server::{Reply, page},
 };
 use berth::{
@@ -109,12 +109,10 @@ fn untrusted_releases() {
         desk.archive.write(INDEX, "short");
     });
     refused("a package with an invalid path", &|desk| {
-        desk.archive.suite(
-            &desk.key,
-            "trixie",
-            "",
-            "Package: tool\nVersion: 1.0\nArchitecture: amd64\nFilename: ../tool\n\n",
-        );
+        desk.recipe("\"tool\"");
+        let others = paragraph("linux-image-test 1", &[]) + &paragraph("systemd-boot-efi 1", &[]);
+        let tool = "Package: tool\nVersion: 1.0\nArchitecture: amd64\nFilename: ../tool\n\n";
+        desk.archive.suite(&desk.key, "trixie", "", &(others + tool));
     });
     insta::assert_snapshot!(said);
 }
@@ -200,7 +198,7 @@ fn slow_and_silent_mirrors() {
     ] {
         let mirror = desk.serve(move |_| Some(reply()));
         let mirrors = Mirrors::given(&[&mirror.base]).unwrap();
-        let error = fetch_debs(&fetcher, &mirrors, &[deb], &Silent).unwrap_err();
+        let error = fetch_debs(&fetcher, &|suite| mirrors.of_suite(suite), &[deb], &Silent).unwrap_err();
         report.error(&error.into(), |error| error.downcast_ref().and_then(DebianError::hint));
         let port = mirror.base.rsplit(':').next().unwrap().to_owned();
         let mut said = talk.0.lock().unwrap();

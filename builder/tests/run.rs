@@ -17,9 +17,11 @@ fn berth(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// Makes an empty disk image. The firmware finds nothing to boot on it and prints that.
+/// Makes a disk image with an empty partition table. The firmware finds nothing to boot on it and prints that.
 fn blank(folder: &Path) {
-    fs::write(folder.join("blank.raw"), vec![0; 1 << 20]).unwrap();
+    let mut bytes = vec![0; 1 << 20];
+    bytes[512..520].copy_from_slice(b"EFI PART");
+    fs::write(folder.join("blank.raw"), bytes).unwrap();
 }
 
 #[test]
@@ -27,8 +29,33 @@ fn invalid_images_and_options_are_errors() {
     let dir = tempfile::tempdir().unwrap();
     blank(dir.path());
     fs::write(dir.path().join("host.toml"), "hostname = 'node-1'\nhostnam = 'x'\n").unwrap();
+    fs::create_dir(dir.path().join("empty")).unwrap();
+    fs::write(dir.path().join("zeros.raw"), vec![0; 1 << 20]).unwrap();
+    fs::write(dir.path().join("packed.raw"), b"\x28\xb5\x2f\xfd and more").unwrap();
+    fs::write(dir.path().join("other.raw"), b"QFI\xfb and more").unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = format!("{}:80", listener.local_addr().unwrap().port());
     for (arguments, words) in [
-        (&["gone.raw"][..], "gone.raw does not exist"),
+        (
+            &["."][..],
+            "found a folder\nhint: name a file in this folder: blank.raw, host.toml, other.raw, packed.raw, zeros.raw",
+        ),
+        (&["empty"], "hint: name a recipe (.toml), or the .raw or .qcow2 file of a build"),
+        (&["zeros.raw"], "found a file without a partition table"),
+        (&["packed.raw"], "found a file compressed as .zst\nhint: unpack it first"),
+        (&["other.raw"], "a qcow2 image with another name"),
+        (
+            &["blank.raw", "--", "no-such-program", "x"],
+            "no-such-program: expected a program to run, found none\nhint: ",
+        ),
+        (&["blank.raw", "--", "./host.toml"], "./host.toml: expected a program to run"),
+        (&["blank.raw", "--disk", "4KiB"], "--disk 4KiB: expected at least the size of the image, 1048576 bytes"),
+        (&["blank.raw", "--disk", "big"], "a size like 512MiB or 1GiB"),
+        (
+            &["blank.raw", "-p", &taken],
+            "hint: another program uses this port: name another one, or 0 for any free port",
+        ),
+        (&["gone.raw"], "gone.raw does not exist"),
         (&["blank.raw", "-p", "80"], "expected HOST:GUEST"),
         (&["blank.raw", "-p", "80:0"], "expected HOST:GUEST"),
         (&["blank.raw", "--config", "gone.toml"], "cannot read gone.toml"),

@@ -135,6 +135,12 @@ pub enum FetchError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// No mirror has some of the files. All files that could be fetched are in the store.
+    #[error("no mirror has {}", list(names))]
+    Gone {
+        /// Names of the jobs.
+        names: Vec<String>,
+    },
     /// Files are missing in the store, and the network must not be used.
     #[error("offline, and not in the cache: {}", list(missing))]
     Offline {
@@ -202,8 +208,9 @@ impl FetchError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NotFound { .. } => {
-                "the mirror no longer serves this file: run `berth lock --update`, or name another mirror with --mirror"
+            Self::NotFound { .. } | Self::Gone { .. } => {
+                "the archive no longer has them: run `berth lock RECIPE`, which replaces only what is gone; to build the same image \
+                 again, name a mirror or a pool that has them with --mirror, or copy the cache of the machine that made the lock"
             }
             Self::Html { .. } => "a login page or a proxy answers instead of the mirror: open the address in a browser",
             Self::Exchange { source, .. } => match **source {
@@ -222,7 +229,10 @@ impl FetchError {
             }
             Self::Offline { .. } => "run once without --offline",
             Self::NoMirror { .. } => "name a mirror in the recipe or with --mirror",
-            Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
+            // The mirror that got furthest: one that has the file is nearer than one that has not.
+            Self::Mirrors { failures, .. } => {
+                return failures.iter().rev().max_by_key(|failure| !failure.is_missing())?.hint();
+            }
             Self::Corrupt { path, .. } => return Some(format!("remove {}: it will be fetched again", path.display())),
             Self::NoCertificate { .. } => "set SSL_CERT_FILE to a PEM file that contains certificates",
             Self::NoExtraCertificate => "its text must contain a BEGIN CERTIFICATE block",
@@ -236,6 +246,16 @@ impl FetchError {
             Self::Io { .. } | Self::Stopped => return None,
         };
         Some(hint.to_owned())
+    }
+
+    /// Whether no mirror has the file.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::Gone { .. } => true,
+            Self::Mirrors { failures, .. } => failures.iter().all(Self::is_missing),
+            _ => false,
+        }
     }
 
     /// Whether TLS failed, for example because a certificate is not trusted or not valid at this time.

@@ -76,10 +76,11 @@ impl Fetcher {
         self.fetch_one(job, progress, &AtomicBool::new(false))
     }
 
-    /// Fetches many blobs, several at a time. The result has the order of `jobs`. The first failure stops all downloads.
+    /// Fetches many blobs, several at a time. The result has the order of `jobs`. The first failure stops all downloads, but not a blob
+    /// that no mirror has: the others are fetched.
     ///
     /// # Errors
-    /// The first failure. Offline: one error that lists all missing blobs.
+    /// The first failure. [`FetchError::Gone`] if no mirror has some of several blobs. Offline: one error that lists all missing blobs.
     pub fn fetch_all(&self, jobs: &[Job], progress: &dyn Progress) -> Result<Vec<Blob>, FetchError> {
         let mut blobs = jobs.iter().map(|job| self.store.get(job.want)).collect::<Result<Vec<_>, _>>()?;
         let missing: Vec<usize> = (0..jobs.len()).filter(|&i| blobs[i].is_none()).collect();
@@ -93,11 +94,15 @@ impl Fetcher {
 
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let failure: Mutex<Option<FetchError>> = Mutex::new(None);
+        let gone: Mutex<Vec<(usize, FetchError)>> = Mutex::new(Vec::new());
         let done: Mutex<Vec<(usize, Blob)>> = Mutex::new(Vec::new());
         let work = || {
             while let Some(&i) = missing.get(next.fetch_add(1, Ordering::Relaxed)) {
                 match self.fetch_one(&jobs[i], progress, &stop) {
                     Ok(blob) => done.lock().unwrap_or_else(PoisonError::into_inner).push((i, blob)),
+                    Err(error) if error.is_missing() => {
+                        gone.lock().unwrap_or_else(PoisonError::into_inner).push((i, error));
+                    }
                     Err(error) => {
                         // Keep only the first error. Later ones are usually `Stopped`.
                         if !stop.swap(true, Ordering::Relaxed) {
@@ -115,6 +120,13 @@ impl Fetcher {
         });
         if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Err(error);
+        }
+        let mut gone = gone.into_inner().unwrap_or_else(PoisonError::into_inner);
+        gone.sort_by_key(|(i, _)| *i);
+        match gone.len() {
+            0 => {}
+            1 => return Err(gone.remove(0).1),
+            _ => return Err(FetchError::Gone { names: gone.iter().map(|(i, _)| jobs[*i].name.clone()).collect() }),
         }
         for (i, blob) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
             blobs[i] = Some(blob);

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     container::ByteSize,
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -225,7 +225,14 @@ fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u6
         data: Device::open(folder.join(data), access).unwrap(),
         verity: Device::open(folder.join(verity), access).unwrap(),
     };
-    let report = InitrdReport { phases: vec![], root_hash, slot: Slot::A, disk: String::new() };
+    let report = InitrdReport {
+        phases: vec![],
+        root_hash,
+        slot: Slot::A,
+        disk: String::new(),
+        named_by_firmware: true,
+        next_boot: NextBoot::Usual,
+    };
     let idle = slot(Slot::B, ["b", "b-verity"], Access::Exclusive);
     Slots::new(slot(Slot::A, running, Access::Read), idle, &report).unwrap()
 }

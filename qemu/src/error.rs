@@ -75,6 +75,14 @@ pub enum VmError {
         /// The console's last lines.
         console: String,
     },
+    /// A port of this computer cannot be forwarded.
+    #[error("cannot forward port {port} of 127.0.0.1")]
+    Port {
+        /// The port.
+        port: u16,
+        /// The cause.
+        source: io::Error,
+    },
     /// An error of the control protocol.
     #[error(transparent)]
     Control(#[from] berth_control::ClientError),
@@ -103,6 +111,14 @@ impl VmError {
                 Some("install it (Debian: apt install ovmf), or set BERTH_OVMF_CODE and BERTH_OVMF_VARS".into())
             }
             Self::Control(error) => error.hint(),
+            Self::Port { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                Some("another program uses this port: name another one, or 0 for any free port".into())
+            }
+            Self::Port { .. } => Some("name another port, or 0 for any free port".into()),
+            Self::TimeOut { .. } => {
+                Some("give it more time (berth run --limit SECONDS), or read the whole console".into())
+            }
+            Self::Config { .. } => Some("see docs/host.md for the keys of host.toml".into()),
             _ => None,
         }
     }

@@ -326,7 +326,8 @@ fn io<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) ->
 /// Returns `wish`, or any free port if `wish` is 0. If another program takes the port before QEMU does, QEMU ends with an error.
 fn free_port(wish: u16) -> Result<u16, VmError> {
     if wish != 0 {
-        return Ok(wish);
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, wish));
+        return free.map(|_| wish).map_err(|source| VmError::Port { port: wish, source });
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).map_err(io("find a free port on", Path::new("127.0.0.1")))

@@ -7,8 +7,10 @@ use crate::{
     machine::{Description, Machine, Serial},
     pki,
 };
-use berth_contract::{arch::Arch, engine::EngineKind, host_config::HostConfig};
+use berth_contract::{arch::Arch, control::Problem, engine::EngineKind, host_config::HostConfig};
+use berth_control::ClientError;
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -16,8 +18,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// Longest time from power-on to readiness with KVM. Emulation gets a multiple of it.
-const READY: Duration = Duration::from_secs(60);
+/// At most this many lines of a log are shown.
+const LOG_LINES: usize = 20;
+/// Longest time for an answer of a degraded host.
+const ANSWER: Duration = Duration::from_secs(20);
+/// Service that runs the declared containers.
+const WORKLOAD: &str = "workload";
+/// Log of PID 1.
+const INIT: &str = "init";
 /// Longest time for an orderly shutdown with KVM. Emulation gets a multiple of it.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -32,10 +40,14 @@ pub struct Options {
     pub memory: u32,
     /// Processors.
     pub cpus: u32,
+    /// Size of the disk in bytes, if it is larger than the image.
+    pub disk: Option<u64>,
     /// Forwarded TCP ports: (port of 127.0.0.1 on this computer, port of the guest).
     pub forwards: Vec<(u16, u16)>,
-    /// A host.toml for the guest. Docker's TLS listener is added to its content.
+    /// A host.toml for the guest.
     pub config: Option<PathBuf>,
+    /// Whether the image has docker. Docker's TLS listener is then added to the guest's host.toml.
+    pub docker: bool,
     /// File for a copy of the console.
     pub console: PathBuf,
     /// Whether the guest may use this computer's network.
@@ -44,11 +56,26 @@ pub struct Options {
     pub now: SystemTime,
 }
 
-/// A machine with docker's TLS listener, and what a client needs to reach it.
+/// A machine, and what docker's client needs to reach it.
 #[derive(Debug)]
 pub struct Session {
     machine: Machine,
-    docker_port: u16,
+    /// `None` if the image has no docker.
+    docker_port: Option<u16>,
+}
+
+/// The state of a host that has come up.
+#[derive(Clone, Debug)]
+pub enum Health {
+    /// It is running.
+    Running,
+    /// It is degraded.
+    Degraded {
+        /// Its problems, one sentence each.
+        problems: Vec<String>,
+        /// The last lines of the logs that belong to them, by service.
+        logs: Vec<(String, Vec<String>)>,
+    },
 }
 
 /// Starts a machine for `options`. Its console is always written to a file. If `on_terminal` is set, it is on the terminal too.
@@ -60,7 +87,10 @@ pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
     let firmware =
         firmware::find(options.arch, std::env::var_os("BERTH_OVMF_CODE"), std::env::var_os("BERTH_OVMF_VARS"))?;
     let pki = pki::make(options.now)?;
-    let config = pki.serve(options.config.as_deref().map(read_config).transpose()?.unwrap_or_default());
+    let mut config = options.config.as_deref().map(read_config).transpose()?.unwrap_or_default();
+    if options.docker {
+        config = pki.serve(config);
+    }
     let text = toml::to_string(&config).map_err(|error| VmError::Certificates(error.to_string()))?;
     let mut description = Description::new(Some(options.image.clone()), accel, firmware, options.console.clone());
     description.arch = options.arch;
@@ -68,16 +98,17 @@ pub fn start(options: &Options, on_terminal: bool) -> Result<Session, VmError> {
     description.cpus = options.cpus;
     description.reach_out = options.reach_out;
     description.forwards.clone_from(&options.forwards);
-    let guest_port =
-        config.docker.and_then(|docker| docker.tls).map_or(EngineKind::Docker.row().tls_port, |tls| tls.listen.port());
-    description.forwards.push((0, guest_port));
+    let listener = config.docker.and_then(|docker| docker.tls).map(|tls| tls.listen.port());
+    let guest_port = options.docker.then(|| listener.unwrap_or(EngineKind::Docker.row().tls_port));
+    description.forwards.extend(guest_port.map(|port| (0, port)));
+    description.disk_size = options.disk;
     description.host_config = Some(text);
     if on_terminal {
         description.serial = Serial::Terminal(options.console.clone());
     }
     let machine = description.start()?;
     pki.write_client(&machine.folder().join("docker"))?;
-    let docker_port = machine.port(guest_port).unwrap_or_default();
+    let docker_port = guest_port.and_then(|port| machine.port(port));
     Ok(Session { machine, docker_port })
 }
 
@@ -99,25 +130,54 @@ impl Session {
     /// Environment variables for docker's client, the control port, and the forwarded ports.
     #[must_use]
     pub fn environment(&self) -> Vec<(String, OsString)> {
-        let mut all = vec![
-            ("DOCKER_HOST".to_owned(), format!("tcp://127.0.0.1:{}", self.docker_port).into()),
-            ("DOCKER_TLS_VERIFY".to_owned(), "1".into()),
-            ("DOCKER_CERT_PATH".to_owned(), self.machine.folder().join("docker").into()),
-            ("BERTH_CONTROL".to_owned(), format!("unix:{}", self.machine.control_path().display()).into()),
-        ];
+        let control = format!("unix:{}", self.machine.control_path().display());
+        let mut all: Vec<(String, OsString)> = vec![("BERTH_CONTROL".to_owned(), control.into())];
+        if let Some(port) = self.docker_port {
+            all.extend([
+                ("DOCKER_HOST".to_owned(), format!("tcp://127.0.0.1:{port}").into()),
+                ("DOCKER_TLS_VERIFY".to_owned(), "1".into()),
+                ("DOCKER_CERT_PATH".to_owned(), self.machine.folder().join("docker").into()),
+            ]);
+        }
         for (host, guest) in self.machine.forwards() {
             all.push((format!("BERTH_PORT_{guest}"), host.to_string().into()));
         }
         all
     }
 
-    /// Waits until the host is running.
+    /// Waits until the host is running or degraded. `limit` is for KVM: emulation gets a multiple of it.
     ///
     /// # Errors
-    /// If it is not running within the time limit.
-    pub fn wait_ready(&mut self) -> Result<(), VmError> {
-        let limit = READY * self.machine.accel().patience();
-        self.machine.wait_ready(limit)
+    /// If it is neither within the time limit.
+    pub fn wait_ready(&mut self, limit: Duration) -> Result<Health, VmError> {
+        let limit = limit * self.machine.accel().patience();
+        match self.machine.wait_ready(limit) {
+            Ok(()) => Ok(Health::Running),
+            Err(VmError::Control(ClientError::Refused(_))) => self.degraded(),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn degraded(&mut self) -> Result<Health, VmError> {
+        let mut client = self.machine.control(ANSWER * self.machine.accel().patience())?;
+        let problems = client.status()?.problems;
+        let service = |problem: &Problem| match problem {
+            Problem::Service { name, .. } => name.clone(),
+            Problem::Container { .. } => WORKLOAD.to_owned(),
+            Problem::Phase { .. } | Problem::ServiceFile { .. } => INIT.to_owned(),
+        };
+        let names: BTreeSet<String> = problems.iter().map(service).collect();
+        let mut logs = Vec::new();
+        for name in names {
+            let mut lines = Vec::new();
+            client.logs(&name, false, |line| {
+                lines.push(line.text);
+                Ok::<_, ClientError>(())
+            })?;
+            lines.drain(..lines.len().saturating_sub(LOG_LINES));
+            logs.push((name, lines));
+        }
+        Ok(Health::Degraded { problems: problems.iter().map(ToString::to_string).collect(), logs })
     }
 
     /// Runs a program on this computer with [`Self::environment`], and waits until it ends.

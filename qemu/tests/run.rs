@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{berth, build, output};
+use common::{berth, build, output, root};
 use std::{fs, process::Command};
 
 const COMMAND: &str = r#"
@@ -47,4 +47,40 @@ fn a_command_uses_the_guests_docker_and_its_status_is_returned() {
     assert!(!fs::exists(control).unwrap(), "the machine's folder is not removed");
     let console = fs::read_to_string(scratch.path().join("console.log")).unwrap();
     assert!(console.contains("ready after"), "{console}");
+}
+
+/// An image without an engine, in which one service fails.
+#[test]
+fn a_degraded_host_shows_its_problems_and_gets_the_command_only_on_demand() {
+    let scratch = tempfile::tempdir().unwrap();
+    let (recipes, services) = (root().join("qemu/tests/recipes"), scratch.path().join("own/usr/lib/berth/services"));
+    fs::create_dir_all(&services).unwrap();
+    fs::write(
+        services.join("broken.toml"),
+        "exec = ['/usr/lib/berth/hostctl', '--no-such-option']\nready = 'exit'\nrestart = 'no'\n",
+    )
+    .unwrap();
+    let recipe = scratch.path().join("degraded.toml");
+    fs::write(&recipe, format!("extends = '{}'\noverlays = ['./own']\n", recipes.join("small.toml").display()))
+        .unwrap();
+    // The packages are the same.
+    fs::copy(recipes.join("small.lock"), scratch.path().join("degraded.lock")).unwrap();
+    let run = |what: &std::path::Path, options: &[&str]| {
+        let mut command = Command::new(berth());
+        command.args(["run", "--isolated", "--output"]).args([scratch.path(), what]).args(options);
+        let out = command.args(["--", "sh", "-c", "echo \"docker: ${DOCKER_HOST-none}\"; exit 3"]).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (out.status.code(), text(&out.stdout), text(&out.stderr))
+    };
+    let (status, said, talk) = run(&recipe, &["--anyway", "--disk", "8GiB"]);
+    assert_eq!((status, said.trim()), (Some(3), "docker: none"), "{talk}");
+    assert!(talk.contains("warning: the host is degraded: service broken failed"), "{talk}");
+    assert!(talk.lines().any(|line| line.contains("log broken: ") && line.contains("--no-such-option")), "{talk}");
+    // The manifest beside the image says that it has no engine.
+    let (status, said, talk) = run(&output(scratch.path(), ".raw"), &[]);
+    assert_eq!((status, said.as_str()), (Some(1), ""), "{talk}");
+    assert!(
+        talk.contains("error: the host is degraded: sh was not run\nhint: --anyway runs it all the same"),
+        "{talk}"
+    );
 }

@@ -124,6 +124,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     let mut tree = skeleton::tree(&origin)?;
     let owned = packages::insert(&mut tree, &packages, &effects.diversions)?;
     for (path, node) in input.overlays.iter().flatten() {
+        skeleton::give_way(&mut tree, path, node);
         tree.insert(path, node.clone(), |_, _| Verdict::TakeNew)?;
     }
     let arch = input.image.arch;

@@ -1,6 +1,6 @@
 //! The tree before the first package: the merged /usr and the mount points of init.
 
-use crate::tree::{Node, Tree, TreeError, Verdict};
+use crate::tree::{Kind, Node, Tree, TreeError, Verdict};
 use std::sync::Arc;
 
 /// Folders and their modes. The root is read-only at run time, so every mount point must be in this list.
@@ -27,6 +27,17 @@ const FOLDERS: [(&str, u16); 19] = [
 ];
 /// Debian's merged /usr.
 const LINKS: [(&str, &str); 4] = [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64"), ("sbin", "usr/sbin")];
+
+/// Folders that an overlay may replace by a link into /var, so that their content stays. Nothing of the host needs them as folders.
+const MAY_BE_LINKS: [&[u8]; 6] = [b"home", b"media", b"mnt", b"opt", b"root", b"srv"];
+
+/// Removes an empty folder of the skeleton if an overlay has a link at its path.
+pub(super) fn give_way(tree: &mut Tree, path: &[u8], node: &Node) {
+    let is_link = matches!(node.kind, Kind::Symlink(_)) && MAY_BE_LINKS.contains(&path);
+    if is_link && tree.get(path).is_some_and(Node::is_dir) && tree.below(path).next().is_none() {
+        tree.remove(path);
+    }
+}
 
 /// The tree that packages are put into.
 pub(super) fn tree(origin: &Arc<str>) -> Result<Tree, TreeError> {

@@ -5,8 +5,11 @@ use anyhow::{Context, Result, anyhow};
 use berth_fetch::store;
 use std::{
     env,
-    ffi::OsString,
-    path::PathBuf,
+    ffi::{OsStr, OsString},
+    fs,
+    io::{self, IsTerminal},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -42,6 +45,31 @@ pub(super) fn now() -> Result<u64> {
     #[expect(clippy::disallowed_methods, reason = "the one place where the clock becomes an argument")]
     let now = SystemTime::now();
     Ok(now.duration_since(UNIX_EPOCH).context("this machine's clock is before 1970")?.as_secs())
+}
+
+/// Whether a user sits at a terminal and can end the program.
+pub(super) fn is_interactive() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Checks that `program` can be started: a path, or a name in one of the folders of PATH.
+pub(super) fn find_program(program: &OsStr) -> Result<()> {
+    let can_run =
+        |path: &Path| fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let path = Path::new(program);
+    let folders = env::var_os("PATH").unwrap_or_default();
+    let found = match path.components().count() {
+        1 if !program.as_encoded_bytes().contains(&b'/') => {
+            env::split_paths(&folders).any(|dir| can_run(&dir.join(path)))
+        }
+        _ => can_run(path),
+    };
+    if found {
+        return Ok(());
+    }
+    let hint =
+        "the command runs on this machine, not in the guest: install it here, or give the path of a program".to_owned();
+    Err(Advised::new(format!("{}: expected a program to run, found none", path.display()), Some(hint)).into())
 }
 
 /// The folder of this program. The programs of the image are in the same folder.

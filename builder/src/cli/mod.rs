@@ -1,6 +1,7 @@
 //! The command line: one file per verb. Each turns its arguments into values and calls the module that does the work.
 
 mod build;
+mod disk_image;
 mod environment;
 mod hint;
 mod interrupt;
@@ -15,7 +16,7 @@ mod why;
 
 use crate::{
     pipeline::Supply,
-    report::{Report, Verbosity},
+    report::{OutputError, Report, Verbosity},
     scratch,
 };
 use anyhow::Result;
@@ -29,7 +30,8 @@ use std::{
 };
 
 const EXIT_CODES: &str = "\
-Exit status: 0 on success, 1 on failure (stderr says why), 2 for wrong usage, 130 when interrupted.
+Exit status: 0 on success, 1 on failure (stderr says why), 2 for wrong usage,
+130 or 143 when interrupted (Ctrl-C, kill).
 Data goes to stdout, messages to stderr. NO_COLOR=1 turns colours off.";
 
 /// Immutable container hosts: from a recipe to a bootable, versioned, read-only disk image.
@@ -96,6 +98,8 @@ pub fn main() -> ExitCode {
     scratch::settle();
     match done {
         Ok(code) => code,
+        // The reader of a pipe has closed it, as in `berth size recipe.toml | head`. That is not an error.
+        Err(error) if error.downcast_ref::<OutputError>().is_some_and(OutputError::is_closed) => ExitCode::SUCCESS,
         Err(error) => {
             report.error(&error, hint::hint);
             ExitCode::FAILURE

@@ -3,7 +3,7 @@
 use super::{measure::OutputEntry, staging::Staging};
 use crate::{
     assemble::{Assembled, UncoveredScript},
-    lock::{Locked, LockedPackage},
+    lock::{Locked, LockedArchive, LockedPackage},
     plan::{Outputs, Plan},
     recipe::Recipe,
     source::programs::Programs,
@@ -75,6 +75,9 @@ pub struct Inputs {
     /// SHA-256 of the lock file.
     pub lock: Sha256,
     pub packages: Vec<PackageEntry>,
+    /// Archives that had expired when the packages were locked, which the recipe accepts: name → `Valid-Until`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub expired: BTreeMap<String, String>,
     /// Package names that the recipe declares as provided, without a package in the image.
     pub provided: Vec<String>,
     /// OCI images by name, with their image id.
@@ -98,7 +101,9 @@ impl Inputs {
             arch: package.architecture.clone(),
             sha256: package.sha256,
         };
+        let expired = |archive: &LockedArchive| Some((archive.suite.clone(), archive.expired?.to_string()));
         Ok(Self {
+            expired: lock.archives.iter().filter_map(expired).collect(),
             recipe: Sha256(merged.finalize().into()),
             lock: lock.content_digest(),
             packages: lock.packages.iter().map(package).collect(),

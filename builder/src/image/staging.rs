@@ -3,6 +3,7 @@
 use crate::scratch::Scratch;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -14,6 +15,8 @@ use std::{
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
+    /// The caller works in the output folder or below it: the folder itself must stay.
+    in_place: bool,
     /// The temporary folder, removed at the end. After a commit it has the old build, after a failure the part of the new build
     /// that was written.
     work: Scratch,
@@ -61,15 +64,18 @@ impl Staging {
         if target.symlink_metadata().is_ok() && !target.is_dir() {
             return Err(StagingError::NotAFolder(target.to_owned()));
         }
-        // If `target` is a link, replace the folder that it leads to, not the link.
-        let target = &match target.is_symlink() {
+        // If `target` is a link, replace the folder that it leads to, not the link. `.` and `..` have no name of their own.
+        let target = &match target.is_symlink() || target.file_name().is_none() {
             true => fs::canonicalize(target).map_err(io_error("follow", target))?,
             false => target.to_owned(),
         };
-        let name = target.file_name().ok_or_else(|| StagingError::NotAFolder(target.to_owned()))?;
-        let parent = match target.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
+        let here = |target: PathBuf| fs::canonicalize(".").is_ok_and(|here| here.starts_with(target));
+        let in_place = fs::canonicalize(target).is_ok_and(here);
+        let (parent, name) = match (in_place, target.parent(), target.file_name()) {
+            (true, ..) => (target.as_path(), OsStr::new("berth")),
+            (false, Some(parent), Some(name)) if !parent.as_os_str().is_empty() => (parent, name),
+            (false, _, Some(name)) => (Path::new("."), name),
+            (false, _, None) => return Err(StagingError::NotAFolder(target.to_owned())),
         };
         fs::create_dir_all(parent).map_err(io_error("make folder", parent))?;
         let beside = |suffix: &str| {
@@ -90,7 +96,7 @@ impl Staging {
         let work = Scratch::new(beside(".partial"));
         remove(work.path())?;
         fs::create_dir(work.path()).map_err(io_error("make folder", work.path()))?;
-        Ok(Self { target: target.to_owned(), work, _lock_path: lock_path, _lock: lock })
+        Ok(Self { target: target.to_owned(), in_place, work, _lock_path: lock_path, _lock: lock })
     }
 
     /// The path to which the output `name` must be written.
@@ -110,7 +116,8 @@ impl Staging {
 
     /// Publishes the build. `names` are all outputs. Other files in the output folder (other versions) stay there.
     ///
-    /// The folder is exchanged as a whole. If the process is killed, the output folder has either the old or the new build.
+    /// The folder is exchanged as a whole. If the process is killed, the output folder has either the old or the new build. If the caller
+    /// works in the output folder, its files are moved one by one, checksums last.
     ///
     /// # Errors
     /// If a file cannot be flushed or moved. The output folder is then unchanged.
@@ -120,7 +127,9 @@ impl Staging {
             let file = File::open(&path).map_err(io_error("open", &path))?;
             file.sync_all().map_err(io_error("flush", &path))?;
         }
-        if self.target.is_dir() {
+        if self.in_place {
+            self.move_all(names)?;
+        } else if self.target.is_dir() {
             for entry in fs::read_dir(&self.target).map_err(io_error("list", &self.target))? {
                 let entry = entry.map_err(io_error("list", &self.target))?;
                 let kept = self.work.path().join(entry.file_name());
@@ -132,12 +141,7 @@ impl Staging {
                 Ok(()) => {}
                 // The target is a mount point, or its file system cannot exchange folders: move the files one by one, checksums
                 // last.
-                Err(_) => {
-                    for name in names {
-                        let (from, to) = (self.path(name), self.target.join(name));
-                        fs::rename(&from, &to).map_err(io_error("move into place", &to))?;
-                    }
-                }
+                Err(_) => self.move_all(names)?,
             }
         } else {
             fs::rename(self.work.path(), &self.target).map_err(io_error("move into place", &self.target))?;
@@ -149,6 +153,14 @@ impl Staging {
             }
         });
         Ok(self.target.clone())
+    }
+
+    fn move_all(&self, names: &[String]) -> Result<(), StagingError> {
+        for name in names {
+            let (from, to) = (self.path(name), self.target.join(name));
+            fs::rename(&from, &to).map_err(io_error("move into place", &to))?;
+        }
+        Ok(())
     }
 }
 
@@ -215,6 +227,21 @@ mod tests {
         }
         assert!(link.is_symlink());
         assert_eq!(listing(dir.path()), ["disk", "link"]);
+    }
+
+    /// The folder where the caller works must stay, so its temporary folder is inside.
+    #[test]
+    fn a_folder_without_a_name_of_its_own_is_an_output_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("out/inner")).unwrap();
+        for (target, text) in [("out/inner/..", "one"), ("out/.", "two")] {
+            let staging = Staging::new(&dir.path().join(target)).unwrap();
+            fs::write(staging.path("a"), text).unwrap();
+            staging.commit(&names(&["a"])).unwrap();
+            assert_eq!(fs::read_to_string(dir.path().join("out/a")).unwrap(), text);
+        }
+        let here = Staging::new(Path::new(".")).unwrap();
+        assert!(here.in_place && here.path("a").ends_with(".berth.partial/a"));
     }
 
     #[test]

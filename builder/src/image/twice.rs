@@ -62,7 +62,10 @@ impl Twice {
     /// # Errors
     /// If the temporary folder cannot be made, or another build is writing to `target`.
     pub fn new(target: &Path) -> Result<Self, TwiceError> {
-        Ok(Self { staging: Staging::new(target)?, kept: target.with_added_extension("check") })
+        // `.` and `..` have no name that could get an extension.
+        let kept =
+            if target.file_name().is_some() { target.with_added_extension("check") } else { target.join("check") };
+        Ok(Self { staging: Staging::new(target)?, kept })
     }
 
     /// Output folder of the first build.

@@ -2,10 +2,11 @@
 
 use super::{LockError, Pin};
 use crate::{
-    recipe::{Archive, Located, Place, Recipe},
-    source::debian::{apt_sources, keyring::DEBIAN_KEYRING, mirrors::Mirrors},
+    recipe::{Archive, Located, Place, Recipe, ValidUntil},
+    source::debian::{apt_sources, error::DebianError, keyring::DEBIAN_KEYRING, mirrors::Mirrors, suite::Expiry},
 };
 use berth_contract::{arch::Arch, digest::Sha256};
+use berth_fetch::url::Url;
 use sha2::Digest as _;
 use std::{
     collections::BTreeSet,
@@ -33,17 +34,39 @@ pub struct LockInput {
     pub provided: Vec<String>,
     /// The mirrors of the suites. Not part of the digest: every mirror has the same packages.
     pub mirrors: Mirrors,
+    /// Mirrors from the command line: they are also asked for the packages of archives with mirrors of their own.
+    pub given: Vec<Url>,
     /// Keyring file. Not part of the digest.
     pub keyring: PathBuf,
+    /// The recipes that this one extends, the nearest one last. Not part of the digest.
+    pub bases: Vec<PathBuf>,
 }
 
 /// A suite that packages may come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WantedSuite {
-    /// Its name.
+    /// Its name in the recipe.
     pub name: String,
+    /// Its name in the archive.
+    pub suite: String,
     /// The priority that the recipe gives. It replaces the priority of the suite's Release file.
     pub priority: Option<i16>,
+    /// Its own mirrors. If empty, [`LockInput::mirrors`] are asked. Not part of the digest.
+    pub mirrors: Vec<Url>,
+    /// Its own keyring file. Not part of the digest.
+    pub keyring: Option<PathBuf>,
+    /// Its own components.
+    pub components: Option<Vec<String>>,
+    /// Whether it may have expired. Not part of the digest: the lock says whether it had.
+    pub expiry: Expiry,
+}
+
+impl WantedSuite {
+    /// A suite without properties of its own.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), suite: name.to_owned(), ..Self::default() }
+    }
 }
 
 /// A wanted package.
@@ -70,10 +93,12 @@ impl LockInput {
     /// # Errors
     /// A mirror, an APT configuration or a version that cannot be read.
     pub fn new(recipe: &Recipe, mirrors: &[String], etc_apt: &Path) -> Result<Self, LockError> {
+        let given = mirrors.iter().map(|text| text.parse().map_err(DebianError::Mirror));
+        let given = given.collect::<Result<Vec<Url>, _>>()?;
         let mirrors = match (mirrors, recipe.debian.mirror.as_slice()) {
             ([], []) => Mirrors::Host(apt_sources::read(etc_apt)?),
             ([], given) => Mirrors::Given(given.iter().map(|url| url.value.clone()).collect()),
-            (given, _) => Mirrors::given(given)?,
+            (_, _) => Mirrors::Given(given.clone()),
         };
         let wish = |name: &Located<String>| Wish { name: name.value.clone(), place: Some(name.place.clone()) };
         let asked = recipe.debian.packages.iter().chain([&recipe.kernel.package]);
@@ -86,8 +111,28 @@ impl LockInput {
             pins: recipe.debian.versions.iter().map(|(name, pin)| Pin::new(name, pin)).collect::<Result<_, _>>()?,
             provided: recipe.debian.provided.iter().map(|name| name.value.clone()).collect(),
             mirrors,
+            given,
+            bases: recipe.files.iter().rev().skip(1).rev().map(|file| file.path().to_owned()).collect(),
             keyring: keyring.map_or_else(|| DEBIAN_KEYRING.into(), |keyring| keyring.value.clone()),
         })
+    }
+
+    /// The components of a suite.
+    #[must_use]
+    pub fn components_of<'a>(&'a self, suite: &'a WantedSuite) -> &'a [String] {
+        suite.components.as_deref().unwrap_or(&self.components)
+    }
+
+    /// The mirrors that may have the packages of the suite `name`, best first.
+    ///
+    /// # Errors
+    /// [`DebianError::NoMirror`] if no mirror is known for the suite.
+    pub fn mirrors_of(&self, name: &str) -> Result<Vec<Url>, DebianError> {
+        match self.suites.iter().find(|suite| suite.name == name) {
+            Some(suite) if !suite.mirrors.is_empty() => Ok([self.given.as_slice(), &suite.mirrors].concat()),
+            Some(suite) => self.mirrors.of_suite(&suite.suite),
+            None => self.mirrors.of_suite(name),
+        }
     }
 
     /// Digest of all values that determine a lock. A lock with another digest was made from another version of the recipe.
@@ -108,6 +153,11 @@ impl LockInput {
             None => suite.name.clone(),
         };
         add("suite", &mut self.suites.iter().map(suite));
+        let renamed = self.suites.iter().filter(|suite| suite.name != suite.suite);
+        add("suite-of", &mut renamed.map(|suite| format!("{} {}", suite.name, suite.suite)));
+        for WantedSuite { name, components, .. } in &self.suites {
+            add("component-of", &mut components.iter().flatten().map(|component| format!("{name} {component}")));
+        }
         add("component", &mut self.components.iter().cloned());
         add("package", &mut self.packages.iter().map(|wish| wish.name.clone()).collect::<BTreeSet<_>>().into_iter());
         let pins: BTreeSet<_> = self.pins.iter().map(|pin| format!("{} {pin}", pin.name)).collect();
@@ -119,12 +169,19 @@ impl LockInput {
 
 /// The recipe's main suite and its other archives, each once.
 fn suites(recipe: &Recipe) -> Vec<WantedSuite> {
-    let mut suites = vec![WantedSuite { name: recipe.debian.suite.value.clone(), priority: None }];
+    let expiry = |valid_until: ValidUntil| match valid_until {
+        ValidUntil::Check => Expiry::Refuse,
+        ValidUntil::Ignore => Expiry::Accept,
+    };
+    let common = recipe.debian.valid_until;
+    let main = WantedSuite { expiry: expiry(common), ..WantedSuite::new(&recipe.debian.suite.value) };
+    let mut suites = vec![main];
     for archive in &recipe.debian.archives {
-        let Archive { suite, priority } = &archive.value;
-        match suites.iter_mut().find(|known| known.name == *suite) {
-            Some(known) => known.priority = *priority,
-            None => suites.push(WantedSuite { name: suite.clone(), priority: *priority }),
+        let Archive { name, suite, priority, mirror, keyring, components, valid_until } = archive.value.clone();
+        let expiry = expiry(valid_until.unwrap_or(common));
+        match suites.iter_mut().find(|known| known.name == name) {
+            Some(known) => (known.priority, known.expiry) = (priority, expiry),
+            None => suites.push(WantedSuite { name, suite, priority, mirrors: mirror, keyring, components, expiry }),
         }
     }
     suites
@@ -136,7 +193,7 @@ mod tests {
     use crate::recipe::RecipeFile;
 
     fn suite(name: &str, priority: Option<i16>) -> WantedSuite {
-        WantedSuite { name: name.into(), priority }
+        WantedSuite { priority, ..WantedSuite::new(name) }
     }
 
     #[test]
@@ -149,6 +206,8 @@ mod tests {
             pins: vec![],
             provided: vec!["d".into(), "c".into()],
             mirrors: Mirrors::Given(vec![]),
+            given: vec![],
+            bases: vec![],
             keyring: "/k".into(),
         };
         let same = LockInput {
@@ -171,12 +230,26 @@ mod tests {
             LockInput { suites: vec![suite("trixie", None)], ..input.clone() },
             LockInput { suites: vec![suite("trixie", None), suite("trixie-security", Some(990))], ..input.clone() },
             LockInput { components: vec!["contrib".into()], ..input.clone() },
+            LockInput {
+                suites: vec![
+                    suite("trixie", None),
+                    WantedSuite { suite: "x".into(), ..suite("trixie-security", None) },
+                ],
+                ..input.clone()
+            },
+            LockInput {
+                suites: vec![
+                    suite("trixie", None),
+                    WantedSuite { components: Some(vec!["x".into()]), ..suite("trixie-security", None) },
+                ],
+                ..input.clone()
+            },
             LockInput { packages: vec![Wish::own("a")], ..input.clone() },
             LockInput { pins: vec![pin(Some("=1"), None)], ..input.clone() },
             LockInput { pins: vec![pin(Some("=1"), Some("trixie"))], ..input.clone() },
             LockInput { pins: vec![pin(None, Some("trixie"))], ..input.clone() },
             LockInput { provided: vec!["c".into()], ..input.clone() },
         ];
-        assert_eq!(others.iter().chain([&input]).map(LockInput::digest).collect::<BTreeSet<_>>().len(), 10);
+        assert_eq!(others.iter().chain([&input]).map(LockInput::digest).collect::<BTreeSet<_>>().len(), 12);
     }
 }

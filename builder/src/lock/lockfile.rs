@@ -50,6 +50,12 @@ pub struct LockedArchive {
     pub date: Date,
     /// Digest of its InRelease file.
     pub in_release: Sha256,
+    /// `Valid-Until`, if it was past when the lock was made, and the recipe accepts that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expired: Option<Date>,
+    /// `Origin` and `Label`, if another archive of the lock has a suite of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
 }
 
 /// A name that the recipe lists as provided, so that it counts as installed.

@@ -9,6 +9,7 @@ mod error;
 mod file;
 mod input;
 mod lockfile;
+mod open;
 mod pin;
 mod problem;
 mod resolved;
@@ -17,6 +18,7 @@ mod resolver;
 mod tests;
 mod universe;
 mod update;
+mod warnings;
 mod why;
 
 pub use error::LockError;
@@ -33,15 +35,11 @@ pub use why::Chain;
 use crate::{
     date::Date,
     recipe::{Place, nearest},
-    source::debian::{
-        archive::{Archive, IndexText},
-        error::DebianError,
-        keyring::Keyring,
-        packages,
-    },
+    source::debian::packages::{self, OddPackage, Packages},
 };
 use berth_fetch::{fetcher::Fetcher, progress::Progress};
-use std::{collections::BTreeSet, panic::resume_unwind, thread};
+use open::{Opened, Opener};
+use std::collections::BTreeSet;
 
 /// A new lock, and how it differs from the previous one.
 #[derive(Clone, Debug)]
@@ -68,44 +66,70 @@ pub fn lock(
     now: Date,
     progress: &dyn Progress,
 ) -> Result<NewLock, LockError> {
-    let keyring = Keyring::load(&input.keyring)?;
-    let arch = input.arch.debian;
-    // One thread per suite: most of the time is spent on waiting for mirrors and unpacking indices.
-    let opened: Vec<Result<Opened, DebianError>> = thread::scope(|scope| {
-        let keyring = &keyring;
-        let open = move |suite| open(suite, input, previous, keyring, fetcher, now, progress);
-        let threads: Vec<_> = input.suites.iter().map(|suite| scope.spawn(move || open(&suite.name))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
-    });
-    let opened = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let archives: Vec<&Archive> = opened.iter().map(|(archive, _)| archive).collect();
+    let opener = Opener { input, previous, fetcher, now, progress };
+    let mut opened = opener.all()?;
+    match resolved(input, (previous, update), &opened) {
+        Err(LockError::Packages { problem, place }) if problem.lacks_package() => {
+            let others = opener.others(&opened)?;
+            if others.is_empty() {
+                return Err(LockError::Packages { problem, place });
+            }
+            opened.extend(others);
+            resolved(input, (previous, update), &opened)
+        }
+        resolved => resolved,
+    }
+}
 
-    let suite = |(archive, wanted): (&&Archive, &WantedSuite)| Suite {
-        name: archive.asked.clone(),
-        priority: wanted.priority.unwrap_or(archive.in_release.priority),
+/// Resolves the packages of `input` against open archives.
+fn resolved(
+    input: &LockInput,
+    (previous, update): (Option<&Lock>, &Update),
+    opened: &[Opened],
+) -> Result<NewLock, LockError> {
+    let suite = |Opened { archive, wanted, .. }: &Opened| Suite {
+        name: archive.name.clone(),
+        priority: input.suites[*wanted].priority.unwrap_or(archive.in_release.priority),
     };
-    let suites = archives.iter().zip(&input.suites).map(suite).collect();
-    let indices = opened.iter().enumerate().flat_map(|(suite, (_, texts))| texts.iter().map(move |text| (suite, text)));
-    let listed = indices.map(|(suite, text)| Ok((suite, packages::parse(text, arch)?)));
-    let listed = listed.collect::<Result<Vec<_>, DebianError>>()?;
-    let problem = |problem: Problem| {
-        let place = problem.culprit().and_then(|name| place_of(input, name));
-        LockError::Packages { problem: Box::new(problem), place }
-    };
-    let mut universe = Universe::new(suites, arch, listed, &input.pins).map_err(problem)?;
+    let arch = input.arch.debian;
+    let (mut listed, mut odd) = (Vec::new(), Vec::new());
+    for (at, opened) in opened.iter().enumerate() {
+        for text in &opened.texts {
+            let Packages { good, odd: more } = packages::parse(text, arch);
+            listed.push((at, good));
+            odd.extend(more);
+        }
+    }
+    let mut universe = Universe::new(opened.iter().map(suite).collect(), arch, listed, &input.pins)
+        .map_err(|problem| fault(input, problem, &mut odd))?;
     let provided: BTreeSet<&str> = input.provided.iter().map(String::as_str).collect();
-    let resolution =
-        update::resolve_again(&mut universe, previous, update, (&input.packages, &provided)).map_err(problem)?;
-    let lock = Lock::new(input, &archives, &universe, &resolution).map_err(problem)?;
+    // A base that was never locked, or whose lock is damaged, gives no versions.
+    let bases: Vec<Lock> = input.bases.iter().filter_map(|recipe| Lock::load(&lock_path(recipe)).ok()).collect();
+    let known: Vec<&Lock> = previous.into_iter().chain(&bases).collect();
+    let resolution = update::resolve_again(&mut universe, &known, update, (&input.packages, &provided));
+    let resolution = resolution.map_err(|problem| fault(input, problem, &mut odd))?;
+    let lock =
+        Lock::new(input, opened, &universe, &resolution).map_err(|problem| fault(input, problem, &mut Vec::new()))?;
     if let Update::Only(names) = update {
         names.iter().try_for_each(|name| check_known(name, &lock, previous))?;
     }
+    let odd = odd.iter().map(|odd| odd.error.to_string()).chain(universe.odd().map(ToString::to_string));
     Ok(NewLock {
         changes: previous.map(|previous| update::changes(previous, &lock, &universe)).unwrap_or_default(),
         behind: universe.kept().filter(|name| resolution.chosen.contains_key(name)).count(),
-        warnings: warnings(input, &resolution),
+        warnings: warnings::warnings(input, &resolution, &lock, odd.collect()),
         lock,
     })
+}
+
+/// The error for a problem. If a package that is asked for is in an index, but cannot be used, that is the error.
+fn fault(input: &LockInput, problem: Problem, odd: &mut Vec<OddPackage>) -> LockError {
+    let needed = odd.iter().position(|odd| problem.lacks(&odd.name));
+    if let Some(at) = needed {
+        return LockError::Archive(odd.swap_remove(at).error);
+    }
+    let place = problem.culprit().and_then(|name| place_of(input, name));
+    LockError::Packages { problem: Box::new(problem), place }
 }
 
 /// The place in the recipe that names a package: its pin, or the request.
@@ -121,47 +145,4 @@ fn check_known(name: &str, lock: &Lock, previous: Option<&Lock>) -> Result<(), L
         return Ok(());
     }
     Err(LockError::NotLocked { name: name.to_owned(), nearest: nearest(name, names).map(String::from) })
-}
-
-fn warnings(input: &LockInput, resolution: &Resolution<'_>) -> Vec<String> {
-    let provided = resolution.unneeded.iter().map(|name| match resolution.chosen.contains_key(name.as_str()) {
-        true => format!("debian.provided names {name:?}, which the recipe also requests: it is installed"),
-        false => format!("debian.provided names {name:?}, which no package of the image depends on"),
-    });
-    let idle = input.pins.iter().filter(|pin| !resolution.chosen.contains_key(pin.name.as_str()));
-    let idle =
-        idle.map(|pin| format!("{}: debian.versions names {:?}, which the image does not have", pin.place, pin.name));
-    provided.chain(idle).collect()
-}
-
-/// An open archive and its indices.
-type Opened = (Archive, Vec<IndexText>);
-
-fn open(
-    suite: &str,
-    input: &LockInput,
-    previous: Option<&Lock>,
-    keyring: &Keyring,
-    fetcher: &Fetcher,
-    now: Date,
-    progress: &dyn Progress,
-) -> Result<Opened, DebianError> {
-    let archive = Archive::open(fetcher, &input.mirrors.of_suite(suite)?, suite, keyring, now)?;
-    check_age(&archive, previous)?;
-    let arch = input.arch.debian;
-    let texts = input.components.iter().map(|component| archive.packages(fetcher, component, arch, progress));
-    let texts = texts.collect::<Result<Vec<_>, _>>()?;
-    Ok((archive, texts.into_iter().flatten().collect()))
-}
-
-fn check_age(archive: &Archive, previous: Option<&Lock>) -> Result<(), DebianError> {
-    let before = previous.and_then(|lock| lock.archives.iter().find(|locked| locked.suite == archive.asked));
-    match before.map(|locked| locked.date) {
-        Some(locked) if archive.in_release.date < locked => Err(DebianError::Rollback {
-            place: archive.in_release.place.clone(),
-            date: archive.in_release.date,
-            locked,
-        }),
-        _ => Ok(()),
-    }
 }

@@ -1,5 +1,7 @@
 //! Errors of the resolver.
 
+use crate::source::debian::relation::parse;
+
 /// Why packages cannot be installed. A chain is a list of package names: it starts with a package that the recipe requests,
 /// and each package depends on the next one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,6 +99,22 @@ impl Problem {
                 "the error is in the archive: do not use the package, or report it to the archive's maintainers"
                     .to_owned(),
             ),
+        }
+    }
+
+    /// Whether another archive might solve the problem.
+    pub(super) fn lacks_package(&self) -> bool {
+        matches!(self, Self::Unknown { .. } | Self::NoVersion { .. } | Self::Unsatisfiable { .. })
+    }
+
+    /// Whether the package `name` could solve the problem.
+    pub(super) fn lacks(&self, name: &str) -> bool {
+        match self {
+            Self::Unknown { name: lacking, .. } | Self::NoVersion { name: lacking, .. } => lacking == name,
+            Self::Unsatisfiable { relation, .. } => {
+                parse(relation).unwrap_or_default().iter().flatten().any(|relation| relation.name == name)
+            }
+            _ => false,
         }
     }
 

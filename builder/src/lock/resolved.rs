@@ -3,10 +3,11 @@
 use super::{
     LockInput, Problem,
     lockfile::{FORMAT, Lock, LockedArchive, LockedPackage, LockedProvided, RECIPE},
+    open::Opened,
     resolver::{Askers, Resolution},
     universe::{Universe, relations},
 };
-use crate::{date::Date, source::debian::archive::Archive};
+use crate::date::Date;
 use berth_contract::digest::Sha256;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ impl Lock {
     /// Makes the lock from a resolution.
     pub(super) fn new(
         input: &LockInput,
-        archives: &[&Archive],
+        opened: &[Opened],
         universe: &Universe<'_>,
         resolution: &Resolution<'_>,
     ) -> Result<Self, Problem> {
@@ -51,12 +52,14 @@ impl Lock {
                 asked_by,
             });
         }
-        let locked_archive = |archive: &Archive| LockedArchive {
-            suite: archive.asked.clone(),
+        let locked_archive = |Opened { archive, wanted, origin, .. }: &Opened| LockedArchive {
+            suite: archive.name.clone(),
             codename: archive.in_release.codename.clone(),
-            components: input.components.clone(),
+            components: input.components_of(&input.suites[*wanted]).to_vec(),
             date: archive.in_release.date,
             in_release: archive.digest,
+            expired: archive.expired,
+            origin: origin.clone(),
         };
         let provided = resolution.provided.iter();
         let provided = provided.map(|(name, by)| LockedProvided { name: name.clone(), asked_by: owned(by) });
@@ -64,8 +67,8 @@ impl Lock {
             format: FORMAT,
             input: input.digest(),
             checksum: Sha256([0; 32]),
-            date: archives.iter().map(|archive| archive.in_release.date).max().unwrap_or(Date(0)),
-            archives: archives.iter().copied().map(locked_archive).collect(),
+            date: opened.iter().map(|opened| opened.archive.in_release.date).max().unwrap_or(Date(0)),
+            archives: opened.iter().map(locked_archive).collect(),
             provided: provided.collect(),
             packages,
         };

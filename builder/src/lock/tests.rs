@@ -4,6 +4,8 @@ use super::*;
 use crate::{
     recipe::RecipeFile,
     source::debian::{
+        archive::IndexText,
+        error::DebianError,
         fixture::{Fixture, GOOD, KeySpec, NOW, SIGNED, TestKey, paragraph, rfc},
         mirrors::Mirrors,
     },
@@ -49,7 +51,7 @@ pub(super) fn pins(words: &str) -> Vec<Pin> {
 /// Resolves with several suites and pins. Returns `name version, ...`, or the problem.
 fn pinned(suites: &[(i16, &[&str])], wanted: &str, insisted: &str, provided: &str) -> Result<String, Problem> {
     let texts: Vec<IndexText> = suites.iter().map(|(_, lines)| index(lines)).collect();
-    let parsed = texts.iter().enumerate().map(|(suite, text)| (suite, packages::parse(text, "amd64").unwrap()));
+    let parsed = texts.iter().enumerate().map(|(suite, text)| (suite, packages::parse(text, "amd64").good));
     let names = ["trixie", "trixie-updates", "trixie-backports"];
     let suites = suites.iter().zip(names).map(|((priority, _), name)| Suite { name: name.into(), priority: *priority });
     let universe = Universe::new(suites.collect(), "amd64", parsed.collect(), &pins(insisted))?;
@@ -243,12 +245,14 @@ pub(super) fn bench(packages: &str) -> Bench {
     fixture.write("keys.gpg", key.binary());
     let store = Store::open(&fixture.path().join("cache")).unwrap();
     let input = LockInput {
-        suites: ["trixie", "trixie-security"].map(|name| WantedSuite { name: name.into(), priority: None }).into(),
+        suites: ["trixie", "trixie-security"].map(WantedSuite::new).into(),
         components: vec!["main".into()],
         arch: Arch::DEFAULT,
         packages: wishes("a kernel"),
         pins: vec![],
         provided: vec!["debconf".into(), "unused".into()],
+        given: vec![],
+        bases: vec![],
         mirrors: Mirrors::given(&[fixture.url()]).unwrap(),
         keyring: fixture.path().join("keys.gpg"),
     };

@@ -51,6 +51,8 @@ pub struct Universe<'a> {
     kept: BTreeMap<&'a str, Id>,
     /// Provided name → all listed packages that provide it, also those that are not candidates.
     providers: HashMap<&'a str, Vec<Provider<'a>>>,
+    /// Packages whose `Provides` is not valid, so that it counts for nothing.
+    odd: Vec<Problem>,
 }
 
 impl<'a> Index<Id> for Universe<'a> {
@@ -67,7 +69,7 @@ impl<'a> Universe<'a> {
     ///
     /// # Errors
     /// [`Problem::NoVersion`] when no suite has a version that a pin allows. [`Problem::Unknown`] when no suite has the
-    /// package of a pin. [`Problem::Relation`] on invalid `Provides`.
+    /// package of a pin.
     pub fn new(
         suites: Vec<Suite>,
         arch: &'static str,
@@ -85,9 +87,10 @@ impl<'a> Universe<'a> {
             candidates: HashMap::new(),
             kept: BTreeMap::new(),
             providers: HashMap::new(),
+            odd: Vec::new(),
         };
         universe.choose_candidates();
-        universe.index_providers()?;
+        universe.index_providers();
         match pins.iter().find(|pin| universe.candidate(&pin.name).is_none()) {
             Some(pin) => Err(universe.impossible(pin)),
             None => Ok(universe),
@@ -161,11 +164,20 @@ impl<'a> Universe<'a> {
             let same = locked.get(package.name).is_some_and(|locked| is(package, locked));
             // If the candidate already has these bytes, keep the candidate: its suite is the one that a new lock would name,
             // though other suites may list the same package.
-            if same
-                && self.rank(listed).is_some()
-                && let Some(&best) = self.candidates.get(package.name)
-                && (self[best].package.version.0, self[best].package.want) != (package.version.0, package.want)
-            {
+            let Some(&current) = self.candidates.get(package.name) else { continue };
+            let is_this = |id: Id| {
+                let other = &self.listed[id.0].package;
+                (other.version.0, other.want) == (package.version.0, package.want)
+            };
+            if !same || self.rank(listed).is_none() || is_this(current) {
+                continue;
+            }
+            // An earlier lock may already have replaced the best version.
+            let best = self.kept.get(package.name).copied().unwrap_or(current);
+            if is_this(best) {
+                self.kept.remove(package.name);
+                self.candidates.insert(package.name, best);
+            } else {
                 self.kept.insert(package.name, best);
                 self.candidates.insert(package.name, Id(index));
             }
@@ -191,12 +203,19 @@ impl<'a> Universe<'a> {
     }
 
     /// Fills `providers`. Each list has APT's order of preference: essential packages first, then by priority, then by name.
-    fn index_providers(&mut self) -> Result<(), Problem> {
+    fn index_providers(&mut self) {
         for (index, listed) in self.listed.iter().enumerate() {
             if listed.package.provides.is_empty() {
                 continue;
             }
-            for relation in relations(&listed.package, "Provides", listed.package.provides)?.into_iter().flatten() {
+            let provided = match relations(&listed.package, "Provides", listed.package.provides) {
+                Ok(provided) => provided,
+                Err(problem) => {
+                    self.odd.push(problem);
+                    continue;
+                }
+            };
+            for relation in provided.into_iter().flatten() {
                 let version = relation.version.filter(|(operator, _)| *operator == Operator::Equal);
                 let provider = Provider { id: Id(index), version: version.map(|(_, version)| version) };
                 self.providers.entry(relation.name).or_default().push(provider);
@@ -209,7 +228,11 @@ impl<'a> Universe<'a> {
                 (!package.essential, package.priority, package.name)
             });
         }
-        Ok(())
+    }
+
+    /// What is wrong with packages that can be used only in part.
+    pub(super) fn odd(&self) -> impl Iterator<Item = &Problem> {
+        self.odd.iter()
     }
 
     /// The candidate for a name.

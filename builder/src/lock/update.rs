@@ -74,10 +74,11 @@ impl fmt::Display for Change {
     }
 }
 
-/// Resolves `wishes`. Keeps the versions that `previous` locked if `update` allows it and they can stay.
+/// Resolves `wishes`. Keeps the versions in `known` locks if `update` allows it and they can stay. The last lock that has a package
+/// decides.
 pub(super) fn resolve_again<'a>(
     universe: &mut Universe<'a>,
-    previous: Option<&Lock>,
+    known: &[&Lock],
     update: &Update,
     (wishes, provided): (&[Wish], &BTreeSet<&str>),
 ) -> Result<Resolution<'a>, Problem> {
@@ -86,7 +87,9 @@ pub(super) fn resolve_again<'a>(
         Update::Only(names) => !names.contains(&package.name),
         Update::All => false,
     };
-    universe.keep(previous.into_iter().flat_map(|lock| &lock.packages).filter(stays));
+    for lock in known {
+        universe.keep(lock.packages.iter().filter(stays));
+    }
     loop {
         let problem = match resolve(universe, wishes, provided) {
             Err(problem) => problem,

@@ -116,7 +116,9 @@ fn find<'t>(tree: &'t Tree, wanted: &[u8]) -> Option<(TreePath, &'t Node)> {
 }
 
 fn missing(recipe: &Recipe, what: &str, near: Option<String>) -> anyhow::Error {
-    let hint = near.map(|near| format!("did you mean {near}?"));
+    let none =
+        || "`berth why` knows the packages of the lock; an argument with a slash is a path in the image".to_owned();
+    let hint = Some(near.map_or_else(none, |near| format!("did you mean {near}?")));
     Advised::new(format!("{what} is not in the image of {}", recipe.path().display()), hint).into()
 }
 

@@ -7,7 +7,7 @@ mod outputs;
 pub use outputs::Outputs;
 
 use crate::{
-    lock::Locked,
+    lock::{Lock, Locked},
     recipe::{Diagnostic, Place, Recipe},
 };
 use berth_contract::{
@@ -93,6 +93,20 @@ impl PlanError {
     }
 }
 
+/// The engine of the image, with the version of its package in the lock.
+///
+/// # Errors
+/// If the lock has no package for the engine.
+pub fn engine(recipe: &Recipe, lock: &Lock) -> Result<Option<ImageEngine>, Diagnostic> {
+    let Some(kind) = &recipe.engine else { return Ok(None) };
+    let name = kind.value.row().package;
+    let package = lock.packages.iter().find(|package| package.name == name).ok_or_else(|| {
+        Diagnostic::new(&kind.place, format!("the lock file has no package {name}"))
+            .with_hint(format!("add {name:?} to debian.packages and run berth lock"))
+    })?;
+    Ok(Some(ImageEngine { kind: kind.value, version: package.version.clone() }))
+}
+
 /// Makes the plan. `version` and `epoch` come from the command line and replace those of recipe and lock file.
 ///
 /// # Errors
@@ -108,16 +122,7 @@ pub fn plan(
         .or_else(|| recipe.version.as_ref().map(|version| version.value.clone()))
         .ok_or_else(|| PlanError::NoVersion(recipe.path().display().to_string()))?;
     let id = recipe.id.value.clone();
-    let engine = recipe.engine.as_ref().map(|kind| {
-        let name = kind.value.row().package;
-        let package = lock.packages.iter().find(|package| package.name == name);
-        let missing = || {
-            Diagnostic::new(&kind.place, format!("the lock file has no package {name}"))
-                .with_hint(format!("add {name:?} to debian.packages and run berth lock"))
-        };
-        let version = package.ok_or_else(missing)?.version.clone();
-        Ok::<_, Diagnostic>(ImageEngine { kind: kind.value, version })
-    });
+    let engine = engine(recipe, lock)?;
     let codename = lock.archives.first().map_or_else(|| recipe.debian.suite.value.clone(), |a| a.codename.clone());
     let sizes = Sizes { esp: recipe.disk.esp, slot: recipe.disk.slot, var: recipe.disk.var };
     Ok(Plan {
@@ -125,7 +130,7 @@ pub fn plan(
         outputs: Outputs::new(&id, &version, recipe.arch),
         arch: recipe.arch,
         epoch: epoch.unwrap_or(lock.date.0),
-        engine: engine.transpose()?,
+        engine,
         layout: Layout::new(sizes)
             .map_err(|error| PlanError::Layout(error.clone()).at(error.key(), &recipe.disk.places))?,
         size_places: recipe.disk.places.clone(),

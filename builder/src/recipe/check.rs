@@ -2,13 +2,13 @@
 
 use super::{
     Debian, Device, DeviceKind, Disk, Drops, Kernel, Located, OciEntry, OciSource, Overlay, Recipe, ScriptRule,
-    archives,
+    ValidUntil, archives,
     diagnostic::Diagnostic,
     merge::Merged,
     place::{Place, RecipeFile},
     raw::{RawDevice, RawOci},
     update,
-    value::{Checked, package, path, spelled, suite},
+    value::{Checked, components, mirror, one_of, package, path, set, spelled, suite},
 };
 use berth_contract::{
     arch::Arch,
@@ -18,7 +18,6 @@ use berth_contract::{
     engine::EngineKind,
     version::BadName,
 };
-use berth_fetch::url::{BadUrl, Url};
 use std::{
     collections::{BTreeMap, BTreeSet},
     str::FromStr,
@@ -37,7 +36,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
     };
     let id = named(needed(merged.id, "id", "my-host")?)?;
     let main = suite(needed(merged.suite, "debian.suite", "trixie")?)?;
-    let archives = archives::archives(merged.archives)?;
+    let archives = archives::archives(merged.archives, &main)?;
     let versions = archives::versions(merged.versions, &main, &archives)?;
     let known: Vec<_> = Arch::all().map(|arch| (arch.name, arch)).collect();
     let arch = merged.arch.map_or(Ok(Arch::DEFAULT), |arch| one_of(&arch, &known))?;
@@ -51,6 +50,9 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
             components: components(merged.components)?,
             mirror: set(merged.mirror, mirror)?,
             keyring: merged.keyring.map(path),
+            valid_until: merged
+                .valid_until
+                .map_or(Ok(ValidUntil::Check), |word| one_of(&word, &archives::VALID_UNTIL))?,
             packages: set(merged.packages, package)?,
             provided: set(merged.provided, package)?,
             versions,
@@ -98,43 +100,10 @@ fn named<T: FromStr<Err = BadName>>(text: Located<String>) -> Checked<Located<T>
     }
 }
 
-fn one_of<T: Copy>(text: &Located<String>, known: &[(&str, T)]) -> Checked<T> {
-    known.iter().find(|(name, _)| *name == text.value).map(|(_, value)| *value).ok_or_else(|| {
-        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
-        Diagnostic::new(&text.place, "unknown value")
-            .wanted(names.join(", "))
-            .found(format!("{:?}", text.value))
-            .nearest(&text.value, names)
-    })
-}
-
-/// Removes repetitions (a recipe may repeat items of the file that it extends) and checks the remaining items.
-fn set<T>(
-    items: Vec<Located<String>>,
-    check: impl Fn(Located<String>) -> Checked<Located<T>>,
-) -> Checked<Vec<Located<T>>> {
-    let mut seen = BTreeSet::new();
-    items.into_iter().filter(|item| seen.insert(item.value.clone())).map(check).collect()
-}
-
 fn config_sources(items: &[Located<String>]) -> Checked<Vec<ConfigSource>> {
     let known = ConfigSource::ALL.map(|source| (source.name(), source));
     let named: BTreeSet<ConfigSource> = items.iter().map(|text| one_of(text, &known)).collect::<Checked<_>>()?;
     Ok(if named.is_empty() { ConfigSource::all() } else { named.into_iter().collect() })
-}
-
-fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
-    let items = set(items, |text| spelled(text, "name of a component", "-._/", "main"))?;
-    Ok(if items.is_empty() { vec!["main".to_owned()] } else { items.into_iter().map(|item| item.value).collect() })
-}
-
-fn mirror(text: Located<String>) -> Checked<Located<Url>> {
-    match text.value.parse() {
-        Ok(value) => Ok(Located { value, place: text.place }),
-        Err(BadUrl { found, wanted }) => Err(Diagnostic::new(&text.place, "mirror is not valid")
-            .wanted(format!("a URL with {wanted}"))
-            .found(format!("{found:?}"))),
-    }
 }
 
 fn module(text: Located<String>) -> Checked<Located<String>> {

@@ -21,6 +21,7 @@ pub(super) struct Merged {
     pub(super) components: Vec<Located<String>>,
     pub(super) mirror: Vec<Located<String>>,
     pub(super) keyring: Option<Located<String>>,
+    pub(super) valid_until: Option<Located<String>>,
     pub(super) packages: Vec<Located<String>>,
     pub(super) provided: Vec<Located<String>>,
     pub(super) versions: BTreeMap<String, (Located<()>, Located<RawPin>)>,
@@ -72,7 +73,7 @@ impl Named for String {
 
 impl Named for RawArchive {
     fn name(&self) -> &str {
-        &self.suite
+        self.0.name.as_ref().map_or(&self.0.suite, |name| name.as_ref())
     }
 }
 
@@ -121,6 +122,7 @@ impl Merged {
             (&mut self.arch, raw.arch),
             (&mut self.suite, debian.suite),
             (&mut self.keyring, debian.keyring),
+            (&mut self.valid_until, debian.valid_until),
             (&mut self.kernel, kernel.package),
             (&mut self.engine, engine.kind),
             (&mut self.compression, disk.compression),

@@ -81,7 +81,9 @@ pub struct Recipe {
 pub struct Debian {
     /// `suite`, e.g. `trixie`.
     pub suite: Located<String>,
-    /// `archives`: additional suites, each once. Contains `suite` only if the recipe gives it a priority.
+    /// `valid_until`: whether archives may have expired. Those in `archives` can have another value.
+    pub valid_until: ValidUntil,
+    /// `archives`: additional suites, each name once. Contains `suite` only if the recipe gives it a priority.
     pub archives: Vec<Located<Archive>>,
     /// `components`, `main` by default.
     pub components: Vec<String>,
@@ -102,12 +104,32 @@ pub struct Debian {
 }
 
 /// One entry of `archives`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Archive {
+    /// `name`, or `suite` without it: the name in pins and in the lock.
+    pub name: String,
     /// `suite`.
     pub suite: String,
     /// `priority`, never 0. `None`: use the priority of its InRelease.
     pub priority: Option<i16>,
+    /// `mirror`: its own mirrors. If empty, it is in the archive of the main suite, or in one of the same mirrors.
+    pub mirror: Vec<Url>,
+    /// `keyring`: already joined to the folder of the recipe file. `None`: the keyring of the main suite.
+    pub keyring: Option<PathBuf>,
+    /// `components`. `None`: those of the main suite.
+    pub components: Option<Vec<String>>,
+    /// `valid_until`. `None`: as for the main suite.
+    pub valid_until: Option<ValidUntil>,
+}
+
+/// `valid_until`: what to do with an archive that has expired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValidUntil {
+    /// `check`: it is an error.
+    #[default]
+    Check,
+    /// `ignore`: use it.
+    Ignore,
 }
 
 /// One entry of `versions`. At least one field is set.

@@ -44,6 +44,7 @@ pub(super) struct RawDebian {
     pub(super) components: RawList<String>,
     pub(super) mirror: RawList<String>,
     pub(super) keyring: Option<Spanned<String>>,
+    pub(super) valid_until: Option<Spanned<String>>,
     pub(super) packages: RawList<String>,
     pub(super) provided: RawList<String>,
     pub(super) versions: BTreeMap<Spanned<String>, Spanned<RawPin>>,
@@ -51,12 +52,22 @@ pub(super) struct RawDebian {
     pub(super) unpack_limit: Option<Spanned<ByteSize>>,
 }
 
-/// The name of a suite, or a table with its priority.
-#[derive(Debug)]
-pub(super) struct RawArchive {
+/// The name of a suite, or a table with its properties.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ArchiveTable {
     pub(super) suite: String,
+    pub(super) name: Option<Spanned<String>>,
     pub(super) priority: Option<Spanned<i64>>,
+    pub(super) mirror: Option<Vec<Spanned<String>>>,
+    pub(super) keyring: Option<Spanned<String>>,
+    pub(super) components: Option<Vec<Spanned<String>>>,
+    pub(super) valid_until: Option<Spanned<String>>,
 }
+
+/// An entry of `archives`.
+#[derive(Debug)]
+pub(super) struct RawArchive(pub(super) ArchiveTable);
 
 /// A version, or a table of version and suite.
 #[derive(Debug, Default)]
@@ -215,16 +226,17 @@ impl<'de, T: Deserialize<'de>, F: FnOnce(&str) -> T> Visitor<'de> for Short<T, F
 
 impl<'de> Deserialize<'de> for RawArchive {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(deny_unknown_fields)]
-        struct Table {
-            suite: String,
-            priority: Option<Spanned<i64>>,
-        }
-        let from_text = |text: &str| Table { suite: text.to_owned(), priority: None };
+        let from_text = |text: &str| ArchiveTable {
+            suite: text.to_owned(),
+            name: None,
+            priority: None,
+            mirror: None,
+            keyring: None,
+            components: None,
+            valid_until: None,
+        };
         let expecting = "the name of a suite, or a table with `suite` and `priority`";
-        let Table { suite, priority } = d.deserialize_any(Short { expecting, from_text, kind: PhantomData })?;
-        Ok(Self { suite, priority })
+        d.deserialize_any(Short { expecting, from_text, kind: PhantomData }).map(Self)
     }
 }
 
@@ -255,7 +267,9 @@ fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
     let Misfit { fault, span, asked } = misfit;
     let place = Place::new(source, span.unwrap_or_default());
     match fault {
-        Fault::Syntax(message) | Fault::Other(message) => Diagnostic::new(&place, message),
+        Fault::Syntax(message) => Diagnostic::new(&place, message)
+            .with_hint("a recipe is written in TOML: texts in quotes, lists in [ ], one key = value on each line; see https://toml.io"),
+        Fault::Other(message) => Diagnostic::new(&place, message),
         Fault::UnknownKey { key, known } => unknown_key(&place, &key, known),
         Fault::MissingKey(key) => Diagnostic::new(&place, format!("key `{key}` is missing")),
         Fault::WrongType { wanted, found } => wrong_type(&place, asked, wanted, found),

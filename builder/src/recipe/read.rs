@@ -27,6 +27,14 @@ pub enum ReadError {
         /// The cause.
         source: io::Error,
     },
+    /// The path is a folder.
+    #[error("{} is a folder: expected a recipe", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// The recipes in it.
+        recipes: Vec<String>,
+    },
     /// The content of the recipe, or of a file that it extends, is not valid.
     #[error(transparent)]
     Content(#[from] Diagnostic),
@@ -46,6 +54,10 @@ impl ReadError {
                 Some("a recipe is a TOML file of at most 1 MiB, as described in docs/recipe.md".to_owned())
             }
             Self::File { .. } => None,
+            Self::Folder { recipes, .. } if recipes.is_empty() => {
+                Some("name a recipe: a TOML file as described in docs/recipe.md".to_owned())
+            }
+            Self::Folder { recipes, .. } => Some(format!("name the recipe in this folder: {}", recipes.join(", "))),
             Self::Content(fault) => fault.hint().map(str::to_owned),
         }
     }
@@ -56,6 +68,9 @@ impl ReadError {
 /// # Errors
 /// A file cannot be read, `extends` forms a cycle, or the content is not valid. Errors show the place in the file.
 pub fn read(path: &Path) -> Result<Recipe, ReadError> {
+    if path.is_dir() {
+        return Err(ReadError::Folder { path: path.to_owned(), recipes: recipes(path) });
+    }
     let text = text(path).map_err(|source| ReadError::File { path: path.to_owned(), source })?;
     let mut chain = vec![RecipeFile::new(path, text)];
     let mut seen = vec![identity(path)];
@@ -87,16 +102,21 @@ fn extends(file: &Arc<RecipeFile>) -> Result<Option<(PathBuf, Place)>, Diagnosti
 
 /// The hint for a missing recipe: the name of a similar file in the same folder.
 fn beside(missing: &Path) -> String {
-    let folder = missing.parent().unwrap_or(Path::new(""));
-    let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
-    names.sort();
+    let names = recipes(missing.parent().unwrap_or(Path::new("")));
     let wanted = missing.file_name().unwrap_or_default().to_string_lossy();
     match nearest(&wanted, names.iter().map(String::as_str)) {
         Some(near) if near != wanted => format!("did you mean {near:?}?"),
         _ => "create the recipe, or remove `extends`".to_owned(),
     }
+}
+
+/// The names of the recipes in a folder.
+fn recipes(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let names = entries.into_iter().flatten().filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.ends_with(".toml")).collect();
+    names.sort();
+    names
 }
 
 /// The canonical path of a file, to detect cycles. A missing file is reported later, when it is read.

@@ -1,7 +1,8 @@
 //! Checks of single values that several tables of a recipe have.
 
 use super::{Located, diagnostic::Diagnostic};
-use std::path::PathBuf;
+use berth_fetch::url::{BadUrl, Url};
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// A checked value, or the diagnostic of its fault.
 pub(super) type Checked<T> = Result<T, Diagnostic>;
@@ -37,4 +38,39 @@ pub(super) fn package(text: Located<String>) -> Checked<Located<String>> {
 
 pub(super) fn path(text: Located<String>) -> Located<PathBuf> {
     Located { value: text.place.folder().join(&text.value), place: text.place }
+}
+
+/// The value with the name `text`.
+pub(super) fn one_of<T: Copy>(text: &Located<String>, known: &[(&str, T)]) -> Checked<T> {
+    known.iter().find(|(name, _)| *name == text.value).map(|(_, value)| *value).ok_or_else(|| {
+        let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+        Diagnostic::new(&text.place, "unknown value")
+            .wanted(names.join(", "))
+            .found(format!("{:?}", text.value))
+            .nearest(&text.value, names)
+    })
+}
+
+/// Removes repetitions (a recipe may repeat items of the file that it extends) and checks the remaining items.
+pub(super) fn set<T>(
+    items: Vec<Located<String>>,
+    check: impl Fn(Located<String>) -> Checked<Located<T>>,
+) -> Checked<Vec<Located<T>>> {
+    let mut seen = BTreeSet::new();
+    items.into_iter().filter(|item| seen.insert(item.value.clone())).map(check).collect()
+}
+
+/// `components`; `main` if there are none.
+pub(super) fn components(items: Vec<Located<String>>) -> Checked<Vec<String>> {
+    let items = set(items, |text| spelled(text, "name of a component", "-._/", "main"))?;
+    Ok(if items.is_empty() { vec!["main".to_owned()] } else { items.into_iter().map(|item| item.value).collect() })
+}
+
+pub(super) fn mirror(text: Located<String>) -> Checked<Located<Url>> {
+    match text.value.parse() {
+        Ok(value) => Ok(Located { value, place: text.place }),
+        Err(BadUrl { found, wanted }) => Err(Diagnostic::new(&text.place, "mirror is not valid")
+            .wanted(format!("a URL with {wanted}"))
+            .found(format!("{found:?}"))),
+    }
 }

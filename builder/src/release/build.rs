@@ -85,6 +85,9 @@ impl Build {
     /// Reads the build that SHA256SUMS in `folder` lists. Reads and checks all files that a release needs.
     pub(super) fn open(folder: &Path) -> Result<Self, ReleaseError> {
         let path = folder.join(CHECKSUMS);
+        if folder.is_dir() && !path.exists() {
+            return Err(ReleaseError::NotABuild(folder.to_owned()));
+        }
         let sums = checksums(&file::read(&path, MAX_CHECKSUMS)?, &path)?;
         let manifest_name = sums.keys().find(|name| name.ends_with(".manifest.json")).cloned().unwrap_or_default();
         let listed = |name: &str| {

@@ -124,6 +124,9 @@ pub enum ReleaseError {
     /// Another process writes to the repository.
     #[error("another berth process is writing to {}", .0.display())]
     Busy(PathBuf),
+    /// The folder has no build.
+    #[error("{} is not a build: it has no SHA256SUMS", .0.display())]
+    NotABuild(PathBuf),
     /// The files of a build do not match each other.
     #[error("{}: {what}: expected {wanted}, found {found}", path.display())]
     Build {
@@ -201,7 +204,9 @@ impl ReleaseError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             // The CLI adds a hint for I/O errors by their kind.
-            Self::Io { .. } | Self::Threshold { .. } => return None,
+            Self::Io { .. } => return None,
+            Self::Threshold { .. } => "make more keys (--root-keys, --targets-keys or --count), or lower the threshold",
+            Self::NotABuild(_) => "name the output folder of `berth build`",
             Self::Exists(_) => "name another folder",
             Self::NoRoot(_) => "name the folder that `berth keys new` created",
             Self::Key { .. } => "remove files that are not keys from the folder, or restore the key from a backup",

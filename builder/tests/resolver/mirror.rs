@@ -4,10 +4,11 @@ use berth::{
     date::Date,
     source::debian::{
         apt_sources,
-        archive::{Archive, IndexText},
+        archive::{Archive, Asked, IndexText},
         keyring::{DEBIAN_KEYRING, Keyring},
         mirrors::Mirrors,
         packages::{self, Package},
+        suite::Expiry,
     },
 };
 use berth_fetch::{
@@ -57,10 +58,11 @@ impl Mirror {
         let parsed = suites.iter().map(|&suite| {
             let urls = mirrors.of_suite(suite).unwrap();
             copy(&fetcher, &urls, suite, &keyring, now, &folder.join("dists").join(suite));
-            let archive = Archive::open(&fetcher, &local.of_suite(suite).unwrap(), suite, &keyring, now).unwrap();
-            let texts = archive.packages(&fetcher, "main", "amd64", &Silent).unwrap();
+            let archive =
+                Archive::open(&fetcher, &local.of_suite(suite).unwrap(), &asked(suite), &keyring, now).unwrap();
+            let texts = archive.packages(&fetcher, &["main".to_owned()], "amd64", &Silent).unwrap();
             let texts: &'static [IndexText] = Vec::leak(texts);
-            let packages = texts.iter().flat_map(|text| packages::parse(text, "amd64").unwrap()).collect();
+            let packages = texts.iter().flat_map(|text| packages::parse(text, "amd64").good).collect();
             (suite.clone(), Parsed { priority: archive.in_release.priority, packages })
         });
         Self { suites: parsed.collect(), folder, _dir: dir }
@@ -77,7 +79,7 @@ impl Mirror {
 }
 
 fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Date, to: &Path) {
-    let archive = Archive::open(fetcher, urls, suite, keyring, now).unwrap();
+    let archive = Archive::open(fetcher, urls, &asked(suite), keyring, now).unwrap();
     let want = archive.in_release.file(INDEX).unwrap();
     // While a mirror is updated, its index may not match its InRelease file. The path with the digest always has the right index.
     let hashed = Path::new(INDEX).parent().unwrap().join(format!("by-hash/SHA256/{}", want.sha256));
@@ -90,4 +92,8 @@ fn copy(fetcher: &Fetcher, urls: &[Url], suite: &str, keyring: &Keyring, now: Da
     let place: Url = archive.in_release.place.parse().unwrap();
     let signed = fetcher.fetch_index(&place, 16 << 20).unwrap();
     fs::write(to.join("InRelease"), signed).unwrap();
+}
+
+fn asked(suite: &str) -> Asked {
+    Asked { name: suite.to_owned(), suite: suite.parse().unwrap(), expiry: Expiry::Refuse }
 }

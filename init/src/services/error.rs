@@ -49,4 +49,10 @@ pub enum ServiceError {
     /// The service can never start because of what it needs.
     #[error(transparent)]
     Need(#[from] NeedFault),
+    /// The engine must not start: what it would start is on the disk.
+    #[error("service {name}: not started, because /var is in memory: its containers and volumes are on the disk")]
+    NoVar {
+        /// The service of the engine.
+        name: String,
+    },
 }

@@ -12,6 +12,9 @@ use std::{
 /// APT's configuration folder.
 pub const ETC_APT: &str = "/etc/apt";
 
+/// Scheme of an address that is the path of a list of mirrors.
+const MIRROR_LIST: &str = "mirror+file:";
+
 /// One enabled source of binary packages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AptSource {
@@ -73,7 +76,28 @@ pub fn read(etc_apt: &Path) -> Result<Vec<AptSource>, DebianError> {
         let list = path.extension().is_some_and(|extension| extension == "list");
         sources.extend(if list { parse_list(&text, path)? } else { parse_deb822(&text, path)? });
     }
+    for source in &mut sources {
+        let uris = source.uris.iter().map(|uri| match uri.strip_prefix(MIRROR_LIST) {
+            Some(path) => Ok(parse_mirrors(&fs::read_to_string(path).map_err(cannot_read(Path::new(path)))?)),
+            None => Ok(vec![uri.clone()]),
+        });
+        source.uris = uris.collect::<Result<Vec<_>, DebianError>>()?.concat();
+    }
     Ok(sources)
+}
+
+/// Parses a list of mirrors (apt-transport-mirror(1)): an address on each line, and options after it. Mirrors with a low `priority:` come
+/// first, those without come last.
+fn parse_mirrors(text: &str) -> Vec<String> {
+    let mut mirrors: Vec<(u64, String)> = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let Some(uri) = words.next().filter(|uri| !uri.starts_with('#')) else { continue };
+        let priority = words.find_map(|option| option.strip_prefix("priority:")?.parse().ok());
+        mirrors.push((priority.unwrap_or(u64::MAX), uri.to_owned()));
+    }
+    mirrors.sort_by_key(|(priority, _)| *priority);
+    mirrors.into_iter().map(|(_, uri)| uri).collect()
 }
 
 /// Whether APT reads a file in `sources.list.d`. sources.list(5): file names consist only of letters, digits, underscores,
@@ -265,7 +289,17 @@ mod tests {
             fs::write(parts.join(name), text).unwrap();
         }
         fs::write(dir.path().join("sources.list"), "deb file:/first x main\n").unwrap();
-        let uris: Vec<String> = read(dir.path()).unwrap().into_iter().flat_map(|source| source.uris).collect();
-        assert_eq!(uris, ["file:/first", "file:/a", "file:/b"]);
+        let uris = || read(dir.path()).unwrap().into_iter().flat_map(|source| source.uris).collect::<Vec<String>>();
+        assert_eq!(uris(), ["file:/first", "file:/a", "file:/b"]);
+        // A list of mirrors, as Debian's cloud images have it.
+        let list = dir.path().join("mirrors.list");
+        fs::write(&list, "# mirrors\nhttp://last.example/debian\nhttp://two.example/debian\tpriority:2\nhttp://one.example/debian\tpriority:1 type:deb\n").unwrap();
+        fs::write(dir.path().join("sources.list"), format!("deb mirror+file:{} x main\n", list.display())).unwrap();
+        assert_eq!(
+            uris()[..3],
+            ["http://one.example/debian", "http://two.example/debian", "http://last.example/debian"]
+        );
+        fs::remove_file(list).unwrap();
+        assert!(read(dir.path()).unwrap_err().to_string().contains("mirrors.list"));
     }
 }

@@ -1,6 +1,6 @@
 //! Downloads packages whose digests are known.
 
-use super::{error::DebianError, mirrors::Mirrors};
+use super::error::DebianError;
 use berth_fetch::{
     blob::{Blob, Want},
     fetcher::{Fetcher, Job},
@@ -30,13 +30,13 @@ pub fn is_safe_path(path: &str) -> bool {
     path.chars().all(good) && path.split('/').all(|part| !part.is_empty() && part != "." && part != "..")
 }
 
-/// Fetches packages, several at a time. The result has the order of `debs`.
+/// Fetches packages, several at a time. The result has the order of `debs`. `mirrors` gives the mirrors of a suite.
 ///
 /// # Errors
 /// [`DebianError::NoMirror`], [`DebianError::Fetch`].
 pub fn fetch_debs(
     fetcher: &Fetcher,
-    mirrors: &Mirrors,
+    mirrors: &dyn Fn(&str) -> Result<Vec<Url>, DebianError>,
     debs: &[DebRef<'_>],
     progress: &dyn Progress,
 ) -> Result<Vec<Blob>, DebianError> {
@@ -46,7 +46,7 @@ pub fn fetch_debs(
         // A package that is in the store needs no mirror: an offline build works without an APT configuration.
         let stored = fetcher.store().get(deb.want).map_err(DebianError::Fetch)?.is_some();
         if !stored && !by_suite.contains_key(deb.suite) {
-            let urls = match mirrors.of_suite(deb.suite) {
+            let urls = match mirrors(deb.suite) {
                 // Offline, a list of all missing packages helps more than the message that there is no mirror.
                 Err(DebianError::NoMirror { .. }) if fetcher.network() == Network::Offline => Vec::new(),
                 urls => urls?,

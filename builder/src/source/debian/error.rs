@@ -112,12 +112,14 @@ pub enum DebianError {
         locked: Date,
     },
     /// The InRelease does not list the index.
-    #[error("{place}: expected an index {file}, found none")]
+    #[error("{place}: expected an index {file} as .xz, as .gz or plain, found {}", or_none(found))]
     NoIndex {
         /// URL of the InRelease.
         place: String,
-        /// Path below the suite.
+        /// Path below the suite, without the extension of a compression.
         file: String,
+        /// The index in forms that are not read.
+        found: Vec<String>,
     },
     /// An index cannot be unpacked, or has the wrong size when unpacked.
     #[error("{place}: {reason}")]
@@ -154,6 +156,10 @@ pub enum DebianError {
     },
 }
 
+fn or_none(files: &[String]) -> String {
+    if files.is_empty() { "none".to_owned() } else { files.join(", ") }
+}
+
 fn told(refusals: &[Refusal]) -> String {
     if refusals.is_empty() {
         return "none".to_owned();
@@ -178,7 +184,10 @@ impl DebianError {
             Self::Keyring { .. } | Self::Untrusted { .. } => {
                 "install or update debian-archive-keyring, or name a keyring as `keyring` in the recipe's [debian]"
             }
-            Self::Expired { .. } => "the mirror is no longer updated, or this machine's clock is fast",
+            Self::Expired { .. } => {
+                "the mirror is no longer updated, or this machine's clock is fast; for an old archive on purpose, such as a \
+                 snapshot, write valid_until = \"ignore\" in the recipe's [debian] or in the entry of `archives`"
+            }
             Self::NotYet { .. } => "set this machine's clock",
             Self::Rollback { .. } => {
                 "the mirror lags behind: try again later, or name another mirror with --mirror; \
@@ -191,10 +200,14 @@ impl DebianError {
                 "check the suite's name and the mirror's address: it ends before /dists"
             }
             Self::Fetch(error) => return error.hint(),
-            Self::Mirrors { failures, .. } => return failures.iter().find_map(Self::hint),
+            // The mirror that got furthest is the one that should have worked.
+            Self::Mirrors { failures, .. } => return failures.iter().rev().max_by_key(|it| it.progress())?.hint(),
             Self::AptSource { .. } => "correct the line, or name a mirror with --mirror",
             Self::Mirror(_) => "write it as in APT's sources: http://example.org/debian",
             Self::InRelease { field: "Suite and Codename", .. } => "use the archive's own name for the suite",
+            Self::NoIndex { found, .. } if !found.is_empty() => {
+                "ask the archive's maintainers to publish the index as .xz or .gz too"
+            }
             Self::NoIndex { .. } => {
                 "the suite does not have this component or architecture: check `components` in the recipe"
             }
@@ -205,6 +218,20 @@ impl DebianError {
             Self::Io { .. } => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+impl DebianError {
+    /// How many steps of opening an archive were done before this failure.
+    fn progress(&self) -> u8 {
+        match self {
+            Self::Fetch(error) => u8::from(!error.is_missing()),
+            Self::NotSigned { .. } => 2,
+            Self::Untrusted { .. } => 3,
+            Self::InRelease { field: "Suite and Codename", .. } => 4,
+            Self::InRelease { .. } | Self::NotYet { .. } | Self::Expired { .. } | Self::Rollback { .. } => 5,
+            _ => 0,
+        }
     }
 }
 

@@ -1,6 +1,13 @@
 //! Parses InRelease files: the description of a suite and the digests of its indices.
 
-use super::{certificate::SKEW, debs::is_safe_path, error::DebianError, keyring::SignedText, stanza::stanzas};
+use super::{
+    certificate::SKEW,
+    debs::is_safe_path,
+    error::DebianError,
+    keyring::SignedText,
+    stanza::stanzas,
+    suite::{Expiry, SuiteName},
+};
 use crate::date::Date;
 use berth_fetch::blob::Want;
 use std::collections::BTreeMap;
@@ -10,6 +17,8 @@ use std::collections::BTreeMap;
 pub struct InRelease {
     /// Its URL, for messages.
     pub place: String,
+    /// `Origin` and `Label`: the copies of an archive have the same.
+    pub origin: String,
     /// `Suite`: its role, e.g. `stable-security`. May be empty.
     pub suite: String,
     /// `Codename`: its name, e.g. `trixie-security`. May be empty.
@@ -52,10 +61,13 @@ impl InRelease {
                 let words: Vec<&str> = line.split_ascii_whitespace().collect();
                 let [sha256, size, file] = *words.as_slice() else { return None };
                 let want = Want { sha256: sha256.parse().ok()?, size: size.parse().ok()? };
-                is_safe_path(file).then(|| (file.to_owned(), want))
+                // Flat archives write `./Packages`.
+                Some((file.strip_prefix("./").unwrap_or(file).to_owned(), want))
             };
             let (file, want) = entry().ok_or_else(|| bad("SHA256", "lines of digest, size and path", line))?;
-            files.insert(file, want);
+            if is_safe_path(&file) {
+                files.insert(file, want);
+            }
         }
         if files.is_empty() {
             return Err(bad("SHA256", "digests of indices", get("SHA256")));
@@ -63,6 +75,7 @@ impl InRelease {
         let words = |field| get(field).split_ascii_whitespace();
         Ok(Self {
             place: place.to_owned(),
+            origin: format!("{} {}", get("Origin"), get("Label")).trim().to_owned(),
             suite: get("Suite").to_owned(),
             codename: get("Codename").to_owned(),
             date: date("Date", get("Date"))?,
@@ -79,12 +92,14 @@ impl InRelease {
         })
     }
 
-    /// Checks that this is the requested suite, that its date is not in the future, and that it has not expired.
+    /// Checks that this is the requested suite, that its date is not in the future, and that it has not expired. A flat archive has
+    /// only one suite. Returns `Valid-Until` if it is past and `expiry` accepts that.
     ///
     /// # Errors
     /// [`DebianError::InRelease`], [`DebianError::NotYet`], [`DebianError::Expired`].
-    pub fn check(&self, asked: &str, now: Date) -> Result<(), DebianError> {
-        if asked != self.suite && asked != self.codename {
+    pub fn check(&self, suite: &SuiteName, expiry: Expiry, now: Date) -> Result<Option<Date>, DebianError> {
+        let asked = suite.as_str();
+        if !suite.is_flat() && asked != self.suite && asked != self.codename {
             return Err(DebianError::InRelease {
                 place: self.place.clone(),
                 field: "Suite and Codename",
@@ -96,8 +111,10 @@ impl InRelease {
             return Err(DebianError::NotYet { place: self.place.clone(), date: self.date, now });
         }
         match self.valid_until {
-            Some(until) if until < now => Err(DebianError::Expired { place: self.place.clone(), until, now }),
-            _ => Ok(()),
+            Some(until) if until < now && expiry == Expiry::Refuse => {
+                Err(DebianError::Expired { place: self.place.clone(), until, now })
+            }
+            until => Ok(until.filter(|until| *until < now)),
         }
     }
 
@@ -105,5 +122,12 @@ impl InRelease {
     #[must_use]
     pub fn file(&self, path: &str) -> Option<Want> {
         self.files.get(path).copied()
+    }
+
+    /// The files that are other forms of `path`: `Packages.bz2`.
+    #[must_use]
+    pub fn files_of(&self, path: &str) -> Vec<String> {
+        let same = |file: &&String| file.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        self.files.keys().filter(same).cloned().collect()
     }
 }

@@ -16,6 +16,7 @@ pub mod mirrors;
 pub mod packages;
 pub mod relation;
 pub mod stanza;
+pub mod suite;
 #[cfg(test)]
 mod tests;
 pub mod version;

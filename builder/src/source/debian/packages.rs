@@ -83,28 +83,80 @@ pub struct Package<'a> {
     pub installed_size: Option<u64>,
 }
 
+/// The packages of an index.
+#[derive(Debug)]
+pub struct Packages<'a> {
+    /// Those that can be used.
+    pub good: Vec<Package<'a>>,
+    /// Those with a field that is missing or invalid. Only an image that needs one of them cannot be made.
+    pub odd: Vec<OddPackage>,
+}
+
+/// A package that cannot be used.
+#[derive(Debug)]
+pub struct OddPackage {
+    /// Its name; empty if that is not valid.
+    pub name: String,
+    /// What is wrong: a [`DebianError::Package`].
+    pub error: DebianError,
+}
+
 /// Parses the packages of an index that are for the Debian architecture `arch` or for `all`. Skips all others.
-///
-/// # Errors
-/// [`DebianError::Package`] if a field is missing or invalid.
-pub fn parse<'a>(index: &'a IndexText, arch: &str) -> Result<Vec<Package<'a>>, DebianError> {
+#[must_use]
+pub fn parse<'a>(index: &'a IndexText, arch: &str) -> Packages<'a> {
     // A package takes about 900 bytes.
-    let mut packages = Vec::with_capacity(index.text.len() / 900);
+    let mut good = Vec::with_capacity(index.text.len() / 900);
+    let mut odd = Vec::new();
     let mut before = "the start";
     for stanza in stanzas(&index.text) {
-        let package = parse_one(stanza).map_err(|(name, field, wanted, found)| DebianError::Package {
-            place: index.place.clone(),
-            package: if name.is_empty() { format!("(after {before})") } else { name.to_owned() },
-            field,
-            wanted,
-            found: found.to_owned(),
-        })?;
-        before = package.name;
-        if package.architecture == arch || package.architecture == "all" {
-            packages.push(package);
+        match parse_one(stanza) {
+            Ok(package) => {
+                before = package.name;
+                if package.architecture == arch || package.architecture == "all" {
+                    good.push(package);
+                }
+            }
+            Err((name, field, wanted, found)) => odd.push(OddPackage {
+                name: name.to_owned(),
+                error: DebianError::Package {
+                    place: index.place.clone(),
+                    package: if name.is_empty() { format!("(after {before})") } else { name.to_owned() },
+                    field,
+                    wanted,
+                    found: found.to_owned(),
+                },
+            }),
         }
     }
-    Ok(packages)
+    Packages { good, odd }
+}
+
+/// The fields that are read.
+const FIELDS: [&str; 19] = [
+    "Package",
+    "Version",
+    "Architecture",
+    "Multi-Arch",
+    "Essential",
+    "Priority",
+    "Section",
+    "Source",
+    "Pre-Depends",
+    "Depends",
+    "Recommends",
+    "Provides",
+    "Conflicts",
+    "Breaks",
+    "Replaces",
+    "Filename",
+    "Size",
+    "SHA256",
+    "Installed-Size",
+];
+
+/// The usual spelling of a field's name. deb822(5): upper and lower case are equal.
+fn spelling(field: &str) -> &str {
+    FIELDS.iter().find(|known| known.eq_ignore_ascii_case(field)).copied().unwrap_or(field)
 }
 
 /// An invalid field: package name (empty if not known), field name, expected form, value found.
@@ -134,7 +186,7 @@ fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
     };
     let (mut size, mut sha256) = ("", "");
     for (field, value) in stanza.fields() {
-        match field {
+        match spelling(field) {
             "Package" => package.name = value,
             "Version" => package.version = Version(value),
             "Architecture" => package.architecture = value,
@@ -168,9 +220,9 @@ fn parse_one(stanza: Stanza<'_>) -> Result<Package<'_>, Bad<'_>> {
             "Filename" => package.file = value.strip_prefix("./").unwrap_or(value),
             "Size" => size = value,
             "SHA256" => sha256 = value,
+            // Only a limit for unpacking. Some tools write it in other forms, which APT accepts.
             "Installed-Size" => {
-                let kib: u32 = value.parse().map_err(|_| (package.name, "Installed-Size", "a number of KiB", value))?;
-                package.installed_size = Some(u64::from(kib) * 1024);
+                package.installed_size = value.parse::<u32>().ok().map(|kib| u64::from(kib) * 1024);
             }
             _ => {}
         }

@@ -1,13 +1,14 @@
 //! Tests of the chain of trust: keyrings, signatures, InRelease files, indices and packages.
 
 use super::{
-    archive::Archive,
+    archive::{Archive, Asked},
     debs::{DebRef, fetch_debs},
     error::{DebianError, Refusal},
     fixture::{Algorithm, CREATED, Fixture, Flaw, GOOD, KeySpec, NOW, SIGNED, TestKey, gpgv, paragraph, rfc},
     keyring::Keyring,
     mirrors::Mirrors,
     packages,
+    suite::Expiry,
 };
 use crate::date::Date;
 use berth_fetch::{
@@ -140,6 +141,10 @@ fn the_error_names_a_file_that_is_not_a_keyring() {
     assert!(missing.to_string().contains("/nonexistent/keys.gpg") && missing.hint().is_some());
 }
 
+fn main() -> Vec<String> {
+    vec!["main".to_owned()]
+}
+
 struct Bench {
     fixture: Fixture,
     key: TestKey,
@@ -160,12 +165,17 @@ impl Bench {
     fn open(&self, suite: &str) -> Result<Archive, DebianError> {
         let keyring = Keyring::parse(&self.key.binary(), Path::new("keys.gpg"))?;
         let mirrors = Mirrors::given(&[self.fixture.url()])?.of_suite(suite)?;
-        Archive::open(&self.fetcher, &mirrors, suite, &keyring, NOW)
+        let asked = Asked {
+            name: suite.to_owned(),
+            suite: suite.parse().map_err(|_| DebianError::NoMirror { suite: suite.into(), reason: "bad".into() })?,
+            expiry: Expiry::Refuse,
+        };
+        Archive::open(&self.fetcher, &mirrors, &asked, &keyring, NOW)
     }
 
     fn index(&self, fields: &str, packages: &str) -> Result<String, DebianError> {
         self.fixture.suite(&self.key, "trixie", fields, packages);
-        let mut texts = self.open("trixie")?.packages(&self.fetcher, "main", "amd64", &Silent)?;
+        let mut texts = self.open("trixie")?.packages(&self.fetcher, &main(), "amd64", &Silent)?;
         Ok(texts.remove(0).text)
     }
 }
@@ -219,9 +229,9 @@ fn an_index_must_match_the_in_release() {
     let folder = bench.fixture.path().join("debian/dists/trixie/main/binary-amd64");
     std::fs::remove_dir_all(folder.join("by-hash")).unwrap();
     let archive = bench.open("trixie").unwrap();
-    archive.packages(&bench.fetcher, "main", "amd64", &Silent).unwrap();
-    let missing = archive.packages(&bench.fetcher, "contrib", "amd64", &Silent).unwrap_err();
-    assert!(missing.to_string().contains("contrib/binary-amd64/Packages.xz"), "{missing}");
+    archive.packages(&bench.fetcher, &main(), "amd64", &Silent).unwrap();
+    let missing = archive.packages(&bench.fetcher, &["contrib".to_owned()], "amd64", &Silent).unwrap_err();
+    assert!(missing.to_string().contains("expected an index contrib/binary-amd64/Packages as .xz"), "{missing}");
 
     type Damage = fn(&[u8]) -> Vec<u8>;
     type Expected = fn(&FetchError) -> bool;
@@ -235,7 +245,7 @@ fn an_index_must_match_the_in_release() {
         bench.fixture.suite(&bench.key, "trixie", "", &text);
         let path = bench.fixture.path().join("debian/dists/trixie/main/binary-amd64/Packages.xz");
         std::fs::write(&path, damage(&std::fs::read(&path).unwrap())).unwrap();
-        match bench.open("trixie").unwrap().packages(&bench.fetcher, "main", "amd64", &Silent).unwrap_err() {
+        match bench.open("trixie").unwrap().packages(&bench.fetcher, &main(), "amd64", &Silent).unwrap_err() {
             DebianError::Fetch(error) => assert!(expected(&error), "{error}"),
             other => panic!("{other}"),
         }
@@ -251,7 +261,7 @@ fn an_index_must_match_the_in_release() {
         );
         assert_ne!(release, lie);
         bench.fixture.write("debian/dists/trixie/InRelease", bench.key.sign(&lie));
-        let error = bench.open("trixie").unwrap().packages(&bench.fetcher, "main", "amd64", &Silent).unwrap_err();
+        let error = bench.open("trixie").unwrap().packages(&bench.fetcher, &main(), "amd64", &Silent).unwrap_err();
         assert!(matches!(error, DebianError::Index { .. }), "{error}");
     }
 }
@@ -262,7 +272,7 @@ fn invalid_packages_are_refused_and_the_error_names_package_and_field() {
     let good = paragraph("a 1", &["Provides: x (= 1)", "Multi-Arch: foreign", "Essential: yes", "Installed-Size: 9"]);
     let foreign = paragraph("c 1", &[]).replace("amd64", "i386");
     let read = index(good.clone() + &foreign);
-    let packages = packages::parse(&read, "amd64").unwrap();
+    let packages = packages::parse(&read, "amd64").good;
     assert_eq!(packages.iter().map(|p| p.name).collect::<Vec<_>>(), ["a"]);
     assert!(packages[0].essential && packages[0].installed_size == Some(9 << 10) && packages[0].provides == "x (= 1)");
     for (from, to, wanted) in [
@@ -274,14 +284,24 @@ fn invalid_packages_are_refused_and_the_error_names_package_and_field() {
         ("Version: 1", "Version: 1 2", "package a: Version:"),
         ("Package: a", "Package: ", "package (after the start): Package:"),
         ("Package: a", "Package: a/b", "Package:"),
-        ("Installed-Size: 9", "Installed-Size: much", "package a: Installed-Size:"),
-        ("Installed-Size: 9", "Installed-Size: 4294967296", "package a: Installed-Size:"),
     ] {
         let broken = index(good.replace(from, to));
         assert_ne!(broken.text, good);
-        let error = packages::parse(&broken, "amd64").unwrap_err().to_string();
-        assert!(error.contains(wanted), "{error}");
+        let other = paragraph("b 1", &[]);
+        let broken = index(broken.text + &other);
+        let packages::Packages { good, odd } = packages::parse(&broken, "amd64");
+        assert_eq!(good.iter().map(|package| package.name).collect::<Vec<_>>(), ["b"], "the others stay usable");
+        assert_eq!(odd.len(), 1);
+        assert!(odd[0].error.to_string().contains(wanted), "{}", odd[0].error);
     }
+    // APT takes these sizes too. deb822(5): names of fields have no case.
+    for size in ["much", "65M", "706.0", "", "4294967296"] {
+        let text = index(good.replace("Installed-Size: 9", &format!("Installed-Size: {size}")));
+        assert_eq!(packages::parse(&text, "amd64").good[0].installed_size, None, "{size}");
+    }
+    let shout =
+        index(good.replace("SHA256:", "Sha256:").replace("Package:", "PACKAGE:").replace("Size: 1\n", "SIZE: 1\n"));
+    assert_eq!(packages::parse(&shout, "amd64").good[0].want.size, 1);
 }
 
 #[test]
@@ -291,7 +311,9 @@ fn only_packages_that_match_the_lock_are_fetched() {
     let mirrors = Mirrors::given(&[bench.fixture.url()]).unwrap();
     let want = Want { sha256: super::fixture::hex(b"a").parse().unwrap(), size: 1 };
     let deb = DebRef { name: "a", suite: "trixie", file: "pool/a.deb", want };
-    let fetch = |mirrors: &Mirrors, deb: DebRef<'_>| fetch_debs(&bench.fetcher, mirrors, &[deb], &Silent);
+    let fetch = |mirrors: &Mirrors, deb: DebRef<'_>| {
+        fetch_debs(&bench.fetcher, &|suite| mirrors.of_suite(suite), &[deb], &Silent)
+    };
     bench.fixture.write("debian/pool/a.deb", "b");
     assert!(matches!(fetch(&mirrors, deb), Err(DebianError::Fetch(FetchError::Digest { .. }))));
     bench.fixture.write("debian/pool/a.deb", "aa");
@@ -304,6 +326,6 @@ fn only_packages_that_match_the_lock_are_fetched() {
     let offline = fetch(&Mirrors::Host(vec![]), other).unwrap_err();
     assert!(offline.to_string().contains("not in the cache: a"), "{offline}");
     let online = Fetcher::new(bench.fetcher.store().clone(), FetchSettings::new(Network::Online, None));
-    let error = fetch_debs(&online, &Mirrors::Host(vec![]), &[other], &Silent).unwrap_err();
+    let error = fetch_debs(&online, &|suite| Mirrors::Host(vec![]).of_suite(suite), &[other], &Silent).unwrap_err();
     assert!(matches!(error, DebianError::NoMirror { .. }), "{error}");
 }
