@@ -7,8 +7,10 @@
 mod alone;
 mod archives;
 mod assemble;
+mod assemble_cache;
 mod assemble_faults;
 mod assemble_kit;
+mod assemble_scripts;
 mod build_kit;
 mod check;
 mod cli;
@@ -17,6 +19,7 @@ mod ctrl_c;
 mod image_check;
 mod interrupted;
 mod oci;
+mod packages_page;
 mod recipe;
 mod refusal_kit;
 mod refusals_archive;

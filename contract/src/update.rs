@@ -4,6 +4,7 @@ use crate::{
     digest::RootHash,
     disk::Slot,
     entry::{BootCounter, BootEntry},
+    release::PathChanges,
     subject::Subject,
     version::{ImageId, OsVersion},
     word::open_words,
@@ -346,6 +347,9 @@ pub struct UpgradePlan {
     pub removed: Vec<(String, String)>,
     /// Changed packages: name, old version, new version.
     pub changed: Vec<(String, String, String)>,
+    /// The paths that differ, if no package does and the release has a static delta from the running version.
+    #[serde(default)]
+    pub paths: Option<PathChanges>,
     /// Kernel release, old and new.
     pub kernel: (String, String),
     /// Engine and its version, old and new. Empty if there is no engine.

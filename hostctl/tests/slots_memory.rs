@@ -273,7 +273,7 @@ fn every_way_needs_little_memory_for_an_image_of_any_size() {
     drop(new_uki);
     let (from, target) = ("1".parse().unwrap(), "1.delta".to_owned());
     let from_root_hash = record.root.root_hash;
-    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&uki()), target }];
+    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&uki()), target, paths: None }];
     for (new, held) in [(15 << 19, true), (9 << 20, false)] {
         delta(path, new, &path.join("1.delta"));
         let len = fs::metadata(path.join("1.delta")).unwrap().len();

@@ -34,8 +34,8 @@ pub struct Description {
     pub bus: Bus,
     /// Further disk images, attached as virtio-blk and written to.
     pub disks: Vec<PathBuf>,
-    /// Images of discs in SATA drives. Nobody writes to them.
-    pub discs: Vec<PathBuf>,
+    /// Further disk images, attached by SATA and written to. The driver finds them later than virtio-blk disks.
+    pub sata_disks: Vec<PathBuf>,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
@@ -102,7 +102,7 @@ impl Description {
             disk_size: None,
             bus: Bus::default(),
             disks: Vec::new(),
-            discs: Vec::new(),
+            sata_disks: Vec::new(),
             memory: 2048,
             cpus: 2,
             forwards: Vec::new(),
@@ -246,8 +246,10 @@ impl Description {
             words.extend(disk::drive(path, &id));
             words.extend(Bus::VirtioBlk.arguments(&id, None));
         }
-        for (number, path) in self.discs.iter().enumerate() {
-            words.extend(disk::disc(path, &format!("disc{number}")));
+        for (number, path) in self.sata_disks.iter().enumerate() {
+            let id = format!("sata{number}");
+            words.extend(disk::drive(path, &id));
+            words.extend(Bus::Ahci.arguments(&id, None));
         }
         words
     }
