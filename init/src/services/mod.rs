@@ -33,17 +33,21 @@ pub fn load(directory: &Path) -> Services {
             Err(error) => services.faults.push(error),
         }
     }
-    services.faults.extend(service_set::leave_out_impossible(&mut services.specs).into_iter().map(Into::into));
+    services.leave_out_impossible();
     services
 }
 
 impl Services {
+    fn leave_out_impossible(&mut self) {
+        self.faults.extend(service_set::leave_out_impossible(&mut self.specs).into_iter().map(ServiceError::from));
+    }
+
     /// Leaves out the engine and all services that need it, because /var is in memory. On an empty /var, the engine would start without
     /// its containers, and the declared containers would be made anew with empty volumes.
     pub fn leave_out_engine(&mut self, engine: &str) {
         if self.specs.remove(engine).is_some() {
             self.faults.push(ServiceError::NoVar { name: engine.to_owned() });
-            self.faults.extend(needs::leave_out_impossible(&mut self.specs));
+            self.leave_out_impossible();
         }
     }
 }
