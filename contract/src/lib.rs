@@ -5,6 +5,7 @@
 
 pub mod arch;
 pub mod boot_report;
+pub mod capability;
 pub mod chain;
 pub mod cmdline;
 pub mod config_source;
@@ -25,6 +26,7 @@ pub mod release;
 pub mod service;
 pub mod service_set;
 pub mod subject;
+pub mod system_calls;
 pub mod update;
 pub mod version;
 mod word;

@@ -77,6 +77,8 @@ pub const HOST: &[Phase<Host>] = &[
     // "firmware" reads the boot counter, which is part of the boot record.
     until("firmware"),
     now("boot-record", host::record_boot, Degrade),
+    // Services use these file systems: AppArmor's profiles are loaded into securityfs.
+    until("more-mounts"),
     now("trim", host::schedule_trim, Degrade),
 ];
 

@@ -44,6 +44,8 @@ pub struct Description {
     pub forwards: Vec<(u16, u16)>,
     /// Whether the guest may open connections to this computer and its network. Forwarded ports always work.
     pub reach_out: bool,
+    /// A network of the caller's own instead of QEMU's. Ports are not forwarded then.
+    pub wire: Option<Wire>,
     /// Text of the guest's host.toml. QEMU passes it through fw_cfg.
     pub host_config: Option<String>,
     /// Where the serial console goes.
@@ -83,6 +85,15 @@ pub struct Kernel {
     pub cmdline: String,
 }
 
+/// A tap interface in a network namespace. QEMU runs in that namespace, which needs root.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// Name of the namespace, as ip-netns(8) lists it.
+    pub namespace: String,
+    /// Name of the tap.
+    pub tap: String,
+}
+
 /// Where the serial console goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serial {
@@ -107,6 +118,7 @@ impl Description {
             cpus: 2,
             forwards: Vec::new(),
             reach_out: false,
+            wire: None,
             host_config: None,
             serial: Serial::File(console),
             accel,
@@ -217,6 +229,10 @@ impl Description {
     }
 
     fn network(&self, forwards: &[(u16, u16)]) -> Vec<String> {
+        if let Some(Wire { tap, .. }) = &self.wire {
+            let tap = format!("tap,id=net0,ifname={tap},script=no,downscript=no");
+            return owned(&["-netdev", &tap, "-device", "virtio-net-pci,netdev=net0,romfile="]);
+        }
         let mut network = "user,id=net0".to_owned();
         if !self.reach_out {
             network.push_str(",restrict=on");

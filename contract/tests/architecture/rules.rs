@@ -23,8 +23,19 @@ pub(crate) const CRATES: &[Row] = &[
 
 /// The crates that PID 1 may depend on. None of them parses data from a network, and none is an async runtime. If you add a crate, check
 /// its dependencies too (`cargo tree -p berth-init -e normal`).
-pub(crate) const PID_1: &[&str] =
-    &["berth-contract", "berth-file", "berth-formats", "libc", "rustix", "serde", "serde_json", "thiserror", "toml"];
+pub(crate) const PID_1: &[&str] = &[
+    "berth-contract",
+    "berth-file",
+    "berth-formats",
+    "libc",
+    "rustix",
+    "seccompiler",
+    "serde",
+    "serde_json",
+    "syscalls",
+    "thiserror",
+    "toml",
+];
 
 /// A crate with a table for its modules: its folder, the name of its library in paths, and the table. A module is a file or a folder
 /// directly below `src`.

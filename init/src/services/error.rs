@@ -55,4 +55,14 @@ pub enum ServiceError {
         /// The service of the engine.
         name: String,
     },
+    /// A service runs as a user or group that the image does not have.
+    #[error("no {kind} {name} in {file}")]
+    NoAccount {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The file that has all of them.
+        file: &'static str,
+        /// The name that was not found.
+        name: String,
+    },
 }

@@ -1,5 +1,7 @@
 //! Loads the service files of the image: parses and checks them, and leaves out services that can never start.
 
+pub mod accounts;
+pub mod directories;
 pub mod error;
 
 pub use error::ServiceError;
