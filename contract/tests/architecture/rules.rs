@@ -137,6 +137,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "efi",
             "ending",
             "modules",
             "mounts",

@@ -13,6 +13,7 @@ use crate::{
     block, clock,
     config::{self, locations::Locations},
     console, crash_records, device_nodes,
+    efi::boot_option,
     ending::GOING_DOWN,
     modules::Loader,
     mounts,
@@ -245,6 +246,10 @@ pub fn ask_firmware(host: &Host) -> Job {
             console::debug(format_args!("{error}"));
         }
         let mounted = mounts::mount_efivars().map_err(CounterError::from);
+        // The firmware has started the other version itself: the counter is that of the entry that systemd-boot could not start.
+        if boot_option::booted_fallback(Path::new(mounts::EFIVARS.target())).is_some() {
+            return Ok(());
+        }
         let counter = match mounted.and_then(|()| counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))) {
             Ok(counter) => counter,
             Err(error @ CounterError::NotOurs(_)) => return Err(error.into()),

@@ -155,7 +155,11 @@ fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, disk: &str
     let others = entries.iter().filter(|entry| entry.id == *id && entry.version != *version && entry.counter.is_none());
     let other = others.max_by(|one, two| one.version.cmp(&two.version));
     let file = other.map(|entry| format!("{}/{entry}", paths::ESP_LINUX));
-    Ok(boot_option::set_fallback(efivars, esp, file.as_deref())?)
+    boot_option::set_fallback(efivars, esp, file.as_deref())?;
+    if let Some(other) = other {
+        console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
+    }
+    Ok(())
 }
 
 fn variable_in(efivars: &Path, path: &str) -> PathBuf {
@@ -164,11 +168,14 @@ fn variable_in(efivars: &Path, path: &str) -> PathBuf {
 
 /// The entry that the boot loader took, or that the firmware started without it; unless it is on trial.
 fn selected(efivars: &Path) -> Result<Option<String>, Failure> {
+    // The variables of systemd-boot are then those of the entry that it could not start.
+    if let Some(started) = boot_option::booted_fallback(efivars) {
+        return Ok(Some(started));
+    }
     if counter::read(&variable_in(efivars, paths::LOADER_BOOT_COUNT_PATH))?.is_some() {
         return Ok(None);
     }
-    let selected = counter::read_text(&variable_in(efivars, paths::LOADER_ENTRY_SELECTED))?;
-    Ok(selected.or_else(|| boot_option::booted_fallback(efivars)))
+    Ok(counter::read_text(&variable_in(efivars, paths::LOADER_ENTRY_SELECTED))?)
 }
 
 fn set(efivars: &Path, entry: &BootEntry) -> Result<(), Failure> {

@@ -71,6 +71,8 @@ fn a_blessed_version_whose_slot_is_damaged_is_replaced_by_the_other_version_and_
     assert_eq!(checked.matches("all blocks are right").count(), 2, "{checked}");
     let why = host.hostctl(&["why"]).unwrap().join("\n");
     assert!(why.contains("slot b (2): 2 blocks were damaged, and repaired"), "{why}");
+    // After the verdict, the firmware's last boot option is version 1.
+    host.vm.wait_for_text("the firmware starts berth-small_1.efi", 0, PATIENCE).unwrap();
     host.poweroff();
     drop(host);
 
