@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, Topic};
 use crate::recipe::Recipe;
-use berth_contract::image_spec::PreloadedImage;
+use berth_contract::{engine::DEFAULT_REGISTRY, image_spec::PreloadedImage};
 
 /// A container whose image is preloaded under another tag would be fetched from a registry, although the recipe brings an image for it.
 /// An image that is not preloaded at all is a warning: the host fetches it when the container starts.
@@ -39,9 +39,9 @@ pub(super) fn check(recipe: &Recipe, images: &[PreloadedImage]) -> (Vec<Finding>
     (findings, warnings)
 }
 
-/// The name with its tag, without what engines leave out: `docker.io/library/hello` is `hello:latest`.
+/// The name with its tag, without what engines leave out at its beginning.
 fn full(name: &str) -> String {
-    let name = ["docker.io/library/", "docker.io/"].iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
+    let name = DEFAULT_REGISTRY.iter().find_map(|start| name.strip_prefix(start)).unwrap_or(name);
     if repository(name) == name { format!("{name}:latest") } else { name.to_owned() }
 }
 
