@@ -7,8 +7,10 @@
 mod alone;
 mod archives;
 mod assemble;
+mod assemble_cache;
 mod assemble_faults;
 mod assemble_kit;
+mod assemble_scripts;
 mod build_kit;
 mod check;
 mod cli;
@@ -16,6 +18,7 @@ mod copyright;
 mod ctrl_c;
 mod interrupted;
 mod oci;
+mod packages_page;
 mod recipe;
 mod refusal_kit;
 mod refusals_archive;

@@ -1,6 +1,6 @@
 //! The timeline of a boot. All times are microseconds of the monotonic clock, which starts with the kernel.
 
-use crate::{digest::RootHash, disk::Slot};
+use crate::{digest::RootHash, disk::Slot, entry::BootEntry};
 use serde::{Deserialize, Serialize};
 
 /// Prefix of each line that init writes into the kernel's log.
@@ -48,4 +48,24 @@ pub struct InitrdReport {
     pub slot: Slot,
     /// Device of the whole disk, e.g. `/dev/vda`.
     pub disk: String,
+    /// Whether the firmware has named this disk as the one that it started. Without that, a copy of the disk may have been started.
+    #[serde(default)]
+    pub named_by_firmware: bool,
+    /// What the boot loader takes next if this boot ends without a verdict.
+    #[serde(default)]
+    pub next_boot: NextBoot,
+}
+
+/// What the boot loader takes next if this boot ends without a verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NextBoot {
+    /// The entry that is first in its order.
+    #[default]
+    Usual,
+    /// This other blessed entry, once: the initrd has requested it, and the verdict takes the request back.
+    Fallback(BootEntry),
+    /// This entry, as usual. The boot loader did not take it for this boot, because its last boot ended without a verdict, or because it
+    /// cannot be started.
+    InsteadOf(BootEntry),
 }

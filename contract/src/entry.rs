@@ -13,8 +13,9 @@ pub struct BootCounter {
     pub done: u32,
 }
 
-/// The name of a unified kernel image on the ESP.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The name of a unified kernel image on the ESP. In JSON it is a string.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct BootEntry {
     /// The image's id.
     pub id: ImageId,
@@ -51,6 +52,20 @@ impl fmt::Display for BootEntry {
             None => {}
         }
         f.write_str(".efi")
+    }
+}
+
+impl TryFrom<String> for BootEntry {
+    type Error = BadEntry;
+
+    fn try_from(text: String) -> Result<Self, BadEntry> {
+        text.parse()
+    }
+}
+
+impl From<BootEntry> for String {
+    fn from(entry: BootEntry) -> Self {
+        entry.to_string()
     }
 }
 

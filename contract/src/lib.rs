@@ -5,6 +5,7 @@
 
 pub mod arch;
 pub mod boot_report;
+pub mod capability;
 pub mod chain;
 pub mod cmdline;
 pub mod config_source;
@@ -24,6 +25,7 @@ pub mod paths;
 pub mod release;
 pub mod service;
 pub mod subject;
+pub mod system_calls;
 pub mod update;
 pub mod version;
 mod word;

@@ -12,6 +12,8 @@ pub const WORKLOAD: &str = "/usr/lib/berth/workload";
 pub const HOSTCTL: &str = "/usr/bin/hostctl";
 /// The description of the image, written by the builder: an [`crate::image_spec::ImageSpec`] as JSON.
 pub const IMAGE_SPEC: &str = "/usr/lib/berth/image.json";
+/// The program that repairs the file system on /var. The image may lack it.
+pub const E2FSCK: &str = "/usr/sbin/e2fsck";
 /// Directory of the services: one `NAME.toml` per service, each a [`crate::service::ServiceSpec`].
 pub const SERVICES: &str = "/usr/lib/berth/services";
 /// Directory of the preloaded OCI images, `NAME.tar`.
@@ -50,6 +52,8 @@ pub const TRUSTED_METADATA: &str = "/var/lib/berth/update/metadata";
 pub const BASELINE: &str = "/var/lib/berth/update/baseline.json";
 /// Versions that failed: a list of [`crate::update::Quarantined`] as JSON.
 pub const QUARANTINE: &str = "/var/lib/berth/update/quarantine.json";
+/// The last check of each slot's content: a list of [`crate::update::SlotCheck`] as JSON.
+pub const SLOT_CHECKS: &str = "/var/lib/berth/update/slots.json";
 /// Records of the last boots, `BOOT_ID.json`, each a [`crate::update::BootRecord`] as JSON.
 pub const BOOTS: &str = "/var/lib/berth/boots";
 /// Kernel panics of earlier boots: the content of pstore, copied at boot.

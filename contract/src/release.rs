@@ -139,6 +139,23 @@ pub struct DeltaRecord {
     pub from_uki: Sha256,
     /// Name of the target that contains the delta.
     pub target: String,
+    /// The paths that differ from the older release. `None` if the packages of the two differ: then the packages say what changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paths: Option<PathChanges>,
+}
+
+/// The paths that differ between two root file systems, sorted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PathChanges {
+    /// Paths with another content, mode, owner or extended attribute.
+    pub changed: Vec<String>,
+    /// New paths.
+    pub added: Vec<String>,
+    /// Paths that are gone.
+    pub removed: Vec<String>,
+    /// Number of further paths, which are not in the lists.
+    #[serde(default)]
+    pub left_out: u64,
 }
 
 /// Extra fields (`custom` in TUF) that the targets metadata has for each record. With them a host selects a release without fetching

@@ -1,7 +1,11 @@
 //! Services of the host: `/usr/lib/berth/services/NAME.toml`.
 
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use crate::{capability::Capability, system_calls};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Unexpected, Visitor},
+};
+use std::{collections::BTreeMap, fmt};
 
 /// One service. Its name is the file's name without `.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +40,70 @@ pub struct ServiceSpec {
     /// Limit of open files: RLIMIT_NOFILE, soft and hard.
     #[serde(default)]
     pub open_files: Option<u64>,
+    /// Limit of processes of its user: RLIMIT_NPROC, soft and hard.
+    #[serde(default)]
+    pub processes: Option<Limit>,
+    /// Size of a core file in bytes: RLIMIT_CORE, soft and hard.
+    #[serde(default)]
+    pub core_size: Option<Limit>,
+    /// Locked memory in bytes: RLIMIT_MEMLOCK, soft and hard.
+    #[serde(default)]
+    pub locked_memory: Option<Limit>,
+    /// User that it runs as: a name of /etc/passwd, or a number. Default: root.
+    #[serde(default)]
+    pub user: Option<String>,
+    /// Group that it runs as: a name of /etc/group, or a number. Default: the user's own.
+    #[serde(default)]
+    pub group: Option<String>,
+    /// Further groups, added to those that /etc/group gives the user.
+    #[serde(default)]
+    pub supplementary_groups: Vec<String>,
+    /// Permissions that new files do not get, in octal: [`ServiceSpec::umask`].
+    #[serde(default)]
+    umask: Option<String>,
+    /// Directories below /run that are made for it and belong to its user. The variable RUNTIME_DIRECTORY has their paths.
+    #[serde(default)]
+    runtime_directory: Vec<String>,
+    /// The same below /var/lib: STATE_DIRECTORY.
+    #[serde(default)]
+    state_directory: Vec<String>,
+    /// The same below /var/cache: CACHE_DIRECTORY.
+    #[serde(default)]
+    cache_directory: Vec<String>,
+    /// The same below /var/log: LOGS_DIRECTORY.
+    #[serde(default)]
+    logs_directory: Vec<String>,
+    /// Permissions of these directories, in octal: [`ServiceSpec::directory_mode`].
+    #[serde(default)]
+    directory_mode: Option<String>,
+    /// Whether no program that it starts can have more privileges than itself (setuid, file capabilities).
+    #[serde(default)]
+    pub no_new_privs: bool,
+    /// The only capabilities that it and its children can have. A user other than root gets exactly these. Default: root has all, and no
+    /// other user has one.
+    #[serde(default)]
+    capabilities: Option<Vec<String>>,
+    /// The only system calls that it and its children can make; another call kills the process. Empty: all. Implies `no_new_privs`.
+    #[serde(default)]
+    pub system_call_filter: Vec<String>,
+    /// Whether it has a network of its own with the loopback interface only.
+    #[serde(default)]
+    pub private_network: bool,
+    /// Whether it has System V and POSIX objects (shared memory, semaphores, queues) of its own.
+    #[serde(default)]
+    pub private_ipc: bool,
+    /// Whether it has /tmp and /var/tmp of its own, in memory.
+    #[serde(default)]
+    pub private_tmp: bool,
+    /// Paths that it cannot change, with all mounts below them. `/` is allowed. A path that does not exist is passed over, in all three lists.
+    #[serde(default)]
+    pub read_only_paths: Vec<String>,
+    /// Exceptions from `read_only_paths`. Its directories are exceptions, too.
+    #[serde(default)]
+    pub read_write_paths: Vec<String>,
+    /// Paths that are empty for it.
+    #[serde(default)]
+    pub inaccessible_paths: Vec<String>,
     /// Whether the service manages the control groups below its own, as container engines do.
     #[serde(default)]
     pub delegate: bool,
@@ -45,6 +113,77 @@ pub struct ServiceSpec {
     /// Whether the host is healthy only while this service is ready.
     #[serde(default = "yes")]
     pub required: bool,
+}
+
+/// Directories of a service of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Directories<'a> {
+    /// The variable of the environment with their paths.
+    pub variable: &'static str,
+    /// The directory that they are in.
+    pub base: &'static str,
+    /// Their paths, relative to the base.
+    pub names: &'a [String],
+}
+
+/// A resource limit: a number, or `"unlimited"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// At most this number.
+    Number(u64),
+    /// No limit.
+    Unlimited,
+}
+
+/// The word for no limit.
+const UNLIMITED: &str = "unlimited";
+
+impl Limit {
+    /// The number; `None` for no limit.
+    #[must_use]
+    pub fn number(self) -> Option<u64> {
+        if let Self::Number(number) = self { Some(number) } else { None }
+    }
+}
+
+impl Serialize for Limit {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => to.serialize_u64(*number),
+            Self::Unlimited => to.serialize_str(UNLIMITED),
+        }
+    }
+}
+
+// By hand: the code that serde derives for an untagged enum is large, and PID 1 has a size limit.
+impl<'de> Deserialize<'de> for Limit {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Found;
+        impl Visitor<'_> for Found {
+            type Value = Limit;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "a number or \"{UNLIMITED}\"")
+            }
+
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Limit, E> {
+                Ok(Limit::Number(number))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Limit, E> {
+                let found = || de::Error::invalid_value(Unexpected::Signed(number), &self);
+                u64::try_from(number).map(Limit::Number).map_err(|_| found())
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<Limit, E> {
+                let is_known = word == UNLIMITED;
+                is_known
+                    .then_some(Limit::Unlimited)
+                    .ok_or_else(|| de::Error::invalid_value(Unexpected::Str(word), &self))
+            }
+        }
+        from.deserialize_any(Found)
+    }
 }
 
 /// When a service counts as ready.
@@ -88,11 +227,42 @@ fn yes() -> bool {
     true
 }
 
+// Values are kept as texts, and `check` finds the wrong ones: the code that serde derives for each type is large, and PID 1 has a size limit.
 impl ServiceSpec {
+    /// Permissions that new files do not get.
+    #[must_use]
+    pub fn umask(&self) -> Option<u32> {
+        self.umask.as_deref().and_then(permissions)
+    }
+
+    /// Permissions of the directories of the service.
+    #[must_use]
+    pub fn directory_mode(&self) -> u32 {
+        self.directory_mode.as_deref().and_then(permissions).unwrap_or(0o755)
+    }
+
+    /// The only capabilities that the service can have, as a set of bits. `None`: all that its user has.
+    #[must_use]
+    pub fn capabilities(&self) -> Option<u64> {
+        let bits = |name: &String| Capability::named(name).map(Capability::bit);
+        Some(self.capabilities.as_ref()?.iter().filter_map(bits).fold(0, |set, bit| set | bit))
+    }
+
+    /// The directories of the service: those below /run, /var/lib, /var/cache and /var/log.
+    #[must_use]
+    pub fn directories(&self) -> [Directories<'_>; 4] {
+        [
+            Directories { variable: "RUNTIME_DIRECTORY", base: "/run", names: &self.runtime_directory },
+            Directories { variable: "STATE_DIRECTORY", base: "/var/lib", names: &self.state_directory },
+            Directories { variable: "CACHE_DIRECTORY", base: "/var/cache", names: &self.cache_directory },
+            Directories { variable: "LOGS_DIRECTORY", base: "/var/log", names: &self.logs_directory },
+        ]
+    }
+
     /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
-    /// A missing or relative program path, a relative socket path, an adjustment out of range.
+    /// A missing or relative program path, a relative socket path, an adjustment out of range, a path or an account that cannot exist.
     pub fn check(&self) -> Result<(), String> {
         match self.exec.first() {
             Some(program) if program.starts_with('/') => {}
@@ -101,6 +271,9 @@ impl ServiceSpec {
         if !(-1000..=1000).contains(&self.oom_score_adjust) {
             return Err(format!("oom_score_adjust: expected -1000 to 1000, found {}", self.oom_score_adjust));
         }
+        self.check_accounts()?;
+        self.check_rights()?;
+        self.check_paths()?;
         match &self.ready {
             Readiness::Socket(path) if !path.starts_with('/') => {
                 Err(format!("ready: expected a socket's absolute path, found {path:?}"))
@@ -108,6 +281,65 @@ impl ServiceSpec {
             _ => Ok(()),
         }
     }
+
+    fn check_accounts(&self) -> Result<(), String> {
+        let groups = self.group.iter().map(|name| ("group", name));
+        let more = self.supplementary_groups.iter().map(|name| ("supplementary_groups", name));
+        let mut all = self.user.iter().map(|name| ("user", name)).chain(groups).chain(more);
+        let good = |name: &str| {
+            !name.starts_with('-') && name.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-.".contains(&c))
+        };
+        match all.find(|(_, name)| name.is_empty() || !good(name)) {
+            Some((key, name)) => Err(format!("{key}: expected the name or number of an account, found {name:?}")),
+            None => Ok(()),
+        }
+    }
+
+    fn check_rights(&self) -> Result<(), String> {
+        for (key, text) in [("umask", &self.umask), ("directory_mode", &self.directory_mode)] {
+            if let Some(text) = text.as_ref().filter(|text| permissions(text).is_none()) {
+                return Err(format!("{key}: expected octal digits up to 7777, e.g. \"0750\", found {text:?}"));
+            }
+        }
+        let mut names = self.capabilities.iter().flatten();
+        if let Some(name) = names.find(|name| Capability::named(name).is_none()) {
+            return Err(format!("capabilities: expected names like CAP_NET_ADMIN, found {name:?}"));
+        }
+        match self.system_call_filter.iter().find(|name| !system_calls::is_known(name)) {
+            Some(name) => Err(format!(
+                "system_call_filter: expected system calls, or groups like @system-service, found {name:?}"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn check_paths(&self) -> Result<(), String> {
+        let lists = [
+            ("read_only_paths", &self.read_only_paths),
+            ("read_write_paths", &self.read_write_paths),
+            ("inaccessible_paths", &self.inaccessible_paths),
+        ];
+        let clean = |path: &str| !path.contains('\0') && path.split('/').all(|part| part != "..");
+        for (key, paths) in lists {
+            if let Some(path) = paths.iter().find(|path| !path.starts_with('/') || !clean(path)) {
+                return Err(format!("{key}: expected an absolute path without .., found {path:?}"));
+            }
+        }
+        for Directories { variable, base, names } in self.directories() {
+            let bad = |path: &&String| path.split('/').any(|part| ["", ".", ".."].contains(&part)) || !clean(path);
+            if let Some(path) = names.iter().find(bad) {
+                let key = variable.to_ascii_lowercase();
+                return Err(format!("{key}: expected a path relative to {base}, found {path:?}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Permission bits of octal digits.
+fn permissions(text: &str) -> Option<u32> {
+    let octal = text.bytes().all(|c| c.is_ascii_digit());
+    u32::from_str_radix(text, 8).ok().filter(|bits| octal && *bits <= 0o7777)
 }
 
 #[cfg(test)]
@@ -127,5 +359,51 @@ mod tests {
         assert_eq!((one_shot.ready.clone(), one_shot.restart), (Readiness::Exit, Restart::OnFailure));
         assert!(toml::from_str::<ServiceSpec>("exec = ['x']\nnedds = []").is_err());
         assert!(ServiceSpec { exec: vec!["x".into()], ..one_shot }.check().is_err());
+    }
+
+    #[test]
+    fn what_confines_a_service_is_read_and_checked() {
+        let spec = |more: &str| toml::from_str::<ServiceSpec>(&format!("exec = ['/bin/x']\n{more}"));
+        let good = spec(
+            "user = 'www-data'\ngroup = '33'\nsupplementary_groups = ['ssl-cert']\numask = '0027'\nno_new_privs = true\n\
+             capabilities = ['CAP_NET_BIND_SERVICE']\nsystem_call_filter = ['@system-service', 'mount']\nprocesses = 'unlimited'\n\
+             core_size = 0\nread_only_paths = ['/']\nruntime_directory = ['x']\nstate_directory = ['x/y']\ndirectory_mode = '0700'\n",
+        )
+        .unwrap();
+        good.check().unwrap();
+        assert_eq!((good.umask(), good.directory_mode(), good.capabilities()), (Some(0o27), 0o700, Some(1 << 10)));
+        let limits = (good.processes.map(Limit::number), good.core_size.map(Limit::number), good.locked_memory);
+        assert_eq!(limits, (Some(None), Some(Some(0)), None));
+        assert_eq!(good.directories()[1].names, ["x/y"]);
+        assert_eq!(toml::from_str::<ServiceSpec>(&toml::to_string(&good).unwrap()).unwrap(), good);
+        let nothing = spec("capabilities = []").unwrap();
+        assert_eq!((nothing.capabilities(), nothing.umask(), nothing.directory_mode()), (Some(0), None, 0o755));
+        assert_eq!(spec("").unwrap().capabilities(), None);
+        for (wrong, word) in [
+            ("umask = 18", "string"),
+            ("processes = 'many'", "unlimited"),
+            ("core_size = -1", "unlimited"),
+            ("state_directories = []", "state_directory"),
+        ] {
+            let error = spec(wrong).unwrap_err().to_string();
+            assert!(error.contains(word), "{wrong}: {error}");
+        }
+        for wrong in [
+            "user = ''",
+            "group = 'a:b'",
+            "supplementary_groups = ['-x']",
+            "read_only_paths = ['run']",
+            "read_write_paths = ['/run/../etc']",
+            "state_directory = ['/abs']",
+            "runtime_directory = ['a/../b']",
+            "umask = '0898'",
+            "directory_mode = '+755'",
+            "capabilities = ['NET_ADMIN']",
+            "system_call_filter = ['@all']",
+            "system_call_filter = ['~mount']",
+        ] {
+            let fault = spec(wrong).unwrap().check().unwrap_err();
+            assert!(fault.contains(wrong.split(' ').next().unwrap()), "{wrong}: {fault}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use crate::{
     digest::RootHash,
     disk::Slot,
-    entry::BootCounter,
+    entry::{BootCounter, BootEntry},
+    release::PathChanges,
     subject::Subject,
     version::{ImageId, OsVersion},
     word::open_words,
@@ -145,6 +146,25 @@ pub struct Quarantined {
     pub at: u64,
 }
 
+/// The last check of a slot's content: every block was compared with the root hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotCheck {
+    /// The slot.
+    pub slot: Slot,
+    /// The version that should be in it.
+    pub version: OsVersion,
+    /// Its root hash.
+    pub root_hash: RootHash,
+    /// When it was checked, in seconds since 1970 by the host's clock.
+    pub at: u64,
+    /// Number of damaged blocks that were found when damage was last found. 0: never.
+    pub damaged: u64,
+    /// Number of them that could not be repaired.
+    pub left: u64,
+    /// Whether the version's boot entry was set aside because of the damage. The repair takes this back.
+    pub set_aside: bool,
+}
+
 /// The state of both slots and their boot entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotsReport {
@@ -154,6 +174,13 @@ pub struct SlotsReport {
     pub next: Option<String>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// The entry that the boot loader did not take for this boot, although it is first in its order: its last boot ended without a verdict,
+    /// or it cannot be started.
+    #[serde(default)]
+    pub instead_of: Option<BootEntry>,
+    /// Other disks with the running version, if the firmware has not named the disk that it has started.
+    #[serde(default)]
+    pub copies: Vec<String>,
     /// Files of the update state that cannot be read and count as empty: one sentence each.
     #[serde(default)]
     pub damaged: Vec<String>,
@@ -174,6 +201,9 @@ pub struct SlotReport {
     pub entry: Option<String>,
     /// The state of that entry.
     pub state: EntryState,
+    /// The last check of its content.
+    #[serde(default)]
+    pub check: Option<SlotCheck>,
 }
 
 /// The state of a slot's boot entry.
@@ -317,6 +347,9 @@ pub struct UpgradePlan {
     pub removed: Vec<(String, String)>,
     /// Changed packages: name, old version, new version.
     pub changed: Vec<(String, String, String)>,
+    /// The paths that differ, if no package does and the release has a static delta from the running version.
+    #[serde(default)]
+    pub paths: Option<PathChanges>,
     /// Kernel release, old and new.
     pub kernel: (String, String),
     /// Engine and its version, old and new. Empty if there is no engine.

@@ -5,7 +5,7 @@ use crate::judge::judge;
 use berth_contract::digest::{RootHash, Sha256};
 use berth_formats::verity::{
     BLOCK, Fault, Superblock, TOP_BLOCK_OFFSET, TreeWriter, VerifyError, block_digests, build, file_digest,
-    root_hash_of, verify,
+    root_hash_of, survey, verify,
 };
 use std::{
     fs::{self, File},
@@ -204,4 +204,73 @@ fn a_tree_that_is_written_with_its_data_is_the_same() {
     let mut tree = TreeWriter::new(2 * BLOCK, UUID, &out).unwrap();
     tree.push(&[[0; 32]]).unwrap();
     assert!(tree.finish().unwrap_err().cause.to_string().contains("1 digests for 2 data blocks"));
+}
+
+#[test]
+fn a_survey_names_every_wrong_block_and_knows_what_is_right() {
+    let dir = TempDir::new().unwrap();
+    // Three levels: 157 leaves, 2 blocks, 1 top block.
+    let path = data(dir.path(), 20_000);
+    let tree_path = dir.path().join("tree");
+    let root = format(&path, &tree_path, "-");
+    let (data, tree) = (open_again(&path), open_again(&tree_path));
+    let (whole_data, whole_tree) = (fs::read(&path).unwrap(), fs::read(&tree_path).unwrap());
+    let superblock = Superblock::parse(&whole_tree[..512]).unwrap();
+    let levels = superblock.levels();
+    let look = |root: &RootHash| survey(&data, &tree, &superblock, root, &mut || {});
+    assert_eq!((look(&root).damaged(), look(&root).blocks), (0, 20_000 + 157 + 2 + 1));
+    let other = RootHash(Sha256([1; 32]));
+    assert_eq!((look(&other).lost, look(&other).data.len()), (1, 0), "nothing is known below a wrong top");
+
+    // Wrong blocks of the data: the first, the last, a block of zeros.
+    for block in [0, 5, 300, 19_999] {
+        flip(&data, block * BLOCK + 77);
+    }
+    // A wrong leaf, the middle block above it, and the top.
+    let [leaf, middle, top] = [levels[0].offset + 140 * BLOCK, levels[1].offset + BLOCK, levels[2].offset];
+    for offset in [leaf, middle, top] {
+        flip(&tree, offset + 8);
+    }
+    let found = look(&root);
+    assert_eq!(found.data.keys().copied().collect::<Vec<_>>(), [0, 5, 300, 19_999]);
+    for (block, digest) in &found.data {
+        let block = usize::try_from(block * BLOCK).unwrap();
+        assert_eq!(digest.0, block_digests(&whole_data[block..block + 4096])[0]);
+    }
+    assert_eq!(found.lost, 0);
+    let wrong: Vec<u64> = found.tree.keys().copied().collect();
+    assert_eq!(wrong, [top, middle, leaf]);
+    for (offset, content) in &found.tree {
+        let at = usize::try_from(*offset).unwrap();
+        assert!(content[..] == whole_tree[at..at + 4096], "{offset}");
+        tree.write_all_at(content, *offset).unwrap();
+    }
+    assert!(fs::read(&tree_path).unwrap() == whole_tree);
+
+    // A leaf that is wrong together with a block below it cannot be computed: its blocks are not judged.
+    flip(&tree, levels[0].offset + 2 * BLOCK);
+    assert_eq!((look(&root).lost, look(&root).data.len()), (1, 3));
+    // A device that ends early.
+    data.set_len(19_000 * BLOCK).unwrap();
+    assert_eq!(look(&root).data.len(), 3 - 1 + 1000);
+}
+
+#[test]
+fn a_survey_reads_trees_with_a_salt_and_trees_of_one_block() {
+    let dir = TempDir::new().unwrap();
+    let tree_path = dir.path().join("tree");
+    for (blocks, salt) in [(1, "-"), (1, "abcd"), (2, "abcd"), (300, "abcd")] {
+        let path = data(dir.path(), blocks);
+        let root = format(&path, &tree_path, salt);
+        let (data, tree) = (open_again(&path), open_again(&tree_path));
+        let superblock = Superblock::parse(&fs::read(&tree_path).unwrap()[..512]).unwrap();
+        let look = || survey(&data, &tree, &superblock, &root, &mut || {});
+        assert_eq!(look().damaged(), 0, "{blocks} {salt}");
+        flip(&data, (blocks - 1) * BLOCK);
+        assert_eq!(look().data.keys().copied().collect::<Vec<_>>(), [blocks - 1], "{blocks} {salt}");
+    }
+}
+
+fn open_again(path: &Path) -> File {
+    File::options().read(true).write(true).open(path).unwrap()
 }

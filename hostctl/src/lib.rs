@@ -6,6 +6,7 @@ pub mod exit;
 pub mod failed_versions;
 pub mod file;
 pub mod file_lock;
+pub mod heal;
 pub mod health;
 pub mod host;
 mod kernel_image;

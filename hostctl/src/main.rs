@@ -11,12 +11,14 @@ use berth_contract::{
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
 use command::{
-    bless, forget, on_host, pass_on, print, reset, rollback, seed, status, upgrade::Upgrade, wait, why, write_out,
+    bless, forget, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status, upgrade::Upgrade, wait, why,
+    write_out,
 };
 use hostctl::{
     entries::EntriesError,
     exit::Exit,
     file::FileError,
+    heal::StillDamaged,
     show,
     slots::SlotError,
     source::SourceError,
@@ -122,6 +124,9 @@ enum Verb {
         #[arg(long, value_name = "SECONDS")]
         until: Option<u32>,
     },
+    /// Check the content of both slots, and repair it
+    #[command(subcommand)]
+    Slot(SlotVerb),
     /// Show both slots and their boot entries
     #[command(hide = true)]
     Slots {
@@ -227,9 +232,10 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let trust = || cause.downcast_ref::<TrustError>().and_then(TrustError::hint);
         let source = || owned(cause.downcast_ref::<SourceError>().and_then(SourceError::hint));
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
+        let damaged = || owned(cause.downcast_ref::<StillDamaged>().map(StillDamaged::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
         let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint());
-        let file = || file().or_else(var);
+        let file = || file().or_else(damaged).or_else(var);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
@@ -258,6 +264,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Status { json } => status::status(&mut client()?, is_here, json),
         Verb::Slots { json } if is_here => status::here(json),
         Verb::Slots { json } => status::there(&mut client()?, json),
+        Verb::Slot(verb) if is_here => verb.here(),
+        Verb::Slot(verb) => verb.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
             let reboot = || if reboot { Ok(client()?.reboot()?) } else { Ok(()) };
             match is_here {

@@ -16,7 +16,7 @@ use crate::{
     host::Host,
     kernel_image::KernelImage,
     memory,
-    slots::{Filling, Slots, Survey, Ways, partition, uki},
+    slots::{Filling, SlotError, Slots, Survey, Ways, copies, partition, uki},
     source::{HttpOptions, Source},
     trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
@@ -67,12 +67,13 @@ pub enum Until {
 pub fn upgrade(options: &Options, report: &mut dyn FnMut(UpgradeEvent)) -> Result<()> {
     let host = Host::read()?;
     let lock = FileLock::acquire()?;
-    let source = open_source(&host, options)?;
+    let source = open_source(&host, options.source.as_deref())?;
 
     // 1. Refuse to overwrite the idle slot while the running version is on trial: if that version fails, the host must boot the idle slot
     // again.
     let running = host.running();
     let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
+    refuse_copies(&host, options)?;
     let (quarantine, running_uki) = check_running(&running, &esp, options, report)?;
     // `--check` and `--dry-run` change no slot and no boot entry, so they release the lock here: a slow server must not delay
     // `hostctl bless`.
@@ -192,13 +193,23 @@ fn install(
     Ok(())
 }
 
-fn open_source(host: &Host, options: &Options) -> Result<Arc<Source>> {
+/// The source of releases: `named`, or the one of the configuration.
+pub(crate) fn open_source(host: &Host, named: Option<&str>) -> Result<Arc<Source>> {
     let update = host.update();
-    let named = options.source.clone().or(update.source);
+    let named = named.map(str::to_owned).or(update.source);
     let name =
         named.context("no update source: name one on the command line, or set `[update] source` in host.toml")?;
     let http_options = HttpOptions { extra_ca: update.ca, ..HttpOptions::default() };
     Ok(Arc::new(Source::parse(&name, &http_options)?))
+}
+
+/// Refuses to write if it is not known which of several equal disks was booted: the wrong one would be upgraded.
+fn refuse_copies(host: &Host, options: &Options) -> Result<(), SlotError> {
+    if host.report.named_by_firmware || options.until <= Until::DryRun {
+        return Ok(());
+    }
+    let others = copies(&host.report, Path::new("/sys"), Path::new("/dev"));
+    if others.is_empty() { Ok(()) } else { Err(SlotError::Copies { disk: host.report.disk.clone(), others }) }
 }
 
 /// Checks that the running version is blessed. Returns the quarantine and the running version's kernel image.
@@ -222,7 +233,8 @@ fn check_running(
     Ok((quarantine, running_uki))
 }
 
-fn open_repository(
+/// The repository at the source, with verified metadata.
+pub(crate) fn open_repository(
     host: &Host,
     source: &Arc<Source>,
     now: u64,

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     container::ByteSize,
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -225,7 +225,14 @@ fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u6
         data: Device::open(folder.join(data), access).unwrap(),
         verity: Device::open(folder.join(verity), access).unwrap(),
     };
-    let report = InitrdReport { phases: vec![], root_hash, slot: Slot::A, disk: String::new() };
+    let report = InitrdReport {
+        phases: vec![],
+        root_hash,
+        slot: Slot::A,
+        disk: String::new(),
+        named_by_firmware: true,
+        next_boot: NextBoot::Usual,
+    };
     let idle = slot(Slot::B, ["b", "b-verity"], Access::Exclusive);
     Slots::new(slot(Slot::A, running, Access::Read), idle, &report).unwrap()
 }
@@ -266,7 +273,7 @@ fn every_way_needs_little_memory_for_an_image_of_any_size() {
     drop(new_uki);
     let (from, target) = ("1".parse().unwrap(), "1.delta".to_owned());
     let from_root_hash = record.root.root_hash;
-    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&uki()), target }];
+    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&uki()), target, paths: None }];
     for (new, held) in [(15 << 19, true), (9 << 20, false)] {
         delta(path, new, &path.join("1.delta"));
         let len = fs::metadata(path.join("1.delta")).unwrap().len();

@@ -56,7 +56,8 @@ impl AsFd for KernelLog {
 }
 
 /// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a space.
-fn parse(record: &[u8]) -> Option<LogLine> {
+#[must_use]
+pub fn parse(record: &[u8]) -> Option<LogLine> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;
     let at_us = head.split(',').nth(2)?.parse().ok()?;

@@ -10,6 +10,7 @@ pub mod crash_records;
 pub mod device_modes;
 pub mod device_nodes;
 pub mod drop_in;
+pub mod efi;
 pub mod ending;
 pub mod host;
 pub mod initrd;

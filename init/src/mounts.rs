@@ -62,7 +62,7 @@ const OFFERED: [Api; 8] = [
 
 /// Crash records of earlier kernels, in the firmware's memory.
 pub const PSTORE: Api = api("pstore", "/sys/fs/pstore", SUID_DEV_EXEC, c"");
-/// The firmware's variables. Read-only: only [`open_efivars`] makes them writable.
+/// The firmware's variables. Read-only, except between [`open_efivars`] and [`close_efivars`].
 pub const EFIVARS: Api = api("efivarfs", "/sys/firmware/efi/efivars", SUID_DEV_EXEC.union(MountFlags::RDONLY), c"");
 
 /// Mounts one file system.
@@ -78,14 +78,32 @@ pub fn mount_api(api: &Api) -> Result<(), PathError> {
         .at("mount", api.target)
 }
 
-/// Mounts the firmware's variables writable, for a boot that has failed.
+/// Mounts the firmware's variables read-only, unless they are mounted: the initrd may have done so, and this is slow.
+///
+/// # Errors
+/// When the host has no EFI variables, or the kernel refuses.
+pub fn mount_efivars() -> Result<(), PathError> {
+    /// `EFIVARFS_MAGIC` of linux/magic.h.
+    const MAGIC: u64 = 0xde5e_81e4;
+    let found = rustix::fs::statfs(EFIVARS.target).map(|found| found.f_type.cast_unsigned() & u64::from(u32::MAX));
+    if found == Ok(MAGIC) { Ok(()) } else { mount_api(&EFIVARS) }
+}
+
+/// Makes the firmware's variables writable.
 ///
 /// # Errors
 /// When the host has no EFI variables, or the kernel refuses.
 pub fn open_efivars() -> Result<(), PathError> {
-    // Ignore an error here: the variables are mounted already, or do not exist. In the second case the remount fails.
-    let _ = mount_api(&EFIVARS);
+    mount_efivars()?;
     mount_remount(EFIVARS.target, EFIVARS.flags.difference(MountFlags::RDONLY), "").at("make writable", EFIVARS.target)
+}
+
+/// Makes the firmware's variables read-only again.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn close_efivars() -> Result<(), PathError> {
+    mount_remount(EFIVARS.target, EFIVARS.flags, "").at("make read-only", EFIVARS.target)
 }
 
 /// Mounts the file systems that every host needs and the initrd has not mounted.

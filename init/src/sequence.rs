@@ -30,7 +30,12 @@ pub const INITRD: &[Phase<Initrd>] = &[
     beside("root-modules", initrd::load_root_modules),
     // Start watchdogs and load drivers for crash records, in case the kernel hangs or panics.
     beside("guards", initrd::set_guards),
+    // Slow, so it runs while the disks are searched.
+    beside("firmware", initrd::ask_firmware),
     now("find-slot", initrd::find_slot, Reboot),
+    until("firmware"),
+    // From the next phase on, a damaged block panics the kernel. Before that, ask the boot loader for the other version.
+    now("fallback", initrd::arm_fallback, Degrade),
     until("root-modules"),
     now("verity-open", initrd::open_verity, Reboot),
     now("mount-root", initrd::mount_root, Reboot),
@@ -72,6 +77,8 @@ pub const HOST: &[Phase<Host>] = &[
     // "firmware" reads the boot counter, which is part of the boot record.
     until("firmware"),
     now("boot-record", host::record_boot, Degrade),
+    // Services use these file systems: AppArmor's profiles are loaded into securityfs.
+    until("more-mounts"),
     now("trim", host::schedule_trim, Degrade),
 ];
 

@@ -33,7 +33,7 @@ use std::{
 
 /// After this time netd reports that it is ready without a lease: the services that need it must start even if there is no network.
 const READY_WITHIN: Duration = Duration::from_secs(10);
-/// Wait before the time servers are asked again, whether they have answered or not: clocks drift, and machines are paused.
+/// Default of [`Options::time_again`].
 const TIME_AGAIN: Duration = Duration::from_secs(600);
 
 /// The options of netd's command line.
@@ -43,12 +43,14 @@ pub struct Options {
     pub directory: PathBuf,
     /// Which interfaces netd manages.
     pub choice: Choice,
+    /// Wait before the time servers are asked again, whether they have answered or not: clocks drift, and machines are paused.
+    pub time_again: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let directory = Path::new(paths::NETWORK_STATUS).parent().map(Path::to_owned).unwrap_or_default();
-        Self { directory, choice: Choice::Physical }
+        Self { directory, choice: Choice::Physical, time_again: TIME_AGAIN }
     }
 }
 
@@ -65,6 +67,7 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
         notify: Notify::from_environment()?,
         ready: Ready::By(now() + READY_WITHIN),
         sntp: ClockSync::Unknown,
+        time_again: options.time_again,
         clock_said: false,
         announcements: Announcements::default(),
         log,
@@ -94,6 +97,7 @@ struct Daemon<'a> {
     notify: Notify,
     ready: Ready,
     sntp: ClockSync,
+    time_again: Duration,
     /// Whether the log says already how the first question to the time servers ended.
     clock_said: bool,
     announcements: Announcements,
@@ -231,7 +235,7 @@ impl Daemon<'_> {
                 Ok(None) if !goes_on => ("no time server answers".to_owned(), false),
                 Ok(None) => return Ok(()),
             };
-            self.sntp = ClockSync::Later(now() + TIME_AGAIN);
+            self.sntp = ClockSync::Later(now() + self.time_again);
             if is_news || !self.clock_said {
                 self.clock_said = true;
                 self.say("clock", said);

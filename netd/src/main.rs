@@ -1,4 +1,4 @@
-//! `netd [--directory DIR] [--interface NAME]...`: the network process, see [`berth_netd`].
+//! `netd [--directory DIR] [--interface NAME]... [--time-again SECONDS]`: the network process, see [`berth_netd`].
 //! Without arguments it manages all Ethernet cards.
 
 use berth_netd::{
@@ -9,6 +9,7 @@ use std::{
     env,
     io::{Write, stderr},
     process::ExitCode,
+    time::Duration,
 };
 
 fn main() -> ExitCode {
@@ -30,12 +31,21 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument}: expected a value after it"));
         match argument.as_str() {
+            "--time-again" => {
+                let text = value()?;
+                let seconds = text.parse().map_err(|_| format!("--time-again: expected seconds, found {text:?}"))?;
+                options.time_again = Duration::from_secs(seconds);
+            }
             "--directory" => options.directory = value()?.into(),
             "--interface" => match &mut options.choice {
                 Choice::Named(names) => names.push(value()?),
                 Choice::Physical => options.choice = Choice::Named(vec![value()?]),
             },
-            other => return Err(format!("expected [--directory DIR] [--interface NAME]..., found {other:?}")),
+            other => {
+                return Err(format!(
+                    "expected [--directory DIR] [--interface NAME]... [--time-again SECONDS], found {other:?}"
+                ));
+            }
         }
     }
     Ok(options)

@@ -196,7 +196,7 @@ impl Message {
         let first = self.options.get_key_value(&code::MESSAGE_TYPE);
         let others = self.options.iter().filter(|(code, _)| **code != code::MESSAGE_TYPE);
         for (code, value) in first.into_iter().chain(others) {
-            for part in value.chunks(255) {
+            for part in value.chunks(255).chain(value.is_empty().then_some(&value[..])) {
                 out.extend([*code, u8::try_from(part.len()).unwrap_or(u8::MAX)]);
                 out.extend(part);
             }
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_written_message_is_read_back_unchanged() {
-        let long = offer().with(224, vec![5; 700]).with(code::DOMAIN_NAME, *b"example.org\0");
+        let long = offer().with(80, []).with(224, vec![5; 700]).with(code::DOMAIN_NAME, *b"example.org\0");
         let bytes = long.bytes();
         let again = Message::parse(&bytes).unwrap();
         assert_eq!(again, long);

@@ -196,9 +196,7 @@ impl Rtnetlink {
         let mut buffer = vec![0; BUFFER];
         loop {
             let (length, _) = rustix::io::retry_on_intr(|| recv(&self.socket, &mut buffer[..], RecvFlags::empty()))?;
-            for part in split(&buffer[..length]) {
-                // A message that the library cannot parse is not an answer to our request.
-                let Ok(answer) = NetlinkMessage::<RouteNetlinkMessage>::deserialize(part) else { continue };
+            for answer in messages(&buffer[..length]) {
                 match answer.payload {
                     _ if answer.header.sequence_number != self.sequence => {}
                     NetlinkPayload::InnerMessage(message) => each(message),
@@ -266,6 +264,20 @@ pub fn solicit(index: u32) -> io::Result<()> {
     let message = [133, 0, 0, 0, 0, 0, 0, 0];
     sendto(&socket, &message, SendFlags::empty(), &SocketAddrV6::new(ALL_ROUTERS, 0, 0, index))?;
     Ok(())
+}
+
+/// The messages of one read. A message that the library cannot parse is left out: it is not an answer to a request of netd.
+pub fn messages(bytes: &[u8]) -> impl Iterator<Item = NetlinkMessage<RouteNetlinkMessage>> {
+    split(bytes).filter_map(|part| NetlinkMessage::deserialize(part).ok())
+}
+
+/// The address that a message announces.
+#[must_use]
+pub fn address_in(message: &NetlinkMessage<RouteNetlinkMessage>) -> Option<Address> {
+    match &message.payload {
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(message)) => read_address(message),
+        _ => None,
+    }
 }
 
 /// The messages of one read, each with its header. The first word of nlmsghdr is the length; messages are aligned to 4 bytes.

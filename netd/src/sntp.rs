@@ -126,7 +126,8 @@ impl AsFd for Sntp {
 }
 
 /// RFC 4330 §5: offset of the server's clock in nanoseconds. Times are nanoseconds since 1970.
-fn offset(packet: &[u8; PACKET], nonce: [u8; 8], asked: i128, came: i128) -> Option<i128> {
+#[must_use]
+pub fn offset(packet: &[u8; PACKET], nonce: [u8; 8], asked: i128, came: i128) -> Option<i128> {
     let (leap, mode, stratum) = (packet[0] >> 6, packet[0] & 7, packet[1]);
     if leap == 3 || mode != 4 || !(1..16).contains(&stratum) || packet[24..32] != nonce {
         return None;

@@ -3,16 +3,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use rustix::thread::LinkNameSpaceType;
 use serde_json::Value;
 use std::{
     fs,
     io::{Read, Write},
-    os::unix::net::UnixDatagram,
+    net::UdpSocket,
+    os::{fd::AsFd, unix::net::UnixDatagram},
     path::Path,
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// The status without any interface.
@@ -78,7 +80,7 @@ impl Cable {
         let notify = UnixDatagram::bind(&path).unwrap();
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.client, env!("CARGO_BIN_EXE_netd"), "--interface", "c0", "--directory"]);
-        command.arg(self.dir.path().join("run")).env("NOTIFY_SOCKET", path);
+        command.arg(self.dir.path().join("run")).args(["--time-again", "1"]).env("NOTIFY_SOCKET", path);
         (Process::start(&mut command), notify)
     }
 
@@ -351,6 +353,50 @@ fn name_servers_of_router_advertisements_are_published() {
     fs::remove_file(cable.dir.path().join("run/resolv.conf")).unwrap();
     let (_again, _notify) = cable.netd_again();
     wait_for("the server after a restart", 15, || cable.file("resolv.conf").contains("nameserver fd00:77::1\n"));
+}
+
+/// A machine that was paused, or whose clock drifts, is corrected while it runs.
+#[test]
+fn the_time_server_is_asked_again_and_again() {
+    let cable = Cable::new("t");
+    cable.server_link("up");
+    let namespace = fs::File::open(format!("/run/netns/{}", cable.server)).unwrap();
+    let (told, requests) = mpsc::channel();
+    thread::spawn(move || {
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        tell_time(&UdpSocket::bind(("10.77.0.1", 123)).unwrap(), &told);
+    });
+    let _server = cable.dnsmasq(&[
+        "--dhcp-range=10.77.0.64,10.77.0.64,255.255.255.0,120",
+        "--dhcp-option=option:ntp-server,10.77.0.1",
+    ]);
+    let (netd, _notify) = cable.netd();
+    for number in 1..=3 {
+        requests
+            .recv_timeout(Duration::from_secs(10))
+            .unwrap_or_else(|_| panic!("no request {number}: {}", netd.said()));
+    }
+    wait_for("the answer in the log", 5, || netd.count("clock: differed from the time server by 0.0") == 1);
+}
+
+/// Answers with the time of this computer, so that netd does not set the clock.
+#[expect(clippy::disallowed_methods, reason = "a time server tells the time")]
+fn tell_time(socket: &UdpSocket, told: &mpsc::Sender<()>) {
+    let mut packet = [0; 48];
+    while let Ok((48, client)) = socket.recv_from(&mut packet) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let seconds = u32::try_from((now.as_secs() + 2_208_988_800) & 0xffff_ffff).unwrap();
+        let part = u32::try_from((u64::from(now.subsec_nanos()) << 32) / 1_000_000_000).unwrap();
+        let time = [seconds.to_be_bytes(), part.to_be_bytes()].concat();
+        let mut answer = [0; 48];
+        (answer[0], answer[1]) = (4 << 3 | 4, 2);
+        answer[24..32].copy_from_slice(&packet[40..]);
+        answer[32..40].copy_from_slice(&time);
+        answer[40..].copy_from_slice(&time);
+        if socket.send_to(&answer, client).is_err() || told.send(()).is_err() {
+            return;
+        }
+    }
 }
 
 #[test]

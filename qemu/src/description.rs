@@ -34,8 +34,8 @@ pub struct Description {
     pub bus: Bus,
     /// Further disk images, attached as virtio-blk and written to.
     pub disks: Vec<PathBuf>,
-    /// Images of discs in SATA drives. Nobody writes to them.
-    pub discs: Vec<PathBuf>,
+    /// Further disk images, attached by SATA and written to. The driver finds them later than virtio-blk disks.
+    pub sata_disks: Vec<PathBuf>,
     /// Memory in MiB.
     pub memory: u32,
     /// Processors.
@@ -44,6 +44,8 @@ pub struct Description {
     pub forwards: Vec<(u16, u16)>,
     /// Whether the guest may open connections to this computer and its network. Forwarded ports always work.
     pub reach_out: bool,
+    /// A network of the caller's own instead of QEMU's. Ports are not forwarded then.
+    pub wire: Option<Wire>,
     /// Text of the guest's host.toml. QEMU passes it through fw_cfg.
     pub host_config: Option<String>,
     /// Where the serial console goes.
@@ -83,6 +85,15 @@ pub struct Kernel {
     pub cmdline: String,
 }
 
+/// A tap interface in a network namespace. QEMU runs in that namespace, which needs root.
+#[derive(Clone, Debug)]
+pub struct Wire {
+    /// Name of the namespace, as ip-netns(8) lists it.
+    pub namespace: String,
+    /// Name of the tap.
+    pub tap: String,
+}
+
 /// Where the serial console goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Serial {
@@ -102,11 +113,12 @@ impl Description {
             disk_size: None,
             bus: Bus::default(),
             disks: Vec::new(),
-            discs: Vec::new(),
+            sata_disks: Vec::new(),
             memory: 2048,
             cpus: 2,
             forwards: Vec::new(),
             reach_out: false,
+            wire: None,
             host_config: None,
             serial: Serial::File(console),
             accel,
@@ -217,6 +229,10 @@ impl Description {
     }
 
     fn network(&self, forwards: &[(u16, u16)]) -> Vec<String> {
+        if let Some(Wire { tap, .. }) = &self.wire {
+            let tap = format!("tap,id=net0,ifname={tap},script=no,downscript=no");
+            return owned(&["-netdev", &tap, "-device", "virtio-net-pci,netdev=net0,romfile="]);
+        }
         let mut network = "user,id=net0".to_owned();
         if !self.reach_out {
             network.push_str(",restrict=on");
@@ -246,8 +262,10 @@ impl Description {
             words.extend(disk::drive(path, &id));
             words.extend(Bus::VirtioBlk.arguments(&id, None));
         }
-        for (number, path) in self.discs.iter().enumerate() {
-            words.extend(disk::disc(path, &format!("disc{number}")));
+        for (number, path) in self.sata_disks.iter().enumerate() {
+            let id = format!("sata{number}");
+            words.extend(disk::drive(path, &id));
+            words.extend(Bus::Ahci.arguments(&id, None));
         }
         words
     }

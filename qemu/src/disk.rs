@@ -62,13 +62,6 @@ pub(crate) fn drive(path: &Path, id: &str) -> Vec<String> {
     ]
 }
 
-/// Arguments for a SATA drive with a disc.
-pub(crate) fn disc(path: &Path, id: &str) -> Vec<String> {
-    let drive = format!("if=none,id={id},media=cdrom,readonly=on,format=raw,file={}", tool::option(path));
-    let (controller, device) = (format!("ahci,id=bus-{id}"), format!("ide-cd,bus=bus-{id}.0,drive={id}"));
-    ["-drive", &drive, "-device", &controller, "-device", &device].map(str::to_owned).to_vec()
-}
-
 /// Arguments for a drive with the content of a layer made by [`overlay`]. QEMU logs every write and flush in `log`.
 pub(crate) fn logged(layer: &Path, log: &Path, id: &str) -> Vec<String> {
     let (layer, log) = (tool::option(layer), tool::option(log));

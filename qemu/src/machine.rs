@@ -21,7 +21,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use crate::description::{Description, Kernel, Serial};
+pub use crate::description::{Description, Kernel, Serial, Wire};
 
 /// A running machine. When the value is dropped, QEMU is killed. The machine's files are removed, except the console's file and files in
 /// [`Description::kept`].
@@ -64,6 +64,7 @@ impl Description {
         let launch = Launch {
             program: self.arch.qemu.program,
             arguments: self.arguments(&places, &forwards),
+            namespace: self.wire.as_ref().map(|wire| wire.namespace.clone()),
             log: log.clone(),
             errors: folder.path().join(ERRORS),
             on_terminal: matches!(self.serial, Serial::Terminal(_)),
@@ -86,6 +87,8 @@ impl Description {
 struct Launch {
     program: &'static str,
     arguments: Vec<String>,
+    /// The network namespace that QEMU runs in.
+    namespace: Option<String>,
     /// The console's file. It is emptied at the start.
     log: PathBuf,
     /// File for QEMU's stderr.
@@ -97,7 +100,14 @@ impl Launch {
     fn spawn(&self) -> Result<Child, VmError> {
         File::create(&self.log).map_err(io("make", &self.log))?;
         let errors = File::create(&self.errors).map_err(io("make", &self.errors))?;
-        let mut command = Command::new(self.program);
+        let mut command = match &self.namespace {
+            None => Command::new(self.program),
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, self.program]);
+                command
+            }
+        };
         command.args(&self.arguments).stderr(errors);
         if !self.on_terminal {
             command.stdin(Stdio::null()).stdout(Stdio::null());

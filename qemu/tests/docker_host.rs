@@ -1,8 +1,10 @@
-//! The docker host from power-on to power-off. The docker client starts containers over the network, a reboot keeps all state, and the
-//! disks are clean after power-off. One machine boots twice.
+//! The docker host from power-on to power-off. The docker client starts containers over the network, all processes are confined as
+//! documented, a reboot keeps all state, and the disks are clean after power-off. One machine boots twice.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "docker_host/confined.rs"]
+mod confined;
 
 use berth_contract::container_state::ContainerState;
 use berth_contract::control::{HostState, ServiceState};
@@ -103,6 +105,8 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     assert!(on_host.contains("docker0"), "the host's own interfaces: {on_host}");
     let alone = docker(&vm, &certificates, &["exec", "alone", "/hello", "net"]).unwrap();
     assert_eq!(alone.split_whitespace().collect::<Vec<_>>(), ["lo"]);
+
+    confined::check(&vm, &certificates);
 
     // A reboot keeps the machine id, the containers and the volume.
     let before = vm.console().text().len();

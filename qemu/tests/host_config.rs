@@ -47,17 +47,17 @@ fn with_a_wrong_host_toml_the_host_still_boots_and_reports_the_fault() {
     assert!(status.hostname.starts_with("berth-"), "{}", status.hostname);
 }
 
-/// The driver of a SATA drive finds the disc only after all drivers are loaded.
+/// The driver of a SATA controller finds its disks only after it was loaded.
 #[test]
-fn host_toml_is_read_from_a_slow_drive_with_the_label() {
+fn host_toml_is_read_from_a_slow_disk_with_the_label() {
     let scratch = tempfile::tempdir().unwrap();
     let (file, disk) = (scratch.path().join("host.toml"), scratch.path().join("config.raw"));
     fs::write(&file, "hostname = \"from-disk\"\n").unwrap();
-    // A FAT label has at most eleven letters. The sectors of a disc have 2048 bytes.
-    tool("mkfs.fat", &["-S", "2048", "-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
+    // A FAT label has at most eleven letters.
+    tool("mkfs.fat", &["-C", "-n", "BERTH-CONFI", disk.to_str().unwrap(), "1440"]).unwrap();
     tool("mcopy", &["-i", disk.to_str().unwrap(), file.to_str().unwrap(), "::/host.toml"]).unwrap();
     let mut description = machine("config-disk", Some(output(&build_small(), ".raw")));
-    description.discs = vec![disk];
+    description.sata_disks = vec![disk];
     let (mut vm, mut status) = (description.start().unwrap(), None);
     // Wait only until the configuration is applied, not until the host is ready.
     vm.wait_until("an applied configuration", LIMIT, |vm| {

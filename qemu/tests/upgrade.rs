@@ -7,6 +7,8 @@
 #[path = "upgrade/clock.rs"]
 mod clock;
 mod common;
+#[path = "upgrade/damage.rs"]
+mod damage;
 #[path = "upgrade/engine.rs"]
 mod engine;
 #[path = "upgrade/host.rs"]

@@ -30,6 +30,11 @@ pub(super) fn take(
             .map(|(path, node)| (path.clone(), node.clone()))
             .collect();
         for (path, node) in shipped {
+            if !node.meta.xattrs.is_empty() {
+                let path = crate::tree::Show(&path);
+                let what = "its extended attributes cannot be set at boot and are lost";
+                warnings.push(format!("{path} of {}: {what}", node.origin));
+            }
             match declare(tree, &path, &node)? {
                 Some(line) => _ = writeln!(lines, "{line}"),
                 None => warnings.push(format!(

@@ -2,6 +2,7 @@
 
 use super::{
     build::Build,
+    changes,
     error::ReleaseError,
     file,
     listing::{self, name_of},
@@ -60,12 +61,18 @@ pub(super) fn make(
     let name = delta_name(&from.id, &from.version, &build.manifest.version, &from.arch);
     let (made, ()) =
         workshop.make(&name, |to| Ok(patch::make(&open(&old)?, &open(&build.root)?, &old_uki, &build.uki, to)?))?;
+    let paths = if from.packages == build.manifest.packages() {
+        Some(changes::changes(open(&old)?, open(&build.root)?)?)
+    } else {
+        None
+    };
     fs::remove_file(&old).map_err(ReleaseError::io("remove", &old))?;
     let delta = DeltaRecord {
         from: from.version.clone(),
         from_root_hash: from.root.root_hash,
         from_uki: from.uki.sha256,
         target: name,
+        paths,
     };
     Ok((delta, made))
 }

@@ -10,6 +10,7 @@
 
 mod build;
 mod bundle;
+mod changes;
 mod current;
 mod delta;
 mod error;

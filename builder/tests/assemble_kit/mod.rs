@@ -305,3 +305,10 @@ pub(crate) fn unfold(tree: &Tree, to: &Path) {
         }
     }
 }
+
+/// The id of a user, from /etc/passwd.
+pub(crate) fn id(tree: &Tree, name: &str) -> u32 {
+    let passwd = text(tree, "etc/passwd");
+    let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
+    line.split(':').nth(2).unwrap().parse().unwrap()
+}

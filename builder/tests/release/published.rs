@@ -123,6 +123,8 @@ fn deltas_are_made_from_the_last_releases_of_the_same_channel() {
         let old = |ending: &str| format!("{folder}/small_{version}_x86_64.{ending}");
         let name = format!("small_2_x86_64.from_{version}.delta");
         assert_eq!(delta["target"], *name);
+        let paths = serde_json::json!({ "changed": ["/usr/lib/berth/image.json", "/usr/lib/os-release"], "added": [], "removed": [], "left_out": 0 });
+        assert_eq!(delta["paths"], paths, "no package differs");
         assert_eq!(delta["from_root_hash"], *tool("jq", &["-j", ".root_hash", &path(&old("manifest.json"))]));
         assert_eq!(delta["from_uki"], tool("sha256sum", &[&path(&old("efi"))])[..64]);
         site.gets("repo", "state", &name);

@@ -23,8 +23,19 @@ pub(crate) const CRATES: &[Row] = &[
 
 /// The crates that PID 1 may depend on. None of them parses data from a network, and none is an async runtime. If you add a crate, check
 /// its dependencies too (`cargo tree -p berth-init -e normal`).
-pub(crate) const PID_1: &[&str] =
-    &["berth-contract", "berth-file", "berth-formats", "libc", "rustix", "serde", "serde_json", "thiserror", "toml"];
+pub(crate) const PID_1: &[&str] = &[
+    "berth-contract",
+    "berth-file",
+    "berth-formats",
+    "libc",
+    "rustix",
+    "seccompiler",
+    "serde",
+    "serde_json",
+    "syscalls",
+    "thiserror",
+    "toml",
+];
 
 /// A crate with a table for its modules: its folder, the name of its library in paths, and the table. A module is a file or a folder
 /// directly below `src`.
@@ -74,6 +85,7 @@ const INIT: &[Row] = &[
     ("random_seed", &[]),
     ("console", &["timeline"]),
     ("block", &[]),
+    ("efi", &[]),
     ("clock", &[]),
     ("device_modes", &[]),
     ("device_nodes", &["block", "device_modes"]),
@@ -85,7 +97,7 @@ const INIT: &[Row] = &[
     ("uevent", &["console", "device_modes", "device_nodes", "modules"]),
     ("power", &["console", "modules", "sys", "timeline"]),
     ("config", &["block", "console", "modules"]),
-    ("trial", &["block", "console", "kernel_log", "modules", "mounts", "slot"]),
+    ("trial", &["block", "console", "efi", "kernel_log", "modules", "mounts", "slot"]),
     ("shutdown", &["console", "ending", "mount_table", "random_seed", "trial"]),
     ("phase", &["console", "shutdown", "timeline"]),
     ("control", &["console", "ending", "kernel_log"]),
@@ -99,6 +111,7 @@ const INIT: &[Row] = &[
             "block",
             "console",
             "crash_records",
+            "efi",
             "modules",
             "mounts",
             "phase",
@@ -106,6 +119,7 @@ const INIT: &[Row] = &[
             "slot",
             "sys",
             "timeline",
+            "trial",
             "uevent",
         ],
     ),
@@ -119,6 +133,7 @@ const INIT: &[Row] = &[
             "clock",
             "device_nodes",
             "drop_in",
+            "efi",
             "ending",
             "modules",
             "mounts",
@@ -171,7 +186,7 @@ const HOSTCTL: &[Row] = &[
     ("host", &["entries", "file"]),
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
-    ("why", &["file", "health"]),
+    ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("exit", &["entries", "source", "trust"]),
@@ -191,9 +206,23 @@ const HOSTCTL: &[Row] = &[
             "trust",
         ],
     ),
+    ("heal", &["entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
     (
         "command",
-        &["entries", "exit", "failed_versions", "file", "file_lock", "health", "host", "show", "upgrade", "var", "why"],
+        &[
+            "entries",
+            "exit",
+            "failed_versions",
+            "file",
+            "file_lock",
+            "heal",
+            "health",
+            "host",
+            "show",
+            "upgrade",
+            "var",
+            "why",
+        ],
     ),
 ];
 

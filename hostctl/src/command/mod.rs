@@ -5,6 +5,7 @@ mod event_printer;
 pub(crate) mod forget;
 pub(crate) mod reset;
 pub(crate) mod rollback;
+pub(crate) mod slot;
 pub(crate) mod status;
 pub(crate) mod upgrade;
 pub(crate) mod wait;

@@ -3,17 +3,17 @@
 use super::{Destination, Entries, EntriesError, OtherSlot, Quarantine, Running, SlotContent, report};
 use crate::{
     file::{self, FileError},
-    slots::{Access, Device, SlotDevices, partition},
+    slots::{Access, SlotDevices, copies, partition},
 };
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     chain::Chain,
     disk::{PartitionRole, Slot},
     engine::{EngineKind, EngineName, StoreFormat},
     entry::BootEntry,
     image_spec::ImageSpec,
-    paths::{IMAGE_SPEC, INITRD_REPORT, QUARANTINE},
-    update::{EntryState, SlotsReport},
+    paths::{IMAGE_SPEC, INITRD_REPORT, QUARANTINE, SLOT_CHECKS},
+    update::{EntryState, SlotCheck, SlotsReport},
     version::OsVersion,
 };
 use berth_formats::erofs::read::Image;
@@ -95,9 +95,25 @@ impl Installed {
     pub fn report(&self) -> Result<SlotsReport, EntriesError> {
         let all = Entries::look(&self.esp()?)?;
         let quarantine = self.quarantine();
-        let mut report = report(&all, &self.slots, &self.running, quarantine.list());
+        // A damaged file of checks only says less.
+        let checks: Vec<SlotCheck> = file::json(&below(&self.root, SLOT_CHECKS)).unwrap_or_default();
+        let mut report = report(&all, &self.slots, &self.running, quarantine.list(), &checks);
         report.damaged.extend(quarantine.damage().map(|damage| Chain(damage).to_string()));
+        report.copies = self.copies();
+        report.instead_of = match &self.report.next_boot {
+            NextBoot::InsteadOf(entry) => Some(entry.clone()),
+            NextBoot::Usual | NextBoot::Fallback(_) => None,
+        };
         Ok(report)
+    }
+
+    /// Other disks with the running version, if the firmware has not named the disk that it has started.
+    #[must_use]
+    pub fn copies(&self) -> Vec<String> {
+        match self.report.named_by_firmware {
+            true => Vec::new(),
+            false => copies(&self.report, &self.root.join("sys"), &self.root.join("dev")),
+        }
     }
 
     /// Whether the running version is blessed. Works also while another process changes the ESP.
@@ -141,9 +157,8 @@ impl Installed {
     }
 
     fn devices(&self, slot: Slot) -> Result<SlotDevices, EntriesError> {
-        let (data, verity) = PartitionRole::of_slot(slot);
-        let open = |role| Ok::<_, EntriesError>(Device::open(self.partition(role)?, Access::Read)?);
-        Ok(SlotDevices { slot, data: open(data)?, verity: open(verity)? })
+        let (sys, dev) = (self.root.join("sys"), self.root.join("dev"));
+        Ok(SlotDevices::open(&self.report, &sys, &dev, slot, Access::Read)?)
     }
 }
 

@@ -20,7 +20,7 @@ pub use exhausted::{FailedVersions, FailureCause};
 pub use installed::Installed;
 pub use order::next;
 pub use quarantine::Quarantine;
-pub use report::{SlotContent, report, show};
+pub use report::{SlotContent, damage, report, show};
 pub use rollback::{Destination, OtherSlot};
 pub use running::Running;
 
@@ -246,6 +246,23 @@ impl Entries {
             EntryState::SetAside => Ok(Blessing::SetAside),
             _ => self.count(&found, None).map(|()| Blessing::Given),
         }
+    }
+
+    /// Sets aside an entry whose slot is damaged: the boot loader prefers the running version. [`Self::reinstate`] takes this back.
+    ///
+    /// # Errors
+    /// When the running version is not blessed: then the entry may be needed.
+    pub fn set_aside(&mut self, damaged: &EspFile, running: &Running) -> Result<(), EntriesError> {
+        self.blessed(running)?;
+        self.count(damaged, Some(SET_ASIDE))
+    }
+
+    /// Makes an entry that was set aside a blessed entry again, because its slot is whole.
+    ///
+    /// # Errors
+    /// When the ESP cannot be written.
+    pub fn reinstate(&mut self, repaired: &EspFile) -> Result<(), EntriesError> {
+        self.count(repaired, None)
     }
 
     /// Changes the counter of an entry.

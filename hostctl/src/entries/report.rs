@@ -4,7 +4,7 @@ use super::{EspFile, Running, error, next};
 use berth_contract::{
     digest::RootHash,
     disk::Slot,
-    update::{EntryState, Quarantined, SlotReport, SlotsReport},
+    update::{EntryState, Quarantined, SlotCheck, SlotReport, SlotsReport},
 };
 use std::fmt::Write;
 
@@ -19,7 +19,13 @@ pub struct SlotContent {
 
 /// Combines slots, entries and quarantine into one report.
 #[must_use]
-pub fn report(all: &[EspFile], slots: &[SlotContent], running: &Running, quarantine: &[Quarantined]) -> SlotsReport {
+pub fn report(
+    all: &[EspFile],
+    slots: &[SlotContent],
+    running: &Running,
+    quarantine: &[Quarantined],
+    checks: &[SlotCheck],
+) -> SlotsReport {
     let slots = slots.iter().map(|&SlotContent { slot, root_hash }| {
         let of_slot: Vec<EspFile> = match root_hash {
             Some(_) => all
@@ -40,14 +46,41 @@ pub fn report(all: &[EspFile], slots: &[SlotContent], running: &Running, quarant
             version: found.and_then(|found| Some(found.version()?.1.clone())),
             entry: found.map(|found| found.file.clone()),
             state: found.map_or(EntryState::None, state),
+            // If the top of the hash tree is damaged, the slot seems to hold another version.
+            check: checks
+                .iter()
+                .find(|check| check.slot == slot && (found.is_none() || Some(check.root_hash) == root_hash))
+                .cloned(),
         }
     });
     SlotsReport {
         slots: slots.collect(),
         next: next(all).map(|found| found.file.clone()),
         quarantine: quarantine.to_vec(),
+        instead_of: None,
+        copies: Vec::new(),
         damaged: Vec::new(),
     }
+}
+
+/// What a check has found, in a few words.
+#[must_use]
+pub fn damage(check: &SlotCheck) -> String {
+    match (check.damaged, check.left) {
+        (0, _) => "all blocks are right".to_owned(),
+        (damaged, 0) => format!("{} damaged, and repaired", were(damaged)),
+        (damaged, left) => {
+            let repaired = match damaged.saturating_sub(left) {
+                0 => String::new(),
+                repaired => format!(", {} repaired", were(repaired)),
+            };
+            format!("DAMAGED: {}{repaired}", if left == 1 { "1 block".to_owned() } else { format!("{left} blocks") })
+        }
+    }
+}
+
+fn were(count: u64) -> String {
+    if count == 1 { "1 block was".to_owned() } else { format!("{count} blocks were") }
 }
 
 /// The report as rows of name and value, for `hostctl status`.
@@ -70,11 +103,23 @@ pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
         if slot.entry.is_some() && slot.entry == report.next {
             text.push_str(", boots next");
         }
+        if let Some(check) = slot.check.as_ref().filter(|check| check.damaged > 0) {
+            let _ = write!(text, "; {}", damage(check));
+        }
         rows.push((name, text));
     }
     // Usually the next entry belongs to a slot. If not, show it in a row of its own.
     if !report.slots.iter().any(|slot| slot.entry.is_some() && slot.entry == report.next) {
         rows.push(("boots next", report.next.clone().unwrap_or_else(|| "nothing: there is no boot entry".to_owned())));
+    }
+    if let Some(entry) = &report.instead_of {
+        let why = "its last boot ended without a verdict, or it cannot be started: see `hostctl why`";
+        rows.push(("replaces", format!("version {}: {why}", entry.version)));
+    }
+    if !report.copies.is_empty() {
+        let others = report.copies.join(", ");
+        let text = format!("the firmware does not tell whether it has started this disk or its copy ({others})");
+        rows.push(("disk", format!("{text}: upgrades are refused")));
     }
     for failed in &report.quarantine {
         let mut text = String::new();

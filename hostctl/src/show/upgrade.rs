@@ -57,6 +57,9 @@ fn table(plan: &UpgradePlan) -> String {
             let _ = writeln!(out, "{sign} {name:<width$}  {version}");
         }
     }
+    if packages == 0 {
+        changed_paths(&mut out, plan);
+    }
     for (index, (way, size)) in plan.ways.iter().enumerate() {
         let _ = writeln!(
             out,
@@ -76,6 +79,24 @@ fn table(plan: &UpgradePlan) -> String {
     out
 }
 
+/// The paths that differ, in the form of the packages.
+fn changed_paths(out: &mut String, plan: &UpgradePlan) {
+    let Some(paths) = &plan.paths else {
+        let _ = writeln!(out, "files     unknown: the release has no list of changes from {}", plan.from);
+        return;
+    };
+    let (changed, added, removed) = (paths.changed.len(), paths.added.len(), paths.removed.len());
+    let _ = writeln!(out, "files     {changed} changed, {added} added, {removed} removed");
+    for (sign, list) in [(' ', &paths.changed), ('+', &paths.added), ('-', &paths.removed)] {
+        for path in list {
+            let _ = writeln!(out, "{sign} {path}");
+        }
+    }
+    if paths.left_out > 0 {
+        let _ = writeln!(out, "  and {} more", paths.left_out);
+    }
+}
+
 /// A size in the largest unit in which it is at least 1.
 fn bytes(count: u64) -> String {
     let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
@@ -93,6 +114,7 @@ mod tests {
     use super::*;
     use berth_contract::{
         disk::Slot,
+        release::PathChanges,
         update::{UpgradeStep, Way},
     };
 
@@ -108,6 +130,7 @@ mod tests {
             slot: Slot::B,
             added: vec![pair(&["zstd", "1.5.7"])],
             removed: vec![pair(&["gzip", "1.13"])],
+            paths: None,
             changed: vec![("libssl3t64".into(), "3.5.1-1".into(), "3.5.1-1+deb13u1".into())],
             kernel: pair(&["6.12.41", "6.12.43"]),
             engine: pair(&["docker 26.1.5", "docker 26.1.5"]),
@@ -149,9 +172,16 @@ fetch      240.0 KiB  static delta (taken)
 2026.11.0 -> 2026.11.1, into slot b
 kernel    6.12.41 -> 6.12.43
 packages  unchanged
+files     unknown: the release has no list of changes from 2026.11.0
 fetch            0 B  present (taken)
 ";
-        assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan))), expected);
+        assert_eq!(upgrade(&UpgradeEvent::Plan(Box::new(plan.clone()))), expected);
+        let paths = PathChanges { changed: text(&["/etc/a"]), added: text(&["/etc/b"]), removed: vec![], left_out: 7 };
+        let listed = upgrade(&UpgradeEvent::Plan(Box::new(UpgradePlan { paths: Some(paths), ..plan })));
+        assert!(
+            listed.contains("files     1 changed, 1 added, 0 removed\n  /etc/a\n+ /etc/b\n  and 7 more\n"),
+            "{listed}"
+        );
     }
 
     #[test]

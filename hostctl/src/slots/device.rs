@@ -25,6 +25,8 @@ pub struct Device {
 pub enum Access {
     /// For reading.
     Read,
+    /// For reading and writing, also while dm-verity uses the device: to repair blocks of the slot that runs.
+    Shared,
     /// For reading and writing, by this process only. A device that is mounted or used by dm-verity is refused.
     Exclusive,
 }
@@ -36,7 +38,7 @@ impl Device {
     /// When the partition cannot be opened, or [`Access::Exclusive`] is requested and it is in use.
     pub fn open(path: PathBuf, access: Access) -> Result<Self, SlotError> {
         let mut options = File::options();
-        options.read(true).write(access == Access::Exclusive);
+        options.read(true).write(access != Access::Read);
         if access == Access::Exclusive {
             options.custom_flags(OFlags::EXCL.bits().cast_signed());
         }

@@ -31,19 +31,8 @@ impl Slots {
     /// # Errors
     /// When a partition is missing or cannot be opened, the idle slot is in use, or the running slot is not the one in the report.
     pub fn find(report: &InitrdReport, sys: &Path, dev: &Path) -> Result<Self, SlotError> {
-        let open = |slot: Slot, access| {
-            let (data, verity) = PartitionRole::of_slot(slot);
-            Ok::<_, SlotError>(SlotDevices {
-                slot,
-                data: Device::open(partition(report, sys, dev, data)?, access)?,
-                verity: Device::open(partition(report, sys, dev, verity)?, access)?,
-            })
-        };
-        let other = match report.slot {
-            Slot::A => Slot::B,
-            Slot::B => Slot::A,
-        };
-        Self::new(open(report.slot, Access::Read)?, open(other, Access::Exclusive)?, report)
+        let running = SlotDevices::open(report, sys, dev, report.slot, Access::Read)?;
+        Self::new(running, SlotDevices::open(report, sys, dev, report.slot.other(), Access::Exclusive)?, report)
     }
 
     /// Combines two slots that are open already.
@@ -62,6 +51,39 @@ impl Slots {
             }),
         }
     }
+}
+
+impl SlotDevices {
+    /// Opens the partitions of a slot on the disk from which the host runs.
+    ///
+    /// # Errors
+    /// When a partition is missing or cannot be opened.
+    pub fn open(report: &InitrdReport, sys: &Path, dev: &Path, slot: Slot, access: Access) -> Result<Self, SlotError> {
+        let (data, verity) = PartitionRole::of_slot(slot);
+        let open = |role| Device::open(partition(report, sys, dev, role)?, access);
+        Ok(Self { slot, data: open(data)?, verity: open(verity)? })
+    }
+}
+
+/// Other disks that hold the version that runs, in one of their slots: copies of the disk from which the host runs. A disk that cannot be
+/// read is left out.
+#[must_use]
+pub fn copies(report: &InitrdReport, sys: &Path, dev: &Path) -> Vec<String> {
+    let disks = fs::read_dir(sys.join("block")).into_iter().flatten().flatten();
+    let mut copies = Vec::new();
+    for disk in disks {
+        let node = format!("/dev/{}", disk.file_name().to_string_lossy().replace('!', "/"));
+        let other = InitrdReport { disk: node.clone(), ..report.clone() };
+        let holds = |slot| {
+            let slot = SlotDevices::open(&other, sys, dev, slot, Access::Read).ok();
+            slot.and_then(|slot| slot.content().ok()?).is_some_and(|found| found.root_hash == report.root_hash)
+        };
+        if node != report.disk && [Slot::A, Slot::B].into_iter().any(holds) {
+            copies.push(node);
+        }
+    }
+    copies.sort();
+    copies
 }
 
 /// The device node of the partition with the label of `role`, on the disk from which the host runs.

@@ -79,6 +79,14 @@ pub enum SlotError {
         /// The root hash on the disk, or `none`.
         found: String,
     },
+    /// Several disks hold the version that runs, and it is not known which one was booted.
+    #[error("{disk} or a copy of it was booted, and the firmware does not tell which: {} hold the same version", others.join(", "))]
+    Copies {
+        /// The disk that runs.
+        disk: String,
+        /// The other disks.
+        others: Vec<String>,
+    },
     /// A partition is too small for the release.
     #[error("{path}: the release needs {wanted} bytes here, the partition has {found}", path = path.display())]
     TooSmall {
@@ -170,6 +178,7 @@ impl SlotError {
                 Some("another program has the slot open: is another upgrade running?")
             }
             Self::Device { cause, .. } if cause.kind() == io::ErrorKind::PermissionDenied => Some("run it as root"),
+            Self::Copies { .. } => Some("detach the disks that are not meant to run, then reboot"),
             Self::TooSmall { .. } => Some(
                 "an upgrade cannot change partition sizes: make the image smaller, or install a disk image with a larger [disk] slot",
             ),

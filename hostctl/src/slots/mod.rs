@@ -24,13 +24,14 @@ mod full;
 mod marks;
 mod patch;
 mod remote;
+mod repair;
 mod sink;
 pub mod uki;
 
 pub use blocks::MAX_IMAGE;
 pub use content::Content;
 pub use device::{Access, Device, SlotDevices};
-pub use disk::{Slots, partition};
+pub use disk::{Slots, copies, partition};
 pub use error::{RemoteError, SlotError};
 pub use filling::{Filled, Filling, Survey, Ways};
 pub use remote::Remote;

@@ -13,7 +13,9 @@ use berth_contract::{
 pub fn plan(running: &ImageSpec, record: &ReleaseRecord, slot: Slot, ways: Vec<(Way, u64)>, uki: u64) -> UpgradePlan {
     let (old, new) = (&running.packages, &record.packages);
     let pair = |(name, version): (&String, &String)| (name.clone(), version.clone());
+    let delta = record.deltas.iter().find(|delta| delta.from == running.version).filter(|_| old == new);
     UpgradePlan {
+        paths: delta.and_then(|delta| delta.paths.clone()),
         from: running.version.clone(),
         to: record.version.clone(),
         slot,
@@ -37,6 +39,30 @@ pub fn plan(running: &ImageSpec, record: &ReleaseRecord, slot: Slot, ways: Vec<(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_changed_package_the_plan_lists_the_changed_paths() {
+        let running = |packages: &str| -> ImageSpec {
+            let json = format!(
+                r#"{{"id": "host", "version": "1", "arch": "x86_64", "kernel": "6", "modules": [], "images": [], "containers": [],
+                    "engine": null, "packages": {packages}}}"#
+            );
+            serde_json::from_str(&json).unwrap()
+        };
+        let digest = "00".repeat(32);
+        let record: ReleaseRecord = serde_json::from_str(&format!(
+            r#"{{"format": 1, "id": "host", "version": "2", "arch": "x86_64", "channel": "stable", "epoch": 0,
+                "root": {{"root_hash": "{digest}", "size": 4096, "verity_size": 8192,
+                          "verity_uuid": "00000000-0000-0000-0000-000000000001"}},
+                "uki": {{"size": 1, "sha256": "{digest}", "parts": []}}, "min_slot": {{"root": 4096, "verity": 8192}},
+                "kernel": "6", "engine": null, "packages": {{"a": "1"}}, "deltas": [{{"from": "1", "from_root_hash": "{digest}",
+                "from_uki": "{digest}", "target": "t", "paths": {{"changed": ["/etc/x"], "added": [], "removed": []}}}}]}}"#
+        ))
+        .unwrap();
+        let paths = |packages: &str| plan(&running(packages), &record, Slot::B, Vec::new(), 0).paths;
+        assert_eq!(paths(r#"{"a": "1"}"#).unwrap().changed, ["/etc/x"]);
+        assert_eq!(paths(r#"{"a": "2"}"#), None);
+    }
 
     #[test]
     fn a_plan_lists_exactly_the_packages_that_differ() {

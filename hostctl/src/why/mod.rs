@@ -2,10 +2,11 @@
 
 pub mod records;
 
+use crate::entries::damage;
 use berth_contract::{
     entry::BootEntry,
     subject::Subject,
-    update::{BootRecord, Quarantined, Verdict},
+    update::{BootRecord, Quarantined, SlotCheck, Verdict},
 };
 use records::{Dump, Records};
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,9 @@ pub struct WhyReport {
     pub panic: Option<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// The slots in which damage was found.
+    #[serde(default)]
+    pub damaged_slots: Vec<SlotCheck>,
     /// Files and folders that cannot be read and count as empty: one sentence each.
     #[serde(default)]
     pub damaged: Vec<String>,
@@ -142,6 +146,7 @@ pub fn report(records: &Records) -> WhyReport {
         panic: records.dumps.last().cloned(),
         quarantine: records.quarantine.clone(),
         damaged: records.damaged.clone(),
+        damaged_slots: records.damaged_slots.clone(),
     }
 }
 
@@ -205,6 +210,10 @@ pub fn show(report: &WhyReport, extent: Extent, time: impl Fn(u64) -> String) ->
     hidden += report.quarantine.len() - quarantine.len();
     for one in quarantine {
         let _ = writeln!(out, "  {} {}: {} ({})", one.id, one.version, one.cause, time(one.at));
+    }
+    for check in &report.damaged_slots {
+        let what = damage(check);
+        let _ = writeln!(out, "slot {} ({}): {what} (checked {})", check.slot, check.version, time(check.at));
     }
     for damage in &report.damaged {
         let _ = writeln!(out, "damaged     {damage}; it counts as empty");

@@ -7,7 +7,7 @@ use berth_contract::{
     cmdline::ROOTHASH,
     digest::RootHash,
     paths,
-    update::{BootRecord, Quarantined},
+    update::{BootRecord, Quarantined, SlotCheck},
 };
 use std::{
     fs, io,
@@ -28,6 +28,8 @@ pub struct RecordPaths {
     pub quarantine: PathBuf,
     /// The running boot's id.
     pub boot_id: PathBuf,
+    /// File of the slots' checks.
+    pub slot_checks: PathBuf,
 }
 
 impl Default for RecordPaths {
@@ -37,6 +39,7 @@ impl Default for RecordPaths {
             pstore: paths::PSTORE.into(),
             quarantine: paths::QUARANTINE.into(),
             boot_id: "/proc/sys/kernel/random/boot_id".into(),
+            slot_checks: paths::SLOT_CHECKS.into(),
         }
     }
 }
@@ -63,6 +66,8 @@ pub struct Records {
     pub dumps: Vec<Dump>,
     /// Versions that have failed on this host.
     pub quarantine: Vec<Quarantined>,
+    /// The slots in which damage was found.
+    pub damaged_slots: Vec<SlotCheck>,
     /// Files and folders that cannot be read and count as empty: one sentence each.
     pub damaged: Vec<String>,
 }
@@ -93,7 +98,10 @@ impl Records {
         let (quarantine, damage) = file::json_or_empty(&at.quarantine);
         let faults = [records.err(), dumped.err(), damage].into_iter().flatten();
         damaged.extend(faults.map(|error| Chain(&error).to_string()));
-        Self { boots, running, dumps, quarantine, damaged }
+        let (mut damaged_slots, damage) = file::json_or_empty::<Vec<SlotCheck>>(&at.slot_checks);
+        damaged.extend(damage.map(|error| Chain(&error).to_string()));
+        damaged_slots.retain(|check| check.damaged > 0);
+        Self { boots, running, dumps, quarantine, damaged, damaged_slots }
     }
 
     /// The dumps of one version. If its root hash is known: dumps whose log names it. If not: dumps that name a root hash which is not the

@@ -134,6 +134,7 @@ fn paths_in(folder: &std::path::Path) -> RecordPaths {
         boots: folder.join("boots"),
         pstore: folder.join("pstore"),
         quarantine: folder.join("quarantine.json"),
+        slot_checks: folder.join("slots.json"),
         boot_id: folder.join("boot_id"),
     }
 }

@@ -1,7 +1,7 @@
 //! Slots in plain files, releases in folders, and a server with faults.
 
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     container::ByteSize,
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -259,8 +259,14 @@ impl Disk {
             data: open(name, access),
             verity: open(&format!("{name}-verity"), access),
         };
-        let report =
-            InitrdReport { phases: vec![], root_hash: self.running, slot: Slot::A, disk: "/dev/vda".to_owned() };
+        let report = InitrdReport {
+            phases: vec![],
+            root_hash: self.running,
+            slot: Slot::A,
+            disk: "/dev/vda".to_owned(),
+            named_by_firmware: true,
+            next_boot: NextBoot::Usual,
+        };
         Slots::new(slot(Slot::A, "a", Access::Read), slot(Slot::B, "b", Access::Exclusive), &report).unwrap()
     }
 

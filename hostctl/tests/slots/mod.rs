@@ -5,5 +5,6 @@ mod devices;
 mod faults;
 mod kit;
 mod patches;
+mod repairs;
 mod uki;
 mod ways;

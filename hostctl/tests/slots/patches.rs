@@ -64,7 +64,7 @@ fn versions() -> Versions {
     let out = File::create(folder.path().join("repo").join(&target)).unwrap();
     make(&open("old"), &open("new"), &old_uki, &new_uki, out).unwrap();
     let from_root_hash = Disk::new(&old, new.len()).running;
-    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&old_uki), target }];
+    record.deltas = vec![DeltaRecord { from, from_root_hash, from_uki: digest(&old_uki), target, paths: None }];
     Versions { folder, old, new, old_uki, new_uki, record }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod erase;
 pub mod etc;
+pub mod fsck;
 pub mod identity;
 pub mod sysctl;
 pub mod tmpfiles;
@@ -12,6 +13,7 @@ use crate::{
     block, clock,
     config::{self, locations::Locations},
     console, crash_records, device_nodes,
+    efi::boot_option,
     ending::GOING_DOWN,
     modules::Loader,
     mounts,
@@ -201,16 +203,25 @@ pub fn mount_etc(host: &mut Host) -> Result<(), Failure> {
     Ok(etc::mount_overlay()?)
 }
 
-/// Mounts the var partition on /var, or a tmpfs if that fails.
+/// Time limit for the repair of /var, in seconds since the kernel's start. A large disk takes hours.
+const REPAIR_TIME: u32 = 12 * 3600;
+
+/// Mounts the var partition on /var. If its file system is damaged, it is repaired first. If that fails, a tmpfs is mounted, and the
+/// supervisor does not start the engine.
 pub fn mount_var(host: &mut Host) -> Result<(), Failure> {
-    match var::mount_persistent(&host.initrd.disk) {
-        Ok(growth) => {
+    let mut feeder = None;
+    let begin_repair = || feeder = host.watchdogs.feed_beside(REPAIR_TIME).ok();
+    let mounted = var::mount_persistent(&host.initrd.disk, begin_repair);
+    drop(feeder);
+    match mounted {
+        Ok(var::Mounted { growth, damage }) => {
             (host.var_persistent, host.growth) = (true, growth);
-            Ok(())
+            damage.map_or(Ok(()), |damage| Err(damage.into()))
         }
         Err(error) => {
             var::mount_in_memory()?;
-            Err(format!("{error}; /var is in memory, and its content is lost at the next boot").into())
+            Err(format!("{error}; /var is in memory, its content is lost at the next boot, and no container runs")
+                .into())
         }
     }
 }
@@ -234,7 +245,11 @@ pub fn ask_firmware(host: &Host) -> Job {
         if let Err(error) = loader.load("efivarfs") {
             console::debug(format_args!("{error}"));
         }
-        let mounted = mounts::mount_api(&mounts::EFIVARS).map_err(CounterError::from);
+        let mounted = mounts::mount_efivars().map_err(CounterError::from);
+        // The firmware has started the other version itself: the counter is that of the entry that systemd-boot could not start.
+        if boot_option::booted_fallback(Path::new(mounts::EFIVARS.target())).is_some() {
+            return Ok(());
+        }
         let counter = match mounted.and_then(|()| counter::read(Path::new(paths::LOADER_BOOT_COUNT_PATH))) {
             Ok(counter) => counter,
             Err(error @ CounterError::NotOurs(_)) => return Err(error.into()),

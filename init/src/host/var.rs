@@ -1,6 +1,9 @@
 //! /var, the only persistent file system. At boot its partition is grown to the end of the disk, and then its ext4 while it is mounted.
 
-use super::erase::{EraseError, erase_if_marked};
+use super::{
+    erase::{EraseError, erase_if_marked},
+    fsck::{self, FsckError, Repair},
+};
 use crate::{
     block::{self, Disk, Partition},
     console, sys,
@@ -71,6 +74,33 @@ pub enum VarError {
         /// The node of the partition.
         device: PathBuf,
     },
+    /// The file system is damaged, and could not be repaired.
+    #[error("{damage}; {source}")]
+    Lost {
+        /// What is wrong.
+        damage: String,
+        /// Why it could not be repaired.
+        source: FsckError,
+    },
+    /// The disk is larger than the file system can become.
+    #[error(
+        "/var: has {has} of the {size} TiB of its partition: its file system was made without the ext4 feature 64bit, so it ends at 16 TiB"
+    )]
+    TooLarge {
+        /// Size of the file system after its growth, in TiB.
+        has: u64,
+        /// Size of the partition, in TiB.
+        size: u64,
+    },
+}
+
+/// The result of [`mount_persistent`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// The growth that [`grow`] must do for the file system.
+    pub growth: Option<Growth>,
+    /// What was wrong with the file system, if files may be lost.
+    pub damage: Option<String>,
 }
 
 /// How far a file system can grow: it is smaller than its partition.
@@ -82,14 +112,16 @@ pub struct Growth {
     blocks: u64,
     /// New size in bytes.
     bytes: u64,
+    /// Size of the partition in bytes.
+    partition: u64,
 }
 
-/// Grows the var partition of `disk` (a node like `/dev/vda`) to the end of the disk, and mounts it. Returns the growth that [`grow`] must
-/// do for the file system.
+/// Grows the var partition of `disk` (a node like `/dev/vda`) to the end of the disk, and mounts it. If the file system is damaged, repairs
+/// it first; `begin_repair` is called before that, because a repair may take long.
 ///
 /// # Errors
-/// When there is no var partition with an ext4, or the kernel refuses the mount. Then nothing is mounted.
-pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
+/// When there is no var partition, or its file system cannot be repaired or mounted. Then nothing is mounted.
+pub fn mount_persistent(disk: &str, begin_repair: impl FnOnce()) -> Result<Mounted, VarError> {
     let sys = Path::new("/sys");
     let disks = block::disks(sys)?;
     let Some(found) = disks.iter().find(|found| block::node(&found.name) == Path::new(disk)) else {
@@ -108,10 +140,44 @@ pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
     });
     let device = block::node(&partition.name);
     erase_if_marked(&device)?;
-    let growth = growth(&device, size)?;
-    mount(&device, paths::VAR, "ext4", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME, None)
-        .at("mount", &device)?;
-    Ok(growth)
+    let mount = || -> Result<Option<Growth>, VarError> {
+        let growth = growth(&device, size)?;
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOATIME;
+        mount(&device, paths::VAR, "ext4", flags, None).at("mount", &device)?;
+        Ok(growth)
+    };
+    // The kernel has noted an error in the superblock, or cannot mount the file system.
+    let damage = if has_errors(&device)? {
+        format!("{}: its file system has errors", device.display())
+    } else {
+        match mount() {
+            Ok(growth) => return Ok(Mounted { growth, damage: None }),
+            Err(error) => error.to_string(),
+        }
+    };
+    console::announce(&format!("{damage}: running e2fsck, which may take long"));
+    begin_repair();
+    let repair = match fsck::repair(fsck::program(), &device) {
+        Ok(repair) => repair,
+        // Without e2fsck, or if it fails, a file system with errors can still be mounted, as without a check.
+        Err(source) => match mount() {
+            Ok(growth) => {
+                return Ok(Mounted { growth, damage: Some(format!("{damage}; it is used as it is: {source}")) });
+            }
+            Err(_) => return Err(VarError::Lost { damage, source }),
+        },
+    };
+    let growth = mount()?;
+    console::announce(&format!("{}: repaired", device.display()));
+    let lossy = format!("{damage}; it was repaired: files may be lost, or in /var/lost+found");
+    Ok(Mounted { growth, damage: (repair == Repair::Full).then_some(lossy) })
+}
+
+/// Whether the kernel has noted errors in the superblock: bit `EXT4_ERROR_FS` of `s_state`.
+fn has_errors(device: &Path) -> Result<bool, PathError> {
+    let mut state = [0; 2];
+    File::open(device).and_then(|file| file.read_exact_at(&mut state, 1024 + 0x3a)).at("read", device)?;
+    Ok(u16::from_le_bytes(state) & 2 != 0)
 }
 
 /// Mounts a tmpfs on /var, so that the host comes up and an administrator can find the cause.
@@ -121,6 +187,16 @@ pub fn mount_persistent(disk: &str) -> Result<Option<Growth>, VarError> {
 pub fn mount_in_memory() -> Result<(), PathError> {
     mount("tmpfs", paths::VAR, "tmpfs", MountFlags::NOSUID | MountFlags::NODEV, Some(c"mode=0755,size=50%"))
         .at("mount", paths::VAR)
+}
+
+impl Growth {
+    /// Less than a block of the partition may be left.
+    fn check(&self) -> Result<(), VarError> {
+        if self.partition - self.bytes < 1 << 20 {
+            return Ok(());
+        }
+        Err(VarError::TooLarge { has: self.bytes >> 40, size: self.partition >> 40 })
+    }
 }
 
 /// Grows the partition to the end of the disk, in the partition table and in the kernel. Returns its size.
@@ -170,15 +246,15 @@ fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     let has = u64::from(count_low) | if wide { u64::from(count_high) << 32 } else { 0 };
     let block_size = 1024_u64 << log_block_size;
     let blocks = (size / block_size).min(if wide { u64::MAX } else { u64::from(u32::MAX) });
-    Some((blocks > has).then_some(Growth { has, blocks, bytes: blocks * block_size }))
+    Some((blocks > has).then_some(Growth { has, blocks, bytes: blocks * block_size, partition: size }))
 }
 
 /// Grows the mounted file system. This takes a second or more on a large disk. Programs can use /var meanwhile. The kernel cannot be
 /// interrupted, so the file system grows in steps: when `stop` says so, /var can be unmounted soon, and the next boot continues.
 ///
 /// # Errors
-/// When the kernel refuses.
-pub fn grow(growth: &Growth, stop: &AtomicBool) -> Result<(), PathError> {
+/// When the kernel refuses, or the partition is larger than the file system can become.
+pub fn grow(growth: &Growth, stop: &AtomicBool) -> Result<(), VarError> {
     let directory = File::open(paths::VAR).at("open", paths::VAR)?;
     for blocks in steps(growth) {
         if stop.load(Ordering::Relaxed) {
@@ -188,7 +264,7 @@ pub fn grow(growth: &Growth, stop: &AtomicBool) -> Result<(), PathError> {
         sys::block::resize_ext4(&directory, blocks).at("grow", paths::VAR)?;
     }
     console::info(format_args!("/var: grown to {} MiB", growth.bytes >> 20));
-    Ok(())
+    growth.check()
 }
 
 /// The sizes in blocks that the file system gets, one after the other.
@@ -247,16 +323,23 @@ mod tests {
             assert_eq!(growth(&path, (32 << 20) + block - 1).unwrap(), None, "{features} {block}");
             let bytes = 64 << 20;
             let has = (32 << 20) / block;
-            assert_eq!(growth(&path, bytes).unwrap(), Some(Growth { has, blocks: bytes / block, bytes }));
-            let blocks = growth(&path, 1 << 60).unwrap().unwrap().blocks;
-            assert_eq!(blocks, if features == "64bit" { (1 << 60) / block } else { u64::from(u32::MAX) });
+            let wanted = Growth { has, blocks: bytes / block, bytes, partition: bytes };
+            assert_eq!(growth(&path, bytes).unwrap(), Some(wanted));
+            let large = growth(&path, 1 << 60).unwrap().unwrap();
+            assert_eq!(large.blocks, if features == "64bit" { (1 << 60) / block } else { u64::from(u32::MAX) });
+            match large.check() {
+                Ok(()) => assert_eq!(features, "64bit"),
+                Err(error) => assert!(error.to_string().contains("of the 1048576 TiB"), "{error}"),
+            }
         }
     }
 
     #[test]
     fn a_file_system_grows_in_steps_up_to_its_new_size() {
         let grow = |has: u64, bytes: u64| {
-            steps(&Growth { has, blocks: bytes / 4096, bytes }).map(|blocks| blocks * 4096).collect::<Vec<_>>()
+            steps(&Growth { has, blocks: bytes / 4096, bytes, partition: bytes })
+                .map(|blocks| blocks * 4096)
+                .collect::<Vec<_>>()
         };
         assert_eq!(grow(1 << 17, 4 << 30), [4 << 30]);
         assert_eq!(
@@ -278,7 +361,7 @@ mod tests {
 
     #[test]
     fn a_missing_disk_is_an_error_that_names_it() {
-        let error = mount_persistent("/dev/no-such-disk").unwrap_err().to_string();
+        let error = mount_persistent("/dev/no-such-disk", || {}).unwrap_err().to_string();
         assert!(error.starts_with("disk /dev/no-such-disk of the root file system: not found"), "{error}");
     }
 }

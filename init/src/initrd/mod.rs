@@ -5,27 +5,29 @@ pub mod switch;
 
 use crate::{
     block, console, crash_records,
+    efi::{boot_option, device_path::DevicePath},
     modules::Loader,
     mounts,
     phase::Job,
     power::watchdog::{self, Across, Watchdogs},
-    slot::{self, Found, boot_disk},
+    slot::{self, Choice, Found, boot_disk},
     timeline::Timeline,
+    trial::{esp, one_shot},
     uevent::{UeventSocket, coldplug, listener, socket::Received},
 };
 use berth_contract::{
-    boot_report::{InitrdReport, ROOT_LINE},
+    boot_report::{InitrdReport, NextBoot, ROOT_LINE},
     cmdline::{self, Cmdline},
     digest::RootHash,
     fault::{At, Failure, PathError},
     paths,
     update::HealthSpec,
 };
-use rustix::mount::{MountFlags, mount};
 use std::{
     fs,
     path::Path,
-    sync::Arc,
+    sync::{Arc, OnceLock},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -33,6 +35,11 @@ use std::{
 const DISK_TIME: Duration = Duration::from_secs(30);
 /// After this time, a console line says that init waits for the disk.
 const DISK_HINT: Duration = Duration::from_secs(3);
+/// How long a disk with the root file system is not taken although all drivers are loaded, because the disk that the firmware has started
+/// has not appeared yet.
+const STARTED_DISK_TIME: Duration = Duration::from_secs(2);
+/// How long the search waits for the firmware's variables.
+const FIRMWARE_TIME: Duration = Duration::from_secs(5);
 /// Modules for every kind of disk. dm-verity chooses the fastest SHA-256 that is loaded when the root is opened: the SHA
 /// instructions of the processor are several times faster than the generic code, for every byte that is read from the root.
 const ALWAYS: [&str; 3] = ["crypto-sha256", "dm_verity", "erofs"];
@@ -47,7 +54,10 @@ pub struct Initrd {
     cmdline: Cmdline,
     loader: Option<Arc<Loader>>,
     events: Option<UeventSocket>,
-    found: Option<Found>,
+    /// The disk that the firmware has started. Set by the phase "firmware"; the inner `None` means that the firmware does not tell.
+    started: Arc<OnceLock<Option<DevicePath>>>,
+    choice: Option<Choice>,
+    next_boot: NextBoot,
 }
 
 /// Why the initrd stage cannot continue.
@@ -77,15 +87,27 @@ impl Initrd {
     /// The state before the first phase.
     #[must_use]
     pub fn new(timeline: Timeline) -> Self {
-        Self { timeline, cmdline: Cmdline::default(), loader: None, events: None, found: None }
+        Self {
+            timeline,
+            cmdline: Cmdline::default(),
+            loader: None,
+            events: None,
+            started: Arc::default(),
+            choice: None,
+            next_boot: NextBoot::default(),
+        }
     }
 
     fn wanted(&self) -> Result<RootHash, Failure> {
         Ok(self.cmdline.root_hash()?.ok_or(InitrdError::NoRootHash)?)
     }
 
+    fn choice(&self) -> Result<&Choice, InitrdError> {
+        self.choice.as_ref().ok_or(InitrdError::Order("slot"))
+    }
+
     fn found(&self) -> Result<&Found, InitrdError> {
-        self.found.as_ref().ok_or(InitrdError::Order("slot"))
+        Ok(&self.choice()?.found)
     }
 }
 
@@ -144,20 +166,35 @@ pub fn set_guards(initrd: &Initrd) -> Job {
     })
 }
 
-/// Finds the slot with the root hash of the kernel command line. Loads the modules of one device after the other until a disk has this
-/// slot; the host stage loads the other drivers. If no present disk has it, waits for new devices.
+/// Mounts the firmware's variables, and reads which disk the firmware has started.
+pub fn ask_firmware(initrd: &Initrd) -> Job {
+    let (loader, told) = (initrd.loader.clone(), Arc::clone(&initrd.started));
+    Box::new(move || {
+        // Nothing here is an error: the driver may be built in, and a machine may have no EFI variables.
+        if let Err(error) = loader.map_or(Ok(()), |loader| loader.load("efivarfs")) {
+            console::debug(format_args!("{error}"));
+        }
+        let mounted = mounts::mount_efivars().inspect_err(|error| console::debug(format_args!("{error}")));
+        let _ = told.set(mounted.ok().and_then(|()| boot_option::booted(Path::new(mounts::EFIVARS.target()))));
+        Ok(())
+    })
+}
+
+/// Finds the slot with the root hash of the kernel command line. Loads the modules of one device after the other until the disk that the
+/// firmware has started has this slot; the host stage loads the other drivers. If no present disk has it, waits for new devices.
 pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     let wanted = initrd.wanted()?;
     let (Some(events), Some(loader)) = (&initrd.events, &initrd.loader) else {
         return Err(InitrdError::Order("devices").into());
     };
     let (mut begin, mut hinted) = (Instant::now(), false);
-    let mut found = look(wanted, loader)?;
+    let look = |patience| look(wanted, &initrd.started, patience);
+    let mut choice = look(Patience::ForStartedDisk)?;
     let mut present = coldplug::modaliases(Path::new("/sys")).into_iter();
-    while found.is_none() {
+    while choice.is_none() {
         if let Some(alias) = present.next() {
             if listener::load(loader, &alias) {
-                found = look(wanted, loader)?;
+                choice = look(Patience::ForStartedDisk)?;
             }
             // The time limit starts after the last driver: a driver may take long for a failing disk.
             begin = Instant::now();
@@ -171,10 +208,15 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
             hinted = true;
             console::announce(&format!("waiting for the disk with root {wanted}"));
         }
-        wait_for_disk(events, loader, if hinted { DISK_TIME } else { DISK_HINT }.saturating_sub(waited))?;
-        found = look(wanted, loader)?;
+        let patience = if waited < STARTED_DISK_TIME { Patience::ForStartedDisk } else { Patience::Over };
+        choice = look(patience)?;
+        if choice.is_none() {
+            let next = [STARTED_DISK_TIME, DISK_HINT, DISK_TIME].into_iter().find(|time| *time > waited);
+            wait_for_disk(events, loader, next.unwrap_or(DISK_TIME).saturating_sub(waited))?;
+            choice = look(patience)?;
+        }
     }
-    initrd.found = found;
+    initrd.choice = choice;
     let found = initrd.found()?;
     console::info(format_args!(
         "{ROOT_LINE}{wanted}: slot {} on {} ({}, {})",
@@ -183,15 +225,46 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Searches the slot on the present disks. If several disks have the same root file system, takes the disk that the firmware has booted,
-/// or the first disk by name if that is not known.
-fn look(wanted: RootHash, loader: &Loader) -> Result<Option<Found>, Failure> {
-    let matches = slot::search(Path::new("/sys"), Path::new("/dev"), wanted)?.matches;
-    // Reading firmware variables is slow: only do it when there is a choice.
-    if matches.len() < 2 {
-        return Ok(matches.into_iter().next());
+/// Whether a slot on another disk than the started one is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Not yet: the started disk may still appear.
+    ForStartedDisk,
+    /// Any disk is taken.
+    Over,
+}
+
+/// Searches the slot on the present disks, and chooses among several.
+fn look(
+    wanted: RootHash,
+    started: &OnceLock<Option<DevicePath>>,
+    patience: Patience,
+) -> Result<Option<Choice>, Failure> {
+    let sys = Path::new("/sys");
+    let matches = slot::search(sys, Path::new("/dev"), wanted)?.matches;
+    if matches.is_empty() {
+        return Ok(None);
     }
-    Ok(slot::choose(matches, boot_disk_test(loader)))
+    let begin = Instant::now();
+    while started.get().is_none() && begin.elapsed() < FIRMWARE_TIME {
+        thread::sleep(Duration::from_millis(2));
+    }
+    let path = started.get().and_then(Option::as_ref);
+    let is_started = |disk: &block::Disk| path.is_some_and(|path| path.leads_to(sys, &disk.name));
+    let waits = path.is_some() && patience == Patience::ForStartedDisk;
+    // If the started disk is present and has no such slot, the root file system is meant to be on another disk.
+    if waits && !matches.iter().any(|found| is_started(&found.disk)) && !block::disks(sys)?.iter().any(is_started) {
+        return Ok(None);
+    }
+    let several = matches.len() > 1;
+    let choice = slot::choose(matches, is_started, boot_disk_test(several));
+    if let Some(Choice { found, named_by_firmware: false }) = choice.as_ref().filter(|_| several) {
+        console::warning(format_args!(
+            "several disks have root {wanted}, and the firmware does not tell which one it has started: taking {}",
+            found.disk.name
+        ));
+    }
+    Ok(choice)
 }
 
 fn no_slot(wanted: RootHash) -> Result<InitrdError, PathError> {
@@ -225,19 +298,30 @@ fn wait_for_disk(events: &UeventSocket, loader: &Loader, limit: Duration) -> Res
     }
 }
 
-/// Reads from the firmware's variables which disk was booted.
-fn boot_disk_test(loader: &Loader) -> impl Fn(&block::Disk) -> bool + use<> {
-    let efivars = Path::new("/sys/firmware/efi/efivars");
-    let _ = loader.load("efivarfs");
-    // Without firmware variables no disk is preferred.
-    let mounted =
-        mount("efivarfs", efivars, "efivarfs", MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV, None)
-            .is_ok();
-    let partition = boot_disk::loader_partition(efivars).filter(|_| mounted);
-    if mounted {
-        let _ = rustix::mount::unmount(efivars, rustix::mount::UnmountFlags::DETACH);
-    }
+/// Whether a disk holds the partition that the boot loader was loaded from. Only reads the variable if there is a choice.
+fn boot_disk_test(several: bool) -> impl Fn(&block::Disk) -> bool {
+    let partition = several.then(|| boot_disk::loader_partition(Path::new(mounts::EFIVARS.target()))).flatten();
     move |disk| partition.is_some_and(|partition| boot_disk::holds(Path::new("/dev"), disk, partition))
+}
+
+/// Requests the other blessed version for the next boot, in case this boot does not reach its verdict.
+pub fn arm_fallback(initrd: &mut Initrd) -> Result<(), Failure> {
+    let esp = esp::device(Path::new("/dev"), &initrd.found()?.disk)?;
+    // A machine may have no EFI variables, or firmware that cannot store them. That is no reason to be degraded.
+    initrd.next_boot = one_shot::arm(&esp).unwrap_or_else(|error| {
+        console::info(format_args!("no fallback for this boot: {error}"));
+        NextBoot::Usual
+    });
+    match &initrd.next_boot {
+        NextBoot::Usual => {}
+        NextBoot::Fallback(entry) => {
+            console::announce(&format!("if this boot ends without a verdict, the boot loader takes {entry}, once"));
+        }
+        NextBoot::InsteadOf(entry) => console::announce(&format!(
+            "this boot replaces {entry}, whose last boot ended without a verdict or which cannot be started"
+        )),
+    }
+    Ok(())
 }
 
 /// Opens the slot with dm-verity.
@@ -258,6 +342,8 @@ pub fn switch_root(initrd: &mut Initrd) -> Result<(), Failure> {
         root_hash: initrd.wanted()?,
         slot: found.slot,
         disk: block::node(&found.disk.name).display().to_string(),
+        named_by_firmware: initrd.choice()?.named_by_firmware,
+        next_boot: initrd.next_boot.clone(),
     };
     fs::create_dir_all(paths::RUN).at("create", paths::RUN)?;
     fs::write(paths::INITRD_REPORT, serde_json::to_vec(&report)?).at("write", paths::INITRD_REPORT)?;

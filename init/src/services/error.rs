@@ -45,6 +45,12 @@ pub enum ServiceError {
         /// Key, expected, found.
         message: String,
     },
+    /// The engine must not start: what it would start is on the disk.
+    #[error("service {name}: not started, because /var is in memory: its containers and volumes are on the disk")]
+    NoVar {
+        /// The service of the engine.
+        name: String,
+    },
     /// The service needs a service that does not exist, or that cannot start.
     #[error("service {name}: needs service {need}, which does not exist or cannot start")]
     UnknownNeed {
@@ -52,6 +58,16 @@ pub enum ServiceError {
         name: String,
         /// The needed service.
         need: String,
+    },
+    /// A service runs as a user or group that the image does not have.
+    #[error("no {kind} {name} in {file}")]
+    NoAccount {
+        /// `user` or `group`.
+        kind: &'static str,
+        /// The file that has all of them.
+        file: &'static str,
+        /// The name that was not found.
+        name: String,
     },
     /// The service needs itself, directly or through other services.
     #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]

@@ -1,5 +1,7 @@
 //! Loads the service files of the image: parses and checks them, and leaves out services that can never start.
 
+pub mod accounts;
+pub mod directories;
 pub mod error;
 pub mod needs;
 
@@ -38,6 +40,17 @@ pub fn load(directory: &Path) -> Services {
     services
 }
 
+impl Services {
+    /// Leaves out the engine and all services that need it, because /var is in memory. On an empty /var, the engine would start without
+    /// its containers, and the declared containers would be made anew with empty volumes.
+    pub fn leave_out_engine(&mut self, engine: &str) {
+        if self.specs.remove(engine).is_some() {
+            self.faults.push(ServiceError::NoVar { name: engine.to_owned() });
+            self.faults.extend(needs::leave_out_impossible(&mut self.specs));
+        }
+    }
+}
+
 fn read(path: &Path) -> Result<String, ServiceError> {
     let fail = |source| ServiceError::Read { path: path.to_owned(), source };
     let size = fs::metadata(path).map_err(fail)?.len();
@@ -69,6 +82,25 @@ const RESERVED: [&str; 2] = ["init", "kernel"];
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_var_neither_the_engine_nor_what_needs_it_is_started() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, needs) in
+            [("base", "[]"), ("engine", "['base']"), ("workload", "['engine']"), ("last", "['workload']")]
+        {
+            let text = format!("exec = ['/bin/a']\nneeds = {needs}");
+            fs::write(dir.path().join(format!("{name}.toml")), text).unwrap();
+        }
+        let mut services = load(dir.path());
+        services.leave_out_engine("other");
+        assert_eq!((services.specs.len(), services.faults.len()), (4, 0));
+        services.leave_out_engine("engine");
+        assert_eq!(services.specs.keys().collect::<Vec<_>>(), ["base"]);
+        let faults: Vec<String> = services.faults.iter().map(ToString::to_string).collect();
+        assert!(faults[0].starts_with("service engine: not started, because /var is in memory"), "{faults:?}");
+        assert_eq!(faults.len(), 3, "{faults:?}");
+    }
 
     #[test]
     fn errors_name_the_wrong_files_and_the_other_services_are_loaded() {

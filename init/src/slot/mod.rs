@@ -81,12 +81,33 @@ fn head(device: &Path) -> Result<(Superblock, RootHash), String> {
     Ok((superblock, root_hash))
 }
 
-/// Chooses between several disks with the same root file system, for example a disk and its copy. Takes the disk that the boot loader
-/// was loaded from, or else the first disk by name.
+/// A slot to boot from.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// The slot.
+    pub found: Found,
+    /// Whether the firmware has named its disk as the one that it started.
+    pub named_by_firmware: bool,
+}
+
+/// Chooses between disks with the same root file system, for example a disk and its copy. Takes the disk that the firmware has started
+/// (`started`). If none of them is that disk, or the firmware does not tell: the disk that holds the partition of the boot loader
+/// (`holds_loader`, which is also true for a copy), or else the first disk by name.
 #[must_use]
-pub fn choose(mut matches: Vec<Found>, is_boot_disk: impl Fn(&Disk) -> bool) -> Option<Found> {
-    let index = matches.iter().position(|found| is_boot_disk(&found.disk)).unwrap_or(0);
-    (index < matches.len()).then(|| matches.swap_remove(index))
+pub fn choose(
+    mut matches: Vec<Found>,
+    started: impl Fn(&Disk) -> bool,
+    holds_loader: impl Fn(&Disk) -> bool,
+) -> Option<Choice> {
+    let on_path: Vec<usize> = (0..matches.len()).filter(|&index| started(&matches[index].disk)).collect();
+    // Two disks at one controller may look the same to us.
+    let named = on_path
+        .first()
+        .copied()
+        .filter(|&first| on_path.iter().all(|&index| matches[index].disk.name == matches[first].disk.name));
+    let index = named.or_else(|| matches.iter().position(|found| holds_loader(&found.disk))).unwrap_or(0);
+    let found = (index < matches.len()).then(|| matches.swap_remove(index))?;
+    Some(Choice { found, named_by_firmware: named.is_some() })
 }
 
 #[cfg(test)]
@@ -150,22 +171,31 @@ mod tests {
     }
 
     #[test]
-    fn the_boot_disk_is_preferred_and_otherwise_the_first_disk_is_taken() {
+    fn the_started_disk_is_taken_then_that_of_the_boot_loader_then_the_first() {
         berth_judge::needs!("veritysetup");
         let dir = tempfile::tempdir().unwrap();
         let (sys, dev) = (dir.path().join("sys"), dir.path().join("dev"));
         fs::create_dir(&dev).unwrap();
-        for disk in ["vda", "vdb"] {
+        for disk in ["vda", "vdb", "vdc"] {
             add_disk(&sys, disk, &LAYOUT);
         }
         let wanted = hash_tree(&dev.join("vda3"), 7, 4);
         fs::copy(dev.join("vda3"), dev.join("vdb5")).unwrap();
-        let chosen = |test: fn(&Disk) -> bool| {
-            let found = choose(search(&sys, &dev, wanted).unwrap().matches, test).unwrap();
-            (found.disk.name, found.slot)
-        };
-        assert_eq!(chosen(|_| false), ("vda".to_owned(), Slot::A));
-        assert_eq!(chosen(|disk| disk.name == "vdb"), ("vdb".to_owned(), Slot::B));
-        assert!(choose(Vec::new(), |_| true).is_none());
+        fs::copy(dev.join("vda3"), dev.join("vdc3")).unwrap();
+        for (started, loader, expected) in [
+            (&["vdc"][..], "vdb", ("vdc", Slot::A, true)),
+            (&["vdb"], "", ("vdb", Slot::B, true)),
+            (&[], "vdb", ("vdb", Slot::B, false)),
+            (&["vdd"], "", ("vda", Slot::A, false)),
+            // The path leads to a controller with two of the disks.
+            (&["vda", "vdc"], "vdc", ("vdc", Slot::A, false)),
+        ] {
+            let matches = search(&sys, &dev, wanted).unwrap().matches;
+            let choice =
+                choose(matches, |disk| started.contains(&disk.name.as_str()), |disk| disk.name == loader).unwrap();
+            let found = (choice.found.disk.name.as_str(), choice.found.slot, choice.named_by_firmware);
+            assert_eq!(found, expected, "{started:?} {loader}");
+        }
+        assert!(choose(Vec::new(), |_| true, |_| true).is_none());
     }
 }

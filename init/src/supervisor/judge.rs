@@ -19,6 +19,8 @@ use std::{
 
 /// Name of the log and of the control group of `hostctl bless`.
 pub(super) const LOG: &str = "bless";
+/// Name of the log and of the control group of the slots' check, which follows the verdict.
+pub(super) const SLOTS_LOG: &str = "slots";
 /// Number of lines of `hostctl bless` that are stored with a bad verdict.
 const LINES: usize = 20;
 /// Number of last lines of its output that are searched for the verdict.
@@ -32,6 +34,9 @@ const RECORD_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Judge {
     boot: Boot,
     program: Option<Started>,
+    /// `hostctl slot repair`, after the verdict.
+    slots: Option<Started>,
+    hostctl: PathBuf,
     /// Deadline for a version on trial to be found healthy.
     limit_us: u64,
     kernel_log: PathBuf,
@@ -39,18 +44,19 @@ pub(super) struct Judge {
 
 impl Judge {
     /// A judge whose deadline is `limit` seconds after the kernel's start.
-    pub(super) fn new(boot: Boot, limit: u32, kernel_log: &Path) -> Self {
-        Self { boot, program: None, limit_us: u64::from(limit) * SECOND, kernel_log: kernel_log.to_owned() }
+    pub(super) fn new(boot: Boot, limit: u32, hostctl: &Path, kernel_log: &Path) -> Self {
+        let (limit_us, kernel_log) = (u64::from(limit) * SECOND, kernel_log.to_owned());
+        Self { boot, program: None, slots: None, hostctl: hostctl.to_owned(), limit_us, kernel_log }
     }
 
     /// Starts `hostctl bless`. Later calls of [`Judge::work`] take its verdict. Returns why the host must go down, if that is known
     /// already.
-    pub(super) fn begin(&mut self, hostctl: &Path, fleet: &mut Fleet) -> Option<String> {
+    pub(super) fn begin(&mut self, fleet: &mut Fleet) -> Option<String> {
         if self.boot.on_trial() && self.boot.store.is_none() {
             return self.set_bad_verdict(Subject::Phase("var".to_owned()), "/var is in memory", fleet);
         }
         let until = (self.limit_us / SECOND).to_string();
-        let words = [&hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
+        let words = [&self.hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
         let Fleet { programs, cgroups, .. } = fleet;
         match programs.start(LOG, &words, Errors::WithOutput, cgroups) {
             Ok(program) => {
@@ -61,21 +67,42 @@ impl Judge {
         }
     }
 
-    /// The output of `hostctl bless`, as a log.
-    pub(super) fn log(&self, fleet: &Fleet, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
-        self.program.as_ref().map_or((Vec::new(), from), |program| fleet.programs.since(program.number(), from, limit))
+    /// The output of `hostctl bless` or of the slots' check, as a log. `None` for another name.
+    pub(super) fn log(&self, name: &str, fleet: &Fleet, from: u64, limit: usize) -> Option<(Vec<LogLine>, u64)> {
+        let program = match name {
+            LOG => &self.program,
+            SLOTS_LOG => &self.slots,
+            _ => return None,
+        };
+        let since = |program: &Started| fleet.programs.since(program.number(), from, limit);
+        Some(program.as_ref().map_or((Vec::new(), from), since))
     }
 
     /// Checks whether there is a verdict. Returns why the host must go down, if it must.
-    pub(super) fn work(&mut self, fleet: &Fleet, now_us: u64) -> Option<String> {
+    pub(super) fn work(&mut self, fleet: &mut Fleet, now_us: u64) -> Option<String> {
         if self.boot.record.verdict != Verdict::Pending {
             return None;
         }
+        let end = self.take_verdict(fleet, now_us);
+        // A version on trial goes down with a bad verdict. Every other verdict leaves time to check the slots.
+        if self.boot.record.verdict != Verdict::Pending && end.is_none() {
+            let words = [&self.hostctl.display().to_string(), "slot", "repair", "--background"].map(str::to_owned);
+            let Fleet { programs, cgroups, .. } = fleet;
+            match programs.start(SLOTS_LOG, &words, Errors::WithOutput, cgroups) {
+                Ok(program) => self.slots = Some(program),
+                Err(error) => console::warning(format_args!("the slots are not checked: {error}")),
+            }
+        }
+        end
+    }
+
+    fn take_verdict(&mut self, fleet: &Fleet, now_us: u64) -> Option<String> {
         let number = self.program.as_ref()?.number();
         let lines = || fleet.programs.last_lines(number, LAST_LINES);
         match fleet.programs.end(number) {
             Some((exit, _)) if exit.is_success() => {
                 self.boot.record.verdict = Verdict::Good;
+                self.boot.settle();
                 self.write();
                 let version = &self.boot.record.version;
                 console::announce(&format!("version {version} is found healthy"));
@@ -112,9 +139,10 @@ impl Judge {
     /// Records that an orderly shutdown begins.
     pub(super) fn ends(&mut self, how: BootEnd) {
         self.boot.record.end = Some(how);
+        self.boot.settle();
         self.write();
         // Drop the handle: this ends `hostctl bless`, whose verdict is not needed any more.
-        self.program = None;
+        (self.program, self.slots) = (None, None);
     }
 
     /// Waits until the record is on the disk, or for [`RECORD_TIME`]. Call it after the services have been stopped, because it blocks.
@@ -140,7 +168,8 @@ impl Judge {
         record.verdict = Verdict::Bad { what, why: why.to_owned() };
         let on_trial = self.boot.on_trial();
         if !on_trial {
-            // A reboot would only start the same version again.
+            // A reboot would only start the same version again. The host answers, so a user can decide.
+            self.boot.settle();
             console::warning(format_args!("{said}"));
             self.write();
             return None;

@@ -5,12 +5,13 @@
 //! [`event_loop`] waits for events and calls the others.
 
 mod cgroup;
+mod confinement;
 mod event_loop;
 mod exit;
 mod facts;
 mod fleet;
 mod judge;
-mod notify;
+pub mod notify;
 mod output;
 mod process;
 mod programs;

@@ -33,7 +33,8 @@ impl NotifySocket {
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).at("open", path)?;
         set_socket_passcred(&socket, true).at("open", path)?;
         bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+        // Services of all users send to it. A message counts by the process that the kernel names, so anyone may send.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).at("set mode of", path)?;
         Ok(Self(socket))
     }
 
@@ -71,7 +72,9 @@ impl AsFd for NotifySocket {
     }
 }
 
-fn says_ready(message: &[u8]) -> bool {
+/// Whether a message says that the service is ready.
+#[must_use]
+pub fn says_ready(message: &[u8]) -> bool {
     message.split(|&byte| byte == b'\n').any(|line| line == b"READY=1")
 }
 

@@ -1,10 +1,10 @@
 //! Starts a process from a service file or from a command line.
 
-use super::cgroup::Cgroups;
+use super::{cgroup::Cgroups, confinement};
 use crate::sys::spawn::{Birth, spawn};
 use berth_contract::{
     control::JSON_ERRORS,
-    fault::{At, PathError},
+    fault::{At, Failure, PathError},
     service::{Readiness, ServiceSpec},
 };
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -24,21 +24,26 @@ pub(super) fn start(
     spec: &ServiceSpec,
     cgroups: &Cgroups,
     notify: &Path,
-) -> Result<(u32, PipeReader), PathError> {
+) -> Result<(u32, PipeReader), Failure> {
+    let outfit = confinement::outfit(spec)?;
     let (program, arguments) =
         spec.exec.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
     let (reader, writer) = pipe(name)?;
     let mut command = command(program, arguments);
     command
-        .current_dir(&spec.workdir)
+        .envs(outfit.environment)
         .envs(&spec.env)
         .stdout(writer.try_clone().at("make a pipe for", name)?)
         .stderr(writer);
     if spec.ready == Readiness::Notify {
         command.env("NOTIFY_SOCKET", notify);
     }
-    let birth =
-        Birth { cgroup: cgroups.open(name)?, open_files: spec.open_files, oom_score_adjust: spec.oom_score_adjust };
+    let birth = Birth {
+        cgroup: cgroups.open(name)?,
+        limits: confinement::limits(spec),
+        oom_score_adjust: spec.oom_score_adjust,
+        confinement: outfit.confinement,
+    };
     // The child is not waited for here: the event loop reaps all children.
     let child = spawn(command, birth).at("start", program)?;
     Ok((child.id(), reader))

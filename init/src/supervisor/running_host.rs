@@ -51,7 +51,10 @@ pub(super) struct RunningHost {
 impl RunningHost {
     /// Takes its part of the handover. The event loop takes the rest.
     pub(super) fn new(handover: &Handover, paths: &SupervisorPaths) -> Result<Self, PathError> {
-        let services = services::load(&paths.services);
+        let mut services = services::load(&paths.services);
+        if let Some(engine) = handover.image.engine.as_ref().filter(|_| !handover.var_persistent) {
+            services.leave_out_engine(engine.kind.row().service);
+        }
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
         }
@@ -64,7 +67,12 @@ impl RunningHost {
         };
         Ok(Self {
             fleet: Fleet::new(services.specs, paths, handover.timeline.clone())?,
-            judge: Judge::new(handover.boot.clone(), handover.image.health.limit, &paths.control.kernel_log),
+            judge: Judge::new(
+                handover.boot.clone(),
+                handover.image.health.limit,
+                &paths.hostctl,
+                &paths.control.kernel_log,
+            ),
             hostctl: paths.hostctl.clone(),
             image: handover.image.clone(),
             initrd: handover.initrd.clone(),
@@ -105,7 +113,7 @@ impl RunningHost {
 
     /// Starts the check whether the host is healthy.
     pub(super) fn begin_to_judge(&mut self) {
-        if let Some(why) = self.judge.begin(&self.hostctl, &mut self.fleet) {
+        if let Some(why) = self.judge.begin(&mut self.fleet) {
             self.go_down(Ending::Reboot, BootEnd::Verdict, &why);
         }
     }
@@ -113,7 +121,7 @@ impl RunningHost {
     /// Takes the verdict, if there is one.
     pub(super) fn judge(&mut self) {
         if self.ending.is_none()
-            && let Some(why) = self.judge.work(&self.fleet, now_us())
+            && let Some(why) = self.judge.work(&mut self.fleet, now_us())
         {
             self.go_down(Ending::Reboot, BootEnd::Verdict, &why);
         }
@@ -245,17 +253,16 @@ impl Answers for RunningHost {
 
     fn log_names(&self) -> Vec<String> {
         let mut names = self.fleet.names();
-        names.push(judge::LOG.to_owned());
+        names.extend([judge::LOG, judge::SLOTS_LOG].map(str::to_owned));
         names
     }
 
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
         match log {
             LogName::Program(number) => self.fleet.programs.since(*number, from, limit),
-            LogName::Service(name) if name == judge::LOG => self.judge.log(&self.fleet, from, limit),
-            LogName::Service(name) => {
+            LogName::Service(name) => self.judge.log(name, &self.fleet, from, limit).unwrap_or_else(|| {
                 self.fleet.output(name).map_or((Vec::new(), from), |output| output.since(from, limit))
-            }
+            }),
             LogName::Init => {
                 let (mut lines, next) = console::history(from);
                 let first = next - lines.len() as u64;

@@ -2,7 +2,9 @@
 #![expect(unsafe_code, reason = "rustix has no safe wrapper for these system calls")]
 
 pub mod block;
+pub mod confine;
 pub mod dm;
+pub mod mount_view;
 pub mod net;
 pub mod signal;
 pub mod spawn;

@@ -1,6 +1,6 @@
 //! Starts a process with settings that can only be made between fork(2) and exec(2).
 
-use super::signal::unblock_all;
+use super::{confine::Confinement, signal::unblock_all};
 use rustix::{
     fs::{Mode, OFlags, open},
     io::write,
@@ -17,17 +17,19 @@ use std::{
 pub struct Birth {
     /// `cgroup.procs` of the control group for the process, open for writing.
     pub cgroup: Option<OwnedFd>,
-    /// RLIMIT_NOFILE, for both the soft and the hard limit.
-    pub open_files: Option<u64>,
+    /// Resource limits, each for both the soft and the hard limit. `None`: no limit.
+    pub limits: Vec<(Resource, Option<u64>)>,
     /// Value for oom_score_adj. 0 leaves it unchanged.
     pub oom_score_adjust: i32,
+    /// What confines the process.
+    pub confinement: Confinement,
 }
 
 /// Starts `command` in a new session.
 ///
 /// # Errors
 /// The error of fork(2), of a setting, or of exec(2).
-pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
+pub fn spawn(mut command: Command, mut birth: Birth) -> io::Result<Child> {
     let adjust = birth.oom_score_adjust.to_string();
     let prepare = move || -> io::Result<()> {
         setsid()?;
@@ -37,14 +39,14 @@ pub fn spawn(mut command: Command, birth: Birth) -> io::Result<Child> {
             // "0" means the process that writes.
             write(cgroup, b"0")?;
         }
-        if let Some(limit) = birth.open_files {
-            setrlimit(Resource::Nofile, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+        for &(resource, limit) in &birth.limits {
+            setrlimit(resource, Rlimit { current: limit, maximum: limit })?;
         }
         if birth.oom_score_adjust != 0 {
             let file = open(c"/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
             write(&file, adjust.as_bytes())?;
         }
-        Ok(())
+        birth.confinement.enter()
     };
     // SAFETY: between fork and exec, `prepare` makes only system calls. All strings exist before; it allocates nothing and takes no lock.
     unsafe { command.pre_exec(prepare) };
@@ -76,7 +78,12 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "ulimit -n; cat /proc/self/oom_score_adj; cut -d' ' -f6 /proc/$$/stat; echo $$"]);
         command.stdout(Stdio::piped());
-        let birth = Birth { cgroup: Some(cgroup.into()), open_files: Some(77), oom_score_adjust: 500 };
+        let birth = Birth {
+            cgroup: Some(cgroup.into()),
+            limits: vec![(Resource::Nofile, Some(77))],
+            oom_score_adjust: 500,
+            ..Birth::default()
+        };
         let child = spawn(command, birth).unwrap();
         let pid = child.id().to_string();
         let output = String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap();

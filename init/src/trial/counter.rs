@@ -56,13 +56,17 @@ pub fn by_name(entries: &[BootEntry], id: &ImageId, version: &OsVersion) -> Opti
 pub(super) fn read_text(variable: &Path) -> Result<Option<String>, CounterError> {
     let mut bytes = Vec::new();
     match File::open(variable).and_then(|file| file.take(LONGEST).read_to_end(&mut bytes)) {
-        Ok(_) => parse(variable, &bytes).map(Some),
+        Ok(_) => text_of(variable, &bytes).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Ok(Err(error).at("read", variable)?),
     }
 }
 
-fn parse(variable: &Path, bytes: &[u8]) -> Result<String, CounterError> {
+/// The text in the bytes of an EFI variable of the boot loader. `variable` is for the error.
+///
+/// # Errors
+/// When the bytes are not attributes and a UTF-16 text that ends with a zero.
+pub fn text_of(variable: &Path, bytes: &[u8]) -> Result<String, CounterError> {
     let no_text = || CounterError::NoText { variable: variable.display().to_string(), length: bytes.len() };
     let (units, rest) = bytes.get(ATTRIBUTES..).ok_or_else(no_text)?.as_chunks::<2>();
     let units: Vec<u16> = units.iter().map(|unit| u16::from_le_bytes(*unit)).take_while(|unit| *unit != 0).collect();
@@ -97,7 +101,7 @@ mod tests {
     fn a_variable_without_a_valid_entry_is_an_error() {
         let path = Path::new("/v");
         for bytes in [&b""[..], b"\x06\0\0", b"\x06\0\0\0", b"\x06\0\0\0\0\0", b"\x06\0\0\0a\0b", b"\x06\0\0\0\0\xd8"] {
-            let error = parse(path, bytes).unwrap_err().to_string();
+            let error = text_of(path, bytes).unwrap_err().to_string();
             assert!(error.starts_with("/v: expected UTF-16 text"), "{bytes:?}: {error}");
         }
         let dir = tempfile::tempdir().unwrap();

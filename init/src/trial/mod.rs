@@ -6,9 +6,10 @@ pub mod one_shot;
 pub mod store;
 pub mod tail;
 
+use crate::console;
 use berth_contract::{
-    boot_report::InitrdReport,
-    entry::TRIES,
+    boot_report::{InitrdReport, NextBoot},
+    entry::{BootEntry, TRIES},
     fault::PathError,
     image_spec::ImageSpec,
     paths,
@@ -25,6 +26,10 @@ pub struct Boot {
     pub record: BootRecord,
     /// Where the record is stored. `None` when /var is in memory.
     pub store: Option<Store>,
+    /// The disk from which the host runs: a node like `/dev/vda`.
+    pub disk: String,
+    /// The entry that the initrd has requested for the next boot. The verdict takes the request back.
+    pub fallback: Option<BootEntry>,
 }
 
 impl Boot {
@@ -45,7 +50,23 @@ impl Boot {
             end: None,
             tail: Vec::new(),
         };
-        Self { record, store: None }
+        let fallback = match &initrd.next_boot {
+            NextBoot::Fallback(entry) => Some(entry.clone()),
+            NextBoot::Usual | NextBoot::InsteadOf(_) => None,
+        };
+        Self { record, store: None, disk: initrd.disk.clone(), fallback }
+    }
+
+    /// Tells the firmware that this boot has come to its verdict, or ends in order.
+    pub fn settle(&mut self) {
+        let healthy = (self.record.verdict == Verdict::Good && self.record.end.is_none())
+            .then(|| (self.record.id.clone(), self.record.version.clone(), self.disk.clone()));
+        let settlement = one_shot::Settlement { disarm: self.fallback.take().is_some(), healthy };
+        if (settlement.disarm || settlement.healthy.is_some())
+            && let Err(error) = one_shot::settle(settlement)
+        {
+            console::warning(format_args!("cannot start a thread for the firmware's variables: {error}"));
+        }
     }
 
     /// Writes the record for the first time.
@@ -93,7 +114,10 @@ pub(crate) mod tests {
 
     #[test]
     fn a_version_that_was_booted_more_often_than_it_has_tries_is_not_on_trial() {
-        let on_trial = |counter| Boot { record: BootRecord { counter, ..record() }, store: None }.on_trial();
+        let on_trial = |counter| {
+            Boot { record: BootRecord { counter, ..record() }, store: None, disk: String::new(), fallback: None }
+                .on_trial()
+        };
         let counted = |left, done| on_trial(Some(BootCounter { left, done }));
         assert!(counted(2, 1) && counted(0, 3) && counted(0, 1));
         assert!(!counted(0, 4) && !on_trial(None));

@@ -1,20 +1,36 @@
-//! Boots another version once after a boot that failed.
+//! The entry for the next boot only.
 //!
-//! If the version is not on trial, a failed boot uses no try, and the boot loader would take the same entry for ever. So init sets the
-//! EFI variable `LoaderEntryOneShot` of the Boot Loader Interface: at the next boot, the boot loader takes the other blessed entry. It
-//! does so once. After that it takes the failed entry again.
+//! The boot loader always takes the same entry if that entry has no counter: a blessed version whose boot fails would be tried for ever. So
+//! init sets the EFI variable `LoaderEntryOneShot` of the Boot Loader Interface: at the next boot, the boot loader takes the other blessed
+//! entry, once.
+//!
+//! - The initrd does so before it reads the first block of the root file system ([`arm`]). No program survives a panic of dm-verity, a hang
+//!   or a reset, but then the variable is set already. The verdict on the boot, or an ordered shutdown, removes it ([`disarm`]).
+//! - A boot phase that fails does so too ([`take_another`]).
+//! - If the boot loader cannot even start its entry, the firmware starts the other one: [`settle`] adds a boot option for it.
 
 use super::{counter, esp};
-use crate::{block, console, modules::Loader, mounts, slot::boot_disk};
+use crate::{
+    block, console,
+    efi::{boot_option, variable},
+    modules::Loader,
+    mounts,
+    slot::boot_disk,
+};
 use berth_contract::{
+    boot_report::NextBoot,
+    disk::PartitionRole,
     entry::BootEntry,
     fault::{At, Failure},
     paths,
+    version::{ImageId, OsVersion},
 };
-use std::{fs::OpenOptions, io::Write, path::Path};
-
-/// `EFI_VARIABLE_NON_VOLATILE`, `_BOOTSERVICE_ACCESS` and `_RUNTIME_ACCESS`, UEFI 2.10, 8.2.
-const ATTRIBUTES: u32 = 7;
+use berth_formats::gpt;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    thread::{self, JoinHandle},
+};
 
 /// Requests another version for the next boot, if this version is not on trial and there is another version. Prints the result. Never
 /// fails.
@@ -56,33 +72,132 @@ fn ask(
     efivars: &Path,
     entries: impl FnOnce() -> Result<Vec<BootEntry>, Failure>,
 ) -> Result<Option<BootEntry>, Failure> {
-    let variable = |path: &str| efivars.join(Path::new(path).file_name().unwrap_or_default());
-    if counter::read(&variable(paths::LOADER_BOOT_COUNT_PATH))?.is_some() {
-        return Ok(None);
-    }
-    let Some(selected) = counter::read_text(&variable(paths::LOADER_ENTRY_SELECTED))? else { return Ok(None) };
-    let Some(other) = other(&selected, entries()?) else { return Ok(None) };
-    let path = variable(paths::LOADER_ENTRY_ONE_SHOT);
-    // Use a single write(2): efivarfs takes each write as the whole variable.
-    let mut file = OpenOptions::new().write(true).create(true).truncate(false).open(&path).at("create", &path)?;
-    file.write_all(&content(&other)).at("write", &path)?;
+    let Some(selected) = selected(efivars)? else { return Ok(None) };
+    let Some(other) = other(&selected, &entries()?) else { return Ok(None) };
+    set(efivars, &other)?;
     Ok(Some(other))
 }
 
-/// The newest blessed entry of the same image, except the selected entry. The boot loader writes `selected` in lower case.
-fn other(selected: &str, entries: Vec<BootEntry>) -> Option<BootEntry> {
-    let id = selected.parse::<BootEntry>().ok()?.id;
-    let is_other = |entry: &BootEntry| {
-        entry.id == id && entry.counter.is_none() && !entry.to_string().eq_ignore_ascii_case(selected)
-    };
-    entries.into_iter().filter(is_other).max_by(|one, two| one.version.cmp(&two.version))
+/// Requests the other blessed version for the next boot, in case this boot does not reach its verdict. Nothing is requested for a version
+/// on trial, because its counter does the same; nor if there is no other blessed version; nor if this boot itself is such a replacement,
+/// because then the boot loader takes the replaced version again. `esp` is the ESP of the booted disk.
+///
+/// # Errors
+/// When the firmware's variables or the entries cannot be read, or the variable cannot be written.
+pub fn arm(esp: &Path) -> Result<NextBoot, Failure> {
+    let armed = arm_in(Path::new(mounts::EFIVARS.target()), mounts::open_efivars, || Ok(esp::entries(esp)?));
+    if let Ok(NextBoot::Fallback(_)) = armed {
+        mounts::close_efivars()?;
+    }
+    armed
 }
 
-/// The content of the variable in efivarfs: attributes, then the file name of the entry in UTF-16 with a final NUL.
-fn content(entry: &BootEntry) -> Vec<u8> {
-    let name = entry.to_string();
-    let units = name.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
-    ATTRIBUTES.to_le_bytes().into_iter().chain(units).collect()
+fn arm_in(
+    efivars: &Path,
+    open: impl FnOnce() -> Result<(), berth_contract::fault::PathError>,
+    entries: impl FnOnce() -> Result<Vec<BootEntry>, Failure>,
+) -> Result<NextBoot, Failure> {
+    let Some(selected) = selected(efivars)? else { return Ok(NextBoot::Usual) };
+    let entries = entries()?;
+    if let Some(replaced) = replaced(&selected, &entries) {
+        return Ok(NextBoot::InsteadOf(replaced.clone()));
+    }
+    let Some(other) = other(&selected, &entries) else { return Ok(NextBoot::Usual) };
+    open()?;
+    set(efivars, &other)?;
+    Ok(NextBoot::Fallback(other))
+}
+
+/// What the end of a boot's trial changes in the firmware's variables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settlement {
+    /// Whether the request of [`arm`] is taken back.
+    pub disarm: bool,
+    /// The version that was found healthy, and its disk (a node like `/dev/vda`). The firmware's last boot option then starts the newest
+    /// other blessed version, in case the boot loader cannot start its entry. Without such a version there is no such option.
+    pub healthy: Option<(ImageId, OsVersion, String)>,
+}
+
+/// Changes the firmware's variables, in a thread: firmware may be slow.
+///
+/// # Errors
+/// When the thread cannot be started.
+pub fn settle(settlement: Settlement) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("efi-variables".to_owned()).spawn(move || {
+        let efivars = Path::new(mounts::EFIVARS.target());
+        // Booted without EFI, so there is nothing to change; or a test, which must not change the machine on which it runs.
+        if !efivars.exists() || std::process::id() != 1 {
+            return;
+        }
+        let change = || -> Result<(), Failure> {
+            mounts::open_efivars()?;
+            if settlement.disarm {
+                variable::remove(&variable_in(efivars, paths::LOADER_ENTRY_ONE_SHOT))?;
+            }
+            settlement.healthy.map_or(Ok(()), |(id, version, disk)| set_boot_option(efivars, &id, &version, &disk))
+        };
+        let changed = change();
+        if let Err(error) = changed.and(mounts::close_efivars().map_err(Failure::from)) {
+            console::warning(format_args!("cannot store in the firmware what it starts next: {error}"));
+        }
+    })
+}
+
+fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, disk: &str) -> Result<(), Failure> {
+    let table = gpt::read(&mut File::open(disk).at("open", disk)?)?;
+    let esp = table.partitions.iter().find(|partition| partition.label == PartitionRole::Esp.label());
+    let (Some(esp), Some(found)) =
+        (esp, block::disks(Path::new("/sys"))?.into_iter().find(|found| block::node(&found.name) == Path::new(disk)))
+    else {
+        return Ok(());
+    };
+    let entries = esp::entries(&esp::device(Path::new("/dev"), &found)?)?;
+    let others = entries.iter().filter(|entry| entry.id == *id && entry.version != *version && entry.counter.is_none());
+    let other = others.max_by(|one, two| one.version.cmp(&two.version));
+    let file = other.map(|entry| format!("{}/{entry}", paths::ESP_LINUX));
+    boot_option::set_fallback(efivars, esp, file.as_deref())?;
+    if let Some(other) = other {
+        console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
+    }
+    Ok(())
+}
+
+fn variable_in(efivars: &Path, path: &str) -> PathBuf {
+    efivars.join(Path::new(path).file_name().unwrap_or_default())
+}
+
+/// The entry that the boot loader took, or that the firmware started without it; unless it is on trial.
+fn selected(efivars: &Path) -> Result<Option<String>, Failure> {
+    // The variables of systemd-boot are then those of the entry that it could not start.
+    if let Some(started) = boot_option::booted_fallback(efivars) {
+        return Ok(Some(started));
+    }
+    if counter::read(&variable_in(efivars, paths::LOADER_BOOT_COUNT_PATH))?.is_some() {
+        return Ok(None);
+    }
+    Ok(counter::read_text(&variable_in(efivars, paths::LOADER_ENTRY_SELECTED))?)
+}
+
+fn set(efivars: &Path, entry: &BootEntry) -> Result<(), Failure> {
+    let path = variable_in(efivars, paths::LOADER_ENTRY_ONE_SHOT);
+    Ok(variable::write(&path, &variable::utf16(&entry.to_string()))?)
+}
+
+/// The newest blessed entry of the same image, except the selected entry. The boot loader writes `selected` in lower case.
+fn other(selected: &str, entries: &[BootEntry]) -> Option<BootEntry> {
+    let id = selected.parse::<BootEntry>().ok()?.id;
+    let is_other = |entry: &&BootEntry| {
+        entry.id == id && entry.counter.is_none() && !entry.to_string().eq_ignore_ascii_case(selected)
+    };
+    entries.iter().filter(is_other).max_by(|one, two| one.version.cmp(&two.version)).cloned()
+}
+
+/// The blessed entry that the boot loader takes by itself, if it is newer than the selected one.
+fn replaced<'a>(selected: &str, entries: &'a [BootEntry]) -> Option<&'a BootEntry> {
+    let selected = entries.iter().find(|entry| entry.to_string().eq_ignore_ascii_case(selected))?;
+    let newer =
+        |entry: &&BootEntry| entry.id == selected.id && entry.counter.is_none() && entry.version > selected.version;
+    entries.iter().filter(newer).max_by(|one, two| one.version.cmp(&two.version))
 }
 
 #[cfg(test)]
@@ -95,7 +210,8 @@ mod tests {
     #[test]
     fn the_newest_other_blessed_version_of_the_same_image_is_requested() {
         let other = |selected: &str, names: &[&str]| {
-            other(selected, names.iter().map(|name| name.parse().unwrap()).collect()).map(|entry| entry.to_string())
+            let names: Vec<BootEntry> = names.iter().map(|name| name.parse().unwrap()).collect();
+            other(selected, &names).map(|entry| entry.to_string())
         };
         for (selected, names, expected) in [
             ("a_2.efi", &["a_1.efi", "a_2.efi"][..], Some("a_1.efi")),
@@ -110,10 +226,50 @@ mod tests {
         }
     }
 
+    /// A folder with the variables of the boot loader.
+    fn efivars(variables: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, text) in variables {
+            variable::write(&dir.path().join(format!("{name}-{GUID}")), &variable::utf16(text)).unwrap();
+        }
+        dir
+    }
+
     #[test]
-    fn the_variable_has_the_format_of_the_boot_loader_interface() {
-        let bytes = content(&"a_1.efi".parse().unwrap());
-        assert_eq!(bytes, b"\x07\0\0\0a\0_\x001\0.\0e\0f\0i\0\0\0");
+    fn the_initrd_requests_the_other_blessed_version_unless_the_boot_loader_takes_it_anyway() {
+        let blessed = ("LoaderEntrySelected", "a_2-RC.efi");
+        let trial = [("LoaderEntrySelected", "a_2+2-1.efi"), ("LoaderBootCountPath", "\\EFI\\Linux\\a_2+2-1.efi")];
+        let fallback = |name: &str| NextBoot::Fallback(name.parse().unwrap());
+        for (variables, entries, expected) in [
+            (&[blessed][..], &["a_1.efi", "a_2-RC.efi"][..], fallback("a_1.efi")),
+            (&[("LoaderEntrySelected", "a_2-rc.efi")], &["a_1.efi", "a_2-RC.efi"], fallback("a_1.efi")),
+            // The other version is not blessed, or there is none.
+            (&[blessed], &["a_1+0.efi", "a_2-RC.efi"], NextBoot::Usual),
+            (&[blessed], &["a_2-RC.efi", "b_1.efi"], NextBoot::Usual),
+            (&[blessed], &["a_3+3.efi", "a_2-RC.efi"], NextBoot::Usual),
+            // On trial: the counter falls.
+            (&trial, &["a_1.efi", "a_2+2-1.efi"], NextBoot::Usual),
+            // The boot loader has not said what it took, for example because the firmware has started the entry itself.
+            (&[], &["a_1.efi", "a_2.efi"], NextBoot::Usual),
+            // This boot replaces version 2. The next boot tries version 2 again.
+            (
+                &[("LoaderEntrySelected", "a_1.efi")],
+                &["a_1.efi", "a_2.efi"],
+                NextBoot::InsteadOf("a_2.efi".parse().unwrap()),
+            ),
+            // After a rollback the older version is the usual one.
+            (&[("LoaderEntrySelected", "a_1.efi")], &["a_1.efi", "a_2+0.efi"], NextBoot::Usual),
+        ] {
+            let dir = efivars(variables);
+            let parsed = entries.iter().map(|name| name.parse().unwrap()).collect();
+            let armed = arm_in(dir.path(), || Ok(()), || Ok(parsed)).unwrap();
+            assert_eq!(armed, expected, "{variables:?} {entries:?}");
+            let one_shot = fs::read(dir.path().join(format!("LoaderEntryOneShot-{GUID}"))).ok();
+            match armed {
+                NextBoot::Fallback(entry) => assert_eq!(one_shot.unwrap()[4..], variable::utf16(&entry.to_string())),
+                _ => assert_eq!(one_shot, None, "{variables:?} {entries:?}"),
+            }
+        }
     }
 
     #[test]
@@ -124,18 +280,15 @@ mod tests {
         let esp = efivars.join("esp");
         super::esp::tests::esp(&esp, &["a_1.efi", "a_2.efi"]);
         let ask = || ask(efivars, || Ok(super::esp::entries(&esp)?)).unwrap().map(|entry| entry.to_string());
-        let variable = |name: &str| efivars.join(format!("{name}-{GUID}"));
-        let set = |name: &str, text: &str| {
-            let units = text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes);
-            fs::write(variable(name), [6, 0, 0, 0].into_iter().chain(units).collect::<Vec<u8>>()).unwrap();
-        };
+        let file = |name: &str| efivars.join(format!("{name}-{GUID}"));
+        let set = |name: &str, text: &str| variable::write(&file(name), &variable::utf16(text)).unwrap();
         assert_eq!(ask(), None, "no variable of the boot loader");
         set("LoaderEntrySelected", "a_2.efi");
         set("LoaderBootCountPath", "\\EFI\\Linux\\a_2+2-1.efi");
         assert_eq!(ask(), None, "on trial: the boot uses a try");
-        assert!(!variable("LoaderEntryOneShot").exists());
-        fs::remove_file(variable("LoaderBootCountPath")).unwrap();
+        assert!(!file("LoaderEntryOneShot").exists());
+        fs::remove_file(file("LoaderBootCountPath")).unwrap();
         assert_eq!(ask().as_deref(), Some("a_1.efi"));
-        assert_eq!(fs::read(variable("LoaderEntryOneShot")).unwrap(), content(&"a_1.efi".parse().unwrap()));
+        assert_eq!(fs::read(file("LoaderEntryOneShot")).unwrap(), b"\x07\0\0\0a\0_\x001\0.\0e\0f\0i\0\0\0");
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn logs_are_kept_and_followed() {
     let kib: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
     assert!(kib < 32 * 1024, "{kib} KiB");
     let error = host.client().logs("nobody", false, |_| Ok::<_, ClientError>(())).unwrap_err();
-    assert_eq!(error.hint().as_deref(), Some("available logs: init, kernel, floods, talks, bless"));
+    assert_eq!(error.hint().as_deref(), Some("available logs: init, kernel, floods, talks, bless, slots"));
 }
 
 pub(crate) fn hostctl_runs_for_clients() {

@@ -1,7 +1,7 @@
 //! The host under test: the supervisor of init, with all its paths in a folder.
 
 use berth_contract::{
-    boot_report::InitrdReport,
+    boot_report::{InitrdReport, NextBoot},
     container::ContainerSpec,
     digest::{RootHash, Sha256},
     disk::Slot,
@@ -66,10 +66,13 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         root_hash: RootHash(Sha256([7; 32])),
         slot: Slot::B,
         disk: "/dev/vda".into(),
+        named_by_firmware: true,
+        next_boot: NextBoot::Usual,
     };
     let mut boot = Boot::begin(&image, &initrd);
     boot.record.counter = counter::read(&path("LoaderBootCountPath")).unwrap();
-    if !path("var-in-memory").exists() {
+    let var_in_memory = path("var-in-memory").exists();
+    if !var_in_memory {
         boot.store = Some(Store::new(&path("boots")));
     }
     let handover = Handover {
@@ -79,7 +82,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         timeline: Timeline::default(),
         config: config::CurrentConfig::default(),
         machine_id: "0".repeat(32),
-        var_persistent: true,
+        var_persistent: !var_in_memory,
         signals,
         buttons: Vec::new(),
         watchdogs: Watchdogs::default(),

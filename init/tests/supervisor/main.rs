@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test without the test harness")]
 
 mod clients;
+mod confined;
 mod init;
 mod kit;
 mod services;
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         trial::a_version_that_is_not_on_trial_is_never_rebooted,
         trial::a_trial_fails_without_hostctl_or_without_var,
         clients::hostctl_runs_for_clients,
+        confined::a_service_is_confined_as_its_file_says,
     );
     // Options of the standard test harness that ci/run-tests passes.
     let given = |option: &str| arguments.iter().any(|argument| argument == option);

@@ -111,7 +111,11 @@ pub(crate) fn tool(program: &str, arguments: &[&str]) -> Result<String> {
 
 /// Runs this computer's docker client with the certificates in the folder `certificates`. The client connects to the guest's TLS listener.
 pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str]) -> Result<String> {
-    let port = machine.port(2376).context("port 2376 of the guest is not forwarded")?;
+    docker_at(machine.port(2376).context("port 2376 of the guest is not forwarded")?, certificates, arguments)
+}
+
+/// The same for the port of this computer that leads to the guest's TLS listener.
+pub(crate) fn docker_at(port: u16, certificates: &Path, arguments: &[&str]) -> Result<String> {
     let output = Command::new("docker")
         .args(arguments)
         .env("DOCKER_HOST", format!("tcp://127.0.0.1:{port}"))
@@ -127,7 +131,11 @@ pub(crate) fn docker(machine: &Machine, certificates: &Path, arguments: &[&str])
 
 /// Sends an HTTP request to a port of the guest. Returns the body of the answer.
 pub(crate) fn get(machine: &Machine, port: u16, path: &str) -> Result<String> {
-    let outside = machine.port(port).with_context(|| format!("port {port} of the guest is not forwarded"))?;
+    get_at(machine.port(port).with_context(|| format!("port {port} of the guest is not forwarded"))?, path)
+}
+
+/// The same for the port of this computer that leads to the guest's.
+pub(crate) fn get_at(outside: u16, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect(("127.0.0.1", outside))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     write!(stream, "GET {path} HTTP/1.0\r\nHost: guest\r\n\r\n")?;

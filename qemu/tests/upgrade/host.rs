@@ -48,6 +48,11 @@ impl Host {
         Ok(Self { vm })
     }
 
+    /// Starts a machine whose first boot may fail.
+    pub(crate) fn start_machine(description: &Description) -> Self {
+        Self { vm: description.start().unwrap() }
+    }
+
     /// Runs hostctl on the host. Returns the lines that hostctl printed, or its error message.
     pub(crate) fn hostctl(&mut self, arguments: &[&str]) -> Result<Vec<String>, String> {
         hostctl_on(&mut self.vm, arguments, Duration::from_secs(600))

@@ -112,7 +112,12 @@ impl Scripts<'_> {
 
     /// Changes the node at `path`, and what is below it. Links at `path` are followed.
     fn each(&mut self, path: &str, recursive: bool, change: impl Fn(&mut Node)) -> Result<(), String> {
-        let (real, node) = self.tree.lookup(relative(path)).ok_or_else(|| missing(path))?;
+        let Some((real, node)) = self.tree.lookup(relative(path)) else {
+            // A link of an overlay may point to what exists only at run time.
+            let place = self.place(path)?;
+            let is_link = self.tree.get(&place).is_some_and(|node| matches!(node.kind, Kind::Symlink(_)));
+            return if is_link { Ok(()) } else { Err(missing(path)) };
+        };
         let first = match &node.kind {
             Kind::HardLink(target) => target.clone(),
             _ => real.clone(),

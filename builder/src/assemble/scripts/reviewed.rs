@@ -19,8 +19,8 @@ const REVIEWED: &[Row] = &[
         "d /usr/local/share/ca-certificates 0755 root root -",
     ]),
     row("chrony", "postinst", "2ddc36afa81bf3e9", "owners of its folders and keys: its default configuration names no user", &[
-        "d /var/lib/chrony 0750 _chrony _chrony -",
-        "d /var/log/chrony 0750 _chrony _chrony -",
+        "z /var/lib/chrony 0750 _chrony _chrony -",
+        "z /var/log/chrony 0750 _chrony _chrony -",
         "z /etc/chrony/chrony.keys 0640 root _chrony -",
     ]),
     row("cloud-init", "postinst", "8986a4cb40a2e446", "preseeded answers of debconf: an image has none", &[]),
@@ -52,7 +52,7 @@ const REVIEWED: &[Row] = &[
     row("postgresql-17", "postinst", "b1524a8f29acb0fd", "the first database cluster: see HOST_TASKS", &[]),
     row("postgresql-client-17", "postinst", "af9b3067d18a0644", "alternatives of manual pages", &[]),
     row("postgresql-common", "postinst", "118ad41e62276e86", "the owner of its folder, and settings for new clusters with the default answers", &[
-        "d /var/lib/postgresql 0755 postgres postgres -",
+        "z /var/lib/postgresql 0755 postgres postgres -",
         "C /etc/postgresql-common/createcluster.conf 0644 root root - /usr/share/postgresql-common/createcluster.conf",
     ]),
     row("python3.13", "postinst", "192a72038109b8da", "compiles its modules: a cache", &[]),

@@ -315,6 +315,18 @@ fn a_script_with_too_many_steps_is_not_covered() {
     assert!(left(&format!("{heads}true\n{}", "done\n".repeat(5))).len() > 10);
 }
 
+/// A package may have any bytes as its script.
+#[test]
+fn a_script_may_end_anywhere() {
+    let quotes = "x=\"$(a 'b' \"c\" | d `e` ${f:-'g'})\"\ncat > /etc/z <<-'E'\n\tz\nE\ncase $1 in a|b*) c ;; *) { d; } ;; esac\n";
+    for text in [DOCKER, IPTABLES, quotes] {
+        for (end, _) in text.char_indices() {
+            let _ = all("t", "", &format!("#!/bin/sh\n{}", &text[..end]), &text[..end]);
+            let _ = all("t", &format!("#!/bin/sh\n{}", &text[end..]), "", "");
+        }
+    }
+}
+
 /// A preinst runs before the files of its package are there.
 #[test]
 fn a_preinst_does_not_find_the_files_of_its_package() {

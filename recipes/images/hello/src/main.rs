@@ -1,6 +1,8 @@
 //! The workload for the demonstration and the tests: one static program, which is the only file of its image.
 
 mod http;
+mod module;
+mod process;
 mod signal;
 
 use std::{
@@ -18,10 +20,12 @@ use std::{
 const USAGE: &str = "\
 usage: hello                    print a greeting and facts about the host
        hello serve PORT [FILE]  answer HTTP: / (the greeting, and FILE), /net, /limits
-       hello cat FILE           print a file
+       hello cat FILE...        print files
        hello write FILE TEXT    write a file, create its folders, and flush it to the disk
        hello net                print the names of the network interfaces
        hello limits             print the limits of its control group
+       hello processes          print each process of its namespace, and what it may do
+       hello load FILE          load a file as a kernel module
        hello sleep SECONDS      do nothing
 ";
 
@@ -34,10 +38,14 @@ fn main() -> ExitCode {
         [] => say(greeting()),
         ["serve", port] => http::serve(port, None),
         ["serve", port, _] => http::serve(port, Some(Path::new(&args[2]))),
-        ["cat", _] => named("read", &args[1], |path| fs::read(path)).and_then(say),
+        ["cat", _, ..] => {
+            args[1..].iter().try_for_each(|file| named("read", file, |path| fs::read(path)).and_then(say))
+        }
         ["write", _, text] => named("write", &args[1], |path| write(path, text)),
         ["net"] => interfaces().and_then(say),
         ["limits"] => say(limits()),
+        ["processes"] => process::list().and_then(say),
+        ["load", _] => named("load", &args[1], module::load),
         ["sleep", seconds] => seconds.parse().map_err(io::Error::other).map(|s| thread::sleep(Duration::from_secs(s))),
         _ => {
             _ = io::stderr().write_all(USAGE.as_bytes());
