@@ -57,7 +57,7 @@ fn a_degraded_host_shows_its_problems_and_gets_the_command_only_on_demand() {
     fs::create_dir_all(&services).unwrap();
     fs::write(
         services.join("broken.toml"),
-        "exec = ['/usr/lib/berth/hostctl', '--no-such-option']\nready = 'exit'\nrestart = 'no'\n",
+        "exec = ['/usr/bin/hostctl', '--no-such-option']\nready = 'exit'\nrestart = 'no'\n",
     )
     .unwrap();
     let recipe = scratch.path().join("degraded.toml");

@@ -35,6 +35,7 @@ mod var;
 
 pub use error::{AssembleError, UncoveredScript};
 pub use kernel::KernelParts;
+pub use libraries::folders as library_folders;
 pub use os_release::os_release;
 pub use own::{OwnFile, own_files};
 pub use preload::{Preloaded, preload};

@@ -63,13 +63,17 @@ const BUILDER: &[Row] = &[
     ("lock", &["source", "tree", "recipe", "scratch", "date"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
+    ("check", &["recipe", "tree", "assemble"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
-    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"]),
+    (
+        "pipeline",
+        &["release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"],
+    ),
     (
         "cli",
         &[
-            "pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
+            "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
             "scratch", "date",
         ],
     ),
