@@ -1,9 +1,7 @@
 use super::*;
+use crate::daemon;
 use berth_contract::control::InterfaceStatus;
 use serde_json::json;
-
-#[path = "../../engine/tests/docker/daemon.rs"]
-mod daemon;
 
 fn status(addresses: &[&str], dns: &[&str]) -> NetworkStatus {
     let interface = InterfaceStatus {

@@ -7,6 +7,9 @@
 //! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
 #![deny(missing_docs)]
 
+#[cfg(test)]
+#[path = "../../engine/tests/docker/daemon.rs"]
+mod daemon;
 mod error;
 mod late;
 mod network;

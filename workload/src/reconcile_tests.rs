@@ -1,8 +1,6 @@
 use super::*;
+use crate::daemon;
 use serde_json::json;
-
-#[path = "../../engine/tests/docker/daemon.rs"]
-mod daemon;
 
 fn declared(specs: &[&str]) -> Declared {
     let spec = |text: &&str| toml::from_str(&format!("image = 'hello'\n{text}")).unwrap();
