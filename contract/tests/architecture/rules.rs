@@ -174,6 +174,7 @@ const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
     ("start", &["error", "network"]),
