@@ -1,8 +1,9 @@
 //! The `berth` command. Builds a bootable, versioned disk image with a read-only root file system from a recipe.
 //!
-//! Modules import only from the right: cli → pipeline → {image, assemble} → plan → lock → source → {tree, recipe}.
+//! Modules import only from the right: cli → pipeline → {image, check} → assemble → plan → lock → source → {tree, recipe}.
 
 pub mod assemble;
+pub mod check;
 pub mod cli;
 pub mod date;
 pub mod image;

@@ -10,6 +10,7 @@ pub use why::why;
 
 use crate::{
     assemble::{self, AssembleInput, Assembled, PackageInput},
+    check,
     date::Date,
     image::{
         initrd::initrd,
@@ -83,6 +84,9 @@ pub fn build(recipe: &Path, options: &BuildOptions, report: &Report) -> Result<B
     let fetcher = options.supply.fetcher()?;
     let programs = programs::find(&options.programs, recipe.arch)?;
     let (root, images) = assembled((&recipe, &input, &locked, &plan), &fetcher, &programs, report)?;
+    for warning in check::check(&recipe, &root.tree, &images)? {
+        report.warning(warning);
+    }
     let staging = Staging::new(&options.output)?;
     // In parallel: compressing the initrd takes as long as writing the root file system and its hash tree.
     let (root_hash, initrd) = thread::scope(|scope| {

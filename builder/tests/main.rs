@@ -16,6 +16,7 @@ mod check;
 mod cli;
 mod copyright;
 mod ctrl_c;
+mod image_check;
 mod interrupted;
 mod oci;
 mod packages_page;

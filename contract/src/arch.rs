@@ -20,6 +20,8 @@ pub struct ArchRow {
     pub oci: &'static str,
     /// `e_machine` of ELF files.
     pub elf_machine: u16,
+    /// Programs of 32 bits that its processors and kernels also run, if there are such.
+    pub elf_32: Option<Elf32Row>,
     /// Flags of a library in `/etc/ld.so.cache` (glibc, `sysdeps/generic/ldconfig.h`).
     pub ldcache_flags: u32,
     /// The part of EFI file names that names the architecture, in lower case (UEFI 2.10, table 3.3): `BOOTX64.EFI`, and
@@ -35,6 +37,15 @@ pub struct ArchRow {
     pub xz_filter: XzFilter,
     /// Facts for running a virtual machine.
     pub qemu: QemuRow,
+}
+
+/// Facts about programs of 32 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elf32Row {
+    /// `e_machine` of their ELF files.
+    pub machine: u16,
+    /// Debian's multiarch tuple.
+    pub multiarch: &'static str,
 }
 
 /// Facts for running a virtual machine with QEMU.
@@ -69,6 +80,8 @@ static ROWS: [ArchRow; 1] = [ArchRow {
     oci: "amd64",
     // EM_X86_64
     elf_machine: 62,
+    // EM_386
+    elf_32: Some(Elf32Row { machine: 3, multiarch: "i386-linux-gnu" }),
     // FLAG_ELF_LIBC6 | FLAG_X8664_LIB64
     ldcache_flags: 0x0303,
     efi: "x64",

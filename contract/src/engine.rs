@@ -4,6 +4,9 @@ use crate::version::BadName;
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
+/// What engines leave out at the beginning of an image's name: `docker.io/library/hello` is `hello`.
+pub const DEFAULT_REGISTRY: [&str; 2] = ["docker.io/library/", "docker.io/"];
+
 /// The kind of the engine in an image. Its text is [`Engine::name`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

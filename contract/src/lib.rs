@@ -24,6 +24,7 @@ pub mod image_spec;
 pub mod paths;
 pub mod release;
 pub mod service;
+pub mod service_set;
 pub mod subject;
 pub mod system_calls;
 pub mod update;

@@ -41,6 +41,7 @@ pub mod place;
 pub mod qcow2;
 pub mod range;
 mod sparse;
+pub mod sysctl;
 pub mod sysusers;
 pub mod tmpfiles;
 pub mod verity;

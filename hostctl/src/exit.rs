@@ -67,6 +67,7 @@ impl Exit {
             EntriesError::Quarantined(_) => Some(Self::FailedBefore),
             EntriesError::Unblessed { .. }
             | EntriesError::NoRunning { .. }
+            | EntriesError::OtherImage { .. }
             | EntriesError::SameVersion { .. }
             | EntriesError::NoOther { .. }
             | EntriesError::OtherVersion { .. }

@@ -4,6 +4,7 @@
 //! the update source. Until then its boot entry is set aside: the boot loader takes the running version, not one that cannot boot.
 
 use crate::{
+    decoder::Decoder,
     entries::{self, Entries, EntriesError, EspFile, Running, next},
     file,
     file_lock::FileLock,
@@ -301,7 +302,8 @@ impl Place {
             bail!("the source has another build of version {}: {}", subject.version, record.root.root_hash);
         }
         let slots = Slots::find(&self.host.report, Path::new("/sys"), Path::new("/dev"))?;
-        let filling = Filling { record: &record, slots: &slots, remote: &repository, running_uki: &[] };
+        let filling =
+            Filling { record: &record, slots: &slots, remote: &repository, running_uki: &[], decoder: Decoder::this() };
         let ways = filling.ways(CostSurvey::Cheapest)?;
         filling.reach(&ways)?;
         filling.fill(ways, &mut |_| {})?;

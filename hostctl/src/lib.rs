@@ -1,6 +1,7 @@
 //! The command of a host.
 #![deny(missing_docs)]
 
+pub mod decoder;
 pub mod entries;
 pub mod exit;
 pub mod failed_versions;
@@ -14,6 +15,7 @@ mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;
+mod sys;
 pub mod trust;
 pub mod upgrade;
 pub mod var;

@@ -15,6 +15,7 @@ use command::{
     write_out,
 };
 use hostctl::{
+    decoder::{self, Packing},
     entries::EntriesError,
     exit::Exit,
     file::FileError,
@@ -123,6 +124,12 @@ enum Verb {
         /// Time limit for the verdict, in seconds since the kernel's start
         #[arg(long, value_name = "SECONDS")]
         until: Option<u32>,
+    },
+    /// Unpack stdin to stdout without any privileges; `hostctl upgrade` runs this for bytes that are not verified yet
+    #[command(hide = true)]
+    Decode {
+        /// xz or zstd
+        packing: Packing,
     },
     /// Check the content of both slots, and repair it
     #[command(subcommand)]
@@ -288,6 +295,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             if is_here { reset::here(mark, yes) } else { reset::there(&mut client()?, mark, yes) }
         }
         Verb::MakeVar { device } => reset::make(&device),
+        Verb::Decode { packing } => decoder::child::run(packing),
         Verb::Bless { until } => bless::bless(until),
         Verb::Boot { json } => {
             let boot = client()?.boot()?;

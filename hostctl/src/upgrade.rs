@@ -9,6 +9,7 @@
 //! So after a power cut at any time, the host boots either the running version or the complete new version.
 
 use crate::{
+    decoder::Decoder,
     entries::{Entries, Quarantine, Running},
     failed_versions,
     file_lock::FileLock,
@@ -125,7 +126,13 @@ struct Checked<'a> {
 
 impl Checked<'_> {
     fn filling<'a>(&'a self, running_uki: &'a [u8]) -> Filling<'a> {
-        Filling { record: self.record, slots: self.slots, remote: self.repository, running_uki }
+        Filling {
+            record: self.record,
+            slots: self.slots,
+            remote: self.repository,
+            running_uki,
+            decoder: Decoder::this(),
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 
 mod choice;
 mod deaf;
+mod decoder;
 mod entries;
 mod health;
+mod host;
 mod kit;
 mod slots;
 mod slots_memory;

@@ -241,7 +241,7 @@ fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u6
 fn fill(record: &ReleaseRecord, slots: &Slots, remote: &Folder, way: Way) -> u64 {
     let running_uki = uki();
     reset_peak();
-    let filling = Filling { record, slots, remote, running_uki: &running_uki };
+    let filling = Filling { record, slots, remote, running_uki: &running_uki, decoder: crate::kit::decoder() };
     let ways = filling.ways(Survey::Cheapest).unwrap();
     let filled = filling.fill(ways, &mut |_| ()).unwrap();
     let peak = peak();

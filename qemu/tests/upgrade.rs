@@ -1,7 +1,8 @@
 //! Upgrades in a virtual machine: real firmware, a real boot loader, and a web server that holds the releases.
 //!
 //! The test in this file upgrades a docker host and rolls it back twice. Containers and their data must survive. Each file in `upgrade/`
-//! tests one more promise: power cuts, rollback of a faulty version, trust, space, faults of the web server.
+//! tests one more promise: power cuts, rollback of a faulty version, space, a web server that stops. What needs no boot (trust, refusals, the
+//! ways to fetch) is tested in a folder: `hostctl/tests/host`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "upgrade/clock.rs"]
@@ -27,8 +28,6 @@ mod server_faults;
 mod space;
 #[path = "upgrade/stick.rs"]
 mod stick;
-#[path = "upgrade/trust.rs"]
-mod trust;
 #[path = "upgrade/write_log.rs"]
 mod write_log;
 

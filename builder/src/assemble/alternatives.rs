@@ -1,7 +1,13 @@
 //! Alternatives, update-alternatives(1): several programs offer one name, and the name links to the best of them.
 
-use crate::tree::{Node, Tree, TreeError, TreePath, Verdict};
-use std::{collections::BTreeMap, sync::Arc};
+use crate::tree::{Kind, Node, Tree, TreeError, TreePath, Verdict};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The folder of the names, as a path in the tree.
+const FOLDER: &[u8] = b"etc/alternatives/";
 
 /// One choice, as `update-alternatives --install` declares it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,6 +77,22 @@ pub fn apply(tree: &mut Tree, alternatives: &[Alternative], origin: &Arc<str>) -
     Ok(())
 }
 
+/// Removes the names whose program is not in the tree, because the recipe drops it. Such names come from reviewed scripts, which declare
+/// links.
+pub fn remove_dangling(tree: &mut Tree) {
+    let names: BTreeSet<Vec<u8>> = tree
+        .iter()
+        .filter(|(path, node)| path.starts_with(FOLDER) && matches!(node.kind, Kind::Symlink(_)))
+        .filter(|(path, _)| tree.lookup(path).is_none())
+        .map(|(path, _)| path.to_vec())
+        .collect();
+    let is_name = |target: &[u8]| target.strip_prefix(b"/").is_some_and(|path| names.contains(path));
+    tree.remove_if(|path, node| match &node.kind {
+        Kind::Symlink(target) => names.contains(path) || is_name(target),
+        _ => false,
+    });
+}
+
 fn exists(tree: &Tree, path: &str) -> bool {
     tree.lookup(path.as_bytes()).is_some()
 }
@@ -82,7 +104,6 @@ fn link(tree: &mut Tree, at: &[u8], target: &str, origin: &Arc<str>) -> Result<T
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tree::Kind;
 
     fn parse(text: &str) -> Option<Alternative> {
         Alternative::parse(&text.split_whitespace().collect::<Vec<_>>())
@@ -121,6 +142,26 @@ mod tests {
             assert!(tree.get(b"usr/bin/editor").is_none(), "a name without a program gets no link");
             assert!(tree.get(b"etc/alternatives/i.8.gz").is_none(), "a slave without a file gets no link");
         }
+    }
+
+    #[test]
+    fn a_name_whose_program_is_dropped_goes_with_all_its_links() {
+        let origin: Arc<str> = Arc::from("berth");
+        let mut tree = Tree::default();
+        tree.insert(b"usr/bin/xz", Node::file(0o755, Vec::new(), &origin), |_, _| Verdict::Refuse).unwrap();
+        for (at, target) in [
+            ("usr/bin/lzma", "/etc/alternatives/lzma"),
+            ("etc/alternatives/lzma", "/usr/bin/xz"),
+            ("usr/bin/lzmore", "/etc/alternatives/lzmore"),
+            ("etc/alternatives/lzmore", "/usr/bin/xzmore"),
+            ("usr/bin/other", "/usr/bin/none"),
+        ] {
+            link(&mut tree, at.as_bytes(), target, &origin).unwrap();
+        }
+        remove_dangling(&mut tree);
+        let has = |path: &str| tree.get(path.as_bytes()).is_some();
+        assert!(has("usr/bin/lzma") && has("etc/alternatives/lzma") && has("usr/bin/other"));
+        assert!(!has("usr/bin/lzmore") && !has("etc/alternatives/lzmore"));
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub enum AssembleError {
         text: String,
         reason: String,
     },
+    /// Several lines of tmpfiles.d cannot be applied.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Declarations(Vec<Self>),
     /// A part that every image needs is missing, or is there more than once.
     #[error("{what}: {found}")]
     Part { what: &'static str, found: String, hint: &'static str },
@@ -75,7 +78,7 @@ impl AssembleError {
             Self::Module { .. } => {
                 "leave the module out (debian.drop), or report this to the maintainer of its package".to_owned()
             }
-            Self::Declaration { .. } => {
+            Self::Declaration { .. } | Self::Declarations(_) => {
                 "correct the line; if a package ships the file, put a corrected file of the same name into an overlay"
                     .to_owned()
             }

@@ -11,10 +11,26 @@ const CACHE: &str = "etc/ld.so.cache";
 
 /// Writes the cache and makes missing links. An image without libraries gets no cache.
 pub(super) fn apply(tree: &mut Tree, arch: Arch, origin: &Arc<str>) -> Result<(), AssembleError> {
+    let mut libraries = Vec::new();
+    for folder in folders(tree, arch)? {
+        libraries.extend(in_folder(tree, &folder, arch, origin)?);
+    }
+    if libraries.is_empty() {
+        return Ok(());
+    }
+    let cache = ldcache::write(&libraries, arch.ldcache_flags)?;
+    tree.insert(CACHE.as_bytes(), Node::file(0o644, cache, origin), |_, _| Verdict::TakeNew)?;
+    Ok(())
+}
+
+/// The folders that the dynamic loader searches, in their order: those of `/etc/ld.so.conf`, then its own.
+///
+/// # Errors
+/// A file cannot be read.
+pub fn folders(tree: &Tree, arch: Arch) -> Result<Vec<TreePath>, AssembleError> {
     let mut folders: Vec<TreePath> = Vec::new();
     let mut configured = Vec::new();
     configuration(tree, CONF.as_bytes(), &mut configured, &mut BTreeSet::new())?;
-    // The loader's own folders are searched after those of `/etc/ld.so.conf`.
     configured.extend(["lib", "usr/lib"].map(|lib| format!("{lib}/{}", arch.multiarch)));
     configured.extend(["lib", "usr/lib"].map(str::to_owned));
     for folder in configured {
@@ -26,16 +42,7 @@ pub(super) fn apply(tree: &mut Tree, arch: Arch, origin: &Arc<str>) -> Result<()
             folders.push(real);
         }
     }
-    let mut libraries = Vec::new();
-    for folder in folders {
-        libraries.extend(in_folder(tree, &folder, arch, origin)?);
-    }
-    if libraries.is_empty() {
-        return Ok(());
-    }
-    let cache = ldcache::write(&libraries, arch.ldcache_flags)?;
-    tree.insert(CACHE.as_bytes(), Node::file(0o644, cache, origin), |_, _| Verdict::TakeNew)?;
-    Ok(())
+    Ok(folders)
 }
 
 /// The libraries directly in `folder`, by name.

@@ -35,6 +35,7 @@ mod var;
 
 pub use error::{AssembleError, UncoveredScript};
 pub use kernel::KernelParts;
+pub use libraries::folders as library_folders;
 pub use os_release::os_release;
 pub use own::{OwnFile, own_files};
 pub use preload::{Preloaded, preload};
@@ -148,6 +149,7 @@ pub fn assemble(input: AssembleInput<'_>) -> Result<Assembled, AssembleError> {
     modules::unpack(&mut tree, &packed, input.unpack_limit)?;
     copyright::keep(&mut tree, &notices)?;
     alternatives::apply(&mut tree, &effects.alternatives, &origin)?;
+    alternatives::remove_dangling(&mut tree);
     libraries::apply(&mut tree, arch, &origin)?;
     kernel::check_modules(&tree, &kernel.release, input.modules)?;
     warnings.extend(kernel::index_modules(&mut tree, &kernel.release, &origin)?);

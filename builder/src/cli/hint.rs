@@ -2,6 +2,7 @@
 
 use crate::{
     assemble::AssembleError,
+    check::CheckError,
     image::{initrd::InitrdError, staging::StagingError, twice::TwiceError},
     lock::{LockError, LockFileError, Problem},
     plan::PlanError,
@@ -31,6 +32,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(Advised::hint))
         .or_else(|| error.downcast_ref().and_then(Diagnostic::hint).map(str::to_owned))
         .or_else(|| error.downcast_ref().and_then(AssembleError::hint))
+        .or_else(|| error.downcast_ref().and_then(CheckError::hint))
         .or_else(|| error.downcast_ref().and_then(StagingError::hint))
         .or_else(|| error.downcast_ref().and_then(InitrdError::hint))
         .or_else(|| error.downcast_ref().and_then(ReleaseError::hint))

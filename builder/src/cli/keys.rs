@@ -1,6 +1,6 @@
 //! `berth keys`.
 
-use super::{environment, release::TermArgs};
+use super::{environment, passphrase::PassphraseArgs, release::TermArgs};
 use crate::{
     release::{Change, KeyRing, Lifetime, Quorum, RoleType, new_keys, rotate},
     report::Report,
@@ -29,8 +29,8 @@ enum Verb {
 struct New {
     /// Folder to create. It must not exist yet.
     dir: PathBuf,
-    /// Number of root keys.
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
+    /// Number of root keys. With more keys than the threshold, the others replace a key that is lost.
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=MOST_KEYS))]
     root_keys: u64,
     /// How many of the root keys must sign.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -44,6 +44,11 @@ struct New {
     /// How long root.json is valid. It must be renewed before that time.
     #[arg(long, value_name = "TIME", default_value = ROOT_LIFETIME)]
     expires: Lifetime,
+    /// Encrypt the keys with a passphrase.
+    #[arg(long)]
+    encrypt: bool,
+    #[command(flatten)]
+    passphrases: PassphraseArgs,
 }
 
 const ROOT_LIFETIME: &str = "365d";
@@ -88,6 +93,8 @@ struct Place {
     root_expires: Lifetime,
     #[command(flatten)]
     terms: TermArgs,
+    #[command(flatten)]
+    passphrases: PassphraseArgs,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -113,10 +120,13 @@ impl Arguments {
     /// Prints the paths of the new files.
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let made = match self.verb {
-            Verb::New(New { dir, root_keys, threshold, targets_keys, targets_threshold, expires }) => {
+            Verb::New(new) => {
+                let New { dir, root_keys, threshold, targets_keys, targets_threshold, expires, encrypt, passphrases } =
+                    new;
+                let passphrase = if encrypt { Some(passphrases.passphrases()?.for_new_keys()?) } else { None };
                 let root = Quorum { keys: root_keys, threshold };
                 let targets = Quorum { keys: targets_keys, threshold: targets_threshold };
-                new_keys(&dir, root, targets, expires.from(environment::now()?))?
+                new_keys(&dir, root, targets, expires.from(environment::now()?), passphrase.as_ref())?
             }
             Verb::Rotate(Rotate { dir, role, place, count, threshold }) => {
                 let quorum = count.zip(threshold).map(|(keys, threshold)| Quorum { keys, threshold });
@@ -136,6 +146,12 @@ impl Place {
         let terms = self.terms.terms()?;
         let folders: Vec<_> = [dir].into_iter().chain(self.keys).collect();
         let expires = self.root_expires.from(terms.now);
-        Ok(rotate(&self.repo, KeyRing::load(&folders)?, change, (expires, terms), report)?)
+        // Every role may have to be signed again.
+        let keys = KeyRing::load(
+            &folders,
+            &[RoleType::Root, RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp],
+            &mut self.passphrases.passphrases()?,
+        )?;
+        Ok(rotate(&self.repo, keys, change, (expires, terms), report)?)
     }
 }

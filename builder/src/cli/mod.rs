@@ -8,6 +8,7 @@ mod interrupt;
 mod keys;
 mod lock;
 mod pack;
+mod passphrase;
 mod release;
 mod repo;
 mod run;

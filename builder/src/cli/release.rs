@@ -1,8 +1,8 @@
 //! `berth release`.
 
-use super::environment;
+use super::{environment, passphrase::PassphraseArgs};
 use crate::{
-    release::{Channel, KeyRing, Lifetime, Terms, Wanted, release},
+    release::{Channel, KeyRing, Lifetime, RoleType, Terms, Wanted, release},
     report::Report,
 };
 use anyhow::Result;
@@ -36,7 +36,12 @@ pub(super) struct Arguments {
     level: i32,
     #[command(flatten)]
     terms: TermArgs,
+    #[command(flatten)]
+    passphrases: PassphraseArgs,
 }
+
+/// The roles that sign a release.
+pub(super) const RELEASING: [RoleType; 3] = [RoleType::Targets, RoleType::Snapshot, RoleType::Timestamp];
 
 /// How long signatures are valid.
 #[derive(Debug, Args)]
@@ -59,7 +64,7 @@ impl TermArgs {
 impl Arguments {
     /// Prints the names of the releases.
     pub(super) fn run(self, report: &Report) -> Result<()> {
-        let keys = KeyRing::load(&self.keys)?;
+        let keys = KeyRing::load(&self.keys, &RELEASING, &mut self.passphrases.passphrases()?)?;
         let wanted = Wanted {
             builds: self.builds,
             repo: self.repo,

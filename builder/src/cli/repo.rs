@@ -1,8 +1,12 @@
 //! `berth repo`.
 
-use super::{environment, release::TermArgs};
+use super::{
+    environment,
+    passphrase::PassphraseArgs,
+    release::{RELEASING, TermArgs},
+};
 use crate::{
-    release::{KeyRing, Listed, check, list, refresh, revoke},
+    release::{KeyRing, Listed, RoleType, check, list, refresh, revoke},
     report::Report,
 };
 use anyhow::Result;
@@ -77,6 +81,14 @@ struct Place {
     /// Folder of keys; repeatable. For commands that do not sign, root.json alone is enough.
     #[arg(long, value_name = "DIR", required = true)]
     keys: Vec<PathBuf>,
+    #[command(flatten)]
+    passphrases: PassphraseArgs,
+}
+
+impl Place {
+    fn keys(&self, needed: &[RoleType]) -> Result<KeyRing> {
+        Ok(KeyRing::load(&self.keys, needed, &mut self.passphrases.passphrases()?)?)
+    }
 }
 
 impl Arguments {
@@ -84,20 +96,20 @@ impl Arguments {
     pub(super) fn run(self, report: &Report) -> Result<()> {
         let listed = match self.verb {
             Verb::Refresh(Refresh { place, terms }) => {
-                let end = refresh(&place.repo, &KeyRing::load(&place.keys)?, terms.terms()?, report)?;
+                // The targets key signs too if it is at hand, but nobody is asked for its passphrase.
+                let keys = place.keys(&[RoleType::Snapshot, RoleType::Timestamp])?;
+                let end = refresh(&place.repo, &keys, terms.terms()?, report)?;
                 report.step("refresh", format_args!("valid until {end}"));
                 Vec::new()
             }
-            Verb::List(List { place }) => list(&place.repo, &KeyRing::load(&place.keys)?)?,
+            Verb::List(List { place }) => list(&place.repo, &place.keys(&[])?)?,
             Verb::Revoke(Revoke { version, id, arch, place, terms }) => {
                 let which = (&version, id.as_ref(), arch.as_ref());
-                let gone = revoke(&place.repo, &KeyRing::load(&place.keys)?, which, terms.terms()?, report)?;
+                let gone = revoke(&place.repo, &place.keys(&RELEASING)?, which, terms.terms()?, report)?;
                 report.step("revoke", gone);
                 Vec::new()
             }
-            Verb::Check(Check { place }) => {
-                check(&place.repo, &KeyRing::load(&place.keys)?, environment::now()?, report)?
-            }
+            Verb::Check(Check { place }) => check(&place.repo, &place.keys(&[])?, environment::now()?, report)?,
         };
         for Listed { custom, targets } in listed {
             let bytes: u64 = targets.iter().map(|(_, bytes)| bytes).sum();

@@ -69,6 +69,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
         update: update::update([merged.trust, merged.source, merged.channel, merged.ca])?,
         health: update::health(merged.limit)?,
         config_sources: config_sources(&merged.sources)?,
+        allow: drops(merged.allow)?,
         overlays: set(merged.overlays, Ok)?.into_iter().map(overlay).collect::<Checked<_>>()?,
         oci: merged.oci.into_iter().map(oci).collect::<Checked<_>>()?,
         containers: merged.containers.into_iter().map(container).collect::<Checked<_>>()?,

@@ -1,4 +1,4 @@
-//! `debian.drop`: globs of image paths.
+//! `debian.drop`, `check.allow`: globs of image paths.
 
 use super::place::Located;
 use globset::{GlobBuilder, GlobSet};

@@ -41,6 +41,7 @@ pub(super) struct Merged {
     pub(super) ca: Option<Located<String>>,
     pub(super) limit: Option<Located<u32>>,
     pub(super) sources: Vec<Located<String>>,
+    pub(super) allow: Vec<Located<String>>,
     pub(super) overlays: Vec<Located<String>>,
     pub(super) oci: Vec<Located<RawOci>>,
     pub(super) containers: Vec<Located<ContainerSpec>>,
@@ -114,7 +115,7 @@ impl Named for RawDevice {
 impl Merged {
     /// Merges the next file of the chain, `raw` as parsed from `source`, into the values of the files before it.
     pub(super) fn lay(&mut self, source: &Arc<RecipeFile>, raw: RawRecipe) -> Result<(), Diagnostic> {
-        let RawRecipe { debian, kernel, engine, disk, update, health, config, .. } = raw;
+        let RawRecipe { debian, kernel, engine, disk, update, health, config, check, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
             (&mut self.version, raw.version),
@@ -151,6 +152,7 @@ impl Merged {
             (&mut self.modules, "kernel.modules", kernel.modules),
             (&mut self.overlays, "overlays", raw.overlays),
             (&mut self.sources, "config.sources", config.sources),
+            (&mut self.allow, "check.allow", check.allow),
         ] {
             list(into, source, key, change)?;
         }

@@ -62,6 +62,8 @@ pub struct Recipe {
     pub health: HealthSpec,
     /// `[config] sources`, in order of precedence. All if the recipe names none.
     pub config_sources: Vec<ConfigSource>,
+    /// `[check] allow`: files whose faults are no errors.
+    pub allow: Drops,
     /// `overlays`. Files of later overlays replace files of earlier overlays.
     pub overlays: Vec<Located<Overlay>>,
     /// `[[oci]]`: images to preload.

@@ -28,6 +28,7 @@ pub(super) struct RawRecipe {
     pub(super) update: RawUpdate,
     pub(super) health: RawHealth,
     pub(super) config: RawConfig,
+    pub(super) check: RawCheck,
     pub(super) overlays: RawList<String>,
     pub(super) oci: RawList<RawOci>,
     pub(super) container: RawList<ContainerSpec>,
@@ -124,6 +125,12 @@ pub(super) struct RawHealth {
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawConfig {
     pub(super) sources: RawList<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawCheck {
+    pub(super) allow: RawList<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -327,6 +334,7 @@ fn table_of(key: &str) -> Option<&'static str> {
         ("[update]", keys_of::<RawUpdate>()),
         ("[health]", keys_of::<RawHealth>()),
         ("[config]", keys_of::<RawConfig>()),
+        ("[check]", keys_of::<RawCheck>()),
         ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
     ];
     tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table)

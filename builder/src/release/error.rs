@@ -57,6 +57,21 @@ pub enum ReleaseError {
         /// The folders that were searched.
         searched: Vec<PathBuf>,
     },
+    /// Too few private keys to sign a role, because no passphrase opens the others.
+    #[error("{role}: expected {threshold} private keys, found {found}, and no right passphrase for {}", folders(files))]
+    Locked {
+        /// The role.
+        role: String,
+        /// Number of signatures that the role needs.
+        threshold: u64,
+        /// Number of private keys found.
+        found: usize,
+        /// The encrypted files.
+        files: Vec<PathBuf>,
+    },
+    /// Keys are to be encrypted, and there is no passphrase.
+    #[error("no passphrase to encrypt the keys with")]
+    NoPassphrase,
     /// The threshold is 0, or larger than the number of keys.
     #[error("{role}: expected a threshold of 1 to {keys}, found {threshold}")]
     Threshold {
@@ -211,6 +226,9 @@ impl ReleaseError {
             Self::NoRoot(_) => "name the folder that `berth keys new` created",
             Self::Key { .. } => "remove files that are not keys from the folder, or restore the key from a backup",
             Self::MissingKeys { .. } => "repeat --keys for each folder (or USB stick) with keys",
+            Self::Locked { .. } | Self::NoPassphrase => {
+                "name a file with the passphrase (--passphrase-file), set BERTH_KEY_PASSPHRASE, or run this at a terminal, where it is asked"
+            }
             Self::Metadata { .. } => "restore the repository from a backup, or from the server that publishes it",
             Self::Foreign { .. } => "name the keys of this repository, or another --repo",
             Self::NotARepository(_) => "name the folder that `berth release --repo` created",

@@ -3,11 +3,16 @@
 use super::{
     error::ReleaseError,
     file,
-    key::{SigningKey, short},
+    key::{KeyFile, SigningKey, short},
     metadata::{Document, ROOT},
+    passphrase::{Passphrase, Passphrases},
     root,
 };
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 use tough::schema::{RoleType, Root};
 
 /// All private keys of some folders, and the root metadata that assigns them to roles.
@@ -22,19 +27,24 @@ pub struct KeyRing {
     pub(super) anchor_path: PathBuf,
     /// Key files that other users may read.
     pub(super) exposed: Vec<PathBuf>,
+    /// Encrypted key files that no passphrase has opened.
+    locked: Vec<PathBuf>,
+    /// The passphrase of the encrypted keys, with which new keys are encrypted too.
+    passphrase: Option<Passphrase>,
 }
 
 impl KeyRing {
-    /// Reads the files `*.pem` of all `folders`, and `root.json` of the first folder that has it.
+    /// Reads the files `*.pem` of all `folders`, and `root.json` of the first folder that has it. The user is asked only for passphrases of
+    /// keys whose role is in `needed`. A file that no passphrase opens is no error: its key may not be needed.
     ///
     /// # Errors
     /// A file cannot be read or is not a key; no folder has a `root.json`, or it is not valid.
-    pub fn load(folders: &[PathBuf]) -> Result<Self, ReleaseError> {
+    pub fn load(folders: &[PathBuf], needed: &[RoleType], passphrases: &mut Passphrases) -> Result<Self, ReleaseError> {
         let anchor_path = folders.iter().map(|folder| folder.join(ROOT)).find(|path| path.exists());
         let anchor_path = anchor_path.ok_or_else(|| ReleaseError::NoRoot(folders.to_owned()))?;
         let anchor = root::trusted(file::read(&anchor_path, super::metadata::MAX_SIZE)?, &anchor_path)?;
         let earlier = root::earlier(anchor_path.parent().unwrap_or(&anchor_path), &anchor)?;
-        let (mut keys, mut exposed) = (Vec::new(), Vec::new());
+        let (mut keys, mut exposed, mut locked, mut passphrase) = (Vec::new(), Vec::new(), Vec::new(), None);
         for folder in folders {
             let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             let mut paths: Vec<_> =
@@ -42,14 +52,23 @@ impl KeyRing {
             paths.retain(|path| path.extension().is_some_and(|extension| extension == "pem"));
             paths.sort();
             for path in paths {
-                keys.push(SigningKey::load(&path)?);
+                match KeyFile::load(&path)? {
+                    KeyFile::Plain(key) => keys.push(*key),
+                    KeyFile::Encrypted(der) => match passphrases.open(&path, &der, is_needed(&path, needed))? {
+                        Some((key, opened_by)) => {
+                            keys.push(SigningKey::parse(&path, key.as_bytes())?);
+                            passphrase.get_or_insert(opened_by);
+                        }
+                        None => locked.push(path.clone()),
+                    },
+                }
                 let mode = fs::metadata(&path).map_err(ReleaseError::io("read", &path))?.permissions().mode();
                 if mode & 0o077 != 0 {
                     exposed.push(path);
                 }
             }
         }
-        Ok(Self { folders: folders.to_owned(), keys, anchor, earlier, anchor_path, exposed })
+        Ok(Self { folders: folders.to_owned(), keys, anchor, earlier, anchor_path, exposed, locked, passphrase })
     }
 
     /// The available private keys of `role` in `root`, which may be fewer than its threshold.
@@ -66,6 +85,10 @@ impl KeyRing {
     pub(super) fn enough(&self, root: &Root, role: RoleType) -> Result<Vec<&SigningKey>, ReleaseError> {
         let found = self.some(root, role);
         let Some(wanted) = root.roles.get(&role) else { return Ok(found) };
+        if (found.len() as u64) < wanted.threshold.get() && !self.locked.is_empty() {
+            let (role, files) = (role.to_string(), self.locked.clone());
+            return Err(ReleaseError::Locked { role, threshold: wanted.threshold.get(), found: found.len(), files });
+        }
         if (found.len() as u64) < wanted.threshold.get() {
             return Err(ReleaseError::MissingKeys {
                 role: role.to_string(),
@@ -85,4 +108,16 @@ impl KeyRing {
     pub(super) fn folders(&self) -> &[PathBuf] {
         &self.folders
     }
+
+    /// The passphrase for new keys; `None` if the present keys are not encrypted.
+    pub(super) fn passphrase(&self) -> Option<&Passphrase> {
+        self.passphrase.as_ref()
+    }
+}
+
+/// Whether the key in a file may have one of these roles. File names begin with the role; with any other name the role is not known.
+fn is_needed(path: &Path, needed: &[RoleType]) -> bool {
+    let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
+    let role = name.split('-').next().and_then(|role| role.parse::<RoleType>().ok());
+    role.map_or(!needed.is_empty(), |role| needed.contains(&role))
 }

@@ -5,6 +5,7 @@ use super::{
     file,
     key::{SigningKey, short},
     metadata::{Document, MAX_SIZE, ROOT, SPEC_VERSION, fault, name, next},
+    passphrase::Passphrase,
 };
 use crate::scratch::Scratch;
 use berth_contract::release::MAX_SMALL_METADATA;
@@ -70,7 +71,8 @@ impl Quorum {
 }
 
 /// Creates the folder `folder` with keys for all roles and the first root metadata, which is valid until `expires`. Returns the
-/// paths of all files. `root` and `targets` are the quorums of these roles; the other roles have one key each.
+/// paths of all files. `root` and `targets` are the quorums of these roles; the other roles have one key each. With a passphrase the keys are
+/// encrypted.
 ///
 /// # Errors
 /// The folder exists already; a threshold is impossible; a file cannot be written. The folder is not created then.
@@ -79,6 +81,7 @@ pub fn new_keys(
     root: Quorum,
     targets: Quorum,
     expires: Timestamp,
+    passphrase: Option<&Passphrase>,
 ) -> Result<Vec<PathBuf>, ReleaseError> {
     let mut made = Vec::new();
     let mut all = Root {
@@ -114,7 +117,8 @@ pub fn new_keys(
     for name in &roots {
         file::put(&work.path().join(name), &document.bytes, 0o644)?;
     }
-    let stored = made.iter().map(|(role, key)| key.store(work.path(), *role)).collect::<Result<Vec<_>, _>>()?;
+    let store = |(role, key): &(RoleType, SigningKey)| key.store(work.path(), *role, passphrase);
+    let stored = made.iter().map(store).collect::<Result<Vec<_>, _>>()?;
     renameat_with(CWD, work.path(), CWD, folder, RenameFlags::NOREPLACE).map_err(|error| {
         match io::Error::from(error) {
             error if error.kind() == io::ErrorKind::AlreadyExists => ReleaseError::Exists(folder.to_owned()),

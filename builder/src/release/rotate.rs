@@ -62,7 +62,8 @@ pub fn rotate(
             }
             // The keys must survive a power cut before anything is signed with them.
             let folder = keys.folders()[0].clone();
-            let stored = new.iter().map(|key| key.store(&folder, role)).collect::<Result<_, _>>()?;
+            let store = |key: &SigningKey| key.store(&folder, role, keys.passphrase());
+            let stored = new.iter().map(store).collect::<Result<_, _>>()?;
             (Some((role, new)), stored)
         }
         Change::Renewal => (None, Vec::new()),

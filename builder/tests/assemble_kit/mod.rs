@@ -236,12 +236,16 @@ impl Bench {
         self
     }
 
-    pub(crate) fn assemble(&self) -> Result<Assembled, AssembleError> {
+    pub(crate) fn recipe(&self) -> Recipe {
         let text = format!(
             "id = 'test'\nversion = '1.2'\n[debian]\nsuite = 'trixie'\npackages = []\ndrop = [{}]\n{}\n[kernel]\npackage = 'linux-image-test'\n{}",
             self.drop, self.debian, self.recipe
         );
-        let recipe = Recipe::parse(vec![RecipeFile::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"));
+        Recipe::parse(vec![RecipeFile::new("test.toml", text)]).unwrap_or_else(|fault| panic!("{fault}"))
+    }
+
+    pub(crate) fn assemble(&self) -> Result<Assembled, AssembleError> {
+        let recipe = self.recipe();
         let image: ImageSpec = serde_json::from_str(
             r#"{"id":"test","version":"1.2","arch":"x86_64","kernel":"","engine":null,"modules":[],"images":[],"containers":[]}"#,
         )

@@ -93,7 +93,7 @@ impl Small {
         small.write("recipe/keys.gpg", key.binary());
         small.write("recipe/small.toml", RECIPE);
         small.write("recipe/overlays/own/etc/motd", "hello\n");
-        small.write("recipe/overlays/own/usr/bin/script", "#!/bin/sh\n");
+        small.write("recipe/overlays/own/usr/bin/script", "executable\n");
         let script = fs::Permissions::from_mode(0o755);
         fs::set_permissions(small.path("recipe/overlays/own/usr/bin/script"), script).unwrap();
         small.programs();

@@ -48,7 +48,7 @@ fn if_two_processes_make_the_same_key_folder_one_succeeds_and_the_other_fails() 
     let second = slow("rename", "400ms").output().unwrap();
     let first = first.wait().unwrap();
     assert!(first.success() != second.status.success(), "{first}, {}", talk(&second));
-    assert_eq!(site.state("both").lines().count(), 6);
+    assert_eq!(site.state("both").lines().count(), 7);
     site.good(&["release", "out", "--repo", "repo", "--keys", "both", "--level", "1"]);
     let left = fs::read_dir(site.small.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(left.filter(|name| name.to_str().unwrap().contains("partial")).count(), 0);

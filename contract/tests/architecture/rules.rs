@@ -63,13 +63,17 @@ const BUILDER: &[Row] = &[
     ("lock", &["source", "tree", "recipe", "scratch", "date"]),
     ("plan", &["lock", "source", "tree", "recipe"]),
     ("assemble", &["plan", "lock", "source", "tree", "recipe", "scratch"]),
+    ("check", &["recipe", "tree", "assemble"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
-    ("pipeline", &["release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"]),
+    (
+        "pipeline",
+        &["release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"],
+    ),
     (
         "cli",
         &[
-            "pipeline", "release", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
+            "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
             "scratch", "date",
         ],
     ),
@@ -180,7 +184,9 @@ const HOSTCTL: &[Row] = &[
     ("file_lock", &[]),
     ("memory", &[]),
     ("show", &[]),
-    ("slots", &[]),
+    ("sys", &[]),
+    ("decoder", &["sys"]),
+    ("slots", &["decoder"]),
     ("source", &[]),
     ("entries", &["file", "slots"]),
     ("host", &["entries", "file"]),
@@ -194,6 +200,7 @@ const HOSTCTL: &[Row] = &[
     (
         "upgrade",
         &[
+            "decoder",
             "entries",
             "failed_versions",
             "file_lock",
@@ -206,7 +213,7 @@ const HOSTCTL: &[Row] = &[
             "trust",
         ],
     ),
-    ("heal", &["entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
+    ("heal", &["decoder", "entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
     (
         "command",
         &[

@@ -119,6 +119,13 @@ pub enum SlotError {
         #[source]
         cause: io::Error,
     },
+    /// The process that unpacks cannot be started.
+    #[error("cannot start the decoder")]
+    Decoder {
+        /// The error of the system.
+        #[source]
+        cause: io::Error,
+    },
     /// A target does not match the record.
     #[error("{target}: expected {wanted}, found {found}")]
     Target {

@@ -10,6 +10,7 @@ use super::{
     sink::{Sink, Wanted, read_back},
     uki,
 };
+use crate::decoder::{Decoder, Packing};
 use berth_contract::{
     chain::Chain,
     digest::Sha256,
@@ -33,6 +34,8 @@ pub struct Filling<'a> {
     pub remote: &'a dyn Remote,
     /// The running kernel image. A static delta makes the new one from it. Empty when the kernel image is not to be made.
     pub running_uki: &'a [u8],
+    /// Unpacks what is not verified yet.
+    pub decoder: Decoder<'a>,
 }
 
 /// How much is found out about the costs of the ways.
@@ -265,12 +268,20 @@ impl Filling<'_> {
             match (self.delta().filter(|_| way == Way::Static), plan) {
                 (Some(delta), _) => {
                     let running = &self.slots.running.data;
-                    uki = patch::write(&delta.target, running, self.uki_patch().as_ref(), remote, &mut sink)?;
+                    uki = patch::write(
+                        &delta.target,
+                        running,
+                        self.uki_patch().as_ref(),
+                        (self.decoder, remote),
+                        &mut sink,
+                    )?;
                 }
                 (None, Some(plan)) => plan.write(&self.name(Target::Chunks), self.slots, remote, &mut sink)?,
                 (None, None) => match streams.next() {
-                    Some(Target::Packed) => full::write_xz(&self.name(Target::Packed), remote, &mut sink)?,
-                    _ => full::write_zstd(&self.name(Target::Root), remote, &mut sink)?,
+                    Some(Target::Packed) => {
+                        full::write(&self.name(Target::Packed), Packing::Xz, self.decoder, remote, &mut sink)?;
+                    }
+                    _ => full::write(&self.name(Target::Root), Packing::Zstd, self.decoder, remote, &mut sink)?,
                 },
             }
             sink.finish()?;

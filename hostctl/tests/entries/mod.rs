@@ -3,7 +3,7 @@
 
 mod hosts;
 mod images;
-mod kit;
+pub(crate) mod kit;
 mod reports;
 mod rollbacks;
 mod upgrades;

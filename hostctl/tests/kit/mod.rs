@@ -5,8 +5,16 @@ pub(crate) mod repo;
 pub(crate) mod server;
 
 use berth_fetch::settings::{Pace, Patience};
-use hostctl::source::{HttpOptions, Source};
+use hostctl::{
+    decoder::Decoder,
+    source::{HttpOptions, Source},
+};
 use std::{path::Path, sync::Arc, time::Duration};
+
+/// hostctl itself unpacks, as on a host.
+pub(crate) fn decoder() -> Decoder<'static> {
+    Decoder(Path::new(env!("CARGO_BIN_EXE_hostctl")))
+}
 
 /// Options with short timeouts.
 pub(crate) fn http_options() -> HttpOptions {

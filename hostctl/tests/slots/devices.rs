@@ -20,7 +20,9 @@ fn a_slot_that_is_too_small_is_refused_before_anything_is_fetched() {
     let refusal = |record: &_| {
         let slots = disk.slots();
         let error =
-            Filling { record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap_err();
+            Filling { record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() }
+                .ways(Survey::EachWay)
+                .unwrap_err();
         (error.to_string().replace(&disk.folder.path().display().to_string(), ""), error.hint())
     };
     let room = fs::metadata(disk.path("b")).unwrap().len();

@@ -46,7 +46,13 @@ fn missing_targets_are_noticed_before_anything_is_written() {
     let (disk, before) = old_disk(&new);
     let slots = disk.slots();
     let reach = |surveyed: &Folder, asked: &Folder| {
-        let of = |remote| Filling { record: &record, slots: &slots, remote, running_uki: &[] };
+        let of = |remote| Filling {
+            record: &record,
+            slots: &slots,
+            remote,
+            running_uki: &[],
+            decoder: crate::kit::decoder(),
+        };
         of(asked).reach(&of(surveyed).ways(Survey::Cheapest).unwrap())
     };
     let whole = Folder::new(folder.path());
@@ -259,7 +265,13 @@ fn an_index_of_another_image_is_refused_or_gives_a_wrong_root_hash() {
         let (disk, before) = old_disk(&new);
         let remote = Folder::new(other.path());
         let slots = disk.slots();
-        let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+        let filling = Filling {
+            record: &record,
+            slots: &slots,
+            remote: &remote,
+            running_uki: &[],
+            decoder: crate::kit::decoder(),
+        };
         let mut events = Vec::new();
         let filled =
             filling.fill(filling.ways(Survey::EachWay).unwrap(), &mut |event| events.push(format!("{event:?}")));
@@ -319,7 +331,8 @@ fn hash_trees_that_cannot_be_read_do_not_stop_an_upgrade() {
         (file, size)
     });
     let remote = Folder { hidden: vec![".zst"], ..Folder::new(folder.path()) };
-    let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+    let filling =
+        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() };
     let ways = filling.ways(Survey::Cheapest).unwrap();
     sizes.iter().for_each(|(file, size)| file.set_len(*size).unwrap());
     assert_eq!(filling.fill(ways, &mut |_| ()).unwrap().way, Way::Blocks);

@@ -277,7 +277,7 @@ impl Disk {
         remote: &Folder,
     ) -> (Result<Filled, SlotError>, Vec<(Way, String)>) {
         let slots = self.slots();
-        let filling = Filling { record, slots: &slots, remote, running_uki: &[] };
+        let filling = Filling { record, slots: &slots, remote, running_uki: &[], decoder: crate::kit::decoder() };
         let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
         let filled = filling.fill(ways, &mut |event| {

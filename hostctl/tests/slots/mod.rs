@@ -3,7 +3,7 @@
 
 mod devices;
 mod faults;
-mod kit;
+pub(crate) mod kit;
 mod patches;
 mod repairs;
 mod uki;

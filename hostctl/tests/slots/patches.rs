@@ -79,7 +79,8 @@ impl Versions {
 
     fn upgrade(&self, disk: &Disk, remote: &Folder, running_uki: &[u8]) -> (Filled, Vec<(Way, String)>) {
         let slots = disk.slots();
-        let filling = Filling { record: &self.record, slots: &slots, remote, running_uki };
+        let filling =
+            Filling { record: &self.record, slots: &slots, remote, running_uki, decoder: crate::kit::decoder() };
         let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
         let filled = filling.fill(ways, &mut |event| {
@@ -176,7 +177,13 @@ fn a_static_delta_from_another_version_is_not_used() {
     let disk = Disk::new(&versions.old, versions.new.len());
     versions.record.deltas[0].from_root_hash = versions.record.root.root_hash;
     let (slots, remote) = (disk.slots(), versions.remote());
-    let filling = Filling { record: &versions.record, slots: &slots, remote: &remote, running_uki: &versions.old_uki };
+    let filling = Filling {
+        record: &versions.record,
+        slots: &slots,
+        remote: &remote,
+        running_uki: &versions.old_uki,
+        decoder: crate::kit::decoder(),
+    };
     let ways = filling.ways(Survey::EachWay).unwrap();
     assert_eq!(ways.costs.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Way::Blocks, Way::Full]);
 }

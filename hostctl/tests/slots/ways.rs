@@ -75,7 +75,9 @@ fn the_block_delta_fetches_only_blocks_that_neither_slot_has() {
     let remote = Folder::new(folder.path());
     let slots = disk.slots();
     let ways =
-        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] }.ways(Survey::EachWay).unwrap();
+        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() }
+            .ways(Survey::EachWay)
+            .unwrap();
     let surveyed = ways.surveyed;
     let [(Way::Blocks, blocks), (Way::Full, full)] = ways.costs[..] else { panic!("{:?}", ways.costs) };
     assert_eq!(full, fs::metadata(folder.path().join(name(&record, Target::Root))).unwrap().len());
@@ -104,10 +106,16 @@ fn an_interrupted_upgrade_continues_where_it_ended() {
         let whole = {
             let slots = disk.slots();
             let remote = Folder { hidden: hidden.clone(), ..Folder::new(folder.path()) };
-            Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] }
-                .ways(Survey::EachWay)
-                .unwrap()
-                .costs[0]
+            Filling {
+                record: &record,
+                slots: &slots,
+                remote: &remote,
+                running_uki: &[],
+                decoder: crate::kit::decoder(),
+            }
+            .ways(Survey::EachWay)
+            .unwrap()
+            .costs[0]
                 .1
         };
         let mut fetched = 0;
@@ -124,7 +132,13 @@ fn an_interrupted_upgrade_continues_where_it_ended() {
         let remote = Folder { hidden, ..Folder::new(folder.path()) };
         let stopped = catch_unwind(AssertUnwindSafe(|| {
             let slots = disk.slots();
-            let filling = Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[] };
+            let filling = Filling {
+                record: &record,
+                slots: &slots,
+                remote: &remote,
+                running_uki: &[],
+                decoder: crate::kit::decoder(),
+            };
             let mut left = if first == Way::Full { 8 } else { 20 };
             filling.fill(filling.ways(Survey::Cheapest).unwrap(), &mut |_| {
                 left -= 1;

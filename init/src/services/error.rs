@@ -1,5 +1,6 @@
 //! Errors in service files.
 
+use berth_contract::service_set::{NAME_RULE, NeedFault};
 use std::{io, path::PathBuf};
 
 /// Why a service is never started.
@@ -24,7 +25,7 @@ pub enum ServiceError {
         limit: u64,
     },
     /// The name of the file is not a valid service name.
-    #[error("{place}: invalid service name: expected letters, digits, _ . -, and not `init` or `kernel`")]
+    #[error("{place}: {NAME_RULE}")]
     Name {
         /// The service file.
         place: String,
@@ -45,19 +46,14 @@ pub enum ServiceError {
         /// Key, expected, found.
         message: String,
     },
+    /// The service can never start because of what it needs.
+    #[error(transparent)]
+    Need(#[from] NeedFault),
     /// The engine must not start: what it would start is on the disk.
     #[error("service {name}: not started, because /var is in memory: its containers and volumes are on the disk")]
     NoVar {
         /// The service of the engine.
         name: String,
-    },
-    /// The service needs a service that does not exist, or that cannot start.
-    #[error("service {name}: needs service {need}, which does not exist or cannot start")]
-    UnknownNeed {
-        /// The service.
-        name: String,
-        /// The needed service.
-        need: String,
     },
     /// A service runs as a user or group that the image does not have.
     #[error("no {kind} {name} in {file}")]
@@ -68,11 +64,5 @@ pub enum ServiceError {
         file: &'static str,
         /// The name that was not found.
         name: String,
-    },
-    /// The service needs itself, directly or through other services.
-    #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]
-    Circle {
-        /// From the service back to itself.
-        circle: Vec<String>,
     },
 }

@@ -3,15 +3,14 @@
 pub mod accounts;
 pub mod directories;
 pub mod error;
-pub mod needs;
 
 pub use error::ServiceError;
 
-use berth_contract::service::ServiceSpec;
+use berth_contract::{
+    service::ServiceSpec,
+    service_set::{self, MAX_SIZE},
+};
 use std::{collections::BTreeMap, fs, path::Path};
-
-/// Largest service file that is read, in bytes.
-const MAX_SIZE: u64 = 64 * 1024;
 
 /// The services that can be started, and the errors of the others.
 #[derive(Debug, Default)]
@@ -36,17 +35,21 @@ pub fn load(directory: &Path) -> Services {
             Err(error) => services.faults.push(error),
         }
     }
-    services.faults.extend(needs::leave_out_impossible(&mut services.specs));
+    services.leave_out_impossible();
     services
 }
 
 impl Services {
+    fn leave_out_impossible(&mut self) {
+        self.faults.extend(service_set::leave_out_impossible(&mut self.specs).into_iter().map(ServiceError::from));
+    }
+
     /// Leaves out the engine and all services that need it, because /var is in memory. On an empty /var, the engine would start without
     /// its containers, and the declared containers would be made anew with empty volumes.
     pub fn leave_out_engine(&mut self, engine: &str) {
         if self.specs.remove(engine).is_some() {
             self.faults.push(ServiceError::NoVar { name: engine.to_owned() });
-            self.faults.extend(needs::leave_out_impossible(&mut self.specs));
+            self.leave_out_impossible();
         }
     }
 }
@@ -65,9 +68,7 @@ fn read(path: &Path) -> Result<String, ServiceError> {
 /// # Errors
 /// Invalid TOML, an unknown key, a value that is not allowed, or an invalid name.
 pub fn parse(place: &str, name: &str, text: &str) -> Result<ServiceSpec, ServiceError> {
-    // The name becomes the name of a control group, and a name in the control protocol.
-    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(good) || RESERVED.contains(&name) {
+    if !service_set::is_name(name) {
         return Err(ServiceError::Name { place: place.to_owned() });
     }
     let spec: ServiceSpec = toml::from_str(text)
@@ -75,9 +76,6 @@ pub fn parse(place: &str, name: &str, text: &str) -> Result<ServiceSpec, Service
     spec.check().map_err(|message| ServiceError::Value { place: place.to_owned(), message })?;
     Ok(spec)
 }
-
-/// Names that are not allowed: init has logs with these names.
-const RESERVED: [&str; 2] = ["init", "kernel"];
 
 #[cfg(test)]
 mod tests {

@@ -1,7 +1,7 @@
 //! Builds versions of a host and signs releases with the `berth` program under test. Equal builds and releases are made once and shared by
 //! all tests.
 
-use crate::common::{berth, build_inputs, output, root, shared, tool};
+use crate::common::{berth, build_inputs, output, root, shared};
 use berth_qemu::{
     error::VmError,
     once::{name_of, once, stamp},
@@ -50,13 +50,6 @@ impl Publisher {
             Ok::<_, VmError>(())
         });
         Self { folder: empty_folder(name), keys: keys.unwrap().join("keys") }
-    }
-
-    /// A publisher with its own signing keys. No host trusts them.
-    pub(crate) fn stranger(name: &str) -> Self {
-        let folder = empty_folder(name);
-        run(&berth(), &folder, &["keys", "new", "keys"]);
-        Self { keys: folder.join("keys"), folder }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -113,13 +106,6 @@ impl Publisher {
         let arguments: Vec<&str> =
             ["release"].into_iter().chain(builds).chain(options).chain(more.iter().copied()).collect();
         self.berth(&arguments);
-    }
-
-    /// A copy of a repository, to be damaged.
-    pub(crate) fn copy(&self, repo: &Path, name: &str) -> PathBuf {
-        let to = self.path(name);
-        tool("cp", &["-r", "--reflink=auto", repo.to_str().unwrap(), to.to_str().unwrap()]).unwrap();
-        to
     }
 }
 

@@ -15,12 +15,8 @@ const GUEST_SIDE: &str = "10.0.2.2";
 /// Faults of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
-    /// The server ignores `Range` headers and always sends the whole file.
-    pub(crate) no_ranges: bool,
     /// After this number of bytes the server breaks every connection and answers no more requests.
     pub(crate) dies_after: Option<u64>,
-    /// The server inverts every byte of files whose name has this ending.
-    pub(crate) inverts: Option<String>,
 }
 
 /// A running server. It runs until the test's process ends.
@@ -57,10 +53,6 @@ impl Server {
     /// The repository's URL as a guest sees it.
     pub(crate) fn url(&self) -> String {
         format!("http://{GUEST_SIDE}:{}", self.port)
-    }
-
-    pub(crate) fn serve_folder(&self, folder: &Path) {
-        self.state().folder = folder.to_owned();
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
@@ -117,15 +109,12 @@ impl Server {
     }
 
     fn answer(&self, mut stream: &TcpStream, path: &str, range: Option<(u64, Option<u64>)>) -> io::Result<()> {
-        let (folder, faults) = {
-            let state = self.state();
-            (state.folder.clone(), state.faults.clone())
-        };
+        let folder = self.state().folder.clone();
         let Ok(mut file) = File::open(folder.join(path)) else {
             return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         };
         let size = file.metadata()?.len();
-        let (first, last, status) = match range.filter(|_| !faults.no_ranges) {
+        let (first, last, status) = match range {
             Some((first, _)) if first >= size => {
                 let head = format!("HTTP/1.1 416 No\r\nContent-Range: bytes */{size}\r\nContent-Length: 0\r\n\r\n");
                 return stream.write_all(head.as_bytes());
@@ -141,14 +130,10 @@ impl Server {
         };
         stream.write_all(format!("HTTP/1.1 {status}\r\n{of}Content-Length: {left}\r\n\r\n").as_bytes())?;
         file.seek(SeekFrom::Start(first))?;
-        let inverts = faults.inverts.as_deref().is_some_and(|ending| path.ends_with(ending));
         let mut buffer = vec![0; 1 << 14];
         while left > 0 {
             let room = usize::try_from(left).unwrap_or(usize::MAX).min(buffer.len());
             let read = file.read(&mut buffer[..room])?;
-            if inverts {
-                buffer.iter_mut().for_each(|byte| *byte = !*byte);
-            }
             self.state().sent += read as u64;
             if self.is_dead() {
                 return Err(io::ErrorKind::ConnectionAborted.into());

@@ -56,6 +56,35 @@ fn lines_for_the_image_are_applied() {
     }
 }
 
+/// Lines that init applies are checked, and all faults are shown.
+#[test]
+fn lines_for_the_host_are_checked() {
+    let (mut tree, origin, mut warnings) = (Tree::default(), Arc::from("test"), Vec::new());
+    let lines = "d /run/a 0755 nobody-here\nd /run/%b/%v - root\nd- /run/b - nobody-here\nd /var/c - - 12\nd /var/d - - none\n\
+        y /run/x\nd /run/%m - nobody-here\nd /run/e 0999\nd /etc/%b\n";
+    let accounts = Accounts {
+        users: vec![User {
+            name: "root".into(),
+            uid: 0,
+            gid: 0,
+            comment: String::new(),
+            home: "/".into(),
+            shell: "/".into(),
+            expired: false,
+        }],
+        groups: vec![],
+    };
+    let error = apply(&mut tree, &declaration::lines("x.conf", lines), &accounts, &origin, &mut warnings).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "x.conf:1: \"d /run/a 0755 nobody-here\": the image has no user \"nobody-here\"\n\
+         x.conf:5: \"d /var/d - - none\": the image has no group \"none\"\n\
+         x.conf:8: \"d /run/e 0999\": expected a mode of up to four octal digits"
+    );
+    assert_eq!(warnings, ["x.conf:6: \"y /run/x\": unknown type 'y'; the line has no effect"]);
+    assert_eq!(tree.iter().count(), 1);
+}
+
 /// The target of `L?` is looked up where the link is.
 #[test]
 fn a_link_is_only_made_for_a_target_that_exists() {

@@ -85,10 +85,10 @@ pub enum ApplyError {
     },
 }
 
-/// A delta that is being read. Takes 19 MB of memory, whatever its content.
+/// A delta that is being read. `R` has the unpacked steps.
 pub struct Delta<R: Read> {
     lengths: Lengths,
-    input: XzDecoder<R>,
+    input: R,
 }
 
 /// A delta whose root file system has been made. The kernel image is next.
@@ -101,12 +101,12 @@ impl<R: Read> fmt::Debug for Delta<R> {
     }
 }
 
-impl<R: Read> Delta<R> {
-    /// Reads the header.
+impl Lengths {
+    /// Reads the header of a delta. What follows is an xz stream whose dictionary has at most [`DICTIONARY`] bytes.
     ///
     /// # Errors
     /// It is not a delta.
-    pub fn open(mut input: R) -> Result<Self, ApplyError> {
+    pub fn read(input: &mut impl Read) -> Result<Self, ApplyError> {
         let mut header = [0; HEADER];
         input.read_exact(&mut header).map_err(ApplyError::Input)?;
         let word = |number: usize| u64::from_le_bytes(header.as_chunks().0[number]);
@@ -117,7 +117,7 @@ impl<R: Read> Delta<R> {
         check("magic", &"`berthdlt`", word(0), word(0) == u64::from_le_bytes(MAGIC))?;
         // The upper half is reserved.
         check("version", &VERSION, word(1), word(1) == u64::from(VERSION))?;
-        let lengths = Lengths { old_root: word(2), new_root: word(3), old_uki: word(4), new_uki: word(5) };
+        let lengths = Self { old_root: word(2), new_root: word(3), old_uki: word(4), new_uki: word(5) };
         for (what, found, most) in [
             ("old root file system's length", lengths.old_root, MAX_IMAGE),
             ("new root file system's length", lengths.new_root, MAX_IMAGE),
@@ -126,8 +126,26 @@ impl<R: Read> Delta<R> {
         ] {
             check(what, &format!("at most {most}"), found, found <= most)?;
         }
+        Ok(lengths)
+    }
+}
+
+impl<R: Read> Delta<XzDecoder<R>> {
+    /// Reads the header. The delta is unpacked in this process, which takes 19 MB of memory, whatever its content.
+    ///
+    /// # Errors
+    /// It is not a delta.
+    pub fn open(mut input: R) -> Result<Self, ApplyError> {
+        let lengths = Lengths::read(&mut input)?;
         let stream = Stream::new_stream_decoder(UNPACKING, 0).map_err(|error| ApplyError::Input(error.into()))?;
-        Ok(Self { lengths, input: XzDecoder::new_stream(input, stream) })
+        Ok(Self::of_unpacked(lengths, XzDecoder::new_stream(input, stream)))
+    }
+}
+
+impl<R: Read> Delta<R> {
+    /// A delta whose header has been read, and whose stream is unpacked by the caller.
+    pub fn of_unpacked(lengths: Lengths, input: R) -> Self {
+        Self { lengths, input }
     }
 
     /// The lengths of old and new files.

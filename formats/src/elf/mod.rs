@@ -2,6 +2,8 @@
 //! file it is. Every read is checked. System V Application Binary Interface, "Object Files" and "Program Loading":
 //! <https://refspecs.linuxfoundation.org/elf/gabi4+/contents.html>.
 
+pub mod dynamic;
+
 /// What is wrong with an ELF file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

@@ -1,19 +1,64 @@
-//! Dependencies between services.
+//! Rules for the services of an image as a whole: their names, and what they need of each other.
 
-use super::ServiceError;
-use berth_contract::service::ServiceSpec;
+use crate::service::ServiceSpec;
 use std::collections::BTreeMap;
 
-type Specs = BTreeMap<String, ServiceSpec>;
+/// Services by name.
+pub type Specs = BTreeMap<String, ServiceSpec>;
+
+/// Largest service file that is read, in bytes.
+pub const MAX_SIZE: u64 = 64 * 1024;
+/// What is wrong with a name that [`is_name`] refuses.
+pub const NAME_RULE: &str = "invalid service name: expected letters, digits, _ . -, and not `init` or `kernel`";
+/// Names that are not allowed: init has logs with these names.
+const RESERVED: [&str; 2] = ["init", "kernel"];
+
+/// Whether a service may have this name. It becomes the name of a control group, and a name in the control protocol.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(good) && !RESERVED.contains(&name)
+}
+
+/// Why a service can never start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NeedFault {
+    /// It needs a service that does not exist, or that cannot start.
+    #[error("service {name}: needs service {need}, which does not exist or cannot start")]
+    Unknown {
+        /// The service.
+        name: String,
+        /// The needed service.
+        need: String,
+    },
+    /// It needs itself, directly or through other services.
+    #[error("service {}: needs itself: {}", circle[0], circle.join(" needs "))]
+    Circle {
+        /// From the service back to itself.
+        circle: Vec<String>,
+    },
+}
+
+impl NeedFault {
+    /// The service that can never start.
+    #[must_use]
+    pub fn service(&self) -> &str {
+        match self {
+            Self::Unknown { name, .. } => name,
+            Self::Circle { circle } => &circle[0],
+        }
+    }
+}
 
 /// Removes every service that can never start, and returns the reasons. Such a service needs itself, directly or through other services;
 /// or it needs a service that does not exist or was removed.
-pub fn leave_out_impossible(specs: &mut Specs) -> Vec<ServiceError> {
+#[must_use]
+pub fn leave_out_impossible(specs: &mut Specs) -> Vec<NeedFault> {
     let circles: Vec<Vec<String>> = specs.keys().filter_map(|name| circle(specs, name)).collect();
     let mut faults = Vec::new();
     for circle in circles {
         specs.remove(&circle[0]);
-        faults.push(ServiceError::Circle { circle });
+        faults.push(NeedFault::Circle { circle });
     }
     loop {
         let unmet = specs.iter().find_map(|(name, spec)| {
@@ -22,7 +67,7 @@ pub fn leave_out_impossible(specs: &mut Specs) -> Vec<ServiceError> {
         });
         let Some((name, need)) = unmet else { return faults };
         specs.remove(&name);
-        faults.push(ServiceError::UnknownNeed { name, need });
+        faults.push(NeedFault::Unknown { name, need });
     }
 }
 
