@@ -21,6 +21,7 @@ pub mod fault;
 mod guid;
 pub mod host_config;
 pub mod image_spec;
+pub mod limit;
 pub mod paths;
 pub mod release;
 pub mod service;

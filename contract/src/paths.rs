@@ -33,6 +33,8 @@ pub const STATE: &str = "/var/lib/berth";
 pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
 /// The place that [`LAST_GOOD_CONFIG`] came from, as `hostctl status` shows it: one line of text.
 pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
+/// Exists if the host.toml of the boot before came from the ESP, although the last good one came from a disk.
+pub const SUBSTITUTE_CONFIG: &str = "/var/lib/berth/host.toml.substitute";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
 /// UUID of the machine on which [`MACHINE_ID`] was made, from its firmware.

@@ -1,11 +1,8 @@
 //! Services of the host: `/usr/lib/berth/services/NAME.toml`.
 
-use crate::{capability::Capability, system_calls};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, Unexpected, Visitor},
-};
-use std::{collections::BTreeMap, fmt};
+use crate::{capability::Capability, limit::Limit, system_calls};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// One service. Its name is the file's name without `.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,66 +121,6 @@ pub struct Directories<'a> {
     pub base: &'static str,
     /// Their paths, relative to the base.
     pub names: &'a [String],
-}
-
-/// A resource limit: a number, or `"unlimited"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// At most this number.
-    Number(u64),
-    /// No limit.
-    Unlimited,
-}
-
-/// The word for no limit.
-const UNLIMITED: &str = "unlimited";
-
-impl Limit {
-    /// The number; `None` for no limit.
-    #[must_use]
-    pub fn number(self) -> Option<u64> {
-        if let Self::Number(number) = self { Some(number) } else { None }
-    }
-}
-
-impl Serialize for Limit {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Number(number) => to.serialize_u64(*number),
-            Self::Unlimited => to.serialize_str(UNLIMITED),
-        }
-    }
-}
-
-// By hand: the code that serde derives for an untagged enum is large, and PID 1 has a size limit.
-impl<'de> Deserialize<'de> for Limit {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        struct Found;
-        impl Visitor<'_> for Found {
-            type Value = Limit;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "a number or \"{UNLIMITED}\"")
-            }
-
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Limit, E> {
-                Ok(Limit::Number(number))
-            }
-
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Limit, E> {
-                let found = || de::Error::invalid_value(Unexpected::Signed(number), &self);
-                u64::try_from(number).map(Limit::Number).map_err(|_| found())
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Limit, E> {
-                let is_known = word == UNLIMITED;
-                is_known
-                    .then_some(Limit::Unlimited)
-                    .ok_or_else(|| de::Error::invalid_value(Unexpected::Str(word), &self))
-            }
-        }
-        from.deserialize_any(Found)
-    }
 }
 
 /// When a service counts as ready.
@@ -327,13 +264,23 @@ impl ServiceSpec {
         }
         for Directories { variable, base, names } in self.directories() {
             let bad = |path: &&String| path.split('/').any(|part| ["", ".", ".."].contains(&part)) || !clean(path);
+            let key = variable.to_ascii_lowercase();
             if let Some(path) = names.iter().find(bad) {
-                let key = variable.to_ascii_lowercase();
                 return Err(format!("{key}: expected a path relative to {base}, found {path:?}"));
+            }
+            // The user of the outer one could put a link in the place of the inner one.
+            let inside = |path: &&String| names.iter().any(|other| is_inside(path, other));
+            if let Some(path) = names.iter().find(inside) {
+                return Err(format!("{key}: expected no directory inside another one of the list, found {path:?}"));
             }
         }
         Ok(())
     }
+}
+
+/// Whether a clean path leads into the directory `other`.
+fn is_inside(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Permission bits of octal digits.
@@ -367,14 +314,14 @@ mod tests {
         let good = spec(
             "user = 'www-data'\ngroup = '33'\nsupplementary_groups = ['ssl-cert']\numask = '0027'\nno_new_privs = true\n\
              capabilities = ['CAP_NET_BIND_SERVICE']\nsystem_call_filter = ['@system-service', 'mount']\nprocesses = 'unlimited'\n\
-             core_size = 0\nread_only_paths = ['/']\nruntime_directory = ['x']\nstate_directory = ['x/y']\ndirectory_mode = '0700'\n",
+             core_size = 0\nread_only_paths = ['/']\nruntime_directory = ['x']\nstate_directory = ['x/y', 'x-y']\ndirectory_mode = '0700'\n",
         )
         .unwrap();
         good.check().unwrap();
         assert_eq!((good.umask(), good.directory_mode(), good.capabilities()), (Some(0o27), 0o700, Some(1 << 10)));
         let limits = (good.processes.map(Limit::number), good.core_size.map(Limit::number), good.locked_memory);
         assert_eq!(limits, (Some(None), Some(Some(0)), None));
-        assert_eq!(good.directories()[1].names, ["x/y"]);
+        assert_eq!(good.directories()[1].names, ["x/y", "x-y"]);
         assert_eq!(toml::from_str::<ServiceSpec>(&toml::to_string(&good).unwrap()).unwrap(), good);
         let nothing = spec("capabilities = []").unwrap();
         assert_eq!((nothing.capabilities(), nothing.umask(), nothing.directory_mode()), (Some(0), None, 0o755));
@@ -396,6 +343,7 @@ mod tests {
             "read_write_paths = ['/run/../etc']",
             "state_directory = ['/abs']",
             "runtime_directory = ['a/../b']",
+            "cache_directory = ['a/b', 'a-b', 'a']",
             "umask = '0898'",
             "directory_mode = '+755'",
             "capabilities = ['NET_ADMIN']",

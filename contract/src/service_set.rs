@@ -9,9 +9,10 @@ pub type Specs = BTreeMap<String, ServiceSpec>;
 /// Largest service file that is read, in bytes.
 pub const MAX_SIZE: u64 = 64 * 1024;
 /// What is wrong with a name that [`is_name`] refuses.
-pub const NAME_RULE: &str = "invalid service name: expected letters, digits, _ . -, and not `init` or `kernel`";
+pub const NAME_RULE: &str =
+    "invalid service name: expected letters, digits, _ . -, and none of `init`, `kernel`, `bless`, `slots`";
 /// Names that are not allowed: init has logs with these names.
-const RESERVED: [&str; 2] = ["init", "kernel"];
+const RESERVED: [&str; 4] = ["init", "kernel", "bless", "slots"];
 
 /// Whether a service may have this name. It becomes the name of a control group, and a name in the control protocol.
 #[must_use]
@@ -102,6 +103,16 @@ mod tests {
     fn specs(needs: &[(&str, &[&str])]) -> Specs {
         let spec = |needs: &[&str]| toml::from_str(&format!("exec = ['/bin/x']\nneeds = {needs:?}")).unwrap();
         needs.iter().map(|(name, needs)| ((*name).to_owned(), spec(needs))).collect()
+    }
+
+    #[test]
+    fn names_of_other_logs_are_not_names_of_services() {
+        for name in RESERVED {
+            assert!(
+                !is_name(name) && is_name(&format!("{name}1")) && NAME_RULE.contains(&format!("`{name}`")),
+                "{name}"
+            );
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Containers as an engine reports them.
 
 use berth_contract::container_state::ContainerState;
+use std::path::PathBuf;
 
 /// The state of a container when it was inspected.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +24,9 @@ pub struct Container {
     pub shares_network: bool,
     /// Whether it has no network.
     pub has_no_network: bool,
+    /// The host's file that is its `/etc/resolv.conf`, written when it is started. A container that uses the network of another one has the
+    /// same file.
+    pub resolv_conf: Option<PathBuf>,
 }
 
 /// When an engine restarts a container.

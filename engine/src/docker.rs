@@ -133,6 +133,7 @@ impl EngineClient for Docker {
                 pid: state["Pid"].as_u64().unwrap_or(0),
                 shares_network: network.starts_with("container:"),
                 has_no_network: network == "none",
+                resolv_conf: found["ResolvConfPath"].as_str().filter(|path| !path.is_empty()).map(PathBuf::from),
             }
         }))
     }

@@ -7,17 +7,20 @@ use berth_contract::{
     entry::BootEntry,
     host_config::HostConfig,
 };
-use berth_formats::{ext4, fat, gpt, kmod, tmpfiles};
+use berth_formats::{ext4, fat, gpt, kmod, label, tmpfiles};
 use berth_init::{
     control::{Answers, LogName, Readiness, Started, session::Session},
+    efi::device_path::DevicePath,
     ending::Ending,
     kernel_log, mount_table, services,
     supervisor::notify,
     trial::counter,
     uevent,
 };
+use rustix::fs::{MemfdFlags, memfd_create};
 use std::{
-    io::{self, Cursor},
+    fs::File,
+    io::{self, Cursor, Write},
     path::{Path, PathBuf},
 };
 
@@ -33,9 +36,11 @@ pub(crate) const READERS: &[Reader] = &[
     Reader { name: "mount-table", seeds: mount_seeds, read: |bytes| ignore(mount_table::parse(&text(bytes))) },
     Reader { name: "kernel-log", seeds: kernel_seeds, read: |bytes| ignore(kernel_log::parse(bytes)) },
     Reader { name: "efi-variable", seeds: variable_seeds, read: variable },
+    Reader { name: "device-path", seeds: device_path_seeds, read: |bytes| ignore(DevicePath::parse(bytes)) },
     Reader { name: "gpt", seeds: gpt_seeds, read: |bytes| ignore(gpt::read(&mut Cursor::new(bytes))) },
     Reader { name: "ext4-superblock", seeds: ext4_seeds, read: |bytes| ignore(ext4::Superblock::parse(bytes)) },
     Reader { name: "fat", seeds: fat_seeds, read: fat_volume },
+    Reader { name: "label", seeds: label_seeds, read: volume_label },
     Reader { name: "module-index", seeds: module_seeds, read: modules },
 ];
 
@@ -179,6 +184,13 @@ fn variable(bytes: &[u8]) {
     }
 }
 
+/// A host bridge, a PCI device, and a disk of the kinds that have an address.
+fn device_path_seeds() -> Vec<Vec<u8>> {
+    let bridge = [2, 1, 12, 0, 0xd0, 0x41, 0x03, 0x0a, 0, 0, 0, 0, 1, 1, 6, 0, 2, 31];
+    let disks = [&[3, 2, 8, 0, 1, 0, 0, 0][..], &[3, 18, 10, 0, 1, 0, 0xff, 0xff, 0, 0], &[3, 23, 16, 0, 1, 0, 0, 0]];
+    disks.map(|disk| [&bridge[..], disk, &[0; 8], &[4, 1, 4, 0, 0x7f, 0xff, 4, 0]].concat()).to_vec()
+}
+
 /// Headers without entries.
 fn gpt_seeds() -> Vec<Vec<u8>> {
     let mut disk = vec![0; 2048];
@@ -233,6 +245,26 @@ fn fat_volume(bytes: &[u8]) {
         }
         let _ = volume.read("EFI/Linux/x.efi", 1 << 16);
     }
+}
+
+/// A FAT12 volume with a label in its root directory, and an ISO 9660 volume.
+fn label_seeds() -> Vec<Vec<u8>> {
+    let mut volume = vec![0; 1024 + 64];
+    volume[11..19].copy_from_slice(&[0, 2, 1, 1, 0, 1, 2, 0]);
+    volume[22] = 1;
+    volume[43..62].copy_from_slice(b"NO NAME    FAT12   ");
+    volume[510..512].copy_from_slice(&[0x55, 0xaa]);
+    volume[1024..1036].copy_from_slice(b"CIDATA     \x08");
+    let mut disc = vec![0; 17 * 2048];
+    disc[16 * 2048..][..6].copy_from_slice(b"\x01CD001");
+    disc[16 * 2048 + 40..][..6].copy_from_slice(b"cidata");
+    vec![volume, disc]
+}
+
+fn volume_label(bytes: &[u8]) {
+    let mut device = File::from(memfd_create("label", MemfdFlags::CLOEXEC).expect("a file in memory"));
+    device.write_all(bytes).expect("written to memory");
+    let _ = label::read(&device);
 }
 
 fn module_seeds() -> Vec<Vec<u8>> {

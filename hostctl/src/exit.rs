@@ -2,6 +2,8 @@
 
 use crate::{
     entries::EntriesError,
+    file_lock::LockError,
+    slots::SlotError,
     source::SourceError,
     trust::{Refusal, TrustError},
 };
@@ -63,10 +65,18 @@ impl Exit {
             TrustError::Memory(_) | TrustError::Scratch { .. } | TrustError::Other(_) => None,
             _ => Some(Self::Refused),
         };
+        let slots = |error: &SlotError| match error {
+            SlotError::Copies { .. } | SlotError::TooSmall { .. } => Some(Self::Refused),
+            SlotError::AllFailed { .. } => Some(Self::Unreachable),
+            _ => None,
+        };
+        let lock = |error: &LockError| matches!(error, LockError::Held).then_some(Self::Refused);
         let entries = |error: &EntriesError| match error {
+            EntriesError::Slot(error) => slots(error),
             EntriesError::Quarantined(_) => Some(Self::FailedBefore),
             EntriesError::Unblessed { .. }
             | EntriesError::NoRunning { .. }
+            | EntriesError::Full { .. }
             | EntriesError::OtherImage { .. }
             | EntriesError::SameVersion { .. }
             | EntriesError::NoOther { .. }
@@ -80,6 +90,7 @@ impl Exit {
             .map(refusal)
             .or_else(|| cause.downcast_ref().map(source))
             .or_else(|| cause.downcast_ref().and_then(trust).or_else(|| cause.downcast_ref().and_then(entries)))
+            .or_else(|| cause.downcast_ref().and_then(slots).or_else(|| cause.downcast_ref().and_then(lock)))
     }
 }
 
@@ -94,12 +105,19 @@ mod tests {
         let version = || "2".parse().unwrap();
         let quarantined = Refusal::Quarantined { version: version(), cause: String::new() };
         let lost = || SourceError::Io { path: PathBuf::from("/x"), source: io::ErrorKind::NotFound.into() };
+        let copies = || SlotError::Copies { disk: String::new(), others: Vec::new() };
         let there = |code| ClientError::Refused(ControlError { message: String::new(), hint: None, code });
         for (error, code) in [
             (anyhow::Error::from(quarantined), 11),
             (Refusal::Empty { unknown: Vec::new() }.into(), 12),
             (EntriesError::SameVersion { version: version() }.into(), 12),
             (lost().into(), 13),
+            (SlotError::AllFailed { reasons: Vec::new() }.into(), 13),
+            (copies().into(), 12),
+            (EntriesError::Slot(copies()).into(), 12),
+            (SlotError::TooSmall { path: PathBuf::new(), wanted: 2, found: 1 }.into(), 12),
+            (EntriesError::Full { wanted: 2, free: 1 }.into(), 12),
+            (anyhow::Error::from(LockError::Held).context("outer"), 12),
             (anyhow::Error::from(TrustError::Source(lost())).context("outer"), 13),
             (anyhow::anyhow!("other"), 1),
             (there(Some(11)).into(), 11),

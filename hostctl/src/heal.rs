@@ -21,7 +21,7 @@ use berth_contract::{
     disk::{PartitionRole, Slot},
     paths::SLOT_CHECKS,
     release::STABLE,
-    update::{EntryState, SlotCheck},
+    update::{EntryState, SlotCheck, Way},
     version::OsVersion,
 };
 use std::{
@@ -95,6 +95,7 @@ impl StillDamaged {
 }
 
 /// A slot to check.
+#[derive(PartialEq, Eq)]
 struct Subject {
     slot: Slot,
     version: OsVersion,
@@ -219,6 +220,10 @@ impl Place {
         if options.damage == Damage::Repair {
             // Blessings, upgrades and rollbacks change the slots and entries too.
             let _lock = FileLock::acquire()?;
+            // The check took long, without the lock. The slot may hold another version now, which must not be overwritten.
+            if !self.subjects()?.contains(subject) {
+                bail!("{name}: was changed by an upgrade or rollback during the check");
+            }
             self.repair(subject, &mut check, options, say)?;
         }
         Ok(check)
@@ -304,7 +309,9 @@ impl Place {
         let slots = Slots::find(&self.host.report, Path::new("/sys"), Path::new("/dev"))?;
         let filling =
             Filling { record: &record, slots: &slots, remote: &repository, running_uki: &[], decoder: Decoder::this() };
-        let ways = filling.ways(CostSurvey::Cheapest)?;
+        let mut ways = filling.ways(CostSurvey::Cheapest)?;
+        // The slot names this version, but is damaged.
+        ways.costs.retain(|(way, _)| *way != Way::Present);
         filling.reach(&ways)?;
         filling.fill(ways, &mut |_| {})?;
         Ok(())

@@ -23,8 +23,10 @@ use std::{
 
 /// Length of the mark in bytes.
 const LEN: usize = VAR_ERASE_MARK.len();
-/// Length of the first block in bytes. Its first 1024 bytes are not part of ext4.
+/// Length of the first block in bytes.
 const FIRST: usize = 4096;
+/// Bytes at the start of the first block that are not part of ext4. The mark is in them.
+const BOOT: usize = 1024;
 
 /// What happens to /var at the next boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +106,7 @@ pub fn mark(device: &Path, mark: Mark) -> Result<(), VarError> {
     if found == wanted { Ok(()) } else { Err(io("read back")(io::ErrorKind::InvalidData.into())) }
 }
 
-/// Makes a new, small file system on a marked partition; init grows it. The first block, with the mark, is written last. `epoch` is the
+/// Makes a new, small file system on a marked partition; init grows it. The first block is written last, and its part with the mark after the rest. `epoch` is the
 /// time of the file system, in seconds since 1970.
 ///
 /// # Errors
@@ -127,8 +129,13 @@ pub fn make(device: &Path, epoch: u64) -> Result<(), VarError> {
     copy(&made, &file).map_err(io("write"))?;
     file.sync_all().map_err(io("write"))?;
     let mut first = [0; FIRST];
-    made.read_exact_at(&mut first, 0).and_then(|()| file.write_all_at(&first, 0)).map_err(io("write"))?;
-    file.sync_all().map_err(io("write"))
+    made.read_exact_at(&mut first, 0).map_err(io("read"))?;
+    // The disk may write only a part of the block before a power cut. The mark goes when all else is there.
+    let (boot, superblock) = first.split_at(BOOT);
+    for (bytes, at) in [(superblock, BOOT as u64), (boot, 0)] {
+        file.write_all_at(bytes, at).and_then(|()| file.sync_all()).map_err(io("write"))?;
+    }
+    Ok(())
 }
 
 /// A random UUID (version 4).

@@ -1,11 +1,13 @@
 //! The process that unpacks bytes which are not verified: what it can do, and what its end means.
 
 use crate::kit::decoder;
-use hostctl::decoder::{Packing, Unpacking};
+use hostctl::decoder::{Decoder, Limits, Packing, Unpacking};
 use std::{
     fs,
     io::{self, Read},
-    path::PathBuf,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// Bytes that do not get smaller, packed.
@@ -82,6 +84,35 @@ fn a_killed_decoder_is_an_error_and_none_is_left_behind() {
     let process = PathBuf::from(format!("/proc/{}", unpacking.id()));
     drop(unpacking);
     assert!(!process.exists());
+}
+
+#[test]
+fn a_decoder_that_never_ends_is_killed() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("decoder");
+    let (short, long) = (Duration::from_millis(200), Duration::from_secs(60));
+    // The decoder may already be in the hands of whoever made the bytes.
+    for (what, script, silence, expected) in [
+        ("closes its output", "exec sleep 1000 >&-", long, "has not ended"),
+        ("does nothing", "exec sleep 1000", short, "has done nothing"),
+        ("closes its output and fills stderr", "exec cat /dev/zero >&2", long, "has not ended"),
+    ] {
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let (begin, limits) = (Instant::now(), Limits { silence, end: short });
+        let mut unpacking = loop {
+            match Unpacking::start_within(limits, Decoder(&program), Packing::Xz, io::repeat(7)) {
+                // Another thread has forked while the file was open for writing.
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+                started => break started.unwrap(),
+            }
+        };
+        let process = PathBuf::from(format!("/proc/{}", unpacking.id()));
+        let error = unpacking.read_to_end(&mut Vec::new()).unwrap_err();
+        assert!(error.kind() == io::ErrorKind::TimedOut && error.to_string().contains(expected), "{what}: {error}");
+        drop(unpacking);
+        assert!(!Path::exists(&process) && begin.elapsed() < Duration::from_secs(60), "{what}");
+    }
 }
 
 #[test]

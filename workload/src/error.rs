@@ -13,12 +13,12 @@ pub enum WorkloadError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// The first word of the command line is unknown.
-    #[error("expected no argument, start-engine or follow-network, found {0:?}")]
+    #[error("expected no argument, load-profiles, start-engine or follow-network, found {0:?}")]
     Verb(String),
-    /// The command line names no program of an engine.
-    #[error("start-engine: expected a program and its arguments")]
-    NoProgram,
-    /// The engine's program cannot be executed.
+    /// The command line names no program.
+    #[error("{0}: expected a program and its arguments")]
+    NoProgram(&'static str),
+    /// The program cannot be executed.
     #[error("cannot execute {program}")]
     Start {
         /// The program.

@@ -13,6 +13,8 @@ use std::{collections::BTreeSet, fs, time::Duration};
 const SLACK: Duration = Duration::from_secs(5);
 /// `USER_HZ`, the unit of times in /proc, is the same on every architecture.
 const TICKS: u64 = 100;
+/// The address that netd writes into resolv.conf while there is no name server with an IPv4 address.
+const NO_SERVER: &str = "0.0.0.0";
 
 /// A change that may need a repair.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,16 +73,20 @@ pub(crate) fn repair(
 ) -> Result<Vec<String>, EngineError> {
     let mut found = Vec::new();
     for one in engine.list(Listing::All)? {
-        found.extend(engine.inspect(&one.name)?.map(|container| (one.name, container)));
+        if let Some(container) = engine.inspect(&one.name)? {
+            // Before the first restart, which writes the file again: containers that share a network share the file.
+            let lacks_servers = lacks_servers(&container);
+            found.push((one.name, container, lacks_servers));
+        }
     }
     // A container that uses the network of another one comes after that one.
-    found.sort_by_key(|(_, container)| container.shares_network);
+    found.sort_by_key(|(_, container, _)| container.shares_network);
     let mut said = Vec::new();
-    for (name, container) in found.iter().filter(|(name, container)| is_kept_up(name, container, declared)) {
+    for (name, container, lacks_servers) in found.iter().filter(|(name, one, _)| is_kept_up(name, one, declared)) {
         let (result, reason) = if container.runs() {
             let began = started(container.pid);
             let within = |(from, to): (Moment, Moment)| began.is_some_and(|at| from <= at && at <= to + SLACK);
-            if !news.without_servers.is_some_and(within) || container.has_no_network {
+            if !lacks_servers || !news.without_servers.is_some_and(within) || container.has_no_network {
                 continue;
             }
             (engine.restart(name), "restarted, because it was started before there was a name server")
@@ -95,6 +101,15 @@ pub(crate) fn repair(
         });
     }
     Ok(said)
+}
+
+/// Whether the container's own resolv.conf has the address that stands for no name server. If the file cannot be read, the time of the
+/// container's start decides alone.
+fn lacks_servers(container: &Container) -> bool {
+    let text = container.resolv_conf.as_ref().and_then(|path| fs::read_to_string(path).ok());
+    // In a network of its own, an engine's name server may be in between. Then the address is in a comment.
+    let has_word = |text: &str| text.split(|c: char| !c.is_ascii_digit() && c != '.').any(|word| word == NO_SERVER);
+    text.is_none_or(|text| has_word(&text))
 }
 
 fn is_kept_up(name: &str, container: &Container, declared: &[ContainerSpec]) -> bool {

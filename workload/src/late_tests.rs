@@ -1,9 +1,7 @@
 use super::*;
+use crate::daemon;
 use berth_contract::control::InterfaceStatus;
 use serde_json::json;
-
-#[path = "../../engine/tests/docker/daemon.rs"]
-mod daemon;
 
 fn status(addresses: &[&str], dns: &[&str]) -> NetworkStatus {
     let interface = InterfaceStatus {
@@ -75,6 +73,14 @@ fn containers_that_missed_the_network_are_repaired_and_others_are_left_alone() {
         spec("name = 'task'\nimage = 'x'\nrestart = 'on-failure'"),
         spec("name = 'once'\nimage = 'x'\nrestart = 'no'"),
     ];
+    // Started in time, or with name servers of its own.
+    for (name, text) in [("early", "# ExtServers: [host(0.0.0.0)]\n"), ("served", "nameserver 10.0.0.0\n")] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let mut body = body("always", "bridge", 8, "");
+        body["ResolvConfPath"] = json!(path);
+        shared.lock().unwrap().containers.insert(name.into(), (body, "running".into()));
+    }
     let s = Duration::from_secs;
     let news = News { without_servers: Some((s(0), s(20))), has_address: true };
     let said = repair(&*docker, &news, &declared, |pid| Some(s(pid))).unwrap();

@@ -1,32 +1,37 @@
 //! Imports the preloaded images and starts the declared containers of the image and of host.toml.
 //!
-//! It has two more parts: [`start_engine`] starts the engine when the network is there, and [`follow`] repairs what was started before
-//! the network came.
+//! It has three more parts: [`load_profiles`] starts the loader of AppArmor profiles, [`start_engine`] starts the engine when the network is
+//! there, and [`follow`] repairs what was started before the network came.
 //!
 //! init runs the program `/usr/lib/berth/workload` once per boot, when the engine is ready. It is a separate process so that PID 1 does
 //! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
 #![deny(missing_docs)]
 
+#[cfg(test)]
+#[path = "../../engine/tests/docker/daemon.rs"]
+mod daemon;
 mod error;
 mod late;
 mod network;
 mod order;
+mod profiles;
 mod reconcile;
 mod start;
 
 pub use error::WorkloadError;
+pub use profiles::{SECURITY, load_profiles};
 pub use reconcile::{Report, reconcile};
 pub use start::start_engine;
 
-use berth_contract::{container::Declared, fault::At, image_spec::ImageSpec, paths};
+use berth_contract::{chain::Chain, container::Declared, fault::At, image_spec::ImageSpec, paths};
 use berth_engine::{EngineClient, Limits};
 use berth_file::{Flush, read_json, replace};
-use late::History;
+use late::{History, News};
 use network::{NetworkWatch, now};
 use std::{convert::Infallible, fs::File, path::Path, thread, time::Duration};
 
-/// The engine sends nothing while it unpacks a large image, so the time limit is long.
-const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(300) };
+/// The engine sends nothing while it unpacks a large image, and while it stops a container: that is ten minutes at most.
+const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(660) };
 
 /// Wait before an engine that does not answer is asked again.
 const ENGINE_AGAIN: Duration = Duration::from_secs(1);
@@ -37,13 +42,18 @@ const ENGINE_AGAIN: Duration = Duration::from_secs(1);
 /// # Errors
 /// When the declarations cannot be read, the report cannot be written, or the image has no engine.
 pub fn run() -> Result<Vec<String>, WorkloadError> {
+    bring_up(false)
+}
+
+/// With `again`, containers that have exited since the first time stay so.
+fn bring_up(again: bool) -> Result<Vec<String>, WorkloadError> {
     let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
     let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;
     // Two processes do this: the service at boot, and `follow` when the network comes.
     let lock = File::create(paths::CONTAINERS_LOCK).at("create", paths::CONTAINERS_LOCK)?;
     lock.lock().at("lock", paths::CONTAINERS_LOCK)?;
     let report = match client_of(&image) {
-        Some(client) => reconcile(&*client, &image.images, &declared, Path::new(paths::VAR)),
+        Some(client) => reconcile::pass(&*client, &image.images, &declared, Path::new(paths::VAR), again),
         None if declared.containers.is_empty() && image.images.is_empty() => Report::default(),
         None => return Err(WorkloadError::NoEngine),
     };
@@ -69,22 +79,33 @@ pub fn follow(mut say: impl FnMut(&str)) -> Result<Infallible, WorkloadError> {
     let mut history = History::new();
     loop {
         if let Some(news) = history.learn(&watch.status(), now()) {
-            // When an engine answers, it has tried to start its containers.
-            while client.ping().is_err() {
-                thread::sleep(ENGINE_AGAIN);
-            }
             let declared: Declared = read_json(Path::new(paths::CONTAINERS), paths::MAX_JSON)?;
-            match late::repair(&*client, &news, &declared.containers, late::start_of) {
-                Ok(said) => {
-                    said.iter().for_each(|line| say(line));
-                    if !said.is_empty() && !declared.containers.is_empty() {
-                        // The report on the declared containers follows.
-                        run()?.iter().for_each(|fault| say(fault));
-                    }
-                }
-                Err(error) => say(&error.to_string()),
+            let said = repair(&*client, &news, &declared, &mut say);
+            said.iter().for_each(|line| say(line));
+            if !said.is_empty() && !declared.containers.is_empty() {
+                // The report on the declared containers follows.
+                let faults = bring_up(true).unwrap_or_else(|error| vec![Chain(&error).to_string()]);
+                faults.iter().for_each(|fault| say(fault));
             }
         }
         watch.wait(None)?;
+    }
+}
+
+/// Repairs once the engine can be asked. An engine that is started again does not answer for a while, and says why only once.
+fn repair(client: &dyn EngineClient, news: &News, declared: &Declared, mut say: impl FnMut(&str)) -> Vec<String> {
+    let mut is_said = false;
+    loop {
+        // When an engine answers, it has tried to start its containers.
+        while client.ping().is_err() {
+            thread::sleep(ENGINE_AGAIN);
+        }
+        match late::repair(client, news, &declared.containers, late::start_of) {
+            Ok(said) => return said,
+            Err(error) if !is_said => say(&format!("{error}; trying again")),
+            Err(_) => {}
+        }
+        is_said = true;
+        thread::sleep(ENGINE_AGAIN);
     }
 }

@@ -1,12 +1,14 @@
 //! `workload`: imports preloaded images and starts declared containers, then exits. The status is 0 when all required containers run.
+//! `workload load-profiles PROGRAM ARGUMENT...`: becomes the loader of AppArmor profiles, if the kernel has AppArmor.
 //! `workload start-engine PROGRAM ARGUMENT...`: becomes the engine when the network is there.
 //! `workload follow-network`: repairs containers that were started before the network came.
 
 use berth_contract::chain::Chain;
-use berth_workload::{WorkloadError, follow, run, start_engine};
+use berth_workload::{SECURITY, WorkloadError, follow, load_profiles, run, start_engine};
 use std::{
     env,
     io::{self, Write},
+    path::Path,
     process::ExitCode,
 };
 
@@ -15,6 +17,7 @@ fn main() -> ExitCode {
     let (verb, rest) = words.split_first().map_or(("", &[][..]), |(verb, rest)| (verb.as_str(), rest));
     let faults = match verb {
         "" => run(),
+        "load-profiles" => load_profiles(rest, Path::new(SECURITY)).map(|()| Vec::new()),
         "start-engine" => start_engine(rest).map(|never| match never {}),
         "follow-network" => follow(say).map(|never| match never {}),
         other => Err(WorkloadError::Verb(other.to_owned())),

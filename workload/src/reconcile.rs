@@ -10,7 +10,7 @@ use berth_contract::{
 };
 use berth_engine::{Container, EngineClient, EngineError, Listing};
 use sha2::Digest;
-use std::{collections::BTreeMap, fs, path::Path, thread, time::Duration};
+use std::{collections::BTreeMap, fs, io::ErrorKind, path::Path, thread, time::Duration};
 
 /// A container that cannot run (a wrong command, for example) exits within this time after its start.
 const SETTLING: Duration = Duration::from_millis(300);
@@ -58,6 +58,18 @@ enum Fault {
 ///
 /// [`Declared::existing`] limits what happens to existing containers. Host directories of volumes are created only below `var`.
 pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Declared, var: &Path) -> Report {
+    pass(engine, images, all, var, false)
+}
+
+/// Like [`reconcile`]. With `again`, it is not the first time at this boot: a container that is as declared and has exited stays so, because
+/// it has finished, or somebody has stopped it.
+pub(crate) fn pass(
+    engine: &dyn EngineClient,
+    images: &[PreloadedImage],
+    all: &Declared,
+    var: &Path,
+    again: bool,
+) -> Report {
     let declared = &all.containers[..];
     let mut report = Report::default();
     for image in images {
@@ -74,7 +86,7 @@ pub fn reconcile(engine: &dyn EngineClient, images: &[PreloadedImage], all: &Dec
     let mut labels: BTreeMap<&str, String> = BTreeMap::new();
     let mut outcomes: Vec<(&ContainerSpec, Result<(), Fault>)> = Vec::new();
     for spec in ordered {
-        let outcome = bring_up(engine, spec, all, &labels, var);
+        let outcome = bring_up(engine, spec, all, &labels, (var, again));
         let started = outcome.map(|label| drop(labels.insert(&spec.name, label)));
         outcomes.push((spec, started));
     }
@@ -133,7 +145,7 @@ fn bring_up(
     spec: &ContainerSpec,
     all: &Declared,
     labels: &BTreeMap<&str, String>,
-    var: &Path,
+    (var, again): (&Path, bool),
 ) -> Result<String, Fault> {
     let network = match network_of(spec).filter(|name| all.containers.iter().any(|other| other.name == *name)) {
         None => "",
@@ -142,13 +154,19 @@ fn bring_up(
     let image_id = engine.image_id(&spec.image)?.ok_or_else(|| Fault::NoImage(spec.image.clone()))?;
     let label = label(spec, &image_id, network);
     match engine.inspect(&spec.name)? {
-        Some(Container { label: Some(found), .. }) if found == label || all.existing == Existing::Start => {}
+        Some(Container { label: Some(found), state, error, .. })
+            if found == label || all.existing == Existing::Start =>
+        {
+            if again && found == label && error.is_none() && state == ContainerState::Exited {
+                return Ok(label);
+            }
+        }
         Some(Container { label: None, .. }) => return Err(Fault::Foreign),
         existing => {
+            make_directories(spec, var)?;
             if existing.is_some() {
                 engine.remove(&spec.name)?;
             }
-            make_directories(spec, var)?;
             engine.create(spec, &label)?;
         }
     }
@@ -165,12 +183,16 @@ fn label(spec: &ContainerSpec, image_id: &str, network: &str) -> String {
     Sha256(sha2::Sha256::digest(text).into()).to_string()
 }
 
+/// Where this program has no permission, the engine makes what is missing.
 fn make_directories(spec: &ContainerSpec, var: &Path) -> Result<(), Fault> {
     let below_var =
         spec.volumes.iter().map(|volume| &volume.source).filter(|source| Path::new(source).starts_with(var));
-    below_var
-        .filter(|source| !Path::new(source).exists())
-        .try_for_each(|path| fs::create_dir_all(path).map_err(|source| Fault::Volume { path: path.clone(), source }))
+    below_var.filter(|source| !Path::new(source).exists()).try_for_each(|path| match fs::create_dir_all(path) {
+        Err(source) if source.kind() != ErrorKind::PermissionDenied => {
+            Err(Fault::Volume { path: path.clone(), source })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    })
 }
 
 /// Checks a container that was started a moment ago. Returns its state if the state is good.
@@ -203,3 +225,7 @@ fn check_state(found: &Container, spec: &ContainerSpec) -> Result<ContainerState
         _ => Err(Fault::NotRunning(state.clone())),
     }
 }
+
+#[cfg(test)]
+#[path = "reconcile_tests.rs"]
+mod tests;

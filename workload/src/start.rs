@@ -17,7 +17,7 @@ const NETD_WITHIN: Duration = Duration::from_secs(15);
 /// # Errors
 /// When the program cannot be executed.
 pub fn start_engine(words: &[String]) -> Result<Infallible, WorkloadError> {
-    let Some((program, arguments)) = words.split_first() else { return Err(WorkloadError::NoProgram) };
+    let Some((program, arguments)) = words.split_first() else { return Err(WorkloadError::NoProgram("start-engine")) };
     let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
     let watch = NetworkWatch::open()?;
     let limit = now() + NETD_WITHIN;

@@ -174,6 +174,7 @@ const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
     ("start", &["error", "network"]),
@@ -195,7 +196,7 @@ const HOSTCTL: &[Row] = &[
     ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
-    ("exit", &["entries", "source", "trust"]),
+    ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
     ("var", &["slots"]),
     (
         "upgrade",

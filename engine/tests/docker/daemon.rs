@@ -124,7 +124,10 @@ impl Daemon {
                     let (error, pid) = (body["Error"].as_str().unwrap_or(""), body["Pid"].as_u64().unwrap_or(0));
                     let state = json!({ "Status": status, "ExitCode": code, "Error": error, "Pid": pid });
                     let config = json!({ "Labels": body["Labels"] });
-                    (200, json!({ "Config": config, "HostConfig": body["HostConfig"], "State": state, "RestartCount": restarts }).to_string())
+                    let mut answer = json!({ "Config": config, "HostConfig": body["HostConfig"], "State": state });
+                    answer["RestartCount"] = json!(restarts);
+                    answer["ResolvConfPath"] = json!(body["ResolvConfPath"].as_str().unwrap_or(""));
+                    (200, answer.to_string())
                 }
                 None => (404, json!({ "message": "No such container" }).to_string()),
             },

@@ -11,4 +11,4 @@ mod unpacking;
 
 pub use child::Packing;
 pub use program::{Decoder, THIS_PROGRAM};
-pub use unpacking::Unpacking;
+pub use unpacking::{Limits, Unpacking};

@@ -2,20 +2,33 @@
 
 use super::{child::Packing, program::Decoder};
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     io::Errno,
 };
 use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Bytes that are read from the source at once.
 const PIECE: usize = 128 << 10;
 /// Longest message of the decoder, in bytes.
 const MAX_MESSAGE: u64 = 2048;
+/// A sound decoder takes or gives a piece within moments, and ends at once.
+const LIMITS: Limits = Limits { silence: Duration::from_secs(120), end: Duration::from_secs(10) };
+
+/// How long the decoder may take. It may be in the hands of whoever made the bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Time in which it must take or give some bytes.
+    pub silence: Duration,
+    /// Time in which it must end after it has closed its output.
+    pub end: Duration,
+}
 
 /// Reads the unpacked bytes of `wire`. The decoder process ends with this value.
 #[derive(Debug)]
@@ -31,6 +44,7 @@ pub struct Unpacking<R: Read> {
     end: usize,
     /// Whether the decoder has ended well.
     done: bool,
+    limits: Limits,
 }
 
 impl<R: Read> Unpacking<R> {
@@ -39,6 +53,14 @@ impl<R: Read> Unpacking<R> {
     /// # Errors
     /// It cannot be started.
     pub fn start(decoder: Decoder<'_>, packing: Packing, wire: R) -> io::Result<Self> {
+        Self::start_within(LIMITS, decoder, packing, wire)
+    }
+
+    /// Starts the decoder with other limits.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start_within(limits: Limits, decoder: Decoder<'_>, packing: Packing, wire: R) -> io::Result<Self> {
         let mut command = Command::new(decoder.0);
         command.args(["decode", packing.name()]).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -48,7 +70,8 @@ impl<R: Read> Unpacking<R> {
         };
         // A write must not wait for the decoder, which may wait until its output is read.
         fcntl_setfl(&input, fcntl_getfl(&input)? | OFlags::NONBLOCK)?;
-        Ok(Self { child, input: Some(input), output, wire, pending: vec![0; PIECE], at: 0, end: 0, done: false })
+        let pending = vec![0; PIECE];
+        Ok(Self { child, input: Some(input), output, wire, pending, at: 0, end: 0, done: false, limits })
     }
 
     /// The process id of the decoder.
@@ -74,8 +97,13 @@ impl<R: Read> Unpacking<R> {
     fn wait(&self) -> io::Result<(bool, bool)> {
         let mut fds = vec![PollFd::new(&self.output, PollFlags::IN)];
         fds.extend(self.input.as_ref().map(|input| PollFd::new(input, PollFlags::OUT)));
-        match poll(&mut fds, None) {
+        let silence = Timespec::try_from(self.limits.silence).map_err(io::Error::other)?;
+        match poll(&mut fds, Some(&silence)) {
             Err(Errno::INTR) => return Ok((false, false)),
+            Ok(0) => {
+                let why = format!("the decoder has done nothing for {} s", self.limits.silence.as_secs());
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
             other => other?,
         };
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
@@ -98,7 +126,12 @@ impl<R: Read> Unpacking<R> {
     /// The decoder has closed its output: its status is the verdict.
     fn verdict(&mut self) -> io::Result<()> {
         self.input = None;
-        let status = self.child.wait()?;
+        let Some(status) = self.wait_for_end()? else {
+            // The value's end kills the decoder.
+            let why =
+                format!("the decoder has closed its output, and has not ended within {} s", self.limits.end.as_secs());
+            return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+        };
         if status.success() {
             self.done = true;
             return Ok(());
@@ -117,6 +150,17 @@ impl<R: Read> Unpacking<R> {
             None => text.to_owned(),
         };
         Err(io::Error::new(io::ErrorKind::InvalidData, why))
+    }
+
+    /// The status of the decoder; `None` if it does not end in time.
+    fn wait_for_end(&mut self) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + self.limits.end;
+        loop {
+            match self.child.try_wait()? {
+                None if Instant::now() < deadline => thread::sleep(Duration::from_millis(2)),
+                status => return Ok(status),
+            }
+        }
     }
 }
 

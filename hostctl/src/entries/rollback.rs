@@ -73,7 +73,8 @@ impl Entries {
         to.entry().map(|entry| entry.version.clone()).ok_or_else(|| no_other("it has no boot entry"))
     }
 
-    /// Makes the running version boot next again. The entry that an upgrade or rollback has put before it is set aside.
+    /// Makes the running version boot next again. The entry that an upgrade or rollback has put before it is set aside, and so is a blessed
+    /// version whose boot could not continue.
     fn stay(&mut self, running: &Running) -> Result<BootEntry, EntriesError> {
         let current = self.running(running)?;
         if !matches!(current.state(), EntryState::Blessed | EntryState::SetAside) {
@@ -82,7 +83,9 @@ impl Entries {
         }
         self.count(&current, None)?;
         for found in self.list()?.into_iter().filter(|found| is_idle(found, running)) {
-            if matches!(found.state(), EntryState::Trial(_)) {
+            // A blessed version that is newer was replaced for this boot only.
+            let is_newer = found.entry().is_some_and(|entry| entry.version > running.version);
+            if matches!(found.state(), EntryState::Trial(_)) || (found.state() == EntryState::Blessed && is_newer) {
                 self.count(&found, Some(SET_ASIDE))?;
             }
         }

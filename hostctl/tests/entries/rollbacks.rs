@@ -154,4 +154,10 @@ fn a_planned_boot_of_the_other_version_can_be_cancelled() {
         assert_eq!((esp.names(), esp.next()), (vec!["a_1+0.efi".into(), "a_2.efi".into()], "a_2.efi".into()));
     }
     esp.open().clear_idle(&running("2"), None).unwrap();
+    // The boot of version 2 could not continue, so version 1 runs. An older version stays the fallback.
+    let esp = Esp::new(&["a_1.efi", "a_2.efi"]);
+    assert_eq!(stay(&esp, "2").unwrap(), "a_2.efi");
+    assert_eq!(esp.names(), ["a_1.efi", "a_2.efi"]);
+    assert_eq!(stay(&esp, "1").unwrap(), "a_1.efi");
+    assert_eq!((esp.names(), esp.next()), (vec!["a_1.efi".into(), "a_2+0.efi".into()], "a_1.efi".into()));
 }

@@ -12,6 +12,7 @@ pub use error::ConfigError;
 
 use crate::console;
 use berth_contract::{
+    config_source::ConfigSource,
     container::Existing,
     control::ConfigStatus,
     host_config::{HostConfig, MAX_SIZE},
@@ -28,6 +29,8 @@ pub struct CurrentConfig {
     pub config: HostConfig,
     /// The place that it came from, and the error of the host.toml that was found, if that was not usable.
     pub status: ConfigStatus,
+    /// Whether it stands in for the file of a disk, which did not answer. It is not kept as the last good one.
+    pub is_substitute: bool,
 }
 
 impl CurrentConfig {
@@ -35,8 +38,8 @@ impl CurrentConfig {
     #[must_use]
     pub fn existing_containers(&self) -> Existing {
         match (&self.status.error, &self.status.source) {
-            (None, _) => Existing::Replace,
-            (Some(_), Some(_)) => Existing::Keep,
+            (None, _) if !self.is_substitute => Existing::Replace,
+            (None, _) | (Some(_), Some(_)) => Existing::Keep,
             (Some(_), None) => Existing::Start,
         }
     }
@@ -52,24 +55,49 @@ pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
     let place = Path::new(paths::LAST_GOOD_PLACE);
     let before = fs::read_to_string(place).ok().map(|text| text.trim_end().to_owned());
     let found = search::first(locations, settled, before.as_deref());
-    let (current, new_good) = decide(found, before.as_deref(), || read_last_good(Path::new(paths::LAST_GOOD_CONFIG)));
+    let (mut current, mut new_good) =
+        decide(found, before.as_deref(), || read_last_good(Path::new(paths::LAST_GOOD_CONFIG)));
     if let Some(error) = &current.status.error {
         let instead =
             current.status.source.as_deref().map_or("the default is used", |_| "the last good host.toml is used");
         console::error(format_args!("{error}; {instead}"));
+    }
+    let marker = Path::new(paths::SUBSTITUTE_CONFIG);
+    if new_good.is_some() && is_substitute(before.as_deref(), current.status.source.as_deref(), marker.exists()) {
+        current.is_substitute = true;
+        new_good = None;
+        let before = before.unwrap_or_default();
+        console::warning(format_args!(
+            "host.toml: expected the one of {before} as at an earlier boot, found one on the ESP: no container is removed"
+        ));
+        write(marker, "");
+    } else {
+        let _ = fs::remove_file(marker);
     }
     let new_place = current.status.source.as_ref().map(|place| format!("{place}\n"));
     for (path, text) in [
         (paths::LAST_GOOD_CONFIG, new_good.as_ref()),
         (paths::LAST_GOOD_PLACE, new_place.as_ref().filter(|_| new_good.is_some())),
     ] {
-        if let Some(text) = text
-            && let Err(error) = keep(Path::new(path), text)
-        {
-            console::warning(format_args!("{error}"));
+        if let Some(text) = text {
+            write(Path::new(path), text);
         }
     }
     current
+}
+
+/// Whether the ESP's file stands in for the file of a disk that may come back: at the first boot after one with the disk. At a second such
+/// boot in a row (`was_before`), the ESP is the host's new place.
+fn is_substitute(before: Option<&str>, source: Option<&str>, was_before: bool) -> bool {
+    let was_disk = before.is_some_and(|place| place.starts_with(ConfigSource::Disk.name()));
+    was_disk && source == Some(ConfigSource::Esp.name()) && !was_before
+}
+
+/// Writes a file of the persistent state.
+fn write(path: &Path, text: &str) {
+    if let Err(error) = keep(path, text) {
+        console::warning(format_args!("{error}"));
+    }
 }
 
 /// Writes the file if its content differs.
@@ -93,14 +121,14 @@ fn decide(
             match parse(candidate) {
                 Ok((config, text)) => {
                     let status = ConfigStatus { source: Some(place), error: None };
-                    return (CurrentConfig { config, status }, Some(text));
+                    return (CurrentConfig { config, status, is_substitute: false }, Some(text));
                 }
                 Err(error) => (error.to_string(), last_good()),
             }
         }
         None => {
             let last_good = last_good();
-            if last_good.is_none() {
+            if last_good.is_none() && before.is_none() {
                 return (CurrentConfig::default(), None);
             }
             let before = before.map(|place| format!(": the last one was on {place}")).unwrap_or_default();
@@ -110,7 +138,7 @@ fn decide(
     match last_good.map(parse) {
         Some(Ok((config, _))) => {
             let status = ConfigStatus { source: Some(LAST_GOOD.to_owned()), error: Some(error) };
-            (CurrentConfig { config, status }, None)
+            (CurrentConfig { config, status, is_substitute: false }, None)
         }
         // The last good file was stored by another version, and may not be valid for this version.
         Some(Err(_)) | None => {
@@ -183,6 +211,27 @@ mod tests {
         // The last good one is damaged: its containers are unknown.
         let (current, _) = decide(None, None, || candidate(LAST_GOOD, b"?"));
         assert_eq!((current.status.source.as_ref(), current.existing_containers()), (None, Existing::Start));
+        // The last good one is lost.
+        let (current, kept) = decide(None, Some("disk cidata"), || None);
+        assert!(current.status.error.as_deref().unwrap().ends_with("found none: the last one was on disk cidata"));
+        assert_eq!((current.existing_containers(), kept), (Existing::Start, None));
+    }
+
+    #[test]
+    fn the_file_of_the_esp_stands_in_for_a_disk_at_one_boot() {
+        for (before, source, was_before, substitute) in [
+            (Some("disk cidata"), Some("esp"), false, true),
+            (Some("disk cidata"), Some("esp"), true, false),
+            (Some("disk cidata"), Some("disk cidata"), false, false),
+            (Some("disk cidata"), Some("fw_cfg"), false, false),
+            (Some("esp"), Some("esp"), false, false),
+            (None, Some("esp"), false, false),
+        ] {
+            assert_eq!(is_substitute(before, source, was_before), substitute, "{before:?} {source:?} {was_before}");
+        }
+        let (mut current, _) = decide(candidate("esp", b""), Some("disk cidata"), || None);
+        current.is_substitute = true;
+        assert_eq!(current.existing_containers(), Existing::Keep);
     }
 
     /// Text → start of the message.

@@ -4,15 +4,23 @@ use berth_contract::{
     fault::{At, PathError},
     paths,
 };
-use std::{path::Path, process::Command};
+use std::{
+    collections::VecDeque,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+};
 
 /// How e2fsck is run, until it has repaired everything: first only what loses nothing, then everything. If the superblock is lost, e2fsck
 /// looks for its copies; the last row names the first copy in a file system like ours.
 const RUNS: [&[&str]; 3] = [&["-p"], &["-f", "-y"], &["-f", "-y", "-b", "32768", "-B", "4096"]];
 /// Exit status, e2fsck(8): bits for errors that were corrected, and for a restart that is only needed for a mounted file system.
 const CORRECTED: i32 = 1 | 2;
-/// Lines of e2fsck that are quoted.
+/// Exit status, e2fsck(8): bit for an operational error, for example that no superblock was found.
+const OPERATIONAL: i32 = 8;
+/// Lines of e2fsck that are quoted, and the length of each in bytes. There may be a line for each file.
 const LINES: usize = 3;
+const LINE: u64 = 1024;
 
 /// What e2fsck has done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,22 +54,38 @@ pub enum FsckError {
 /// # Errors
 /// When e2fsck is not in the image, or cannot repair the file system.
 pub fn repair(program: &Path, device: &Path) -> Result<Repair, FsckError> {
-    let mut failed = None;
+    let (mut status, mut said) = (ExitStatus::default(), Vec::new());
     for (number, options) in RUNS.iter().enumerate() {
-        let output = Command::new(program).args(*options).arg(device).output().at("run", program)?;
-        match output.status.code() {
-            Some(code) if code & !CORRECTED == 0 => return Ok(if number == 0 { Repair::Safe } else { Repair::Full }),
-            _ => failed = Some(output),
+        // The last row is only for a lost superblock: the copy that it names may be older than the superblock.
+        if number == RUNS.len() - 1 && status.code().is_none_or(|code| code & OPERATIONAL == 0) {
+            break;
+        }
+        (status, said) = run(Command::new(program).args(*options).arg(device)).at("run", program)?;
+        if status.code().is_some_and(|code| code & !CORRECTED == 0) {
+            return Ok(if number == 0 { Repair::Safe } else { Repair::Full });
         }
     }
-    let said = failed.as_ref().map(|output| [&output.stdout[..], &output.stderr].concat()).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said);
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    Err(FsckError::Status {
-        device: device.display().to_string(),
-        status: failed.map_or_else(String::new, |output| output.status.to_string()),
-        said: lines[lines.len().saturating_sub(LINES)..].join(" | "),
-    })
+    Err(FsckError::Status { device: device.display().to_string(), status: status.to_string(), said: said.join(" | ") })
+}
+
+/// Runs the program. Returns its status and its last lines.
+fn run(command: &mut Command) -> io::Result<(ExitStatus, Vec<String>)> {
+    let (reader, writer) = io::pipe()?;
+    let mut child = command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer).spawn()?;
+    // The command holds the writing end too.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let (mut reader, mut line, mut last) = (BufReader::new(reader), Vec::new(), VecDeque::new());
+    while reader.by_ref().take(LINE).read_until(b'\n', &mut line)? > 0 {
+        let text = String::from_utf8_lossy(&line).trim().to_owned();
+        line.clear();
+        if !text.is_empty() {
+            last.push_back(text);
+            if last.len() > LINES {
+                last.pop_front();
+            }
+        }
+    }
+    Ok((child.wait()?, last.into()))
 }
 
 /// The program in the image.
@@ -78,6 +102,31 @@ mod tests {
         os::unix::fs::FileExt,
         path::PathBuf,
     };
+
+    #[test]
+    fn only_the_last_lines_of_the_output_are_kept() {
+        let program =
+            "i=0; while [ $i -lt 5000 ]; do echo line $i; i=$((i+1)); done; echo; printf %5000s x >&2; exit 8";
+        let (status, said) = super::run(Command::new("/bin/sh").args(["-c", program])).unwrap();
+        assert_eq!((status.code(), said.len()), (Some(8), 3));
+        assert!(said.iter().all(|line| line.len() as u64 <= LINE) && said[2].ends_with('x'), "{said:?}");
+    }
+
+    #[test]
+    fn a_copy_of_the_superblock_is_named_only_if_no_superblock_was_found() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let (program, notes) = (dir.path().join("fsck"), dir.path().join("notes"));
+        for (status, runs) in [(8, 3), (12, 3), (4, 2), (32, 2), (1, 1)] {
+            let _ = fs::remove_file(&notes);
+            fs::write(&program, format!("#!/bin/sh\necho $* >>{}\nexit {status}\n", notes.display())).unwrap();
+            fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+            // Another thread may have forked while the file was open for writing.
+            let busy = |error: &FsckError| matches!(error, FsckError::Run(fault) if fault.source.kind() == io::ErrorKind::ExecutableFileBusy);
+            while repair(&program, Path::new("x")).is_err_and(|error| busy(&error)) {}
+            assert_eq!(fs::read_to_string(&notes).unwrap().lines().count(), runs, "{status}");
+        }
+    }
 
     fn run(program: &str, arguments: &[&str]) -> String {
         let output = Command::new(program).args(arguments).output().expect("run ci/setup");

@@ -11,7 +11,7 @@ use berth_contract::{
 use berth_file::{Flush, replace};
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -21,15 +21,6 @@ const PRODUCT_UUID: &str = "/sys/class/dmi/id/product_uuid";
 const UUID: usize = 36;
 /// Stands for a machine without a UUID.
 const NO_UUID: &str = "none";
-
-/// The identity of this host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// The machine id: 32 hex digits.
-    pub machine_id: String,
-    /// Whether the disk is a copy from another machine, and the machine id is new for this reason.
-    pub is_copy: bool,
-}
 
 /// The files of the identity. Tests use others.
 #[derive(Clone, Debug)]
@@ -52,12 +43,13 @@ impl Default for Files {
 }
 
 impl Files {
-    /// Reads the machine id, or makes one at the first boot and for a copied disk, and writes it to /etc/machine-id.
+    /// Reads the machine id, or makes one at the first boot and for a copied disk, and writes it to /etc/machine-id. `forget` is called for
+    /// a copied disk: it removes what else belongs to the other machine.
     ///
     /// # Errors
     /// When the id cannot be stored, or /etc/machine-id cannot be written. The identity is returned in any case. An id that was not stored is
     /// valid for this boot only.
-    pub fn identity(&self) -> (Identity, Result<(), PathError>) {
+    pub fn identity(&self, forget: impl FnOnce() -> Result<(), PathError>) -> (String, Result<(), PathError>) {
         let read = |path: &Path| fs::read_to_string(path).ok().map(|text| text.trim_end().to_owned());
         let (stored, was) = (read(&self.machine_id).filter(|id| is_machine_id(id)), read(&self.machine_uuid));
         let is = read(&self.product_uuid).filter(|uuid| uuid.len() == UUID).unwrap_or_else(|| NO_UUID.to_owned());
@@ -77,18 +69,32 @@ impl Files {
                     let kept = store(&self.machine_id, &id, 0o444);
                     (id, kept)
                 }
-                Err(error) => return (Identity { machine_id: "0".repeat(32), is_copy: false }, Err(error)),
+                Err(error) => return ("0".repeat(32), Err(error)),
             },
         };
-        // Written after the id: a power cut in between makes a new id again, and never keeps the old one.
+        let forgotten = if is_copy { forget() } else { Ok(()) };
+        // Written last: a power cut before it makes a new id again, and never keeps anything of the other machine.
         let bound = match was {
             // A machine whose UUID cannot be read now is not another machine.
             Some(was) if was == is || is == NO_UUID => Ok(()),
             _ => store(&self.machine_uuid, &is, 0o400),
         };
         let shown = fs::write(&self.shown, format!("{machine_id}\n")).at("write", &self.shown);
-        (Identity { machine_id, is_copy }, kept.and(bound).and(shown))
+        (machine_id, kept.and(forgotten).and(bound).and(shown))
     }
+}
+
+/// Removes a file that identifies the other machine, and waits until that is on the disk.
+///
+/// # Errors
+/// When the file cannot be removed.
+pub fn forget(path: &Path) -> Result<(), PathError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        done => done.at("remove", path)?,
+    }
+    let folder = path.parent().unwrap_or(path);
+    File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)
 }
 
 /// Whether the UUID of this machine, `is`, shows that the machine id was made on another machine. `was` is `None` if an older version made
@@ -175,10 +181,18 @@ mod tests {
         let boot = |uuid: Option<&str>| {
             let _ = fs::remove_file(path("product_uuid"));
             uuid.into_iter().for_each(|uuid| fs::write(path("product_uuid"), format!("{uuid}\n")).unwrap());
-            let (identity, kept) = files.identity();
+            let mut is_copy = false;
+            let (machine_id, kept) = files.identity(|| {
+                // The new id is stored, and the new UUID is not: a power cut now does all of it again.
+                assert_ne!(fs::read_to_string(path("machine-uuid")).unwrap().trim_end(), uuid.unwrap());
+                is_copy = true;
+                fs::write(path("engine-id"), "x").unwrap();
+                forget(&path("engine-id")).and_then(|()| forget(&path("engine-id")))
+            });
             kept.unwrap();
-            assert_eq!(fs::read_to_string(path("shown")).unwrap(), format!("{}\n", identity.machine_id));
-            (identity.machine_id, identity.is_copy)
+            assert!(!path("engine-id").exists());
+            assert_eq!(fs::read_to_string(path("shown")).unwrap(), format!("{machine_id}\n"));
+            (machine_id, is_copy)
         };
         let (a, b) = ("11111111-2222-3333-4444-00000000000a", "11111111-2222-3333-4444-00000000000b");
         // A disk of an older version has an id and no UUID.

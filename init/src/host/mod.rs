@@ -305,18 +305,10 @@ pub fn seed_random(_: &Host) -> Job {
 
 /// Reads or makes the machine id. A disk that was copied to another machine gets a new one, and the engine forgets its own identity.
 pub fn identify(host: &mut Host) -> Result<(), Failure> {
-    let (identity, kept) = identity::Files::default().identity();
-    host.machine_id = identity.machine_id;
-    let mut failures = Failures::none();
-    failures.keep(kept);
-    if let (true, Some(engine)) = (identity.is_copy, &host.image.engine) {
-        let file = engine.kind.row().identity;
-        match fs::remove_file(file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => failures.keep(Err(error).at("remove", file)),
-            _ => Some(()),
-        };
-    }
-    failures.end()
+    let engine = host.image.engine.as_ref().map(|engine| Path::new(engine.kind.row().identity));
+    let (machine_id, kept) = identity::Files::default().identity(|| engine.map_or(Ok(()), identity::forget));
+    host.machine_id = machine_id;
+    Ok(kept?)
 }
 
 /// Starts the thread that tells the disk every week which blocks of /var are free.

@@ -103,7 +103,7 @@ pub struct Mounted {
     pub damage: Option<String>,
 }
 
-/// How far a file system can grow: it is smaller than its partition.
+/// How far a file system can grow: it is smaller than its partition. It may have its largest size already.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Growth {
     /// Present size in blocks of the file system.
@@ -232,7 +232,7 @@ fn growth(device: &Path, size: u64) -> Result<Option<Growth>, VarError> {
     growth_of(&superblock, size).ok_or_else(not_ext4)
 }
 
-/// The outer `None` means that this is not an ext4 superblock, the inner `None` that the file system need not grow.
+/// The outer `None` means that this is not an ext4 superblock, the inner `None` that the file system fills the partition.
 fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     /// `EXT4_FEATURE_INCOMPAT_64BIT`
     const WIDE: u32 = 0x80;
@@ -245,8 +245,11 @@ fn growth_of(superblock: &[u8; 1024], size: u64) -> Option<Option<Growth>> {
     let wide = incompatible & WIDE != 0;
     let has = u64::from(count_low) | if wide { u64::from(count_high) << 32 } else { 0 };
     let block_size = 1024_u64 << log_block_size;
-    let blocks = (size / block_size).min(if wide { u64::MAX } else { u64::from(u32::MAX) });
-    Some((blocks > has).then_some(Growth { has, blocks, bytes: blocks * block_size, partition: size }))
+    let fitting = size / block_size;
+    let blocks = fitting.min(if wide { u64::MAX } else { u64::from(u32::MAX) });
+    // At its largest size it cannot grow, but each boot says so.
+    let growth = Growth { has, blocks, bytes: blocks * block_size, partition: size };
+    Some((blocks > has || blocks < fitting).then_some(growth))
 }
 
 /// Grows the mounted file system. This takes a second or more on a large disk. Programs can use /var meanwhile. The kernel cannot be
@@ -263,7 +266,9 @@ pub fn grow(growth: &Growth, stop: &AtomicBool) -> Result<(), VarError> {
         }
         sys::block::resize_ext4(&directory, blocks).at("grow", paths::VAR)?;
     }
-    console::info(format_args!("/var: grown to {} MiB", growth.bytes >> 20));
+    if growth.blocks > growth.has {
+        console::info(format_args!("/var: grown to {} MiB", growth.bytes >> 20));
+    }
     growth.check()
 }
 
@@ -332,6 +337,19 @@ mod tests {
                 Err(error) => assert!(error.to_string().contains("of the 1048576 TiB"), "{error}"),
             }
         }
+    }
+
+    #[test]
+    fn a_file_system_of_the_largest_size_is_reported_at_each_boot() {
+        let mut superblock = [0; 1024];
+        superblock[4..8].fill(0xff);
+        superblock[0x18] = 2;
+        superblock[0x38..0x3a].copy_from_slice(&[0x53, 0xef]);
+        let full = u64::from(u32::MAX) * 4096;
+        assert_eq!(growth_of(&superblock, full), Some(None));
+        let growth = growth_of(&superblock, full + (1 << 40)).unwrap().unwrap();
+        assert_eq!(steps(&growth).count(), 0);
+        assert!(growth.check().is_err());
     }
 
     #[test]

@@ -202,7 +202,12 @@ pub fn find_slot(initrd: &mut Initrd) -> Result<(), Failure> {
         }
         let waited = begin.elapsed();
         if waited >= DISK_TIME {
-            return Err(no_slot(wanted)?.into());
+            // Another disk may have it, and may not have been looked at since the started disk is not waited for any more.
+            choice = look(Patience::Over)?;
+            if choice.is_none() {
+                return Err(no_slot(wanted)?.into());
+            }
+            break;
         }
         if waited >= DISK_HINT && !hinted {
             hinted = true;

@@ -12,7 +12,8 @@ use crate::{
 };
 use berth_contract::{
     fault::{At, Failure},
-    service::{Directories, Limit, ServiceSpec},
+    limit::Limit,
+    service::{Directories, ServiceSpec},
     system_calls,
 };
 use rustix::{

@@ -44,6 +44,8 @@ const PROGRAMS: u64 = 2;
 const FIRST_PIPE: u64 = 16;
 /// Maximum number of bytes of a service that are read in one turn.
 const BYTES_PER_TURN: usize = 64 * 1024;
+/// Maximum number of notifications that are read in one turn. The rest waits for the next turn.
+const MESSAGES_PER_TURN: u32 = 64;
 
 /// All services of the host.
 #[derive(Debug)]
@@ -135,8 +137,9 @@ impl Fleet {
         self.states.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
     }
 
-    pub(super) fn shut_down(&mut self) {
-        self.states.shut_down(now_us());
+    /// See [`ServiceStates::shut_down`].
+    pub(super) fn shut_down(&mut self, limit: Option<u64>) {
+        self.states.shut_down(now_us(), limit);
         self.due = true;
     }
 
@@ -179,7 +182,8 @@ impl Fleet {
     }
 
     fn take_notifications(&mut self) {
-        while let Some(Ok(Some(sender))) = self.notify.as_ref().map(NotifySocket::next_ready) {
+        let mut left = MESSAGES_PER_TURN;
+        while let Some(Ok(Some(sender))) = self.notify.as_ref().map(|notify| notify.next_ready(&mut left)) {
             let main = self.states.service_of(sender).map(str::to_owned);
             if let Some(name) = main.or_else(|| self.cgroups.service_of(sender)) {
                 // A notification is ignored unless the service's file asks for it.

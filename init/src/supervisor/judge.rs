@@ -5,7 +5,7 @@ use super::{fleet::Fleet, process::Errors, unit::SECOND};
 use crate::{
     console,
     control::Started,
-    trial::{Boot, tail::tail},
+    trial::{Boot, one_shot, tail::tail},
 };
 use berth_contract::{
     control::LogLine,
@@ -145,8 +145,10 @@ impl Judge {
         (self.program, self.slots) = (None, None);
     }
 
-    /// Waits until the record is on the disk, or for [`RECORD_TIME`]. Call it after the services have been stopped, because it blocks.
+    /// Waits until the firmware's variables are changed and the record is on the disk, for [`RECORD_TIME`] each at most. Call it after the
+    /// services have been stopped, because it blocks.
     pub(super) fn wait_for_record(&self) {
+        one_shot::wait(RECORD_TIME);
         if let Some(store) = &self.boot.store {
             store.wait(RECORD_TIME);
         }

@@ -39,9 +39,10 @@ impl NotifySocket {
     }
 
     /// The id of the next process that reports `READY=1`, or `None` when no message is waiting. The kernel supplies the id, so it cannot be
-    /// forged.
-    pub(super) fn next_ready(&self) -> Result<Option<u32>, Errno> {
-        loop {
+    /// forged. `left` is the number of messages that may still be read in this turn: services can send faster than PID 1 reads.
+    pub(super) fn next_ready(&self, left: &mut u32) -> Result<Option<u32>, Errno> {
+        while let Some(rest) = left.checked_sub(1) {
+            *left = rest;
             let mut text = [0; LONGEST];
             let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1), ScmRights(16))];
             let mut ancillary = RecvAncillaryBuffer::new(&mut space);
@@ -63,6 +64,7 @@ impl NotifySocket {
                 return Ok(Some(sender));
             }
         }
+        Ok(None)
     }
 }
 
@@ -88,14 +90,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("notify");
         let socket = NotifySocket::bind(&path).unwrap();
-        assert_eq!(socket.next_ready(), Ok(None));
+        let next = || socket.next_ready(&mut 64);
+        assert_eq!(next(), Ok(None));
         let client = UnixDatagram::unbound().unwrap();
         for message in [&b"STATUS=READY=1"[..], b"", &[0xff; LONGEST + 1], b"STATUS=up\nREADY=1"] {
             client.send_to(message, &path).unwrap();
         }
-        assert_eq!(socket.next_ready(), Ok(Some(std::process::id())));
-        assert_eq!(socket.next_ready(), Ok(None));
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(next(), Ok(Some(std::process::id())));
+        assert_eq!(next(), Ok(None));
+        // A flood ends a turn. The next turn goes on.
+        for message in [&b"x"[..], b"x", b"READY=1"] {
+            client.send_to(message, &path).unwrap();
+        }
+        assert_eq!(socket.next_ready(&mut 2), Ok(None));
+        assert_eq!(next(), Ok(Some(std::process::id())));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
         NotifySocket::bind(&path).unwrap();
     }
 }

@@ -26,6 +26,11 @@ use berth_contract::{
 };
 use std::{path::PathBuf, sync::atomic::Ordering};
 
+/// Seconds that the engine gives a container for its end by default.
+const CONTAINER_STOP: u32 = 10;
+/// Seconds that the engine and the other services have in addition, after a bad verdict.
+const VERDICT_MORE: u64 = 60;
+
 /// The running host: its services, the judge, and the facts for `status`.
 #[derive(Debug)]
 pub(super) struct RunningHost {
@@ -39,6 +44,8 @@ pub(super) struct RunningHost {
     declared: Vec<ContainerStatus>,
     machine_id: String,
     var_persistent: bool,
+    /// Seconds that the services have together for their end after a bad verdict.
+    verdict_limit: u64,
     faults: Vec<ServiceError>,
     network_status: PathBuf,
     containers_status: PathBuf,
@@ -58,6 +65,8 @@ impl RunningHost {
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
         }
+        let containers = config::containers(&handover.config.config, &handover.image);
+        let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();
         let status = |spec: berth_contract::container::ContainerSpec| ContainerStatus {
             name: spec.name,
             image: spec.image,
@@ -78,9 +87,10 @@ impl RunningHost {
             initrd: handover.initrd.clone(),
             timeline: handover.timeline.clone(),
             config: handover.config.status.clone(),
-            declared: config::containers(&handover.config.config, &handover.image).into_iter().map(status).collect(),
+            declared: containers.into_iter().map(status).collect(),
             machine_id: handover.machine_id.clone(),
             var_persistent: handover.var_persistent,
+            verdict_limit: u64::from(longest.unwrap_or(CONTAINER_STOP)) + VERDICT_MORE,
             faults: services.faults,
             network_status: paths.network_status.clone(),
             containers_status: paths.containers_status.clone(),
@@ -147,8 +157,10 @@ impl RunningHost {
             console::announce(&format!("going down: {why}"));
             self.ending = Some(ending);
             GOING_DOWN.store(true, Ordering::Relaxed);
+            // A service that hangs must not delay the return to a good version.
+            let limit = (how == BootEnd::Verdict).then_some(self.verdict_limit);
             self.judge.ends(how);
-            self.fleet.shut_down();
+            self.fleet.shut_down(limit);
         }
     }
 

@@ -123,11 +123,12 @@ impl ServiceStates {
     }
 
     /// Starts to stop all services. A second call changes nothing. Every service has the time that its file gives it, even if they end one
-    /// after the other.
-    pub(super) fn shut_down(&mut self, now_us: u64) {
+    /// after the other, but all together not more than `limit` seconds.
+    pub(super) fn shut_down(&mut self, now_us: u64, limit: Option<u64>) {
         let running = self.units.values().filter(|unit| unit.process().is_some());
         let longest: u64 = running.map(|unit| u64::from(unit.spec.stop_timeout) + KILL_LIMIT).sum();
-        self.down_by_us.get_or_insert(now_us + SHUTDOWN_LIMIT.max(longest + KILL_LIMIT) * SECOND);
+        let seconds = SHUTDOWN_LIMIT.max(longest + KILL_LIMIT).min(limit.unwrap_or(u64::MAX));
+        self.down_by_us.get_or_insert(now_us + seconds * SECOND);
     }
 
     /// Whether a shutdown is complete: no service has a process.

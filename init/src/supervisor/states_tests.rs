@@ -71,9 +71,9 @@ fn services_start_when_their_needs_are_ready() {
 #[test]
 fn a_shutdown_stops_services_in_reverse_order_and_only_once() {
     let mut states = docker_host();
-    states.shut_down(s(10));
+    states.shut_down(s(10), None);
     assert_eq!(due(&mut states, s(10)), [terminate("dockerd", 12), terminate("netd", 11)]);
-    states.shut_down(s(20));
+    states.shut_down(s(20), None);
     assert_eq!(states.next_deadline_us(), Some(s(20)), "netd's ten seconds");
     states.exited(11, Exit::Signal(15), s(11));
     assert_eq!(due(&mut states, s(11)), []);
@@ -90,7 +90,7 @@ fn a_shutdown_stops_services_in_reverse_order_and_only_once() {
 #[test]
 fn a_shutdown_ends_even_if_processes_do_not_end() {
     let mut states = docker_host();
-    states.shut_down(0);
+    states.shut_down(0, None);
     for now in 0..=s(SHUTDOWN_LIMIT) / SECOND {
         states.due(s(now));
     }
@@ -101,7 +101,7 @@ fn a_shutdown_ends_even_if_processes_do_not_end() {
     states.started("slow", 5, 0);
     due(&mut states, 0);
     states.started("first", 6, 0);
-    states.shut_down(0);
+    states.shut_down(0, None);
     assert_eq!(due(&mut states, 0), [terminate("first", 6)]);
     assert_eq!(due(&mut states, s(80)), [kill("first", 6)]);
     states.exited(6, Exit::Signal(9), s(81));
@@ -158,7 +158,7 @@ fn the_state_after_an_end_depends_on_restart() {
         assert_eq!(state(&states, "x"), expected, "{restart} {ready} {exit}");
         assert_eq!(states.problems().is_empty(), expected == Ready, "{restart} {ready} {exit}");
         // In every state, a shutdown has nothing to wait for.
-        states.shut_down(s(1));
+        states.shut_down(s(1), None);
         states.due(s(1));
         assert!(states.is_down());
     }
@@ -220,4 +220,19 @@ fn a_waiting_dependent_starts_when_its_need_is_ready_again() {
     states.started("a", 3, s(2));
     assert_eq!(due(&mut states, s(2)), [start("b")]);
     assert!(states.problems().iter().any(|problem| problem.to_string().contains("b is started again: status 1")));
+}
+
+#[test]
+fn a_limit_holds_for_all_services_together() {
+    let mut states = self::states(&[("engine", "stop_timeout = 610"), ("other", "")]);
+    states.due(0);
+    states.started("engine", 5, 0);
+    states.started("other", 6, 0);
+    states.shut_down(0, Some(70));
+    assert_eq!(due(&mut states, 0), [terminate("engine", 5), terminate("other", 6)]);
+    states.exited(6, Exit::Status(0), s(1));
+    assert_eq!(due(&mut states, s(69)), []);
+    assert_eq!(states.next_deadline_us(), Some(s(70)));
+    assert_eq!(due(&mut states, s(70)), [kill("engine", 5)]);
+    assert!(states.is_down());
 }

@@ -7,7 +7,7 @@
 //! - The initrd does so before it reads the first block of the root file system ([`arm`]). No program survives a panic of dm-verity, a hang
 //!   or a reset, but then the variable is set already. The verdict on the boot, or an ordered shutdown, removes it ([`disarm`]).
 //! - A boot phase that fails does so too ([`take_another`]).
-//! - If the boot loader cannot even start its entry, the firmware starts the other one: [`settle`] adds a boot option for it.
+//! - If the boot loader cannot even start its entry, the firmware starts another one: [`settle`] adds boot options for this.
 
 use super::{counter, esp};
 use crate::{
@@ -28,9 +28,15 @@ use berth_contract::{
 use berth_formats::gpt;
 use std::{
     fs::File,
+    io,
     path::{Path, PathBuf},
-    thread::{self, JoinHandle},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
 };
+
+/// Number of threads that change the firmware's variables.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 /// Requests another version for the next boot, if this version is not on trial and there is another version. Prints the result. Never
 /// fails.
@@ -113,17 +119,17 @@ fn arm_in(
 pub struct Settlement {
     /// Whether the request of [`arm`] is taken back.
     pub disarm: bool,
-    /// The version that was found healthy, and its disk (a node like `/dev/vda`). The firmware's last boot option then starts the newest
-    /// other blessed version, in case the boot loader cannot start its entry. Without such a version there is no such option.
+    /// The version that was found healthy, and its disk (a node like `/dev/vda`). The firmware's last boot options then start the newest
+    /// other blessed version, or else this version, in case the boot loader cannot start its entry.
     pub healthy: Option<(ImageId, OsVersion, String)>,
 }
 
-/// Changes the firmware's variables, in a thread: firmware may be slow.
+/// Changes the firmware's variables, in a thread: firmware may be slow. [`wait`] waits for its end.
 ///
 /// # Errors
 /// When the thread cannot be started.
-pub fn settle(settlement: Settlement) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name("efi-variables".to_owned()).spawn(move || {
+pub fn settle(settlement: Settlement) -> io::Result<()> {
+    beside(move || {
         let efivars = Path::new(mounts::EFIVARS.target());
         // Booted without EFI, so there is nothing to change; or a test, which must not change the machine on which it runs.
         if !efivars.exists() || std::process::id() != 1 {
@@ -143,7 +149,31 @@ pub fn settle(settlement: Settlement) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
+/// Does the work in a thread for which [`wait`] waits.
+fn beside(work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    RUNNING.fetch_add(1, Ordering::SeqCst);
+    let started = thread::Builder::new().name("efi-variables".to_owned()).spawn(move || {
+        work();
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    });
+    started.map(drop).inspect_err(|_| {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    })
+}
+
+/// Waits until all changes of [`settle`] are made, but no longer than `limit`.
+pub fn wait(limit: Duration) {
+    let deadline = Instant::now() + limit;
+    while RUNNING.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, disk: &str) -> Result<(), Failure> {
+    // The firmware has started this version by our option, because the boot loader could not start its entry. The next boot needs it again.
+    if boot_option::booted_fallback(efivars).is_some() {
+        return Ok(());
+    }
     let table = gpt::read(&mut File::open(disk).at("open", disk)?)?;
     let esp = table.partitions.iter().find(|partition| partition.label == PartitionRole::Esp.label());
     let (Some(esp), Some(found)) =
@@ -152,10 +182,11 @@ fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, disk: &str
         return Ok(());
     };
     let entries = esp::entries(&esp::device(Path::new("/dev"), &found)?)?;
-    let others = entries.iter().filter(|entry| entry.id == *id && entry.version != *version && entry.counter.is_none());
-    let other = others.max_by(|one, two| one.version.cmp(&two.version));
-    let file = other.map(|entry| format!("{}/{entry}", paths::ESP_LINUX));
-    boot_option::set_fallback(efivars, esp, file.as_deref())?;
+    let blessed = || entries.iter().filter(|entry| entry.id == *id && entry.counter.is_none());
+    let other = blessed().filter(|entry| entry.version != *version).max_by(|one, two| one.version.cmp(&two.version));
+    let this = blessed().find(|entry| entry.version == *version);
+    let file = |entry: &BootEntry| format!("{}/{entry}", paths::ESP_LINUX);
+    boot_option::set_fallbacks(efivars, esp, [other.map(file), this.map(file)])?;
     if let Some(other) = other {
         console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
     }
@@ -233,6 +264,31 @@ mod tests {
             variable::write(&dir.path().join(format!("{name}-{GUID}")), &variable::utf16(text)).unwrap();
         }
         dir
+    }
+
+    #[test]
+    fn a_shutdown_waits_for_the_variables_but_not_for_ever() {
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (done, end) = std::sync::mpsc::channel();
+        beside(move || {
+            let _ = held.recv();
+            thread::sleep(Duration::from_millis(50));
+            done.send(()).unwrap();
+        })
+        .unwrap();
+        wait(Duration::from_millis(20));
+        assert!(end.try_recv().is_err());
+        drop(release);
+        wait(Duration::from_secs(60));
+        assert!(end.try_recv().is_ok());
+    }
+
+    #[test]
+    fn the_option_that_has_started_this_version_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        boot_option::tests::started_by_ours(dir.path());
+        // Nothing is read from the disk, which does not exist.
+        set_boot_option(dir.path(), &"a".parse().unwrap(), &"1".parse().unwrap(), "/dev/no-such-disk").unwrap();
     }
 
     #[test]

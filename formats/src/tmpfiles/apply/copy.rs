@@ -18,6 +18,8 @@ pub(super) fn line<R: Root>(root: &mut R, line: &Line, ids: Ids, source: &[u8]) 
     if there.is_none() || merges {
         for (found, node) in tree(root, source)? {
             let copy = [path, &found[source.len()..]].concat();
+            // A service may own a directory of the target.
+            safe(root, &copy)?;
             if root.look(&copy)?.is_none() {
                 one(root, (&found, &node), &copy, ids)?;
             }

@@ -69,6 +69,15 @@ fn a_pattern_does_not_lead_through_a_link_of_a_service() {
     assert!(!root.join("var/secret/made").exists() && root.join("var/shared/made").exists());
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().mode() & 0o777;
     assert_eq!((mode("var/secret/file"), mode("var/shared/file")), (0o755, 0o700));
+    // Nor does a copy into a directory that is there.
+    for name in ["ours", "theirs"] {
+        let folder = root.join("var/source").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("copied"), "x").unwrap();
+    }
+    let errors = apply_in(root, "C+ /var/lib/foo - - - - /var/source");
+    assert!(errors.len() == 1 && errors[0].contains("/var/lib/foo/theirs/copied"), "{errors:?}");
+    assert!(!root.join("var/secret/copied").exists() && root.join("var/shared/copied").exists());
     // A wildcard does not lead through any link.
     assert_eq!(apply_in(root, "Z /var/lib/foo/*/* 0711"), Vec::<String>::new());
     assert_eq!((mode("var/secret/file"), mode("var/shared/file")), (0o755, 0o700));
