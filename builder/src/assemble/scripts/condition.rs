@@ -172,7 +172,7 @@ fn compare_versions(words: &[Option<&str>]) -> Option<bool> {
 }
 
 /// Commands that only read, unless they have an argument of [`CHANGING`].
-const PURE: [&str; 37] = [
+const PURE: [&str; 38] = [
     "[",
     "aa-enabled",
     "aa-status",
@@ -204,6 +204,7 @@ const PURE: [&str; 37] = [
     "sed",
     "sha256sum",
     "sort",
+    "ss",
     "stat",
     "tail",
     "test",
@@ -324,6 +325,7 @@ mod tests {
             "deb-systemd-helper --quiet was-enabled 'x.service'",
             "[ -x \"$(which x)\" ]",
             "cat /etc/x | grep -q \"a|b\"",
+            "[ -z \"$(ss -nlt 'sport = 80' | grep -v ^State)\" ]",
         ] {
             assert!(is_pure(text), "{text}");
         }
