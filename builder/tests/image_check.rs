@@ -257,10 +257,13 @@ fn services_are_checked_as_the_host_reads_them() {
 fn containers_and_kernel_parameters_are_checked() {
     let mut bench = Bench::new();
     bench.recipe =
-        "[engine]\nkind = 'docker'\n[[container]]\nname = 'web'\nimage = 'hello'\n[[container]]\nname = 'other'\nimage = 'quay.io/x:1'\n".into();
+        "[engine]\nkind = 'docker'\n[[container]]\nname = 'web'\nimage = 'hello'\n[[container]]\nname = 'other'\nimage = 'quay.io/x:1'\n\
+         [[container]]\nname = 'third'\nimage = 'quay.io/team/hello:2'\n"
+            .into();
     let image = |name: &str| PreloadedImage { name: name.to_owned(), archive: String::new(), image_id: String::new() };
     let warnings = checked(&bench, &[image("hello:latest")]).unwrap();
-    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[1].contains("container third: the image quay.io/team/hello:2 is not preloaded"), "{warnings:?}");
     assert!(warnings[0].contains("container other: the image quay.io/x:1 is not preloaded"), "{warnings:?}");
     let text = checked(&bench, &[image("hello:1.0"), image("quay.io/x:1")]).unwrap_err().to_string();
     assert!(

@@ -78,19 +78,23 @@ pub fn apply(tree: &mut Tree, alternatives: &[Alternative], origin: &Arc<str>) -
 }
 
 /// Removes the names whose program is not in the tree, because the recipe drops it. Such names come from reviewed scripts, which declare
-/// links.
+/// links. Links of overlays stay: their program may be on another file system of the host.
 pub fn remove_dangling(tree: &mut Tree) {
     let names: BTreeSet<Vec<u8>> = tree
         .iter()
-        .filter(|(path, node)| path.starts_with(FOLDER) && matches!(node.kind, Kind::Symlink(_)))
+        .filter(|(path, node)| path.starts_with(FOLDER) && matches!(node.kind, Kind::Symlink(_)) && !is_overlay(node))
         .filter(|(path, _)| tree.lookup(path).is_none())
         .map(|(path, _)| path.to_vec())
         .collect();
     let is_name = |target: &[u8]| target.strip_prefix(b"/").is_some_and(|path| names.contains(path));
     tree.remove_if(|path, node| match &node.kind {
-        Kind::Symlink(target) => names.contains(path) || is_name(target),
+        Kind::Symlink(target) => (names.contains(path) || is_name(target)) && !is_overlay(node),
         _ => false,
     });
+}
+
+fn is_overlay(node: &Node) -> bool {
+    node.origin.starts_with("overlay ")
 }
 
 fn exists(tree: &Tree, path: &str) -> bool {
@@ -158,9 +162,13 @@ mod tests {
         ] {
             link(&mut tree, at.as_bytes(), target, &origin).unwrap();
         }
+        let own: Arc<str> = Arc::from("overlay own");
+        link(&mut tree, b"etc/alternatives/java", "/opt/jdk/bin/java", &own).unwrap();
+        link(&mut tree, b"usr/bin/java", "/etc/alternatives/java", &own).unwrap();
         remove_dangling(&mut tree);
         let has = |path: &str| tree.get(path.as_bytes()).is_some();
         assert!(has("usr/bin/lzma") && has("etc/alternatives/lzma") && has("usr/bin/other"));
+        assert!(has("usr/bin/java") && has("etc/alternatives/java"));
         assert!(!has("usr/bin/lzmore") && !has("etc/alternatives/lzmore"));
     }
 

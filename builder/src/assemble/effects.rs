@@ -93,12 +93,35 @@ impl Effects {
                 Effect::Tmpfiles(line) => self.tmpfiles.extend(declaration::lines(&place, &line)),
                 Effect::Alternative(alternative) => self.alternatives.push(alternative),
                 Effect::Divert { from, to } => _ = self.diversions.insert(from, (package.to_owned(), to)),
-                Effect::EndDiversion { from } => _ = self.diversions.remove(&from),
+                // dpkg-divert refuses to remove a diversion of another package.
+                Effect::EndDiversion { from }
+                    if self.diversions.get(&from).is_some_and(|(owner, _)| owner == package) =>
+                {
+                    self.diversions.remove(&from);
+                }
+                Effect::EndDiversion { .. } => {}
                 Effect::Change(change) => changes.push(change),
             }
         }
         if !changes.is_empty() {
             self.changes.push((package.to_owned(), changes));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_package_of_a_diversion_removes_it() {
+        let (from, to) = (b"usr/bin/x".to_vec(), b"usr/bin/x.old".to_vec());
+        let end = || vec![Effect::EndDiversion { from: from.clone() }];
+        let mut all = Effects::default();
+        all.add("a", vec![Effect::Divert { from: from.clone(), to }]);
+        all.add("b", end());
+        assert_eq!(all.diversions.len(), 1);
+        all.add("a", end());
+        assert!(all.diversions.is_empty());
     }
 }

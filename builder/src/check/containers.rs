@@ -15,7 +15,7 @@ pub(super) fn check(recipe: &Recipe, images: &[PreloadedImage]) -> (Vec<Finding>
         }
         let alike: Vec<&str> = images
             .iter()
-            .filter(|image| last(repository(&image.name)) == last(repository(&wanted)))
+            .filter(|image| repository(&full(&image.name)) == repository(&wanted))
             .map(|image| image.name.as_str())
             .collect();
         let image = &container.value.image;
@@ -52,8 +52,4 @@ fn repository(name: &str) -> &str {
         Some((start, tag)) if !tag.contains('/') => start,
         _ => name,
     }
-}
-
-fn last(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
 }

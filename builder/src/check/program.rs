@@ -36,10 +36,16 @@ impl fmt::Display for Unusable {
 
 /// Checks that the host can start the program at an absolute path.
 pub(super) fn check(tree: &Tree, contents: &Contents, path: &str) -> Result<(), Unusable> {
-    if MOUNTED.iter().any(|folder| path.starts_with(folder)) {
+    if is_mounted(path.as_bytes()) {
         return Ok(());
     }
-    let (real, node) = file(tree, path.trim_start_matches('/').as_bytes()).ok_or(Unusable::Absent)?;
+    let below_root = path.trim_start_matches('/').as_bytes();
+    let Some((real, node)) = file(tree, below_root) else {
+        // A link may lead to a folder whose content only the host has.
+        let real = tree.real_dir(below_root).ok();
+        let found = real.is_some_and(|real| is_mounted(&[b"/", &real[..]].concat()));
+        return if found { Ok(()) } else { Err(Unusable::Absent) };
+    };
     match &node.kind {
         Kind::File(_) if node.meta.mode & 0o111 == 0 => return Err(Unusable::NotExecutable(node.meta.mode)),
         Kind::File(_) => {}
@@ -49,6 +55,11 @@ pub(super) fn check(tree: &Tree, contents: &Contents, path: &str) -> Result<(), 
         Some(Content::Script(words)) => interpreter(tree, words),
         _ => Ok(()),
     }
+}
+
+/// Whether an absolute path is where the host mounts other file systems.
+fn is_mounted(path: &[u8]) -> bool {
+    MOUNTED.iter().any(|folder| path.starts_with(folder.as_bytes()))
 }
 
 /// The node that a path leads to. Links and hard links are followed.
@@ -140,4 +151,26 @@ pub(super) fn health_checks(tree: &Tree, contents: &Contents) -> Vec<Finding> {
         }
     }
     findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::Verdict;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_program_below_a_link_into_a_mounted_folder_is_not_looked_for() {
+        let origin: Arc<str> = Arc::from("overlay own");
+        let mut tree = Tree::default();
+        for (at, target) in [("opt", "var/opt"), ("srv", "/usr/none")] {
+            tree.insert(at.as_bytes(), Node::symlink(target, &origin), |_, _| Verdict::Refuse).unwrap();
+        }
+        let usable = |path| check(&tree, &Contents::new(), path);
+        assert_eq!((usable("/var/x"), usable("/opt/app/bin/app")), (Ok(()), Ok(())));
+        assert_eq!(interpreter(&tree, &["/opt/venv/bin/python".to_owned()]), Ok(()));
+        for path in ["/srv/app", "/usr/bin/none", "/../x"] {
+            assert_eq!(usable(path), Err(Unusable::Absent), "{path}");
+        }
+    }
 }

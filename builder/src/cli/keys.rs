@@ -3,7 +3,7 @@
 use super::{environment, passphrase::PassphraseArgs, release::TermArgs};
 use crate::{
     release::{Change, KeyRing, Lifetime, Quorum, RoleType, new_keys, rotate},
-    report::Report,
+    report::{Advised, Report},
 };
 use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
@@ -123,6 +123,10 @@ impl Arguments {
             Verb::New(new) => {
                 let New { dir, root_keys, threshold, targets_keys, targets_threshold, expires, encrypt, passphrases } =
                     new;
+                if passphrases.has_file() && !encrypt {
+                    let message = "--passphrase-file without --encrypt: the new keys would not be encrypted".to_owned();
+                    return Err(Advised::new(message, Some("add --encrypt".to_owned())).into());
+                }
                 let passphrase = if encrypt { Some(passphrases.passphrases()?.for_new_keys()?) } else { None };
                 let root = Quorum { keys: root_keys, threshold };
                 let targets = Quorum { keys: targets_keys, threshold: targets_threshold };

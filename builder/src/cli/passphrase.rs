@@ -26,6 +26,11 @@ pub(super) struct PassphraseArgs {
 }
 
 impl PassphraseArgs {
+    /// Whether a file with passphrases is given.
+    pub(super) fn has_file(&self) -> bool {
+        self.passphrase_file.is_some()
+    }
+
     pub(super) fn passphrases(&self) -> Result<Passphrases> {
         let text = match &self.passphrase_file {
             Some(path) => {

@@ -81,6 +81,20 @@ fn a_version_that_the_archive_no_longer_has_is_replaced_and_reported() {
 }
 
 #[test]
+fn a_damaged_lock_of_a_base_is_named() {
+    let mut bench = bench_with(&OLD, &[]);
+    let base = bench.fixture.path().join("base.toml");
+    bench.input.bases = vec![base.clone()];
+    let warnings = |bench: &Bench| bench.lock(None).unwrap().warnings;
+    assert!(!warnings(&bench).iter().any(|warning| warning.contains("base")), "a base that was never locked");
+    let path = lock_path(&base);
+    std::fs::write(&path, "damaged").unwrap();
+    let start = format!("{}: the lock of a base cannot be read, its versions are not kept: ", path.display());
+    let warnings = warnings(&bench);
+    assert!(warnings.iter().any(|warning| warning.starts_with(&start)), "{warnings:?}");
+}
+
+#[test]
 fn only_locked_packages_that_block_a_new_request_are_updated() {
     let old = bench_with(&OLD, &[]).lock(None).unwrap().lock;
     for (security, wanted, changes) in [

@@ -104,7 +104,14 @@ fn resolved(
         .map_err(|problem| fault(input, problem, &mut odd))?;
     let provided: BTreeSet<&str> = input.provided.iter().map(String::as_str).collect();
     // A base that was never locked, or whose lock is damaged, gives no versions.
-    let bases: Vec<Lock> = input.bases.iter().filter_map(|recipe| Lock::load(&lock_path(recipe)).ok()).collect();
+    let (mut bases, mut damaged) = (Vec::new(), Vec::new());
+    for path in input.bases.iter().map(|recipe| lock_path(recipe)) {
+        let (base, error) = Lock::previous(&path);
+        bases.extend(base);
+        damaged.extend(error.map(|error| {
+            format!("{}: the lock of a base cannot be read, its versions are not kept: {error}", path.display())
+        }));
+    }
     let known: Vec<&Lock> = previous.into_iter().chain(&bases).collect();
     let resolution = update::resolve_again(&mut universe, &known, update, (&input.packages, &provided));
     let resolution = resolution.map_err(|problem| fault(input, problem, &mut odd))?;
@@ -117,7 +124,7 @@ fn resolved(
     Ok(NewLock {
         changes: previous.map(|previous| update::changes(previous, &lock, &universe)).unwrap_or_default(),
         behind: universe.kept().filter(|name| resolution.chosen.contains_key(name)).count(),
-        warnings: warnings::warnings(input, &resolution, &lock, odd.collect()),
+        warnings: [damaged, warnings::warnings(input, &resolution, &lock, odd.collect())].concat(),
         lock,
     })
 }

@@ -29,8 +29,8 @@ pub struct KeyRing {
     pub(super) exposed: Vec<PathBuf>,
     /// Encrypted key files that no passphrase has opened.
     locked: Vec<PathBuf>,
-    /// The passphrase of the encrypted keys, with which new keys are encrypted too.
-    passphrase: Option<Passphrase>,
+    /// The passphrases of the encrypted keys, each with the role in the name of the file. New keys are encrypted with them too.
+    passphrases: Vec<(Option<RoleType>, Passphrase)>,
 }
 
 impl KeyRing {
@@ -44,7 +44,7 @@ impl KeyRing {
         let anchor_path = anchor_path.ok_or_else(|| ReleaseError::NoRoot(folders.to_owned()))?;
         let anchor = root::trusted(file::read(&anchor_path, super::metadata::MAX_SIZE)?, &anchor_path)?;
         let earlier = root::earlier(anchor_path.parent().unwrap_or(&anchor_path), &anchor)?;
-        let (mut keys, mut exposed, mut locked, mut passphrase) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut keys, mut exposed, mut locked, mut opened) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for folder in folders {
             let listed = fs::read_dir(folder).and_then(Iterator::collect::<Result<Vec<_>, _>>);
             let mut paths: Vec<_> =
@@ -54,13 +54,15 @@ impl KeyRing {
             for path in paths {
                 match KeyFile::load(&path)? {
                     KeyFile::Plain(key) => keys.push(*key),
-                    KeyFile::Encrypted(der) => match passphrases.open(&path, &der, is_needed(&path, needed))? {
-                        Some((key, opened_by)) => {
-                            keys.push(SigningKey::parse(&path, key.as_bytes())?);
-                            passphrase.get_or_insert(opened_by);
+                    KeyFile::Encrypted(der) => {
+                        match passphrases.open(&path, &der, is_needed(role_of(&path), needed))? {
+                            Some((key, opened_by)) => {
+                                keys.push(SigningKey::parse(&path, key.as_bytes())?);
+                                opened.push((role_of(&path), opened_by));
+                            }
+                            None => locked.push(path.clone()),
                         }
-                        None => locked.push(path.clone()),
-                    },
+                    }
                 }
                 let mode = fs::metadata(&path).map_err(ReleaseError::io("read", &path))?.permissions().mode();
                 if mode & 0o077 != 0 {
@@ -68,7 +70,8 @@ impl KeyRing {
                 }
             }
         }
-        Ok(Self { folders: folders.to_owned(), keys, anchor, earlier, anchor_path, exposed, locked, passphrase })
+        let (folders, passphrases) = (folders.to_owned(), opened);
+        Ok(Self { folders, keys, anchor, earlier, anchor_path, exposed, locked, passphrases })
     }
 
     /// The available private keys of `role` in `root`, which may be fewer than its threshold.
@@ -109,15 +112,25 @@ impl KeyRing {
         &self.folders
     }
 
-    /// The passphrase for new keys; `None` if the present keys are not encrypted.
-    pub(super) fn passphrase(&self) -> Option<&Passphrase> {
-        self.passphrase.as_ref()
+    /// The passphrase for new keys of `role`: that of its present keys, else the first one. `None` if no encrypted key was opened.
+    pub(super) fn passphrase(&self, role: RoleType) -> Option<&Passphrase> {
+        let same = self.passphrases.iter().find(|(of, _)| *of == Some(role));
+        same.or_else(|| self.passphrases.first()).map(|(_, passphrase)| passphrase)
+    }
+
+    /// Encrypted key files that no passphrase has opened.
+    pub(super) fn locked(&self) -> &[PathBuf] {
+        &self.locked
     }
 }
 
-/// Whether the key in a file may have one of these roles. File names begin with the role; with any other name the role is not known.
-fn is_needed(path: &Path, needed: &[RoleType]) -> bool {
+/// The role of the key in a file. File names begin with the role; with any other name the role is not known.
+fn role_of(path: &Path) -> Option<RoleType> {
     let name = path.file_stem().and_then(|name| name.to_str()).unwrap_or_default();
-    let role = name.split('-').next().and_then(|role| role.parse::<RoleType>().ok());
+    name.split('-').next().and_then(|role| role.parse().ok())
+}
+
+/// Whether a key with this role may have one of the needed roles.
+fn is_needed(role: Option<RoleType>, needed: &[RoleType]) -> bool {
     role.map_or(!needed.is_empty(), |role| needed.contains(&role))
 }

@@ -62,8 +62,12 @@ pub fn rotate(
             }
             // The keys must survive a power cut before anything is signed with them.
             let folder = keys.folders()[0].clone();
-            let store = |key: &SigningKey| key.store(&folder, role, keys.passphrase());
-            let stored = new.iter().map(store).collect::<Result<_, _>>()?;
+            let passphrase = keys.passphrase(role);
+            let store = |key: &SigningKey| key.store(&folder, role, passphrase);
+            let stored: Vec<_> = new.iter().map(store).collect::<Result<_, _>>()?;
+            if passphrase.is_none() && !keys.locked().is_empty() {
+                warn_of_plain(&stored, report);
+            }
             (Some((role, new)), stored)
         }
         Change::Renewal => (None, Vec::new()),
@@ -130,6 +134,15 @@ pub fn rotate(
     }
     outlook::warn(&repository, terms, report);
     Ok(stored)
+}
+
+/// Other keys are encrypted, but their passphrase was not given.
+fn warn_of_plain(stored: &[PathBuf], report: &Report) {
+    for path in stored {
+        let hint = "encrypt it with `openssl pkcs8 -topk8`, or rotate again with --passphrase-file";
+        let text = "is not encrypted, unlike other keys: no passphrase opened them";
+        report.warning_with_hint(format_args!("{} {text}", path.display()), hint);
+    }
 }
 
 /// The roles to sign again: the role with changed keys, roles with signatures that `old` does not accept, and the roles that

@@ -15,7 +15,10 @@ impl Tree {
     }
 
     /// The real path of `dir`. Follows symbolic links. Components that do not exist stay as they are.
-    pub(super) fn real_dir(&self, dir: &[u8]) -> Result<TreePath, TreeError> {
+    ///
+    /// # Errors
+    /// The path leaves the tree, or has too many links.
+    pub fn real_dir(&self, dir: &[u8]) -> Result<TreePath, TreeError> {
         self.follow(dir, &mut 0)
     }
 

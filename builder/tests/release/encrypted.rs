@@ -95,6 +95,11 @@ fn keys_are_encrypted_as_openssl_does_it_and_no_passphrase_is_printed() {
     }
     site.good(&["repo", "refresh", "--repo", "repo", "--keys", "safe", "--passphrase-file", "secret"]);
 
+    let plain = site.bad(&["keys", "new", "more", "--passphrase-file", "secret"]);
+    assert!(
+        plain.starts_with("error: --passphrase-file without --encrypt: ") && !site.path("more").exists(),
+        "{plain}"
+    );
     fs::write(site.path("empty"), "\n").unwrap();
     let empty = site.bad(&["keys", "new", "more", "--encrypt", "--passphrase-file", "empty"]);
     assert!(empty.contains("expected a line of text") && !site.path("more").exists(), "{empty}");
@@ -124,4 +129,42 @@ fn keys_that_openssl_has_encrypted_are_read_and_a_terminal_is_asked() {
     let shown = at_terminal(&site, "keys new typed --encrypt", &[SECRET, "other", SECRET, SECRET]);
     assert!(shown.contains("the two differ") && !shown.contains(SECRET), "{shown}");
     assert_eq!(key_files(&site, "typed").len(), 5, "{shown}");
+}
+
+/// Encrypts the key files whose name has this start with a passphrase.
+fn encrypt(site: &Site, start: &str, passphrase: &str) {
+    for path in key_files(site, "keys") {
+        if path.file_name().is_some_and(|name| name.to_str().unwrap().starts_with(start)) {
+            let new = path.with_extension("new");
+            let mut openssl = Command::new("openssl");
+            openssl.args(["pkcs8", "-topk8", "-passout", &format!("pass:{passphrase}"), "-in"]).arg(&path);
+            done(openssl.arg("-out").arg(&new));
+            fs::rename(new, path).unwrap();
+        }
+    }
+}
+
+#[test]
+fn new_keys_get_the_passphrase_of_their_role() {
+    berth_judge::needs!("openssl");
+    let site = Site::new();
+    site.released("out");
+    let rotate = ["keys", "rotate", "keys", "timestamp", "--repo", "repo"];
+    let rotated = |more: &[&str]| {
+        let output = done(&mut site.berth(&[&rotate[..], more].concat()));
+        let path = site.path(String::from_utf8(output.stdout.clone()).unwrap().trim());
+        (path, talk(&output))
+    };
+    // Another key stays locked: the new key is not encrypted, with a warning.
+    encrypt(&site, "targets-", SECRET);
+    let (path, warned) = rotated(&[]);
+    assert!(fs::read_to_string(&path).unwrap().contains("BEGIN PRIVATE KEY"));
+    assert!(warned.contains(" is not encrypted, unlike other keys: no passphrase opened them"), "{warned}");
+    // Each role has a passphrase of its own.
+    encrypt(&site, "root-", "for root");
+    encrypt(&site, "timestamp-", "for timestamp");
+    fs::write(site.path("secrets"), "for root\nfor timestamp\n").unwrap();
+    let (path, warned) = rotated(&["--passphrase-file", "secrets"]);
+    assert!(!warned.contains("not encrypted"), "{warned}");
+    tool("openssl", &["pkey", "-noout", "-in", path.to_str().unwrap(), "-passin", "pass:for timestamp"]);
 }

@@ -29,7 +29,7 @@ pub(super) fn assigned(text: &str, system: &System<'_>) -> Vec<(String, Option<S
     match words.next() {
         Some("db_get") => {
             let question = words.next().unwrap_or_default().trim_matches(['"', '\'']);
-            vec![("RET".to_owned(), system.answers.get(question).cloned())]
+            vec![("RET".to_owned(), system.answer(question).map(str::to_owned))]
         }
         Some(name) if name.starts_with("db_") => vec![("RET".to_owned(), None)],
         Some("read" | "local" | "unset") => {
@@ -55,6 +55,10 @@ pub(super) fn effects(text: &str, system: &mut System<'_>, certain: bool) -> Opt
         system.umask = u16::from_str_radix(mask, 8).ok().filter(|_| certain);
         return Some(Vec::new());
     }
+    if name == "db_set" {
+        let words = literals(text).unwrap_or_default();
+        system.forget_answer(words.get(1).map(String::as_str));
+    }
     if is_ignored(name) && is_simple(text) {
         return Some(Vec::new());
     }
@@ -62,7 +66,14 @@ pub(super) fn effects(text: &str, system: &mut System<'_>, certain: bool) -> Opt
         return recorded(vec![Effect::Change(change)], system, certain);
     }
     let words = match text.strip_prefix(':').map(|rest| rest.trim_start().strip_prefix('>')) {
-        Some(Some(path)) => [vec!["touch".to_owned()], literals(path.trim_start_matches('>'))?].concat(),
+        Some(Some(path)) => {
+            let names = literals(path.trim_start_matches('>'))?;
+            // `: > FILE` empties a file that is there, `: >> FILE` does not.
+            if !path.starts_with('>') && names.iter().any(|name| system.kind(name) != Some(None)) {
+                return None;
+            }
+            [vec!["touch".to_owned()], names].concat()
+        }
         _ => found_words(text, system)?,
     };
     let arguments: Vec<&str> = words[1..].iter().map(String::as_str).collect();
@@ -70,13 +81,19 @@ pub(super) fn effects(text: &str, system: &mut System<'_>, certain: bool) -> Opt
     let name = folders.iter().find_map(|folder| words[0].strip_prefix(folder)).unwrap_or(&words[0]);
     let effects = match name {
         "update-alternatives" => alternative(&arguments)?,
-        "dpkg-divert" => diversion(&arguments)?,
+        "dpkg-divert" => diversion(&arguments, system.package)?,
         _ => match account_command::effects(name, &arguments) {
-            Some(effects) => effects,
+            // A home folder that is there stays as it is.
+            Some(effects) => effects.into_iter().filter(|effect| !is_at_existing(effect, system)).collect(),
             None => file_command::changes(name, &arguments, system)?.into_iter().map(Effect::Change).collect(),
         },
     };
     recorded(effects, system, certain)
+}
+
+/// Whether the effect is a change of a file that is there.
+fn is_at_existing(effect: &Effect, system: &System<'_>) -> bool {
+    matches!(effect, Effect::Change(change) if system.exists(change.path()))
 }
 
 fn recorded(effects: Vec<Effect>, system: &mut System<'_>, certain: bool) -> Option<Vec<Effect>> {
@@ -164,8 +181,9 @@ fn alternative(arguments: &[&str]) -> Option<Vec<Effect>> {
     }
 }
 
-/// dpkg-divert(1): moves files of other packages from one path to another.
-fn diversion(arguments: &[&str]) -> Option<Vec<Effect>> {
+/// dpkg-divert(1): moves files of other packages from one path to another. `package` runs the script. Diversions of another package,
+/// or of no package, are not known.
+fn diversion(arguments: &[&str], package: &str) -> Option<Vec<Effect>> {
     let (mut add, mut to, mut names) = (None, None, Vec::new());
     let mut rest = arguments.iter().flat_map(|argument| match argument.split_once('=') {
         Some((option, value)) if option.starts_with("--") => vec![option, value],
@@ -175,9 +193,9 @@ fn diversion(arguments: &[&str]) -> Option<Vec<Effect>> {
         match argument {
             "--add" => add = Some(true),
             "--remove" => add = Some(false),
-            "--rename" | "--no-rename" | "--quiet" | "--local" => {}
+            "--rename" | "--no-rename" | "--quiet" => {}
             "--divert" => to = Some(rest.next()?),
-            "--package" => _ = rest.next()?,
+            "--package" => _ = rest.next().filter(|name| *name == package)?,
             option if option.starts_with('-') => return None,
             name => names.push(name),
         }
@@ -216,7 +234,14 @@ mod tests {
             of("dpkg-divert --remove --no-rename --divert /a.x /a"),
             Some(vec![Effect::EndDiversion { from: b"a".to_vec() }])
         );
-        assert_eq!(of("dpkg-divert --list /a"), None);
+        for text in [
+            "dpkg-divert --list /a",
+            "dpkg-divert --add --package other --divert /a.x /a",
+            "dpkg-divert --remove --package=other --divert /a.x /a",
+            "dpkg-divert --add --local --divert /a.x /a",
+        ] {
+            assert_eq!(of(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -63,7 +63,17 @@ pub(super) fn known(command: &str, system: &System<'_>) -> Status {
         [Some("command"), Some("-v"), Some(name)] | [Some("which"), Some(name)] => {
             Status::known(system.program(name).map(|found| found.is_some()))
         }
+        [Some(name), ref rest @ ..] if asks_for_service(name, rest) => Status::False,
         _ => Status::Unknown,
+    }
+}
+
+/// Whether the command asks for the state of a service. No service runs on a system that has never run.
+fn asks_for_service(name: &str, arguments: &[Option<&str>]) -> bool {
+    match name.rsplit('/').next() {
+        Some("systemctl") => arguments.iter().flatten().any(|word| word.starts_with("is-")),
+        Some("service" | "invoke-rc.d") => arguments.last() == Some(&Some("status")),
+        _ => false,
     }
 }
 
@@ -162,7 +172,7 @@ fn compare_versions(words: &[Option<&str>]) -> Option<bool> {
 }
 
 /// Commands that only read, unless they have an argument of [`CHANGING`].
-const PURE: [&str; 37] = [
+const PURE: [&str; 38] = [
     "[",
     "aa-enabled",
     "aa-status",
@@ -194,6 +204,7 @@ const PURE: [&str; 37] = [
     "sed",
     "sha256sum",
     "sort",
+    "ss",
     "stat",
     "tail",
     "test",
@@ -283,6 +294,12 @@ mod tests {
             ("getent group group", Status::True),
             ("id -u group", Status::Account),
             ("[ -z \"`id -u x 2> /dev/null`\" ]", Status::NoAccount),
+            ("systemctl is-active --quiet x", Status::False),
+            ("/bin/systemctl --quiet is-enabled x.service 2>/dev/null", Status::False),
+            ("service x status >/dev/null 2>&1", Status::False),
+            ("invoke-rc.d --quiet x status", Status::False),
+            ("systemctl restart x", Status::Unknown),
+            ("invoke-rc.d status restart", Status::Unknown),
             ("unknown", Status::Unknown),
         ] {
             assert_eq!(known(text, &system), status, "{text}");
@@ -308,6 +325,7 @@ mod tests {
             "deb-systemd-helper --quiet was-enabled 'x.service'",
             "[ -x \"$(which x)\" ]",
             "cat /etc/x | grep -q \"a|b\"",
+            "[ -z \"$(ss -nlt 'sport = 80' | grep -v ^State)\" ]",
         ] {
             assert!(is_pure(text), "{text}");
         }

@@ -16,6 +16,11 @@ impl Reach {
         Self { certain: false }
     }
 
+    /// Whether what runs if a condition with this status is true always runs when the condition is reached.
+    pub(super) fn is_sure(status: Status) -> bool {
+        Self::CERTAIN.if_status(status).certain
+    }
+
     /// The reach of what runs if a condition with this status is true. What makes a missing account runs for certain: if the
     /// account is not missing, it has no effect.
     pub(super) fn if_status(self, status: Status) -> Self {
@@ -28,7 +33,7 @@ impl Reach {
 
 /// Whether commands were found that end something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-enum Ended {
+pub(super) enum Ended {
     #[default]
     No,
     Perhaps,
@@ -88,8 +93,8 @@ impl Stop {
     }
 
     /// Whether this was the last round.
-    pub(super) fn leave_round(&mut self, before: Self) -> bool {
-        let last = self.repetition == Ended::Yes;
+    pub(super) fn leave_round(&mut self, before: Self) -> Ended {
+        let last = self.repetition.max(self.function);
         let function = self.function.max(before.function);
         *self = Self { script: self.script, function, ..before };
         last

@@ -14,7 +14,7 @@ const REVIEWED: &[Row] = &[
     row("auditd", "postinst", "ac799fbbd6ba6d83", "compiles the rules of the package: they are one file", &[
         "C /etc/audit/audit.rules 0640 root root - /etc/audit/rules.d/audit.rules",
     ]),
-    row("base-files", "preinst", "804516c1e2f7103c", "checks the merged /usr, and protects its links, which the image has", &[]),
+    row("base-files", "preinst", "060e7683e21936c1", "checks the merged /usr, and protects its links, which the image has", &[]),
     row("ca-certificates", "postinst", "ef71c5f0eaa69476", "lists and bundles the certificates: the builder bundles all of them", &[
         "d /usr/local/share/ca-certificates 0755 root root -",
     ]),

@@ -91,7 +91,9 @@ pub(super) struct System<'a> {
     users: BTreeSet<String>,
     groups: BTreeSet<String>,
     /// Question → the answer of debconf.
-    pub(super) answers: &'a BTreeMap<String, String>,
+    answers: &'a BTreeMap<String, String>,
+    /// Questions whose answer a script may have changed. `None` stands for all questions.
+    forgotten: BTreeSet<Option<String>>,
     /// The working directory.
     pub(super) folder: String,
     /// umask(2). `None` if it is not known.
@@ -109,6 +111,7 @@ impl<'a> System<'a> {
             users: BTreeSet::new(),
             groups: BTreeSet::new(),
             answers,
+            forgotten: BTreeSet::new(),
             folder: "/".to_owned(),
             umask: Some(0o022),
             temporary: 0,
@@ -143,6 +146,17 @@ impl<'a> System<'a> {
     /// Records a group that a script has made.
     pub(super) fn make_group(&mut self, name: &str) {
         self.groups.insert(name.to_owned());
+    }
+
+    /// The answer of debconf to a question, if it is known.
+    pub(super) fn answer(&self, question: &str) -> Option<&str> {
+        let is_forgotten = self.forgotten.contains(&None) || self.forgotten.contains(&Some(question.to_owned()));
+        self.answers.get(question).filter(|_| !is_forgotten).map(String::as_str)
+    }
+
+    /// Records that a script may have changed the answer to a question, or to any question.
+    pub(super) fn forget_answer(&mut self, question: Option<&str>) {
+        self.forgotten.insert(question.map(str::to_owned));
     }
 
     /// The path of a new temporary file.

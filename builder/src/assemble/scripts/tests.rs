@@ -147,6 +147,7 @@ fn lines_in_branches_that_are_not_taken_are_removed() {
         "cat <<EOF >&2\n$mystery\nEOF",
         "x=$(stat -c %a /etc | cut -c1)\necho \"$x\"",
         "grep -q x /etc/there || echo no",
+        "if systemctl is-active --quiet x; then\n  mystery\nfi",
     ] {
         assert_eq!(left(text), Vec::<String>::new(), "{text}");
     }
@@ -190,6 +191,27 @@ fn lines_without_a_known_effect_are_left() {
         (
             "if true\nthen touch /x; fi && (\nldconfig )",
             vec!["set -e", "if true; then", "touch /x", "fi && (", "ldconfig )", "exit 0"],
+        ),
+        // It is not known whether the script comes here, and not known what the variable is then.
+        (
+            "[ -e /proc/x ] || exit 0\nmode=old\ngrep -q n /etc/f && mode=new\n[ \"$mode\" = old ] && rm -f /etc/there",
+            vec!["mode=old", "grep -q n /etc/f && mode=new", "[ \"$mode\" = old ] && rm -f /etc/there"],
+        ),
+        (
+            "[ -e /proc/x ] || exit 0\nif grep -q n /etc/f; then\n  mode=new\nfi\n[ \"$mode\" = old ] && mystery",
+            vec!["mode=new", "[ \"$mode\" = old ] && mystery"],
+        ),
+        // A loop may end before its last round.
+        (
+            "for f in a b; do\n  touch /etc/$f\n  [ -e /proc/x ] && break\ndone",
+            vec!["for f in a b; do", "touch /etc/$f", "done"],
+        ),
+        (": > /etc/there", vec![": > /etc/there"]),
+        ("touch /etc/x\n: > /etc/x", vec![": > /etc/x"]),
+        // The answer is no longer that of the template.
+        (
+            "db_set t/yes false\ndb_get t/yes\nif [ \"$RET\" = false ]; then\n  mystery\nfi",
+            vec!["if [ \"$RET\" = false ]; then", "mystery", "fi"],
         ),
         ("ldconfig && mystery", vec!["ldconfig && mystery"]),
         ("echo $x > /etc/y", vec!["echo $x > /etc/y"]),
@@ -279,6 +301,19 @@ fn the_forms_of_maintainer_scripts_give_their_effects() {
             "if setcap cap_net_raw+ep /bin/tool; then\n  chmod u-s /bin/tool\nelse\n  mystery\nfi",
             "setcap /bin/tool\nchmod /bin/tool",
         ),
+        (
+            "a return in a loop",
+            "f() {\n  for f in /etc/x /etc/y; do\n    if [ ! -e $f ]; then\n      touch $f\n      return\n    fi\n  done\n}\nf",
+            "touch /etc/x",
+        ),
+        ("libvirt", "if ! systemctl is-active --quiet x; then\n  touch /etc/x\nfi", "touch /etc/x"),
+        (
+            "a subshell",
+            "(\n  cd /etc\n  umask 077\n)\nmkdir /var/new\nfor x in the*; do\n  touch /var/$x\ndone",
+            "mkdir -m 0755 /var/new\ntouch /var/the*",
+        ),
+        ("a home that is there", "adduser --system --home /etc u", "u u - - \"/etc\" -"),
+        ("a new file", ": > /etc/new\n: >> /etc/there", "touch /etc/new"),
         ("debconf", "db_get t/yes\nif [ \"$RET\" = true ]; then\n  adduser --quiet a adm || true\nfi", "m a adm"),
     ] {
         assert_eq!(effects(text).as_deref(), Ok(wanted), "{form}");

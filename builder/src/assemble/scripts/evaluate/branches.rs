@@ -6,7 +6,7 @@ use crate::assemble::scripts::{
     line::Line,
     parse::Statement,
     pattern::matches,
-    reach::Reach,
+    reach::{Ended, Reach},
     words::{Word, words},
 };
 
@@ -19,12 +19,17 @@ impl Walk<'_, '_> {
         let (mut left, mut pure) = (Vec::new(), end.text == "done" || end.text.starts_with("done ||"));
         match rounds {
             Some((name, Some(values))) if pure => {
+                let mut sure = true;
                 for value in values {
-                    self.variables.set(&name, Some(value));
                     let stop = self.stop.enter();
-                    left.extend(self.block(body, reach));
-                    if self.stop.leave_round(stop) {
-                        break;
+                    left.extend(self.fork(sure, |walk| {
+                        walk.variables.set(&name, Some(value));
+                        walk.block(body, if sure { reach } else { reach.perhaps() })
+                    }));
+                    match self.stop.leave_round(stop) {
+                        Ended::No => {}
+                        Ended::Perhaps => sure = false,
+                        Ended::Yes => break,
                     }
                 }
             }
@@ -120,7 +125,7 @@ impl Walk<'_, '_> {
                 }
                 status => {
                     let inner = reach.if_status(status);
-                    let body = self.fork(inner == reach, |walk| walk.block(body, inner));
+                    let body = self.fork(Reach::is_sure(status), |walk| walk.block(body, inner));
                     left.push((head.clone(), body));
                     reach = reach.if_status(status.negated());
                 }
@@ -152,7 +157,7 @@ impl Walk<'_, '_> {
             return Vec::new();
         }
         let inner = reach.if_status(status);
-        let body = self.fork(inner == reach, |walk| walk.block(body, inner));
+        let body = self.fork(Reach::is_sure(status), |walk| walk.block(body, inner));
         if body.is_empty() && found.left.is_empty() {
             return Vec::new();
         }

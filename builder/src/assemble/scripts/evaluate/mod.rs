@@ -96,8 +96,10 @@ impl<'s, 'f> Walk<'s, 'f> {
                 Statement::If { branches, otherwise, end } => self.branch(branches, otherwise, end, reach),
                 Statement::Subshell(body) => {
                     let (variables, stop) = (self.variables.clone(), self.stop.enter());
+                    let (folder, umask) = (self.system.folder.clone(), self.system.umask);
                     let left = self.block(body, reach);
                     (self.variables, self.stop) = (variables, stop);
+                    (self.system.folder, self.system.umask) = (folder, umask);
                     left
                 }
                 Statement::Group { head, negated, body, end } => self.group(head, *negated, body, end, reach),
@@ -117,7 +119,7 @@ impl<'s, 'f> Walk<'s, 'f> {
             };
             if runs != Status::False {
                 let part_reach = reach.if_status(runs);
-                let found = self.fork(part_reach == reach, |walk| walk.command(part, line, part_reach));
+                let found = self.fork(Reach::is_sure(runs), |walk| walk.command(part, line, part_reach));
                 left.extend(found.left);
                 status = match (runs, before) {
                     (Status::True, _) => found.status,
