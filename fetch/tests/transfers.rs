@@ -169,7 +169,7 @@ fn a_wrong_part_file_is_discarded_once_and_wrong_content_is_an_error() {
 fn each_wrong_response_has_its_own_error() {
     let missing = failure(|_| page("404 Not Found", "text/html", "<html>no</html>"));
     assert!(matches!(missing, FetchError::NotFound { .. }), "{missing}");
-    assert!(missing.hint().unwrap().contains("berth lock --update"));
+    assert!(missing.hint().unwrap().contains("run `berth lock RECIPE`"));
 
     let html = failure(|_| page("200 OK", "text/html; charset=utf-8", "<html>log in</html>"));
     assert!(matches!(html, FetchError::Html { .. }), "{html}");

@@ -226,26 +226,28 @@ fn a_survey_names_every_wrong_block_and_knows_what_is_right() {
     for block in [0, 5, 300, 19_999] {
         flip(&data, block * BLOCK + 77);
     }
-    // A wrong leaf, the middle block above it, and the top.
+    // Wrong blocks of the tree: a leaf and the top, and then a leaf and the block above it.
     let [leaf, middle, top] = [levels[0].offset + 140 * BLOCK, levels[1].offset + BLOCK, levels[2].offset];
-    for offset in [leaf, middle, top] {
-        flip(&tree, offset + 8);
+    for offsets in [[top, leaf], [middle, leaf]] {
+        for offset in offsets {
+            flip(&tree, offset + 8);
+        }
+        let found = look(&root);
+        assert_eq!(found.data.keys().copied().collect::<Vec<_>>(), [0, 5, 300, 19_999]);
+        for (block, digest) in &found.data {
+            let block = usize::try_from(block * BLOCK).unwrap();
+            assert_eq!(digest.0, block_digests(&whole_data[block..block + 4096])[0]);
+        }
+        assert_eq!(found.lost, 0);
+        let wrong: Vec<u64> = found.tree.keys().copied().collect();
+        assert_eq!(wrong, offsets);
+        for (offset, content) in &found.tree {
+            let at = usize::try_from(*offset).unwrap();
+            assert!(content[..] == whole_tree[at..at + 4096], "{offset}");
+            tree.write_all_at(content, *offset).unwrap();
+        }
+        assert!(fs::read(&tree_path).unwrap() == whole_tree);
     }
-    let found = look(&root);
-    assert_eq!(found.data.keys().copied().collect::<Vec<_>>(), [0, 5, 300, 19_999]);
-    for (block, digest) in &found.data {
-        let block = usize::try_from(block * BLOCK).unwrap();
-        assert_eq!(digest.0, block_digests(&whole_data[block..block + 4096])[0]);
-    }
-    assert_eq!(found.lost, 0);
-    let wrong: Vec<u64> = found.tree.keys().copied().collect();
-    assert_eq!(wrong, [top, middle, leaf]);
-    for (offset, content) in &found.tree {
-        let at = usize::try_from(*offset).unwrap();
-        assert!(content[..] == whole_tree[at..at + 4096], "{offset}");
-        tree.write_all_at(content, *offset).unwrap();
-    }
-    assert!(fs::read(&tree_path).unwrap() == whole_tree);
 
     // A leaf that is wrong together with a block below it cannot be computed: its blocks are not judged.
     flip(&tree, levels[0].offset + 2 * BLOCK);

@@ -3,7 +3,10 @@
 use super::variable::utf16;
 use berth_contract::disk::SECTOR;
 use berth_formats::gpt::{Guid, Partition};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The way from the processor to a disk: host bridge, PCI devices, and the disk's address at its controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +78,12 @@ impl DevicePath {
     /// Whether the path leads to this disk. `name` is the disk's name in `/sys/block`.
     #[must_use]
     pub fn leads_to(&self, sys: &Path, name: &str) -> bool {
-        let Ok(place) = fs::canonicalize(sys.join("block").join(name)) else { return false };
+        let Ok(disk) = fs::canonicalize(sys.join("block").join(name)) else { return false };
+        places(&disk).iter().any(|place| self.is_place(place, &disk))
+    }
+
+    /// Whether the path leads to `place`, a device in sysfs. `disk` is the disk there.
+    fn is_place(&self, place: &Path, disk: &Path) -> bool {
         let (mut pci, mut scsi, mut unit_fits) = (Vec::new(), None, true);
         for folder in place.ancestors().collect::<Vec<_>>().into_iter().rev() {
             let Some(part) = folder.file_name().and_then(|part| part.to_str()) else { continue };
@@ -95,11 +103,23 @@ impl DevicePath {
         }
         unit_fits &= match self.unit {
             Unit::Scsi { target, lun } => scsi.is_none_or(|found| found == (target, lun)),
-            Unit::Nvme { namespace } => number(&place.join("nsid")).is_none_or(|nsid| nsid == u64::from(namespace)),
+            Unit::Nvme { namespace } => number(&disk.join("nsid")).is_none_or(|nsid| nsid == u64::from(namespace)),
             Unit::Unknown | Unit::Sata { .. } => true,
         };
         pci == self.pci && unit_fits
     }
+}
+
+/// The devices in sysfs through which a disk is reached. The kernel puts an NVMe disk that may have several controllers below a virtual
+/// subsystem, which has a link to each controller.
+fn places(disk: &Path) -> Vec<PathBuf> {
+    let subsystem = disk.parent().filter(|folder| {
+        folder.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with("nvme-subsys"))
+    });
+    let Some(subsystem) = subsystem else { return vec![disk.to_owned()] };
+    let entries = fs::read_dir(subsystem).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.filter_map(|entry| fs::canonicalize(entry.path()).ok()).collect()
 }
 
 /// The first node: type, subtype, body; and the nodes behind it. `None` at the end, and if the node is cut off.
@@ -230,7 +250,12 @@ mod tests {
             "pci0000:00/0000:00:06.0/0000:02:00.0/nvme/nvme0/nvme0n1",
             "pci0000:00/0000:00:06.0/0000:02:00.0/nvme/nvme0/nvme0n2",
             "virtual/block/loop0",
+            "virtual/nvme-subsystem/nvme-subsys1/nvme1n1",
         ]);
+        // An NVMe disk that may have several controllers.
+        let controller = sys.path().join("devices/pci0000:00/0000:00:08.0/nvme/nvme1");
+        fs::create_dir_all(&controller).unwrap();
+        symlink(controller, sys.path().join("devices/virtual/nvme-subsystem/nvme-subsys1/nvme1")).unwrap();
         let at = |place: &str, text: &str| {
             let file = sys.path().join("devices/pci0000:00").join(place);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -258,10 +283,11 @@ mod tests {
             (path(5, &node(3, 2, &[1, 0, 1, 0])), &[]),
             (path(5, &node(3, 5, &[0, 0])), &["sdc", "sdd"]),
             (path(6, &nvme), &["nvme0n2"]),
+            (path(8, &node(3, 23, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])), &["nvme1n1"]),
             (path(0x1f, &sata(1)), &[]),
         ] {
             let parsed = DevicePath::parse(&bytes).unwrap();
-            let all = ["vda", "vdb", "sda", "sdb", "sdc", "sdd", "nvme0n1", "nvme0n2", "loop0", "none"];
+            let all = ["vda", "vdb", "sda", "sdb", "sdc", "sdd", "nvme0n1", "nvme0n2", "nvme1n1", "loop0", "none"];
             let found: Vec<&str> = all.into_iter().filter(|name| parsed.leads_to(sys.path(), name)).collect();
             assert_eq!(found, leads_to, "{parsed:?}");
         }
