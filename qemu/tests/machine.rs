@@ -77,6 +77,7 @@ fn when_qemu_does_not_start_the_error_holds_its_message() {
     description.forwards = vec![(listener.local_addr().unwrap().port(), 80)];
     let error = description.start().unwrap_err().to_string();
     assert!(error.starts_with("cannot forward port "), "{error}");
+    description.forwards.clear();
     description.image = Some("/nonexistent/image.raw".into());
     assert!(description.start().unwrap_err().to_string().contains("/nonexistent/image.raw"));
 }
