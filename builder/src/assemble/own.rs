@@ -19,7 +19,7 @@ pub(super) const ORIGIN: &str = "berth";
 /// A file that the builder adds to an image.
 #[derive(Clone, Debug)]
 pub struct OwnFile {
-    /// What it is, for messages: `program init`, `image hello:1.0 of r.toml:3:9`.
+    /// A name for messages: `program init`, `image hello:1.0 of r.toml:3:9`.
     pub what: String,
     /// Absolute path in the image.
     pub path: String,

@@ -82,14 +82,14 @@ pub struct Uncovered {
     pub digest: String,
 }
 
-/// What is known about the scripts of a package.
+/// The known effects of the scripts of one package, and their unknown lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Covered {
     /// The known effects, in the order of the scripts. Also those of a script that is not covered completely.
     pub effects: Vec<Effect>,
     /// The scripts that are not covered.
     pub uncovered: Vec<Uncovered>,
-    /// What the host must do, because an image cannot have it.
+    /// A task that each host must do itself, such as making its own keys.
     pub host_task: Option<&'static str>,
 }
 

@@ -40,7 +40,7 @@ pub(super) enum Ended {
     Yes,
 }
 
-/// What was found of `exit`, `return`, `break` and `continue` up to a statement.
+/// Whether an earlier `exit`, `return`, `break` or `continue` keeps a statement from running.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Stop {
     script: Ended,

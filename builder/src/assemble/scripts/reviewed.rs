@@ -99,8 +99,8 @@ const REVIEWED: &[Row] = &[
     row("zfsutils-linux", "postinst", "d33dd961174dcf1f", "an id that each host must have for itself: see HOST_TASKS; loads a module", &[]),
 ];
 
-/// What scripts do that an image cannot have, because each host needs its own, or because it must be done at boot. The build shows it
-/// as a warning. A `*` at the start of a name matches any beginning.
+/// Tasks of scripts that each host must do itself: their result differs from host to host, or they belong to the boot. The build shows them
+/// as warnings. A `*` at the start of a name matches any beginning.
 #[rustfmt::skip]
 const HOST_TASKS: &[(&str, &str)] = &[
     ("*-microcode", "the initrd has no microcode: the firmware of the computer must load it"),
@@ -111,7 +111,7 @@ const HOST_TASKS: &[(&str, &str)] = &[
     ("zfsutils-linux", "the host must make its /etc/hostid (zgenhostid) before pools are imported"),
 ];
 
-/// What the host must do for a package, because its scripts do not run.
+/// The task that each host must do for this package, if there is one.
 pub(super) fn host_task(package: &str) -> Option<&'static str> {
     let matches = |name: &str| match name.strip_prefix('*') {
         Some(end) => package.ends_with(end),

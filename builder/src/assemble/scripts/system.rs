@@ -79,7 +79,7 @@ const USERS: [&str; 3] = ["root", "www-data", "nobody"];
 const GROUPS: [&str; 12] =
     ["root", "adm", "tty", "disk", "mail", "kmem", "www-data", "utmp", "video", "staff", "users", "nogroup"];
 
-/// What the scripts of a package find.
+/// The system that the scripts of a package see: files, accounts and answers of debconf.
 #[derive(Clone, Debug)]
 pub(super) struct System<'a> {
     pub(super) files: &'a PackageFiles,

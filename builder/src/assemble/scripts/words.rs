@@ -1,6 +1,6 @@
 //! Lists, commands and words of a line of a shell script.
 
-/// What a character is inside of.
+/// The quotes or brackets around a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Inside {
     Single,

@@ -46,7 +46,7 @@ const ROWS: &[&str] = &[
 const PASSWD: &str = "root:x:0:0::/:/bin/sh\nu:x:1000:1000::/:/bin/sh\n";
 const GROUP: &str = "root:x:0:\nu:x:1000:\ng:x:2000:\nadm:x:4:\n";
 
-/// What accounts are, without the numbers that nobody asked for: those are derived from the name here.
+/// The accounts as text. A number that no line asks for is left out: Berth derives it from the name, systemd does not.
 fn shown(passwd: &str, group: &str) -> (Vec<String>, Vec<String>) {
     let number = |text: &str| {
         let known = ["0", "4", "5", "7", "300", "350", "360", "701", "702", "1000", "2000"].contains(&text);

@@ -42,7 +42,7 @@ pub(super) fn apply(
                 Ok(path) if is_of_host(&path) => {
                     faults.extend(stranger(&line, accounts).map(|why| declaration.error(why)))
                 }
-                // A value of the host is none of the image.
+                // A line with a value of the host, such as its name, is applied at boot and not in the image.
                 Ok(_) if Line::parse(&declaration.text, &|_| None).is_ok() => image.push((line, declaration)),
                 Ok(_) => {}
             },
@@ -75,7 +75,8 @@ fn is_of_host(path: &[u8]) -> bool {
     first.is_empty() || MOUNTED.contains(&first)
 }
 
-/// What is wrong with an owner that the image does not have. A line with `-` may name one.
+/// The fault of a line whose owner or group is not an account of the image; `None` if there is no fault. A line whose type has the modifier
+/// `-` may name an unknown account.
 fn stranger(line: &Line, accounts: &Accounts) -> Option<String> {
     let named = |owner: &Option<Owner>| {
         owner.as_ref().map(|owner| owner.name.clone()).filter(|name| name.parse::<u32>().is_err())

@@ -37,7 +37,7 @@ pub(super) struct Walk<'s, 'f> {
     steps: usize,
 }
 
-/// What is found in a list of commands.
+/// The result of walking through a list of commands.
 struct Found {
     status: Status,
     /// Lines whose effect is not known.
