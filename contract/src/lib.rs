@@ -8,6 +8,7 @@ pub mod boot_report;
 pub mod capability;
 pub mod chain;
 pub mod cmdline;
+pub mod config_fault;
 pub mod config_source;
 pub mod container;
 pub mod container_state;
@@ -24,6 +25,8 @@ pub mod image_spec;
 pub mod limit;
 pub mod paths;
 pub mod release;
+#[cfg(feature = "schema")]
+pub mod schema;
 pub mod service;
 pub mod service_set;
 pub mod subject;

@@ -12,6 +12,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// `[update]` of recipe and host.toml: where new versions come from.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSpec {
@@ -42,6 +43,7 @@ impl Default for HealthSpec {
 }
 
 /// `[[health]]` of host.toml: a health check of this machine. The image's checks are the programs in [`crate::paths::HEALTH_CHECKS`].
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheck {

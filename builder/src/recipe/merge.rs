@@ -5,10 +5,10 @@ use super::{
     diagnostic::Diagnostic,
     place::{Located, RecipeFile},
     raw::{RawArchive, RawDevice, RawList, RawOci, RawPin, RawRecipe, locate},
+    spanned::Spanned,
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
 use std::{collections::BTreeMap, sync::Arc};
-use toml::Spanned;
 
 /// The merged values of all files of a chain, each with its place.
 #[derive(Debug, Default)]

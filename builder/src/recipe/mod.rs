@@ -9,17 +9,22 @@ mod diagnostic;
 mod drops;
 mod merge;
 mod misfit;
+mod parse;
 mod place;
 mod raw;
 mod read;
+mod schema;
 mod shape;
+mod spanned;
 mod update;
 mod value;
+mod words;
 
 pub use diagnostic::{Diagnostic, nearest};
 pub use drops::Drops;
 pub use place::{Located, Place, RecipeFile};
 pub use read::{ReadError, read};
+pub use schema::schema;
 
 use berth_contract::{
     arch::Arch,
@@ -248,7 +253,7 @@ impl Recipe {
     pub fn parse(files: Vec<Arc<RecipeFile>>) -> Result<Self, Diagnostic> {
         let mut merged = merge::Merged::default();
         for file in &files {
-            merged.lay(file, raw::RawRecipe::parse(file)?)?;
+            merged.lay(file, parse::parse(file)?)?;
         }
         check::recipe(files, merged)
     }

@@ -16,6 +16,7 @@ mod output;
 mod process;
 mod programs;
 mod running_host;
+mod settings;
 mod sockets;
 mod states;
 mod unit;
@@ -71,6 +72,8 @@ pub struct SupervisorPaths {
     pub notify: PathBuf,
     /// Sockets and ports of the control protocol.
     pub control: control::server::ControlPaths,
+    /// Folder of the files with the part of host.toml that each service reads.
+    pub service_config: PathBuf,
     /// Report of the workload program.
     pub containers_status: PathBuf,
     /// Report of netd.
@@ -88,6 +91,7 @@ impl Default for SupervisorPaths {
             cgroup: Some("/sys/fs/cgroup".into()),
             notify: format!("{}/notify", paths::RUN).into(),
             control: control::server::ControlPaths::default(),
+            service_config: paths::SERVICE_CONFIG.into(),
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
             var: paths::VAR.into(),
