@@ -112,7 +112,7 @@ pub(super) fn check(place: &str, bond: &Bond) -> Result<(), String> {
     if asks && bond.miimon.is_some_and(|miimon| miimon > 0) {
         return Err(format!("{place}.miimon: expected miimon or arp_interval, found both"));
     }
-    if asks != !bond.arp_targets.is_empty() || bond.arp_targets.len() > 16 {
+    if asks == bond.arp_targets.is_empty() || bond.arp_targets.len() > 16 {
         let found = bond.arp_targets.len();
         return Err(format!(
             "{place}.arp_targets: expected 1 to 16 addresses with arp_interval, none without, found {found}"
