@@ -2,7 +2,7 @@
 
 use super::{
     Bond,
-    check::{needs, number},
+    fault::{needs, number},
 };
 use serde::{Deserialize, Serialize};
 

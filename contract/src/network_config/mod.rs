@@ -5,6 +5,7 @@
 mod addressing;
 mod bond;
 mod check;
+mod fault;
 mod name;
 mod prefix;
 mod virtual_link;
