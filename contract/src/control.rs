@@ -51,11 +51,22 @@ pub enum Request {
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
+    /// Takes the configuration in [`crate::paths::NEXT_CONFIG`], as far as that needs no reboot. Answered with [`Reply::Configured`]. Only
+    /// hostctl sends it: it has checked and stored the text.
+    Configure {
+        /// The place of the configuration, for the status.
+        place: String,
+        /// Whether `hostctl config watch` is started, which ends a try.
+        watch: bool,
+    },
     /// Runs the host's own hostctl. Answered with the lines of its output, then `end`. If its status is not 0: `error` with its output
     /// on stderr. Only one hostctl runs at a time for each client. When the call is cancelled, hostctl gets SIGTERM.
     Run {
         /// Its arguments, without the program's name.
         arguments: Vec<String>,
+        /// The text on its standard input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
     },
     /// Ends a running call. That call is answered with `end`.
     Cancel {
@@ -121,6 +132,19 @@ pub enum Reply {
     Boot(BootReport),
     /// All services.
     Services(Vec<ServiceStatus>),
+    /// What a configuration has changed.
+    Configured(ConfigChange),
+}
+
+/// The effect of a configuration on the running host. All three lists are keys of host.toml, at the outermost level.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// Keys whose values have changed.
+    pub changed: Vec<String>,
+    /// Those of them that take effect only at the next boot, at least in part.
+    pub reboot: Vec<String>,
+    /// What could not be applied: one sentence each.
+    pub failed: Vec<String>,
 }
 
 /// The state of the host in one word.
@@ -245,10 +269,13 @@ pub struct EngineStatus {
 /// The machine configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigStatus {
-    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp` or `last good`. `None` if no machine configuration is in force.
+    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp`, `generation N` or `last good`. `None` if no machine configuration is in force.
     pub source: Option<String>,
     /// Why the machine configuration that was found is not in force.
     pub error: Option<String>,
+    /// What a user should know about it, for example that a try was not confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// netd's report.
@@ -372,28 +399,5 @@ pub struct ServiceStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_frames_and_problems_are_one_line_of_json() {
-        let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
-        let text = serde_json::to_string(&call).unwrap();
-        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);
-        assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call);
-        assert_eq!(
-            serde_json::to_string(&Call { id: 1, request: Request::Status }).unwrap(),
-            r#"{"id":1,"request":"status"}"#
-        );
-        let problem =
-            Problem::Service { name: "netd".into(), state: ServiceState::Backoff, end: "signal 9 (SIGKILL)".into() };
-        let text = serde_json::to_string(&problem).unwrap();
-        assert_eq!(text, r#"{"kind":"service","name":"netd","state":"backoff","end":"signal 9 (SIGKILL)"}"#);
-        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
-        assert_eq!(problem.to_string(), "service netd is started again: signal 9 (SIGKILL)");
-        let frame = Frame { id: 7, body: Body::Line(LogLine { at_us: 5, text: "a\nb".into() }) };
-        let text = serde_json::to_string(&frame).unwrap();
-        assert!(!text.contains('\n'));
-        assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
-    }
-}
+#[path = "control_tests.rs"]
+mod tests;

@@ -4,9 +4,12 @@ use crate::{
     config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
+    network_config::{DnsConfig, NetworkConfig},
+    system_config::{KernelConfig, Parameter, ProxyConfig, RegistryConfig, check_engine, check_parameters},
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole file. Every key is optional; unknown keys are an error.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -19,9 +22,33 @@ pub struct HostConfig {
     /// Further containers. A container with the name of one in the recipe replaces that one.
     #[serde(default, rename = "container", skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<ContainerSpec>,
+    /// PEM: certificate authorities that hostctl, the engine and other programs trust, in addition to the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca: Vec<String>,
+    /// The proxy of everything that fetches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyConfig>,
+    /// How the engine reaches registries, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registry: BTreeMap<String, RegistryConfig>,
+    /// Settings of the engine, with the keys of its own settings file. They replace those of the image.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub engine: serde_json::Map<String, serde_json::Value>,
+    /// Kernel parameters, as in sysctl.d(5).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctl: BTreeMap<String, Parameter>,
+    /// The kernel's modules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelConfig>,
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
+    /// Links, addresses and routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
+    /// Name servers of the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsConfig>,
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
@@ -64,7 +91,21 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 5] = ["hostname", "container", "docker", "update", "health"];
+pub const KEYS: [&str; 13] = [
+    "hostname",
+    "network",
+    "dns",
+    "container",
+    "ca",
+    "proxy",
+    "registry",
+    "engine",
+    "sysctl",
+    "kernel",
+    "docker",
+    "update",
+    "health",
+];
 
 impl HostConfig {
     /// Checks the rules that serde cannot express.
@@ -91,6 +132,16 @@ impl HostConfig {
             let fault = || ConfigFault::of("exec", "the absolute path of a program", found);
             is_good.then_some(()).ok_or_else(fault)
         })?;
+        self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
+        self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
+        check_items("ca", &self.ca, |pem| check_pem("", pem, "CERTIFICATE"))?;
+        self.proxy.as_ref().map_or(Ok(()), ProxyConfig::check).map_err(|fault| fault.within("proxy"))?;
+        for (name, registry) in &self.registry {
+            registry.check(name).map_err(|fault| fault.within("registry"))?;
+        }
+        check_engine(&self.engine).map_err(|fault| fault.within("engine"))?;
+        check_parameters(&self.sysctl).map_err(|fault| fault.within("sysctl"))?;
+        self.kernel.as_ref().map_or(Ok(()), KernelConfig::check).map_err(|fault| fault.within("kernel"))?;
         match self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
             Some(tls) => tls.check().map_err(|fault| fault.within("tls").within("docker")),
             None => Ok(()),

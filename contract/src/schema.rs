@@ -3,6 +3,7 @@
 use crate::{
     arch::Arch,
     container::{ByteSize, NetworkMode, PortSpec, VolumeSpec},
+    system_config::Parameter,
 };
 use schemars::{
     JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema, transform::transform_subschemas,
@@ -44,6 +45,16 @@ impl JsonSchema for ByteSize {
                 { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)?$" },
             ],
         })
+    }
+}
+
+impl JsonSchema for Parameter {
+    fn schema_name() -> Cow<'static, str> {
+        "Parameter".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "description": "A kernel parameter: a text or a whole number" })
     }
 }
 

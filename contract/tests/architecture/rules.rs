@@ -8,17 +8,19 @@ pub(crate) type Row = (&'static str, &'static [&'static str]);
 pub(crate) const CRATES: &[Row] = &[
     ("judge", &[]),
     ("contract", &[]),
+    ("settings", &["contract"]),
     ("file", &["contract"]),
+    ("generations", &["contract", "file"]),
     ("formats", &["contract"]),
     ("fetch", &["contract", "file"]),
     ("control", &["contract"]),
     ("engine", &["contract"]),
-    ("init", &["contract", "file", "formats"]),
+    ("init", &["contract", "settings", "file", "generations", "formats"]),
     ("netd", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
-    ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
-    ("qemu", &["contract", "file", "control"]),
-    ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
+    ("hostctl", &["contract", "settings", "file", "generations", "formats", "fetch", "control", "engine"]),
+    ("qemu", &["contract", "settings", "file", "control"]),
+    ("builder", &["contract", "settings", "file", "formats", "fetch", "qemu"]),
 ];
 
 /// The crates that PID 1 may depend on. None of them parses data from a network, and none is an async runtime. If you add a crate, check
@@ -27,6 +29,8 @@ pub(crate) const PID_1: &[&str] = &[
     "berth-contract",
     "berth-file",
     "berth-formats",
+    "berth-generations",
+    "berth-settings",
     "libc",
     "rustix",
     "seccompiler",
@@ -34,7 +38,6 @@ pub(crate) const PID_1: &[&str] = &[
     "serde_json",
     "syscalls",
     "thiserror",
-    "toml",
 ];
 
 /// A crate with a table for its modules: its folder, the name of its library in paths, and the table. A module is a file or a folder
@@ -82,12 +85,14 @@ const BUILDER: &[Row] = &[
 const INIT: &[Row] = &[
     ("sys", &[]),
     ("ending", &[]),
+    ("hostname", &[]),
     ("timeline", &[]),
     ("drop_in", &[]),
     ("mount_table", &[]),
     ("kernel_log", &[]),
     ("random_seed", &[]),
     ("console", &["timeline"]),
+    ("sysctl", &["console", "drop_in"]),
     ("block", &[]),
     ("efi", &[]),
     ("clock", &[]),
@@ -107,7 +112,10 @@ const INIT: &[Row] = &[
     ("control", &["console", "ending", "kernel_log"]),
     (
         "supervisor",
-        &["config", "console", "control", "ending", "power", "services", "shutdown", "sys", "timeline", "trial"],
+        &[
+            "config", "console", "control", "ending", "hostname", "power", "services", "shutdown", "sys", "sysctl",
+            "timeline", "trial",
+        ],
     ),
     (
         "initrd",
@@ -139,6 +147,7 @@ const INIT: &[Row] = &[
             "drop_in",
             "efi",
             "ending",
+            "hostname",
             "modules",
             "mounts",
             "phase",
@@ -146,6 +155,7 @@ const INIT: &[Row] = &[
             "random_seed",
             "supervisor",
             "sys",
+            "sysctl",
             "timeline",
             "trial",
             "uevent",
@@ -184,7 +194,6 @@ const HOSTCTL: &[Row] = &[
     ("file", &[]),
     ("file_lock", &[]),
     ("memory", &[]),
-    ("show", &[]),
     ("sys", &[]),
     ("decoder", &["sys"]),
     ("slots", &["decoder"]),
@@ -193,6 +202,8 @@ const HOSTCTL: &[Row] = &[
     ("host", &["entries", "file"]),
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
+    ("config", &["file", "health"]),
+    ("show", &["config"]),
     ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
@@ -218,6 +229,7 @@ const HOSTCTL: &[Row] = &[
     (
         "command",
         &[
+            "config",
             "entries",
             "exit",
             "failed_versions",
@@ -238,7 +250,9 @@ const HOSTCTL: &[Row] = &[
 pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("judge", "berth_judge"),
     ("contract", "berth_contract"),
+    ("settings", "berth_settings"),
     ("file", "berth_file"),
+    ("generations", "berth_generations"),
     ("formats", "berth_formats"),
     ("fetch", "berth_fetch"),
     ("control", "berth_control"),

@@ -58,7 +58,7 @@ impl Judge {
         let until = (self.limit_us / SECOND).to_string();
         let words = [&self.hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
         let Fleet { programs, cgroups, .. } = fleet;
-        match programs.start(LOG, &words, Errors::WithOutput, cgroups) {
+        match programs.start(LOG, &words, Errors::WithOutput, None, cgroups) {
             Ok(program) => {
                 self.program = Some(program);
                 None
@@ -88,7 +88,7 @@ impl Judge {
         if self.boot.record.verdict != Verdict::Pending && end.is_none() {
             let words = [&self.hostctl.display().to_string(), "slot", "repair", "--background"].map(str::to_owned);
             let Fleet { programs, cgroups, .. } = fleet;
-            match programs.start(SLOTS_LOG, &words, Errors::WithOutput, cgroups) {
+            match programs.start(SLOTS_LOG, &words, Errors::WithOutput, None, cgroups) {
                 Ok(program) => self.slots = Some(program),
                 Err(error) => console::warning(format_args!("the slots are not checked: {error}")),
             }

@@ -33,6 +33,8 @@ pub(super) struct Programs {
     epoll: OwnedFd,
     running: BTreeMap<u64, Program>,
     next: u64,
+    /// Variables that every program gets.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -55,9 +57,9 @@ enum Stream {
 }
 
 impl Programs {
-    pub(super) fn new() -> Result<Self, PathError> {
+    pub(super) fn new(environment: Vec<(String, String)>) -> Result<Self, PathError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
-        Ok(Self { epoll, running: BTreeMap::new(), next: 0 })
+        Ok(Self { epoll, running: BTreeMap::new(), next: 0, environment })
     }
 
     /// Starts a program in the control group `group`.
@@ -66,9 +68,11 @@ impl Programs {
         group: &str,
         words: &[String],
         errors: Errors,
+        input: Option<&str>,
         cgroups: &Cgroups,
     ) -> Result<Started, PathError> {
-        let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
+        let (process, output, errors) =
+            process::start_program(group, words, errors, input, &self.environment, cgroups)?;
         let handle = Started::new(self.next);
         self.next += 1;
         let mut pipes = vec![(output, Stream::Lines)];

@@ -1,10 +1,13 @@
 //! The state of the running host, and the answers to clients.
 
 use super::{
-    Handover, SupervisorPaths, facts,
+    Handover, SupervisorPaths,
+    declared::declared,
+    facts,
     fleet::Fleet,
     judge::{self, Judge},
     process::Errors,
+    reconfigure::Helper,
     settings,
 };
 use crate::{
@@ -16,21 +19,16 @@ use crate::{
 };
 use berth_contract::{
     boot_report::{InitrdReport, Stage},
-    container_state::ContainerState,
     control::{
-        BootReport, ConfigStatus, ContainerStatus, ControlError, EngineStatus, HostState, LogLine, Problem,
-        ServiceStatus, StatusReport,
+        BootReport, ConfigChange, ConfigStatus, ContainerStatus, ControlError, EngineStatus, HostState, LogLine,
+        Problem, ServiceStatus, StatusReport,
     },
     fault::PathError,
+    host_config::HostConfig,
     image_spec::ImageSpec,
     update::BootEnd,
 };
 use std::{path::PathBuf, sync::atomic::Ordering};
-
-/// Seconds that the engine gives a container for its end by default.
-const CONTAINER_STOP: u32 = 10;
-/// Seconds that the engine and the other services have in addition, after a bad verdict.
-const VERDICT_MORE: u64 = 60;
 
 /// The running host: its services, the judge, and the facts for `status`.
 #[derive(Debug)]
@@ -38,15 +36,20 @@ pub(super) struct RunningHost {
     pub(super) fleet: Fleet,
     judge: Judge,
     hostctl: PathBuf,
-    image: ImageSpec,
+    pub(super) image: ImageSpec,
     initrd: InitrdReport,
     timeline: Timeline,
-    config: ConfigStatus,
-    declared: Vec<ContainerStatus>,
-    machine_id: String,
+    pub(super) config: ConfigStatus,
+    /// The configuration in force.
+    pub(super) settings: HostConfig,
+    /// Programs that make a change of the configuration true.
+    pub(super) helpers: Vec<Helper>,
+    pub(super) paths: SupervisorPaths,
+    pub(super) declared: Vec<ContainerStatus>,
+    pub(super) machine_id: String,
     var_persistent: bool,
     /// Seconds that the services have together for their end after a bad verdict.
-    verdict_limit: u64,
+    pub(super) verdict_limit: u64,
     faults: Vec<ServiceError>,
     network_status: PathBuf,
     containers_status: PathBuf,
@@ -66,22 +69,16 @@ impl RunningHost {
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
         }
+        let settings = handover.config.config.clone();
         for (name, spec) in &services.specs {
-            if let Err(error) = settings::write(&paths.service_config, name, spec, &handover.config.config) {
+            if let Err(error) = settings::write(&paths.service_config, name, spec, &settings) {
                 console::error(format_args!("settings of service {name}: {error}"));
             }
         }
-        let containers = config::containers(&handover.config.config, &handover.image);
-        let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();
-        let status = |spec: berth_contract::container::ContainerSpec| ContainerStatus {
-            name: spec.name,
-            image: spec.image,
-            required: spec.required,
-            state: ContainerState::Pending,
-            error: None,
-        };
+        let (declared, verdict_limit) = declared(&settings, &handover.image);
+        let environment = config::environment(&settings);
         Ok(Self {
-            fleet: Fleet::new(services.specs, paths, handover.timeline.clone())?,
+            fleet: Fleet::new(services.specs, paths, environment, handover.timeline.clone())?,
             judge: Judge::new(
                 handover.boot.clone(),
                 handover.image.health.limit,
@@ -93,10 +90,13 @@ impl RunningHost {
             initrd: handover.initrd.clone(),
             timeline: handover.timeline.clone(),
             config: handover.config.status.clone(),
-            declared: containers.into_iter().map(status).collect(),
+            settings,
+            helpers: Vec::new(),
+            paths: paths.clone(),
+            declared,
             machine_id: handover.machine_id.clone(),
             var_persistent: handover.var_persistent,
-            verdict_limit: u64::from(longest.unwrap_or(CONTAINER_STOP)) + VERDICT_MORE,
+            verdict_limit,
             faults: services.faults,
             network_status: paths.network_status.clone(),
             containers_status: paths.containers_status.clone(),
@@ -177,6 +177,10 @@ impl RunningHost {
             self.judge.wait_for_record();
         }
         ended
+    }
+
+    pub(super) fn ending(&self) -> Option<Ending> {
+        self.ending
     }
 
     fn engine_is_ready(&self) -> bool {
@@ -297,11 +301,15 @@ impl Answers for RunningHost {
         }
     }
 
-    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
+    fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, String> {
+        self.reconfigure(place, watch)
+    }
+
+    fn start_hostctl(&mut self, arguments: &[String], input: Option<&str>) -> Result<Started, String> {
         let mut words = vec![self.hostctl.display().to_string()];
         words.extend_from_slice(arguments);
         let Fleet { programs, cgroups, .. } = &mut self.fleet;
-        programs.start("hostctl", &words, Errors::Apart, cgroups).map_err(|error| error.to_string())
+        programs.start("hostctl", &words, Errors::Apart, input, cgroups).map_err(|error| error.to_string())
     }
 
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>> {

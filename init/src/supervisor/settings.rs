@@ -63,6 +63,7 @@ mod tests {
             "hostname = 'node'\n[update]\nsource = 'https://secret@x'\n[[health]]\nname = 'a'\nexec = ['/b']",
         )
         .unwrap();
+        let none = spec("[]");
         let some = spec("['hostname', 'container', 'health']");
         assert!(write(&folder, "web", &some, &config).unwrap());
         assert!(!write(&folder, "web", &some, &config).unwrap(), "nothing has changed");
@@ -70,10 +71,10 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, r#"{"health":[{"exec":["/b"],"name":"a","timeout":30}],"hostname":"node"}"#);
         let meta = fs::metadata(&path).unwrap();
-        assert_eq!((meta.permissions().mode() & 0o777, meta.uid().to_string()), (0o400, user));
+        assert_eq!((meta.permissions().mode() & 0o777, meta.uid().to_string()), (0o400, user.clone()));
         assert!(write(&folder, "web", &some, &HostConfig::default()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
-        assert!(!write(&folder, "other", &spec("[]"), &config).unwrap());
+        assert!(!write(&folder, "other", &none, &config).unwrap());
         assert!(!folder.join("other.json").exists());
     }
 }
