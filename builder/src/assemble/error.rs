@@ -30,6 +30,14 @@ pub enum AssembleError {
     /// A change of a maintainer script cannot be made.
     #[error("package {package}: its scripts do `{change}`: {reason}")]
     Change { package: String, change: String, reason: String },
+    /// Diversions of two packages contradict each other. dpkg-divert(1) refuses the second one.
+    #[error(
+        "package {package}: its scripts divert {from} to {to}, but package {other} diverts {other_from} to {other_to}"
+    )]
+    Diversion { package: String, from: String, to: String, other: String, other_from: String, other_to: String },
+    /// A file below /var or /run has file capabilities.
+    #[error("{path} of {origin}: has file capabilities, which a file below /var or /run would lose at boot")]
+    CapabilitiesAtBoot { path: String, origin: String },
     /// A line of sysusers.d or tmpfiles.d cannot be applied.
     #[error("{place}:{line}: {text:?}: {reason}")]
     Declaration {
@@ -84,6 +92,12 @@ impl AssembleError {
             }
             Self::Change { .. } => {
                 "provide the file or account in an overlay (an account as a line of sysusers.d)".to_owned()
+            }
+            Self::Diversion { package, .. } => {
+                format!("one of the two cannot be in the image: leave {package} or the other out")
+            }
+            Self::CapabilitiesAtBoot { .. } => {
+                "put a file with capabilities below /usr, or leave it out (debian.drop)".to_owned()
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
             Self::Tree(error) => tree_hint(error).to_owned(),
