@@ -4,7 +4,7 @@ use super::{
     alternatives::Alternative,
     change::Changes,
     declaration::{self, Declaration},
-    error::{AssembleError, UncoveredScript},
+    error::{AssembleError, DiversionClash, UncoveredScript},
     index::EntryKind,
     packages::{Diversions, ORIGIN},
     scripts::{self, Effect, FileKind, PackageFiles, Scripts},
@@ -123,14 +123,14 @@ impl Effects {
             return Ok(());
         };
         let shown = |path: &TreePath| Show(path).to_string();
-        Err(AssembleError::Diversion {
+        Err(AssembleError::Diversion(Box::new(DiversionClash {
             package: package.to_owned(),
             from: shown(&from),
             to: shown(&to),
             other: other.clone(),
             other_from: shown(other_from),
             other_to: shown(other_to),
-        })
+        })))
     }
 }
 

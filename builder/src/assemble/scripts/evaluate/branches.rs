@@ -25,7 +25,7 @@ impl Walk<'_, '_> {
                     left.extend(self.fork(sure, |walk| {
                         walk.variables.set(&name, Some(value));
                         let reach = if sure { reach } else { reach.perhaps() };
-                        walk.to_each_end(|ends| &mut ends.round, |walk| walk.block(body, reach))
+                        walk.with_ends(|ends| &mut ends.round, |walk| walk.block(body, reach))
                     }));
                     match self.stop.leave_round(stop) {
                         Ended::No => {}
@@ -52,7 +52,7 @@ impl Walk<'_, '_> {
                         if let Some((name, _)) = &rounds {
                             walk.variables.set(name, None);
                         }
-                        walk.to_each_end(|ends| &mut ends.round, |walk| walk.block(body, reach.perhaps()))
+                        walk.with_ends(|ends| &mut ends.round, |walk| walk.block(body, reach.perhaps()))
                     });
                     self.stop.leave_round(stop);
                 }

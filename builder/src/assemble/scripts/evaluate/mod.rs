@@ -155,7 +155,7 @@ impl<'s, 'f> Walk<'s, 'f> {
     }
 
     /// Runs `body`, a function or a round, of which `ends` gives the places where it may end. Forgets the values that differ there.
-    fn to_each_end<T>(&mut self, ends: fn(&mut Ends) -> &mut Vec<Variables>, body: impl FnOnce(&mut Self) -> T) -> T {
+    fn with_ends<T>(&mut self, ends: fn(&mut Ends) -> &mut Vec<Variables>, body: impl FnOnce(&mut Self) -> T) -> T {
         let before = std::mem::take(ends(&mut self.ends));
         let result = body(self);
         for variables in std::mem::replace(ends(&mut self.ends), before) {
@@ -282,7 +282,7 @@ impl<'s, 'f> Walk<'s, 'f> {
         self.variables.set_arguments(arguments);
         let stop = self.stop.enter();
         self.depth += 1;
-        let mut left = self.to_each_end(|ends| &mut ends.function, |walk| walk.block(body, reach));
+        let mut left = self.with_ends(|ends| &mut ends.function, |walk| walk.block(body, reach));
         self.depth -= 1;
         self.stop.leave_function(stop);
         self.variables.set_arguments(outer);
