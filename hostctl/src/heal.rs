@@ -12,7 +12,7 @@ use crate::{
     entries::{self, Entries},
     file,
     file_lock::FileLock,
-    slots::{Access, Filling, Slots, Survey as CostSurvey},
+    slots::{Access, Filling, Idle, Slots, Survey as CostSurvey},
     trust::{Criteria, Repository, installed},
     upgrade::{open_repository, open_source},
 };
@@ -21,7 +21,7 @@ use berth_contract::{
     chain::Chain,
     paths::SLOT_CHECKS,
     release::{ReleaseRecord, STABLE},
-    update::{EntryState, KernelCheck, SlotCheck, Way},
+    update::{EntryState, KernelCheck, SlotCheck},
 };
 use place::{Place, Subject};
 use std::{
@@ -301,10 +301,15 @@ impl Place {
 /// Writes the version into the other slot again. Blocks that are right are not written.
 fn fill(place: &Place, repository: &Repository, record: &ReleaseRecord) -> Result<()> {
     let slots = Slots::find(&place.host.report, Path::new("/sys"), Path::new("/dev"))?;
-    let filling = Filling { record, slots: &slots, remote: repository, running_uki: &[], decoder: Decoder::this() };
-    let mut ways = filling.ways(CostSurvey::Cheapest)?;
-    // The slot names this version, but is damaged.
-    ways.costs.retain(|(way, _)| *way != Way::Present);
+    let filling = Filling {
+        record,
+        slots: &slots,
+        remote: repository,
+        running_uki: &[],
+        decoder: Decoder::this(),
+        idle: Idle::Damaged,
+    };
+    let ways = filling.ways(CostSurvey::Cheapest)?;
     filling.reach(&ways)?;
     filling.fill(ways, &mut |_| {})?;
     Ok(())

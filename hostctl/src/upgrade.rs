@@ -18,7 +18,7 @@ use crate::{
     kernel_image::KernelImage,
     kernel_images::{self, KernelImages},
     memory,
-    slots::{Filling, SlotError, Slots, Survey, Ways, copies, partition, uki},
+    slots::{Filling, Idle, SlotError, Slots, Survey, Ways, copies, partition, uki},
     source::{HttpOptions, Source},
     trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
@@ -133,6 +133,7 @@ impl Checked<'_> {
             remote: self.repository,
             running_uki,
             decoder: Decoder::this(),
+            idle: Idle::Unchecked,
         }
     }
 }
