@@ -52,6 +52,16 @@ pub enum Request {
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
+    /// Like [`Self::Reboot`], but all services together have at most this time to end. Also shortens a shutdown that has begun.
+    RebootWithin {
+        /// In seconds.
+        seconds: u32,
+    },
+    /// Like [`Self::RebootWithin`], then power off.
+    PoweroffWithin {
+        /// In seconds.
+        seconds: u32,
+    },
     /// Runs the host's own hostctl. Answered with the lines of its output, then `end`. If its status is not 0: `error` with its output
     /// on stderr. Only one hostctl runs at a time for each client. When the call is cancelled, hostctl gets SIGTERM.
     Run {
