@@ -76,6 +76,11 @@ pub fn explain(
     }
 }
 
+/// Whether a value may be part of a message. A long one is a certificate or a key.
+pub(crate) fn may_be_shown(value: &str) -> bool {
+    value.len() <= 80 && !value.contains("-----")
+}
+
 fn type_name(asked: Option<Asked>, wanted: String) -> String {
     match asked {
         Some(Asked::Whole { .. }) => "a whole number".to_owned(),
@@ -91,7 +96,7 @@ fn how_to_write(asked: Option<Asked>, found: &Found, value: &str) -> Option<Stri
     match (asked, found) {
         (Some(Asked::Text), Found::Table) => Some(DOTS.to_owned()),
         (Some(Asked::Text), Found::Other(_)) if bare => Some(format!("write \"{}\"", value.trim_start_matches("0o"))),
-        (Some(Asked::List), Found::Text(_)) => Some(format!("write [{value}]")),
+        (Some(Asked::List), Found::Text(_)) if may_be_shown(value) => Some(format!("write [{value}]")),
         _ => None,
     }
 }

@@ -97,10 +97,7 @@ impl<'de> Value<'de> {
                 Err(Misfit::invalid_type(Unexpected::Other(&format!("date `{date}`")), &visitor))
             }
             DeValue::Array(items) => visitor.visit_seq(Items(items.into_iter().map(Value::from))),
-            DeValue::Table(table) => {
-                let pairs = table.into_iter().map(|(key, value)| (Key::from(key), Value::from(value)));
-                visitor.visit_map(Pairs { pairs, value: None })
-            }
+            DeValue::Table(table) => visitor.visit_map(pairs(table)),
         };
         visited.map_err(|misfit| misfit.at(&span, asked))
     }
@@ -118,18 +115,38 @@ impl<'de, I: Iterator<Item = Value<'de>>> SeqAccess<'de> for Items<I> {
 }
 
 /// The keys and values of a table.
-struct Pairs<'de, I> {
-    pairs: I,
+struct Pairs<'de> {
+    pairs: <DeTable<'de> as IntoIterator>::IntoIter,
     value: Option<Value<'de>>,
 }
 
-impl<'de, I: Iterator<Item = (Key<'de>, Value<'de>)>> MapAccess<'de> for Pairs<'de, I> {
+fn pairs(table: DeTable<'_>) -> Pairs<'_> {
+    Pairs { pairs: table.into_iter(), value: None }
+}
+
+/// What a value is, for a type that expects a table.
+fn unexpected<'a>(value: &'a DeValue<'_>) -> Unexpected<'a> {
+    match value {
+        DeValue::String(text) => Unexpected::Str(text),
+        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) => Unexpected::Signed(number),
+            Err(_) => Unexpected::Other("a large number"),
+        },
+        DeValue::Float(digits) => digits.as_str().parse().map_or(Unexpected::Other("a number"), Unexpected::Float),
+        DeValue::Boolean(truth) => Unexpected::Bool(*truth),
+        DeValue::Datetime(_) => Unexpected::Other("a date"),
+        DeValue::Array(_) => Unexpected::Seq,
+        DeValue::Table(_) => Unexpected::Map,
+    }
+}
+
+impl<'de> MapAccess<'de> for Pairs<'de> {
     type Error = Misfit;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
         let Some((key, value)) = self.pairs.next() else { return Ok(None) };
-        self.value = Some(value);
-        seed.deserialize(key).map(Some)
+        self.value = Some(value.into());
+        seed.deserialize(Key::from(key)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
@@ -201,7 +218,13 @@ impl<'de> Deserializer<'de> for Value<'de> {
             let span = self.span.clone();
             return visitor.visit_map(SpannedDeserializer::new(self, span));
         }
-        self.visit(Asked::Table, visitor)
+        // Not by `visit`: the code of each struct for lists would be large, and no list is a struct.
+        let Self { value, span } = self;
+        let visited = match value {
+            DeValue::Table(table) => visitor.visit_map(pairs(table)),
+            other => Err(Misfit::invalid_type(unexpected(&other), &visitor)),
+        };
+        visited.map_err(|misfit| misfit.at(&span, Asked::Table))
     }
 
     /// An enum without content is a string, and one with content a table with one key: its name.
@@ -214,10 +237,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         let span = self.span.clone();
         match self.value {
             DeValue::String(word) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(word)),
-            DeValue::Table(table) if table.len() == 1 => {
-                let pairs = table.into_iter().map(|(key, value)| (Key::from(key), Value::from(value)));
-                visitor.visit_enum(MapAccessDeserializer::new(Pairs { pairs, value: None }))
-            }
+            DeValue::Table(table) if table.len() == 1 => visitor.visit_enum(MapAccessDeserializer::new(pairs(table))),
             _ => return self.visit(Asked::Text, visitor),
         }
         .map_err(|misfit| misfit.at(&span, Asked::Text))

@@ -1,10 +1,7 @@
 //! A fault of a text, with its line and column.
 
-use crate::explain::Explanation;
+use crate::explain::{Explanation, may_be_shown};
 use std::fmt;
-
-/// Longest value that a message shows. A longer one is a certificate or a key.
-const LONGEST: usize = 80;
 
 /// A fault of a text. Its `Display` is one line, with the place first. Values that may be secrets are not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,9 +26,8 @@ impl TextFault {
     pub fn new(text: &str, explanation: Explanation) -> Self {
         let Explanation { span, message, expected, found, hint } = explanation;
         let (line, column) = position(text, span.start);
-        let is_shown = |text: &String| text.len() <= LONGEST && !text.contains("-----");
-        let found = found.map(|found| if is_shown(&found) { found } else { format!("{} bytes", found.len()) });
-        Self { line, column, message, expected, found, hint: hint.filter(is_shown) }
+        let found = found.map(|found| if may_be_shown(&found) { found } else { format!("{} bytes", found.len()) });
+        Self { line, column, message, expected, found, hint }
     }
 }
 

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod config;
+mod healing;
+mod kernel_images;
 mod kit;
 mod refusals;
 mod upgrades;

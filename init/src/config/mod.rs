@@ -28,7 +28,10 @@ use berth_file::{Flush, replace};
 use berth_generations::Store;
 use generation::First;
 use locations::{Candidate, Locations};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// When a configuration is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,21 +77,45 @@ pub fn load(
     (store, now): (&Store, u64),
     settled: impl FnOnce(),
 ) -> CurrentConfig {
-    let url = fetched(locations, cmdline);
-    let state = generation::begin(store);
-    let place = Path::new(paths::LAST_GOOD_PLACE);
-    let before = fs::read_to_string(place).ok().map(|text| text.trim_end().to_owned());
+    let root = Path::new("/");
+    let before = place_before(root);
     let found = search::first(locations, settled, before.as_deref());
-    let marker = Path::new(paths::SUBSTITUTE_CONFIG);
-    let place_found = found.as_ref().map(|found| found.place.clone());
-    let stands_in = is_substitute(before.as_deref(), place_found.as_deref(), marker.exists());
-    let first = match (&url, stands_in) {
+    take(root, found, before, Memory { store, now, url: fetched(locations, cmdline) })
+}
+
+/// What is known of the host's configurations besides the files of this boot.
+struct Memory<'a> {
+    store: &'a Store,
+    /// Seconds since 1970 by the host's clock.
+    now: u64,
+    /// The address in the kernel's command line.
+    url: Option<String>,
+}
+
+/// The path of the persistent state, below `root`.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// The place of the last good configuration.
+fn place_before(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(below(root, paths::LAST_GOOD_PLACE)).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// The configuration in force, with what was found at this boot. Keeps what the next boot needs to know.
+fn take(root: &Path, found: Option<Candidate>, before: Option<String>, memory: Memory<'_>) -> CurrentConfig {
+    let Memory { store, now, url } = memory;
+    let state = generation::begin(store);
+    let marker = below(root, paths::SUBSTITUTE_CONFIG);
+    let place = found.as_ref().map(|found| found.place.clone());
+    let first = match (&url, is_substitute(before.as_deref(), place.as_deref(), marker.exists())) {
         (Some(_), _) => First::Cmdline,
         (None, true) => First::Substitute,
         (None, false) => First::Found,
     };
     let applied = generation::applied(store, &state, found.as_ref(), first);
-    if let (Some(Ok(text)), false) = (found.as_ref().map(|found| &found.content), stands_in) {
+    if let (Some(Ok(text)), First::Found) = (found.as_ref().map(|found| &found.content), first) {
         generation::keep(store.note_source(text));
     }
     let waiting = url.map(|url| format!("waiting for {url} of the kernel command line"));
@@ -99,8 +126,8 @@ pub fn load(
         None => None,
     };
     let (mut current, mut new_good) =
-        decide(found, before.as_deref(), || read_last_good(Path::new(paths::LAST_GOOD_CONFIG)));
-    // The generation that was applied is missing: that is the fault to show.
+        decide(found, before.as_deref(), || read_last_good(&below(root, paths::LAST_GOOD_CONFIG)));
+    // The generation that was applied cannot be used: that is the fault to show.
     current.status.error = fault.or(current.status.error);
     if let Some(error) = &current.status.error {
         let instead = match current.status.source.as_deref() {
@@ -117,7 +144,7 @@ pub fn load(
         console::warning(format_args!(
             "host.toml: expected the one of {before} as at an earlier boot, found one on the ESP: no container is removed"
         ));
-        write(marker, "");
+        write(&marker, "");
     } else {
         let _ = fs::remove_file(marker);
     }
@@ -127,7 +154,7 @@ pub fn load(
         (paths::LAST_GOOD_PLACE, new_place.as_ref().filter(|_| new_good.is_some())),
     ] {
         if let Some(text) = text {
-            write(Path::new(path), text);
+            write(&below(root, path), text);
         }
     }
     // The next boot returns to the text of the address, not to that of another source.
@@ -290,6 +317,35 @@ mod tests {
         let (mut current, _) = decide(candidate("esp", b""), Some("disk cidata"), || None);
         current.is_substitute = true;
         assert_eq!(current.existing_containers(), Existing::Keep);
+    }
+
+    /// A power cut between two boots changes nothing: the marker is what the second one knows.
+    #[test]
+    fn a_second_boot_without_the_disk_makes_the_esp_the_new_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let marker = below(root, paths::SUBSTITUTE_CONFIG);
+        let good = || fs::read_to_string(below(root, paths::LAST_GOOD_CONFIG)).unwrap();
+        fs::create_dir_all(marker.parent().unwrap()).unwrap();
+        let boot = |place: &str, text: &str| {
+            let memory = Memory { store: &Store::new(root.join("config")), now: 1, url: None };
+            let current = take(root, candidate(place, text.as_bytes()), place_before(root), memory);
+            (current.existing_containers(), marker.exists(), good(), place_before(root).unwrap())
+        };
+        let (disk, esp) = ("hostname = 'disk'", "hostname = 'esp'");
+        let row =
+            |existing, is_marked, text: &str, place: &str| (existing, is_marked, text.to_owned(), place.to_owned());
+        assert_eq!(boot("disk cidata", disk), row(Existing::Replace, false, disk, "disk cidata"));
+        // The disk does not answer once: the file of the ESP is used, and not remembered.
+        assert_eq!(boot("esp", esp), row(Existing::Keep, true, disk, "disk cidata"));
+        assert_eq!(boot("disk cidata", disk), row(Existing::Replace, false, disk, "disk cidata"));
+        // Twice in a row.
+        assert_eq!(boot("esp", esp), row(Existing::Keep, true, disk, "disk cidata"));
+        assert_eq!(boot("esp", esp), row(Existing::Replace, false, esp, "esp"));
+        assert_eq!(boot("esp", esp), row(Existing::Replace, false, esp, "esp"));
+        // An invalid file on the ESP stands in for nothing.
+        assert_eq!(boot("disk cidata", disk).2, disk);
+        assert_eq!(boot("esp", "?"), row(Existing::Keep, false, disk, "disk cidata"));
     }
 
     /// Text → start of the message.
