@@ -147,12 +147,16 @@ fn settings_of_dhcpv6_and_of_routers_are_used_together() {
                  prefix fd00:78::/64 { }; DNSSL dnssl.example { }; };\n";
     let radvd = write(&cable, "radvd.conf", radvd);
     let pid = cable.dir.path().join("radvd.pid").display().to_string();
-    let kea = r#"{"Dhcp6": {"interfaces-config": {"interfaces": ["s0"]},
+    let kea = r#"{"Dhcp6": {"interfaces-config": {"interfaces": ["s0"]}, "data-directory": "FOLDER",
+        "server-id": {"type": "LL", "htype": 1, "identifier": "020000000009", "persist": false},
         "lease-database": {"type": "memfile", "persist": false},
         "valid-lifetime": 400, "preferred-lifetime": 300, "renew-timer": 100, "rebind-timer": 200,
         "option-data": [{"name": "dns-servers", "data": "fd00:77::53"}, {"name": "domain-search", "data": "kea.example"}],
         "subnet6": [{"subnet": "fd00:77::/64", "interface": "s0", "pools": [{"pool": "fd00:77::84-fd00:77::84"}]}]}}"#;
-    let _kea = serve(&cable, &["kea-dhcp6", "-c", &write(&cable, "kea.json", kea)]);
+    let _kea = serve(
+        &cable,
+        &["kea-dhcp6", "-c", &write(&cable, "kea.json", &kea.replace("FOLDER", cable.dir.path().to_str().unwrap()))],
+    );
     let _radvd = serve(&cable, &["radvd", "-n", "-m", "stderr", "-C", &radvd, "-p", &pid]);
     let (netd, _notify) = cable.netd();
     wait_for("SLAAC", 20, || six(&cable).contains("fd00:78:"));
