@@ -10,6 +10,7 @@ use rustix::{
 use serde_json::Value;
 use std::{
     fs::{self, File},
+    io::Write,
     process::{Child, Command},
     thread,
     time::{Duration, Instant},
@@ -111,13 +112,15 @@ pub(crate) fn main() {
     }
     fs::copy("/1.json", SETTINGS).unwrap();
     let arguments = ["--directory", "/run/netd", "--settings", SETTINGS, "--interface", "e0", "--interface", "e1"];
-    let netd = Command::new("/netd").args(arguments).spawn().unwrap();
+    let mut netd = Command::new("/netd").args(arguments).spawn().unwrap();
     all_kinds();
     a_change(&netd);
     all_modes(&netd);
     reload(&netd, "/none.json");
     wait_for("the links to go", || link("bond0").is_null());
-    println!("{END}");
+    netd.kill().unwrap();
+    netd.wait().unwrap();
+    writeln!(std::io::stderr(), "{END}").unwrap();
     reboot(RebootCommand::PowerOff).unwrap();
 }
 
