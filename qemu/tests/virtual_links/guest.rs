@@ -19,7 +19,7 @@ use std::{
 /// Modules of the links, and the cable's.
 pub(crate) const WANTED: [&str; 7] = ["veth", "bonding", "8021q", "bridge", "dummy", "wireguard", "vxlan"];
 /// The last line of the console.
-pub(crate) const END: &str = "virtual links: end";
+pub(crate) const END: &str = "virtual links: end\n";
 /// The file that netd reads.
 const SETTINGS: &str = "/run/netd.json";
 
@@ -120,7 +120,7 @@ pub(crate) fn main() {
     wait_for("the links to go", || link("bond0").is_null());
     netd.kill().unwrap();
     netd.wait().unwrap();
-    writeln!(std::io::stderr(), "{END}").unwrap();
+    std::io::stderr().write_all(END.as_bytes()).unwrap();
     reboot(RebootCommand::PowerOff).unwrap();
 }
 

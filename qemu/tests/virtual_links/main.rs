@@ -38,7 +38,7 @@ fn every_kind_of_virtual_link_is_made_changed_and_removed() {
     let mut machine = description.start().unwrap();
     machine.wait_for_end(LIMIT).unwrap();
     let console = machine.console().tail();
-    assert!(console.contains(guest::END), "{console}");
+    assert!(console.contains(guest::END.trim_end()), "{console}");
 }
 
 /// netd, its settings, and the programs that check its work, with their libraries.
