@@ -1,9 +1,11 @@
 //! The host's answers as text for people.
 
 mod config;
+mod network;
 mod upgrade;
 
 pub use config::{diff, generations, taken};
+pub use network::network;
 pub use upgrade::upgrade;
 
 use berth_contract::{
