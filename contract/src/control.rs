@@ -5,6 +5,7 @@
 //!
 //! A serial port has no connections. So a client ignores frames with another client's id, and both sides ignore lines that are not JSON.
 
+pub use crate::log_line::{LogLine, LogRecord};
 use crate::{
     boot_report::PhaseStamp,
     container_state::ContainerState,
@@ -14,7 +15,7 @@ use crate::{
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 /// Size limit of a line for both sides, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
@@ -42,6 +43,14 @@ pub enum Request {
     Logs {
         /// Name of the service.
         service: String,
+        /// Whether to continue with new lines until the call is cancelled.
+        follow: bool,
+    },
+    /// Answered with a `record` for each line of all logs: init, kernel, services, `bless` and `slots`. Then `end`.
+    AllLogs {
+        /// For each log, the number of the first record that is wanted. For other logs: from the oldest record that the host still has.
+        #[serde(default)]
+        from: BTreeMap<String, u64>,
         /// Whether to continue with new lines until the call is cancelled.
         follow: bool,
     },
@@ -81,19 +90,12 @@ pub enum Body {
     Reply(Box<Reply>),
     /// A line of output. More frames follow.
     Line(LogLine),
+    /// A line of one of several logs. More frames follow.
+    Record(LogRecord),
     /// The call is complete.
     End,
     /// The call failed.
     Error(ControlError),
-}
-
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Microseconds since kernel start.
-    pub at_us: u64,
-    /// The text, without the line break.
-    pub text: String,
 }
 
 /// Environment variable that init sets for hostctl. If hostctl fails, its last line on stderr is then a [`ControlError`] as JSON.
@@ -372,28 +374,5 @@ pub struct ServiceStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_frames_and_problems_are_one_line_of_json() {
-        let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
-        let text = serde_json::to_string(&call).unwrap();
-        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);
-        assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call);
-        assert_eq!(
-            serde_json::to_string(&Call { id: 1, request: Request::Status }).unwrap(),
-            r#"{"id":1,"request":"status"}"#
-        );
-        let problem =
-            Problem::Service { name: "netd".into(), state: ServiceState::Backoff, end: "signal 9 (SIGKILL)".into() };
-        let text = serde_json::to_string(&problem).unwrap();
-        assert_eq!(text, r#"{"kind":"service","name":"netd","state":"backoff","end":"signal 9 (SIGKILL)"}"#);
-        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
-        assert_eq!(problem.to_string(), "service netd is started again: signal 9 (SIGKILL)");
-        let frame = Frame { id: 7, body: Body::Line(LogLine { at_us: 5, text: "a\nb".into() }) };
-        let text = serde_json::to_string(&frame).unwrap();
-        assert!(!text.contains('\n'));
-        assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
-    }
-}
+#[path = "control_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file"]),
+    ("logd", &["contract", "file", "formats"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
@@ -49,6 +50,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
@@ -170,6 +172,18 @@ const NETD: &[Row] = &[
     ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
 ];
 
+const LOGD: &[Row] = &[
+    ("sys", &[]),
+    ("bell", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("collect", &[]),
+    ("store", &["clock"]),
+    ("containers", &["bell", "store"]),
+    ("forward", &["bell", "clock", "sys"]),
+    ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
@@ -194,6 +208,7 @@ const HOSTCTL: &[Row] = &[
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
     ("why", &["entries", "file", "health"]),
+    ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
@@ -226,6 +241,7 @@ const HOSTCTL: &[Row] = &[
             "heal",
             "health",
             "host",
+            "logs",
             "show",
             "upgrade",
             "var",
@@ -245,6 +261,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("logd", "berth_logd"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),

@@ -3,6 +3,7 @@
 pub(crate) mod bless;
 mod event_printer;
 pub(crate) mod forget;
+pub(crate) mod logs;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod slot;
