@@ -25,6 +25,7 @@ pub mod limit;
 pub mod log_config;
 pub mod log_line;
 pub mod network_config;
+mod network_status;
 pub mod paths;
 pub mod release;
 pub mod service;
