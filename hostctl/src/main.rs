@@ -11,7 +11,7 @@ use berth_contract::{
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
 use command::{
-    bless, forget, logs::Logs, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status,
+    PATIENCE, bless, forget, logs::Logs, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status,
     upgrade::Upgrade, wait, why,
 };
 use hostctl::{
@@ -165,9 +165,6 @@ fn socket(text: &str) -> Result<PathBuf, String> {
         _ => Err(format!("expected unix:PATH, found {text:?}")),
     }
 }
-
-/// Time limit for an answer of the host, except where a command waits.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {

@@ -223,6 +223,7 @@ const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("logs", &[]),
     ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),

@@ -90,6 +90,7 @@ impl LogReader {
                     self.next = self.next.max(header.first);
                     let boot = (header.first.boot, header.boot_id);
                     if self.boot.replace(boot) != Some(boot) {
+                        self.offset_us = None;
                         return Ok(Some(Event::Boot(header)));
                     }
                 }

@@ -1,6 +1,6 @@
 //! `hostctl logs`: the newest output of one service from init, stored lines from logd, and the output of a container from the engine.
 
-use super::{on_host, pass_on, write_out};
+use super::{PATIENCE, on_host, pass_on, write_out};
 use anyhow::{Context, Result, bail};
 use berth_contract::{control::LogLine, image_spec::ImageSpec, paths::IMAGE_SPEC};
 use berth_control::Client;
@@ -86,7 +86,7 @@ impl Logs {
 
     /// The lines that init has in memory.
     fn newest(&self, client: &mut Client, name: &str) -> Result<()> {
-        client.set_timeout((!self.follow).then_some(crate::PATIENCE))?;
+        client.set_timeout((!self.follow).then_some(PATIENCE))?;
         client.logs(name, self.follow, |line: LogLine| {
             let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
             write_out(&format!("[{at:>12}] {}\n", line.text))

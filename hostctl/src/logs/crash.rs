@@ -1,6 +1,6 @@
 //! The last messages of a kernel that panicked, as lines of the boot in which it panicked.
 
-use super::{LogPaths, StoredLine};
+use super::{LogPaths, line::StoredLine};
 use crate::why::records::{RecordPaths, Records};
 
 /// Name of these lines' log.

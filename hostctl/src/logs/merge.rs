@@ -1,6 +1,6 @@
 //! Puts lines into the order of time. logd stores them as they come, and after its start those of one log after those of another.
 
-use super::StoredLine;
+use super::line::StoredLine;
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 /// Maximum number of lines that wait for an earlier one. The lines of a boot before logd starts are fewer.

@@ -2,12 +2,14 @@
 
 mod boots;
 mod crash;
+mod line;
 mod merge;
 pub mod since;
 mod stored;
 
 pub use boots::{Boot, BootChoice};
-pub use stored::{Query, StoredLine, StoredLogs};
+pub use line::StoredLine;
+pub use stored::{Query, StoredLogs};
 
 use std::path::PathBuf;
 
