@@ -47,7 +47,7 @@ pub(crate) fn read(
         let length = head[4..].first_chunk().copied().map_or(0, u32::from_be_bytes);
         let length = usize::try_from(length).unwrap_or(usize::MAX);
         if head[0] > STDERR || head[1..4] != [0; 3] || length > LONGEST {
-            return Err(HttpError::protocol("the head of a frame of docker's logs", &head));
+            return Err(HttpError::protocol("the head of a frame of a container's output", &head));
         }
         let mut text = vec![0; length];
         stream.read_exact(&mut text).map_err(broken)?;
