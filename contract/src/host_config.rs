@@ -4,6 +4,7 @@ use crate::{
     config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
+    log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
     system_config::{KernelConfig, Parameter, ProxyConfig, RegistryConfig, check_engine, check_parameters},
     update::{HealthCheck, UpdateSpec},
@@ -52,6 +53,9 @@ pub struct HostConfig {
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
+    /// How logs are stored and where they are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogConfig>,
     /// Checks that a version on trial must pass, in addition to the image's checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
@@ -91,7 +95,7 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 13] = [
+pub const KEYS: [&str; 14] = [
     "hostname",
     "network",
     "dns",
@@ -105,6 +109,7 @@ pub const KEYS: [&str; 13] = [
     "docker",
     "update",
     "health",
+    "log",
 ];
 
 impl HostConfig {
@@ -134,6 +139,7 @@ impl HostConfig {
         })?;
         self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
         self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
+        self.log.as_ref().map_or(Ok(()), LogConfig::check).map_err(|fault| fault.within("log"))?;
         check_items("ca", &self.ca, |pem| check_pem("", pem, "CERTIFICATE"))?;
         self.proxy.as_ref().map_or(Ok(()), ProxyConfig::check).map_err(|fault| fault.within("proxy"))?;
         for (name, registry) in &self.registry {

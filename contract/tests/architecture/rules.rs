@@ -17,6 +17,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("engine", &["contract"]),
     ("init", &["contract", "settings", "file", "generations", "formats"]),
     ("netd", &["contract", "file"]),
+    ("logd", &["contract", "file", "formats"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "settings", "file", "generations", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "settings", "file", "control"]),
@@ -52,6 +53,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
@@ -240,10 +242,23 @@ const NETD: &[Row] = &[
     ),
 ];
 
+const LOGD: &[Row] = &[
+    ("sys", &[]),
+    ("bell", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("collect", &[]),
+    ("store", &["clock"]),
+    ("containers", &["bell", "store"]),
+    ("forward", &["bell", "clock", "sys"]),
+    ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("logs", &[]),
     ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
@@ -265,6 +280,7 @@ const HOSTCTL: &[Row] = &[
     ("config", &["file", "health"]),
     ("show", &["config"]),
     ("why", &["entries", "file", "health"]),
+    ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("kernel_images", &["file"]),
@@ -300,6 +316,7 @@ const HOSTCTL: &[Row] = &[
             "heal",
             "health",
             "host",
+            "logs",
             "show",
             "upgrade",
             "var",
@@ -321,6 +338,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("logd", "berth_logd"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),

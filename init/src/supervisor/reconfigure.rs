@@ -107,7 +107,7 @@ impl RunningHost {
             }
             if !exit.is_success() {
                 console::error(format_args!("{}: {exit}", helper.words.join(" ")));
-                if helper.is_needed && self.ending().is_none() {
+                if helper.is_needed && self.ending.is_none() {
                     self.help(helper.words, true);
                 }
             }

@@ -60,7 +60,7 @@ pub(super) struct RunningHost {
     var: PathBuf,
     engine_us: Option<u64>,
     ready_us: Option<u64>,
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     /// When to say next what a shutdown waits for.
     say_us: u64,
 }
@@ -202,10 +202,6 @@ impl RunningHost {
         ended
     }
 
-    pub(super) fn ending(&self) -> Option<Ending> {
-        self.ending
-    }
-
     fn engine_is_ready(&self) -> bool {
         self.image.engine.as_ref().is_some_and(|engine| self.fleet.states.is_ready(engine.kind.row().service))
     }
@@ -326,6 +322,9 @@ impl Answers for RunningHost {
 
     fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, String> {
         self.reconfigure(place, watch)
+    }
+    fn level_in_init(&self, number: u64) -> u8 {
+        console::level_of(number) as u8
     }
 
     fn start_hostctl(&mut self, arguments: &[String], input: Option<&str>) -> Result<Started, String> {
