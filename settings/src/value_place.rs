@@ -21,7 +21,7 @@ pub(crate) fn place_of<'de>(table: &Spanned<DeTable<'de>>, path: &str) -> Range<
         let next = match (step, value) {
             (Step::Key(key), None) => in_table(table.get_ref(), key),
             (Step::Key(key), Some(DeValue::Table(inner))) => in_table(inner, key),
-            (Step::Index(index), Some(DeValue::Array(items))) => items.iter().nth(*index),
+            (Step::Index(index), Some(DeValue::Array(items))) => items.get(*index),
             _ => None,
         };
         let Some(next) = next else { break };

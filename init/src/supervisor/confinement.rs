@@ -11,7 +11,7 @@ use crate::{
     },
 };
 use berth_contract::{
-    fault::Failure,
+    fault::{At, Failure},
     limit::Limit,
     paths,
     service::{Directories, ServiceSpec},
