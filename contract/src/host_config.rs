@@ -3,6 +3,7 @@
 use crate::{
     container::ContainerSpec,
     engine::EngineKind,
+    network_config::{DnsConfig, NetworkConfig},
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,12 @@ pub struct HostConfig {
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
+    /// Links, addresses and routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
+    /// Name servers of the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsConfig>,
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
@@ -63,7 +70,7 @@ impl HostConfig {
     /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
-    /// An invalid host name, an invalid container, two containers of one name, a health check without an absolute path, a value that is
+    /// An invalid host name, an invalid container, two containers of one name, network settings that contradict each other, a health check without an absolute path, a value that is
     /// not PEM.
     pub fn check(&self) -> Result<(), String> {
         if let Some(name) = self.hostname.as_deref().filter(|name| !is_host_name(name)) {
@@ -75,6 +82,8 @@ impl HostConfig {
                 return Err(format!("container {}: declared twice", container.name));
             }
         }
+        self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
+        self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
         for check in &self.health {
             if !check.exec.first().is_some_and(|program| program.starts_with('/')) {
                 return Err(format!("health {}: exec: expected the absolute path of a program", check.name));

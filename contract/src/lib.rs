@@ -22,6 +22,7 @@ mod guid;
 pub mod host_config;
 pub mod image_spec;
 pub mod limit;
+pub mod network_config;
 pub mod paths;
 pub mod release;
 pub mod service;
