@@ -10,7 +10,6 @@ use berth_contract::{
     fault::{At, Failure},
     image_spec::ImageSpec,
     paths,
-    service::ServiceSpec,
     time_config::{TimeConfig, TimeStatus},
 };
 use berth_file::{Flush, read_json, replace};
@@ -62,7 +61,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             directory: Path::new(paths::TIME_STATUS).parent().map(Path::to_owned).unwrap_or_default(),
-            settings: ServiceSpec::config_file(SERVICE).into(),
+            settings: format!("/run/berth/config/{SERVICE}.json").into(),
             network: paths::NETWORK_STATUS.into(),
             image: paths::IMAGE_SPEC.into(),
             program: paths::NTP_DAEMON.into(),
@@ -139,16 +138,13 @@ impl Clock<'_> {
         {
             self.process = None;
             self.start = Some(now() + AGAIN);
-            if self.problem.as_ref() != Some(&why) {
-                self.say(&why);
-            }
-            self.problem = Some(why);
+            self.say(&why);
+            self.problem.get_or_insert(why);
         }
         let Some(servers) = self.servers.as_ref().filter(|_| self.start.is_some_and(|start| now() >= start)) else {
             return Ok(());
         };
-        let image = fs::metadata(&self.options.image).at("examine", &self.options.image)?.mtime();
-        let back = u64::try_from(clock_gettime(ClockId::Realtime).tv_sec.saturating_sub(image)).unwrap_or(0);
+        let back = self.age_of_image()?;
         let file = self.options.directory.join("ntp.toml");
         let text = configuration::text(&servers.list, &self.socket(), back);
         replace(&file, text.as_bytes(), 0o600, Flush::Nothing)?;
@@ -178,8 +174,16 @@ impl Clock<'_> {
         if self.process.is_some()
             && let Ok(observed) = observation::ask(&self.socket())
         {
+            if let Some(server) = observed.far_behind(self.age_of_image()?) {
+                let problem = format!("the time of {server} is before the date of the image");
+                if self.problem.as_ref() != Some(&problem) {
+                    self.say(&problem);
+                }
+                self.problem = Some(problem);
+            }
             status.problem = None;
             observed.describe(&mut status);
+            status.problem = self.problem.clone().filter(|_| !status.synchronised).or(status.problem);
         }
         let path = self.options.directory.join(Path::new(paths::TIME_STATUS).file_name().unwrap_or_default());
         replace(&path, &serde_json::to_vec(&status)?, 0o644, Flush::Nothing)?;
@@ -205,6 +209,12 @@ impl Clock<'_> {
         let mut events = inotify::Reader::new(watch.as_fd(), &mut buffer);
         while events.next().is_ok() {}
         Ok(())
+    }
+
+    /// Seconds from the date of the image until now: the clock may be set back by as much.
+    fn age_of_image(&self) -> Result<u64, Failure> {
+        let image = fs::metadata(&self.options.image).at("examine", &self.options.image)?.mtime();
+        Ok(u64::try_from(clock_gettime(ClockId::Realtime).tv_sec.saturating_sub(image)).unwrap_or(0))
     }
 
     fn socket(&self) -> PathBuf {

@@ -59,6 +59,14 @@ pub fn ask(socket: &Path) -> io::Result<Observation> {
 }
 
 impl Observation {
+    /// A server whose time is more than this number of seconds behind this host's.
+    #[must_use]
+    pub fn far_behind(&self, seconds: u64) -> Option<&str> {
+        let mut behind = self.sources.iter().filter(|source| source.offset < 0.0);
+        let far = |source: &&Source| Duration::try_from_secs_f64(-source.offset).is_ok_and(|by| by.as_secs() > seconds);
+        behind.find(far).map(|source| source.name.as_str())
+    }
+
     /// Adds what is known about the clock to a report.
     pub fn describe(&self, status: &mut TimeStatus) {
         let known = self.system.leap_indicator != "Unknown" && self.system.stratum < NO_STRATUM;

@@ -15,6 +15,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file"]),
+    ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
@@ -49,6 +50,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
@@ -170,6 +172,14 @@ const NETD: &[Row] = &[
     ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
 ];
 
+const TIMED: &[Row] = &[
+    ("servers", &[]),
+    ("configuration", &[]),
+    ("observation", &[]),
+    ("process", &[]),
+    ("daemon", &["configuration", "observation", "process", "servers"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
@@ -245,6 +255,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("timed", "berth_timed"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),
