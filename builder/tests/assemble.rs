@@ -1,5 +1,4 @@
 //! The assembly of packages to a root tree.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use crate::assemble_kit::{Bench, Deb, RELEASE, id, kind, link, module, packed, paths, text, tool, unfold};
 use berth::{

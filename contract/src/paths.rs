@@ -93,6 +93,8 @@ pub const CONTAINERS: &str = "/run/berth/containers.json";
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 /// Locked while declared containers are brought up.
 pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
+/// netd's part of host.toml: the tables `network` and `dns` as JSON, written by init.
+pub const NETD_CONFIG: &str = "/run/berth/config/netd.json";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The report about the clock: a [`crate::time_config::TimeStatus`] as JSON.

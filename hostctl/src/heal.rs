@@ -9,7 +9,7 @@ use crate::{
     file,
     file_lock::FileLock,
     host::Host,
-    slots::{Access, Filling, SlotDevices, Slots, Survey as CostSurvey, partition},
+    slots::{Access, Filling, Idle, SlotDevices, Slots, Survey as CostSurvey, partition},
     trust::{Criteria, select},
     upgrade::{open_repository, open_source},
 };
@@ -21,7 +21,7 @@ use berth_contract::{
     disk::{PartitionRole, Slot},
     paths::SLOT_CHECKS,
     release::STABLE,
-    update::{EntryState, SlotCheck, Way},
+    update::{EntryState, SlotCheck},
     version::OsVersion,
 };
 use std::{
@@ -307,11 +307,15 @@ impl Place {
             bail!("the source has another build of version {}: {}", subject.version, record.root.root_hash);
         }
         let slots = Slots::find(&self.host.report, Path::new("/sys"), Path::new("/dev"))?;
-        let filling =
-            Filling { record: &record, slots: &slots, remote: &repository, running_uki: &[], decoder: Decoder::this() };
-        let mut ways = filling.ways(CostSurvey::Cheapest)?;
-        // The slot names this version, but is damaged.
-        ways.costs.retain(|(way, _)| *way != Way::Present);
+        let filling = Filling {
+            record: &record,
+            slots: &slots,
+            remote: &repository,
+            running_uki: &[],
+            decoder: Decoder::this(),
+            idle: Idle::Damaged,
+        };
+        let ways = filling.ways(CostSurvey::Cheapest)?;
         filling.reach(&ways)?;
         filling.fill(ways, &mut |_| {})?;
         Ok(())

@@ -142,9 +142,17 @@ enum Verb {
         json: bool,
     },
     /// Shut down in order, then restart
-    Reboot,
+    Reboot(GoingDown),
     /// Shut down in order, then power off
-    Poweroff,
+    Poweroff(GoingDown),
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct GoingDown {
+    /// All services and containers together have so many seconds to stop; also shortens a shutdown that has begun. Default: the stop
+    /// timeouts of the containers
+    #[arg(long, value_name = "SECONDS")]
+    limit: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -310,8 +318,10 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             let path = arguments.connect.as_deref().unwrap_or(CONTROL_SOCKET.as_ref());
             wait::wait(path, timeout.map(Duration::from_secs))
         }
-        Verb::Reboot => Ok(client()?.reboot()?),
-        Verb::Poweroff => Ok(client()?.poweroff()?),
+        Verb::Reboot(GoingDown { limit: None }) => Ok(client()?.reboot()?),
+        Verb::Reboot(GoingDown { limit: Some(seconds) }) => Ok(client()?.reboot_within(seconds)?),
+        Verb::Poweroff(GoingDown { limit: None }) => Ok(client()?.poweroff()?),
+        Verb::Poweroff(GoingDown { limit: Some(seconds) }) => Ok(client()?.poweroff_within(seconds)?),
     }
     .map(|()| Exit::Done)
 }

@@ -17,7 +17,7 @@ use crate::{
     host::Host,
     kernel_image::KernelImage,
     memory,
-    slots::{Filling, SlotError, Slots, Survey, Ways, copies, partition, uki},
+    slots::{Filling, Idle, SlotError, Slots, Survey, Ways, copies, partition, uki},
     source::{HttpOptions, Source},
     trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
@@ -132,6 +132,7 @@ impl Checked<'_> {
             remote: self.repository,
             running_uki,
             decoder: Decoder::this(),
+            idle: Idle::Unchecked,
         }
     }
 }

@@ -109,7 +109,7 @@ impl Host {
                 interfaces: Vec::new(),
                 dns: vec![Ipv4Addr::LOCALHOST.into()],
                 settled: true,
-                ntp: None,
+                ..NetworkStatus::default()
             }),
             time: None,
             memory: MemoryStatus { total_kib: 1, available_kib: 1 },

@@ -74,9 +74,9 @@ pub trait Answers {
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
     /// How the program ended. `None` until it has ended and all of its output was read. The error comes from its stderr.
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
-    /// Starts the shutdown.
+    /// Starts the shutdown. With `limit`, all services together have at most so many seconds, also in a shutdown that has begun.
     ///
     /// # Errors
     /// When a shutdown of the other kind has started already.
-    fn end(&mut self, ending: Ending) -> Result<(), String>;
+    fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String>;
 }

@@ -11,6 +11,7 @@ pub(in crate::control) struct FakeHost {
     /// Lines of service `x`. The first line has number 100.
     pub(in crate::control) lines: Vec<String>,
     pub(in crate::control) ended: Option<Ending>,
+    pub(in crate::control) limit: Option<u64>,
     pub(in crate::control) asked: Cell<usize>,
     /// Arguments of the programs that were started.
     pub(in crate::control) programs: Vec<Vec<String>>,
@@ -25,6 +26,7 @@ pub(in crate::control) fn host() -> FakeHost {
         readiness: Readiness::Booting,
         lines: vec!["one".into(), "two".into()],
         ended: None,
+        limit: None,
         asked: Cell::new(0),
         programs: Vec::new(),
         end_of_programs: None,
@@ -77,11 +79,11 @@ impl Answers for FakeHost {
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         self.end_of_programs.clone()
     }
-    fn end(&mut self, ending: Ending) -> Result<(), String> {
+    fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         if self.ended.is_some_and(|ended| ended != ending) {
             return Err("going down already".into());
         }
-        self.ended = Some(ending);
+        (self.ended, self.limit) = (Some(ending), limit);
         Ok(())
     }
 }
@@ -241,7 +243,7 @@ fn missing_lines_are_reported() {
         fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
             unreachable!()
         }
-        fn end(&mut self, _: Ending) -> Result<(), String> {
+        fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
             unreachable!()
         }
     }
@@ -290,6 +292,9 @@ fn reboot_is_answered_and_a_later_poweroff_is_refused() {
     let end = |id: u64| Frame { id, body: Body::End };
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"reboot\"}\n"), [end(1)]);
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":2,\"request\":\"reboot\"}\n"), [end(2)]);
+    assert_eq!(host.limit, None);
+    let within = b"{\"id\":4,\"request\":{\"reboot-within\":{\"seconds\":30}}}\n";
+    assert_eq!((talk(&mut session, &mut host, within), host.limit), (vec![end(4)], Some(30)));
     let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
 }

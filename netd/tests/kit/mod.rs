@@ -1,5 +1,8 @@
 //! Two network namespaces with a cable between them, and the programs that run in them.
+#![allow(dead_code, reason = "each test program uses a part")]
 
+use berth_contract::host_config::HostConfig;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::{
     fs,
@@ -72,12 +75,33 @@ impl Cable {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.client, env!("CARGO_BIN_EXE_netd"), "--interface", "c0", "--directory"]);
         command.arg(self.dir.path().join("run")).args(["--time-again", "1"]).env("NOTIFY_SOCKET", path);
+        command.arg("--settings").arg(self.dir.path().join("netd.json")).args(["--interface", "c1"]);
         (Process::start(&mut command), notify)
     }
 
     pub(crate) fn netd_again(&self) -> (Process, UnixDatagram) {
         fs::remove_file(self.dir.path().join("notify")).unwrap();
         self.netd()
+    }
+
+    /// Writes the settings as init does: the tables of a host.toml.
+    pub(crate) fn settings(&self, host_toml: &str) {
+        let config: HostConfig = toml::from_str(host_toml).unwrap();
+        config.check().unwrap();
+        let tables =
+            serde_json::json!({ "network": config.network.unwrap_or_default(), "dns": config.dns.unwrap_or_default() });
+        fs::write(self.dir.path().join("netd.json"), tables.to_string()).unwrap();
+    }
+
+    /// netd's report.
+    pub(crate) fn status(&self) -> Value {
+        serde_json::from_str(&self.file("status.json")).unwrap_or_default()
+    }
+
+    /// The answer of ip(8) in the client's namespace.
+    pub(crate) fn ip_json(&self, arguments: &[&str]) -> Vec<Value> {
+        let text = ip(&[&["-n", &self.client, "-j", "-d"], arguments].concat());
+        serde_json::from_str(text.trim()).unwrap_or_default()
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
@@ -141,6 +165,12 @@ impl Process {
             }
         });
         Self { child, said, name }
+    }
+
+    /// Sends SIGHUP: the settings have changed.
+    pub(crate) fn reload(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::HUP).unwrap();
     }
 
     pub(crate) fn said(&self) -> String {
