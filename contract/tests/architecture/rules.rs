@@ -241,6 +241,7 @@ const HOSTCTL: &[Row] = &[
     ("why", &["entries", "file", "health"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
+    ("kernel_images", &["file"]),
     ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
     ("var", &["slots"]),
     (
@@ -253,13 +254,14 @@ const HOSTCTL: &[Row] = &[
             "health",
             "host",
             "kernel_image",
+            "kernel_images",
             "memory",
             "slots",
             "source",
             "trust",
         ],
     ),
-    ("heal", &["decoder", "entries", "file", "file_lock", "host", "slots", "trust", "upgrade"]),
+    ("heal", &["decoder", "entries", "file", "file_lock", "host", "kernel_images", "slots", "trust", "upgrade"]),
     (
         "command",
         &[

@@ -106,7 +106,6 @@ impl Host {
             engine: None,
             config: ConfigStatus::default(),
             network: Some(NetworkStatus {
-                interfaces: Vec::new(),
                 dns: vec![Ipv4Addr::LOCALHOST.into()],
                 settled: true,
                 ..NetworkStatus::default()

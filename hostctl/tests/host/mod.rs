@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod healing;
+mod kernel_images;
 mod kit;
 mod refusals;
 mod upgrades;
