@@ -174,10 +174,7 @@ mod tests {
         let ports: Vec<String> = config.servers.iter().map(TimeServer::with_port).collect();
         assert_eq!(ports, ["ntp.example.org:123", "nts.example.org:4460", "[2001:db8::1]:123"]);
         let json = serde_json::to_string(&config).unwrap();
-        assert_eq!(
-            json,
-            r#"{"servers":["ntp.example.org",{"address":"nts.example.org","nts":true},"2001:db8::1"]}"#
-        );
+        assert_eq!(json, r#"{"servers":["ntp.example.org",{"address":"nts.example.org","nts":true},"2001:db8::1"]}"#);
         assert_eq!(serde_json::from_str::<TimeConfig>(&json).unwrap(), config);
         for (wrong, words) in [
             ("servers = [1]", "invalid type: integer `1`, expected a time server"),
@@ -192,12 +189,34 @@ mod tests {
 
     #[test]
     fn an_address_is_a_name_or_an_ip_address_with_or_without_a_port() {
-        for good in
-            ["a", "ntp.example.org", "ntp.example.org.", "ntp.example.org:1123", "192.0.2.1", "192.0.2.1:5", "::1", "[::1]:5"]
-        {
+        for good in [
+            "a",
+            "ntp.example.org",
+            "ntp.example.org.",
+            "ntp.example.org:1123",
+            "192.0.2.1",
+            "192.0.2.1:5",
+            "::1",
+            "[::1]:5",
+        ] {
             assert!(TimeServer::plain(good).is_valid(), "{good}");
         }
-        for bad in ["", ":", "a:", "a:0", "a:b", "192.0.2", "192.0.2.1.5", "-a", "a..b", "a b", "a\"", "http://a", "[::1]", "a:99999"] {
+        for bad in [
+            "",
+            ":",
+            "a:",
+            "a:0",
+            "a:b",
+            "192.0.2",
+            "192.0.2.1.5",
+            "-a",
+            "a..b",
+            "a b",
+            "a\"",
+            "http://a",
+            "[::1]",
+            "a:99999",
+        ] {
             assert!(!TimeServer::plain(bad).is_valid(), "{bad}");
         }
     }

@@ -51,7 +51,10 @@ pub fn ask(socket: &Path) -> io::Result<Observation> {
     stream.read_exact(&mut length)?;
     let length = u64::from_be_bytes(length);
     if length > MAX {
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("expected at most {MAX} bytes, found {length}")));
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("expected at most {MAX} bytes, found {length}"),
+        ));
     }
     let mut bytes = Vec::new();
     stream.take(length).read_to_end(&mut bytes)?;

@@ -16,11 +16,8 @@ pub struct Servers {
 #[must_use]
 pub fn choose(config: &TimeConfig, dhcp: &[IpAddr], image: &TimeConfig) -> Servers {
     let dhcp: Vec<TimeServer> = dhcp.iter().map(TimeServer::plain).collect();
-    let sources = [
-        (ServerOrigin::Config, &config.servers),
-        (ServerOrigin::Dhcp, &dhcp),
-        (ServerOrigin::Image, &image.servers),
-    ];
+    let sources =
+        [(ServerOrigin::Config, &config.servers), (ServerOrigin::Dhcp, &dhcp), (ServerOrigin::Image, &image.servers)];
     let Some((origin, found)) = sources.into_iter().find(|(_, servers)| !servers.is_empty()) else {
         return Servers::default();
     };

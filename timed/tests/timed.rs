@@ -84,7 +84,13 @@ struct Host {
 
 impl Host {
     /// Starts timed with the servers of an image, and of host.toml.
-    fn start(cable: &Cable, dir: &Path, name: &str, image: &serde_json::Value, config: Option<serde_json::Value>) -> Self {
+    fn start(
+        cable: &Cable,
+        dir: &Path,
+        name: &str,
+        image: &serde_json::Value,
+        config: Option<serde_json::Value>,
+    ) -> Self {
         let folder = dir.join(name);
         fs::create_dir(&folder).unwrap();
         let path = |name: &str| folder.join(name);
