@@ -15,7 +15,6 @@ pub const NTP_PORT: u16 = 123;
 pub const NTS_PORT: u16 = 4460;
 
 /// `[time]`.
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TimeConfig {
@@ -34,7 +33,6 @@ pub struct TimeServer {
 }
 
 /// The table form of a [`TimeServer`].
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ServerTable {

@@ -79,7 +79,7 @@ fn a_network_that_comes_after_the_engine_is_as_good_as_one_that_was_there_first(
     }
     // The time server was asked: a clock of the image's date would refuse the client's certificate.
     assert!(docker(&["info", "--format", "{{.SystemTime}}"]).is_ok());
-    the_clock_follows_the_server(&vm, &docker);
+    the_clock_follows_the_server(&mut vm, &docker);
     nodes_load_their_modules(&docker);
     programs_of_the_engine_are_there(&docker, &folder);
 
@@ -103,7 +103,7 @@ fn status_of(vm: &Machine) -> StatusReport {
 }
 
 /// ntpd-rs follows chrony, and corrects the clock of a machine that was paused.
-fn the_clock_follows_the_server(vm: &Machine, docker: &impl Fn(&[&str]) -> Result<String>) {
+fn the_clock_follows_the_server(vm: &mut Machine, docker: &impl Fn(&[&str]) -> Result<String>) {
     let time = |vm: &Machine| status_of(vm).time.unwrap_or_default();
     vm.wait_until("the clock to follow the server", LIMIT, |vm| time(vm).synchronised).unwrap();
     let found = time(vm);
