@@ -105,7 +105,9 @@ impl HostConfig {
     }
 }
 
-fn is_host_name(name: &str) -> bool {
+/// Whether a text is a host name: letters, digits and `-`, in parts of 1 to 63, 64 in all.
+#[must_use]
+pub fn is_host_name(name: &str) -> bool {
     let part = |part: &str| {
         (1..=63).contains(&part.len())
             && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')

@@ -1,8 +1,10 @@
 //! The host's answers as text for people.
 
 mod clock;
+mod network;
 mod upgrade;
 
+pub use network::network;
 pub use upgrade::upgrade;
 
 use berth_contract::{
