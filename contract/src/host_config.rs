@@ -3,6 +3,7 @@
 use crate::{
     container::ContainerSpec,
     engine::EngineKind,
+    log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
     update::{HealthCheck, UpdateSpec},
 };
@@ -30,6 +31,9 @@ pub struct HostConfig {
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
+    /// How logs are stored and where they are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogConfig>,
     /// Checks that a version on trial must pass, in addition to the image's checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
@@ -84,6 +88,9 @@ impl HostConfig {
         }
         self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
         self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
+        if let Some(log) = &self.log {
+            log.check()?;
+        }
         for check in &self.health {
             if !check.exec.first().is_some_and(|program| program.starts_with('/')) {
                 return Err(format!("health {}: exec: expected the absolute path of a program", check.name));

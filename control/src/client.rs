@@ -165,7 +165,7 @@ impl Client {
                 Body::Line(text) => line(text)?,
                 Body::End => return Ok(()),
                 Body::Error(error) => return Err(ClientError::Refused(error).into()),
-                Body::Reply(_) => return Err(self.unexpected("lines").into()),
+                Body::Reply(_) | Body::Record(_) => return Err(self.unexpected("lines").into()),
             }
         }
     }
@@ -215,7 +215,7 @@ impl Client {
         match self.receive(id)? {
             Body::End => Ok(()),
             Body::Error(error) => Err(ClientError::Refused(error)),
-            Body::Reply(_) | Body::Line(_) => Err(self.unexpected("an end")),
+            Body::Reply(_) | Body::Line(_) | Body::Record(_) => Err(self.unexpected("an end")),
         }
     }
 
@@ -224,7 +224,7 @@ impl Client {
         match self.receive(id)? {
             Body::Reply(reply) => Ok(*reply),
             Body::Error(error) => Err(ClientError::Refused(error)),
-            Body::Line(_) | Body::End => Err(self.unexpected("a reply")),
+            Body::Line(_) | Body::Record(_) | Body::End => Err(self.unexpected("a reply")),
         }
     }
 

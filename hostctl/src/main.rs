@@ -4,15 +4,15 @@ mod command;
 
 use berth_contract::{
     chain::Chain,
-    control::{ControlError, JSON_ERRORS, LogLine},
+    control::{ControlError, JSON_ERRORS},
     paths::CONTROL_SOCKET,
     version::OsVersion,
 };
 use berth_control::{Client, ClientError, answering};
 use clap::{Parser, Subcommand};
 use command::{
-    bless, forget, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status, upgrade::Upgrade, wait, why,
-    write_out,
+    PATIENCE, bless, forget, logs::Logs, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status,
+    upgrade::Upgrade, wait, why,
 };
 use hostctl::{
     decoder::{self, Packing},
@@ -20,6 +20,7 @@ use hostctl::{
     exit::Exit,
     file::FileError,
     heal::StillDamaged,
+    logs::LogsError,
     show,
     slots::SlotError,
     source::SourceError,
@@ -70,14 +71,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Show the output of a service, of `init`, of the `kernel` or of `bless` (the verdict about this version)
-    Logs {
-        /// Continue with new lines
-        #[arg(short, long)]
-        follow: bool,
-        /// Name of the service, `init`, `kernel` or `bless`
-        name: String,
-    },
+    Logs(Logs),
     /// Wait until the host is running, also across its reboot; fail when it is degraded
     Wait {
         /// Fail after this number of seconds
@@ -178,9 +172,6 @@ fn socket(text: &str) -> Result<PathBuf, String> {
     }
 }
 
-/// Time limit for an answer of the host, except where a command waits.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
@@ -256,7 +247,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let damaged = || owned(cause.downcast_ref::<StillDamaged>().map(StillDamaged::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
         let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint());
-        let file = || file().or_else(damaged).or_else(var);
+        let logs = || cause.downcast_ref::<LogsError>().and_then(LogsError::hint);
+        let file = || file().or_else(damaged).or_else(var).or_else(logs);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
@@ -323,7 +315,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             let services = client()?.services()?;
             print(json, &services, || show::services(&services))
         }
-        Verb::Logs { follow, name } => logs(&mut client()?, follow, &name),
+        Verb::Logs(logs) if is_here => logs.here(client),
+        Verb::Logs(logs) => logs.there(client()?),
         Verb::Wait { timeout } => {
             let path = arguments.connect.as_deref().unwrap_or(CONTROL_SOCKET.as_ref());
             wait::wait(path, timeout.map(Duration::from_secs))
@@ -334,14 +327,6 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Poweroff(GoingDown { limit: Some(seconds) }) => Ok(client()?.poweroff_within(seconds)?),
     }
     .map(|()| Exit::Done)
-}
-
-fn logs(client: &mut Client, follow: bool, name: &str) -> anyhow::Result<()> {
-    client.set_timeout((!follow).then_some(PATIENCE))?;
-    client.logs(name, follow, |line: LogLine| {
-        let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
-        write_out(&format!("[{at:>12}] {}\n", line.text))
-    })
 }
 
 #[cfg(test)]

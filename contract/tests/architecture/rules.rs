@@ -15,6 +15,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file"]),
+    ("logd", &["contract", "file", "formats"]),
     ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
@@ -50,6 +51,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
     CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
@@ -232,6 +234,18 @@ const NETD: &[Row] = &[
     ),
 ];
 
+const LOGD: &[Row] = &[
+    ("sys", &[]),
+    ("bell", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("collect", &[]),
+    ("store", &["clock"]),
+    ("containers", &["bell", "store"]),
+    ("forward", &["bell", "clock", "sys"]),
+    ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
+];
+
 const TIMED: &[Row] = &[
     ("servers", &[]),
     ("configuration", &[]),
@@ -244,6 +258,7 @@ const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("logs", &[]),
     ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
@@ -264,6 +279,7 @@ const HOSTCTL: &[Row] = &[
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
     ("why", &["entries", "file", "health"]),
+    ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("kernel_images", &["file"]),
@@ -298,6 +314,7 @@ const HOSTCTL: &[Row] = &[
             "heal",
             "health",
             "host",
+            "logs",
             "show",
             "upgrade",
             "var",
@@ -317,6 +334,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("logd", "berth_logd"),
     ("timed", "berth_timed"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),

@@ -9,8 +9,13 @@ use std::{
 
 fn server(dir: &Path) -> Server {
     let path = |name: &str| dir.join(name);
-    let paths =
-        ControlPaths { socket: path("sock"), ports: path("ports"), dev: dir.to_owned(), kernel_log: path("kmsg") };
+    let paths = ControlPaths {
+        socket: path("sock"),
+        log_socket: path("logs"),
+        ports: path("ports"),
+        dev: dir.to_owned(),
+        kernel_log: path("kmsg"),
+    };
     Server::open(&paths).unwrap()
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         notify: path("notify"),
         control: control::server::ControlPaths {
             socket: path("control"),
+            log_socket: path("logs.sock"),
             ports: path("ports"),
             dev: folder.to_owned(),
             kernel_log: path("kmsg"),
