@@ -37,6 +37,7 @@ pub mod service_set;
 pub mod subject;
 pub mod system_calls;
 pub mod system_config;
+pub mod time_config;
 pub mod update;
 pub mod version;
 mod word;

@@ -18,6 +18,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("init", &["contract", "settings", "file", "generations", "formats"]),
     ("netd", &["contract", "file"]),
     ("logd", &["contract", "file", "formats"]),
+    ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "settings", "file", "generations", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "settings", "file", "control"]),
@@ -54,6 +55,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
     CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
+    CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
@@ -254,6 +256,14 @@ const LOGD: &[Row] = &[
     ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
 ];
 
+const TIMED: &[Row] = &[
+    ("servers", &[]),
+    ("configuration", &[]),
+    ("observation", &[]),
+    ("process", &[]),
+    ("daemon", &["configuration", "observation", "process", "servers"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
@@ -339,6 +349,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("init", "berth_init"),
     ("netd", "berth_netd"),
     ("logd", "berth_logd"),
+    ("timed", "berth_timed"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),

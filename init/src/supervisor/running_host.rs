@@ -56,6 +56,7 @@ pub(super) struct RunningHost {
     pub(super) verdict_limit: u64,
     faults: Vec<ServiceError>,
     network_status: PathBuf,
+    time_status: PathBuf,
     containers_status: PathBuf,
     var: PathBuf,
     engine_us: Option<u64>,
@@ -76,11 +77,7 @@ impl RunningHost {
             console::error(format_args!("{fault}"));
         }
         let settings = handover.config.config.clone();
-        for (name, spec) in &services.specs {
-            if let Err(error) = settings::write(&paths.service_config, name, spec, &settings) {
-                console::error(format_args!("settings of service {name}: {error}"));
-            }
-        }
+        settings::write_all(&paths.service_config, &services.specs, &settings);
         let (declared, verdict_limit) = declared(&settings, &handover.image);
         let environment = config::environment(&settings);
         Ok(Self {
@@ -105,6 +102,7 @@ impl RunningHost {
             verdict_limit,
             faults: services.faults,
             network_status: paths.network_status.clone(),
+            time_status: paths.time_status.clone(),
             containers_status: paths.containers_status.clone(),
             var: paths.var.clone(),
             engine_us: None,
@@ -265,7 +263,8 @@ impl Answers for RunningHost {
                 ready: self.engine_is_ready(),
             }),
             config: self.config.clone(),
-            network: facts::network(&self.network_status),
+            network: facts::report(&self.network_status),
+            time: facts::report(&self.time_status),
             memory: facts::memory(),
             var: facts::var(&self.var, self.var_persistent),
             containers: self.containers(),
