@@ -5,6 +5,7 @@ use crate::{
     config_source::ConfigSource,
     container::ContainerSpec,
     engine::EngineKind,
+    time_config::TimeConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -39,6 +40,9 @@ pub struct ImageSpec {
     /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
+    /// Time servers, unless host.toml or DHCP names some.
+    #[serde(default)]
+    pub time: TimeConfig,
     /// The places where the host may look for host.toml.
     #[serde(default = "ConfigSource::all")]
     pub config_sources: Vec<ConfigSource>,

@@ -32,6 +32,7 @@ pub mod service;
 pub mod service_set;
 pub mod subject;
 pub mod system_calls;
+pub mod time_config;
 pub mod update;
 pub mod version;
 mod word;

@@ -16,6 +16,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file"]),
     ("logd", &["contract", "file", "formats"]),
+    ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
@@ -51,6 +52,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
     CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
+    CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
@@ -244,6 +246,14 @@ const LOGD: &[Row] = &[
     ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
 ];
 
+const TIMED: &[Row] = &[
+    ("servers", &[]),
+    ("configuration", &[]),
+    ("observation", &[]),
+    ("process", &[]),
+    ("daemon", &["configuration", "observation", "process", "servers"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
@@ -325,6 +335,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("init", "berth_init"),
     ("netd", "berth_netd"),
     ("logd", "berth_logd"),
+    ("timed", "berth_timed"),
     ("workload", "berth_workload"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),

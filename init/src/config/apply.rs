@@ -73,6 +73,7 @@ mod tests {
             packages: BTreeMap::new(),
             update: UpdateSpec::default(),
             health: HealthSpec::default(),
+            time: berth_contract::time_config::TimeConfig::default(),
             config_sources: ConfigSource::all(),
         };
         let config = HostConfig { containers: vec![spec("c", "host"), spec("a", "host")], ..HostConfig::default() };
