@@ -11,7 +11,7 @@ use berth_settings::TextFault;
 pub enum ConfigError {
     /// The text has a fault.
     #[error("host.toml, {0}")]
-    Text(#[from] TextFault),
+    Text(Box<TextFault>),
     /// The settings are valid, but not for this host.
     #[error("host.toml, {0}")]
     Host(ConfigFault),
@@ -73,6 +73,12 @@ pub enum ConfigError {
     /// init does not take it.
     #[error(transparent)]
     Init(#[from] ClientError),
+}
+
+impl From<TextFault> for ConfigError {
+    fn from(fault: TextFault) -> Self {
+        Self::Text(Box::new(fault))
+    }
 }
 
 impl ConfigError {

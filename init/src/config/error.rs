@@ -36,7 +36,7 @@ pub enum ConfigError {
         /// The place where host.toml was found.
         place: String,
         /// Line, column, key, expected, found.
-        fault: TextFault,
+        fault: Box<TextFault>,
     },
     /// The settings are valid, but not for this image.
     #[error("{key}: expected {expected}, found {found}")]

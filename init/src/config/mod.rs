@@ -262,7 +262,7 @@ fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
         .map_err(|error| ConfigError::NoText { place: place.clone(), at: error.utf8_error().valid_up_to() })?;
     match berth_settings::host_config(&text) {
         Ok(config) => Ok((config, text)),
-        Err(fault) => Err(ConfigError::Fault { place, fault }),
+        Err(fault) => Err(ConfigError::Fault { place, fault: Box::new(fault) }),
     }
 }
 
