@@ -71,6 +71,7 @@ mod tests {
         config_source::ConfigSource,
         update::{HealthSpec, UpdateSpec},
     };
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_proxy_is_told_in_the_environment() {
