@@ -1,9 +1,8 @@
 //! `[log]` of host.toml: how logs are stored, and where they are sent.
 
 use crate::{
-    config_fault::{ConfigFault, check_items},
+    config_fault::{ConfigFault, check_items, check_pem},
     container::ByteSize,
-    host_config::check_pem,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};

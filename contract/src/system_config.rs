@@ -1,7 +1,7 @@
 //! Tables of host.toml for the system below the containers: `[proxy]`, `[registry]`, `[engine]`, `[sysctl]` and `[kernel]`.
 
 use crate::{
-    config_fault::{ConfigFault, check_items},
+    config_fault::{ConfigFault, check_items, check_pem},
     engine::{MAIN_REGISTRY, RESERVED_SETTINGS},
 };
 use serde::{
@@ -86,7 +86,7 @@ impl RegistryConfig {
             is_url(url).then_some(()).ok_or_else(fault)
         })
         .map_err(|fault| fault.within(name))?;
-        let ca = self.ca.as_ref().map_or(Ok(()), |pem| crate::host_config::check_pem("ca", pem, "CERTIFICATE"));
+        let ca = self.ca.as_ref().map_or(Ok(()), |pem| check_pem("ca", pem, "CERTIFICATE"));
         ca.map_err(|fault| fault.within(name))
     }
 }

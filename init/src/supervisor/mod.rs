@@ -11,6 +11,7 @@ mod event_loop;
 mod exit;
 mod facts;
 mod fleet;
+mod helper;
 mod judge;
 pub mod notify;
 mod output;

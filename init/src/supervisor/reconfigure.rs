@@ -1,11 +1,9 @@
 //! A change of the configuration while the host runs.
 
-use super::{declared::declared, process::Errors, running_host::RunningHost, settings};
+use super::{declared::declared, helper::Helper, process::Errors, running_host::RunningHost, settings};
 use crate::{
     config::{self, CurrentConfig, change},
-    console,
-    control::Started,
-    hostname, sysctl,
+    console, hostname, sysctl,
 };
 use berth_contract::{
     control::{ConfigChange, ConfigStatus},
@@ -14,15 +12,6 @@ use berth_contract::{
 
 /// The program that loads kernel modules.
 const MODPROBE: &str = "/sbin/modprobe";
-
-/// A program that makes a change true.
-#[derive(Debug)]
-pub(super) struct Helper {
-    words: Vec<String>,
-    program: Started,
-    /// Whether it is started again when it fails.
-    is_needed: bool,
-}
 
 impl RunningHost {
     /// Takes the configuration that hostctl has written. A service whose part has changed takes it as its file says.

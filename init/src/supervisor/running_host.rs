@@ -5,9 +5,9 @@ use super::{
     declared::declared,
     facts,
     fleet::Fleet,
+    helper::Helper,
     judge::{self, Judge},
     process::Errors,
-    reconfigure::Helper,
     settings,
 };
 use crate::{
