@@ -19,6 +19,9 @@ use std::fmt;
 /// Size limit of a line for both sides, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
 
+/// Longest text of [`Request::Announce`], in characters.
+pub const MAX_ANNOUNCEMENT: usize = 300;
+
 /// A request with its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {
@@ -44,6 +47,16 @@ pub enum Request {
         service: String,
         /// Whether to continue with new lines until the call is cancelled.
         follow: bool,
+    },
+    /// Stops a service, if it runs, and starts it again. Answered with `end` before it begins.
+    Restart {
+        /// Name of the service.
+        service: String,
+    },
+    /// Prints a text on the console of the host. Answered with `end`.
+    Announce {
+        /// One line. Control characters are left out, and what is longer than [`MAX_ANNOUNCEMENT`].
+        text: String,
     },
     /// Answered with `end` once the host is `running`, or with an error when the host is `degraded`.
     WaitReady,
@@ -372,28 +385,5 @@ pub struct ServiceStatus {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_frames_and_problems_are_one_line_of_json() {
-        let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
-        let text = serde_json::to_string(&call).unwrap();
-        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);
-        assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call);
-        assert_eq!(
-            serde_json::to_string(&Call { id: 1, request: Request::Status }).unwrap(),
-            r#"{"id":1,"request":"status"}"#
-        );
-        let problem =
-            Problem::Service { name: "netd".into(), state: ServiceState::Backoff, end: "signal 9 (SIGKILL)".into() };
-        let text = serde_json::to_string(&problem).unwrap();
-        assert_eq!(text, r#"{"kind":"service","name":"netd","state":"backoff","end":"signal 9 (SIGKILL)"}"#);
-        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
-        assert_eq!(problem.to_string(), "service netd is started again: signal 9 (SIGKILL)");
-        let frame = Frame { id: 7, body: Body::Line(LogLine { at_us: 5, text: "a\nb".into() }) };
-        let text = serde_json::to_string(&frame).unwrap();
-        assert!(!text.contains('\n'));
-        assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
-    }
-}
+#[path = "control_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 use crate::{
     container::ContainerSpec,
     engine::EngineKind,
+    remote_config::RemoteConfig,
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,9 @@ pub struct HostConfig {
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
+    /// The API over the network. It replaces the table of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteConfig>,
     /// Checks that a version on trial must pass, in addition to the image's checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
@@ -79,6 +83,9 @@ impl HostConfig {
             if !check.exec.first().is_some_and(|program| program.starts_with('/')) {
                 return Err(format!("health {}: exec: expected the absolute path of a program", check.name));
             }
+        }
+        if let Some(remote) = &self.remote {
+            remote.check()?;
         }
         if let Some(tls) = self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
             for (key, text, word) in

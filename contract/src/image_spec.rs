@@ -5,6 +5,7 @@ use crate::{
     config_source::ConfigSource,
     container::ContainerSpec,
     engine::EngineKind,
+    remote_config::RemoteConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -39,6 +40,9 @@ pub struct ImageSpec {
     /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
+    /// The API over the network, unless host.toml says otherwise.
+    #[serde(default)]
+    pub remote: Option<RemoteConfig>,
     /// The places where the host may look for host.toml.
     #[serde(default = "ConfigSource::all")]
     pub config_sources: Vec<ConfigSource>,

@@ -24,6 +24,8 @@ pub mod image_spec;
 pub mod limit;
 pub mod paths;
 pub mod release;
+pub mod remote_api;
+pub mod remote_config;
 pub mod service;
 pub mod service_set;
 pub mod subject;

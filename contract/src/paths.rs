@@ -8,6 +8,8 @@ pub const INIT: &str = "/usr/lib/berth/init";
 pub const NETD: &str = "/usr/lib/berth/netd";
 /// The program that imports preloaded images and starts declared containers.
 pub const WORKLOAD: &str = "/usr/lib/berth/workload";
+/// The remote API.
+pub const HOSTD: &str = "/usr/lib/berth/hostd";
 /// The host's command-line tool.
 pub const HOSTCTL: &str = "/usr/bin/hostctl";
 /// The description of the image, written by the builder: an [`crate::image_spec::ImageSpec`] as JSON.
@@ -78,8 +80,10 @@ pub const RUN: &str = "/run/berth";
 pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
 /// The console lines of the initrd, for `hostctl logs init`: a list of [`crate::control::LogLine`] as JSON.
 pub const INITRD_LOG: &str = "/run/berth/initrd-log.json";
-/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0600.
+/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0660, for root and [`CONTROL_GROUP`].
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
+/// The group that may open the control socket. Without this group in the image, the socket is for root only.
+pub const CONTROL_GROUP: &str = "berth-control";
 /// Name of the virtio-serial port that speaks the same protocol.
 pub const CONTROL_PORT: &str = "berth.control";
 /// The declared containers, for the workload program: a [`crate::container::Declared`] as JSON. init writes it from the recipe and the
@@ -89,6 +93,10 @@ pub const CONTAINERS: &str = "/run/berth/containers.json";
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 /// Locked while declared containers are brought up.
 pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
+/// Settings of hostd, written by init: an object with the table `remote` of host.toml, if there is one.
+pub const HOSTD_CONFIG: &str = "/run/berth/config/hostd.json";
+/// Directory of hostd's own certificate.
+pub const HOSTD_STATE: &str = "/var/lib/hostd";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.

@@ -4,9 +4,10 @@ use super::{
     container::{Container, Listed, Listing},
     http::HttpError,
 };
-use berth_contract::container::ContainerSpec;
+use berth_contract::{container::ContainerSpec, remote_api::ContainerLine};
 use std::{
     fmt::Debug,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -58,11 +59,33 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn restart(&self, name: &str) -> Result<(), EngineError>;
+    /// Passes each line of a container's output to `take`, and from time to time `None` while there is no new one, until the output ends
+    /// or `take` breaks. False if there is no such container.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn logs(
+        &self,
+        name: &str,
+        wanted: LogsWanted,
+        take: &mut dyn FnMut(Option<ContainerLine>) -> ControlFlow<()>,
+    ) -> Result<bool, EngineError>;
     /// Stops a container, killing it after its own stop timeout, and removes it. All of its volumes are kept, also those without a name.
     ///
     /// # Errors
     /// See the trait.
     fn remove(&self, name: &str) -> Result<(), EngineError>;
+}
+
+/// Which lines of a container's output are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogsWanted {
+    /// Whether to continue with new lines.
+    pub follow: bool,
+    /// Only lines since this time, in seconds since 1970.
+    pub since: Option<u32>,
+    /// Begin with this number of old lines. Default: all.
+    pub tail: Option<u32>,
 }
 
 /// Why a request to an engine failed.

@@ -1,20 +1,27 @@
 //! docker's HTTP API (docs.docker.com/reference/api/engine). The paths have no version, so the daemon uses its newest API version.
 
 use super::{
-    client::{EngineClient, EngineError},
+    client::{EngineClient, EngineError, LogsWanted},
     container::{Container, Listed, Listing, RestartPolicy},
     http::{self, Body, Limits, Response, encoded},
+    output::{self, Format},
 };
-use berth_contract::container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol};
+use berth_contract::{
+    container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol},
+    remote_api::ContainerLine,
+};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
+/// After this time without a new line, the reader of a container's output is asked whether it still wants one.
+const SILENCE: Duration = Duration::from_secs(5);
 
 /// The client of dockerd on a Unix socket.
 #[derive(Debug)]
@@ -121,6 +128,7 @@ impl EngineClient for Docker {
             let network = found["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
             Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
+                image: found["Config"]["Image"].as_str().unwrap_or_default().to_owned(),
                 state: state["Status"].as_str().unwrap_or_default().into(),
                 exit_code: state["ExitCode"].as_i64().unwrap_or(0),
                 error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),
@@ -150,6 +158,33 @@ impl EngineClient for Docker {
 
     fn restart(&self, name: &str) -> Result<(), EngineError> {
         self.post(&format!("/containers/{}/restart", encoded(name)), &[204])
+    }
+
+    fn logs(
+        &self,
+        name: &str,
+        wanted: LogsWanted,
+        take: &mut dyn FnMut(Option<ContainerLine>) -> ControlFlow<()>,
+    ) -> Result<bool, EngineError> {
+        let Some(found) = self.get(&format!("/containers/{}/json", encoded(name)))? else { return Ok(false) };
+        let format = match found["Config"]["Tty"].as_bool() {
+            Some(true) => Format::Lines,
+            _ => Format::Frames,
+        };
+        let mut target = format!("/containers/{}/logs?stdout=1&stderr=1&timestamps=1", encoded(name));
+        if wanted.follow {
+            target += "&follow=1";
+        }
+        target.extend(wanted.since.map(|since| format!("&since={since}")));
+        target.extend(wanted.tail.map(|tail| format!("&tail={tail}")));
+        let http = |source| EngineError::Http { asked: asked("GET", &target), source };
+        let (status, mut body) = http::open(&self.socket, SILENCE, ("GET", &target)).map_err(http)?;
+        if status != 200 {
+            let message = "the output of this container cannot be read".to_owned();
+            return Err(EngineError::Refused { asked: asked("GET", &target), status, message });
+        }
+        output::pass(&mut body, format, take).map_err(http)?;
+        Ok(true)
     }
 
     fn remove(&self, name: &str) -> Result<(), EngineError> {

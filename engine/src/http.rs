@@ -1,5 +1,6 @@
 //! A small HTTP/1.1 client (RFC 9112) over a Unix socket. One request per connection; the size of an answer is limited.
 
+use super::stream::BodyStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::{
     fs::File,
@@ -80,7 +81,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    fn protocol(expected: &'static str, found: &[u8]) -> Self {
+    pub(crate) fn protocol(expected: &'static str, found: &[u8]) -> Self {
         let found = String::from_utf8_lossy(&found[..found.len().min(SHOWN)]).into_owned();
         Self::Protocol { expected, found }
     }
@@ -110,6 +111,26 @@ pub(crate) fn request(
     }
 }
 
+/// Sends a request without a body, and reads the head of the answer. The body is read from the returned stream, which reports a silence of
+/// the server after `silence`.
+///
+/// # Errors
+/// When the connection fails, or the answer is not HTTP.
+pub(crate) fn open(
+    socket: &Path,
+    silence: Duration,
+    (method, target): (&str, &str),
+) -> Result<(u16, BodyStream), HttpError> {
+    let connect = |source| HttpError::Connect { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).map_err(connect)?;
+    stream.set_read_timeout(Some(silence)).map_err(connect)?;
+    stream.set_write_timeout(Some(silence)).map_err(connect)?;
+    send(&stream, method, target, Body::Empty).map_err(HttpError::Broken)?;
+    let mut reader = BufReader::new(stream);
+    let (status, framing) = head(&read_head(&mut reader)?)?;
+    Ok((status, BodyStream::new(reader, framing)))
+}
+
 fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> io::Result<()> {
     let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     match body {
@@ -129,11 +150,15 @@ fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> 
 }
 
 /// How the client finds the end of a body (RFC 9112, 6.3).
-#[derive(Debug, PartialEq, Eq)]
-enum Framing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// There is no body.
     None,
+    /// Chunks.
     Chunks,
+    /// This number of bytes.
     Length(u64),
+    /// The body ends with the connection.
     ToTheEnd,
 }
 
@@ -211,9 +236,7 @@ fn read_exactly(stream: &mut impl BufRead, length: u64, limit: u64, body: &mut V
 fn read_chunks(stream: &mut impl BufRead, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
     loop {
         let line = line(stream)?;
-        let Ok(httparse::Status::Complete((_, size))) = httparse::parse_chunk_size(&line) else {
-            return Err(HttpError::protocol("the size of a chunk", &line));
-        };
+        let size = chunk_size(&line)?;
         if size == 0 {
             return skip_trailer(stream);
         }
@@ -222,6 +245,14 @@ fn read_chunks(stream: &mut impl BufRead, limit: u64, body: &mut Vec<u8>) -> Res
         if !is_empty(&end) {
             return Err(HttpError::protocol("the end of a chunk", &end));
         }
+    }
+}
+
+/// The size of a chunk, from its first line.
+pub(crate) fn chunk_size(line: &[u8]) -> Result<u64, HttpError> {
+    match httparse::parse_chunk_size(line) {
+        Ok(httparse::Status::Complete((_, size))) => Ok(size),
+        _ => Err(HttpError::protocol("the size of a chunk", line)),
     }
 }
 

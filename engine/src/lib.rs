@@ -7,8 +7,10 @@ mod container;
 mod docker;
 mod docker_arguments;
 mod http;
+mod output;
+mod stream;
 
-pub use client::{EngineClient, EngineError};
+pub use client::{EngineClient, EngineError, LogsWanted};
 pub use container::{Container, Listed, Listing, RestartPolicy};
 pub use http::{HttpError, Limits};
 

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod decoder;
+pub mod desk;
 pub mod entries;
 pub mod exit;
 pub mod failed_versions;

@@ -23,6 +23,7 @@ fn host(version: &str) -> ImageSpec {
         packages: Default::default(),
         update: Default::default(),
         health: Default::default(),
+        remote: None,
         config_sources: berth_contract::config_source::ConfigSource::all(),
     }
 }

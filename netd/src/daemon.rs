@@ -6,7 +6,6 @@ use crate::{
     interface::{Event, Interface},
     lease::Lease,
     link::{self, Choice},
-    notify::Notify,
     publish::{Configured, Publisher},
     rtnetlink::{Address, Changes, Rtnetlink},
     sntp::Sntp,
@@ -15,6 +14,7 @@ use berth_contract::{
     fault::{At, Failure},
     paths,
 };
+use berth_control::Notify;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,

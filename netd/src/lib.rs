@@ -5,7 +5,7 @@
 //! - [`message`], [`datagram`], [`lease`]: DHCP messages and their meaning, without I/O.
 //! - [`client`]: the DHCP client as a state machine without I/O.
 //! - [`link`], [`rtnetlink`]: the kernel's interfaces. [`interface`] connects one link with one client.
-//! - [`publish`], [`notify`]: files and messages for the rest of the host. [`sntp`]: the clock.
+//! - [`publish`]: files for the rest of the host. [`sntp`]: the clock.
 //! - [`daemon`]: the loop.
 //!
 //! The kernel configures IPv6 (SLAAC). netd reports the addresses, and takes name servers from router advertisements
@@ -20,7 +20,6 @@ pub mod interface;
 pub mod lease;
 pub mod link;
 pub mod message;
-pub mod notify;
 pub mod publish;
 pub mod rtnetlink;
 pub mod sntp;

@@ -14,8 +14,9 @@ pub(crate) const CRATES: &[Row] = &[
     ("control", &["contract"]),
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
-    ("netd", &["contract", "file"]),
+    ("netd", &["contract", "file", "control"]),
     ("workload", &["contract", "file", "engine"]),
+    ("hostd", &["contract", "file", "control", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
@@ -50,6 +51,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
+    CrateModules { folder: "hostd", library: "berth_hostd", modules: HOSTD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
 
@@ -66,6 +68,7 @@ const BUILDER: &[Row] = &[
     ("check", &["recipe", "tree", "assemble"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
+    ("access", &["release"]),
     (
         "pipeline",
         &["release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"],
@@ -73,8 +76,8 @@ const BUILDER: &[Row] = &[
     (
         "cli",
         &[
-            "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
-            "scratch", "date",
+            "access", "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe",
+            "report", "scratch", "date",
         ],
     ),
 ];
@@ -156,7 +159,6 @@ const INIT: &[Row] = &[
 
 const NETD: &[Row] = &[
     ("sys", &[]),
-    ("notify", &[]),
     ("link", &[]),
     ("message", &[]),
     ("datagram", &["message"]),
@@ -167,7 +169,7 @@ const NETD: &[Row] = &[
     ("rtnetlink", &["advertisement", "lease"]),
     ("publish", &["lease", "link", "rtnetlink"]),
     ("interface", &["client", "datagram", "lease", "link", "message", "rtnetlink", "sys"]),
-    ("daemon", &["advertisement", "client", "interface", "lease", "link", "notify", "publish", "rtnetlink", "sntp"]),
+    ("daemon", &["advertisement", "client", "interface", "lease", "link", "publish", "rtnetlink", "sntp"]),
 ];
 
 const WORKLOAD: &[Row] = &[
@@ -180,6 +182,32 @@ const WORKLOAD: &[Row] = &[
     ("start", &["error", "network"]),
 ];
 
+const HOSTD: &[Row] = &[
+    ("sys", &[]),
+    ("places", &[]),
+    ("audit", &[]),
+    ("answer", &[]),
+    ("identity", &[]),
+    ("peer", &[]),
+    ("failure", &["answer"]),
+    ("settings", &["places"]),
+    ("tls", &["identity", "peer"]),
+    ("query", &["failure"]),
+    ("routes", &["query"]),
+    ("control", &["failure"]),
+    ("events", &["answer", "control", "failure"]),
+    ("counters", &[]),
+    ("metrics", &["answer", "control", "counters", "failure", "sys"]),
+    (
+        "api",
+        &[
+            "answer", "audit", "control", "counters", "events", "failure", "metrics", "peer", "places", "query",
+            "routes", "settings",
+        ],
+    ),
+    ("server", &["api", "audit", "control", "counters", "identity", "peer", "places", "settings", "tls"]),
+];
+
 const HOSTCTL: &[Row] = &[
     ("file", &[]),
     ("file_lock", &[]),
@@ -187,6 +215,7 @@ const HOSTCTL: &[Row] = &[
     ("show", &[]),
     ("sys", &[]),
     ("decoder", &["sys"]),
+    ("desk", &[]),
     ("slots", &["decoder"]),
     ("source", &[]),
     ("entries", &["file", "slots"]),
@@ -218,6 +247,7 @@ const HOSTCTL: &[Row] = &[
     (
         "command",
         &[
+            "desk",
             "entries",
             "exit",
             "failed_versions",
@@ -246,6 +276,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("init", "berth_init"),
     ("netd", "berth_netd"),
     ("workload", "berth_workload"),
+    ("hostd", "berth_hostd"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),
     ("builder", "berth"),

@@ -144,6 +144,7 @@ impl Host {
             packages: BTreeMap::new(),
             update: berth_contract::update::UpdateSpec::default(),
             health: berth_contract::update::HealthSpec::default(),
+            remote: None,
             config_sources: berth_contract::config_source::ConfigSource::all(),
         };
         fs::write(path("image.json"), serde_json::to_vec(&image).unwrap()).unwrap();

@@ -64,6 +64,7 @@ mod tests {
             packages: BTreeMap::new(),
             update: UpdateSpec::default(),
             health: HealthSpec::default(),
+            remote: None,
             config_sources: ConfigSource::all(),
         };
         let config = HostConfig { containers: vec![spec("c", "host"), spec("a", "host")], ..HostConfig::default() };

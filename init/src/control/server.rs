@@ -21,7 +21,7 @@ use std::{
     fs,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::PermissionsExt,
+        unix::fs::{PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
 };
@@ -43,8 +43,10 @@ const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 /// Files that the server opens. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct ControlPaths {
-    /// The Unix socket. The server makes it with mode 0600.
+    /// The Unix socket. The server makes it with mode 0600, or 0660 if a group may open it.
     pub socket: PathBuf,
+    /// Number of the group that may open the socket.
+    pub group: Option<u32>,
     /// Directory of the virtio-serial ports in sysfs.
     pub ports: PathBuf,
     /// Directory of the device nodes.
@@ -57,6 +59,7 @@ impl Default for ControlPaths {
     fn default() -> Self {
         Self {
             socket: berth_contract::paths::CONTROL_SOCKET.into(),
+            group: None,
             ports: "/sys/class/virtio-ports".into(),
             dev: "/dev".into(),
             kernel_log: "/dev/kmsg".into(),
@@ -92,7 +95,7 @@ impl Server {
             console: console::watch().ok(),
             kernel_log: paths.kernel_log.clone(),
         };
-        match listen_on(&paths.socket) {
+        match listen_on(&paths.socket, paths.group) {
             Ok(listener) => server.listener = Some(listener),
             Err(error) => console::error(format_args!("control: {error}")),
         }
@@ -187,13 +190,17 @@ impl AsFd for Server {
     }
 }
 
-fn listen_on(path: &Path) -> Result<OwnedFd, PathError> {
+fn listen_on(path: &Path, group: Option<u32>) -> Result<OwnedFd, PathError> {
     let _ = fs::remove_file(path);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).at("open", path)?;
     bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
-    // The mode is set before listen(2), when no client can connect yet.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+    // The owner and the mode are set before listen(2), when no client can connect yet.
+    if group.is_some() {
+        lchown(path, None, group).at("set the group of", path)?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set mode of", path)?;
     listen(&socket, BACKLOG).at("listen on", path)?;
     Ok(socket)
 }

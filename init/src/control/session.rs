@@ -5,8 +5,8 @@ use super::{
     answers::{Answers, LogName, Readiness, Started},
     line_buffer::LineBuffer,
 };
-use crate::{ending::Ending, kernel_log::KernelLog};
-use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
+use crate::{console, ending::Ending, kernel_log::KernelLog};
+use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_ANNOUNCEMENT, MAX_LINE, Reply, Request};
 use serde::Deserialize;
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -161,6 +161,15 @@ impl Session {
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
             Request::Reboot => end(host, Ending::Reboot),
             Request::Poweroff => end(host, Ending::Poweroff),
+            Request::Restart { service } => match host.restart(&service) {
+                Ok(()) => Body::End,
+                Err(message) => failed(message, Some("`hostctl services` lists all services")),
+            },
+            Request::Announce { text } => {
+                let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_ANNOUNCEMENT).collect();
+                console::announce(&text);
+                Body::End
+            }
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);

@@ -70,6 +70,12 @@ pub(super) fn limits(spec: &ServiceSpec) -> Vec<(Resource, Option<u64>)> {
     all.into_iter().filter_map(|(resource, limit)| Some((resource, limit?.number()))).collect()
 }
 
+/// The number of a group of the image. `None` if the image has no such group.
+pub(super) fn group(name: &str) -> Option<u32> {
+    let group = fs::read_to_string("/etc/group").ok()?;
+    Accounts { passwd: "", group: &group }.resolve(None, Some(name), &[]).ok().map(|account| account.gid)
+}
+
 fn needs_identity(spec: &ServiceSpec) -> bool {
     spec.user.is_some() || spec.group.is_some() || !spec.supplementary_groups.is_empty()
 }

@@ -99,7 +99,9 @@ impl Default for SupervisorPaths {
 /// Runs services until the host must shut down, and stops them. The caller then ends the other processes and unmounts. This function
 /// reaps orphaned processes, so no other thread may wait for a child meanwhile.
 pub fn run(handover: Handover) -> Ending {
-    run_in(handover, SupervisorPaths::default())
+    let mut paths = SupervisorPaths::default();
+    paths.control.group = confinement::group(berth_contract::paths::CONTROL_GROUP);
+    run_in(handover, paths)
 }
 
 /// Like [`run`], with other paths.

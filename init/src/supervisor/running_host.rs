@@ -309,6 +309,14 @@ impl Answers for RunningHost {
         })
     }
 
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        match self.fleet.restart(service) {
+            true => Ok(console::announce(&format!("{service} is restarted: a client asked for it"))),
+            false if self.ending.is_some() => Err("the host is going down".to_owned()),
+            false => Err(format!("no service has the name {service:?}")),
+        }
+    }
+
     fn end(&mut self, ending: Ending) -> Result<(), String> {
         match self.ending {
             Some(first) if first != ending => Err(format!("the host is going down already: {first:?}")),

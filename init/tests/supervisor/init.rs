@@ -34,6 +34,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         cgroup: None,
         notify: path("notify"),
         control: control::server::ControlPaths {
+            group: None,
             socket: path("control"),
             ports: path("ports"),
             dev: folder.to_owned(),
@@ -59,6 +60,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         health: HealthSpec {
             limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
         },
+        remote: None,
         config_sources: berth_contract::config_source::ConfigSource::all(),
     };
     let initrd = InitrdReport {
