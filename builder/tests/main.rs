@@ -31,3 +31,4 @@ mod release;
 mod resolver;
 mod run;
 mod same_bytes;
+mod schema;

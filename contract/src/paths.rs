@@ -89,6 +89,8 @@ pub const CONTROL_PORT: &str = "berth.control";
 /// The declared containers, for the workload program: a [`crate::container::Declared`] as JSON. init writes it from the recipe and the
 /// machine configuration.
 pub const CONTAINERS: &str = "/run/berth/containers.json";
+/// Directory of the files with the part of host.toml that each service reads.
+pub const SERVICE_CONFIG: &str = "/run/berth/config";
 /// The workload program's report: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 /// Locked while declared containers are brought up.

@@ -18,6 +18,7 @@ pub const ENGINE_PATH: &str = "/v1/engine";
 
 /// What a client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Look at everything but secrets.
@@ -116,6 +117,7 @@ pub fn role_for(request: &Request) -> Option<Role> {
 
 /// What `POST /v1/upgrade` installs, and from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct UpgradeRequest {
     /// Where to get releases. Default: the update source of the host.
@@ -132,6 +134,7 @@ pub struct UpgradeRequest {
 
 /// How far an upgrade goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum UpgradeEnd {
     /// The new version boots next.
@@ -168,6 +171,7 @@ impl UpgradeRequest {
 
 /// What `POST /v1/rollback` does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RollbackRequest {
     /// The version; needed if it has failed before, or if its engine may not be able to read the data in /var.
@@ -189,6 +193,7 @@ impl RollbackRequest {
 
 /// The output of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Output {
     /// Its lines.
     pub lines: Vec<String>,
@@ -196,6 +201,7 @@ pub struct Output {
 
 /// A container of the engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerInfo {
     /// Its name.
     pub name: String,
@@ -215,6 +221,7 @@ pub struct ContainerInfo {
 
 /// A line of a container's output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerLine {
     /// When it was written, as RFC 3339. Empty if the engine does not know.
     pub time: String,
@@ -226,6 +233,7 @@ pub struct ContainerLine {
 
 /// An output of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
     /// Standard output, or a terminal.

@@ -1,5 +1,9 @@
 //! `[remote]` of host.toml and of the recipe: the API that hostd serves over HTTPS with mutual TLS.
 
+use crate::{
+    config_fault::{ConfigFault, check_items},
+    host_config::check_pem,
+};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,6 +12,7 @@ pub const PORT: u16 = 7443;
 
 /// `[remote]`: without this table nobody can reach the host over the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RemoteConfig {
     /// Address and port to listen on.
@@ -30,18 +35,20 @@ pub struct RemoteConfig {
     pub revoked: Vec<String>,
 }
 
-fn default_listen() -> SocketAddr {
+/// The address and port when none is given.
+#[must_use]
+pub fn default_listen() -> SocketAddr {
     (Ipv4Addr::UNSPECIFIED, PORT).into()
 }
 
 impl RemoteConfig {
-    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express.
     ///
     /// # Errors
-    /// No authority, a value that is not PEM, a certificate without its key, or a serial number that is not hexadecimal.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first fault: no authority, a value that is not PEM, a certificate without its key, or a serial number that is not hexadecimal.
+    pub fn check(&self) -> Result<(), ConfigFault> {
         if self.ca.is_none() {
-            return Err("remote.ca: expected the PEM of an authority for clients, found none".to_owned());
+            return Err(ConfigFault::of("ca", "the PEM of an authority for clients", "none"));
         }
         let pem = [
             ("ca", &self.ca, "CERTIFICATE"),
@@ -50,21 +57,19 @@ impl RemoteConfig {
             ("crl", &self.crl, "X509 CRL"),
         ];
         for (key, text, word) in pem {
-            let Some(text) = text else { continue };
-            if !(text.contains("-----BEGIN ") && text.contains(&format!("{word}-----"))) {
-                let bytes = text.len();
-                return Err(format!("remote.{key}: expected a PEM block of {word}, found {bytes} bytes without one"));
+            if let Some(text) = text {
+                check_pem(key, text, word)?;
             }
         }
-        if self.cert.is_some() != self.key.is_some() {
-            return Err("remote: expected both cert and key, or none of them".to_owned());
+        match (&self.cert, &self.key) {
+            (Some(_), None) => return Err(ConfigFault::of("cert", "also its private key, `key`", "none")),
+            (None, Some(_)) => return Err(ConfigFault::of("key", "also its certificate, `cert`", "none")),
+            _ => {}
         }
-        match self.revoked.iter().find(|text| serial(text).is_none()) {
-            Some(text) => {
-                Err(format!("remote.revoked: expected hexadecimal digits of a serial number, found {text:?}"))
-            }
-            None => Ok(()),
-        }
+        check_items("revoked", &self.revoked, |text| match serial(text) {
+            Some(_) => Ok(()),
+            None => Err(ConfigFault::new("hexadecimal digits of a serial number", format_args!("{text:?}"))),
+        })
     }
 
     /// The serial numbers that are refused.
@@ -99,20 +104,23 @@ mod tests {
     fn each_fault_is_reported() {
         let check = |text: &str| {
             let read = toml::from_str::<RemoteConfig>(text).map_err(|error| error.to_string());
-            read.and_then(|config| config.check().map(|()| config))
+            read.and_then(|config| config.check().map(|()| config).map_err(|fault| fault.to_string()))
         };
         let good = check(&format!("ca = {CERTIFICATE}\nrevoked = ['00:0A:ff', 'abc']")).unwrap();
         assert_eq!(good.listen.to_string(), "0.0.0.0:7443");
         assert_eq!(good.revoked_serials(), [vec![0x0a, 0xff], vec![0x0a, 0xbc]]);
         check(&format!("ca = {CERTIFICATE}\ncert = {CERTIFICATE}\nkey = {KEY}\nlisten = '[::1]:1'")).unwrap();
         for (text, word) in [
-            (String::new(), "remote.ca: expected the PEM"),
-            ("ca = 'x'".to_owned(), "remote.ca: expected a PEM block of CERTIFICATE, found 1 bytes"),
-            (format!("ca = {CERTIFICATE}\ncert = {CERTIFICATE}"), "both cert and key"),
-            (format!("ca = {CERTIFICATE}\ncert = {CERTIFICATE}\nkey = {CERTIFICATE}"), "remote.key"),
-            (format!("ca = {CERTIFICATE}\ncrl = 'x'"), "remote.crl"),
-            (format!("ca = {CERTIFICATE}\nrevoked = ['x']"), "remote.revoked"),
-            (format!("ca = {CERTIFICATE}\nrevoked = ['']"), "remote.revoked"),
+            (String::new(), "ca: expected the PEM"),
+            ("ca = 'x'".to_owned(), "ca: expected a PEM block of CERTIFICATE, found 1 bytes"),
+            (format!("ca = {CERTIFICATE}\ncert = {CERTIFICATE}"), "cert: expected also its private key"),
+            (
+                format!("ca = {CERTIFICATE}\ncert = {CERTIFICATE}\nkey = {CERTIFICATE}"),
+                "key: expected a PEM block of PRIVATE KEY",
+            ),
+            (format!("ca = {CERTIFICATE}\ncrl = 'x'"), "crl: expected"),
+            (format!("ca = {CERTIFICATE}\nrevoked = ['x']"), "revoked[0]: expected"),
+            (format!("ca = {CERTIFICATE}\nrevoked = ['']"), "revoked[0]: expected"),
             ("listen = '7443'".to_owned(), "invalid socket address"),
             ("port = 1".to_owned(), "unknown field"),
         ] {

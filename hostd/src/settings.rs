@@ -1,7 +1,7 @@
 //! The settings in force: the table `[remote]` of host.toml, or else that of the image.
 
 use crate::places::Places;
-use berth_contract::{image_spec::ImageSpec, paths::MAX_JSON, remote_config::RemoteConfig};
+use berth_contract::{config_fault::ConfigFault, image_spec::ImageSpec, paths::MAX_JSON, remote_config::RemoteConfig};
 use berth_file::{FileError, read_json};
 use serde::Deserialize;
 use std::os::unix::fs::MetadataExt;
@@ -28,8 +28,8 @@ pub enum SettingsError {
     #[error("{0}")]
     File(#[from] FileError),
     /// A value is not allowed.
-    #[error("{0}")]
-    Value(String),
+    #[error("remote: {0}")]
+    Value(ConfigFault),
 }
 
 impl Image {

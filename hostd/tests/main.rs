@@ -3,6 +3,7 @@
 
 mod answers;
 mod attacks;
+mod document;
 mod kit;
 mod load;
 mod settings;

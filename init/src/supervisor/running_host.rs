@@ -5,6 +5,7 @@ use super::{
     fleet::Fleet,
     judge::{self, Judge},
     process::Errors,
+    settings,
 };
 use crate::{
     config, console,
@@ -64,6 +65,11 @@ impl RunningHost {
         }
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
+        }
+        for (name, spec) in &services.specs {
+            if let Err(error) = settings::write(&paths.service_config, name, spec, &handover.config.config) {
+                console::error(format_args!("settings of service {name}: {error}"));
+            }
         }
         let containers = config::containers(&handover.config.config, &handover.image);
         let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();

@@ -40,6 +40,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
             dev: folder.to_owned(),
             kernel_log: path("kmsg"),
         },
+        service_config: path("config"),
         containers_status: path("containers.json"),
         network_status: path("network.json"),
         var: folder.to_owned(),
