@@ -90,6 +90,7 @@ const COMMANDS: &[(&[&str], Role)] = &[
     (&["rollback"], Role::Admin),
     (&["slot"], Role::Admin),
     (&["slots"], Role::Read),
+    (&["support"], Role::Admin),
     (&["update"], Role::Admin),
     (&["upgrade"], Role::Admin),
     (&["why"], Role::Read),

@@ -16,6 +16,7 @@ mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;
+pub mod support;
 mod sys;
 pub mod trust;
 pub mod upgrade;

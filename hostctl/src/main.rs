@@ -18,6 +18,7 @@ use command::{
     on_host, pass_on, print, reset, rollback,
     slot::SlotVerb,
     status,
+    support::Support,
     target::{PATIENCE, Target},
     upgrade::Upgrade,
     wait, why, write_out,
@@ -163,6 +164,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    Support(Support),
     /// Shut down in order, then restart
     Reboot,
     /// Shut down in order, then power off
@@ -277,6 +279,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.verb {
         Verb::Host(_) => Ok(()),
         Verb::Docker(engine) => return engine.run(&target),
+        Verb::Support(support) if is_here => support.here(&mut client()?),
+        Verb::Support(support) => support.there(&mut client()?),
         Verb::Containers(verb) if is_here => verb.here(),
         Verb::Containers(verb) => verb.there(&mut client()?),
         Verb::Upgrade(upgrade) if is_here => return upgrade.here(|| Ok(client()?.reboot()?)),

@@ -1,9 +1,11 @@
 //! Settings that change while hostd runs, and a host without any.
 
 use crate::kit::{Host, PATIENCE, client::Client, free_address, pki::Pki};
+use berth_contract::{service::ServiceSpec, system_calls};
 use rustix::process::Signal;
 use serde_json::json;
 use std::{
+    collections::BTreeSet,
     fs,
     time::{Duration, Instant, SystemTime},
 };
@@ -96,6 +98,39 @@ fn a_clock_before_the_image_s_date_counts_as_that_date() {
     let now = host.pki.client_of("ann", &["admin"], (2026, 2028), 6);
     let refused = Client::connect(host.address, &host.pki, Some(&now));
     assert!(refused.and_then(|mut client| client.try_ask("GET", "/v1/status", "")).is_err());
+}
+
+#[test]
+fn hostd_makes_no_other_system_calls_than_its_service_file_allows() {
+    berth_judge::needs!("strace");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../overlays/base/usr/lib/berth/services/hostd.toml");
+    let service: ServiceSpec = toml::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    service.check().unwrap();
+    let allowed = system_calls::names(&service.system_call_filter);
+    let mut host = Host::prepare();
+    let remote = json!({ "remote": { "listen": host.address, "ca": host.pki.pem() } });
+    host.write_config(&remote.to_string());
+    host.run_traced();
+    host.notified();
+    host.configure(json!({}));
+    for target in ["/v1/status", "/metrics", "/v1/logs/netd", "/v1/containers", "/v1/containers/web/logs", "/v1/why"] {
+        assert_eq!(host.ask("GET", target, "").status, 200, "{target}");
+    }
+    let mut tunnel = host.connect(&host.admin);
+    tunnel.open("/v1/engine", "Connection: Upgrade\r\nUpgrade: berth-engine\r\n");
+    drop(tunnel);
+    host.ask("POST", "/v1/rollback", "{}");
+    let children = format!("/proc/{0}/task/{0}/children", host.hostd().id());
+    let hostd: i32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    host.write_config("{}");
+    rustix::process::kill_process(rustix::process::Pid::from_raw(hostd).unwrap(), Signal::HUP).unwrap();
+    assert!(host.hostd().wait().unwrap().success(), "{}", host.log());
+    let trace = fs::read_to_string(host.path("trace")).unwrap();
+    let called = |line: &str| Some(line.split_once(' ')?.1.trim_start().split_once('(')?.0.to_owned());
+    let names: BTreeSet<String> = trace.lines().filter_map(called).filter(|name| !name.starts_with('<')).collect();
+    assert!(names.contains("accept4") && names.contains("clone3"), "{names:?}");
+    let others: Vec<_> = names.iter().filter(|name| !allowed.contains(name.as_str())).collect();
+    assert!(others.is_empty(), "{others:?} are not in {file}");
 }
 
 #[test]

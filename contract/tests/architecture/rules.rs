@@ -227,6 +227,7 @@ const HOSTCTL: &[Row] = &[
     ("kernel_image", &["entries", "slots"]),
     ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
     ("var", &["slots"]),
+    ("support", &[]),
     (
         "upgrade",
         &[
@@ -257,6 +258,7 @@ const HOSTCTL: &[Row] = &[
             "health",
             "host",
             "show",
+            "support",
             "upgrade",
             "var",
             "why",

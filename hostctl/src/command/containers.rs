@@ -101,6 +101,11 @@ fn engine() -> Result<Box<dyn EngineClient>> {
     Ok(client(engine.kind, Path::new(engine.kind.row().socket), LIMITS))
 }
 
+/// All containers of this host.
+pub(crate) fn all() -> Result<Vec<ContainerInfo>> {
+    list(&*engine()?)
+}
+
 fn list(engine: &dyn EngineClient) -> Result<Vec<ContainerInfo>> {
     let mut all = Vec::new();
     for listed in engine.list(Listing::All)? {

@@ -10,6 +10,7 @@ pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod slot;
 pub(crate) mod status;
+pub(crate) mod support;
 pub(crate) mod target;
 pub(crate) mod upgrade;
 pub(crate) mod wait;

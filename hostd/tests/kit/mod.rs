@@ -94,7 +94,18 @@ impl Host {
 
     /// Starts hostd.
     pub(crate) fn run(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_hostd"));
+        self.run_by(Command::new(env!("CARGO_BIN_EXE_hostd")));
+    }
+
+    /// Starts hostd below strace, which writes the system calls to the file `trace`.
+    pub(crate) fn run_traced(&mut self) {
+        let mut command = Command::new("strace");
+        command.args(["-f", "-qq", "--seccomp-bpf", "-e", "trace=all", "-e", "signal=none", "-o"]);
+        command.arg(self.path("trace")).arg(env!("CARGO_BIN_EXE_hostd"));
+        self.run_by(command);
+    }
+
+    fn run_by(&mut self, mut command: Command) {
         command.arg("--root").arg(self.dir.path()).env("NOTIFY_SOCKET", self.path("notify"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(fs::File::create(self.path("log")).unwrap());
         self.hostd = Some(command.spawn().unwrap());
