@@ -10,6 +10,7 @@ mod archives;
 mod assemble;
 mod assemble_cache;
 mod assemble_faults;
+mod assemble_indexes;
 mod assemble_kit;
 mod assemble_scripts;
 mod build_kit;

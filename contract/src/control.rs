@@ -5,6 +5,7 @@
 //!
 //! A serial port has no connections. So a client ignores frames with another client's id, and both sides ignore lines that are not JSON.
 
+pub use crate::network_status::{InterfaceStatus, LeaseStatus, LinkStatus, NetworkStatus, RouteStatus, RuleStatus};
 use crate::{
     boot_report::PhaseStamp,
     container_state::ContainerState,
@@ -65,6 +66,16 @@ pub enum Request {
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
+    /// Like [`Self::Reboot`], but all services together have at most this time to end. Also shortens a shutdown that has begun.
+    RebootWithin {
+        /// In seconds.
+        seconds: u32,
+    },
+    /// Like [`Self::RebootWithin`], then power off.
+    PoweroffWithin {
+        /// In seconds.
+        seconds: u32,
+    },
     /// Runs the host's own hostctl. Answered with the lines of its output, then `end`. If its status is not 0: `error` with its output
     /// on stderr. Only one hostctl runs at a time for each client. When the call is cancelled, hostctl gets SIGTERM.
     Run {
@@ -212,43 +223,6 @@ pub struct ConfigStatus {
     pub source: Option<String>,
     /// Why the machine configuration that was found is not in force.
     pub error: Option<String>,
-}
-
-/// netd's report.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct NetworkStatus {
-    /// Interfaces that have been configured.
-    pub interfaces: Vec<InterfaceStatus>,
-    /// Name servers in use.
-    pub dns: Vec<std::net::IpAddr>,
-    /// Whether netd has reported that it is ready: there is a network, or netd has waited long enough for one.
-    #[serde(default)]
-    pub settled: bool,
-}
-
-/// One interface.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct InterfaceStatus {
-    /// Kernel name.
-    pub name: String,
-    /// Addresses with prefix length, e.g. `10.0.2.15/24`.
-    pub addresses: Vec<String>,
-    /// Default gateway. `None` without a carrier, because the route is not in use then.
-    pub gateway: Option<std::net::IpAddr>,
-    /// Whether there is a carrier.
-    #[serde(default = "yes")]
-    pub carrier: bool,
-    /// MTU in bytes; 0 if unknown.
-    #[serde(default)]
-    pub mtu: u32,
-    /// Lifetime of the DHCP lease, in seconds.
-    pub lease_seconds: Option<u32>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Memory in KiB, from `/proc/meminfo`.

@@ -4,6 +4,7 @@ use crate::{
     config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
+    network_config::{DnsConfig, NetworkConfig},
     remote_config::RemoteConfig,
     update::{HealthCheck, UpdateSpec},
 };
@@ -23,6 +24,12 @@ pub struct HostConfig {
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
+    /// Links, addresses and routes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkConfig>,
+    /// Name servers of the whole host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dns: Option<DnsConfig>,
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
@@ -68,7 +75,7 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 6] = ["hostname", "container", "docker", "update", "remote", "health"];
+pub const KEYS: [&str; 8] = ["hostname", "network", "dns", "container", "docker", "update", "remote", "health"];
 
 impl HostConfig {
     /// Checks the rules that serde cannot express.
@@ -95,6 +102,9 @@ impl HostConfig {
             let fault = || ConfigFault::of("exec", "the absolute path of a program", found);
             is_good.then_some(()).ok_or_else(fault)
         })?;
+        let network = self.network.as_ref().map_or(Ok(()), NetworkConfig::check);
+        let network = network.and_then(|()| self.dns.as_ref().map_or(Ok(()), DnsConfig::check));
+        network.map_err(|fault| ConfigFault::new("network settings that fit together", fault))?;
         if let Some(remote) = &self.remote {
             remote.check().map_err(|fault| fault.within("remote"))?;
         }

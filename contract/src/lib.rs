@@ -23,6 +23,8 @@ mod guid;
 pub mod host_config;
 pub mod image_spec;
 pub mod limit;
+pub mod network_config;
+mod network_status;
 pub mod paths;
 pub mod release;
 pub mod remote_api;

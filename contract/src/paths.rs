@@ -58,6 +58,8 @@ pub const BASELINE: &str = "/var/lib/berth/update/baseline.json";
 pub const QUARANTINE: &str = "/var/lib/berth/update/quarantine.json";
 /// The last check of each slot's content: a list of [`crate::update::SlotCheck`] as JSON.
 pub const SLOT_CHECKS: &str = "/var/lib/berth/update/slots.json";
+/// The kernel images of the installed versions: their digests, as JSON.
+pub const KERNEL_IMAGES: &str = "/var/lib/berth/update/kernels.json";
 /// Records of the last boots, `BOOT_ID.json`, each a [`crate::update::BootRecord`] as JSON.
 pub const BOOTS: &str = "/var/lib/berth/boots";
 /// Kernel panics of earlier boots: the content of pstore, copied at boot.
@@ -74,6 +76,9 @@ pub const LOADER_ENTRY_SELECTED: &str =
 /// The EFI variable that names the entry for the next boot only.
 pub const LOADER_ENTRY_ONE_SHOT: &str =
     "/sys/firmware/efi/efivars/LoaderEntryOneShot-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
+/// The EFI variable that names the entry for every boot without [`LOADER_ENTRY_ONE_SHOT`].
+pub const LOADER_ENTRY_DEFAULT: &str =
+    "/sys/firmware/efi/efivars/LoaderEntryDefault-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f";
 /// Runtime state of init.
 pub const RUN: &str = "/run/berth";
 /// The report of the initrd to the init of the host: a [`crate::boot_report::InitrdReport`] as JSON.
@@ -99,6 +104,8 @@ pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
 pub const HOSTD_CONFIG: &str = "/run/berth/config/hostd.json";
 /// Directory of hostd's own certificate.
 pub const HOSTD_STATE: &str = "/var/lib/hostd";
+/// netd's part of host.toml: the tables `network` and `dns` as JSON, written by init.
+pub const NETD_CONFIG: &str = "/run/berth/config/netd.json";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.

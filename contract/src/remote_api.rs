@@ -106,7 +106,11 @@ pub fn role_for(request: &Request) -> Option<Role> {
         | Request::Logs { .. }
         | Request::WaitReady
         | Request::Cancel { .. } => Some(Role::Read),
-        Request::Restart { .. } | Request::Reboot | Request::Poweroff => Some(Role::Admin),
+        Request::Restart { .. }
+        | Request::Reboot
+        | Request::Poweroff
+        | Request::RebootWithin { .. }
+        | Request::PoweroffWithin { .. } => Some(Role::Admin),
         Request::Announce { .. } => None,
         Request::Run { arguments } => {
             let begins =

@@ -149,7 +149,8 @@ pub struct Quarantined {
     pub at: u64,
 }
 
-/// The last check of a slot's content: every block was compared with the root hash.
+/// The last check of a slot's content: every block was compared with the root hash, and the version's kernel image on the ESP with the
+/// digest of the installed one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotCheck {
@@ -167,6 +168,36 @@ pub struct SlotCheck {
     pub left: u64,
     /// Whether the version's boot entry was set aside because of the damage. The repair takes this back.
     pub set_aside: bool,
+    /// The version's kernel image on the ESP.
+    #[serde(default)]
+    pub kernel: KernelCheck,
+}
+
+impl SlotCheck {
+    /// Whether damage is left.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        self.left > 0 || self.kernel == KernelCheck::Damaged
+    }
+
+    /// Whether damage was ever found.
+    #[must_use]
+    pub fn has_found(&self) -> bool {
+        self.damaged > 0 || self.kernel != KernelCheck::Whole
+    }
+}
+
+/// What a check has found in a kernel image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelCheck {
+    /// No damage.
+    #[default]
+    Whole,
+    /// Damage, which was repaired.
+    Repaired,
+    /// Damage.
+    Damaged,
 }
 
 /// The state of both slots and their boot entries.

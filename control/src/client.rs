@@ -237,6 +237,22 @@ impl Client {
         self.done(Request::Poweroff)
     }
 
+    /// Like [`Self::reboot`], but all services together have at most so many seconds to end.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn reboot_within(&mut self, seconds: u32) -> Result<(), ClientError> {
+        self.done(Request::RebootWithin { seconds })
+    }
+
+    /// Like [`Self::poweroff`], but all services together have at most so many seconds to end.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn poweroff_within(&mut self, seconds: u32) -> Result<(), ClientError> {
+        self.done(Request::PoweroffWithin { seconds })
+    }
+
     fn done(&mut self, request: Request) -> Result<(), ClientError> {
         let id = self.send(request)?;
         match self.receive(id)? {

@@ -147,7 +147,7 @@ impl Answers for Quiet {
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         Some(Ok(()))
     }
-    fn end(&mut self, _: Ending) -> Result<(), String> {
+    fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
         Ok(())
     }
 }

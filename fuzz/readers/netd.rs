@@ -7,7 +7,7 @@ use berth_netd::{
     datagram,
     lease::Lease,
     message::{BOOTREPLY, Message, MessageType, code},
-    rtnetlink, sntp,
+    netlink, rtnetlink, sntp,
 };
 use std::time::Duration;
 
@@ -136,8 +136,8 @@ fn rtnetlink_seeds() -> Vec<Vec<u8>> {
 }
 
 fn rtnetlink(bytes: &[u8]) {
-    for message in rtnetlink::messages(bytes) {
-        let _ = rtnetlink::address_in(&message);
+    for message in netlink::messages(bytes) {
+        rtnetlink::read(&message);
     }
 }
 

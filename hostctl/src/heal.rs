@@ -1,31 +1,31 @@
-//! Checks the content of both slots block by block, and repairs it.
+//! Checks the content of both slots block by block, and both kernel images on the ESP, and repairs them.
 //!
-//! A damaged block is copied from the other slot, which holds most blocks as well. If that is not enough, the version is fetched again from
-//! the update source. Until then its boot entry is set aside: the boot loader takes the running version, not one that cannot boot.
+//! A damaged block is copied from the other slot, which holds most blocks as well; a damaged kernel image is made again from parts of both
+//! images. If that is not enough, the version is fetched again from the update source. Until then its boot entry is set aside: the boot
+//! loader takes the running version, not one that cannot boot.
+
+mod kernel;
+mod place;
 
 use crate::{
     decoder::Decoder,
-    entries::{self, Entries, EntriesError, EspFile, Running, next},
+    entries::{self, Entries},
     file,
     file_lock::FileLock,
-    host::Host,
-    slots::{Access, Filling, SlotDevices, Slots, Survey as CostSurvey, partition},
-    trust::{Criteria, select},
+    slots::{Access, Filling, Idle, Slots, Survey as CostSurvey},
+    trust::{Criteria, Repository, installed},
     upgrade::{open_repository, open_source},
 };
 use anyhow::{Context, Result, bail};
 use berth_contract::{
-    boot_report::NextBoot,
     chain::Chain,
-    digest::RootHash,
-    disk::{PartitionRole, Slot},
     paths::SLOT_CHECKS,
-    release::STABLE,
-    update::{EntryState, SlotCheck, Way},
-    version::OsVersion,
+    release::{ReleaseRecord, STABLE},
+    update::{EntryState, KernelCheck, SlotCheck},
 };
+use place::{Place, Subject};
 use std::{
-    path::{Path, PathBuf},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -94,23 +94,6 @@ impl StillDamaged {
     }
 }
 
-/// A slot to check.
-#[derive(PartialEq, Eq)]
-struct Subject {
-    slot: Slot,
-    version: OsVersion,
-    root_hash: RootHash,
-    /// The entry of the other slot's version; `None` for the running slot.
-    entry: Option<EspFile>,
-}
-
-/// The host, and the devices of its disk.
-struct Place {
-    host: Host,
-    running: Running,
-    esp: PathBuf,
-}
-
 /// Checks both slots. `say` receives a line for each thing that happens. `report` receives the checks, also of slots that were not checked
 /// now.
 ///
@@ -121,22 +104,24 @@ pub fn heal(
     say: &mut dyn FnMut(&str),
     report: impl FnOnce(&[SlotCheck]) -> Result<()>,
 ) -> Result<()> {
-    let host = Host::read()?;
-    let esp = partition(&host.report, Path::new("/sys"), Path::new("/dev"), PartitionRole::Esp)?;
-    let place = Place { running: host.running(), host, esp };
+    let place = Place::find()?;
     let path = Path::new(SLOT_CHECKS);
     // A damaged file counts as empty: it is only a record.
     let before: Vec<SlotCheck> = file::json(path).unwrap_or_default();
     let mut checks = Vec::new();
     for subject in place.subjects()? {
         let known = before.iter().find(|check| check.slot == subject.slot && check.root_hash == subject.root_hash);
-        let check = match (options.pace, known) {
+        // A kernel image is small, so it is checked each time.
+        let kernel = match place.is_kernel_damaged(&subject, &mut pauses(options.pace))? {
+            true => KernelCheck::Damaged,
+            false => KernelCheck::Whole,
+        };
+        let is_due = options.pace == Pace::Full || kernel == KernelCheck::Damaged || place.replaces(&subject);
+        let check = match known {
             // An upgrade, or the installation, has read the slot back.
-            (Pace::Background, None) if !place.replaces(&subject) => subject.check(options.now),
-            (Pace::Background, Some(known)) if !place.replaces(&subject) && is_fresh(known, options.now) => {
-                known.clone()
-            }
-            _ => place.check(&subject, known, options, say)?,
+            None if !is_due => subject.check(options.now),
+            Some(known) if !is_due && is_fresh(known, options.now) => known.clone(),
+            _ => place.check(&subject, known, kernel, options, say)?,
         };
         checks.push(check);
     }
@@ -144,7 +129,7 @@ pub fn heal(
         file::replace_json(path, &checks)?;
     }
     report(&checks)?;
-    match checks.into_iter().find(|check| check.left > 0) {
+    match checks.into_iter().find(SlotCheck::is_damaged) {
         None => Ok(()),
         Some(check) => {
             let running = check.slot == place.host.report.slot;
@@ -155,52 +140,26 @@ pub fn heal(
 
 /// A time in the future is that of a wrong clock.
 fn is_fresh(check: &SlotCheck, now: u64) -> bool {
-    check.left == 0 && (check.at..check.at + FRESH).contains(&now)
+    !check.is_damaged() && !check.set_aside && (check.at..check.at + FRESH).contains(&now)
 }
 
-impl Subject {
-    fn check(&self, at: u64) -> SlotCheck {
-        let (slot, version, root_hash) = (self.slot, self.version.clone(), self.root_hash);
-        SlotCheck { slot, version, root_hash, at, damaged: 0, left: 0, set_aside: false }
+/// In the background, each call rests.
+fn pauses(pace: Pace) -> impl FnMut() {
+    let mut begin = Instant::now();
+    move || {
+        if pace == Pace::Background {
+            thread::sleep(begin.elapsed().min(Duration::from_secs(1)) * REST);
+            begin = Instant::now();
+        }
     }
 }
 
 impl Place {
-    /// The running slot, and the other slot if it has a boot entry.
-    fn subjects(&self) -> Result<Vec<Subject>, EntriesError> {
-        let Running { id, version, root_hash } = self.running.clone();
-        let slot = self.host.report.slot;
-        let mut subjects = vec![Subject { slot, version, root_hash, entry: None }];
-        let others: Vec<EspFile> = Entries::look(&self.esp)?
-            .into_iter()
-            .filter(|found| found.entry().is_some_and(|entry| entry.id == id) && !found.is(&self.running))
-            .collect();
-        if let Some(found) = next(&others)
-            && let (Some(entry), Some(root_hash)) = (found.entry(), found.root_hash())
-        {
-            let version = entry.version.clone();
-            subjects.push(Subject { slot: slot.other(), version, root_hash, entry: Some(found.clone()) });
-        }
-        subjects.sort_by_key(|subject| subject.slot);
-        Ok(subjects)
-    }
-
-    /// Whether this boot replaces the version of the subject.
-    fn replaces(&self, subject: &Subject) -> bool {
-        match (&self.host.report.next_boot, &subject.entry) {
-            (NextBoot::InsteadOf(entry), Some(other)) => other.entry() == Some(entry),
-            _ => false,
-        }
-    }
-
-    fn open(&self, slot: Slot, access: Access) -> Result<SlotDevices> {
-        Ok(SlotDevices::open(&self.host.report, Path::new("/sys"), Path::new("/dev"), slot, access)?)
-    }
-
     fn check(
         &self,
         subject: &Subject,
         known: Option<&SlotCheck>,
+        kernel: KernelCheck,
         options: &Options,
         say: &mut dyn FnMut(&str),
     ) -> Result<SlotCheck> {
@@ -208,14 +167,20 @@ impl Place {
         let damaged = self.damaged(subject, options.pace)?;
         let set_aside = known.is_some_and(|known| known.set_aside);
         let before = known.map_or(0, |known| known.damaged);
-        let mut check = SlotCheck { set_aside, damaged: before, left: damaged, ..subject.check(options.now) };
-        if damaged == 0 && !set_aside {
+        let repaired = known.is_some_and(|known| known.kernel != KernelCheck::Whole);
+        let found = kernel == KernelCheck::Damaged;
+        let kernel = if repaired && !found { KernelCheck::Repaired } else { kernel };
+        let mut check = SlotCheck { set_aside, damaged: before, left: damaged, kernel, ..subject.check(options.now) };
+        if damaged == 0 && !set_aside && !found {
             say(&format!("{name}: all blocks are right"));
             return Ok(check);
         }
         check.damaged = damaged.max(before);
         if damaged > 0 {
             say(&format!("{name}: {damaged} damaged blocks"));
+        }
+        if found {
+            say(&format!("{name}: the kernel image is damaged"));
         }
         if options.damage == Damage::Repair {
             // Blessings, upgrades and rollbacks change the slots and entries too.
@@ -231,18 +196,12 @@ impl Place {
 
     /// Number of damaged blocks.
     fn damaged(&self, subject: &Subject, pace: Pace) -> Result<u64> {
-        let mut begin = Instant::now();
-        let mut pause = || {
-            if pace == Pace::Background {
-                thread::sleep(begin.elapsed().min(Duration::from_secs(1)) * REST);
-                begin = Instant::now();
-            }
-        };
-        let survey = self.open(subject.slot, Access::Read)?.survey(&subject.root_hash, &mut pause);
+        let survey = self.open(subject.slot, Access::Read)?.survey(&subject.root_hash, &mut pauses(pace));
         // Without a superblock nothing is known about the slot.
         Ok(survey.map_or(1, |survey| survey.damaged()))
     }
 
+    /// Repairs with what is on this disk, then with the update source.
     fn repair(
         &self,
         subject: &Subject,
@@ -250,9 +209,9 @@ impl Place {
         options: &Options,
         say: &mut dyn FnMut(&str),
     ) -> Result<()> {
-        let access = if subject.entry.is_some() { Access::Exclusive } else { Access::Shared };
         let name = format!("slot {} ({})", subject.slot, subject.version);
-        {
+        if check.left > 0 {
+            let access = if subject.running { Access::Shared } else { Access::Exclusive };
             let (slot, donor) = (self.open(subject.slot, access)?, self.open(subject.slot.other(), Access::Read)?);
             if let Some(survey) = slot.survey(&subject.root_hash, &mut || {}) {
                 let written = slot.repair(&survey, &[&donor])?;
@@ -260,27 +219,27 @@ impl Place {
                     say(&format!("{name}: {written} blocks are repaired from this disk"));
                 }
             }
+            drop(slot);
+            check.left = self.damaged(subject, Pace::Full)?;
         }
-        check.left = self.damaged(subject, Pace::Full)?;
-        let Some(entry) = &subject.entry else {
+        if check.kernel == KernelCheck::Damaged && self.mend_kernel(subject, None).is_ok() {
+            check.kernel = KernelCheck::Repaired;
+            say(&format!("{name}: the kernel image is repaired from this disk"));
+        }
+        if subject.running && check.kernel != KernelCheck::Damaged {
+            // Blocks of the running version cannot be fetched.
             return Ok(());
-        };
-        if check.left > 0 {
-            if entry.state() == EntryState::Blessed {
-                Entries::open(&self.esp)?.set_aside(entry, &self.running)?;
-                check.set_aside = true;
-            }
-            match self.fetch(subject, options) {
-                Ok(()) => {
-                    say(&format!("{name}: fetched again from the update source"));
-                    check.left = 0;
-                }
+        }
+        if check.is_damaged() {
+            self.set_aside(subject, check)?;
+            match self.fetch(subject, check, options) {
+                Ok(()) => say(&format!("{name}: fetched again from the update source")),
                 Err(error) => say(&format!("{name}: cannot be fetched again: {}", Chain(error.as_ref()))),
             }
         }
-        if check.left == 0 && std::mem::take(&mut check.set_aside) {
+        if !check.is_damaged() && std::mem::take(&mut check.set_aside) {
             let all = Entries::look(&self.esp)?;
-            let its = |found: &&EspFile| {
+            let its = |found: &&entries::EspFile| {
                 found.root_hash() == Some(subject.root_hash) && found.state() == EntryState::SetAside
             };
             if let Some(found) = all.iter().find(its) {
@@ -290,8 +249,37 @@ impl Place {
         Ok(())
     }
 
-    /// Writes the version into the other slot again, from the update source. Blocks that are right are not written.
-    fn fetch(&self, subject: &Subject, options: &Options) -> Result<()> {
+    /// Sets the damaged version aside, unless it runs.
+    fn set_aside(&self, subject: &Subject, check: &mut SlotCheck) -> Result<()> {
+        if let Some(entry) = &subject.entry
+            && !subject.running
+            && entry.state() == EntryState::Blessed
+        {
+            Entries::open(&self.esp)?.set_aside(entry, &self.running)?;
+            check.set_aside = true;
+        }
+        Ok(())
+    }
+
+    /// Makes the rest right from the update source: blocks of the other slot, and the kernel image.
+    fn fetch(&self, subject: &Subject, check: &mut SlotCheck, options: &Options) -> Result<()> {
+        let (repository, record) = self.release(subject, options)?;
+        if check.kernel == KernelCheck::Damaged {
+            // The entry may have another name now.
+            let subjects = self.subjects()?;
+            let subject = subjects.iter().find(|found| found.slot == subject.slot).context("it has no boot entry")?;
+            self.mend_kernel(subject, Some((&repository, &record)))?;
+            check.kernel = KernelCheck::Repaired;
+        }
+        if check.left > 0 && !subject.running {
+            fill(self, &repository, &record)?;
+            check.left = 0;
+        }
+        Ok(())
+    }
+
+    /// The release of the version, at the update source.
+    fn release(&self, subject: &Subject, options: &Options) -> Result<(Repository, ReleaseRecord)> {
         let update = self.host.update();
         let source = open_source(&self.host, options.source.as_deref())?;
         let repository = open_repository(&self.host, &source, options.now, &mut |_| {})?;
@@ -301,19 +289,28 @@ impl Place {
             quarantine: &[],
             version: Some(&subject.version),
         };
-        let release = select(&criteria, repository.releases())?.context("the source does not have this version")?;
+        let release = installed(&criteria, repository.releases())?.context("the source does not have this version")?;
         let record = repository.record(release)?;
         if record.root.root_hash != subject.root_hash {
             bail!("the source has another build of version {}: {}", subject.version, record.root.root_hash);
         }
-        let slots = Slots::find(&self.host.report, Path::new("/sys"), Path::new("/dev"))?;
-        let filling =
-            Filling { record: &record, slots: &slots, remote: &repository, running_uki: &[], decoder: Decoder::this() };
-        let mut ways = filling.ways(CostSurvey::Cheapest)?;
-        // The slot names this version, but is damaged.
-        ways.costs.retain(|(way, _)| *way != Way::Present);
-        filling.reach(&ways)?;
-        filling.fill(ways, &mut |_| {})?;
-        Ok(())
+        Ok((repository, record))
     }
+}
+
+/// Writes the version into the other slot again. Blocks that are right are not written.
+fn fill(place: &Place, repository: &Repository, record: &ReleaseRecord) -> Result<()> {
+    let slots = Slots::find(&place.host.report, Path::new("/sys"), Path::new("/dev"))?;
+    let filling = Filling {
+        record,
+        slots: &slots,
+        remote: repository,
+        running_uki: &[],
+        decoder: Decoder::this(),
+        idle: Idle::Damaged,
+    };
+    let ways = filling.ways(CostSurvey::Cheapest)?;
+    filling.reach(&ways)?;
+    filling.fill(ways, &mut |_| {})?;
+    Ok(())
 }

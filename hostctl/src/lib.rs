@@ -12,6 +12,7 @@ pub mod heal;
 pub mod health;
 pub mod host;
 mod kernel_image;
+pub mod kernel_images;
 mod memory;
 pub mod show;
 pub mod slots;

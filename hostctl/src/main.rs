@@ -166,9 +166,17 @@ enum Verb {
     },
     Support(Support),
     /// Shut down in order, then restart
-    Reboot,
+    Reboot(GoingDown),
     /// Shut down in order, then power off
-    Poweroff,
+    Poweroff(GoingDown),
+}
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+struct GoingDown {
+    /// All services and containers together have so many seconds to stop; also shortens a shutdown that has begun. Default: the stop
+    /// timeouts of the containers
+    #[arg(long, value_name = "SECONDS")]
+    limit: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Subcommand)]
@@ -325,8 +333,10 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Logs { follow, name } => logs(&mut client()?, follow, &name),
         Verb::Wait { timeout } => wait::wait(&target, timeout.map(Duration::from_secs)),
         Verb::Restart { service } => Ok(client()?.restart(&service)?),
-        Verb::Reboot => Ok(client()?.reboot()?),
-        Verb::Poweroff => Ok(client()?.poweroff()?),
+        Verb::Reboot(GoingDown { limit: None }) => Ok(client()?.reboot()?),
+        Verb::Reboot(GoingDown { limit: Some(seconds) }) => Ok(client()?.reboot_within(seconds)?),
+        Verb::Poweroff(GoingDown { limit: None }) => Ok(client()?.poweroff()?),
+        Verb::Poweroff(GoingDown { limit: Some(seconds) }) => Ok(client()?.poweroff_within(seconds)?),
     }
     .map(|()| Exit::Done)
 }

@@ -16,8 +16,9 @@ use crate::{
     health::baseline,
     host::Host,
     kernel_image::KernelImage,
+    kernel_images::{self, KernelImages},
     memory,
-    slots::{Filling, SlotError, Slots, Survey, Ways, copies, partition, uki},
+    slots::{Filling, Idle, SlotError, Slots, Survey, Ways, copies, partition, uki},
     source::{HttpOptions, Source},
     trust::{Clock, Criteria, Repository, Trust, check_engine, plan, select},
 };
@@ -132,6 +133,7 @@ impl Checked<'_> {
             remote: self.repository,
             running_uki,
             decoder: Decoder::this(),
+            idle: Idle::Unchecked,
         }
     }
 }
@@ -186,6 +188,14 @@ fn install(
     if until == Until::Entry {
         // If this fails because /var has become full, the baseline of step 5 is used.
         let _ = record_baseline();
+        // A later check of the kernel image compares it with this digest. If /var is full, the digest is taken after the first boot.
+        let image = kernel_images::KernelImage {
+            id: record.id.clone(),
+            version: record.version.clone(),
+            root_hash: record.root.root_hash,
+            uki: record.uki.clone(),
+        };
+        let _ = KernelImages::load().learn(image);
         Entries::open(esp)?.commit(&record.id, &record.version, running)?;
     }
     report(UpgradeEvent::Done {

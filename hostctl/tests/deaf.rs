@@ -77,4 +77,6 @@ fn a_call_that_a_serial_port_loses_is_retried() {
     let asked = host(&path, 1, None);
     hostctl(&path, &["reboot"]);
     assert_eq!(*asked.lock().unwrap(), [Request::Status, Request::Reboot]);
+    hostctl(&path, &["poweroff", "--limit", "30"]);
+    assert_eq!(asked.lock().unwrap().last(), Some(&Request::PoweroffWithin { seconds: 30 }));
 }

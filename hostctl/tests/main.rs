@@ -17,4 +17,5 @@ mod slots_memory;
 mod sources;
 mod tiny_efi;
 mod trust;
+mod var;
 mod verbs;

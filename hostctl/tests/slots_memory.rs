@@ -14,7 +14,7 @@ use berth_formats::{
     delta::marks::{Mark, RUN_BLOCKS, Run},
     verity,
 };
-use hostctl::slots::{Access, Device, Filling, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey};
+use hostctl::slots::{Access, Device, Filling, Idle, MAX_IMAGE, Remote, RemoteError, SlotDevices, Slots, Survey};
 use liblzma::{
     stream::{Check, Filters, LzmaOptions, Stream},
     write::XzEncoder,
@@ -241,7 +241,14 @@ fn slots(folder: &Path, running: [&str; 2], root_hash: RootHash, verity_size: u6
 fn fill(record: &ReleaseRecord, slots: &Slots, remote: &Folder, way: Way) -> u64 {
     let running_uki = uki();
     reset_peak();
-    let filling = Filling { record, slots, remote, running_uki: &running_uki, decoder: crate::kit::decoder() };
+    let filling = Filling {
+        record,
+        slots,
+        remote,
+        running_uki: &running_uki,
+        decoder: crate::kit::decoder(),
+        idle: Idle::Unchecked,
+    };
     let ways = filling.ways(Survey::Cheapest).unwrap();
     let filled = filling.fill(ways, &mut |_| ()).unwrap();
     let peak = peak();

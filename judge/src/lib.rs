@@ -4,6 +4,7 @@
 //! message.
 
 pub mod tmpfiles;
+pub mod tuf;
 
 use std::{
     env,

@@ -176,3 +176,39 @@ pub fn listing(root: &Path) -> Listing {
 pub fn row(kind: &str, mode: u32, (uid, gid): (u32, u32), content: &str) -> String {
     format!("{kind} {mode:04o} {uid}:{gid} {content:?}")
 }
+
+/// Cases of access control lists and file attributes, compared by [`attributes`].
+pub const ATTRIBUTE_ROWS: &[Row] = &[
+    ("touch f; chmod 640 f; mkdir d", "a /v/f - - - - u:1000:rw,g:4:r\na /v/d - - - - u:1000:rwx,m::rx"),
+    ("touch f; chmod 640 f", "a /v/f - - - - user::rwx,group::r-x,other::---"),
+    ("touch f; chmod 640 f", "a /v/f - - - - g::rw,o::r\na /v/f - - - - o:r"),
+    ("mkdir d", "a /v/d - - - - d:u:1000:rwx,default:group:4:r-x,u:5:rx"),
+    ("mkdir -m 750 d; touch d/f", "a+ /v/d - - - - d:group::r-x,d:group:4:r-x\na+ /v/d/f - - - - d:group:4:r"),
+    ("touch f", "a /v/f - - - - u:1000:rw\na+ /v/f - - - - u:1001:rwx,u:1000:r"),
+    ("touch f; chmod 600 f", "a /v/f - - - - u:1000:rw\na /v/f - - - - u:1001:r"),
+    ("mkdir d", "a /v/d - - - - d:u:1000:rw\na+ /v/d - - - - d:u:1001:rwx"),
+    ("touch f g; chmod 750 g; mkdir d", "a /v/f - - - - u:1000:rwX\na /v/g - - - - u:1000:rX\na+ /v/d - - - - g:4:X"),
+    ("touch f; chmod 711 f", "a /v/f - - - - u:1000:rX,u:1001:w\na+ /v/f - - - - g:4:rX"),
+    ("mkdir -p d/e; touch d/f d/e/g; chmod 700 d/e/g; ln -s f d/l", "A /v/d - - - - u:1000:rX,d:u:1000:rwx"),
+    ("mkdir -p d/e; touch d/f d/e/g; chmod 755 d/e/g", "A+ /v/d - - - - g:4:rX,d:g:4:rx"),
+    ("touch f; chmod 640 f", "a /v/f - - - - u:1000:rw\nz /v/f 0700"),
+    ("touch f; chmod 640 f", "z /v/f 0604\na /v/f - - - - g:4:r"),
+    ("touch f", "a /v/f - - - - root:rw\na /v/f - - - - u:1000:rq\na /v/f"),
+    ("touch f; mkdir d; mkfifo p", "h /v/f - - - - +A\nh /v/d - - - - =dS\nh /v/p - - - - +A\nh /v/none - - - - +A"),
+    ("mkdir -p d/e; touch d/f; chattr +d d/f", "H /v/d - - - - A\nh /v/d/f - - - - -d\nh /v/d - - - - +D"),
+    ("touch f", "h /v/f - - - - +C\nh /v/f - - - - +q"),
+];
+
+/// Mode, access control lists and file attributes of all paths below a root, without /etc.
+///
+/// # Panics
+/// If something cannot be read.
+#[must_use]
+pub fn attributes(root: &Path) -> Listing {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/attributes.py");
+    let output = Command::new("python3").arg(script).arg(root).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text.lines().map(|line| line.split_once('\t').unwrap()).map(|(path, row)| (path.into(), row.into()));
+    rows.filter(|(path, _): &(String, String)| path != "etc" && !path.starts_with("etc/")).collect()
+}

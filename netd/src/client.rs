@@ -155,6 +155,12 @@ impl Client {
         self.held.as_ref().map(|held| &held.lease)
     }
 
+    /// When the lease in force ends. `None` if there is none, or it does not end.
+    #[must_use]
+    pub fn end(&self) -> Option<Moment> {
+        self.held.as_ref().and_then(Held::end)
+    }
+
     /// When to call [`Client::tick`].
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {

@@ -1,17 +1,27 @@
-//! The loop: one poll(2) over links, packets and time.
+//! The loop: one poll(2) over links, packets, settings and time.
 
 use crate::{
     advertisement::Announcements,
     client::{Moment, Note},
-    interface::{Event, Interface},
+    clock::Clock,
+    dhcp4::{Dhcp4, Event},
+    interface::Interface,
     lease::Lease,
-    link::{self, Choice},
-    publish::{Configured, Publisher},
+    link::{Choice, Link},
+    plan::{self, Role},
+    publish::Publisher,
+    reconcile,
+    report::{Facts, Port},
+    resolv_conf::Source,
     rtnetlink::{Address, Changes, Rtnetlink},
-    sntp::Sntp,
+    settings::Settings,
+    shape::{Shaped, shape},
+    sys::signal::Hangup,
+    wanted, wireguard,
 };
 use berth_contract::{
     fault::{At, Failure},
+    network_config::Wireguard,
     paths,
 };
 use berth_control::Notify;
@@ -26,7 +36,6 @@ use std::{
     fmt::Display,
     fs::File,
     io::{Read, Write},
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -41,7 +50,9 @@ const TIME_AGAIN: Duration = Duration::from_secs(600);
 pub struct Options {
     /// Directory of the files that netd writes.
     pub directory: PathBuf,
-    /// Which interfaces netd manages.
+    /// File of the settings.
+    pub settings: PathBuf,
+    /// Which links netd manages.
     pub choice: Choice,
     /// Wait before the time servers are asked again, whether they have answered or not: clocks drift, and machines are paused.
     pub time_again: Duration,
@@ -50,56 +61,72 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let directory = Path::new(paths::NETWORK_STATUS).parent().map(Path::to_owned).unwrap_or_default();
-        Self { directory, choice: Choice::Physical, time_again: TIME_AGAIN }
+        let settings = paths::NETD_CONFIG.into();
+        Self { directory, settings, choice: Choice::Physical, time_again: TIME_AGAIN }
     }
 }
 
-/// Manages the interfaces until the process is killed. Writes its actions to `log`, one line each.
+/// Manages the links until the process is killed. Writes its actions to `log`, one line each.
 ///
 /// # Errors
-/// When no interface can be managed. The supervisor then starts netd again.
+/// When no link can be managed. The supervisor then starts netd again.
 pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure> {
     let mut daemon = Daemon {
-        choice: &options.choice,
+        options,
+        settings: Settings::default(),
+        settings_error: None,
+        keys: BTreeMap::new(),
+        errors: Vec::new(),
         kernel: Rtnetlink::open()?,
         interfaces: BTreeMap::new(),
+        ports: BTreeMap::new(),
         publisher: Publisher::new(&options.directory)?,
         notify: Notify::from_environment()?,
         ready: Ready::By(now() + READY_WITHIN),
-        sntp: ClockSync::Unknown,
-        time_again: options.time_again,
-        clock_said: false,
+        clock: Clock::new(options.time_again),
         announcements: Announcements::default(),
         log,
     };
+    let hangup = Hangup::open()?;
+    daemon.read_settings();
     // Subscribe before the first scan, so that no change in between is missed.
     let changes = Changes::open()?;
     daemon.scan()?;
     daemon.publish()?;
     loop {
-        let came = daemon.wait(&changes)?;
-        if came.changes {
-            for announcement in changes.drain()? {
+        daemon.wait(&changes, &hangup)?;
+        let has_new_settings = hangup.came();
+        if has_new_settings {
+            daemon.read_settings();
+        }
+        let announced = changes.drain()?;
+        if announced.is_some() || has_new_settings {
+            for announcement in announced.into_iter().flatten() {
                 daemon.announcements.learn(announcement, now());
             }
             daemon.scan()?;
         }
-        daemon.work(&came)?;
+        daemon.work()?;
         daemon.publish()?;
     }
 }
 
 struct Daemon<'a> {
-    choice: &'a Choice,
+    options: &'a Options,
+    settings: Settings,
+    /// Why the file of the settings cannot be used.
+    settings_error: Option<String>,
+    /// The keys and peers of WireGuard links that are set, by index.
+    keys: BTreeMap<u32, Wireguard>,
+    /// What could not be done when the links were last scanned.
+    errors: Vec<String>,
     kernel: Rtnetlink,
     interfaces: BTreeMap<u32, Interface>,
+    ports: BTreeMap<u32, Port>,
     publisher: Publisher,
     notify: Notify,
     ready: Ready,
-    sntp: ClockSync,
-    time_again: Duration,
-    /// Whether the log says already how the first question to the time servers ended.
-    clock_said: bool,
+    clock: Clock,
     announcements: Announcements,
     log: &'a mut dyn Write,
 }
@@ -110,145 +137,162 @@ enum Ready {
     Said,
 }
 
-enum ClockSync {
-    /// No server is known.
-    Unknown,
-    Asked(Sntp),
-    /// Ask again at this time. After a power failure of a whole site, its internet connection may come up later than this host.
-    Later(Moment),
-}
-
-/// The sources of a wakeup.
-#[derive(Default)]
-struct Came {
-    changes: bool,
-    time: bool,
-    packets: Vec<u32>,
-}
-
 impl Daemon<'_> {
-    /// Waits for input or for the next deadline.
-    fn wait(&self, changes: &Changes) -> Result<Came, Failure> {
-        let sntp = if let ClockSync::Asked(sntp) = &self.sntp { Some(sntp) } else { None };
+    /// Waits for input or for the next deadline. All input is read afterwards, so it does not matter what has come.
+    fn wait(&self, changes: &Changes, hangup: &Hangup) -> Result<(), Failure> {
         let ready = if let Ready::By(moment) = self.ready { Some(moment) } else { None };
         let interfaces = self.interfaces.values().filter_map(Interface::deadline);
-        let later = if let ClockSync::Later(moment) = self.sntp { Some(moment) } else { None };
-        let announced = self.announcements.deadline();
-        let due = interfaces.chain(sntp.map(Sntp::deadline)).chain(later).chain(ready).chain(announced).min();
+        let others = [ready, self.clock.deadline(), self.announcements.deadline()].into_iter().flatten();
+        let due = interfaces.chain(others).min();
         let limit = due.map(|due| Timespec::try_from(due.saturating_sub(now()))).transpose()?;
 
-        let mut fds = vec![PollFd::new(changes, PollFlags::IN)];
-        fds.extend(self.interfaces.values().map(|interface| PollFd::new(interface.packets(), PollFlags::IN)));
-        fds.extend(sntp.map(|sntp| PollFd::new(sntp, PollFlags::IN)));
+        let mut fds = vec![PollFd::new(changes, PollFlags::IN), PollFd::new(hangup, PollFlags::IN)];
+        let packets = self.interfaces.values().filter_map(Interface::four).map(Dhcp4::packets);
+        fds.extend(packets.map(|packets| PollFd::new(packets, PollFlags::IN)));
+        fds.extend(self.clock.socket().map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         match poll(&mut fds, limit.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
-        let mut came = fds.iter().map(|fd| !fd.revents().is_empty());
-        let changes = came.next().unwrap_or(false);
-        let packets = self.interfaces.keys().zip(came.by_ref()).filter(|(_, came)| *came).map(|(index, _)| *index);
-        let packets = packets.collect();
-        Ok(Came { changes, packets, time: came.next().unwrap_or(false) })
     }
 
-    /// Reads all links again, and starts or stops managing interfaces.
+    /// Reads the settings. A faulty file changes nothing: at the start there are no settings, which means DHCP on every card.
+    fn read_settings(&mut self) {
+        match Settings::read(&self.options.settings) {
+            Ok(settings) => (self.settings, self.settings_error) = (settings, None),
+            Err(error) => {
+                self.say("settings", &error);
+                self.settings_error = Some(format!("settings: {error}"));
+            }
+        }
+    }
+
+    /// Reads all links again, makes the virtual ones, and starts or stops managing links.
     fn scan(&mut self) -> Result<(), Failure> {
-        let mut links = link::scan(Path::new(link::SYS_CLASS_NET), self.choice).at("read", link::SYS_CLASS_NET)?;
+        let choice = &self.options.choice;
+        let Shaped { links, mut errors } = shape(&mut self.kernel, &self.settings.network, choice)?;
+        let mut roles = plan::roles(&self.settings.network, choice, &links);
         let still = |index: &u32, old: &mut Interface| {
-            links.get(index).is_some_and(|link| (&link.name, link.mac) == (&old.link.name, old.link.mac))
+            let is_managed = matches!(roles.get(index), Some(Role::Managed(_)));
+            let same = |link: &Link| (&link.name, link.mac) == (&old.link.name, old.link.mac);
+            is_managed && links.get(index).is_some_and(same)
         };
         let gone: Vec<_> = self.interfaces.extract_if(.., |index, old| !still(index, old)).collect();
-        for (_, interface) in gone {
+        for (index, mut interface) in gone {
+            if links.contains_key(&index) {
+                interface.release(&mut self.kernel);
+            }
             self.say(&interface.link.name, "gone");
         }
-        for (&index, link) in &links {
-            if !self.interfaces.contains_key(&index) {
-                if !link.up {
-                    let up = self.kernel.set_up(index);
-                    self.log_error(&link.name, up);
+        errors.extend(self.set_keys(&links));
+        self.ports.clear();
+        for (index, link) in links {
+            match roles.remove(&index) {
+                Some(Role::Managed(settings)) => self.manage(index, link, settings)?,
+                Some(Role::Port { master, mtu }) => {
+                    if !link.up {
+                        errors.extend(self.kernel.set_up(index).err().map(|error| error.to_string()));
+                    }
+                    if let Some(mtu) = mtu.filter(|&mtu| mtu != link.mtu) {
+                        errors.extend(self.kernel.set_mtu(index, mtu).err().map(|error| error.to_string()));
+                    }
+                    self.ports.insert(index, Port { link, master });
                 }
-                match Interface::adopt(index, link.clone(), seed()?) {
-                    Ok(interface) => _ = self.interfaces.insert(index, interface),
-                    Err(error) => self.say(&link.name, format_args!("cannot be managed: {error}")),
-                }
+                None => {}
             }
         }
-        let hostname = hostname();
-        let mut news = Vec::new();
-        for (index, interface) in &mut self.interfaces {
-            if let Some(link) = links.remove(index) {
-                if link.carrier != interface.link.carrier {
-                    let word = if link.carrier { "carrier" } else { "no carrier" };
-                    news.push((*index, Err(word)));
-                }
-                let events = interface.see(link, now(), hostname.clone(), &mut self.kernel);
-                news.extend(events.into_iter().map(|event| (*index, Ok(event))));
-            }
+        let keys = self.interfaces.values().map(|interface| &interface.settings.keys);
+        let rules: Vec<_> = keys.flat_map(wanted::rules).collect();
+        errors.extend(reconcile::rules(&mut self.kernel, &rules).iter().map(ToString::to_string));
+        for error in errors.iter().filter(|error| !self.errors.contains(error)) {
+            // If the log cannot be written, the error has nowhere else to go.
+            let _ = writeln!(self.log, "{error}");
         }
-        for (index, news) in news {
-            match news {
-                Ok(event) => self.handle(index, event)?,
-                Err(word) => self.say(&self.name(index), word),
-            }
-        }
+        self.errors = errors;
         Ok(())
+    }
+
+    /// Sets keys and peers of the WireGuard links that are new or have new settings. Returns what the kernel refuses.
+    fn set_keys(&mut self, links: &BTreeMap<u32, Link>) -> Vec<String> {
+        let mut refused = Vec::new();
+        self.keys.retain(|index, _| links.contains_key(index));
+        for table in &self.settings.network.wireguards {
+            let found = links.iter().find(|(_, link)| link.is_ours && link.name == table.name.as_str());
+            let Some((&index, _)) = found.filter(|(index, _)| self.keys.get(index) != Some(table)) else { continue };
+            match wireguard::configure(table) {
+                Ok(()) => _ = self.keys.insert(index, table.clone()),
+                Err(error) => refused.push(error.to_string()),
+            }
+        }
+        refused
+    }
+
+    /// Starts to manage a link, or handles its new state and its new settings.
+    fn manage(&mut self, index: u32, link: Link, settings: plan::Managed) -> Result<(), Failure> {
+        let name = link.name.clone();
+        if !link.up {
+            let up = self.kernel.set_up(index);
+            self.log_error(&name, up);
+        }
+        let followed = match self.interfaces.get_mut(&index) {
+            None => Interface::adopt(index, link.clone(), settings, seed()?)
+                .map(|interface| _ = self.interfaces.insert(index, interface)),
+            Some(interface) if interface.settings != settings => interface.follow(settings, seed()?),
+            Some(_) => Ok(()),
+        };
+        if let Err(error) = followed {
+            self.say(&name, format_args!("cannot be managed: {error}"));
+        }
+        let Some(interface) = self.interfaces.get_mut(&index) else { return Ok(()) };
+        let news =
+            (interface.link.carrier != link.carrier).then_some(if link.carrier { "carrier" } else { "no carrier" });
+        let events = interface.see(link, now(), hostname());
+        let refused = interface.apply(now(), &mut self.kernel);
+        news.into_iter().for_each(|word| self.say(&name, word));
+        refused.iter().for_each(|error| self.say(&name, error));
+        events.into_iter().try_for_each(|event| self.handle(index, event))
     }
 
     /// Handles the input, and performs the actions whose time has come.
-    fn work(&mut self, came: &Came) -> Result<(), Failure> {
+    fn work(&mut self) -> Result<(), Failure> {
         let mut events = Vec::new();
         for (&index, interface) in &mut self.interfaces {
-            let mut news = Vec::new();
-            if came.packets.contains(&index) {
-                news = interface.receive(now(), &mut self.kernel);
+            let news = interface.work(now());
+            if !news.is_empty() {
+                let refused = interface.apply(now(), &mut self.kernel);
+                events.push((index, news, refused));
             }
-            news.extend(interface.tick(now(), &mut self.kernel));
-            events.extend(news.into_iter().map(|event| (index, event)));
         }
-        for (index, event) in events {
-            self.handle(index, event)?;
+        for (index, news, refused) in events {
+            let name = self.name(index);
+            refused.iter().for_each(|error| self.say(&name, error));
+            news.into_iter().try_for_each(|event| self.handle(index, event))?;
         }
         self.announcements.expire(now());
-        self.follow_time(came.time)?;
-        if let Ready::By(moment) = self.ready
-            && now() >= moment
-        {
-            // A network with IPv6 only has no lease.
-            let own = |a: &&Address| a.global && !a.unsure && self.interfaces.contains_key(&a.index);
-            let found = self.kernel.addresses()?.iter().find(own).copied();
-            let status = found.map(|a| format!("{} {}/{}", self.name(a.index), a.ip, a.prefix));
-            self.say_ready(&status.unwrap_or_else(|| "no network yet".to_owned()));
+        let leases = self.interfaces.values().filter_map(Interface::lease);
+        let servers: Vec<_> = leases.flat_map(|lease| lease.ntp.iter().copied()).collect();
+        if let Some(line) = self.clock.follow(&servers, seed()?, now())? {
+            self.say("clock", line);
+        }
+        if let Ready::By(moment) = self.ready {
+            let is_late = now() >= moment;
+            let status = self.first_address(is_late)?;
+            if status.is_some() || is_late {
+                self.say_ready(&status.unwrap_or_else(|| "no network yet".to_owned()));
+            }
         }
         Ok(())
     }
 
-    /// Reads an answer of a time server if one has come, and asks the servers when it is time.
-    fn follow_time(&mut self, came: bool) -> Result<(), Failure> {
-        if let ClockSync::Asked(sntp) = &mut self.sntp {
-            let answer = if came { sntp.receive() } else { Ok(None) };
-            let goes_on = sntp.tick(now());
-            let (said, is_news) = match answer {
-                Ok(Some(offset)) => {
-                    (format!("differed from the time server by {:.3} s", offset.seconds), offset.is_corrected)
-                }
-                Err(error) => (format!("cannot be set: {error}"), false),
-                Ok(None) if !goes_on => ("no time server answers".to_owned(), false),
-                Ok(None) => return Ok(()),
-            };
-            self.sntp = ClockSync::Later(now() + self.time_again);
-            if is_news || !self.clock_said {
-                self.clock_said = true;
-                self.say("clock", said);
-            }
-        }
-        if let ClockSync::Later(moment) = self.sntp
-            && now() >= moment
-        {
-            let leases = self.interfaces.values().filter_map(Interface::lease);
-            let servers: Vec<_> = leases.flat_map(|lease| lease.ntp.iter().copied()).collect();
-            self.sntp = ask_time(&servers)?;
-        }
-        Ok(())
+    /// An address in use. A link with static addresses does not wait for a lease; all others wait, and a network with IPv6 only has none.
+    fn first_address(&mut self, of_any_link: bool) -> Result<Option<String>, Failure> {
+        let own = |a: &&Address| {
+            let is_static = |one: &Interface| one.link.carrier && !one.settings.keys.addresses.is_empty();
+            let interface = self.interfaces.get(&a.index);
+            a.global && !a.unsure && interface.is_some_and(|one| of_any_link || is_static(one))
+        };
+        let found = self.kernel.addresses()?.iter().find(own).copied();
+        Ok(found.map(|a| format!("{} {}/{}", self.name(a.index), a.ip, a.prefix)))
     }
 
     fn handle(&mut self, index: u32, event: Event) -> Result<(), Failure> {
@@ -258,9 +302,7 @@ impl Daemon<'_> {
                 if is_new {
                     self.say(&name, describe(&lease));
                 }
-                if matches!(self.sntp, ClockSync::Unknown) {
-                    self.sntp = ask_time(&lease.ntp)?;
-                }
+                self.clock.learn(&lease.ntp, seed()?, now())?;
                 self.say_ready(&format!("{name} {}/{}", lease.address, lease.prefix));
             }
             Event::Lost(loss) => {
@@ -271,25 +313,37 @@ impl Daemon<'_> {
                 self.say(&name, format_args!("no DHCP server answers (asked {times} times)"));
             }
             Event::Note(Note::Unusable(fault)) => self.say(&name, format_args!("unusable DHCP answer: {fault}")),
-            Event::Refused(refused) => self.say(&name, refused),
             Event::Unsent(error) => self.say(&name, format_args!("cannot send a DHCP message: {error}")),
         }
         Ok(())
     }
 
     fn publish(&mut self) -> Result<(), Failure> {
-        let addresses = self.kernel.addresses()?;
+        let (addresses, routes, rules) = (self.kernel.addresses()?, self.kernel.routes()?, self.kernel.rules()?);
         self.announcements.keep_only(|index| self.interfaces.contains_key(&index));
-        let Self { interfaces, announcements: known, ready, publisher, .. } = self;
-        let configured = interfaces.iter().map(|(&index, interface)| Configured {
+        let known = &self.announcements;
+        let sources = self.interfaces.iter().map(|(&index, interface)| Source {
             link: &interface.link,
             index,
+            keys: &interface.settings.keys,
             lease: interface.lease(),
             servers: known.servers(index).collect(),
             domains: known.domains(index).collect(),
         });
-        let configured: Vec<_> = configured.collect();
-        publisher.publish(&configured, &addresses, matches!(ready, Ready::Said))?;
+        let refused = self.interfaces.values().flat_map(|interface| interface.refused().iter());
+        let own = self.settings.network.virtual_links();
+        let facts = Facts {
+            sources: sources.collect(),
+            ports: &self.ports,
+            kinds: own.map(|own| (own.name().as_str(), own.kind())).collect(),
+            addresses,
+            routes,
+            rules,
+            dns: &self.settings.dns,
+            settled: matches!(self.ready, Ready::Said),
+            errors: self.settings_error.iter().chain(&self.errors).chain(refused).cloned().collect(),
+        };
+        self.publisher.publish(&facts)?;
         Ok(())
     }
 
@@ -337,10 +391,6 @@ fn now() -> Moment {
 fn hostname() -> Option<String> {
     let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
     (!["", "(none)", "localhost"].contains(&name.as_str())).then_some(name)
-}
-
-fn ask_time(servers: &[Ipv4Addr]) -> Result<ClockSync, Failure> {
-    Ok(Sntp::start(servers, seed()?.to_ne_bytes(), now())?.map_or(ClockSync::Unknown, ClockSync::Asked))
 }
 
 fn seed() -> Result<u64, Failure> {

@@ -1,238 +1,186 @@
-//! One managed interface: its link, its DHCP client, and the lease that is applied in the kernel.
+//! One managed link: its settings, its DHCP client, and what is applied in the kernel.
 
-use crate::sys::packet::PacketSocket;
 use crate::{
-    client::{Action, Client, Loss, Moment, Note},
-    datagram,
-    lease::{Lease, Route},
+    client::Moment,
+    dhcp4::{Dhcp4, Event},
+    lease::Lease,
     link::Link,
-    message::{CLIENT_PORT, Message, SERVER_PORT},
-    rtnetlink::{self, Refused, Rtnetlink},
+    netlink::Refused,
+    plan::Managed,
+    reconcile,
+    rtnetlink::{self, Rtnetlink},
+    wanted::{self, Wanted},
 };
-use std::{
-    fs, io,
-    net::{IpAddr, Ipv4Addr, UdpSocket},
-};
+use std::{fs, io};
 
-/// Larger than the metrics that people set by hand. The interface's index is added, so that the order is always the same.
-const METRIC: u32 = 1024;
-/// Buffer for a packet. The client announces in option 57 that it accepts 1472 bytes.
-const PACKET: usize = 2048;
+/// MTU of an Ethernet card whose setting was removed.
+const ETHERNET_MTU: u32 = 1500;
 
-/// A function that sets or removes one route of a lease: interface, lease, route, metric.
-type ChangeRoute = fn(&mut Rtnetlink, u32, &Lease, &Route, u32) -> Result<(), Refused>;
-
-/// An event of an interface. The daemon reports it to the log and the supervisor.
-#[derive(Debug)]
-pub enum Event {
-    /// A lease was granted; `true` when its address or routes have changed.
-    Leased(Box<Lease>, bool),
-    /// The lease has ended.
-    Lost(Loss),
-    /// A line for the log.
-    Note(Note),
-    /// The kernel refused a change.
-    Refused(Refused),
-    /// A message could not be sent.
-    Unsent(io::Error),
-}
-
-/// A managed interface.
+/// A managed link.
 #[derive(Debug)]
 pub struct Interface {
     /// The link as it was last read.
     pub link: Link,
+    /// Its settings.
+    pub settings: Managed,
     index: u32,
-    client: Client,
-    packets: PacketSocket,
-    /// A UDP socket with the address of the lease: sends renewals and receives their answers.
-    unicast: Option<UdpSocket>,
-    applied: Option<Lease>,
+    four: Option<Dhcp4>,
+    applied: Wanted,
+    /// What the kernel has refused at the last try: it is reported once.
+    refused: Vec<String>,
 }
 
 impl Interface {
-    /// Starts to manage an interface.
+    /// Starts to manage a link.
     ///
     /// # Errors
     /// When the packet socket cannot be opened.
-    pub fn adopt(index: u32, link: Link, seed: u64) -> io::Result<Self> {
-        // Without IPv6 its files do not exist.
-        let set = |family: &str, name: &str, value: &str| {
-            let _ = fs::write(format!("/proc/sys/net/{family}/conf/{}/{name}", link.name), value);
-        };
-        // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2.
-        set("ipv6", "accept_ra", "2");
+    pub fn adopt(index: u32, link: Link, settings: Managed, seed: u64) -> io::Result<Self> {
+        set(&link.name, "ipv6", "disable_ipv6", "0");
         // While there is no carrier, the kernel does not use the link's routes, including those that it made itself.
         for family in ["ipv4", "ipv6"] {
-            set(family, "ignore_routes_with_linkdown", "1");
+            set(&link.name, family, "ignore_routes_with_linkdown", "1");
         }
-        if link.carrier {
+        // When an address goes, the kernel keeps the others of its network.
+        set(&link.name, "ipv4", "promote_secondaries", "1");
+        let (applied, refused) = (Wanted::default(), Vec::new());
+        let link = Link { carrier: false, ..link };
+        let mut interface = Self { link, settings: Managed::default(), index, four: None, applied, refused };
+        interface.follow(settings, seed)?;
+        if interface.link.up {
             // Without an answer the servers of the next regular advertisement are used.
             let _ = rtnetlink::solicit(index);
         }
-        let packets = PacketSocket::open(index, CLIENT_PORT)?;
-        let client = Client::new(link.mac, seed);
-        Ok(Self { link: Link { carrier: false, ..link }, index, client, packets, unicast: None, applied: None })
+        Ok(interface)
+    }
+
+    /// Takes new settings. What they do not change goes on.
+    ///
+    /// # Errors
+    /// When the packet socket cannot be opened.
+    pub fn follow(&mut self, settings: Managed, seed: u64) -> io::Result<()> {
+        let keys = &settings.keys;
+        let is_on = |on: bool, word: &'static str| if on { word } else { "0" };
+        // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2.
+        self.set_ipv6("accept_ra", is_on(keys.router_advertisements.unwrap_or(true), "2"));
+        self.set_ipv6("use_tempaddr", is_on(keys.privacy.unwrap_or(false), "2"));
+        self.set_ipv6("ra_defrtr_metric", &wanted::metric(self.index, keys).to_string());
+        if let Some(mac) = self.link.mac.filter(|_| settings.dhcp4) {
+            if self.four.is_none() {
+                self.four = Some(Dhcp4::new(self.index, mac, seed)?);
+                // The next sight of the link starts the client.
+                self.link.carrier = false;
+            }
+        } else {
+            self.four = None;
+        }
+        let had_mtu = self.settings.keys.mtu.is_some();
+        self.settings = settings;
+        if had_mtu && self.settings.keys.mtu.is_none() && self.link.is_hardware {
+            self.settings.keys.mtu = self.lease().is_none_or(|lease| lease.mtu.is_none()).then_some(ETHERNET_MTU);
+        }
+        Ok(())
+    }
+
+    fn set_ipv6(&self, name: &str, value: &str) {
+        set(&self.link.name, "ipv6", name, value);
     }
 
     /// The lease in force.
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
-        self.client.lease()
+        self.four.as_ref().and_then(Dhcp4::lease)
     }
 
-    /// When to call [`Interface::tick`].
+    /// The DHCPv4 client.
+    #[must_use]
+    pub fn four(&self) -> Option<&Dhcp4> {
+        self.four.as_ref()
+    }
+
+    /// When to call [`Interface::work`].
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
-        self.client.deadline()
-    }
-
-    /// The socket that receives packets.
-    #[must_use]
-    pub fn packets(&self) -> &PacketSocket {
-        &self.packets
+        self.four.as_ref().and_then(Dhcp4::deadline)
     }
 
     /// Handles the new state of the link.
-    pub fn see(&mut self, link: Link, now: Moment, hostname: Option<String>, kernel: &mut Rtnetlink) -> Vec<Event> {
+    pub fn see(&mut self, link: Link, now: Moment, hostname: Option<String>) -> Vec<Event> {
         let had_carrier = std::mem::replace(&mut self.link, link).carrier;
-        match (had_carrier, self.link.carrier) {
-            (false, true) => {
-                // The lease is still valid: its routes come back at once, before the server confirms it.
-                let mut events = self.routes(kernel, Rtnetlink::put_route);
-                let actions = self.client.carrier_up(now, hostname);
-                events.extend(self.carry_out(actions, kernel));
-                events
-            }
+        let Some(four) = &mut self.four else { return Vec::new() };
+        let events = match (had_carrier, self.link.carrier) {
+            (false, true) => four.carrier_up(now, hostname),
             (true, false) => {
-                self.client.carrier_down();
-                // Another link with a route to the same destination takes over.
-                self.routes(kernel, Rtnetlink::remove_route)
+                four.carrier_down();
+                Vec::new()
             }
             _ => Vec::new(),
-        }
+        };
+        self.note(events)
     }
 
-    /// Sets or removes all routes of the applied lease.
-    fn routes(&self, kernel: &mut Rtnetlink, change: ChangeRoute) -> Vec<Event> {
-        let Some(lease) = &self.applied else { return Vec::new() };
-        let results = lease.routes_in_order().map(|route| change(kernel, self.index, lease, route, self.metric()));
-        results.filter_map(Result::err).map(Event::Refused).collect()
+    /// Reads all waiting packets, and performs what is due at this time.
+    pub fn work(&mut self, now: Moment) -> Vec<Event> {
+        let Some(four) = &mut self.four else { return Vec::new() };
+        let mut events = four.receive(now);
+        events.extend(four.tick(now));
+        self.note(events)
     }
 
-    fn metric(&self) -> u32 {
-        METRIC + self.index
-    }
-
-    /// Performs the actions that are due at this time.
-    pub fn tick(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<Event> {
-        let actions = self.client.tick(now);
-        self.carry_out(actions, kernel)
-    }
-
-    /// Reads all waiting packets.
-    pub fn receive(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<Event> {
-        let mut events = Vec::new();
-        let mut packet = [0; PACKET];
-        // Errors other than "no packet" mean that the link went down, which rtnetlink reports as well.
-        while let Ok(length) = self.packets.receive(&mut packet) {
-            let message = datagram::payload(&packet[..length]).and_then(|payload| Message::parse(payload).ok());
-            if let Some(message) = message {
-                let actions = self.client.receive(now, &message);
-                events.extend(self.carry_out(actions, kernel));
-            }
+    /// A renewed lease gives its address a new lifetime.
+    fn note(&mut self, events: Vec<Event>) -> Vec<Event> {
+        if events.iter().any(|event| matches!(event, Event::Leased(..))) {
+            self.applied.addresses.retain(|address| address.lifetime.is_none());
         }
         events
     }
 
-    fn carry_out(&mut self, actions: Vec<Action>, kernel: &mut Rtnetlink) -> Vec<Event> {
-        let mut events = Vec::new();
-        for action in actions {
-            match action {
-                Action::Broadcast { source, message } => {
-                    let packet = datagram::broadcast(source, &message).ok_or(io::ErrorKind::InvalidData.into());
-                    let sent = packet.and_then(|packet| self.packets.broadcast(&packet));
-                    events.extend(sent.err().map(Event::Unsent));
-                }
-                Action::Unicast { source, server, message } => {
-                    events.extend(self.send(source, server, &message).err().map(Event::Unsent));
-                }
-                Action::Configure(lease) => {
-                    self.configure(&lease, kernel, &mut events);
-                    let is_new = self.applied.as_ref().is_none_or(|old| !same(old, &lease));
-                    self.applied = Some((*lease).clone());
-                    events.push(Event::Leased(lease, is_new));
-                }
-                Action::Unconfigure(loss) => {
-                    if let Some(old) = self.applied.take() {
-                        self.unicast = None;
-                        events.extend(
-                            kernel.remove_address(self.index, old.address, old.prefix).err().map(Event::Refused),
-                        );
-                    }
-                    events.push(Event::Lost(loss));
-                }
-                Action::Note(note) => events.push(Event::Note(note)),
-            }
-        }
-        events
-    }
-
-    fn send(&self, source: Ipv4Addr, server: Ipv4Addr, message: &[u8]) -> io::Result<()> {
-        let port = |ip| (ip, SERVER_PORT);
-        match &self.unicast {
-            Some(socket) => socket.send_to(message, port(server)).map(drop),
-            None => bind(source)?.send_to(message, port(server)).map(drop),
-        }
-    }
-
-    fn configure(&mut self, lease: &Lease, kernel: &mut Rtnetlink, events: &mut Vec<Event>) {
-        let (index, metric) = (self.index, self.metric());
-        let mut keep = |result: Result<(), Refused>| events.extend(result.err().map(Event::Refused));
-        // Remove the addresses of earlier leases, including those of an earlier netd process. Addresses that were set by hand are
-        // permanent: they stay.
-        match kernel.addresses() {
-            Ok(addresses) => {
-                for old in addresses.iter().filter(|a| a.index == index && !a.permanent) {
-                    match old.ip {
-                        IpAddr::V4(ip) if (ip, old.prefix) != (lease.address, lease.prefix) => {
-                            keep(kernel.remove_address(index, ip, old.prefix));
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            Err(error) => keep(Err(error)),
-        }
-        if let Some(mtu) = lease.mtu.filter(|&mtu| mtu != self.link.mtu) {
-            let set = kernel.set_mtu(index, mtu);
-            if set.is_ok() {
+    /// Brings the kernel to what settings and leases say. Returns what the kernel refuses, except what it has refused before.
+    pub fn apply(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<String> {
+        let left = self.four.as_ref().and_then(Dhcp4::end).map(|end| end.saturating_sub(now));
+        let wanted = Wanted::of(self.index, &self.settings.keys, self.link.carrier, self.lease(), left);
+        let mut refused = Vec::new();
+        let leased = self.lease().and_then(|lease| lease.mtu);
+        if let Some(mtu) = self.settings.keys.mtu.or(leased).filter(|&mtu| mtu != self.link.mtu) {
+            match kernel.set_mtu(self.index, mtu) {
                 // The next report has it already: an engine that waits for the lease reads it there.
-                self.link.mtu = mtu;
-            }
-            keep(set);
-        }
-        keep(kernel.put_address(index, lease, metric));
-        if let Some(old) = self.applied.as_ref().filter(|old| old.address == lease.address) {
-            for route in old.routes.iter().filter(|route| !lease.routes.contains(route)) {
-                keep(kernel.remove_route(index, old, route, metric));
+                Ok(()) => self.link.mtu = mtu,
+                Err(error) => refused.push(error),
             }
         }
-        for route in lease.routes_in_order() {
-            keep(kernel.put_route(index, lease, route, metric));
+        refused.extend(reconcile::interface(kernel, self.index, &self.applied, &wanted));
+        self.applied = wanted;
+        if let Some(four) = &mut self.four {
+            four.listen();
         }
-        if self.applied.as_ref().is_none_or(|old| old.address != lease.address) {
-            // Without this socket the kernel answers late messages with "port unreachable", which does no harm.
-            self.unicast = bind(lease.address).ok();
-        }
+        self.news(refused)
+    }
+
+    /// Removes what netd has set.
+    pub fn release(&mut self, kernel: &mut Rtnetlink) {
+        // If the link is gone, there is nothing to remove.
+        let _ = reconcile::interface(kernel, self.index, &self.applied, &Wanted::default());
+    }
+
+    /// What the kernel has refused at the last try.
+    #[must_use]
+    pub fn refused(&self) -> &[String] {
+        &self.refused
+    }
+
+    fn news(&mut self, refused: Vec<Refused>) -> Vec<String> {
+        let all: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        let news = all.iter().filter(|text| !self.refused.contains(text)).cloned().collect();
+        self.refused = all;
+        news
     }
 }
 
-fn bind(address: Ipv4Addr) -> io::Result<UdpSocket> {
-    UdpSocket::bind((address, CLIENT_PORT))
-}
-
-/// Whether two leases differ in their lifetime only.
-fn same(old: &Lease, new: &Lease) -> bool {
-    (old.address, old.prefix, &old.routes, &old.dns) == (new.address, new.prefix, &new.routes, &new.dns)
+/// Sets a value of the kernel for one link. Without IPv6 its files do not exist; older kernels lack some.
+pub fn set(link: &str, family: &str, name: &str, value: &str) {
+    let path = format!("/proc/sys/net/{family}/conf/{link}/{name}");
+    // A write of the same value may have effects, such as new addresses.
+    if fs::read_to_string(&path).is_ok_and(|old| old.trim_end() != value) {
+        let _ = fs::write(path, value);
+    }
 }

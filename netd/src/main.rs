@@ -1,4 +1,4 @@
-//! `netd [--directory DIR] [--interface NAME]... [--time-again SECONDS]`: the network process, see [`berth_netd`].
+//! `netd [--directory DIR] [--settings FILE] [--interface NAME]... [--time-again SECONDS]`: the network process, see [`berth_netd`].
 //! Without arguments it manages all Ethernet cards.
 
 use berth_netd::{
@@ -36,6 +36,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
                 let seconds = text.parse().map_err(|_| format!("--time-again: expected seconds, found {text:?}"))?;
                 options.time_again = Duration::from_secs(seconds);
             }
+            "--settings" => options.settings = value()?.into(),
             "--directory" => options.directory = value()?.into(),
             "--interface" => match &mut options.choice {
                 Choice::Named(names) => names.push(value()?),
@@ -43,7 +44,7 @@ fn options(mut arguments: impl Iterator<Item = String>) -> Result<Options, Strin
             },
             other => {
                 return Err(format!(
-                    "expected [--directory DIR] [--interface NAME]... [--time-again SECONDS], found {other:?}"
+                    "expected [--directory DIR] [--settings FILE] [--interface NAME]... [--time-again SECONDS], found {other:?}"
                 ));
             }
         }

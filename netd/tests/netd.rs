@@ -3,188 +3,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod kit;
+
+use kit::{Cable, ip, notified, wait_for};
 use rustix::thread::LinkNameSpaceType;
 use serde_json::Value;
 use std::{
     fs,
-    io::{Read, Write},
     net::UdpSocket,
-    os::{fd::AsFd, unix::net::UnixDatagram},
+    os::fd::AsFd,
     path::Path,
-    process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    process::Command,
+    sync::mpsc,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// The status without any interface.
 const NOTHING: &str = r#"{"interfaces":[],"dns":[],"settled":true}"#;
-
-/// A veth pair: the server's end `s0` and the client's end `c0`, each in its own namespace.
-struct Cable {
-    server: String,
-    client: String,
-    dir: tempfile::TempDir,
-}
-
-impl Cable {
-    /// Both ends are down. The server's end has the address 10.77.0.1/24.
-    fn new(name: &str) -> Self {
-        assert!(rustix::process::geteuid().is_root(), "this test makes network namespaces: run it as root");
-        let id = std::process::id();
-        let (server, client) = (format!("berth{id}{name}s"), format!("berth{id}{name}c"));
-        let cable = Self { server, client, dir: tempfile::tempdir().unwrap() };
-        ip(&["netns", "add", &cable.server]);
-        ip(&["netns", "add", &cable.client]);
-        cable.plug();
-        cable
-    }
-
-    fn plug(&self) {
-        ip(&["-n", &self.server, "link", "add", "s0", "type", "veth", "peer", "name", "c0", "netns", &self.client]);
-        ip(&["-n", &self.server, "addr", "add", "10.77.0.1/24", "dev", "s0"]);
-    }
-
-    fn server_link(&self, state: &str) {
-        ip(&["-n", &self.server, "link", "set", "s0", state]);
-    }
-
-    fn dnsmasq(&self, options: &[&str]) -> Process {
-        let leases = self.dir.path().join("leases").display().to_string();
-        let mut command = Command::new("ip");
-        command.args([
-            "netns",
-            "exec",
-            &self.server,
-            "dnsmasq",
-            "--keep-in-foreground",
-            "--conf-file=/dev/null",
-            "--port=0",
-        ]);
-        command.args([
-            "--interface=s0",
-            "--bind-dynamic",
-            "--user=root",
-            "--pid-file=",
-            "--log-facility=-",
-            "--log-dhcp",
-        ]);
-        // Do not ping before an address is offered: a ping takes seconds.
-        command.arg("--no-ping");
-        command.arg(format!("--dhcp-leasefile={leases}")).args(options);
-        Process::start(&mut command)
-    }
-
-    fn netd(&self) -> (Process, UnixDatagram) {
-        let path = self.dir.path().join("notify");
-        let notify = UnixDatagram::bind(&path).unwrap();
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.client, env!("CARGO_BIN_EXE_netd"), "--interface", "c0", "--directory"]);
-        command.arg(self.dir.path().join("run")).args(["--time-again", "1"]).env("NOTIFY_SOCKET", path);
-        (Process::start(&mut command), notify)
-    }
-
-    fn netd_again(&self) -> (Process, UnixDatagram) {
-        fs::remove_file(self.dir.path().join("notify")).unwrap();
-        self.netd()
-    }
-
-    fn file(&self, name: &str) -> String {
-        fs::read_to_string(self.dir.path().join("run").join(name)).unwrap_or_default()
-    }
-
-    /// IPv4 addresses of the client's end.
-    fn addresses(&self) -> Vec<Value> {
-        let links: Value =
-            serde_json::from_str(&ip(&["-n", &self.client, "-j", "-4", "addr", "show", "dev", "c0"])).unwrap();
-        let infos = links.as_array().unwrap().iter().filter_map(|link| link["addr_info"].as_array());
-        infos.flatten().cloned().collect()
-    }
-
-    fn has_address(&self, address: &str) -> bool {
-        self.addresses().iter().any(|info| info["local"] == address)
-    }
-
-    fn routes(&self) -> Vec<String> {
-        let text = ip(&["-n", &self.client, "-4", "route", "show"]);
-        text.lines().map(|line| line.trim().to_owned()).collect()
-    }
-}
-
-impl Drop for Cable {
-    fn drop(&mut self) {
-        for name in [&self.server, &self.client] {
-            let _ = Command::new("ip").args(["netns", "del", name]).status();
-        }
-    }
-}
-
-fn ip(arguments: &[&str]) -> String {
-    let output = Command::new("ip").args(arguments).output().expect("ip(8) is missing: run ci/setup");
-    assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// A program whose stderr is recorded. It is killed at the end; its stderr is printed when the test fails.
-struct Process {
-    child: Child,
-    said: Arc<Mutex<String>>,
-    name: String,
-}
-
-impl Process {
-    fn start(command: &mut Command) -> Self {
-        let name = format!("{command:?}");
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("ip(8) or dnsmasq is missing: run ci/setup");
-        let said = Arc::new(Mutex::new(String::new()));
-        let (mut pipe, keep) = (child.stderr.take().unwrap(), Arc::clone(&said));
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(length @ 1..) = pipe.read(&mut buffer) {
-                keep.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
-            }
-        });
-        Self { child, said, name }
-    }
-
-    fn said(&self) -> String {
-        self.said.lock().unwrap().clone()
-    }
-
-    fn count(&self, words: &str) -> usize {
-        self.said().matches(words).count()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        if thread::panicking() {
-            let _ = writeln!(std::io::stderr(), "--- {}\n{}", self.name, self.said());
-        }
-    }
-}
-
-fn wait_for(what: &str, seconds: u64, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    while !condition() {
-        assert!(Instant::now() < end, "not within {seconds} s: {what}");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn notified(notify: &UnixDatagram, seconds: u64) -> String {
-    notify.set_read_timeout(Some(Duration::from_secs(seconds))).unwrap();
-    let mut buffer = [0; 1024];
-    let length = notify.recv(&mut buffer).unwrap_or_else(|error| panic!("no notification within {seconds} s: {error}"));
-    String::from_utf8(buffer[..length].to_vec()).unwrap()
-}
 
 #[test]
 fn a_lease_is_applied_and_published() {

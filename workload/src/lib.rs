@@ -109,3 +109,33 @@ fn repair(client: &dyn EngineClient, news: &News, declared: &Declared, mut say: 
         thread::sleep(ENGINE_AGAIN);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use berth_contract::container::Existing;
+    use serde_json::json;
+
+    #[test]
+    fn a_repair_is_tried_again_until_the_engine_answers() {
+        let dir = tempfile::tempdir().unwrap();
+        let (engine, shared) = daemon::daemon(dir.path());
+        let body =
+            json!({ "HostConfig": { "RestartPolicy": { "Name": "always" } }, "Error": "no address", "Labels": {} });
+        {
+            let mut daemon = shared.lock().unwrap();
+            daemon.containers.insert("web".into(), (body, "exited 128".into()));
+            (daemon.pings_refused, daemon.lists_refused) = (1, 2);
+        }
+        let news = News { without_servers: None, has_address: true };
+        let mut said = Vec::new();
+        let all = Declared { containers: vec![], existing: Existing::Replace };
+        let repaired = repair(&*engine, &news, &all, |line: &str| said.push(line.to_owned()));
+        assert_eq!(repaired, ["container web: started, because it could not be started before there was a network"]);
+        assert_eq!(said.len(), 1, "the fault is said once: {said:?}");
+        assert!(said[0].contains("starting up") && said[0].ends_with("; trying again"), "{said:?}");
+        let daemon = shared.lock().unwrap();
+        assert_eq!((daemon.pings_refused, daemon.lists_refused), (0, 0));
+        assert_eq!(daemon.changes, ["POST /containers/web/start"]);
+    }
+}

@@ -58,3 +58,26 @@ fn a_container_stays_if_the_directory_of_its_new_volume_cannot_be_made() {
     assert!(report.faults[0].starts_with(&words), "{:?}", report.faults);
     assert_eq!(shared.lock().unwrap().changes, [""; 0], "the old container is still there");
 }
+
+/// A host whose workload runs without privileges: the engine makes the directory.
+#[test]
+fn a_directory_that_this_program_may_not_make_is_left_to_the_engine() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let closed = dir.path().join("closed");
+    fs::create_dir(&closed).unwrap();
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let volume = closed.join("data");
+    let all = declared(&[&format!("name = 'web'\nvolumes = ['{}:/data']", volume.display())]);
+    let make = || {
+        // The superuser may write into every folder. This changes the thread alone.
+        if rustix::process::geteuid().is_root() {
+            rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(65534)).unwrap();
+        }
+        assert_eq!(fs::create_dir_all(&volume).unwrap_err().kind(), ErrorKind::PermissionDenied);
+        make_directories(&all.containers[0], dir.path())
+    };
+    thread::scope(|scope| scope.spawn(make).join().unwrap()).unwrap();
+    assert!(!volume.exists());
+}

@@ -4,13 +4,16 @@ use super::{
     alternatives::Alternative,
     change::Changes,
     declaration::{self, Declaration},
-    error::{AssembleError, UncoveredScript},
+    error::{AssembleError, DiversionClash, UncoveredScript},
     index::EntryKind,
     packages::{Diversions, ORIGIN},
     scripts::{self, Effect, FileKind, PackageFiles, Scripts},
     unpack::{PackageInput, Unpacked},
 };
-use crate::recipe::{Located, ScriptRule};
+use crate::{
+    recipe::{Located, ScriptRule},
+    tree::{Show, TreePath},
+};
 use std::collections::BTreeMap;
 
 /// The effects of all maintainer scripts.
@@ -44,7 +47,7 @@ pub(super) fn of(
             answers: &index.answers,
         };
         let covered = scripts::cover(&package.name, scripts, &files);
-        all.add(&package.name, covered.effects);
+        all.add(&package.name, covered.effects)?;
         warnings.extend(covered.host_task.map(|task| format!("package {}: {task}", package.name)));
         let (name, version) = (&package.name, &package.version);
         let named = |uncovered| UncoveredScript { package: name.clone(), version: version.clone(), uncovered };
@@ -84,7 +87,7 @@ fn files(packages: &[(&PackageInput, Unpacked)]) -> PackageFiles {
 }
 
 impl Effects {
-    fn add(&mut self, package: &str, effects: Vec<Effect>) {
+    fn add(&mut self, package: &str, effects: Vec<Effect>) -> Result<(), AssembleError> {
         let place = format!("{ORIGIN}{package}");
         let mut changes = Vec::new();
         for effect in effects {
@@ -92,7 +95,7 @@ impl Effects {
                 Effect::Sysusers(line) => self.sysusers.extend(declaration::lines(&place, &line)),
                 Effect::Tmpfiles(line) => self.tmpfiles.extend(declaration::lines(&place, &line)),
                 Effect::Alternative(alternative) => self.alternatives.push(alternative),
-                Effect::Divert { from, to } => _ = self.diversions.insert(from, (package.to_owned(), to)),
+                Effect::Divert { from, to } => self.divert(package, from, to)?,
                 // dpkg-divert refuses to remove a diversion of another package.
                 Effect::EndDiversion { from }
                     if self.diversions.get(&from).is_some_and(|(owner, _)| owner == package) =>
@@ -106,6 +109,28 @@ impl Effects {
         if !changes.is_empty() {
             self.changes.push((package.to_owned(), changes));
         }
+        Ok(())
+    }
+
+    /// Adds a diversion. As with dpkg-divert, none of its two paths may be one of another diversion.
+    fn divert(&mut self, package: &str, from: TreePath, to: TreePath) -> Result<(), AssembleError> {
+        let clash = self.diversions.iter().find(|(other_from, (other, other_to))| {
+            let is_same = (*other_from, other_to, other.as_str()) == (&from, &to, package);
+            !is_same && [&from, &to].iter().any(|path| *path == *other_from || *path == other_to)
+        });
+        let Some((other_from, (other, other_to))) = clash else {
+            self.diversions.insert(from, (package.to_owned(), to));
+            return Ok(());
+        };
+        let shown = |path: &TreePath| Show(path).to_string();
+        Err(AssembleError::Diversion(Box::new(DiversionClash {
+            package: package.to_owned(),
+            from: shown(&from),
+            to: shown(&to),
+            other: other.clone(),
+            other_from: shown(other_from),
+            other_to: shown(other_to),
+        })))
     }
 }
 
@@ -118,10 +143,46 @@ mod tests {
         let (from, to) = (b"usr/bin/x".to_vec(), b"usr/bin/x.old".to_vec());
         let end = || vec![Effect::EndDiversion { from: from.clone() }];
         let mut all = Effects::default();
-        all.add("a", vec![Effect::Divert { from: from.clone(), to }]);
-        all.add("b", end());
+        all.add("a", vec![Effect::Divert { from: from.clone(), to }]).unwrap();
+        all.add("b", end()).unwrap();
         assert_eq!(all.diversions.len(), 1);
-        all.add("a", end());
+        all.add("a", end()).unwrap();
         assert!(all.diversions.is_empty());
+    }
+
+    /// dpkg-divert judges each second diversion.
+    #[test]
+    fn diversions_that_contradict_each_other_are_refused() {
+        berth_judge::needs!("dpkg-divert");
+        for (package, from, to) in [
+            ("a", "x", "x.a"),
+            ("b", "x", "x.a"),
+            ("b", "x", "x.b"),
+            ("a", "x", "x.b"),
+            ("b", "x.a", "x.b"),
+            ("b", "y", "x"),
+            ("b", "y", "x.a"),
+            ("b", "y", "y.b"),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let dpkg = |package: &str, from: &str, to: &str| {
+                let mut command = std::process::Command::new("dpkg-divert");
+                command.arg("--admindir").arg(dir.path()).arg("--instdir").arg(dir.path());
+                command.args(["--no-rename", "--package", package, "--divert", &format!("/{to}"), &format!("/{from}")]);
+                command.output().unwrap().status.success()
+            };
+            let mut all = Effects::default();
+            let mut ours = |package: &str, from: &str, to: &str| {
+                all.add(package, vec![Effect::Divert { from: from.into(), to: to.into() }])
+            };
+            assert!(ours("a", "x", "x.a").is_ok() && dpkg("a", "x", "x.a"));
+            let found = ours(package, from, to);
+            assert_eq!(found.is_ok(), dpkg(package, from, to), "{package} {from} {to}: {found:?}");
+            if let Err(error) = found {
+                let wanted =
+                    format!("package {package}: its scripts divert /{from} to /{to}, but package a diverts /x to /x.a");
+                assert_eq!(error.to_string(), wanted);
+            }
+        }
     }
 }

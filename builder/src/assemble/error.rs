@@ -30,6 +30,12 @@ pub enum AssembleError {
     /// A change of a maintainer script cannot be made.
     #[error("package {package}: its scripts do `{change}`: {reason}")]
     Change { package: String, change: String, reason: String },
+    /// Diversions of two packages contradict each other. dpkg-divert(1) refuses the second one.
+    #[error(transparent)]
+    Diversion(Box<DiversionClash>),
+    /// A file below /var or /run has file capabilities.
+    #[error("{path} of {origin}: has file capabilities, which a file below /var or /run would lose at boot")]
+    CapabilitiesAtBoot { path: String, origin: String },
     /// A line of sysusers.d or tmpfiles.d cannot be applied.
     #[error("{place}:{line}: {text:?}: {reason}")]
     Declaration {
@@ -54,6 +60,18 @@ pub enum AssembleError {
     /// The cache of the dynamic loader cannot be written.
     #[error("/etc/ld.so.cache")]
     LoaderCache(#[from] LdCacheError),
+}
+
+/// Two diversions that contradict each other.
+#[derive(Debug, thiserror::Error)]
+#[error("package {package}: its scripts divert {from} to {to}, but package {other} diverts {other_from} to {other_to}")]
+pub struct DiversionClash {
+    pub package: String,
+    pub from: String,
+    pub to: String,
+    pub other: String,
+    pub other_from: String,
+    pub other_to: String,
 }
 
 impl AssembleError {
@@ -84,6 +102,12 @@ impl AssembleError {
             }
             Self::Change { .. } => {
                 "provide the file or account in an overlay (an account as a line of sysusers.d)".to_owned()
+            }
+            Self::Diversion(clash) => {
+                format!("only one of the two can be in the image: leave {} or {} out", clash.package, clash.other)
+            }
+            Self::CapabilitiesAtBoot { .. } => {
+                "put a file with capabilities below /usr, or leave it out (debian.drop)".to_owned()
             }
             Self::LoaderCache(_) => "leave the library out (debian.drop)".to_owned(),
             Self::Tree(error) => tree_hint(error).to_owned(),

@@ -1,8 +1,8 @@
 //! /var and /run are other file systems at run time. So the files that packages ship below them are taken out of the root, and
 //! lines of tmpfiles.d create them at boot.
 
-use super::{declaration::Declaration, error::AssembleError};
-use crate::tree::{Kind, Node, Tree, TreeError, TreePath, Verdict};
+use super::{capability, declaration::Declaration, error::AssembleError};
+use crate::tree::{Kind, Node, Show, Tree, TreeError, TreePath, Verdict};
 use berth_contract::paths;
 use std::{fmt::Write, sync::Arc};
 
@@ -30,8 +30,12 @@ pub(super) fn take(
             .map(|(path, node)| (path.clone(), node.clone()))
             .collect();
         for (path, node) in shipped {
+            if node.meta.xattrs.contains_key(capability::XATTR) {
+                let (path, origin) = (Show(&path).to_string(), node.origin.to_string());
+                return Err(AssembleError::CapabilitiesAtBoot { path, origin });
+            }
             if !node.meta.xattrs.is_empty() {
-                let path = crate::tree::Show(&path);
+                let path = Show(&path);
                 let what = "its extended attributes cannot be set at boot and are lost";
                 warnings.push(format!("{path} of {}: {what}", node.origin));
             }
@@ -39,7 +43,7 @@ pub(super) fn take(
                 Some(line) => _ = writeln!(lines, "{line}"),
                 None => warnings.push(format!(
                     "{}: a {} of {} cannot be created at boot and is left out",
-                    crate::tree::Show(&path),
+                    Show(&path),
                     node.kind.word(),
                     node.origin
                 )),

@@ -3,7 +3,7 @@
 use berth::{
     assemble::{AssembleError, AssembleInput, Assembled, OwnFile, PackageInput, assemble},
     recipe::{Recipe, RecipeFile},
-    tree::{Node, Tree, TreePath},
+    tree::{Kind, Node, Tree, TreePath},
 };
 use berth_contract::{digest::Sha256, image_spec::ImageSpec};
 use sha2::Digest;
@@ -315,4 +315,15 @@ pub(crate) fn id(tree: &Tree, name: &str) -> u32 {
     let passwd = text(tree, "etc/passwd");
     let line = passwd.lines().find(|line| line.starts_with(&format!("{name}:"))).unwrap();
     line.split(':').nth(2).unwrap().parse().unwrap()
+}
+
+pub(crate) fn kind<'a>(tree: &'a Tree, path: &str) -> &'a Kind {
+    &tree.get(path.as_bytes()).unwrap_or_else(|| panic!("nothing at /{path}")).kind
+}
+
+pub(crate) fn link(tree: &Tree, path: &str) -> String {
+    match kind(tree, path) {
+        Kind::Symlink(target) => String::from_utf8(target.clone()).unwrap(),
+        other => panic!("/{path} is {other:?}"),
+    }
 }

@@ -13,7 +13,6 @@ use std::{
 /// A folder with a small build in `out` and keys in `keys`. The repository `repo` does not exist yet.
 pub(crate) struct Site {
     pub(crate) small: Small,
-    python: String,
     client: RefCell<Client>,
 }
 
@@ -25,10 +24,10 @@ struct Client {
 }
 
 impl Client {
-    fn start(python: &str, folder: &Path) -> Self {
+    fn start(folder: &Path) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/client.py");
-        let mut command = Command::new(python);
-        command.env_clear().arg(script).current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut command = berth_judge::tuf::python(&script);
+        command.current_dir(folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let (questions, answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
         Self { child, questions, answers }
@@ -56,10 +55,8 @@ impl Site {
     /// Builds version 1 in `out`. Makes two root keys, which must both sign, and one key for each other role.
     pub(crate) fn new() -> Self {
         let small = Small::new();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("ci/tuf");
-        let python = tool(script.to_str().unwrap(), &[]).trim().to_owned();
-        let client = RefCell::new(Client::start(&python, small.dir.path()));
-        let site = Self { small, python, client };
+        let client = RefCell::new(Client::start(small.dir.path()));
+        let site = Self { small, client };
         site.build("1", "out");
         site.good(&["keys", "new", "keys", "--root-keys", "2", "--threshold", "2"]);
         site.copy("keys/root.json", "first.json");
@@ -121,8 +118,8 @@ impl Site {
     /// list. The first argument is the number of bytes, the others are the names.
     pub(crate) fn publishes(&self, bytes_and_less: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/release/publisher.py");
-        let mut command = Command::new(&self.python);
-        command.env_clear().arg(script).args(["repo", "keys"]).args(bytes_and_less);
+        let mut command = berth_judge::tuf::python(&script);
+        command.args(["repo", "keys"]).args(bytes_and_less);
         done(command.current_dir(self.small.dir.path()));
     }
 

@@ -26,6 +26,9 @@ pub(crate) struct Daemon {
     pub(crate) after_start: BTreeMap<String, String>,
     /// Containers that keep exiting: the number of restarts grows with each inspection.
     pub(crate) loops: BTreeMap<String, u64>,
+    /// Number of pings, and of lists of containers, that are refused, as while the engine starts.
+    pub(crate) pings_refused: u32,
+    pub(crate) lists_refused: u32,
     /// Every request that is not a GET.
     pub(crate) changes: Vec<String>,
 }
@@ -79,6 +82,15 @@ impl Daemon {
             self.changes.push(format!("{method} {target}"));
         }
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let refused = match parts[..] {
+            ["_ping"] => Some(&mut self.pings_refused),
+            ["containers", "json"] => Some(&mut self.lists_refused),
+            _ => None,
+        };
+        if let Some(left) = refused.filter(|left| **left > 0) {
+            *left -= 1;
+            return (503, json!({ "message": "starting up" }).to_string());
+        }
         match (method, &parts[..]) {
             ("GET", ["_ping"]) => (200, "OK".into()),
             ("POST", ["images", "load"]) => {

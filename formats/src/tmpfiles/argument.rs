@@ -1,6 +1,6 @@
 //! The field "argument", by type.
 
-use super::{LineError, LineType, Modifiers, specifier};
+use super::{Attributes, LineError, LineType, Modifiers, acl::AclText, specifier};
 use crate::words::{Backslash, first, unescape};
 
 /// Where copies and link targets come from when the line does not say.
@@ -28,8 +28,10 @@ pub enum Argument {
     },
     /// `t`, `T`: names and values.
     Xattrs(Vec<(String, Vec<u8>)>),
-    /// `h`, `H`, `a`, `A`: as written.
-    Text(String),
+    /// `h`, `H`.
+    Attributes(Attributes),
+    /// `a`, `A`.
+    Acl(AclText),
 }
 
 impl Argument {
@@ -80,8 +82,13 @@ impl Argument {
                 numbers.ok_or_else(|| wrong(NUMBERS))?
             }
             LineType::Xattrs | LineType::XattrsAll => xattrs(needed("attributes such as user.name=value")?, value_of)?,
-            LineType::Attributes | LineType::AttributesAll | LineType::Acl | LineType::AclAll => {
-                Self::Text(needed("attributes or access control entries")?.to_owned())
+            LineType::Attributes | LineType::AttributesAll => {
+                const FORM: &str = "attributes such as +i";
+                Self::Attributes(Attributes::parse(needed(FORM)?).ok_or_else(|| wrong(FORM))?)
+            }
+            LineType::Acl | LineType::AclAll => {
+                const FORM: &str = "entries such as u:name:rx";
+                Self::Acl(AclText::parse(needed(FORM)?).ok_or_else(|| wrong(FORM))?)
             }
             _ => Self::None,
         })

@@ -28,8 +28,7 @@ fn groups<T>(lines: Vec<(Line, T)>) -> Vec<Vec<(Line, T)>> {
             groups[at].push((line, value));
         }
     }
-    // What makes a path comes before what changes it.
-    groups.iter_mut().for_each(|group| group.sort_by_key(|(line, _)| !line.line_type.makes()));
+    groups.iter_mut().for_each(|group| group.sort_by_key(|(line, _)| line.line_type.rank()));
     groups
 }
 
@@ -54,21 +53,29 @@ fn parents_first<T>(groups: Vec<Vec<(Line, T)>>) -> Vec<Vec<(Line, T)>> {
 }
 
 impl LineType {
+    /// The order of lines for one path: what makes it comes before what changes it, which is ordered by its letter.
+    fn rank(self) -> char {
+        match self {
+            Self::AclAll => 'A',
+            Self::AttributesAll => 'H',
+            Self::XattrsAll => 'T',
+            Self::AdjustAll => 'Z',
+            Self::Acl => 'a',
+            Self::Attributes => 'h',
+            Self::Xattrs => 't',
+            Self::Adjust => 'z',
+            _ => MAKES,
+        }
+    }
+
     /// Whether the line decides what a path is. For one path only one such line counts.
     fn makes(self) -> bool {
-        !matches!(
-            self,
-            Self::Adjust
-                | Self::AdjustAll
-                | Self::Xattrs
-                | Self::XattrsAll
-                | Self::Attributes
-                | Self::AttributesAll
-                | Self::Acl
-                | Self::AclAll
-        )
+        self.rank() == MAKES
     }
 }
+
+/// Rank of lines that make a path.
+const MAKES: char = ' ';
 
 /// Gives the names in a directory.
 pub type Children<'a, E> = dyn Fn(&[u8]) -> Result<Vec<Vec<u8>>, E> + 'a;

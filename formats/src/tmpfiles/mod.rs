@@ -4,10 +4,12 @@
 //! A line is parsed completely: type, modifiers, path with specifiers, mode, user, group, age, argument. [`apply`] does what lines say, for
 //! the builder in the tree of an image, and for init at boot.
 
+pub mod acl;
 mod age;
 mod apply;
 mod argument;
 mod arrange;
+mod attributes;
 mod mode;
 mod specifier;
 
@@ -15,6 +17,7 @@ pub use age::{Age, Timestamp};
 pub use apply::{ApplyError, Found, Rights, Root, Unapplied, Writing, apply};
 pub use argument::Argument;
 pub use arrange::{Children, arrange, is_match, matching};
+pub use attributes::Attributes;
 pub use mode::Mode;
 
 use crate::words::{Backslash, WordError, first};

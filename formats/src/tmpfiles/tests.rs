@@ -48,7 +48,7 @@ fn arguments_are_read_by_type() {
     assert_eq!(argument("c /dev/null 666 - - - 1:3"), Argument::Device { major: 1, minor: 3 });
     let xattrs = vec![("user.a".to_owned(), b"1 2".to_vec()), ("user.b".to_owned(), b"/run".to_vec())];
     assert_eq!(argument("t /a - - - - \"user.a=1 2\" user.b=%t"), Argument::Xattrs(xattrs));
-    assert_eq!(argument("a+ /a - - - - u:x:rw"), Argument::Text("u:x:rw".into()));
+    assert_eq!(argument("a+ /a - - - - u:x:rw"), Argument::Acl(super::acl::AclText::parse("user:x:wr").unwrap()));
 }
 
 #[test]

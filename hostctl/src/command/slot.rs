@@ -9,13 +9,13 @@ use hostctl::heal::{Damage, Options, Pace, heal};
 /// What to do with the slots.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SlotVerb {
-    /// Compare every block of both slots with the root hashes; fail if a block is damaged
+    /// Compare both slots with the root hashes, and both kernel images with their digests; fail if something is damaged
     Check {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Repair damaged blocks from the other slot, or else from the update source
+    /// Repair damaged blocks and kernel images from the other version, or else from the update source
     Repair {
         /// Where to get releases. Default: `[update] source`
         source: Option<String>,

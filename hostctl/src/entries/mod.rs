@@ -7,6 +7,7 @@
 mod error;
 mod esp_file;
 mod exhausted;
+mod image;
 mod installed;
 mod order;
 mod quarantine;
@@ -40,9 +41,6 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
-
-/// Bytes that are read back at once.
-const PIECE: u64 = 1 << 20;
 
 /// The ESP of the host, opened for changes by this process only.
 #[derive(Debug)]
@@ -282,21 +280,7 @@ impl Entries {
 
     /// SHA-256 of a file, read from the disk and not from the page cache.
     fn digest(&self, file: &str) -> Result<Digest256, EntriesError> {
-        // The page cache may not show what the disk has kept.
-        if let Ok(device) = File::open(&self.path) {
-            let _ = rustix::fs::fadvise(&device, 0, None, rustix::fs::Advice::DontNeed);
-        }
-        let volume = |source| failed(&self.path, source);
-        let content = self.volume.file(&format!("{ESP_LINUX}/{file}")).map_err(volume)?;
-        let (mut hash, mut at) = (Sha256::new(), 0);
-        while at < content.len() {
-            let len = usize::try_from(PIECE.min(content.len() - at)).unwrap_or(0);
-            let mut bytes = vec![0; len];
-            content.read_at(&mut bytes, at).map_err(volume)?;
-            hash.update(&bytes);
-            at += bytes.len() as u64;
-        }
-        Ok(Digest256(hash.finalize().into()))
+        image::digest(&self.volume, &self.path, file, &mut || {})
     }
 }
 

@@ -1,8 +1,9 @@
 //! Which entry systemd-boot takes: the order of version 257 (`boot_entry_compare` in boot.c; Boot Loader Specification, "Sorting").
 //! qemu/tests/boot_entries.rs compares it with the real systemd-boot.
 //!
-//! The first entry is taken unless `default` in loader.conf or an EFI variable names another; ours do not. Entries of type 1
-//! (`/loader/entries`) are ignored, because no image has any.
+//! The first entry is taken unless `default` in loader.conf or an EFI variable names another. Our loader.conf does not, and while a host runs
+//! after its verdict, init's variables choose the first entry too. Entries of type 1 (`/loader/entries`) are ignored, because no image has
+//! any.
 
 use super::esp_file::{EspFile, Uki};
 use berth_contract::{entry::BootCounter, version};

@@ -4,7 +4,7 @@ use super::{EspFile, Running, error, next};
 use berth_contract::{
     digest::RootHash,
     disk::Slot,
-    update::{EntryState, Quarantined, SlotCheck, SlotReport, SlotsReport},
+    update::{EntryState, KernelCheck, Quarantined, SlotCheck, SlotReport, SlotsReport},
 };
 use std::fmt::Write;
 
@@ -66,8 +66,23 @@ pub fn report(
 /// What a check has found, in a few words.
 #[must_use]
 pub fn damage(check: &SlotCheck) -> String {
-    match (check.damaged, check.left) {
-        (0, _) => "all blocks are right".to_owned(),
+    let kernel = match check.kernel {
+        KernelCheck::Whole => None,
+        KernelCheck::Repaired => Some("the kernel image was damaged, and repaired"),
+        KernelCheck::Damaged => Some("DAMAGED: the kernel image"),
+    };
+    match (blocks(check), kernel) {
+        (None, None) => "all blocks are right".to_owned(),
+        (Some(blocks), None) => blocks,
+        (None, Some(kernel)) => kernel.to_owned(),
+        (Some(blocks), Some(kernel)) => format!("{blocks}; {kernel}"),
+    }
+}
+
+/// The damaged blocks; `None` if there were none.
+fn blocks(check: &SlotCheck) -> Option<String> {
+    Some(match (check.damaged, check.left) {
+        (0, _) => return None,
         (damaged, 0) => format!("{} damaged, and repaired", were(damaged)),
         (damaged, left) => {
             let repaired = match damaged.saturating_sub(left) {
@@ -76,7 +91,7 @@ pub fn damage(check: &SlotCheck) -> String {
             };
             format!("DAMAGED: {}{repaired}", if left == 1 { "1 block".to_owned() } else { format!("{left} blocks") })
         }
-    }
+    })
 }
 
 fn were(count: u64) -> String {
@@ -103,7 +118,7 @@ pub fn show(report: &SlotsReport) -> Vec<(&'static str, String)> {
         if slot.entry.is_some() && slot.entry == report.next {
             text.push_str(", boots next");
         }
-        if let Some(check) = slot.check.as_ref().filter(|check| check.damaged > 0) {
+        if let Some(check) = slot.check.as_ref().filter(|check| check.has_found()) {
             let _ = write!(text, "; {}", damage(check));
         }
         rows.push((name, text));

@@ -36,6 +36,17 @@ pub struct Filling<'a> {
     pub running_uki: &'a [u8],
     /// Unpacks what is not verified yet.
     pub decoder: Decoder<'a>,
+    /// Whether the content of the idle slot may be what it says it is.
+    pub idle: Idle,
+}
+
+/// What is known about the content of the idle slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Nothing: if its hash tree names the release, it is read and used.
+    Unchecked,
+    /// It names the release, but has damaged blocks: each way has to write.
+    Damaged,
 }
 
 /// How much is found out about the costs of the ways.
@@ -144,7 +155,7 @@ impl Filling<'_> {
         let size_of = |target: &str| self.remote.len(target);
         let mut costs = Vec::new();
         // A slot that cannot be read may still be written. If it cannot, writing it reports that.
-        let held = self.slots.idle.content().ok().flatten();
+        let held = self.slots.idle.content().ok().flatten().filter(|_| self.idle == Idle::Unchecked);
         // The root hash does not cover the size, but the initrd uses the size in the superblock.
         let root = &self.record.root;
         if held.is_some_and(|content| (content.root_hash, content.size) == (root.root_hash, root.size)) {

@@ -33,5 +33,5 @@ pub use content::Content;
 pub use device::{Access, Device, SlotDevices};
 pub use disk::{Slots, copies, partition};
 pub use error::{RemoteError, SlotError};
-pub use filling::{Filled, Filling, Survey, Ways};
+pub use filling::{Filled, Filling, Idle, Survey, Ways};
 pub use remote::Remote;

@@ -6,7 +6,7 @@ use super::{
 };
 use berth_contract::{
     digest::Sha256,
-    release::{MAX_UKI, UkiRecord},
+    release::{MAX_UKI, UkiPart, UkiRecord},
 };
 use berth_formats::pe;
 use sha2::Digest;
@@ -39,12 +39,60 @@ pub fn cost(record: &UkiRecord, running: &[u8]) -> u64 {
 /// # Errors
 /// When the parts do not cover the image, the image is larger than [`MAX_UKI`], cannot be fetched, or has another digest than the record.
 pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn Remote) -> Result<Uki, SlotError> {
+    mend(record, target, Images { same: &[], other: running }, remote)
+}
+
+/// Images on this disk that may have parts of the wanted one.
+#[derive(Clone, Copy, Debug)]
+pub struct Images<'a> {
+    /// A damaged copy of the wanted image: its parts have the same offsets.
+    pub same: &'a [u8],
+    /// Another version's image: the parts may be anywhere between its sections.
+    pub other: &'a [u8],
+}
+
+impl<'a> Images<'a> {
+    /// The part in the damaged copy, if that part is right.
+    fn part(self, part: &UkiPart) -> Option<&'a [u8]> {
+        let start = usize::try_from(part.offset).ok()?;
+        let content = self.same.get(start..start.checked_add(usize::try_from(part.size).ok()?)?)?;
+        (Sha256(sha2::Sha256::digest(content).into()) == part.sha256).then_some(content)
+    }
+}
+
+/// No remote: only the images on this disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Nowhere;
+
+impl Remote for Nowhere {
+    fn len(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn sha256(&self, _: &str) -> Option<Sha256> {
+        None
+    }
+
+    fn read_whole(&self, target: &str, _: u64) -> Result<Vec<u8>, RemoteError> {
+        Err(RemoteError::Missing { target: target.to_owned() })
+    }
+
+    fn open(&self, target: &str, _: u64, _: Option<u64>) -> Result<Box<dyn Read + '_>, RemoteError> {
+        Err(RemoteError::Missing { target: target.to_owned() })
+    }
+}
+
+/// Like [`assemble`], but also with parts of a damaged copy of the image.
+///
+/// # Errors
+/// See [`assemble`].
+pub fn mend(record: &UkiRecord, target: &str, images: Images<'_>, remote: &dyn Remote) -> Result<Uki, SlotError> {
     let meter = Meter::new(remote);
     if record.size > MAX_UKI {
         let (wanted, found) = (format!("at most {MAX_UKI} bytes"), record.size.to_string());
         return Err(SlotError::Record { field: "uki.size", wanted, found });
     }
-    let bytes = match parts(record, target, running, &meter) {
+    let bytes = match parts(record, target, images, &meter) {
         // The whole file may be right even if a part is wrong.
         Err(SlotError::Remote(RemoteError::NoRanges { .. }) | SlotError::Digest { .. } | SlotError::Stream { .. }) => {
             meter.read_whole(target, MAX_UKI)?
@@ -55,8 +103,20 @@ pub fn assemble(record: &UkiRecord, target: &str, running: &[u8], remote: &dyn R
     Ok(Uki { bytes, fetched: meter.fetched() })
 }
 
-fn parts(record: &UkiRecord, target: &str, running: &[u8], meter: &Meter<'_>) -> Result<Vec<u8>, SlotError> {
-    let bounds = bounds(running);
+/// The size, digest and parts of an image, as in a release record.
+#[must_use]
+pub fn record_of(image: &[u8]) -> UkiRecord {
+    let sha256 = |bytes: &[u8]| Sha256(sha2::Sha256::digest(bytes).into());
+    let bounds: Vec<usize> = bounds(image).into_iter().collect();
+    let parts = bounds.windows(2).filter_map(|bounds| {
+        let content = image.get(bounds[0]..bounds[1])?;
+        Some(UkiPart { offset: bounds[0] as u64, size: content.len() as u64, sha256: sha256(content) })
+    });
+    UkiRecord { size: image.len() as u64, sha256: sha256(image), parts: parts.collect() }
+}
+
+fn parts(record: &UkiRecord, target: &str, images: Images<'_>, meter: &Meter<'_>) -> Result<Vec<u8>, SlotError> {
+    let bounds = bounds(images.other);
     let mut bytes = Vec::with_capacity(usize::try_from(record.size).unwrap_or(0));
     for part in &record.parts {
         let at = bytes.len() as u64;
@@ -64,8 +124,11 @@ fn parts(record: &UkiRecord, target: &str, running: &[u8], meter: &Meter<'_>) ->
             let found = format!("{} bytes at {}", part.size, part.offset);
             return Err(SlotError::Record { field: "uki.parts", wanted: format!("the bytes from {at} on"), found });
         }
-        match find(running, &bounds, part.size, &part.sha256) {
-            Some(range) => bytes.extend_from_slice(&running[range]),
+        let found = images
+            .part(part)
+            .or_else(|| find(images.other, &bounds, part.size, &part.sha256).and_then(|range| images.other.get(range)));
+        match found {
+            Some(content) => bytes.extend_from_slice(content),
             None => {
                 let broken = |cause| SlotError::Stream { target: target.to_owned(), cause };
                 let mut wire = meter.open(target, part.offset, Some(part.size))?;

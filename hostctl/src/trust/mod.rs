@@ -19,7 +19,7 @@ pub use clock::{Clock, TimeSource};
 pub use error::TrustError;
 pub use release::{Release, Releases, TargetInfo};
 pub use repository::Repository;
-pub use selection::{Criteria, Refusal, check_engine, select};
+pub use selection::{Criteria, Refusal, check_engine, installed, select};
 
 use crate::source::Source;
 use berth_contract::{

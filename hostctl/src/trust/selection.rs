@@ -151,6 +151,15 @@ pub fn select<'a>(criteria: &Criteria<'_>, releases: &'a Releases) -> Result<Opt
     }
 }
 
+/// The release of the version that the criteria name, for an installed version: it may also be the running one.
+///
+/// # Errors
+/// [`Refusal`] when the repository holds no releases for this host.
+pub fn installed<'a>(criteria: &Criteria<'_>, releases: &'a Releases) -> Result<Option<&'a Release>, Refusal> {
+    let is_it = |release: &&Release| criteria.version == Some(&release.custom.version);
+    Ok(matching(criteria, releases)?.into_iter().find(is_it))
+}
+
 /// The releases of the id, architecture and channel of this host, newest first.
 fn matching<'a>(criteria: &Criteria<'_>, releases: &'a Releases) -> Result<Vec<&'a Release>, Refusal> {
     let running = criteria.running;

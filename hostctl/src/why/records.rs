@@ -100,7 +100,7 @@ impl Records {
         damaged.extend(faults.map(|error| Chain(&error).to_string()));
         let (mut damaged_slots, damage) = file::json_or_empty::<Vec<SlotCheck>>(&at.slot_checks);
         damaged.extend(damage.map(|error| Chain(&error).to_string()));
-        damaged_slots.retain(|check| check.damaged > 0);
+        damaged_slots.retain(SlotCheck::has_found);
         Self { boots, running, dumps, quarantine, damaged, damaged_slots }
     }
 

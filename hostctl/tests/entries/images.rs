@@ -1,8 +1,54 @@
-//! Kernel images that do not belong to the record of their release.
+//! Kernel images that do not belong to the record of their release, and damaged ones that are replaced.
 
+use super::kit::{Esp, SIZE, uki};
 use crate::{kit::repo::record, tiny_efi};
 use berth_contract::release::STABLE;
-use hostctl::entries::{EntriesError, Uki};
+use berth_formats::data::Data;
+use hostctl::entries::{Entries, EntriesError, EspFile, Uki};
+use std::collections::BTreeMap;
+
+fn found(esp: &Esp, file: &str) -> EspFile {
+    Entries::look(&esp.path).unwrap().into_iter().find(|found| found.file == file).unwrap()
+}
+
+#[test]
+fn a_damaged_entry_is_replaced_and_keeps_its_name() {
+    let new = tiny_efi::uki("another text", "quiet", "ID=a\n");
+    for file in ["a_2.efi", "a_2+0.efi", "a_2+3.efi"] {
+        let esp = Esp::new(&["a_1.efi", file, "other.efi"]);
+        let damaged = found(&esp, file);
+        assert!(damaged.bytes(&esp.path).unwrap() == uki("2"));
+        esp.open().replace(&damaged, &new).unwrap();
+        let mut names = ["a_1.efi", file, "other.efi"];
+        names.sort_unstable();
+        assert_eq!(esp.names(), names);
+        assert!(found(&esp, file).bytes(&esp.path).unwrap() == new);
+        assert!(found(&esp, "a_1.efi").bytes(&esp.path).unwrap() == uki("1"));
+    }
+}
+
+#[test]
+fn on_a_full_esp_only_an_entry_that_is_not_preferred_makes_room_for_its_successor() {
+    let large = vec![7; usize::try_from(SIZE).unwrap() * 3 / 5];
+    let with = |file: &str| {
+        let files = [(format!("EFI/Linux/{file}"), Data::from(large.clone()))];
+        Esp::with(&BTreeMap::from(files))
+    };
+    let esp = with("a_2.efi");
+    let refused = esp.open().replace(&found(&esp, "a_2.efi"), &large).unwrap_err();
+    assert!(matches!(refused, EntriesError::Full { .. }), "{refused}");
+    assert_eq!(esp.names(), ["a_2.efi"]);
+    let esp = with("a_2+0.efi");
+    esp.open().replace(&found(&esp, "a_2+0.efi"), &large).unwrap();
+    assert_eq!(esp.names(), ["a_2+0.efi"]);
+}
+
+#[test]
+fn what_an_interrupted_replacement_leaves_is_removed() {
+    let esp = Esp::new(&["a_1+0.efi", "a_2.efi", "a_2+0.efi", "a_3+0.efi"]);
+    esp.open().remove_replaced().unwrap();
+    assert_eq!(esp.names(), ["a_1+0.efi", "a_2.efi", "a_3+0.efi"]);
+}
 
 #[test]
 fn a_kernel_image_that_boots_something_else_is_refused() {

@@ -3,7 +3,7 @@
 use super::kit::{Esp, hash, running};
 use berth_contract::{
     disk::Slot,
-    update::{SlotCheck, SlotsReport},
+    update::{KernelCheck, SlotCheck, SlotsReport},
 };
 use hostctl::entries::{Entries, SlotContent, report, show};
 
@@ -63,6 +63,7 @@ fn damage_and_a_replaced_version_are_shown() {
         damaged,
         left,
         set_aside: false,
+        kernel: KernelCheck::Whole,
     };
     let shown = |checks: &[SlotCheck]| {
         let found = report(&Entries::look(&esp.path).unwrap(), &slots, &running("1"), &[], checks);
@@ -74,6 +75,14 @@ fn damage_and_a_replaced_version_are_shown() {
     assert_eq!(text[1], "slot b: 2, blessed, boots next; DAMAGED: 2 blocks, 1 block was repaired");
     assert!(text[2].starts_with("replaces: version 2: its last boot ended without a verdict"), "{text:?}");
     assert!(text[3].starts_with("disk: ") && text[3].contains("/dev/sdb") && text[3].ends_with("upgrades are refused"));
+    let kernel = |kernel, damaged| SlotCheck { kernel, ..check(Slot::B, "2", damaged, damaged) };
+    for (check, said) in [
+        (kernel(KernelCheck::Damaged, 0), "DAMAGED: the kernel image"),
+        (kernel(KernelCheck::Repaired, 0), "the kernel image was damaged, and repaired"),
+        (kernel(KernelCheck::Damaged, 1), "DAMAGED: 1 block; DAMAGED: the kernel image"),
+    ] {
+        assert_eq!(shown(&[check])[1].1, format!("2, blessed, boots next; {said}"));
+    }
     // Checks without damage, and of a version that is not in the slot any more.
     let rows = shown(&[check(Slot::A, "1", 0, 0), check(Slot::B, "9", 3, 2)]);
     assert_eq!((rows[0].1.as_str(), rows[1].1.as_str()), ("1, blessed, running", "2, blessed, boots next"));

@@ -106,9 +106,9 @@ impl Host {
             engine: None,
             config: ConfigStatus::default(),
             network: Some(NetworkStatus {
-                interfaces: Vec::new(),
                 dns: vec![Ipv4Addr::LOCALHOST.into()],
                 settled: true,
+                ..NetworkStatus::default()
             }),
             memory: MemoryStatus { total_kib: 1, available_kib: 1 },
             var: VarStatus { size: 1, available: 1, persistent: true },

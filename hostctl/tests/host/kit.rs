@@ -22,7 +22,7 @@ use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Output},
 };
 use tempfile::TempDir;
 
@@ -53,6 +53,13 @@ pub(crate) struct Answer {
     pub(crate) status: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Answer {
+    pub(crate) fn of(output: Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { status: output.status.code().unwrap_or(-1), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
 }
 
 /// A host that runs version 1 from slot A, with room for other images in slot B. Its root folder is on a file system of this computer.
@@ -125,17 +132,31 @@ impl HostFolder {
 
     /// Runs hostctl on the host.
     pub(crate) fn hostctl(&self, arguments: &[&str]) -> Answer {
+        Answer::of(self.command(arguments).output().unwrap())
+    }
+
+    /// A command that runs hostctl on the host.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         // The mount is seen by this command only, and ends with it.
         let script = "mount --bind /proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/hostctl \"$@\"";
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(self.root.path());
-        let output = command.args(arguments).env("TMPDIR", "/tmp").output().unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Answer {
-            status: output.status.code().unwrap_or(-1),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
+        command.args(arguments).env("TMPDIR", "/tmp");
+        command
+    }
+
+    /// Adds a disk with the same content, for a host that does not know from which of the two it was started.
+    pub(crate) fn add_copy_of_disk(&self) {
+        for number in 1..=PARTITIONS.len() {
+            let [from, to] = ["vda", "vdb"].map(|disk| self.path(&format!("dev/{disk}{number}")));
+            fs::copy(from, to).unwrap();
+            let [from, to] = ["vda", "vdb"].map(|disk| self.path(&format!("sys/block/{disk}/{disk}{number}")));
+            fs::create_dir_all(&to).unwrap();
+            fs::copy(from.join("uevent"), to.join("uevent")).unwrap();
         }
+        let mut report: Value = serde_json::from_slice(&fs::read(self.path(INITRD_REPORT)).unwrap()).unwrap();
+        report["named_by_firmware"] = json!(false);
+        self.write(INITRD_REPORT, &report);
     }
 
     /// Digests of all devices: nothing was written if they stay the same.

@@ -2,6 +2,8 @@
 //! instead of the minute of a virtual machine.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod healing;
+mod kernel_images;
 mod kit;
 mod refusals;
 mod upgrades;

@@ -103,6 +103,7 @@ const ROWS: &[Row] = &[
         error: "/repo",
         ..ROW
     },
+    Row { name: "two equal disks", spoil: HostFolder::add_copy_of_disk, error: "/dev/vdb", ..ROW },
     Row { name: "a wrong kernel image", spoil: |host| flip(host, &[".efi"]), error: ".efi", ..ROW },
     Row {
         name: "a kernel image of another root file system",

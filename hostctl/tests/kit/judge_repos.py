@@ -9,32 +9,12 @@ import datetime
 import json
 import pathlib
 import sys
-import urllib.parse
 
-from tuf.api.exceptions import DownloadHTTPError
-from tuf.ngclient import FetcherInterface, Updater
-
-
-class Folder(FetcherInterface):
-    def _fetch(self, url):
-        path = pathlib.Path(urllib.parse.unquote(urllib.parse.urlparse(url).path))
-        if not path.is_file():
-            raise DownloadHTTPError(f"{path} does not exist", 404)
-        with path.open("rb") as file:
-            while chunk := file.read(1 << 16):
-                yield chunk
+import folder_client
 
 
 def client(case, repo):
-    base = pathlib.Path(repo).resolve().as_uri()
-    updater = Updater(
-        metadata_dir=case["state"],
-        metadata_base_url=f"{base}/metadata/",
-        target_dir=case["state"],
-        target_base_url=f"{base}/targets/",
-        fetcher=Folder(),
-        bootstrap=pathlib.Path(case["root"]).read_bytes(),
-    )
+    updater = folder_client.updater(case["root"], repo, case["state"])
     updater._trusted_set.reference_time = datetime.datetime.fromisoformat(case["now"])
     updater.refresh()
     return updater

@@ -5,7 +5,7 @@ use berth_contract::{
     boot_report::{InitrdReport, NextBoot},
     disk::{PartitionRole, Slot},
 };
-use hostctl::slots::{Filling, Slots, Survey, copies, partition};
+use hostctl::slots::{Filling, Idle, Slots, Survey, copies, partition};
 use std::{fs, os::unix::fs::symlink, path::Path};
 use tempfile::TempDir;
 
@@ -19,10 +19,16 @@ fn a_slot_that_is_too_small_is_refused_before_anything_is_fetched() {
     disk.fill(&old_image());
     let refusal = |record: &_| {
         let slots = disk.slots();
-        let error =
-            Filling { record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() }
-                .ways(Survey::EachWay)
-                .unwrap_err();
+        let error = Filling {
+            record,
+            slots: &slots,
+            remote: &remote,
+            running_uki: &[],
+            decoder: crate::kit::decoder(),
+            idle: Idle::Unchecked,
+        }
+        .ways(Survey::EachWay)
+        .unwrap_err();
         (error.to_string().replace(&disk.folder.path().display().to_string(), ""), error.hint())
     };
     let room = fs::metadata(disk.path("b")).unwrap().len();

@@ -2,7 +2,7 @@
 
 use super::kit::{BLOCK, Chance, Disk, Folder, Lie, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
-use hostctl::slots::{Filling, SlotError, Survey};
+use hostctl::slots::{Filling, Idle, SlotError, Survey};
 use std::{
     fs::{self, File},
     io::Write,
@@ -52,6 +52,7 @@ fn missing_targets_are_noticed_before_anything_is_written() {
             remote,
             running_uki: &[],
             decoder: crate::kit::decoder(),
+            idle: Idle::Unchecked,
         };
         of(asked).reach(&of(surveyed).ways(Survey::Cheapest).unwrap())
     };
@@ -271,6 +272,7 @@ fn an_index_of_another_image_is_refused_or_gives_a_wrong_root_hash() {
             remote: &remote,
             running_uki: &[],
             decoder: crate::kit::decoder(),
+            idle: Idle::Unchecked,
         };
         let mut events = Vec::new();
         let filled =
@@ -331,8 +333,14 @@ fn hash_trees_that_cannot_be_read_do_not_stop_an_upgrade() {
         (file, size)
     });
     let remote = Folder { hidden: vec![".zst"], ..Folder::new(folder.path()) };
-    let filling =
-        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() };
+    let filling = Filling {
+        record: &record,
+        slots: &slots,
+        remote: &remote,
+        running_uki: &[],
+        decoder: crate::kit::decoder(),
+        idle: Idle::Unchecked,
+    };
     let ways = filling.ways(Survey::Cheapest).unwrap();
     sizes.iter().for_each(|(file, size)| file.set_len(*size).unwrap());
     assert_eq!(filling.fill(ways, &mut |_| ()).unwrap().way, Way::Blocks);

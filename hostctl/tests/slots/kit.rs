@@ -12,7 +12,9 @@ use berth_formats::{
     delta::chunks::{Settings, write},
     verity,
 };
-use hostctl::slots::{Access, Device, Filled, Filling, Remote, RemoteError, SlotDevices, SlotError, Slots, Survey};
+use hostctl::slots::{
+    Access, Device, Filled, Filling, Idle, Remote, RemoteError, SlotDevices, SlotError, Slots, Survey,
+};
 use sha2::Digest as _;
 use std::{
     cell::Cell,
@@ -277,7 +279,14 @@ impl Disk {
         remote: &Folder,
     ) -> (Result<Filled, SlotError>, Vec<(Way, String)>) {
         let slots = self.slots();
-        let filling = Filling { record, slots: &slots, remote, running_uki: &[], decoder: crate::kit::decoder() };
+        let filling = Filling {
+            record,
+            slots: &slots,
+            remote,
+            running_uki: &[],
+            decoder: crate::kit::decoder(),
+            idle: Idle::Unchecked,
+        };
         let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
         let filled = filling.fill(ways, &mut |event| {

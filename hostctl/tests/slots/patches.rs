@@ -10,7 +10,7 @@ use berth_contract::{
     update::{UpgradeEvent, Way},
 };
 use berth_formats::delta::patch::make;
-use hostctl::slots::{Filled, Filling, Survey};
+use hostctl::slots::{Filled, Filling, Idle, Survey};
 use sha2::Digest;
 use std::{
     fs::{self, File},
@@ -79,8 +79,14 @@ impl Versions {
 
     fn upgrade(&self, disk: &Disk, remote: &Folder, running_uki: &[u8]) -> (Filled, Vec<(Way, String)>) {
         let slots = disk.slots();
-        let filling =
-            Filling { record: &self.record, slots: &slots, remote, running_uki, decoder: crate::kit::decoder() };
+        let filling = Filling {
+            record: &self.record,
+            slots: &slots,
+            remote,
+            running_uki,
+            decoder: crate::kit::decoder(),
+            idle: Idle::Unchecked,
+        };
         let ways = filling.ways(Survey::Cheapest).unwrap();
         let mut fell_back = Vec::new();
         let filled = filling.fill(ways, &mut |event| {
@@ -183,7 +189,35 @@ fn a_static_delta_from_another_version_is_not_used() {
         remote: &remote,
         running_uki: &versions.old_uki,
         decoder: crate::kit::decoder(),
+        idle: Idle::Unchecked,
     };
     let ways = filling.ways(Survey::EachWay).unwrap();
     assert_eq!(ways.costs.iter().map(|(way, _)| *way).collect::<Vec<_>>(), [Way::Blocks, Way::Full]);
+}
+
+/// A slot with damaged blocks names the version that it holds.
+#[test]
+fn a_damaged_slot_is_filled_again_by_the_cheapest_way() {
+    let versions = versions();
+    let remote = versions.remote();
+    for (idle, ways, written) in [
+        (Idle::Damaged, &[Way::Blocks, Way::Static, Way::Full][..], BLOCK),
+        (Idle::Unchecked, &[Way::Present, Way::Static, Way::Full], BLOCK),
+    ] {
+        let disk = Disk::new(&versions.old, versions.new.len());
+        disk.fill(&versions.new);
+        let before = fs::read(disk.path("b")).unwrap();
+        disk.overwrite("b", 200 * BLOCK, &[!before[200 * BLOCK]]);
+        let (slots, decoder) = (disk.slots(), crate::kit::decoder());
+        let filling =
+            Filling { record: &versions.record, slots: &slots, remote: &remote, running_uki: &[], decoder, idle };
+        let found = filling.ways(Survey::Cheapest).unwrap();
+        assert_eq!(found.costs.iter().map(|(way, _)| *way).collect::<Vec<_>>(), ways);
+        let mut fell_back = 0;
+        let filled = filling.fill(found, &mut |event| {
+            fell_back += u32::from(matches!(event, UpgradeEvent::FellBack { .. }));
+        });
+        assert_eq!((filled.unwrap().written, fell_back), (written as u64, u32::from(idle == Idle::Unchecked)));
+        disk.judge(&versions.new, &versions.record, &before);
+    }
 }

@@ -7,7 +7,7 @@ use berth_contract::{
 };
 use hostctl::slots::{
     SlotError,
-    uki::{assemble, cost},
+    uki::{Images, Nowhere, assemble, cost, mend, record_of},
 };
 use sha2::Digest;
 use std::{fs, ops::Range};
@@ -65,6 +65,19 @@ fn a_kernel_image_is_made_from_running_and_fetched_parts() {
     assert_eq!(made.fetched, cost(&record, &running));
     // Any running image will do.
     assert!(assemble(&record, "t.efi", b"no PE", &remote).unwrap().bytes == new);
+
+    // A damaged copy of the new image and the running one have all parts.
+    assert_eq!(record_of(&new).sha256, record.sha256);
+    let mut damaged = new.clone();
+    let kernel_at = new.windows(kernel.len()).position(|window| window == kernel).unwrap();
+    damaged[kernel_at + 700] ^= 2;
+    for record in [&record, &record_of(&new)] {
+        let mend = |same: &[u8]| mend(record, "t.efi", Images { same, other: &running }, &Nowhere);
+        assert!(mend(&damaged).unwrap().bytes == new);
+        let mut two = damaged.clone();
+        two[1030] ^= 1;
+        assert!(matches!(mend(&two), Err(SlotError::Remote(_))), "only the new image has this part");
+    }
 
     // A server without range requests, and one that sends one wrong part: the whole file is fetched.
     for remote in [

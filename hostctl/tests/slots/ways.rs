@@ -3,7 +3,7 @@
 use super::faults::old_disk;
 use super::kit::{BLOCK, Chance, Disk, Folder, SPARE, name, new_image, old_image, release_version};
 use berth_contract::{release::Target, update::Way};
-use hostctl::slots::{Filling, Survey};
+use hostctl::slots::{Filling, Idle, Survey};
 use std::{
     cell::Cell,
     fs,
@@ -74,10 +74,16 @@ fn the_block_delta_fetches_only_blocks_that_neither_slot_has() {
     let disk = Disk::new(&old, new.len());
     let remote = Folder::new(folder.path());
     let slots = disk.slots();
-    let ways =
-        Filling { record: &record, slots: &slots, remote: &remote, running_uki: &[], decoder: crate::kit::decoder() }
-            .ways(Survey::EachWay)
-            .unwrap();
+    let ways = Filling {
+        record: &record,
+        slots: &slots,
+        remote: &remote,
+        running_uki: &[],
+        decoder: crate::kit::decoder(),
+        idle: Idle::Unchecked,
+    }
+    .ways(Survey::EachWay)
+    .unwrap();
     let surveyed = ways.surveyed;
     let [(Way::Blocks, blocks), (Way::Full, full)] = ways.costs[..] else { panic!("{:?}", ways.costs) };
     assert_eq!(full, fs::metadata(folder.path().join(name(&record, Target::Root))).unwrap().len());
@@ -112,6 +118,7 @@ fn an_interrupted_upgrade_continues_where_it_ended() {
                 remote: &remote,
                 running_uki: &[],
                 decoder: crate::kit::decoder(),
+                idle: Idle::Unchecked,
             }
             .ways(Survey::EachWay)
             .unwrap()
@@ -138,6 +145,7 @@ fn an_interrupted_upgrade_continues_where_it_ended() {
                 remote: &remote,
                 running_uki: &[],
                 decoder: crate::kit::decoder(),
+                idle: Idle::Unchecked,
             };
             let mut left = if first == Way::Full { 8 } else { 20 };
             filling.fill(filling.ways(Survey::Cheapest).unwrap(), &mut |_| {

@@ -142,13 +142,12 @@ fn output(command: &mut Command) -> String {
 #[test]
 fn a_repository_of_the_reference_implementation_is_trusted() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = output(&mut Command::new(here.join("../ci/tuf")));
     let dir = tempfile::tempdir().unwrap();
     let (folder, record) = (dir.path().join("repo"), dir.path().join("record"));
     fs::create_dir(&folder).unwrap();
     fs::write(&record, "{}").unwrap();
     let name = "host_2_x86_64.release.json";
-    output(Command::new(python).arg(here.join("tests/kit/make_repo.py")).args([&folder, &record]).arg(name));
+    output(berth_judge::tuf::python(&here.join("tests/kit/make_repo.py")).args([&folder, &record]).arg(name));
     let mut host = Host::of(&Repo::new());
     host.root = fs::read(folder.join("metadata/1.root.json")).unwrap();
     let repository = host.open_folder(&folder).unwrap();

@@ -158,8 +158,8 @@ fn record(api: &Api, client: &Client, request: &Wanted) {
 fn name(request: &Wanted) -> Option<String> {
     match request {
         Wanted::Restart { service } => Some(format!("restart {service:?}")),
-        Wanted::Reboot => Some("reboot".to_owned()),
-        Wanted::Poweroff => Some("poweroff".to_owned()),
+        Wanted::Reboot | Wanted::RebootWithin { .. } => Some("reboot".to_owned()),
+        Wanted::Poweroff | Wanted::PoweroffWithin { .. } => Some("poweroff".to_owned()),
         Wanted::Run { arguments, .. } => Some(format!("{:?}", arguments.first().map_or("", String::as_str))),
         _ => None,
     }

@@ -80,8 +80,8 @@ impl Init {
             Request::Logs { follow: true, .. } => vec![line("one"), line("two")],
             Request::WaitReady => vec![Body::End],
             Request::Restart { service } => change(format!("restart {service}")),
-            Request::Reboot => change("reboot".to_owned()),
-            Request::Poweroff => change("poweroff".to_owned()),
+            Request::Reboot | Request::RebootWithin { .. } => change("reboot".to_owned()),
+            Request::Poweroff | Request::PoweroffWithin { .. } => change("poweroff".to_owned()),
             Request::Announce { text } => change(format!("announce {text}")),
             Request::Run { arguments } => {
                 let words = arguments.join(" ");

@@ -20,7 +20,10 @@ use berth_contract::{
 };
 use berth_file::{Flush, replace};
 use locations::{Candidate, Locations};
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// The configuration in force. Without a host.toml it is the default configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,17 +55,33 @@ impl CurrentConfig {
 /// no host.toml but there was one before, the last good configuration is used too.
 #[must_use]
 pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
-    let place = Path::new(paths::LAST_GOOD_PLACE);
-    let before = fs::read_to_string(place).ok().map(|text| text.trim_end().to_owned());
+    let root = Path::new("/");
+    let before = place_before(root);
     let found = search::first(locations, settled, before.as_deref());
+    take(root, found, before)
+}
+
+/// The path of the persistent state, below `root`.
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+/// The place of the last good configuration.
+fn place_before(root: &Path) -> Option<String> {
+    let text = fs::read_to_string(below(root, paths::LAST_GOOD_PLACE)).ok()?;
+    Some(text.trim_end().to_owned())
+}
+
+/// The configuration in force, with what was found at this boot. Keeps what the next boot needs to know.
+fn take(root: &Path, found: Option<Candidate>, before: Option<String>) -> CurrentConfig {
     let (mut current, mut new_good) =
-        decide(found, before.as_deref(), || read_last_good(Path::new(paths::LAST_GOOD_CONFIG)));
+        decide(found, before.as_deref(), || read_last_good(&below(root, paths::LAST_GOOD_CONFIG)));
     if let Some(error) = &current.status.error {
         let instead =
             current.status.source.as_deref().map_or("the default is used", |_| "the last good host.toml is used");
         console::error(format_args!("{error}; {instead}"));
     }
-    let marker = Path::new(paths::SUBSTITUTE_CONFIG);
+    let marker = below(root, paths::SUBSTITUTE_CONFIG);
     if new_good.is_some() && is_substitute(before.as_deref(), current.status.source.as_deref(), marker.exists()) {
         current.is_substitute = true;
         new_good = None;
@@ -70,7 +89,7 @@ pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
         console::warning(format_args!(
             "host.toml: expected the one of {before} as at an earlier boot, found one on the ESP: no container is removed"
         ));
-        write(marker, "");
+        write(&marker, "");
     } else {
         let _ = fs::remove_file(marker);
     }
@@ -80,7 +99,7 @@ pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
         (paths::LAST_GOOD_PLACE, new_place.as_ref().filter(|_| new_good.is_some())),
     ] {
         if let Some(text) = text {
-            write(Path::new(path), text);
+            write(&below(root, path), text);
         }
     }
     current
@@ -232,6 +251,34 @@ mod tests {
         let (mut current, _) = decide(candidate("esp", b""), Some("disk cidata"), || None);
         current.is_substitute = true;
         assert_eq!(current.existing_containers(), Existing::Keep);
+    }
+
+    /// A power cut between two boots changes nothing: the marker is what the second one knows.
+    #[test]
+    fn a_second_boot_without_the_disk_makes_the_esp_the_new_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let marker = below(root, paths::SUBSTITUTE_CONFIG);
+        let good = || fs::read_to_string(below(root, paths::LAST_GOOD_CONFIG)).unwrap();
+        fs::create_dir_all(marker.parent().unwrap()).unwrap();
+        let boot = |place: &str, text: &str| {
+            let current = take(root, candidate(place, text.as_bytes()), place_before(root));
+            (current.existing_containers(), marker.exists(), good(), place_before(root).unwrap())
+        };
+        let (disk, esp) = ("hostname = 'disk'", "hostname = 'esp'");
+        let row =
+            |existing, is_marked, text: &str, place: &str| (existing, is_marked, text.to_owned(), place.to_owned());
+        assert_eq!(boot("disk cidata", disk), row(Existing::Replace, false, disk, "disk cidata"));
+        // The disk does not answer once: the file of the ESP is used, and not remembered.
+        assert_eq!(boot("esp", esp), row(Existing::Keep, true, disk, "disk cidata"));
+        assert_eq!(boot("disk cidata", disk), row(Existing::Replace, false, disk, "disk cidata"));
+        // Twice in a row.
+        assert_eq!(boot("esp", esp), row(Existing::Keep, true, disk, "disk cidata"));
+        assert_eq!(boot("esp", esp), row(Existing::Replace, false, esp, "esp"));
+        assert_eq!(boot("esp", esp), row(Existing::Replace, false, esp, "esp"));
+        // An invalid file on the ESP stands in for nothing.
+        assert_eq!(boot("disk cidata", disk).2, disk);
+        assert_eq!(boot("esp", "?"), row(Existing::Keep, false, disk, "disk cidata"));
     }
 
     /// Text → start of the message.

@@ -79,9 +79,9 @@ pub trait Answers {
     /// # Errors
     /// When there is no such service, or the host is going down.
     fn restart(&mut self, service: &str) -> Result<(), String>;
-    /// Starts the shutdown.
+    /// Starts the shutdown. With `limit`, all services together have at most so many seconds, also in a shutdown that has begun.
     ///
     /// # Errors
     /// When a shutdown of the other kind has started already.
-    fn end(&mut self, ending: Ending) -> Result<(), String>;
+    fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String>;
 }

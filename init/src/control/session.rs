@@ -159,8 +159,10 @@ impl Session {
             Request::Status => Body::Reply(Box::new(Reply::Status(Box::new(host.status())))),
             Request::Boot => Body::Reply(Box::new(Reply::Boot(host.boot()))),
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
-            Request::Reboot => end(host, Ending::Reboot),
-            Request::Poweroff => end(host, Ending::Poweroff),
+            Request::Reboot => end(host, Ending::Reboot, None),
+            Request::Poweroff => end(host, Ending::Poweroff, None),
+            Request::RebootWithin { seconds } => end(host, Ending::Reboot, Some(seconds)),
+            Request::PoweroffWithin { seconds } => end(host, Ending::Poweroff, Some(seconds)),
             Request::Restart { service } => match host.restart(&service) {
                 Ok(()) => Body::End,
                 Err(message) => failed(message, Some("`hostctl services` lists all services")),
@@ -286,8 +288,8 @@ impl Session {
     }
 }
 
-fn end(host: &mut dyn Answers, ending: Ending) -> Body {
-    host.end(ending).map_or_else(|message| failed(message, None), |()| Body::End)
+fn end(host: &mut dyn Answers, ending: Ending, limit: Option<u32>) -> Body {
+    host.end(ending, limit.map(u64::from)).map_or_else(|message| failed(message, None), |()| Body::End)
 }
 
 fn failed(message: String, hint: Option<&str>) -> Body {

@@ -13,6 +13,7 @@ pub(in crate::control) struct FakeHost {
     pub(in crate::control) ended: Option<Ending>,
     /// Services that clients have restarted.
     pub(in crate::control) restarted: Vec<String>,
+    pub(in crate::control) limit: Option<u64>,
     pub(in crate::control) asked: Cell<usize>,
     /// Arguments of the programs that were started.
     pub(in crate::control) programs: Vec<Vec<String>>,
@@ -28,6 +29,7 @@ pub(in crate::control) fn host() -> FakeHost {
         lines: vec!["one".into(), "two".into()],
         ended: None,
         restarted: Vec::new(),
+        limit: None,
         asked: Cell::new(0),
         programs: Vec::new(),
         end_of_programs: None,
@@ -84,11 +86,11 @@ impl Answers for FakeHost {
         self.restarted.push(service.to_owned());
         if service == "x" { Ok(()) } else { Err("no such service".into()) }
     }
-    fn end(&mut self, ending: Ending) -> Result<(), String> {
+    fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         if self.ended.is_some_and(|ended| ended != ending) {
             return Err("going down already".into());
         }
-        self.ended = Some(ending);
+        (self.ended, self.limit) = (Some(ending), limit);
         Ok(())
     }
 }
@@ -251,7 +253,7 @@ fn missing_lines_are_reported() {
         fn restart(&mut self, _: &str) -> Result<(), String> {
             unreachable!()
         }
-        fn end(&mut self, _: Ending) -> Result<(), String> {
+        fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
             unreachable!()
         }
     }
@@ -300,6 +302,9 @@ fn reboot_is_answered_and_a_later_poweroff_is_refused() {
     let end = |id: u64| Frame { id, body: Body::End };
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":1,\"request\":\"reboot\"}\n"), [end(1)]);
     assert_eq!(talk(&mut session, &mut host, b"{\"id\":2,\"request\":\"reboot\"}\n"), [end(2)]);
+    assert_eq!(host.limit, None);
+    let within = b"{\"id\":4,\"request\":{\"reboot-within\":{\"seconds\":30}}}\n";
+    assert_eq!((talk(&mut session, &mut host, within), host.limit), (vec![end(4)], Some(30)));
     let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
 }

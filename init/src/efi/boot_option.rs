@@ -125,7 +125,8 @@ fn numbered(efivars: &Path, number: u16) -> PathBuf {
 pub(crate) mod tests {
     use super::{super::device_path::fixture::path, *};
 
-    fn esp() -> Partition {
+    /// A partition for tests.
+    pub(crate) fn esp() -> Partition {
         let guid = *b"\xc1\x2a\x73\x28\xf8\x1f\x11\xd2\xba\x4b\0\xa0\xc9\x3e\xc9\x3b";
         let (type_guid, label) = ([0; 16], "esp".to_owned());
         Partition { number: 1, type_guid, guid, start: 1 << 20, size: 64 << 20, attributes: 0, label }
@@ -142,8 +143,9 @@ pub(crate) mod tests {
         dir
     }
 
-    fn order(efivars: &Path) -> Vec<u8> {
-        variable::read(&named(efivars, "BootOrder")).unwrap().unwrap()
+    /// The value of `BootOrder`; empty if it does not exist.
+    pub(crate) fn order(efivars: &Path) -> Vec<u8> {
+        variable::read(&named(efivars, "BootOrder")).unwrap().unwrap_or_default()
     }
 
     #[test]

@@ -55,6 +55,7 @@ impl EventLoop {
             self.host.fleet.work();
             self.host.notice_readiness();
             self.host.judge();
+            self.host.notice_slow_end();
             self.server.work(&mut self.host, now_us());
             if let Some(ending) = self.host.ended() {
                 match ending {

@@ -32,6 +32,10 @@ const CONTAINER_STOP: u32 = 10;
 /// Seconds that the engine and the other services have in addition, after a bad verdict.
 const VERDICT_MORE: u64 = 60;
 
+/// When a shutdown first says what it waits for, and the time until it says so again, in microseconds.
+const FIRST_WORD_US: u64 = 15_000_000;
+const NEXT_WORD_US: u64 = 30_000_000;
+
 /// The running host: its services, the judge, and the facts for `status`.
 #[derive(Debug)]
 pub(super) struct RunningHost {
@@ -54,6 +58,8 @@ pub(super) struct RunningHost {
     engine_us: Option<u64>,
     ready_us: Option<u64>,
     ending: Option<Ending>,
+    /// When to say next what a shutdown waits for.
+    say_us: u64,
 }
 
 impl RunningHost {
@@ -104,6 +110,7 @@ impl RunningHost {
             engine_us: None,
             ready_us: None,
             ending: None,
+            say_us: 0,
         })
     }
 
@@ -146,7 +153,8 @@ impl RunningHost {
     /// When the event loop must check the host again, if no event comes before.
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let judge = self.judge.deadline_us().filter(|_| self.ending.is_none());
-        self.fleet.next_deadline_us().into_iter().chain(judge).min()
+        let say = self.ending.map(|_| self.say_us);
+        self.fleet.next_deadline_us().into_iter().chain(judge).chain(say).min()
     }
 
     /// Starts the shutdown, if it has not started yet.
@@ -167,6 +175,21 @@ impl RunningHost {
             let limit = (how == BootEnd::Verdict).then_some(self.verdict_limit);
             self.judge.ends(how);
             self.fleet.shut_down(limit);
+            self.say_us = now_us() + FIRST_WORD_US;
+        }
+    }
+
+    /// Says from time to time what a shutdown waits for.
+    pub(super) fn notice_slow_end(&mut self) {
+        let now = now_us();
+        if let Some(ending) = self.ending.filter(|_| now >= self.say_us) {
+            self.say_us = now + NEXT_WORD_US;
+            for (name, seconds) in self.fleet.states.awaited(now) {
+                console::announce(&format!(
+                    "going down: waits for {name}, which is killed in {seconds} s; `{} --limit SECONDS` shortens this",
+                    verb(ending)
+                ));
+            }
         }
     }
 
@@ -323,19 +346,24 @@ impl Answers for RunningHost {
         }
     }
 
-    fn end(&mut self, ending: Ending) -> Result<(), String> {
+    fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         match self.ending {
-            Some(first) if first != ending => Err(format!("the host is going down already: {first:?}")),
-            Some(_) => Ok(()),
-            None => {
-                let asked = match ending {
-                    Ending::Reboot => "hostctl reboot",
-                    Ending::Poweroff => "hostctl poweroff",
-                };
-                self.begin_to_end(ending, asked);
-                Ok(())
-            }
+            Some(first) if first != ending => return Err(format!("the host is going down already: {first:?}")),
+            Some(_) => {}
+            None => self.begin_to_end(ending, verb(ending)),
         }
+        if limit.is_some() {
+            self.fleet.shut_down(limit);
+        }
+        Ok(())
+    }
+}
+
+/// The command for this end.
+fn verb(ending: Ending) -> &'static str {
+    match ending {
+        Ending::Reboot => "hostctl reboot",
+        Ending::Poweroff => "hostctl poweroff",
     }
 }
 

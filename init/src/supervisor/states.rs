@@ -135,13 +135,27 @@ impl ServiceStates {
         true
     }
 
-    /// Starts to stop all services. A second call changes nothing. Every service has the time that its file gives it, even if they end one
+    /// Starts to stop all services. A second call can only shorten the time. Every service has the time that its file gives it, even if they end one
     /// after the other, but all together not more than `limit` seconds.
     pub(super) fn shut_down(&mut self, now_us: u64, limit: Option<u64>) {
         let running = self.units.values().filter(|unit| unit.process().is_some());
         let longest: u64 = running.map(|unit| u64::from(unit.spec.stop_timeout) + KILL_LIMIT).sum();
         let seconds = SHUTDOWN_LIMIT.max(longest + KILL_LIMIT).min(limit.unwrap_or(u64::MAX));
-        self.down_by_us.get_or_insert(now_us + seconds * SECOND);
+        let by_us = now_us + seconds * SECOND;
+        self.down_by_us =
+            Some(self.down_by_us.map_or(by_us, |before| if limit.is_some() { before.min(by_us) } else { before }));
+    }
+
+    /// The services that are being stopped, each with the seconds until it is killed.
+    pub(super) fn awaited(&self, now_us: u64) -> Vec<(&str, u64)> {
+        let left = |deadline_us: u64| {
+            deadline_us.min(self.down_by_us.unwrap_or(deadline_us)).saturating_sub(now_us).div_ceil(SECOND)
+        };
+        let stopping = self.units.iter().filter_map(|(name, unit)| match unit.state {
+            State::Stopping { deadline_us, .. } => Some((name.as_str(), left(deadline_us))),
+            _ => None,
+        });
+        stopping.collect()
     }
 
     /// Whether a shutdown is complete: no service has a process.

@@ -261,3 +261,23 @@ fn a_restart_that_a_client_asks_for_follows_the_end_at_once() {
     due(&mut states, s(15));
     assert_eq!(state(&states, "netd"), Stopped);
 }
+
+#[test]
+fn a_shutdown_says_what_it_waits_for_and_a_second_call_shortens_it() {
+    let mut states = self::states(&[("engine", "stop_timeout = 610"), ("other", "")]);
+    states.due(0);
+    states.started("engine", 5, 0);
+    states.started("other", 6, 0);
+    states.shut_down(0, None);
+    states.due(0);
+    assert_eq!(states.awaited(s(1)), [("engine", 609), ("other", 9)]);
+    states.exited(6, Exit::Status(0), s(1));
+    states.shut_down(s(20), None);
+    assert_eq!(states.awaited(s(20)), [("engine", 590)], "without a limit nothing changes");
+    states.shut_down(s(20), Some(30));
+    states.shut_down(s(21), Some(100));
+    assert_eq!(states.awaited(s(21)), [("engine", 29)]);
+    assert_eq!(states.next_deadline_us(), Some(s(50)));
+    assert_eq!(due(&mut states, s(50)), [kill("engine", 5)]);
+    assert!(states.is_down() && states.awaited(s(50)).is_empty());
+}

@@ -3,6 +3,7 @@
 pub mod counter;
 pub mod esp;
 pub mod one_shot;
+pub mod standby;
 pub mod store;
 pub mod tail;
 
@@ -59,12 +60,15 @@ impl Boot {
 
     /// Tells the firmware that this boot has come to its verdict, or ends in order.
     pub fn settle(&mut self) {
-        let healthy = (self.record.verdict == Verdict::Good && self.record.end.is_none())
-            .then(|| (self.record.id.clone(), self.record.version.clone(), self.disk.clone()));
-        let settlement = one_shot::Settlement { disarm: self.fallback.take().is_some(), healthy };
-        if (settlement.disarm || settlement.healthy.is_some())
-            && let Err(error) = one_shot::settle(settlement)
-        {
+        let (ends, verdict) = (self.record.end.is_some(), &self.record.verdict);
+        // After the verdict, everything is settled already.
+        if ends && *verdict != Verdict::Pending {
+            return;
+        }
+        let healthy = (*verdict == Verdict::Good).then(|| (self.record.version.clone(), self.disk.clone()));
+        let disarm = self.fallback.take().is_some();
+        let settlement = one_shot::Settlement { id: self.record.id.clone(), disarm, healthy };
+        if let Err(error) = one_shot::settle(settlement) {
             console::warning(format_args!("cannot start a thread for the firmware's variables: {error}"));
         }
     }

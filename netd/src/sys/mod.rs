@@ -1,4 +1,5 @@
 //! The only module with `unsafe`: system calls that rustix does not wrap. Its functions are safe to call.
-#![expect(unsafe_code, reason = "rustix has no packet socket")]
+#![expect(unsafe_code, reason = "rustix has no packet socket and no signalfd")]
 
 pub mod packet;
+pub mod signal;

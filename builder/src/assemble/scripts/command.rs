@@ -48,8 +48,11 @@ pub(super) fn effects(text: &str, system: &mut System<'_>, certain: bool) -> Opt
         return Some(Vec::new());
     }
     let name = text.split_whitespace().next()?;
-    if let (Some(folder), true) = (text.strip_prefix("cd "), certain) {
-        system.folder = literals(folder).and_then(|words| words.into_iter().next()).unwrap_or_default();
+    if let Some(folder) = text.strip_prefix("cd ") {
+        match literals(folder).as_deref() {
+            Some([folder]) if certain => system.change_folder(folder),
+            _ => system.folder = None,
+        }
     }
     if let Some(mask) = text.strip_prefix("umask ") {
         system.umask = u16::from_str_radix(mask, 8).ok().filter(|_| certain);

@@ -129,10 +129,13 @@ impl<'a> Options<'a> {
         };
         let mut changes = Vec::new();
         for path in &self.names {
-            match system.kind(path)? {
-                None => changes.push(FileChange::Directory { path: (*path).to_owned(), mode }),
-                Some(FileKind::Directory | FileKind::Link) => {}
-                Some(_) => return None,
+            match system.kind(path) {
+                // It is there once all packages are unpacked, and this command does not fail if it is there before.
+                None if self.has("p") && self.values.is_empty() && system.is_shared_folder(path) => {}
+                None => return None,
+                Some(None) => changes.push(FileChange::Directory { path: (*path).to_owned(), mode }),
+                Some(Some(FileKind::Directory | FileKind::Link)) => {}
+                Some(Some(_)) => return None,
             }
         }
         Some(changes)

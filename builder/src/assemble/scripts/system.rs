@@ -94,8 +94,8 @@ pub(super) struct System<'a> {
     answers: &'a BTreeMap<String, String>,
     /// Questions whose answer a script may have changed. `None` stands for all questions.
     forgotten: BTreeSet<Option<String>>,
-    /// The working directory.
-    pub(super) folder: String,
+    /// The working directory. `None` if it is not known.
+    pub(super) folder: Option<String>,
     /// umask(2). `None` if it is not known.
     pub(super) umask: Option<u16>,
     temporary: usize,
@@ -112,10 +112,20 @@ impl<'a> System<'a> {
             groups: BTreeSet::new(),
             answers,
             forgotten: BTreeSet::new(),
-            folder: "/".to_owned(),
+            folder: Some("/".to_owned()),
             umask: Some(0o022),
             temporary: 0,
         }
+    }
+
+    /// Records `cd`.
+    pub(super) fn change_folder(&mut self, to: &str) {
+        let is_plain = !to.starts_with(['-', '~']) && !to.split('/').any(|part| part == "..");
+        self.folder = match &self.folder {
+            _ if to.starts_with('/') && is_plain => Some(to.to_owned()),
+            Some(folder) if is_plain => Some(format!("{}/{to}", folder.trim_end_matches('/'))),
+            _ => None,
+        };
     }
 
     /// Records a file that a script has made.
@@ -190,6 +200,11 @@ impl<'a> System<'a> {
         }
     }
 
+    /// Whether several packages ship a folder at `path`.
+    pub(super) fn is_shared_folder(&self, path: &str) -> bool {
+        self.files.get(&merged(path)) == Some((FileKind::Directory, None))
+    }
+
     /// Whether there is a file at `path`, a link counts.
     pub(super) fn exists(&self, path: &str) -> bool {
         matches!(self.kind(path), Some(Some(_)))
@@ -216,7 +231,11 @@ impl<'a> System<'a> {
 
     /// The paths that a pattern matches, whose last component may have a `*`.
     pub(super) fn matching(&self, pattern: &str) -> Option<Vec<String>> {
-        let whole = if pattern.starts_with('/') { pattern.to_owned() } else { format!("{}/{pattern}", self.folder) };
+        let whole = if pattern.starts_with('/') {
+            pattern.to_owned()
+        } else {
+            format!("{}/{pattern}", self.folder.as_deref()?)
+        };
         let (folder, name) = whole.rsplit_once('/')?;
         let (start, end) = name.split_once('*')?;
         if folder.contains(['*', '?']) || name.contains('?') || end.contains('*') {
@@ -269,8 +288,11 @@ mod tests {
         system.make_group("b");
         assert!(!system.has_user("b") && system.has_group("b"));
         assert_eq!(system.kind("/var/run"), Some(Some(FileKind::Link)));
-        system.folder = "/run/x".to_owned();
+        system.change_folder("/run");
+        system.change_folder("x");
         assert_eq!(system.matching("*"), Some(vec!["y".to_owned()]));
+        system.change_folder("-");
+        assert_eq!((system.matching("*"), system.matching("/run/x/*")), (None, Some(vec!["/run/x/y".to_owned()])));
         assert!(files.others_below("/etc", "a") && !files.others_below("/etc", "b"));
     }
 }

@@ -6,7 +6,10 @@ use crate::{
 };
 use berth_formats::{
     data::Data,
-    tmpfiles::{Found, Rights, Root, Writing},
+    tmpfiles::{
+        Attributes, Found, Rights, Root, Writing,
+        acl::{self, ACCESS},
+    },
 };
 use std::sync::Arc;
 
@@ -125,14 +128,32 @@ impl Root for Image<'_> {
     fn set(&mut self, path: &[u8], Rights { mode, uid, gid }: Rights) -> Result<(), AssembleError> {
         if let Some(node) = self.node(path)? {
             (node.meta.mode, node.meta.uid, node.meta.gid) = (mode, uid, gid);
+            if let Some(list) = node.meta.xattrs.get_mut(ACCESS.as_bytes()) {
+                *list = acl::with_mode(list, mode).unwrap_or_default();
+            }
         }
         Ok(())
     }
 
     fn set_xattr(&mut self, path: &[u8], name: &str, value: &[u8]) -> Result<(), AssembleError> {
         if let Some(node) = self.node(path)? {
-            node.meta.xattrs.insert(name.as_bytes().to_vec(), value.to_vec());
+            let mode = if name == ACCESS { acl::mode_of(value, node.meta.mode) } else { None };
+            node.meta.mode = mode.map_or(node.meta.mode, |(mode, _)| mode);
+            if mode.is_some_and(|(_, is_kept)| !is_kept) {
+                node.meta.xattrs.remove(name.as_bytes());
+            } else {
+                node.meta.xattrs.insert(name.as_bytes().to_vec(), value.to_vec());
+            }
         }
+        Ok(())
+    }
+
+    fn xattr(&self, path: &[u8], name: &str) -> Result<Option<Vec<u8>>, AssembleError> {
+        Ok(self.tree.get(&self.owner(path)?).and_then(|node| node.meta.xattrs.get(name.as_bytes()).cloned()))
+    }
+
+    /// The file system of the image has none, and nobody can write to it.
+    fn set_attributes(&mut self, _: &[u8], _: Attributes) -> Result<(), AssembleError> {
         Ok(())
     }
 

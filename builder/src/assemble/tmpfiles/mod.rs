@@ -9,7 +9,7 @@ mod tests;
 
 use super::{account::Accounts, declaration::Declaration, error::AssembleError};
 use crate::tree::Tree;
-use berth_formats::tmpfiles::{self, Line, LineError, Owner};
+use berth_formats::tmpfiles::{self, Argument, Line, LineError, Owner};
 use image::Image;
 use std::sync::Arc;
 
@@ -43,6 +43,11 @@ pub(super) fn apply(
                     faults.extend(stranger(&line, accounts).map(|why| declaration.error(why)))
                 }
                 // A line with a value of the host, such as its name, is applied at boot and not in the image.
+                Ok(_) if matches!(line.argument, Argument::Attributes(_)) => warnings.push(
+                    declaration
+                        .error("the file system of the image has no such attributes; the line has no effect".to_owned())
+                        .to_string(),
+                ),
                 Ok(_) if Line::parse(&declaration.text, &|_| None).is_ok() => image.push((line, declaration)),
                 Ok(_) => {}
             },
@@ -83,6 +88,13 @@ fn stranger(line: &Line, accounts: &Accounts) -> Option<String> {
     };
     let user = named(&line.user).filter(|name| accounts.user(name).is_none()).map(|name| ("user", name));
     let group = named(&line.group).filter(|name| accounts.group(name).is_none()).map(|name| ("group", name));
-    let (kind, name) = user.or(group).filter(|_| !line.modifiers.may_fail)?;
+    let listed = match &line.argument {
+        Argument::Acl(list) => list.accounts().find_map(|(is_group, name)| {
+            let is_known = if is_group { accounts.group(name).is_some() } else { accounts.user(name).is_some() };
+            (!is_known).then(|| (if is_group { "group" } else { "user" }, name.to_owned()))
+        }),
+        _ => None,
+    };
+    let (kind, name) = user.or(group).or(listed).filter(|_| !line.modifiers.may_fail)?;
     Some(format!("the image has no {kind} {name:?}"))
 }

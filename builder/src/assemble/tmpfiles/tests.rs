@@ -61,7 +61,7 @@ fn lines_for_the_image_are_applied() {
 fn lines_for_the_host_are_checked() {
     let (mut tree, origin, mut warnings) = (Tree::default(), Arc::from("test"), Vec::new());
     let lines = "d /run/a 0755 nobody-here\nd /run/%b/%v - root\nd- /run/b - nobody-here\nd /var/c - - 12\nd /var/d - - none\n\
-        y /run/x\nd /run/%m - nobody-here\nd /run/e 0999\nd /etc/%b\n";
+        y /run/x\nd /run/%m - nobody-here\nd /run/e 0999\nd /etc/%b\na+ /var/f - - - - g:root:r,d:g:adm:r\nh /usr/x - - - - +i\nh /var/x - - - - +i\n";
     let accounts = Accounts {
         users: vec![User {
             name: "root".into(),
@@ -79,9 +79,16 @@ fn lines_for_the_host_are_checked() {
         error.to_string(),
         "x.conf:1: \"d /run/a 0755 nobody-here\": the image has no user \"nobody-here\"\n\
          x.conf:5: \"d /var/d - - none\": the image has no group \"none\"\n\
-         x.conf:8: \"d /run/e 0999\": expected a mode of up to four octal digits"
+         x.conf:8: \"d /run/e 0999\": expected a mode of up to four octal digits\n\
+         x.conf:10: \"a+ /var/f - - - - g:root:r,d:g:adm:r\": the image has no group \"root\""
     );
-    assert_eq!(warnings, ["x.conf:6: \"y /run/x\": unknown type 'y'; the line has no effect"]);
+    assert_eq!(
+        warnings,
+        [
+            "x.conf:6: \"y /run/x\": unknown type 'y'; the line has no effect",
+            "x.conf:11: \"h /usr/x - - - - +i\": the file system of the image has no such attributes; the line has no effect"
+        ]
+    );
     assert_eq!(tree.iter().count(), 1);
 }
 
@@ -144,6 +151,21 @@ fn listing(tree: &Tree) -> judge::Listing {
     nodes.map(row).collect()
 }
 
+/// Modes and access control lists, as [`judge::attributes`] shows them.
+fn lists_of(tree: &Tree) -> judge::Listing {
+    let nodes = tree.iter().filter(|(path, _)| !path.is_empty() && !path.starts_with(b"etc"));
+    let row = |(path, node): (&TreePath, &Node)| {
+        let hex = |name: &str| {
+            let value = node.meta.xattrs.get(name.as_bytes()).cloned().unwrap_or_default();
+            value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+        };
+        let (access, default) = (hex(tmpfiles::acl::ACCESS), hex(tmpfiles::acl::DEFAULT));
+        let row = format!("{:04o} access={access} default={default} flags=0", node.meta.mode);
+        (String::from_utf8(path.clone()).unwrap(), row)
+    };
+    nodes.map(row).collect()
+}
+
 /// Applies the same lines to a tree, and with systemd-tmpfiles 257 to a folder with the same files, and compares the results.
 #[test]
 fn lines_do_what_systemd_does() {
@@ -163,7 +185,8 @@ fn lines_do_what_systemd_does() {
     };
     let group = Group { name: "g".into(), gid: 2000, members: vec![] };
     let accounts = Accounts { users: vec![user], groups: vec![group] };
-    for (script, lines) in judge::ROWS {
+    let lists = judge::ATTRIBUTE_ROWS.iter().filter(|(_, lines)| !lines.starts_with(['h', 'H']));
+    for (script, lines) in judge::ROWS.iter().chain(lists) {
         let dir = tempfile::tempdir().unwrap();
         judge::prepare(dir.path(), script);
         let mut tree = tree_of(dir.path(), &origin);
@@ -173,7 +196,7 @@ fn lines_do_what_systemd_does() {
         let errors: Vec<String> = unapplied.into_iter().map(|((), error)| error.to_string()).collect();
         let said = judge::apply(dir.path(), lines);
         let (ours, theirs) = (listing(&tree), judge::listing(dir.path()));
-        if ours != theirs {
+        if ours != theirs || lists_of(&tree) != judge::attributes(dir.path()) {
             wrong.push(format!("{script} | {lines}\nours: {ours:#?} {errors:?}\nsystemd: {theirs:#?} {said}"));
         }
     }

@@ -8,7 +8,7 @@ mod copy;
 mod create;
 mod remove;
 
-use super::{Argument, Line, LineType, Owner, arrange};
+use super::{Argument, Attributes, Line, LineType, Owner, arrange};
 use crate::node::Kind;
 
 /// A file system that lines are applied to. Paths are absolute and have no `..`. Links to directories on the way are followed.
@@ -67,7 +67,19 @@ pub trait Root {
     /// They cannot be set.
     fn set(&mut self, path: &[u8], rights: Rights) -> Result<(), Self::Error>;
 
-    /// Sets an extended attribute of what lies at `path`.
+    /// An extended attribute of what lies at `path`.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    fn xattr(&self, path: &[u8], name: &str) -> Result<Option<Vec<u8>>, Self::Error>;
+
+    /// Changes the file attributes of a file or directory. Attributes that the file system does not have are left out.
+    ///
+    /// # Errors
+    /// The path cannot be opened.
+    fn set_attributes(&mut self, path: &[u8], attributes: Attributes) -> Result<(), Self::Error>;
+
+    /// Sets an extended attribute of what lies at `path`. Mode and [`super::acl::ACCESS`] go together as in Linux.
     ///
     /// # Errors
     /// It cannot be set.

@@ -10,12 +10,7 @@ mod targets;
 mod versions;
 
 use case::Case;
-use std::{
-    fs,
-    io::Write as _,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fs, io::Write as _, path::Path, process::Stdio};
 
 /// The verdict of the reference implementation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,11 +69,8 @@ fn every_hostile_repository_is_refused_and_nothing_of_it_is_remembered() {
 #[test]
 fn the_reference_implementation_agrees() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = Command::new(here.join("../ci/tuf")).output().unwrap();
-    assert!(found.status.success(), "{}; run ci/setup", String::from_utf8_lossy(&found.stderr));
-    let python = String::from_utf8(found.stdout).unwrap();
-    let mut script = Command::new(python.trim());
-    script.arg(here.join("tests/kit/judge_repos.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut script = berth_judge::tuf::python(&here.join("tests/kit/judge_repos.py"));
+    script.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = script.spawn().unwrap();
     let (mut stdin, mut cases) = (child.stdin.take().unwrap(), Vec::new());
     for row in rows() {

@@ -3,9 +3,12 @@
 use berth_contract::fault::{At, PathError};
 use berth_formats::{
     node::Kind,
-    tmpfiles::{Found, Rights, Root, Writing},
+    tmpfiles::{Attributes, Found, Rights, Root, Writing},
 };
-use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, makedev, mknodat};
+use rustix::{
+    fs::{CWD, FileType, IFlags, Mode, OFlags, XattrFlags, ioctl_getflags, ioctl_setflags, makedev, mknodat},
+    io::Errno,
+};
 use std::{
     ffi::OsStr,
     fs,
@@ -166,6 +169,40 @@ impl Root for Running<'_> {
     fn set_xattr(&mut self, path: &[u8], name: &str, value: &[u8]) -> Result<(), PathError> {
         let path = self.inside(path);
         rustix::fs::lsetxattr(path.as_ref(), name, value, XattrFlags::empty()).at("set attribute of", &path)
+    }
+
+    fn xattr(&self, path: &[u8], name: &str) -> Result<Option<Vec<u8>>, PathError> {
+        let path = self.inside(path);
+        // The kernel's longest value.
+        let mut value = vec![0; 1 << 16];
+        match rustix::fs::lgetxattr(path.as_ref(), name, &mut value[..]) {
+            Ok(len) => {
+                value.truncate(len);
+                Ok(Some(value))
+            }
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
+            Err(error) => Err(error).at("read attribute of", &path),
+        }
+    }
+
+    fn set_attributes(&mut self, path: &[u8], attributes: Attributes) -> Result<(), PathError> {
+        let path = self.inside(path);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path.as_ref(), flags, Mode::empty()).at("open", &path)?;
+        let is_dir = fs::symlink_metadata(&path).at("read", &path)?.is_dir();
+        let Ok(old) = ioctl_getflags(&file) else { return Ok(()) };
+        let set = |bits: u32| ioctl_setflags(&file, IFlags::from_bits_retain(bits));
+        let wanted = attributes.applied(old.bits(), is_dir);
+        if wanted != old.bits() && set(wanted).is_err() {
+            // The file system may not have one of them: then one after the other.
+            let mut now = old.bits();
+            for bit in (0..u32::BITS).map(|bit| 1 << bit).filter(|bit| (wanted ^ old.bits()) & bit > 0) {
+                if set(now ^ bit).is_ok() {
+                    now ^= bit;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn user(&self, name: &str) -> Option<u32> {

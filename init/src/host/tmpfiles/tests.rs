@@ -106,6 +106,29 @@ fn lines_have_the_same_effect_as_with_systemd() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
+/// The same for access control lists and file attributes.
+#[test]
+fn lists_and_attributes_are_those_of_systemd() {
+    berth_judge::needs!(berth_judge::newer("systemd-tmpfiles"), "python3", "chattr");
+    if berth_judge::missing_root() {
+        return;
+    }
+    let mut wrong = Vec::new();
+    for (script, lines) in judge::ATTRIBUTE_ROWS {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [ours, theirs] = dirs.each_ref().map(tempfile::TempDir::path);
+        judge::prepare(ours, script);
+        judge::prepare(theirs, script);
+        let errors = apply_in(ours, lines);
+        let said = judge::apply(theirs, lines);
+        let (ours, theirs) = (judge::attributes(ours), judge::attributes(theirs));
+        if ours != theirs {
+            wrong.push(format!("{script} | {lines}\nours: {ours:#?} {errors:?}\nsystemd: {theirs:#?} {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
 /// Applies lines to a root, and returns what was not applied.
 fn apply_in(root: &Path, lines: &str) -> Vec<String> {
     let [passwd, group] =

@@ -24,7 +24,8 @@ impl Walk<'_, '_> {
                     let stop = self.stop.enter();
                     left.extend(self.fork(sure, |walk| {
                         walk.variables.set(&name, Some(value));
-                        walk.block(body, if sure { reach } else { reach.perhaps() })
+                        let reach = if sure { reach } else { reach.perhaps() };
+                        walk.with_ends(|ends| &mut ends.round, |walk| walk.block(body, reach))
                     }));
                     match self.stop.leave_round(stop) {
                         Ended::No => {}
@@ -51,7 +52,7 @@ impl Walk<'_, '_> {
                         if let Some((name, _)) = &rounds {
                             walk.variables.set(name, None);
                         }
-                        walk.block(body, reach.perhaps())
+                        walk.with_ends(|ends| &mut ends.round, |walk| walk.block(body, reach.perhaps()))
                     });
                     self.stop.leave_round(stop);
                 }

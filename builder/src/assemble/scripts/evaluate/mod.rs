@@ -33,8 +33,16 @@ pub(super) struct Walk<'s, 'f> {
     /// Lines that set variables.
     assignments: Vec<Line>,
     stop: Stop,
+    ends: Ends,
     depth: usize,
     steps: usize,
+}
+
+/// The variables at each place where a function or a round of a loop may have ended: the commands after that place may not have run.
+#[derive(Default)]
+struct Ends {
+    function: Vec<Variables>,
+    round: Vec<Variables>,
 }
 
 /// The result of walking through a list of commands.
@@ -52,8 +60,8 @@ impl Found {
 
 impl<'s, 'f> Walk<'s, 'f> {
     pub(super) fn new(system: &'s mut System<'f>, effects: &'s mut Vec<Effect>, variables: Variables) -> Self {
-        let (functions, assignments) = (BTreeMap::new(), Vec::new());
-        Self { system, effects, variables, functions, assignments, stop: Stop::default(), depth: 0, steps: 0 }
+        let (functions, assignments, stop, ends) = (BTreeMap::new(), Vec::new(), Stop::default(), Ends::default());
+        Self { system, effects, variables, functions, assignments, stop, ends, depth: 0, steps: 0 }
     }
 
     /// The lines of the script whose effect is not known, in order. If the structure of the script cannot be parsed, all lines.
@@ -134,6 +142,28 @@ impl<'s, 'f> Walk<'s, 'f> {
         Found { status, left }
     }
 
+    /// Records the variables where a command may end the function or the round.
+    fn may_end(&mut self, command: &str, reach: Reach) {
+        let ends = match command {
+            "return" => &mut self.ends.function,
+            "break" | "continue" => &mut self.ends.round,
+            _ => return,
+        };
+        if !reach.certain {
+            ends.push(self.variables.clone());
+        }
+    }
+
+    /// Runs `body`, a function or a round, of which `ends` gives the places where it may end. Forgets the values that differ there.
+    fn with_ends<T>(&mut self, ends: fn(&mut Ends) -> &mut Vec<Variables>, body: impl FnOnce(&mut Self) -> T) -> T {
+        let before = std::mem::take(ends(&mut self.ends));
+        let result = body(self);
+        for variables in std::mem::replace(ends(&mut self.ends), before) {
+            self.variables.merge(&variables);
+        }
+        result
+    }
+
     /// Runs `act`. If its commands may not run, the values that it changes are forgotten.
     fn fork<T>(&mut self, certain: bool, act: impl FnOnce(&mut Self) -> T) -> T {
         if certain {
@@ -170,6 +200,7 @@ impl<'s, 'f> Walk<'s, 'f> {
             return self.call(&body, &expanded, line, reach);
         }
         if let Some(stopped) = self.stop.command(&expanded, reach) {
+            self.may_end(name, reach);
             return if stopped { Found::covered(Status::True) } else { self.unknown(line) };
         }
         if self.arguments_change(name, &expanded) {
@@ -251,7 +282,7 @@ impl<'s, 'f> Walk<'s, 'f> {
         self.variables.set_arguments(arguments);
         let stop = self.stop.enter();
         self.depth += 1;
-        let mut left = self.block(body, reach);
+        let mut left = self.with_ends(|ends| &mut ends.function, |walk| walk.block(body, reach));
         self.depth -= 1;
         self.stop.leave_function(stop);
         self.variables.set_arguments(outer);
@@ -261,6 +292,9 @@ impl<'s, 'f> Walk<'s, 'f> {
         Found { status: Status::Unknown, left }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 fn mentions(text: &str, name: &str) -> bool {
     !name.is_empty() && text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == name)

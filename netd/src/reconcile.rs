@@ -1,0 +1,67 @@
+//! Brings the kernel to what is wanted: compares, removes what netd has set and is not wanted any more, and sets what is missing.
+//! What other programs have set is left alone.
+
+use crate::{
+    netlink::Refused,
+    rtnetlink::{Origin, Route, Rtnetlink, Rule},
+    wanted::Wanted,
+};
+
+/// Sets addresses and routes of one interface. `before` is what was set last; it tells which addresses have changed. An address that is
+/// not in it is set again.
+pub fn interface(kernel: &mut Rtnetlink, index: u32, before: &Wanted, wanted: &Wanted) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    addresses(kernel, index, before, wanted, &mut refused);
+    let routes = match kernel.routes() {
+        Ok(routes) => routes,
+        Err(error) => {
+            refused.push(error);
+            return refused;
+        }
+    };
+    let is_ours = |route: &&Route| route.index == index && matches!(route.origin, Origin::Static | Origin::Dhcp);
+    let ours: Vec<&Route> = routes.iter().filter(is_ours).collect();
+    // The new route comes first, so that there is no gap.
+    for route in wanted.routes.iter().filter(|new| !ours.iter().any(|old| old.same(new))) {
+        refused.extend(kernel.put_route(route).err());
+    }
+    for route in ours.iter().filter(|old| !wanted.routes.iter().any(|new| new.same(old))) {
+        refused.extend(kernel.remove_route(route).err());
+    }
+    refused
+}
+
+fn addresses(kernel: &mut Rtnetlink, index: u32, before: &Wanted, wanted: &Wanted, refused: &mut Vec<Refused>) {
+    let here = match kernel.addresses() {
+        Ok(found) => found.into_iter().filter(|address| address.index == index).collect::<Vec<_>>(),
+        Err(error) => return refused.push(error),
+    };
+    // Old addresses go first: a server may use one of them already for another host.
+    for old in here.iter().filter(|old| old.ours) {
+        if !wanted.addresses.iter().any(|new| (new.ip, new.prefix) == (old.ip, old.prefix)) {
+            refused.extend(kernel.remove_address(index, old.ip, old.prefix).err());
+        }
+    }
+    for new in &wanted.addresses {
+        let exists = here.iter().any(|old| (new.ip, new.prefix) == (old.ip, old.prefix));
+        if !exists || !before.addresses.iter().any(|old| old.same(new)) {
+            refused.extend(kernel.put_address(index, new).err());
+        }
+    }
+}
+
+/// Sets the rules of all interfaces.
+pub fn rules(kernel: &mut Rtnetlink, wanted: &[Rule]) -> Vec<Refused> {
+    let mut refused = Vec::new();
+    let ours = match kernel.rules() {
+        Ok(ours) => ours,
+        Err(error) => return vec![error],
+    };
+    for new in wanted.iter().filter(|new| !ours.contains(new)) {
+        refused.extend(kernel.put_rule(new).err());
+    }
+    for old in ours.iter().filter(|old| !wanted.contains(old)) {
+        refused.extend(kernel.remove_rule(old).err());
+    }
+    refused
+}

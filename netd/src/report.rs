@@ -1,0 +1,155 @@
+//! The report on the network for init and hostctl.
+
+use crate::{
+    lease::Lease,
+    link::Link,
+    resolv_conf::{self, Source},
+    rtnetlink::{Address, Origin, Route, Rule, route::MAIN},
+};
+use berth_contract::{
+    control::{InterfaceStatus, LeaseStatus, LinkStatus, NetworkStatus, RouteStatus, RuleStatus},
+    network_config::{DnsConfig, Mac},
+};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+/// A port of a bond or bridge.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// The link as it was last read.
+    pub link: Link,
+    /// Name of its bond or bridge.
+    pub master: String,
+}
+
+/// What the report is made of.
+#[derive(Debug)]
+pub struct Facts<'a> {
+    /// Managed links.
+    pub sources: Vec<Source<'a>>,
+    /// Ports, by index.
+    pub ports: &'a BTreeMap<u32, Port>,
+    /// Kinds of virtual links, by name.
+    pub kinds: BTreeMap<&'a str, &'static str>,
+    /// The kernel's addresses.
+    pub addresses: Vec<Address>,
+    /// The kernel's routes.
+    pub routes: Vec<Route>,
+    /// The kernel's rules of netd.
+    pub rules: Vec<Rule>,
+    /// `[dns]`.
+    pub dns: &'a DnsConfig,
+    /// See [`NetworkStatus::settled`].
+    pub settled: bool,
+    /// See [`NetworkStatus::errors`].
+    pub errors: Vec<String>,
+}
+
+/// The report.
+#[must_use]
+pub fn status(facts: &Facts<'_>) -> NetworkStatus {
+    let names: BTreeMap<u32, &str> = facts.sources.iter().map(|source| (source.index, &*source.link.name)).collect();
+    let routes = facts.routes.iter().filter_map(|route| Some(route_status(route, names.get(&route.index)?)));
+    let managed = facts.sources.iter().map(|source| {
+        let leases = source.lease.map(lease_status).into_iter().collect();
+        link_status(facts, source.index, source.link, None, leases)
+    });
+    let ports = facts.ports.iter();
+    let ports = ports.map(|(index, port)| link_status(facts, *index, &port.link, Some(&port.master), Vec::new()));
+    NetworkStatus {
+        interfaces: facts.sources.iter().filter_map(|source| interface_status(facts, source)).collect(),
+        dns: resolv_conf::servers(&facts.sources, facts.dns).into_iter().map(|(server, _)| server).collect(),
+        settled: facts.settled,
+        search: resolv_conf::search(&facts.sources, facts.dns),
+        links: managed.chain(ports).collect(),
+        routes: routes.collect(),
+        rules: facts.rules.iter().map(rule_status).collect(),
+        errors: facts.errors.clone(),
+    }
+}
+
+fn interface_status(facts: &Facts<'_>, source: &Source<'_>) -> Option<InterfaceStatus> {
+    let own = facts.addresses.iter().filter(|a| a.index == source.index && a.global && !a.unsure);
+    let addresses: Vec<String> = own.map(|a| format!("{}/{}", a.ip, a.prefix)).collect();
+    let Link { name, carrier, mtu, .. } = source.link;
+    let default = |route: &&Route| route.index == source.index && route.to.length == 0 && route.table == MAIN;
+    // IPv4 comes first.
+    let defaults = facts.routes.iter().filter(default).filter_map(|route| route.via);
+    let gateway = defaults.min_by_key(IpAddr::is_ipv6).filter(|_| *carrier);
+    (source.lease.is_some() || !addresses.is_empty()).then(|| InterfaceStatus {
+        name: name.clone(),
+        addresses,
+        gateway,
+        carrier: *carrier,
+        mtu: *mtu,
+        lease_seconds: source.lease.and_then(|lease| lease.lifetime).map(seconds),
+    })
+}
+
+fn link_status(
+    facts: &Facts<'_>,
+    index: u32,
+    link: &Link,
+    master: Option<&str>,
+    leases: Vec<LeaseStatus>,
+) -> LinkStatus {
+    let own = facts.addresses.iter().filter(|a| a.index == index && !a.unsure);
+    LinkStatus {
+        name: link.name.clone(),
+        kind: (*facts.kinds.get(link.name.as_str()).unwrap_or(&"ethernet")).to_owned(),
+        carrier: link.carrier,
+        mac: link.mac.map(|mac| Mac(mac).to_string()),
+        mtu: link.mtu,
+        driver: link.driver.clone(),
+        path: link.path.clone(),
+        port_of: master.map(str::to_owned),
+        addresses: own.map(|a| format!("{}/{}", a.ip, a.prefix)).collect(),
+        leases,
+    }
+}
+
+fn lease_status(lease: &Lease) -> LeaseStatus {
+    LeaseStatus {
+        protocol: "dhcp4".to_owned(),
+        server: lease.server.to_string(),
+        addresses: vec![format!("{}/{}", lease.address, lease.prefix)],
+        seconds: lease.lifetime.map(seconds),
+        dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
+        search: lease.search.clone(),
+        ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
+        hostname: None,
+    }
+}
+
+fn route_status(route: &Route, link: &str) -> RouteStatus {
+    let origin = match route.origin {
+        Origin::Static => "static",
+        Origin::Dhcp => "dhcp",
+        Origin::Kernel => "kernel",
+        Origin::Ra => "ra",
+        Origin::Other => "other",
+    };
+    RouteStatus {
+        to: route.to.to_string(),
+        via: route.via,
+        link: link.to_owned(),
+        metric: route.metric,
+        table: Some(route.table).filter(|&table| table != MAIN),
+        origin: origin.to_owned(),
+    }
+}
+
+fn rule_status(rule: &Rule) -> RuleStatus {
+    RuleStatus {
+        priority: rule.priority,
+        from: rule.from.map(|from| from.to_string()),
+        to: rule.to.map(|to| to.to_string()),
+        mark: rule.mark,
+        incoming: rule.incoming.clone(),
+        table: rule.table,
+        ip: if rule.is_four { 4 } else { 6 },
+    }
+}
+
+fn seconds(time: Duration) -> u32 {
+    u32::try_from(time.as_secs()).unwrap_or(u32::MAX)
+}
