@@ -4,20 +4,11 @@
 
 use std::fmt;
 
-/// A step from a table or list to a value in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The key of a table.
-    Key(String),
-    /// The position in a list, counted from 0.
-    Index(usize),
-}
-
 /// A value that is not allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
-    /// Where the value is, from the outermost table on. Empty: the file itself.
-    pub path: Vec<Step>,
+    /// The path of the value as in TOML, with positions in lists from 0: `container[0].env."a.b"`. Empty: the file itself.
+    pub key: String,
     /// The expected value.
     pub expected: String,
     /// The value found. Never a secret.
@@ -30,26 +21,30 @@ impl ConfigFault {
     /// A fault of the value itself. The callers add its place with [`ConfigFault::within`] and [`ConfigFault::item`].
     #[must_use]
     pub fn new(expected: impl Into<String>, found: impl fmt::Display) -> Self {
-        Self { path: Vec::new(), expected: expected.into(), found: found.to_string(), hint: None }
+        Self { key: String::new(), expected: expected.into(), found: found.to_string(), hint: None }
     }
 
-    /// A fault of the value of a key.
+    /// A fault of the value with this path.
     #[must_use]
     pub fn of(key: &str, expected: impl Into<String>, found: impl fmt::Display) -> Self {
-        Self::new(expected, found).within(key)
+        Self { key: key.to_owned(), ..Self::new(expected, found) }
     }
 
     /// Adds the key of the table that contains the value.
     #[must_use]
     pub fn within(mut self, key: &str) -> Self {
-        self.path.insert(0, Step::Key(key.to_owned()));
+        let is_bare = !key.is_empty() && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"_-".contains(&c));
+        let outer = if is_bare { key.to_owned() } else { format!("{key:?}") };
+        let dot = if self.key.is_empty() || self.key.starts_with('[') { "" } else { "." };
+        self.key = format!("{outer}{dot}{}", self.key);
         self
     }
 
     /// Adds the position in the list of this key.
     #[must_use]
     pub fn item(mut self, key: &str, index: usize) -> Self {
-        self.path.insert(0, Step::Index(index));
+        let dot = if self.key.is_empty() { "" } else { "." };
+        self.key = format!("[{index}]{dot}{}", self.key);
         self.within(key)
     }
 
@@ -59,26 +54,12 @@ impl ConfigFault {
         self.hint = Some(hint.into());
         self
     }
-
-    /// The place as text: `container[0].ports`.
-    #[must_use]
-    pub fn key(&self) -> String {
-        let mut text = String::new();
-        for step in &self.path {
-            match step {
-                Step::Key(key) if text.is_empty() => text.push_str(key),
-                Step::Key(key) => text.extend([".", key]),
-                Step::Index(index) => text.push_str(&format!("[{index}]")),
-            }
-        }
-        text
-    }
 }
 
 impl fmt::Display for ConfigFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.path.is_empty() {
-            write!(f, "{}: ", self.key())?;
+        if !self.key.is_empty() {
+            write!(f, "{}: ", self.key)?;
         }
         write!(f, "expected {}, found {}", self.expected, self.found)
     }
@@ -109,6 +90,9 @@ mod tests {
         };
         let fault = check_items("disk", &[1, 4], odd).unwrap_err().within("store");
         assert_eq!(fault.to_string(), "store.disk[1].size: expected an odd number, found 4");
+        let quoted = ConfigFault::of("ca", "a", "b").within("docker.io").within("registry");
+        assert_eq!(quoted.key, "registry.\"docker.io\".ca");
+        assert_eq!(ConfigFault::new("a", "b").item("x", 0).key, "x[0]");
         assert_eq!(check_items("disk", &[1, 3], odd), Ok(()));
         assert_eq!(ConfigFault::new("a", "b").to_string(), "expected a, found b");
     }

@@ -102,9 +102,8 @@ impl HostConfig {
             let fault = || ConfigFault::of("exec", "the absolute path of a program", found);
             is_good.then_some(()).ok_or_else(fault)
         })?;
-        let network = self.network.as_ref().map_or(Ok(()), NetworkConfig::check);
-        let network = network.and_then(|()| self.dns.as_ref().map_or(Ok(()), DnsConfig::check));
-        network.map_err(|fault| ConfigFault::new("network settings that fit together", fault))?;
+        self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
+        self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
         if let Some(remote) = &self.remote {
             remote.check().map_err(|fault| fault.within("remote"))?;
         }

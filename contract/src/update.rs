@@ -189,6 +189,7 @@ impl SlotCheck {
 
 /// What a check has found in a kernel image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelCheck {
     /// No damage.

@@ -40,8 +40,8 @@ pub(crate) struct Gone;
 impl Events {
     /// A new stream, and the answer with it.
     pub(crate) fn new() -> (Self, Answer) {
-        let (sender, receiver) = channel(WAITING);
-        (Self(sender), stream(StatusCode::OK, EVENTS, Stream(receiver).boxed_unsync()))
+        let (sender, body) = Pipe::new();
+        (Self(sender), stream(StatusCode::OK, EVENTS, body.boxed_unsync()))
     }
 
     /// Sends an event. Waits while the client is slow.
@@ -124,9 +124,17 @@ pub(crate) fn pass_on<T: Serialize + 'static>(
 
 /// The receiving side as the body of an answer.
 #[derive(Debug)]
-struct Stream(Receiver<Bytes>);
+pub(crate) struct Pipe(Receiver<Bytes>);
 
-impl hyper::body::Body for Stream {
+impl Pipe {
+    /// A new body, and its sending side.
+    pub(crate) fn new() -> (Sender<Bytes>, Self) {
+        let (sender, receiver) = channel(WAITING);
+        (sender, Self(receiver))
+    }
+}
+
+impl hyper::body::Body for Pipe {
     type Data = Bytes;
     type Error = Infallible;
 

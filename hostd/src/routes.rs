@@ -21,6 +21,10 @@ pub enum Action {
     Slots,
     /// Why versions failed.
     Why,
+    /// netd's report.
+    Network,
+    /// An archive for a bug report.
+    Support,
     /// Installs a new version.
     Upgrade,
     /// Makes the other version boot next.
@@ -56,6 +60,8 @@ pub enum Shape {
     Events(&'static str, Type),
     /// Text.
     Text,
+    /// An archive: tar in zstd.
+    Archive,
     /// The connection becomes a tunnel for this protocol.
     Tunnel(&'static str),
 }
@@ -73,6 +79,8 @@ pub enum Type {
     LogLine,
     /// [`berth_contract::update::SlotsReport`]
     Slots,
+    /// [`berth_contract::control::NetworkStatus`]
+    Network,
     /// An object.
     Object,
     /// [`berth_contract::remote_api::UpgradeRequest`]
@@ -147,6 +155,16 @@ pub const ROUTES: &[Route] = &[
     Route {
         parameters: &[FULL],
         ..get("/v1/why", "Why versions failed on this host", Shape::Json(Type::Object), Action::Why)
+    },
+    get(
+        "/v1/network",
+        "Links, addresses, leases, routes and name servers",
+        Shape::Json(Type::Network),
+        Action::Network,
+    ),
+    Route {
+        role: Role::Admin,
+        ..get("/v1/support", "An archive for a bug report, without secrets", Shape::Archive, Action::Support)
     },
     post(
         "/v1/upgrade",
@@ -292,7 +310,7 @@ mod tests {
         for route in ROUTES {
             assert_eq!(
                 route.method == "POST",
-                route.role == Role::Admin && route.action != Action::Engine,
+                route.role == Role::Admin && !matches!(route.action, Action::Engine | Action::Support),
                 "{route:?}"
             );
         }

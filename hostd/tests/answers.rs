@@ -17,6 +17,12 @@ fn what_init_and_the_engine_say_is_the_answer() {
     assert_eq!(ask("GET", "/v1/services", "").json()[1]["state"], "backoff");
     assert_eq!(ask("GET", "/v1/slots", "").json()["slots"][0]["version"], "2");
     assert_eq!(ask("GET", "/v1/why?full=true", "").json(), json!({ "boot": null }));
+    assert_eq!(ask("GET", "/v1/network", "").json()["interfaces"][0]["name"], "en0");
+    let mut client = host.connect(&host.admin);
+    let head = client.open("/v1/support", "");
+    assert!(head.contains("application/zstd"), "{head}");
+    let parts = [client.chunk().unwrap().unwrap(), client.chunk().unwrap().unwrap()].concat();
+    assert_eq!((parts, client.chunk().unwrap()), (b"\x00\x01\xffAB".to_vec(), None));
     let logs = ask("GET", "/v1/logs/netd", "").body;
     assert_eq!(
         logs,

@@ -3,7 +3,7 @@
 
 use crate::kit::Host;
 use berth_contract::{
-    control::{BootReport, ControlError, LogLine, ServiceStatus, StatusReport},
+    control::{BootReport, ControlError, LogLine, NetworkStatus, ServiceStatus, StatusReport},
     remote_api::{ContainerInfo, ContainerLine, Output, RollbackRequest, UpgradeRequest},
     update::SlotsReport,
 };
@@ -26,6 +26,7 @@ fn schema(of: Type, all: &mut SchemaGenerator) -> Schema {
         Type::Services => all.subschema_for::<Vec<ServiceStatus>>(),
         Type::LogLine => all.subschema_for::<LogLine>(),
         Type::Slots => all.subschema_for::<SlotsReport>(),
+        Type::Network => all.subschema_for::<NetworkStatus>(),
         Type::Object => schemars::json_schema!({ "type": "object" }),
         Type::UpgradeRequest => all.subschema_for::<UpgradeRequest>(),
         Type::RollbackRequest => all.subschema_for::<RollbackRequest>(),
@@ -100,6 +101,7 @@ fn answer(shape: Shape, all: &mut SchemaGenerator) -> (&'static str, Value) {
         Shape::Nothing => ("204", json!({ "description": "Done" })),
         Shape::Json(of) => ("200", content("application/json", schema(of, all).into())),
         Shape::Text => ("200", content("text/plain", json!({ "type": "string" }))),
+        Shape::Archive => ("200", content("application/zstd", json!({ "type": "string", "format": "binary" }))),
         Shape::Tunnel(protocol) => {
             ("101", json!({ "description": format!("The connection is a tunnel now: {protocol}") }))
         }

@@ -195,7 +195,7 @@ fn container(container: Located<ContainerSpec>) -> Checked<Located<ContainerSpec
     match container.value.check() {
         Ok(()) => Ok(container),
         Err(fault) => {
-            let message = format!("container {}: `{}` is not valid", container.value.name, fault.key());
+            let message = format!("container {}: `{}` is not valid", container.value.name, fault.key);
             Err(Diagnostic::new(&container.place, message).wanted(fault.expected).found(fault.found))
         }
     }

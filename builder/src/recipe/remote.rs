@@ -33,7 +33,7 @@ pub(super) fn remote(
     match config.check() {
         Ok(()) => Ok(Some(config)),
         Err(fault) => {
-            let key = fault.key();
+            let key = &fault.key;
             let name = key.split('[').next().unwrap_or_default();
             let of_item = |serial: &&Located<String>| berth_contract::remote_config::serial(&serial.value).is_none();
             let item = revoked.iter().find(of_item).filter(|_| name == "revoked").map(|serial| &serial.place);

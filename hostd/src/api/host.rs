@@ -24,6 +24,13 @@ pub(super) async fn status(api: &Api) -> Result<Answer, Failure> {
     }
 }
 
+pub(super) async fn network(api: &Api) -> Result<Answer, Failure> {
+    match api.control.reply(Request::Status).await? {
+        Reply::Status(status) => Ok(json(StatusCode::OK, &status.network.unwrap_or_default())),
+        _ => Err(Failure::Answer("the status")),
+    }
+}
+
 pub(super) async fn boot(api: &Api) -> Result<Answer, Failure> {
     match api.control.reply(Request::Boot).await? {
         Reply::Boot(boot) => Ok(json(StatusCode::OK, &boot)),

@@ -3,6 +3,7 @@
 mod containers;
 mod host;
 mod state;
+mod support;
 mod tunnel;
 
 pub(crate) use state::{Api, Client};
@@ -66,6 +67,8 @@ async fn answer(
         Action::Slots => host::output(api, &["slots", "--json"]).await,
         Action::Why if query.flag("full") => host::output(api, &["why", "--json", "--full"]).await,
         Action::Why => host::output(api, &["why", "--json"]).await,
+        Action::Network => host::network(api).await,
+        Action::Support => support::archive(api).await,
         Action::Upgrade => host::upgrade(api, json(route, request).await?).await,
         Action::Rollback => host::rollback(api, json(route, request).await?).await,
         Action::Containers => containers::list(api).await,

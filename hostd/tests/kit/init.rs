@@ -92,6 +92,10 @@ impl Init {
                         change(words);
                         vec![line("{\"event\":\"current\",\"version\":\"1\"}"), line("a warning"), Body::End]
                     }
+                    "support" if words == "support --keep" => vec![line("{\"size\":5,\"digest\":\"x\"}"), Body::End],
+                    "support" if words == "support --part 0" => vec![line("0001"), line("ff"), Body::End],
+                    "support" if words == "support --part 1" => vec![line("4142"), Body::End],
+                    "support" => vec![Body::End],
                     "rollback" if words.contains("9") => vec![refused("no such version")],
                     "rollback" => {
                         change(words);
