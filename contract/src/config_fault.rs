@@ -67,6 +67,13 @@ impl fmt::Display for ConfigFault {
 
 impl std::error::Error for ConfigFault {}
 
+/// For programs that only show it.
+impl From<ConfigFault> for String {
+    fn from(fault: ConfigFault) -> Self {
+        fault.to_string()
+    }
+}
+
 /// Checks each item of a list, and adds its place to the first fault.
 ///
 /// # Errors

@@ -109,7 +109,7 @@ fn addressing(place: &str, keys: &Addressing) -> Result<(), ConfigFault> {
     for (index, rule) in keys.rules.iter().enumerate() {
         let place = format!("{place}.rules[{index}]");
         if rule.from.is_none() && rule.to.is_none() && rule.mark.is_none() && rule.incoming.is_none() {
-            return Err(ConfigFault::of(place, "from, to, mark or incoming", "none of them"));
+            return Err(ConfigFault::of(&place, "from, to, mark or incoming", "none of them"));
         }
         let family = |to: &Prefix| rule.from.is_some_and(|from| from.ip.is_ipv4() != to.ip.is_ipv4());
         unless(&place, "to", "a network of the family of `from`", rule.to.filter(family))?;
