@@ -189,9 +189,12 @@ fn numbers(entries: &[TextEntry], ids: &Ids<'_>) -> Result<List, Unknown> {
 
 /// Adds an entry, or replaces the one for the same user or group.
 fn put(list: &mut List, entry: (Tag, u32, u16)) {
-    list.retain(|(tag, id, _)| (*tag, *id) != (entry.0, entry.1));
-    list.push(entry);
-    list.sort_unstable();
+    let place = |(tag, id, _): (Tag, u32, u16)| (tag.code(), id);
+    let at = list.iter().position(|other| place(*other) >= place(entry)).unwrap_or(list.len());
+    match list.get_mut(at) {
+        Some(other) if place(*other) == place(entry) => *other = entry,
+        _ => list.insert(at, entry),
+    }
 }
 
 /// The list that is set: the entries of the line, with those of before if `plus`, a mask if it needs one, and the entries that each list
