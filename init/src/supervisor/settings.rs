@@ -70,7 +70,7 @@ mod tests {
         let text = fs::read_to_string(&path).unwrap();
         assert_eq!(text, r#"{"health":[{"exec":["/b"],"name":"a","timeout":30}],"hostname":"node"}"#);
         let meta = fs::metadata(&path).unwrap();
-        assert_eq!((meta.permissions().mode() & 0o777, meta.uid().to_string()), (0o400, user));
+        assert_eq!((meta.permissions().mode() & 0o777, meta.uid().to_string()), (0o400, user.clone()));
         assert!(write(&folder, "web", &some, &HostConfig::default()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
         assert!(!write(&folder, "other", &spec("[]"), &config).unwrap());
