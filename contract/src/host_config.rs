@@ -131,7 +131,9 @@ pub(crate) fn check_pem(key: &str, text: &str, word: &str) -> Result<(), ConfigF
     Err(ConfigFault::of(key, format!("a PEM block of {word}"), found))
 }
 
-fn is_host_name(name: &str) -> bool {
+/// Whether a text is a host name: letters, digits and `-`, in parts of 1 to 63, 64 in all.
+#[must_use]
+pub fn is_host_name(name: &str) -> bool {
     let part = |part: &str| {
         (1..=63).contains(&part.len())
             && part.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-')

@@ -4,9 +4,13 @@ use super::reader::Reader;
 use berth_netd::{
     advertisement::{self, Announcements},
     client::{Action, Client},
+    client6::{Action6, Client6, Mode},
     datagram,
+    domain::{self, Pointers},
     lease::Lease,
+    lease6::Lease6,
     message::{BOOTREPLY, Message, MessageType, code},
+    message6::{self, Kind, Message6, Options},
     netlink, rtnetlink, sntp,
 };
 use std::time::Duration;
@@ -15,6 +19,9 @@ use std::time::Duration;
 pub(crate) const READERS: &[Reader] = &[
     Reader { name: "dhcp", seeds: dhcp_seeds, read: dhcp },
     Reader { name: "dhcp-client", seeds: client_seeds, read: client },
+    Reader { name: "dhcp6", seeds: dhcp6_seeds, read: dhcp6 },
+    Reader { name: "dhcp6-client", seeds: client_seeds, read: client6 },
+    Reader { name: "domains", seeds: domain_seeds, read: domains },
     Reader { name: "advertisement", seeds: advertisement_seeds, read: advertisement },
     Reader { name: "rtnetlink", seeds: rtnetlink_seeds, read: rtnetlink },
     Reader { name: "sntp", seeds: sntp_seeds, read: sntp },
@@ -100,6 +107,80 @@ fn client(bytes: &[u8]) {
     // Every event causes two messages at most: an answer, and one that is due.
     let events = u32::try_from(bytes.len() / 3).unwrap_or(u32::MAX);
     assert!(sent <= events.saturating_mul(2).saturating_add(1), "{sent} messages after {events} events");
+}
+
+/// The group of addresses that [`Client6`] has for [`MAC`].
+const IAID: u32 = 1;
+
+fn reply6(kind: Kind, xid: u32, times: [u32; 4]) -> Message6 {
+    let [t1, t2, preferred, valid] = times.map(u32::to_be_bytes);
+    let address = [&[0xfd, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9][..], &preferred, &valid].concat();
+    let options = Options(vec![(message6::code::IA_ADDRESS, address)]);
+    Message6::new(kind, xid)
+        .with(message6::code::CLIENT_ID, [&[0, 3, 0, 1][..], &MAC].concat())
+        .with(message6::code::SERVER_ID, [0, 3, 0, 1, 2, 0, 0, 0, 0, 9])
+        .with(message6::code::IA_NA, [&IAID.to_be_bytes()[..], &t1, &t2, &options.bytes()].concat())
+        .with(message6::code::DNS, [0xfd, 0, 0, 0x77, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+        .with(message6::code::DOMAINS, *b"\x03lan\x07example\x00")
+}
+
+/// Messages of a DHCPv6 server.
+fn dhcp6_seeds() -> Vec<Vec<u8>> {
+    [Kind::Advertise, Kind::Reply].map(|kind| reply6(kind, 1, [300, 480, 600, 1200]).bytes()).to_vec()
+}
+
+fn dhcp6(bytes: &[u8]) {
+    let Some(message) = Message6::parse(bytes) else { return };
+    assert_eq!(Message6::parse(&message.bytes()).as_ref(), Some(&message));
+    if let Some(lease) = Lease6::read(&message, IAID) {
+        assert!(lease.renew <= lease.rebind && lease.renew >= Duration::from_secs(10));
+        assert!(lease.lifetime() >= Duration::from_secs(20));
+    }
+}
+
+/// Events as for [`client`].
+fn client6(bytes: &[u8]) {
+    let (mut client, mut now, mut sent, mut xid) = (Client6::new(MAC, Mode::Stateful, 1), Duration::ZERO, 0_u32, 0);
+    client.up(now);
+    for event in bytes.chunks_exact(3) {
+        let &[wait, kind, change] = event else { continue };
+        now += Duration::from_secs(u64::from(wait) * u64::from(wait));
+        let times = [change.into(), kind.into(), kind.into(), u32::from(kind) + u32::from(change)];
+        let message = match kind % 6 {
+            0 => Some(reply6(Kind::Advertise, xid, times)),
+            1 => Some(reply6(Kind::Reply, xid, times)),
+            2 => Some(reply6(Kind::Reply, xid, times).with(message6::code::RAPID_COMMIT, [])),
+            3 => Some(reply6(Kind::Reply, xid, [0; 4]).with(message6::code::STATUS, [0, change])),
+            4 => {
+                client.down();
+                client.up(now);
+                None
+            }
+            _ => None,
+        };
+        let mut actions = message.map_or_else(Vec::new, |message| client.receive(now, &message));
+        actions.extend(client.tick(now));
+        for action in actions {
+            if let Action6::Send(message) = action {
+                xid = Message6::parse(&message).expect("the client's own message").xid;
+                sent += 1;
+            }
+        }
+    }
+    let events = u32::try_from(bytes.len() / 3).unwrap_or(u32::MAX);
+    assert!(sent <= events.saturating_mul(3).saturating_add(1), "{sent} messages after {events} events");
+}
+
+fn domain_seeds() -> Vec<Vec<u8>> {
+    vec![b"\x03eng\x05apple\x03com\x00\x09marketing\xc0\x04".to_vec(), b"\x03lan\x07example\x00\0\0".to_vec()]
+}
+
+fn domains(bytes: &[u8]) {
+    for pointers in [Pointers::Allowed, Pointers::Refused] {
+        for name in domain::names(bytes, pointers) {
+            assert!((1..=253).contains(&name.len()) && name.bytes().all(|c| c.is_ascii_graphic()), "{name:?}");
+        }
+    }
 }
 
 /// A message of the kernel with name servers and domains.

@@ -71,6 +71,12 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show links, addresses, leases, routes, rules and name servers
+    Network {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// List all services
     Services {
         /// Print JSON
@@ -322,6 +328,10 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::MakeVar { device } => reset::make(&device),
         Verb::Decode { packing } => decoder::child::run(packing),
         Verb::Bless { until } => bless::bless(until),
+        Verb::Network { json } => {
+            let network = client()?.status()?.network.unwrap_or_default();
+            print(json, &network, || show::network(&network))
+        }
         Verb::Boot { json } => {
             let boot = client()?.boot()?;
             print(json, &boot, || show::boot(&boot))

@@ -1,7 +1,9 @@
 //! The host's answers as text for people.
 
+mod network;
 mod upgrade;
 
+pub use network::network;
 pub use upgrade::upgrade;
 
 use berth_contract::{

@@ -80,7 +80,7 @@ impl Query {
 /// Decodes a name in a path. `None` if no service or container can have this name: then there is no such path.
 pub(crate) fn name(segment: &str) -> Option<String> {
     let name = percent_decode_str(segment).decode_utf8().ok()?;
-    let good = |c: char| c.is_alphanumeric() || "-_.:@".contains(c);
+    let good = |c: char| c.is_ascii_alphanumeric() || "-_.:@".contains(c);
     let is_name = !name.is_empty() && name.len() <= LONGEST && name.chars().all(good) && !name.starts_with('.');
     is_name.then(|| name.into_owned())
 }
@@ -108,7 +108,9 @@ mod tests {
     fn a_name_leads_to_no_other_path() {
         assert_eq!(name("web-1.a_b").as_deref(), Some("web-1.a_b"));
         assert_eq!(name("w%65b").as_deref(), Some("web"));
-        for bad in ["", ".", "..", "%2e%2e", "a%2fb", "a%00", "%ff", "a b", "a%0a", ".hidden", &"x".repeat(300)] {
+        for bad in
+            ["", ".", "..", "%2e%2e", "a%2fb", "a%00", "%ff", "a b", "a%0a", ".hidden", "%c3%a1", &"x".repeat(300)]
+        {
             assert_eq!(name(bad), None, "{bad}");
         }
     }

@@ -106,13 +106,15 @@ fn answer(shape: Shape, all: &mut SchemaGenerator) -> (&'static str, Value) {
             ("101", json!({ "description": format!("The connection is a tunnel now: {protocol}") }))
         }
         Shape::Events(name, of) => {
-            let data = schema(of, all);
-            let about = format!(
-                "Events `{name}`, each with JSON of this type in `data`; then `end`, or `error` with a ControlError"
-            );
-            let mut answer = content("text/event-stream", json!({ "type": "string" }));
-            answer["description"] = about.into();
-            answer["content"]["text/event-stream"]["x-event-data"] = data.into();
+            let data =
+                json!({ "type": "string", "contentMediaType": "application/json", "contentSchema": schema(of, all) });
+            let event = json!({ "type": "string", "enum": [name, "end", "error"] });
+            let item = json!({ "type": "object", "properties": { "event": event, "data": data }, "required": ["event", "data"] });
+            let mut answer = content("text/event-stream", item);
+            answer["description"] = format!(
+                "Events `{name}`, each with JSON of this type as data; then `end`, or `error` with a ControlError"
+            )
+            .into();
             ("200", answer)
         }
     }

@@ -19,12 +19,15 @@ const RENEWAL_WAIT: Duration = Duration::from_secs(60);
 const REQUESTS: u32 = 4;
 
 /// The options that the client asks for. 121 comes before 3, as RFC 3442 requires.
-const PARAMETERS: [u8; 11] = [
+const PARAMETERS: [u8; 14] = [
     code::CLASSLESS_ROUTES,
+    code::MICROSOFT_ROUTES,
     code::SUBNET_MASK,
     code::ROUTER,
     code::DNS,
+    code::HOST_NAME,
     code::DOMAIN_NAME,
+    code::DOMAIN_SEARCH,
     code::MTU,
     code::NTP,
     code::LEASE_TIME,
@@ -153,6 +156,17 @@ impl Client {
     #[must_use]
     pub fn lease(&self) -> Option<&Lease> {
         self.held.as_ref().map(|held| &held.lease)
+    }
+
+    /// When the lease in force began.
+    #[must_use]
+    pub fn since(&self) -> Option<Moment> {
+        self.held.as_ref().map(|held| held.since)
+    }
+
+    /// Takes over a lease of an earlier process. When the carrier comes, the server is asked whether the lease is still valid (INIT-REBOOT).
+    pub fn restore(&mut self, lease: Lease, since: Moment) {
+        self.held = Some(Held { lease, since });
     }
 
     /// When the lease in force ends. `None` if there is none, or it does not end.

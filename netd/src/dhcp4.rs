@@ -4,6 +4,7 @@ use crate::{
     client::{Action, Client, Loss, Moment, Note},
     datagram,
     lease::Lease,
+    lease_file::{Kept, LeaseFile},
     message::{CLIENT_PORT, Message, SERVER_PORT},
     sys::packet::PacketSocket,
 };
@@ -35,15 +36,25 @@ pub struct Dhcp4 {
     packets: PacketSocket,
     /// A UDP socket with the address of the lease: sends renewals and receives their answers.
     unicast: Option<(Ipv4Addr, UdpSocket)>,
+    mac: [u8; 6],
+    file: LeaseFile,
 }
 
 impl Dhcp4 {
-    /// A client that waits for a carrier.
+    /// A client that waits for a carrier. A lease of an earlier process goes on: its server is asked whether it is still valid.
     ///
     /// # Errors
     /// When the packet socket cannot be opened.
-    pub fn new(index: u32, mac: [u8; 6], seed: u64) -> io::Result<Self> {
-        Ok(Self { client: Client::new(mac, seed), packets: PacketSocket::open(index, CLIENT_PORT)?, unicast: None })
+    pub fn new(index: u32, mac: [u8; 6], seed: u64, file: LeaseFile, now: Moment) -> io::Result<Self> {
+        let mut client = Client::new(mac, seed);
+        let kept = file.load(mac).filter(|kept| kept.since() <= now);
+        let lease = kept.and_then(|kept| Some((Lease::read(&Message::parse(&kept.message).ok()?).ok()?, kept.since())));
+        if let Some((lease, since)) =
+            lease.filter(|(lease, since)| lease.lifetime.is_none_or(|life| now < *since + life))
+        {
+            client.restore(lease, since);
+        }
+        Ok(Self { client, packets: PacketSocket::open(index, CLIENT_PORT)?, unicast: None, mac, file })
     }
 
     /// The lease in force.
@@ -99,6 +110,10 @@ impl Dhcp4 {
             if let Some(message) = message {
                 let before = self.lease().cloned();
                 let actions = self.client.receive(now, &message);
+                let leased = actions.iter().any(|action| matches!(action, Action::Configure(_)));
+                if let Some(since) = self.client.since().filter(|_| leased) {
+                    self.file.keep(&Kept::new(self.mac, since, message.bytes()));
+                }
                 events.extend(self.perform(actions, before));
             }
         }
@@ -130,7 +145,10 @@ impl Dhcp4 {
                     let is_new = before.as_ref().is_none_or(|old| !same(old, &lease));
                     events.push(Event::Leased(lease, is_new));
                 }
-                Action::Unconfigure(loss) => events.push(Event::Lost(loss)),
+                Action::Unconfigure(loss) => {
+                    self.file.remove();
+                    events.push(Event::Lost(loss));
+                }
                 Action::Note(note) => events.push(Event::Note(note)),
             }
         }

@@ -2,19 +2,51 @@
 
 use crate::{
     client::Moment,
-    dhcp4::{Dhcp4, Event},
+    client6::Mode,
+    dhcp4::{self, Dhcp4},
+    dhcp6::{Dhcp6, Event6},
     lease::Lease,
+    lease_file::LeaseFile,
+    lease6::Lease6,
     link::Link,
     netlink::Refused,
-    plan::Managed,
+    plan::{Dhcp6Use, Managed},
     reconcile,
-    rtnetlink::{self, Rtnetlink},
-    wanted::{self, Wanted},
+    rtnetlink::{self, Rtnetlink, link::RaFlags},
+    wanted::{self, Leases, Wanted},
 };
-use std::{fs, io};
+use std::{
+    fs, io,
+    net::Ipv6Addr,
+    path::{Path, PathBuf},
+};
 
 /// MTU of an Ethernet card whose setting was removed.
 const ETHERNET_MTU: u32 = 1500;
+
+/// An event of one of the clients.
+#[derive(Debug)]
+pub enum Event {
+    /// Of the DHCPv4 client.
+    Four(dhcp4::Event),
+    /// Of the DHCPv6 client.
+    Six(Event6),
+}
+
+/// The state of a link when it is looked at.
+#[derive(Debug)]
+pub struct Sight {
+    /// The link.
+    pub link: Link,
+    /// What the last router advertisement said.
+    pub router: RaFlags,
+    /// Its link-local address, if it is in use.
+    pub local: Option<Ipv6Addr>,
+    /// The host name, for servers.
+    pub hostname: Option<String>,
+    /// For the random numbers of a new client.
+    pub seed: u64,
+}
 
 /// A managed link.
 #[derive(Debug)]
@@ -24,7 +56,10 @@ pub struct Interface {
     /// Its settings.
     pub settings: Managed,
     index: u32,
+    /// Directory of the lease files.
+    directory: PathBuf,
     four: Option<Dhcp4>,
+    six: Option<Dhcp6>,
     applied: Wanted,
     /// What the kernel has refused at the last try: it is reported once.
     refused: Vec<String>,
@@ -35,7 +70,14 @@ impl Interface {
     ///
     /// # Errors
     /// When the packet socket cannot be opened.
-    pub fn adopt(index: u32, link: Link, settings: Managed, seed: u64) -> io::Result<Self> {
+    pub fn adopt(
+        index: u32,
+        link: Link,
+        settings: Managed,
+        directory: &Path,
+        seed: u64,
+        now: Moment,
+    ) -> io::Result<Self> {
         set(&link.name, "ipv6", "disable_ipv6", "0");
         // While there is no carrier, the kernel does not use the link's routes, including those that it made itself.
         for family in ["ipv4", "ipv6"] {
@@ -45,8 +87,17 @@ impl Interface {
         set(&link.name, "ipv4", "promote_secondaries", "1");
         let (applied, refused) = (Wanted::default(), Vec::new());
         let link = Link { carrier: false, ..link };
-        let mut interface = Self { link, settings: Managed::default(), index, four: None, applied, refused };
-        interface.follow(settings, seed)?;
+        let mut interface = Self {
+            link,
+            settings: Managed::default(),
+            index,
+            directory: directory.to_owned(),
+            four: None,
+            six: None,
+            applied,
+            refused,
+        };
+        interface.follow(settings, seed, now)?;
         if interface.link.up {
             // Without an answer the servers of the next regular advertisement are used.
             let _ = rtnetlink::solicit(index);
@@ -58,7 +109,7 @@ impl Interface {
     ///
     /// # Errors
     /// When the packet socket cannot be opened.
-    pub fn follow(&mut self, settings: Managed, seed: u64) -> io::Result<()> {
+    pub fn follow(&mut self, settings: Managed, seed: u64, now: Moment) -> io::Result<()> {
         let keys = &settings.keys;
         let is_on = |on: bool, word: &'static str| if on { word } else { "0" };
         // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2.
@@ -67,7 +118,8 @@ impl Interface {
         self.set_ipv6("ra_defrtr_metric", &wanted::metric(self.index, keys).to_string());
         if let Some(mac) = self.link.mac.filter(|_| settings.dhcp4) {
             if self.four.is_none() {
-                self.four = Some(Dhcp4::new(self.index, mac, seed)?);
+                let file = LeaseFile::new(&self.directory, &self.link.name, "dhcp4");
+                self.four = Some(Dhcp4::new(self.index, mac, seed, file, now)?);
                 // The next sight of the link starts the client.
                 self.link.carrier = false;
             }
@@ -92,6 +144,18 @@ impl Interface {
         self.four.as_ref().and_then(Dhcp4::lease)
     }
 
+    /// The DHCPv6 lease in force.
+    #[must_use]
+    pub fn lease6(&self) -> Option<&Lease6> {
+        self.six.as_ref().and_then(Dhcp6::lease)
+    }
+
+    /// The DHCPv6 client.
+    #[must_use]
+    pub fn six(&self) -> Option<&Dhcp6> {
+        self.six.as_ref()
+    }
+
     /// The DHCPv4 client.
     #[must_use]
     pub fn four(&self) -> Option<&Dhcp4> {
@@ -101,12 +165,18 @@ impl Interface {
     /// When to call [`Interface::work`].
     #[must_use]
     pub fn deadline(&self) -> Option<Moment> {
-        self.four.as_ref().and_then(Dhcp4::deadline)
+        let four = self.four.as_ref().and_then(Dhcp4::deadline);
+        [four, self.six.as_ref().and_then(Dhcp6::deadline)].into_iter().flatten().min()
     }
 
     /// Handles the new state of the link.
-    pub fn see(&mut self, link: Link, now: Moment, hostname: Option<String>) -> Vec<Event> {
+    pub fn see(&mut self, sight: Sight, now: Moment) -> Vec<Event> {
+        self.follow_router(&sight, now);
+        let Sight { link, local, hostname, .. } = sight;
         let had_carrier = std::mem::replace(&mut self.link, link).carrier;
+        if let Some(six) = &mut self.six {
+            six.follow(local.filter(|_| self.link.carrier), now);
+        }
         let Some(four) = &mut self.four else { return Vec::new() };
         let events = match (had_carrier, self.link.carrier) {
             (false, true) => four.carrier_up(now, hostname),
@@ -116,29 +186,56 @@ impl Interface {
             }
             _ => Vec::new(),
         };
-        self.note(events)
+        self.note(events.into_iter().map(Event::Four).collect())
+    }
+
+    /// Starts or stops DHCPv6, as settings and routers say.
+    fn follow_router(&mut self, sight: &Sight, now: Moment) {
+        let mode = match self.settings.dhcp6 {
+            Dhcp6Use::No => None,
+            Dhcp6Use::Yes => Some(Mode::Stateful),
+            Dhcp6Use::Announced if sight.router.managed => Some(Mode::Stateful),
+            Dhcp6Use::Announced => sight.router.other.then_some(Mode::Stateless),
+        };
+        if self.six.as_ref().map(Dhcp6::mode) != mode {
+            let file = LeaseFile::new(&self.directory, &self.link.name, "dhcp6");
+            let new = |(mode, mac)| Dhcp6::new(self.index, mac, mode, sight.seed, file, now);
+            self.six = mode.zip(self.link.mac).map(new);
+        }
     }
 
     /// Reads all waiting packets, and performs what is due at this time.
     pub fn work(&mut self, now: Moment) -> Vec<Event> {
-        let Some(four) = &mut self.four else { return Vec::new() };
-        let mut events = four.receive(now);
-        events.extend(four.tick(now));
+        let mut events = Vec::new();
+        if let Some(four) = &mut self.four {
+            events.extend(four.receive(now).into_iter().map(Event::Four));
+            events.extend(four.tick(now).into_iter().map(Event::Four));
+        }
+        if let Some(six) = &mut self.six {
+            events.extend(six.work(now).into_iter().map(Event::Six));
+        }
         self.note(events)
     }
 
-    /// A renewed lease gives its address a new lifetime.
+    /// A renewed lease gives its addresses a new lifetime.
     fn note(&mut self, events: Vec<Event>) -> Vec<Event> {
-        if events.iter().any(|event| matches!(event, Event::Leased(..))) {
+        let renews =
+            |event: &Event| matches!(event, Event::Four(dhcp4::Event::Leased(..)) | Event::Six(Event6::Leased(..)));
+        if events.iter().any(renews) {
             self.applied.addresses.retain(|address| address.lifetime.is_none());
         }
         events
     }
 
+    fn leases(&self, now: Moment) -> Leases<'_> {
+        let left = self.four.as_ref().and_then(Dhcp4::end).map(|end| end.saturating_sub(now));
+        let age = self.six.as_ref().and_then(Dhcp6::since).map(|since| now.saturating_sub(since));
+        Leases { four: self.lease(), left, six: self.lease6(), age: age.unwrap_or_default() }
+    }
+
     /// Brings the kernel to what settings and leases say. Returns what the kernel refuses, except what it has refused before.
     pub fn apply(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<String> {
-        let left = self.four.as_ref().and_then(Dhcp4::end).map(|end| end.saturating_sub(now));
-        let wanted = Wanted::of(self.index, &self.settings.keys, self.link.carrier, self.lease(), left);
+        let wanted = Wanted::of(self.index, &self.settings.keys, self.link.carrier, &self.leases(now));
         let mut refused = Vec::new();
         let leased = self.lease().and_then(|lease| lease.mtu);
         if let Some(mtu) = self.settings.keys.mtu.or(leased).filter(|&mtu| mtu != self.link.mtu) {

@@ -1,6 +1,10 @@
 //! A lease: what a server grants, in the form that the kernel and the resolver need.
 
-use crate::message::{Message, code};
+use crate::{
+    domain::{self, Pointers},
+    message::{Message, code},
+};
+use berth_contract::host_config::is_host_name;
 use std::{net::Ipv4Addr, time::Duration};
 
 /// The lease of an OFFER or ACK.
@@ -28,6 +32,8 @@ pub struct Lease {
     pub mtu: Option<u32>,
     /// Time servers.
     pub ntp: Vec<Ipv4Addr>,
+    /// Host name.
+    pub hostname: Option<String>,
 }
 
 /// A route over the lease's interface.
@@ -94,9 +100,10 @@ impl Lease {
             rebind: Duration::from_secs(rebind.into()),
             routes: routes(message),
             dns: message.addresses(code::DNS).into_iter().filter(|dns| !dns.is_unspecified()).collect(),
-            search: message.text(code::DOMAIN_NAME).map_or_else(Vec::new, |text| domains(&text)),
+            search: search(message),
             mtu: message.array(code::MTU).map(|b| u16::from_be_bytes(*b)).filter(|&m| m >= MIN_MTU).map(u32::from),
             ntp: message.addresses(code::NTP),
+            hostname: message.text(code::HOST_NAME).filter(|name| is_host_name(name)),
         })
     }
 
@@ -130,7 +137,8 @@ fn timers(message: &Message, lease: u32) -> (u32, u32) {
 
 /// RFC 3442: the router option is ignored when there are classless routes. Only the first router is used.
 fn routes(message: &Message) -> Vec<Route> {
-    let classless = message.options.get(&code::CLASSLESS_ROUTES).and_then(|value| classless(value));
+    let option = |code: u8| message.options.get(&code).and_then(|value| classless(value));
+    let classless = option(code::CLASSLESS_ROUTES).or_else(|| option(code::MICROSOFT_ROUTES));
     let mut routes = classless.unwrap_or_else(|| {
         let router = message.addresses(code::ROUTER).into_iter().find(|router| !router.is_unspecified());
         router
@@ -179,6 +187,13 @@ fn class_of(address: Ipv4Addr) -> u8 {
     }
 }
 
+/// The list of domains, or else the client's own domain.
+fn search(message: &Message) -> Vec<String> {
+    let list = message.options.get(&code::DOMAIN_SEARCH).map(|value| domain::names(value, Pointers::Allowed));
+    list.filter(|names| !names.is_empty())
+        .unwrap_or_else(|| message.text(code::DOMAIN_NAME).map_or_else(Vec::new, |text| domains(&text)))
+}
+
 /// Domain names that are valid in resolv.conf. Some servers send several, separated by blanks.
 fn domains(text: &str) -> Vec<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
@@ -204,6 +219,13 @@ mod tests {
     #[test]
     fn a_plain_lease_has_the_servers_values_and_the_default_timers() {
         let message = ack().with(code::DOMAIN_NAME, *b"example.org -x a;b").with(code::MTU, 1460_u16.to_be_bytes());
+        let named = Lease::read(&message.clone().with(code::HOST_NAME, *b"node-7.example")).unwrap();
+        assert_eq!(named.hostname.as_deref(), Some("node-7.example"));
+        assert_eq!(Lease::read(&message.clone().with(code::HOST_NAME, *b"-x; y")).unwrap().hostname, None);
+        let listed = message.clone().with(code::DOMAIN_SEARCH, *b"\x03lan\x07example\x00\x01a\xc0\x04");
+        assert_eq!(Lease::read(&listed).unwrap().search, ["lan.example", "a.example"]);
+        let damaged = message.clone().with(code::DOMAIN_SEARCH, *b"\x09short");
+        assert_eq!(Lease::read(&damaged).unwrap().search, ["example.org"]);
         let lease = Lease::read(&message).unwrap();
         assert_eq!((lease.address, lease.prefix), ([10, 0, 2, 15].into(), 24));
         assert_eq!(lease.gateway(), Some([10, 0, 2, 2].into()));
@@ -256,6 +278,8 @@ mod tests {
                 "10.229.0.128/25 None"
             ]
         );
+        let older = Lease::read(&ack().with(code::MICROSOFT_ROUTES, value)).unwrap();
+        assert_eq!(older.routes, lease.routes);
         for bad in [&[33, 1, 2, 3, 4, 5, 9, 9, 9, 9][..], &[24, 10, 0, 0, 1], &[8], &[255]] {
             assert_eq!(
                 Lease::read(&ack().with(code::CLASSLESS_ROUTES, bad)).unwrap().gateway(),

@@ -6,6 +6,7 @@
 //!   ([`virtual_link`], [`wireguard`]), [`reconcile`] sets addresses, routes and rules.
 //! - [`message`], [`datagram`], [`lease`]: DHCP messages and their meaning, without I/O.
 //! - [`client`]: the DHCP client as a state machine without I/O. [`dhcp4`] is the client with its sockets.
+//! - [`message6`], [`lease6`], [`client6`], [`dhcp6`]: the same for DHCPv6. [`lease_file`] keeps leases for the next process.
 //! - [`link`], [`rtnetlink`], [`netlink`]: the kernel's interfaces. [`interface`] connects one link with its settings and its client.
 //! - [`resolv_conf`], [`report`], [`publish`]: files for the rest of the host. [`clock`], [`sntp`]: the clock.
 //! - [`daemon`]: the loop.
@@ -16,14 +17,20 @@
 
 pub mod advertisement;
 pub mod client;
+pub mod client6;
 pub mod clock;
 pub mod daemon;
 pub mod datagram;
 pub mod dhcp4;
+pub mod dhcp6;
+pub mod domain;
 pub mod interface;
 pub mod lease;
+pub mod lease6;
+pub mod lease_file;
 pub mod link;
 pub mod message;
+pub mod message6;
 pub mod netlink;
 pub mod plan;
 pub mod publish;

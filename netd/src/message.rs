@@ -59,8 +59,12 @@ pub mod code {
     pub const REBINDING_TIME: u8 = 59;
     /// Client identifier.
     pub const CLIENT_ID: u8 = 61;
+    /// Domains to search, RFC 3397.
+    pub const DOMAIN_SEARCH: u8 = 119;
     /// Classless static routes.
     pub const CLASSLESS_ROUTES: u8 = 121;
+    /// Classless static routes of older servers, in the same form.
+    pub const MICROSOFT_ROUTES: u8 = 249;
 }
 
 /// Kind of a message, RFC 2132 §9.6.

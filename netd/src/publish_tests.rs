@@ -63,6 +63,7 @@ fn the_files_follow_the_leases_and_are_written_only_on_changes() {
             index,
             keys: &keys,
             lease,
+            lease6: None,
             servers: Vec::new(),
             domains: Vec::new(),
         })

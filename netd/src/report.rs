@@ -2,6 +2,7 @@
 
 use crate::{
     lease::Lease,
+    lease6::{FOREVER, Lease6},
     link::Link,
     resolv_conf::{self, Source},
     rtnetlink::{Address, Origin, Route, Rule, route::MAIN},
@@ -11,6 +12,9 @@ use berth_contract::{
     network_config::{DnsConfig, Mac},
 };
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+/// A host may have very many routes; the report must stay small.
+const MOST_ROUTES: usize = 500;
 
 /// A port of a bond or bridge.
 #[derive(Clone, Debug)]
@@ -50,7 +54,7 @@ pub fn status(facts: &Facts<'_>) -> NetworkStatus {
     let names: BTreeMap<u32, &str> = facts.sources.iter().map(|source| (source.index, &*source.link.name)).collect();
     let routes = facts.routes.iter().filter_map(|route| Some(route_status(route, names.get(&route.index)?)));
     let managed = facts.sources.iter().map(|source| {
-        let leases = source.lease.map(lease_status).into_iter().collect();
+        let leases = source.lease.map(lease_status).into_iter().chain(source.lease6.map(lease6_status)).collect();
         link_status(facts, source.index, source.link, None, leases)
     });
     let ports = facts.ports.iter();
@@ -61,7 +65,7 @@ pub fn status(facts: &Facts<'_>) -> NetworkStatus {
         settled: facts.settled,
         search: resolv_conf::search(&facts.sources, facts.dns),
         links: managed.chain(ports).collect(),
-        routes: routes.collect(),
+        routes: routes.take(MOST_ROUTES).collect(),
         rules: facts.rules.iter().map(rule_status).collect(),
         errors: facts.errors.clone(),
     }
@@ -116,7 +120,20 @@ fn lease_status(lease: &Lease) -> LeaseStatus {
         dns: lease.dns.iter().copied().map(IpAddr::V4).collect(),
         search: lease.search.clone(),
         ntp: lease.ntp.iter().copied().map(IpAddr::V4).collect(),
-        hostname: None,
+        hostname: lease.hostname.clone(),
+    }
+}
+
+fn lease6_status(lease: &Lease6) -> LeaseStatus {
+    let life = Some(lease.lifetime()).filter(|life| *life != FOREVER);
+    LeaseStatus {
+        protocol: "dhcp6".to_owned(),
+        server: lease.server.iter().map(|byte| format!("{byte:02x}")).collect(),
+        addresses: lease.addresses.iter().map(|address| format!("{}/128", address.ip)).collect(),
+        seconds: life.map(seconds),
+        dns: lease.dns.iter().copied().map(IpAddr::V6).collect(),
+        search: lease.search.clone(),
+        ..LeaseStatus::default()
     }
 }
 

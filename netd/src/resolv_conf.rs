@@ -1,6 +1,6 @@
 //! The name servers and search domains in use, and the text of resolv.conf(5).
 
-use crate::{lease::Lease, link::Link};
+use crate::{lease::Lease, lease6::Lease6, link::Link};
 use berth_contract::network_config::{Addressing, DnsConfig};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -15,6 +15,8 @@ pub struct Source<'a> {
     pub keys: &'a Addressing,
     /// The lease in force, if there is one.
     pub lease: Option<&'a Lease>,
+    /// The DHCPv6 lease in force.
+    pub lease6: Option<&'a Lease6>,
     /// Name servers of router advertisements.
     pub servers: Vec<Ipv6Addr>,
     /// Search domains of router advertisements.
@@ -41,7 +43,9 @@ impl<'a> Source<'a> {
             return self.keys.dns.iter().copied().map(zone).collect();
         }
         let four = self.lease.into_iter().flat_map(|lease| &lease.dns).map(|server| IpAddr::V4(*server));
-        four.chain(self.servers.iter().copied().map(IpAddr::V6)).map(zone).collect()
+        let six = self.lease6.into_iter().flat_map(|lease| lease.dns.iter().copied());
+        let six = six.chain(self.servers.iter().copied()).map(IpAddr::V6);
+        four.chain(six).map(zone).collect()
     }
 
     fn search(&self) -> Vec<&'a str> {
@@ -49,7 +53,8 @@ impl<'a> Source<'a> {
             return self.keys.search.iter().map(String::as_str).collect();
         }
         let leased = self.lease.into_iter().flat_map(|lease| &lease.search).map(String::as_str);
-        leased.chain(self.domains.iter().copied()).collect()
+        let six = self.lease6.into_iter().flat_map(|lease| &lease.search).map(String::as_str);
+        leased.chain(six).chain(self.domains.iter().copied()).collect()
     }
 }
 

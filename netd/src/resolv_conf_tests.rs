@@ -18,7 +18,7 @@ pub(crate) fn link(name: &str, carrier: bool) -> Link {
 }
 
 pub(crate) fn source<'a>(link: &'a Link, index: u32, keys: &'a Addressing, lease: Option<&'a Lease>) -> Source<'a> {
-    Source { link, index, keys, lease, servers: Vec::new(), domains: Vec::new() }
+    Source { link, index, keys, lease, lease6: None, servers: Vec::new(), domains: Vec::new() }
 }
 
 #[test]

@@ -2,9 +2,10 @@
 
 use crate::{
     lease::Lease,
+    lease6::{FOREVER, Lease6},
     rtnetlink::{Origin, Route, Rule, address::NewAddress, route::MAIN},
 };
-use berth_contract::network_config::{Addressing, Prefix};
+use berth_contract::network_config::{AddressWithPrefix, Addressing, Prefix};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
@@ -24,6 +25,19 @@ pub struct Wanted {
     pub routes: Vec<Route>,
 }
 
+/// The leases of a link.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Leases<'a> {
+    /// The DHCPv4 lease.
+    pub four: Option<&'a Lease>,
+    /// The rest of its lifetime; `None` if it does not end.
+    pub left: Option<Duration>,
+    /// The DHCPv6 lease.
+    pub six: Option<&'a Lease6>,
+    /// The time since it was granted.
+    pub age: Duration,
+}
+
 /// The metric of the link's routes.
 #[must_use]
 pub fn metric(index: u32, keys: &Addressing) -> u32 {
@@ -31,23 +45,12 @@ pub fn metric(index: u32, keys: &Addressing) -> u32 {
 }
 
 impl Wanted {
-    /// What the link with this index needs. `left` is the rest of the lease's lifetime. Without a carrier it has no routes, so that another link takes over.
+    /// What the link with this index needs. Without a carrier it has no routes, so that another link takes over.
     #[must_use]
-    pub fn of(index: u32, keys: &Addressing, carrier: bool, lease: Option<&Lease>, left: Option<Duration>) -> Self {
+    pub fn of(index: u32, keys: &Addressing, carrier: bool, leases: &Leases<'_>) -> Self {
         let metric = metric(index, keys);
-        let lasting = |address: &berth_contract::network_config::AddressWithPrefix| NewAddress {
-            ip: address.ip,
-            prefix: address.prefix,
-            lifetime: None,
-            metric,
-        };
-        let mut addresses: Vec<NewAddress> = keys.addresses.iter().map(lasting).collect();
-        addresses.extend(lease.map(|lease| NewAddress {
-            ip: lease.address.into(),
-            prefix: lease.prefix,
-            lifetime: left.map(|left| (left, left)),
-            metric,
-        }));
+        let addresses = addresses(keys, metric, leases);
+        let lease = leases.four;
         let mut routes: Vec<Route> = Vec::new();
         if carrier {
             let table = routes_of(index, keys, metric);
@@ -77,6 +80,32 @@ impl Wanted {
         routes.sort_by_key(|route| route.via.is_some());
         Self { addresses, routes }
     }
+}
+
+fn addresses(keys: &Addressing, metric: u32, leases: &Leases<'_>) -> Vec<NewAddress> {
+    let lasting =
+        |address: &AddressWithPrefix| NewAddress { ip: address.ip, prefix: address.prefix, lifetime: None, metric };
+    let four = leases.four.map(|lease| NewAddress {
+        ip: lease.address.into(),
+        prefix: lease.prefix,
+        lifetime: leases.left.map(|left| (left, left)),
+        metric,
+    });
+    let left = |time: Duration| if time == FOREVER { FOREVER } else { time.saturating_sub(leases.age) };
+    let six = leases.six.into_iter().flat_map(|lease| &lease.addresses).map(|address| NewAddress {
+        ip: address.ip.into(),
+        // The network is known by router advertisements only.
+        prefix: 128,
+        lifetime: Some((left(address.preferred), left(address.valid))),
+        metric,
+    });
+    let mut all: Vec<NewAddress> = keys.addresses.iter().map(lasting).collect();
+    for new in four.into_iter().chain(six) {
+        if !all.iter().any(|old| old.ip == new.ip) {
+            all.push(new);
+        }
+    }
+    all
 }
 
 /// Whether the kernel knows how to reach a gateway. Cloud providers give /32 addresses with a gateway outside of that network: then the

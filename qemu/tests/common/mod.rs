@@ -1,6 +1,8 @@
 //! Shared code of the tests: builds the images once for all tests, and makes machines for them.
 #![allow(dead_code, reason = "each test file uses only a part of this module")]
 
+pub(crate) mod initrd;
+
 use anyhow::{Context, Result, bail, ensure};
 use berth_contract::arch::Arch;
 use berth_qemu::{

@@ -2,6 +2,7 @@
 //! listing to a disk. A serial console would be too slow for the listing.
 
 use crate::{
+    common::initrd::MODULES,
     listing::{Holes, found, text},
     tree::EPOCH,
 };
@@ -24,8 +25,6 @@ pub(crate) const REPORT: &str = "/dev/vdc";
 pub(crate) const RULE: &str = "----\n";
 /// The last line of a complete report.
 pub(crate) const END: &str = "end\n";
-/// File in the initial root. It lists the modules in the order of loading.
-pub(crate) const MODULES: &str = "/modules.list";
 /// Name and size of the file that is written to the grown file system.
 pub(crate) const AFTER: (&str, usize) = ("after", 64 << 20);
 

@@ -105,7 +105,7 @@ fn erofs_utils_read_devices_owners_and_holes() {
 
 /// Path of a program from Debian 13.
 fn newer(program: &str) -> String {
-    machine::judges().join("bin").join(program).to_str().unwrap().to_owned()
+    common::initrd::judges().join("bin").join(program).to_str().unwrap().to_owned()
 }
 
 const MIB: u64 = 1 << 20;

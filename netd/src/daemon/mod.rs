@@ -1,23 +1,22 @@
-//! The loop: one poll(2) over links, packets, settings and time.
+//! The loop: one poll(2) over links, packets, settings and time. [`scan`] handles links, [`tell`] says what has happened.
+
+mod scan;
+mod tell;
 
 use crate::{
     advertisement::Announcements,
-    client::{Moment, Note},
+    client::Moment,
     clock::Clock,
-    dhcp4::{Dhcp4, Event},
+    dhcp4::Dhcp4,
+    dhcp6::Dhcp6,
     interface::Interface,
-    lease::Lease,
-    link::{Choice, Link},
-    plan::{self, Role},
+    link::Choice,
     publish::Publisher,
-    reconcile,
     report::{Facts, Port},
     resolv_conf::Source,
     rtnetlink::{Address, Changes, Rtnetlink},
     settings::Settings,
-    shape::{Shaped, shape},
     sys::signal::Hangup,
-    wanted, wireguard,
 };
 use berth_contract::{
     fault::{At, Failure},
@@ -33,7 +32,6 @@ use rustix::{
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    fmt::Display,
     fs::File,
     io::{Read, Write},
     path::{Path, PathBuf},
@@ -149,6 +147,8 @@ impl Daemon<'_> {
         let mut fds = vec![PollFd::new(changes, PollFlags::IN), PollFd::new(hangup, PollFlags::IN)];
         let packets = self.interfaces.values().filter_map(Interface::four).map(Dhcp4::packets);
         fds.extend(packets.map(|packets| PollFd::new(packets, PollFlags::IN)));
+        let sockets = self.interfaces.values().filter_map(Interface::six).filter_map(Dhcp6::socket);
+        fds.extend(sockets.map(|socket| PollFd::new(socket, PollFlags::IN)));
         fds.extend(self.clock.socket().map(|socket| PollFd::from_borrowed_fd(socket, PollFlags::IN)));
         match poll(&mut fds, limit.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -165,92 +165,6 @@ impl Daemon<'_> {
                 self.settings_error = Some(format!("settings: {error}"));
             }
         }
-    }
-
-    /// Reads all links again, makes the virtual ones, and starts or stops managing links.
-    fn scan(&mut self) -> Result<(), Failure> {
-        let choice = &self.options.choice;
-        let Shaped { links, mut errors } = shape(&mut self.kernel, &self.settings.network, choice)?;
-        let mut roles = plan::roles(&self.settings.network, choice, &links);
-        let still = |index: &u32, old: &mut Interface| {
-            let is_managed = matches!(roles.get(index), Some(Role::Managed(_)));
-            let same = |link: &Link| (&link.name, link.mac) == (&old.link.name, old.link.mac);
-            is_managed && links.get(index).is_some_and(same)
-        };
-        let gone: Vec<_> = self.interfaces.extract_if(.., |index, old| !still(index, old)).collect();
-        for (index, mut interface) in gone {
-            if links.contains_key(&index) {
-                interface.release(&mut self.kernel);
-            }
-            self.say(&interface.link.name, "gone");
-        }
-        errors.extend(self.set_keys(&links));
-        self.ports.clear();
-        for (index, link) in links {
-            match roles.remove(&index) {
-                Some(Role::Managed(settings)) => self.manage(index, link, settings)?,
-                Some(Role::Port { master, mtu }) => {
-                    if !link.up {
-                        errors.extend(self.kernel.set_up(index).err().map(|error| error.to_string()));
-                    }
-                    if let Some(mtu) = mtu.filter(|&mtu| mtu != link.mtu) {
-                        errors.extend(self.kernel.set_mtu(index, mtu).err().map(|error| error.to_string()));
-                    }
-                    self.ports.insert(index, Port { link, master });
-                }
-                None => {}
-            }
-        }
-        let keys = self.interfaces.values().map(|interface| &interface.settings.keys);
-        let rules: Vec<_> = keys.flat_map(wanted::rules).collect();
-        errors.extend(reconcile::rules(&mut self.kernel, &rules).iter().map(ToString::to_string));
-        for error in errors.iter().filter(|error| !self.errors.contains(error)) {
-            // If the log cannot be written, the error has nowhere else to go.
-            let _ = writeln!(self.log, "{error}");
-        }
-        self.errors = errors;
-        Ok(())
-    }
-
-    /// Sets keys and peers of the WireGuard links that are new or have new settings. Returns what the kernel refuses.
-    fn set_keys(&mut self, links: &BTreeMap<u32, Link>) -> Vec<String> {
-        let mut refused = Vec::new();
-        self.keys.retain(|index, _| links.contains_key(index));
-        for table in &self.settings.network.wireguards {
-            let found = links.iter().find(|(_, link)| link.is_ours && link.name == table.name.as_str());
-            let Some((&index, _)) = found.filter(|(index, _)| self.keys.get(index) != Some(table)) else { continue };
-            match wireguard::configure(table) {
-                Ok(()) => _ = self.keys.insert(index, table.clone()),
-                Err(error) => refused.push(error.to_string()),
-            }
-        }
-        refused
-    }
-
-    /// Starts to manage a link, or handles its new state and its new settings.
-    fn manage(&mut self, index: u32, link: Link, settings: plan::Managed) -> Result<(), Failure> {
-        let name = link.name.clone();
-        if !link.up {
-            let up = self.kernel.set_up(index);
-            self.log_error(&name, up);
-        }
-        let followed = match self.interfaces.get_mut(&index) {
-            None => Interface::adopt(index, link.clone(), settings, seed()?)
-                .map(|interface| _ = self.interfaces.insert(index, interface)),
-            Some(interface) if interface.settings != settings => interface.follow(settings, seed()?),
-            Some(_) => Ok(()),
-        };
-        if let Err(error) = followed {
-            self.say(&name, format_args!("cannot be managed: {error}"));
-        }
-        let Some(interface) = self.interfaces.get_mut(&index) else { return Ok(()) };
-        let news =
-            (interface.link.carrier != link.carrier).then_some(if link.carrier { "carrier" } else { "no carrier" });
-        let events = interface.see(link, now(), hostname());
-        let refused = interface.apply(now(), &mut self.kernel);
-        news.into_iter().for_each(|word| self.say(&name, word));
-        refused.iter().for_each(|error| self.say(&name, error));
-        events.into_iter().try_for_each(|event| self.handle(index, event))
     }
 
     /// Handles the input, and performs the actions whose time has come.
@@ -295,29 +209,6 @@ impl Daemon<'_> {
         Ok(found.map(|a| format!("{} {}/{}", self.name(a.index), a.ip, a.prefix)))
     }
 
-    fn handle(&mut self, index: u32, event: Event) -> Result<(), Failure> {
-        let name = self.name(index);
-        match event {
-            Event::Leased(lease, is_new) => {
-                if is_new {
-                    self.say(&name, describe(&lease));
-                }
-                self.clock.learn(&lease.ntp, seed()?, now())?;
-                self.say_ready(&format!("{name} {}/{}", lease.address, lease.prefix));
-            }
-            Event::Lost(loss) => {
-                self.say(&name, &loss);
-                self.notify_supervisor(|notify| notify.status(&format!("{name}: {loss}")));
-            }
-            Event::Note(Note::Silence(times)) => {
-                self.say(&name, format_args!("no DHCP server answers (asked {times} times)"));
-            }
-            Event::Note(Note::Unusable(fault)) => self.say(&name, format_args!("unusable DHCP answer: {fault}")),
-            Event::Unsent(error) => self.say(&name, format_args!("cannot send a DHCP message: {error}")),
-        }
-        Ok(())
-    }
-
     fn publish(&mut self) -> Result<(), Failure> {
         let (addresses, routes, rules) = (self.kernel.addresses()?, self.kernel.routes()?, self.kernel.rules()?);
         self.announcements.keep_only(|index| self.interfaces.contains_key(&index));
@@ -327,6 +218,7 @@ impl Daemon<'_> {
             index,
             keys: &interface.settings.keys,
             lease: interface.lease(),
+            lease6: interface.lease6(),
             servers: known.servers(index).collect(),
             domains: known.domains(index).collect(),
         });
@@ -350,47 +242,12 @@ impl Daemon<'_> {
     fn name(&self, index: u32) -> String {
         self.interfaces.get(&index).map(|interface| interface.link.name.clone()).unwrap_or_default()
     }
-
-    fn say_ready(&mut self, status: &str) {
-        match std::mem::replace(&mut self.ready, Ready::Said) {
-            Ready::By(_) => self.notify_supervisor(|notify| notify.ready(status)),
-            Ready::Said => self.notify_supervisor(|notify| notify.status(status)),
-        }
-    }
-
-    fn notify_supervisor(&mut self, tell: impl FnOnce(&Notify) -> std::io::Result<()>) {
-        let told = tell(&self.notify);
-        self.log_error("supervisor", told);
-    }
-
-    fn log_error<E: Display>(&mut self, what: &str, result: Result<(), E>) {
-        if let Err(error) = result {
-            self.say(what, error);
-        }
-    }
-
-    fn say(&mut self, what: &str, text: impl Display) {
-        // If the log cannot be written, the error has nowhere else to go.
-        let _ = writeln!(self.log, "{what}: {text}");
-    }
-}
-
-fn describe(lease: &Lease) -> String {
-    let time = lease.lifetime.map_or("ever".to_owned(), |life| format!("{} s", life.as_secs()));
-    let gateway = lease.gateway().map_or("no gateway".to_owned(), |gateway| format!("gateway {gateway}"));
-    format!("{}/{} for {time} from {}, {gateway}", lease.address, lease.prefix, lease.server)
 }
 
 /// Time since the host's start. Includes time in suspend, because a lease expires during suspend too.
 fn now() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
-}
-
-/// The host name; `None` if the kernel has only a default name.
-fn hostname() -> Option<String> {
-    let name = rustix::system::uname().nodename().to_str().ok()?.to_owned();
-    (!["", "(none)", "localhost"].contains(&name.as_str())).then_some(name)
 }
 
 fn seed() -> Result<u64, Failure> {
