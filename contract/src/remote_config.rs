@@ -86,7 +86,7 @@ pub fn serial(text: &str) -> Option<Vec<u8>> {
     if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
         return None;
     }
-    let even = if digits.len() % 2 == 0 { digits } else { format!("0{digits}") };
+    let even = if digits.len().is_multiple_of(2) { digits } else { format!("0{digits}") };
     let bytes = (0..even.len()).step_by(2).map(|at| u8::from_str_radix(&even[at..at + 2], 16));
     let bytes: Vec<u8> = bytes.collect::<Result<_, _>>().ok()?;
     let first = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());

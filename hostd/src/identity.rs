@@ -77,7 +77,7 @@ impl Identity {
     /// SHA-256 of the certificate, as hexadecimal digits in pairs: what `openssl x509 -fingerprint -sha256` prints.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digest = self.chain.first().map(|cert| Sha256::digest(cert)).unwrap_or_default();
+        let digest = self.chain.first().map(Sha256::digest).unwrap_or_default();
         digest.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
     }
 }

@@ -86,7 +86,7 @@ fn params(name: &str, subject: Subject<'_>) -> Result<CertificateParams, AccessE
         }
     };
     for one in &names {
-        let is_dns = one.split('.').all(|part| is_user(part));
+        let is_dns = one.split('.').all(is_user);
         if one.parse::<std::net::IpAddr>().is_err() && !is_dns {
             return Err(AccessError::Name { name: one.clone(), wanted: "a DNS name in lower case, or an IP address" });
         }

@@ -340,7 +340,10 @@ impl Answers for RunningHost {
 
     fn restart(&mut self, service: &str) -> Result<(), String> {
         match self.fleet.restart(service) {
-            true => Ok(console::announce(&format!("{service} is restarted: a client asked for it"))),
+            true => {
+                console::announce(&format!("{service} is restarted: a client asked for it"));
+                Ok(())
+            }
             false if self.ending.is_some() => Err("the host is going down".to_owned()),
             false => Err(format!("no service has the name {service:?}")),
         }
