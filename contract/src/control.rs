@@ -5,6 +5,7 @@
 //!
 //! A serial port has no connections. So a client ignores frames with another client's id, and both sides ignore lines that are not JSON.
 
+pub use crate::log_line::{LogLine, LogRecord};
 pub use crate::network_status::{InterfaceStatus, LeaseStatus, LinkStatus, NetworkStatus, RouteStatus, RuleStatus};
 use crate::{
     boot_report::PhaseStamp,
@@ -15,6 +16,7 @@ use crate::{
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 pub use crate::service_state::{Problem, ServiceState, ServiceStatus};
 
@@ -59,6 +61,14 @@ pub enum Request {
     Announce {
         /// One line. Control characters are left out, and what is longer than [`MAX_ANNOUNCEMENT`].
         text: String,
+    },
+    /// Answered with a `record` for each line of all logs: init, kernel, services, `bless` and `slots`. Then `end`.
+    AllLogs {
+        /// For each log, the number of the first record that is wanted. For other logs: from the oldest record that the host still has.
+        #[serde(default)]
+        from: BTreeMap<String, u64>,
+        /// Whether to continue with new lines until the call is cancelled.
+        follow: bool,
     },
     /// Answered with `end` once the host is `running`, or with an error when the host is `degraded`.
     WaitReady,
@@ -106,20 +116,12 @@ pub enum Body {
     Reply(Box<Reply>),
     /// A line of output. More frames follow.
     Line(LogLine),
+    /// A line of one of several logs. More frames follow.
+    Record(LogRecord),
     /// The call is complete.
     End,
     /// The call failed.
     Error(ControlError),
-}
-
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LogLine {
-    /// Microseconds since kernel start.
-    pub at_us: u64,
-    /// The text, without the line break.
-    pub text: String,
 }
 
 /// Environment variable that init sets for hostctl. If hostctl fails, its last line on stderr is then a [`ControlError`] as JSON.

@@ -4,6 +4,7 @@ use crate::{
     config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
+    log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
     remote_config::RemoteConfig,
     update::{HealthCheck, UpdateSpec},
@@ -36,6 +37,9 @@ pub struct HostConfig {
     /// The API over the network. It replaces the table of the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteConfig>,
+    /// How logs are stored and where they are sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogConfig>,
     /// Checks that a version on trial must pass, in addition to the image's checks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub health: Vec<HealthCheck>,
@@ -75,7 +79,7 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 8] = ["hostname", "network", "dns", "container", "docker", "update", "remote", "health"];
+pub const KEYS: [&str; 9] = ["hostname", "network", "dns", "container", "docker", "update", "remote", "log", "health"];
 
 impl HostConfig {
     /// Checks the rules that serde cannot express.
@@ -104,6 +108,9 @@ impl HostConfig {
         })?;
         self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
         self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
+        if let Some(log) = &self.log {
+            log.check().map_err(|fault| ConfigFault::new("settings of logs that fit together", fault))?;
+        }
         if let Some(remote) = &self.remote {
             remote.check().map_err(|fault| fault.within("remote"))?;
         }

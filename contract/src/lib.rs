@@ -23,6 +23,8 @@ mod guid;
 pub mod host_config;
 pub mod image_spec;
 pub mod limit;
+pub mod log_config;
+pub mod log_line;
 pub mod network_config;
 mod network_status;
 pub mod paths;

@@ -6,6 +6,8 @@ pub const LIB: &str = "/usr/lib/berth";
 pub const INIT: &str = "/usr/lib/berth/init";
 /// The network process.
 pub const NETD: &str = "/usr/lib/berth/netd";
+/// The process that stores and forwards logs.
+pub const LOGD: &str = "/usr/lib/berth/logd";
 /// The program that imports preloaded images and starts declared containers.
 pub const WORKLOAD: &str = "/usr/lib/berth/workload";
 /// The remote API.
@@ -89,6 +91,23 @@ pub const INITRD_LOG: &str = "/run/berth/initrd-log.json";
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
 /// The group that may open the control socket. Without this group in the image, the socket is for root only.
 pub const CONTROL_GROUP: &str = "berth-control";
+/// The control socket of logd, on which init answers only requests for logs. It belongs to the
+/// user of the service with `reads_logs`.
+pub const LOG_SOCKET: &str = "/run/berth/logs.sock";
+/// The stored logs of kernel, init and services.
+pub const LOG_STORE: &str = "/var/log/berth/system";
+/// The stored logs of containers. Only while logs are forwarded.
+pub const CONTAINER_LOG_STORE: &str = "/var/log/berth/containers";
+/// The newest logs, while [`LOG_STORE`] cannot be written.
+pub const LOG_STORE_IN_MEMORY: &str = "/run/logd/system";
+/// The newest logs of containers, while [`CONTAINER_LOG_STORE`] cannot be written.
+pub const CONTAINER_LOG_STORE_IN_MEMORY: &str = "/run/logd/containers";
+/// How far logs have been forwarded: one file for each target.
+pub const LOG_CURSORS: &str = "/var/log/berth/cursors";
+/// Socket on which logd takes the lines of containers.
+pub const CONTAINER_LOG_SOCKET: &str = "/run/logd/containers.sock";
+/// The settings of logd, written by init: an object with the table `log` of host.toml.
+pub const LOGD_CONFIG: &str = "/run/berth/config/logd.json";
 /// Name of the virtio-serial port that speaks the same protocol.
 pub const CONTROL_PORT: &str = "berth.control";
 /// The declared containers, for the workload program: a [`crate::container::Declared`] as JSON. init writes it from the recipe and the

@@ -83,8 +83,8 @@ pub fn is_user(name: &str) -> bool {
 const COMMANDS: &[(&[&str], Role)] = &[
     (&["config"], Role::Admin),
     (&["containers", "list"], Role::Read),
-    (&["containers", "logs"], Role::Read),
     (&["containers", "restart"], Role::Admin),
+    (&["logs"], Role::Read),
     (&["network"], Role::Read),
     (&["reset"], Role::Admin),
     (&["rollback"], Role::Admin),
@@ -104,6 +104,7 @@ pub fn role_for(request: &Request) -> Option<Role> {
         | Request::Boot
         | Request::Services
         | Request::Logs { .. }
+        | Request::AllLogs { .. }
         | Request::WaitReady
         | Request::Cancel { .. } => Some(Role::Read),
         Request::Restart { .. }
@@ -228,8 +229,9 @@ pub struct ContainerInfo {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerLine {
-    /// When it was written, as RFC 3339. Empty if the engine does not know.
-    pub time: String,
+    /// When it was written, in nanoseconds since 1970. Absent if the engine does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_ns: Option<i64>,
     /// Where it was written.
     pub stream: OutputStream,
     /// The text, without the line break.
@@ -284,7 +286,7 @@ mod tests {
             (Request::Reboot, Some(Role::Admin)),
             (run(&["why", "--json"]), Some(Role::Read)),
             (run(&["upgrade"]), Some(Role::Admin)),
-            (run(&["containers", "logs", "x"]), Some(Role::Read)),
+            (run(&["logs", "--list-boots"]), Some(Role::Read)),
             (run(&["containers", "restart", "x"]), Some(Role::Admin)),
             (run(&["containers"]), None),
             (run(&["--connect", "unix:/x", "why"]), None),

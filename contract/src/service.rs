@@ -25,6 +25,12 @@ pub struct ServiceSpec {
     /// Working directory.
     #[serde(default = "root_directory")]
     pub workdir: String,
+    /// Whether it is stopped after all services without this key, when the host shuts down.
+    #[serde(default)]
+    pub stop_last: bool,
+    /// Whether the socket on which init gives out all logs ([`crate::paths::LOG_SOCKET`]) belongs to its user.
+    #[serde(default)]
+    pub reads_logs: bool,
     /// Seconds from SIGTERM to SIGKILL when it is stopped.
     #[serde(default = "stop_timeout")]
     pub stop_timeout: u32,

@@ -200,7 +200,7 @@ impl Client {
                 Body::Line(text) => line(text)?,
                 Body::End => return Ok(()),
                 Body::Error(error) => return Err(ClientError::Refused(error).into()),
-                Body::Reply(_) => return Err(self.unexpected("lines").into()),
+                Body::Reply(_) | Body::Record(_) => return Err(self.unexpected("lines").into()),
             }
         }
     }
@@ -258,7 +258,7 @@ impl Client {
         match self.receive(id)? {
             Body::End => Ok(()),
             Body::Error(error) => Err(ClientError::Refused(error)),
-            Body::Reply(_) | Body::Line(_) => Err(self.unexpected("an end")),
+            Body::Reply(_) | Body::Line(_) | Body::Record(_) => Err(self.unexpected("an end")),
         }
     }
 
@@ -267,7 +267,7 @@ impl Client {
         match self.receive(id)? {
             Body::Reply(reply) => Ok(*reply),
             Body::Error(error) => Err(ClientError::Refused(error)),
-            Body::Line(_) | Body::End => Err(self.unexpected("a reply")),
+            Body::Line(_) | Body::Record(_) | Body::End => Err(self.unexpected("a reply")),
         }
     }
 

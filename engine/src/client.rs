@@ -3,8 +3,9 @@
 use super::{
     container::{Container, Listed, Listing},
     http::HttpError,
+    log::{ContainerLine, LogRequest},
 };
-use berth_contract::{container::ContainerSpec, remote_api::ContainerLine};
+use berth_contract::container::ContainerSpec;
 use std::{
     fmt::Debug,
     ops::ControlFlow,
@@ -59,33 +60,21 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn restart(&self, name: &str) -> Result<(), EngineError>;
-    /// Passes each line of a container's output to `take`, and from time to time `None` while there is no new one, until the output ends
-    /// or `take` breaks. False if there is no such container.
-    ///
-    /// # Errors
-    /// See the trait.
-    fn logs(
-        &self,
-        name: &str,
-        wanted: LogsWanted,
-        take: &mut dyn FnMut(Option<ContainerLine>) -> ControlFlow<()>,
-    ) -> Result<bool, EngineError>;
     /// Stops a container, killing it after its own stop timeout, and removes it. All of its volumes are kept, also those without a name.
     ///
     /// # Errors
     /// See the trait.
     fn remove(&self, name: &str) -> Result<(), EngineError>;
-}
-
-/// Which lines of a container's output are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogsWanted {
-    /// Whether to continue with new lines.
-    pub follow: bool,
-    /// Only lines since this time, in seconds since 1970.
-    pub since: Option<u32>,
-    /// Begin with this number of old lines. Default: all.
-    pub tail: Option<u32>,
+    /// Passes the lines that a container has written to `line`, oldest first, until they end or `line` breaks.
+    ///
+    /// # Errors
+    /// See the trait. Also when the container does not exist.
+    fn logs(
+        &self,
+        name: &str,
+        ask: &LogRequest,
+        line: &mut dyn FnMut(ContainerLine) -> ControlFlow<()>,
+    ) -> Result<(), EngineError>;
 }
 
 /// Why a request to an engine failed.

@@ -1,15 +1,14 @@
 //! docker's HTTP API (docs.docker.com/reference/api/engine). The paths have no version, so the daemon uses its newest API version.
 
 use super::{
-    client::{EngineClient, EngineError, LogsWanted},
+    client::{EngineClient, EngineError},
     container::{Container, Listed, Listing, RestartPolicy},
+    docker_logs,
     http::{self, Body, Limits, Response, encoded},
-    output::{self, Format},
+    http_stream::{self, Stream},
+    log::{ContainerLine, LogRequest},
 };
-use berth_contract::{
-    container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol},
-    remote_api::ContainerLine,
-};
+use berth_contract::container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
@@ -20,8 +19,9 @@ use std::{
 
 /// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
-/// After this time without a new line, the reader of a container's output is asked whether it still wants one.
-const SILENCE: Duration = Duration::from_secs(5);
+
+/// Content type of the output of a container with a terminal.
+const TERMINAL_STREAM: &str = "application/vnd.docker.raw-stream";
 
 /// The client of dockerd on a Unix socket.
 #[derive(Debug)]
@@ -160,38 +160,30 @@ impl EngineClient for Docker {
         self.post(&format!("/containers/{}/restart", encoded(name)), &[204])
     }
 
-    fn logs(
-        &self,
-        name: &str,
-        wanted: LogsWanted,
-        take: &mut dyn FnMut(Option<ContainerLine>) -> ControlFlow<()>,
-    ) -> Result<bool, EngineError> {
-        let Some(found) = self.get(&format!("/containers/{}/json", encoded(name)))? else { return Ok(false) };
-        let format = match found["Config"]["Tty"].as_bool() {
-            Some(true) => Format::Lines,
-            _ => Format::Frames,
-        };
-        let mut target = format!("/containers/{}/logs?stdout=1&stderr=1&timestamps=1", encoded(name));
-        if wanted.follow {
-            target += "&follow=1";
-        }
-        target.extend(wanted.since.map(|since| format!("&since={since}")));
-        target.extend(wanted.tail.map(|tail| format!("&tail={tail}")));
-        let http = |source| EngineError::Http { asked: asked("GET", &target), source };
-        let (status, mut body) = http::open(&self.socket, SILENCE, ("GET", &target)).map_err(http)?;
-        if status != 200 {
-            let message = "the output of this container cannot be read".to_owned();
-            return Err(EngineError::Refused { asked: asked("GET", &target), status, message });
-        }
-        output::pass(&mut body, format, take).map_err(http)?;
-        Ok(true)
-    }
-
     fn remove(&self, name: &str) -> Result<(), EngineError> {
         let name = encoded(name);
         // Without `t`, docker waits as long as the container's own stop timeout says. Without `v`, its anonymous volumes stay.
         self.post(&format!("/containers/{name}/stop"), &[204, 304, 404])?;
         self.ask("DELETE", &format!("/containers/{name}?force=1"), Body::Empty, &[204, 404]).map(drop)
+    }
+
+    fn logs(
+        &self,
+        name: &str,
+        ask: &LogRequest,
+        line: &mut dyn FnMut(ContainerLine) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let target = docker_logs::target(&encoded(name), ask);
+        let failed = |source| EngineError::Http { asked: asked("GET", &target), source };
+        match http_stream::open(&self.socket, self.limits, &target).map_err(failed)? {
+            Stream::Open { reader, kind } => {
+                let is_terminal = kind.as_deref() == Some(TERMINAL_STREAM);
+                docker_logs::read(reader, is_terminal, line).map_err(failed)
+            }
+            Stream::Refused(Response { status, body }) => {
+                Err(EngineError::Refused { asked: asked("GET", &target), status, message: message(&body) })
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod health;
 pub mod host;
 mod kernel_image;
 pub mod kernel_images;
+pub mod logs;
 mod memory;
 pub mod show;
 pub mod slots;

@@ -4,24 +4,14 @@ mod command;
 
 use berth_contract::{
     chain::Chain,
-    control::{ControlError, JSON_ERRORS, LogLine},
+    control::{ControlError, JSON_ERRORS},
     version::OsVersion,
 };
 use berth_control::{Client, ClientError};
 use clap::{Parser, Subcommand};
 use command::{
-    bless,
-    containers::ContainersVerb,
-    engine::Engine,
-    forget,
-    host::HostVerb,
-    on_host, pass_on, print, reset, rollback,
-    slot::SlotVerb,
-    status,
-    support::Support,
-    target::{PATIENCE, Target},
-    upgrade::Upgrade,
-    wait, why, write_out,
+    bless, containers::ContainersVerb, engine::Engine, forget, host::HostVerb, logs::Logs, on_host, pass_on, print,
+    reset, rollback, slot::SlotVerb, status, support::Support, target::Target, upgrade::Upgrade, wait, why,
 };
 use hostctl::{
     decoder::{self, Packing},
@@ -30,6 +20,7 @@ use hostctl::{
     exit::Exit,
     file::FileError,
     heal::StillDamaged,
+    logs::LogsError,
     show,
     slots::SlotError,
     source::SourceError,
@@ -83,14 +74,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Show the output of a service, of `init`, of the `kernel` or of `bless` (the verdict about this version)
-    Logs {
-        /// Continue with new lines
-        #[arg(short, long)]
-        follow: bool,
-        /// Name of the service, `init`, `kernel` or `bless`
-        name: String,
-    },
+    Logs(Logs),
     #[command(subcommand)]
     Containers(ContainersVerb),
     Docker(Engine),
@@ -278,7 +262,8 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
         let desk = || cause.downcast_ref::<DeskError>().and_then(DeskError::hint);
         let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint()).or_else(desk);
-        let file = || file().or_else(damaged).or_else(var);
+        let logs = || cause.downcast_ref::<LogsError>().and_then(LogsError::hint);
+        let file = || file().or_else(damaged).or_else(var).or_else(logs);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
@@ -340,7 +325,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
             let services = client()?.services()?;
             print(json, &services, || show::services(&services))
         }
-        Verb::Logs { follow, name } => logs(&mut client()?, follow, &name),
+        Verb::Logs(logs) if is_here => logs.here(client),
+        Verb::Logs(logs) => logs.there(client()?),
         Verb::Wait { timeout } => wait::wait(&target, timeout.map(Duration::from_secs)),
         Verb::Restart { service } => Ok(client()?.restart(&service)?),
         Verb::Reboot(GoingDown { limit: None }) => Ok(client()?.reboot()?),
@@ -349,14 +335,6 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Poweroff(GoingDown { limit: Some(seconds) }) => Ok(client()?.poweroff_within(seconds)?),
     }
     .map(|()| Exit::Done)
-}
-
-fn logs(client: &mut Client, follow: bool, name: &str) -> anyhow::Result<()> {
-    client.set_timeout((!follow).then_some(PATIENCE))?;
-    client.logs(name, follow, |line: LogLine| {
-        let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
-        write_out(&format!("[{at:>12}] {}\n", line.text))
-    })
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Control {
         match self.short(request).await? {
             Body::Reply(reply) => Ok(*reply),
             Body::Error(error) => Err(Failure::Refused(error)),
-            Body::Line(_) | Body::End => Err(Failure::Answer("a reply")),
+            Body::Line(_) | Body::Record(_) | Body::End => Err(Failure::Answer("a reply")),
         }
     }
 
@@ -66,7 +66,7 @@ impl Control {
         match self.short(request).await? {
             Body::End => Ok(()),
             Body::Error(error) => Err(Failure::Refused(error)),
-            Body::Line(_) | Body::Reply(_) => Err(Failure::Answer("an end")),
+            Body::Line(_) | Body::Record(_) | Body::Reply(_) => Err(Failure::Answer("an end")),
         }
     }
 
@@ -96,7 +96,7 @@ impl Control {
                 }
                 Body::End => return Ok(lines),
                 Body::Error(error) => return Err(Failure::Refused(error)),
-                Body::Reply(_) => return Err(Failure::Answer("lines")),
+                Body::Reply(_) | Body::Record(_) => return Err(Failure::Answer("lines")),
             }
             if bytes > LONGEST_OUTPUT {
                 return Err(Failure::Answer("an output of at most 4 MiB"));

@@ -111,7 +111,9 @@ pub(crate) fn pass_on<T: Serialize + 'static>(
                 },
                 Ok(Ok(Body::End)) => return events.finish(Ok(())).await,
                 Ok(Ok(Body::Error(error))) => return events.finish(Err(error)).await,
-                Ok(Ok(Body::Reply(_))) => return events.finish(Err(Failure::Answer("lines").error())).await,
+                Ok(Ok(Body::Reply(_) | Body::Record(_))) => {
+                    return events.finish(Err(Failure::Answer("lines").error())).await;
+                }
                 Ok(Err(failure)) => return events.finish(Err(failure.error())).await,
             };
             if sent.is_err() {

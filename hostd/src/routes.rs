@@ -126,7 +126,6 @@ const fn post(path: &'static str, about: &'static str, request: Shape, answer: S
 
 const FOLLOW: Parameter = Parameter { name: "follow", about: "continue with new lines", kind: Kind::Flag };
 const FULL: Parameter = Parameter { name: "full", about: "all lines, not only the last ones", kind: Kind::Flag };
-const TAIL: Parameter = Parameter { name: "tail", about: "begin with this number of old lines", kind: Kind::Number };
 const SINCE: Parameter =
     Parameter { name: "since", about: "only lines since this time, in seconds since 1970", kind: Kind::Number };
 
@@ -182,7 +181,7 @@ pub const ROUTES: &[Route] = &[
     ),
     get("/v1/containers", "All containers of the engine", Shape::Json(Type::Containers), Action::Containers),
     Route {
-        parameters: &[FOLLOW, TAIL, SINCE],
+        parameters: &[FOLLOW, SINCE],
         ..get(
             "/v1/containers/{name}/logs",
             "The output of a container",

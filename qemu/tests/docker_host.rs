@@ -39,6 +39,18 @@ command = ["serve", "80"]
 network = "none"
 "#;
 
+/// Runs hostctl on the host.
+fn hostctl(control: &mut berth_control::Client, words: &[&str]) -> Vec<String> {
+    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let mut lines = Vec::new();
+    let take = |line: berth_contract::control::LogLine| {
+        lines.push(line.text);
+        Ok::<_, berth_control::ClientError>(())
+    };
+    control.run(&words, take).unwrap();
+    lines
+}
+
 #[test]
 fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean() {
     let image = output(&build(), ".raw");
@@ -101,6 +113,14 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     std::fs::write(other.join("ca.pem"), &pki.ca).unwrap();
     docker(&vm, &other, &["ps"]).expect_err("a client with a certificate of another authority must be refused");
 
+    // The output of a container that has ended, and stored lines of services.
+    docker(&vm, &certificates, &["run", "--name", "said", "hello"]).unwrap();
+    let said = hostctl(&mut control, &["logs", "container:said"]);
+    assert!(said.iter().any(|line| line.starts_with("20") && line.contains("Hello from Berth")), "{said:?}");
+    docker(&vm, &certificates, &["rm", "said"]).unwrap();
+    let stored = hostctl(&mut control, &["logs", "--since", "1h", "dockerd"]);
+    assert!(stored.iter().any(|line| line.contains(" dockerd: ") && line.contains("API listen on")), "{stored:?}");
+
     // Container networks and resource limits.
     assert!(get(&vm, 8080, "/").unwrap().contains("Hello"), "a published port is answered");
     let limits = get(&vm, 8080, "/limits").unwrap();
@@ -121,7 +141,13 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     vm.wait_for_text("ready after", before, LIMIT).unwrap();
     vm.wait_ready(LIMIT).unwrap();
     desk.wait();
-    let again = vm.control(Duration::from_secs(30)).unwrap().status().unwrap();
+    let mut control = vm.control(Duration::from_secs(30)).unwrap();
+    let again = control.status().unwrap();
+    let before = hostctl(&mut control, &["logs", "--boot", "-1", "init"]);
+    for word in ["going down: hostctl reboot", "dockerd stopped", "netd stopped"] {
+        assert!(before.iter().any(|line| line.contains(word)), "the end of the shutdown is stored: {word}: {before:?}");
+    }
+    drop(control);
     assert_eq!(
         (again.state, &again.machine_id, &again.root_hash),
         (HostState::Running, &status.machine_id, &status.root_hash)

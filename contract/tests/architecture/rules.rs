@@ -15,6 +15,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file", "control"]),
+    ("logd", &["contract", "file", "formats"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostd", &["contract", "file", "control", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
@@ -50,6 +51,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostd", library: "berth_hostd", modules: HOSTD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
@@ -231,10 +233,23 @@ const NETD: &[Row] = &[
     ),
 ];
 
+const LOGD: &[Row] = &[
+    ("sys", &[]),
+    ("bell", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("collect", &[]),
+    ("store", &["clock"]),
+    ("containers", &["bell", "store"]),
+    ("forward", &["bell", "clock", "sys"]),
+    ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("logs", &[]),
     ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
@@ -282,6 +297,7 @@ const HOSTCTL: &[Row] = &[
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
     ("why", &["entries", "file", "health"]),
+    ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("kernel_images", &["file"]),
@@ -318,6 +334,7 @@ const HOSTCTL: &[Row] = &[
             "heal",
             "health",
             "host",
+            "logs",
             "show",
             "support",
             "upgrade",
@@ -338,6 +355,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("logd", "berth_logd"),
     ("workload", "berth_workload"),
     ("hostd", "berth_hostd"),
     ("hostctl", "hostctl"),

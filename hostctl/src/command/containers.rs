@@ -1,22 +1,18 @@
 //! `hostctl containers`: the containers of the engine.
 
-use super::{on_host, pass_on, print, write_out};
+use super::{on_host, pass_on, print};
 use anyhow::{Result, bail};
-use berth_contract::{
-    image_spec::ImageSpec,
-    paths::IMAGE_SPEC,
-    remote_api::{ContainerInfo, ContainerLine},
-};
+use berth_contract::{image_spec::ImageSpec, paths::IMAGE_SPEC, remote_api::ContainerInfo};
 use berth_control::Client;
-use berth_engine::{EngineClient, Limits, Listing, LogsWanted, client};
+use berth_engine::{EngineClient, Limits, Listing, client};
 use clap::Subcommand;
 use hostctl::file;
-use std::{fmt::Write, ops::ControlFlow, path::Path, time::Duration};
+use std::{fmt::Write, path::Path, time::Duration};
 
 /// Limits for answers of the engine. A restart waits for the end of the container.
 const LIMITS: Limits = Limits { body: 8 << 20, silence: Duration::from_secs(660) };
 
-/// Look at containers, and restart them
+/// List containers, and restart them. `hostctl logs container:NAME` shows the output of one
 #[derive(Clone, Debug, Subcommand)]
 pub(crate) enum ContainersVerb {
     /// List all containers
@@ -24,17 +20,6 @@ pub(crate) enum ContainersVerb {
         /// Print JSON
         #[arg(long)]
         json: bool,
-    },
-    /// Show the output of a container
-    Logs {
-        /// Continue with new lines
-        #[arg(short, long)]
-        follow: bool,
-        /// Begin with this number of old lines
-        #[arg(long, value_name = "LINES")]
-        tail: Option<u32>,
-        /// Its name
-        name: String,
     },
     /// Stop a container and start it again
     Restart {
@@ -52,19 +37,6 @@ impl ContainersVerb {
                 let all = list(&*engine)?;
                 print(json, &all, || show(&all))
             }
-            Self::Logs { follow, tail, name } => {
-                let wanted = LogsWanted { follow, since: None, tail };
-                let mut result = Ok(());
-                let mut take = |line: Option<ContainerLine>| {
-                    let Some(line) = line else { return ControlFlow::Continue(()) };
-                    result = write_out(&format!("{} {}\n", line.time, line.text));
-                    if result.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-                };
-                if !engine.logs(&name, wanted, &mut take)? {
-                    bail!("no container has the name {name:?}");
-                }
-                result
-            }
             Self::Restart { name } => {
                 if engine.inspect(&name)?.is_none() {
                     bail!("no container has the name {name:?}");
@@ -76,19 +48,9 @@ impl ContainersVerb {
 
     /// On the host that `client` is connected to.
     pub(crate) fn there(self, client: &mut Client) -> Result<()> {
-        let tail_text;
         let mut words = vec!["containers"];
         match &self {
             Self::List { json } => words.extend(["list"].into_iter().chain(json.then_some("--json"))),
-            Self::Logs { follow, tail, name } => {
-                words.push("logs");
-                words.extend(follow.then_some("--follow"));
-                if let Some(tail) = tail {
-                    tail_text = tail.to_string();
-                    words.extend(["--tail", &tail_text]);
-                }
-                words.extend(["--", name.as_str()]);
-            }
             Self::Restart { name } => words.extend(["restart", "--", name.as_str()]),
         }
         on_host(client, words, pass_on)

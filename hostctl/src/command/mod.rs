@@ -6,6 +6,7 @@ pub(crate) mod engine;
 mod event_printer;
 pub(crate) mod forget;
 pub(crate) mod host;
+pub(crate) mod logs;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod slot;
@@ -23,8 +24,11 @@ use serde::Serialize;
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// Time limit for an answer of the host, except where a command waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Prints data as JSON or as text.
 pub(crate) fn print<T: Serialize>(json: bool, data: &T, text: impl FnOnce() -> String) -> Result<()> {

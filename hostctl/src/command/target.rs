@@ -1,17 +1,14 @@
 //! The host that a command is for: this one, a virtual machine, or one that is reached over the network.
 
-use super::seed;
+use super::{PATIENCE, seed};
 use anyhow::{Result, bail};
 use berth_contract::paths::CONTROL_SOCKET;
 use berth_control::{Client, ClientError, answering};
 use hostctl::desk::{Desk, DeskError, Hosts};
 use std::{
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
-
-/// Time limit for an answer of the host, except where a command waits.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A host.
 #[derive(Clone, Debug)]

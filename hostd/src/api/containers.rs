@@ -10,9 +10,9 @@ use crate::{
 use berth_contract::{
     control::ControlError,
     engine::EngineKind,
-    remote_api::{ContainerInfo, ContainerLine},
+    remote_api::{ContainerInfo, ContainerLine, OutputStream},
 };
-use berth_engine::{EngineClient, EngineError, Limits, Listing, LogsWanted, client};
+use berth_engine::{EngineClient, EngineError, HttpError, Limits, Listing, LogRequest, client};
 use hyper::StatusCode;
 use std::{io, ops::ControlFlow, path::PathBuf, time::Duration};
 use tokio::{
@@ -24,6 +24,8 @@ use tokio::{
 const LONGEST_ANSWER: u64 = 8 << 20;
 /// How long the engine may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How long a container may be silent before its reader looks whether the client is still there.
+const QUIET: Duration = Duration::from_secs(15);
 /// The same while a container is stopped, which may take its own stop timeout.
 const STOP_SILENCE: Duration = Duration::from_secs(660);
 /// Containers whose output is read at the same time. Each needs a thread.
@@ -76,21 +78,13 @@ pub(super) async fn logs(api: &Api, name: String, query: &Query) -> Result<Answe
     if !found.await? {
         return Err(Failure::NoContainer(name));
     }
-    let wanted = LogsWanted { follow: query.flag("follow"), since: query.number("since"), tail: query.number("tail") };
+    let since_ns = query.number("since").map(|since| i64::from(since) * 1_000_000_000);
+    let wanted = LogRequest { follow: query.flag("follow"), since_ns };
     let (events, answer) = Events::new();
     spawn_local(async move {
         let _place = place;
         let sink = events.clone();
-        let end = blocking(move || {
-            let mut take = |line: Option<ContainerLine>| {
-                let sent = match line {
-                    Some(line) => sink.send_blocking("line", &line),
-                    None => sink.comment_blocking(),
-                };
-                if sent.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            };
-            engine.client(SILENCE).logs(&name, wanted, &mut take).map(drop)
-        });
+        let end = blocking(move || follow(&engine, &name, wanted, &sink));
         let end: Result<(), ControlError> = end.await.map_err(|failure| failure.error());
         events.finish(end).await;
     });
@@ -113,6 +107,31 @@ impl Engine {
     /// Its client, for one thread. The engine may be silent for `silence`.
     fn client(&self, silence: Duration) -> Box<dyn EngineClient> {
         client(self.kind, &self.socket, Limits { body: LONGEST_ANSWER, silence })
+    }
+}
+
+/// Passes the lines of a container to the client. While the container is silent, the client is asked whether it is still there.
+fn follow(engine: &Engine, name: &str, mut wanted: LogRequest, sink: &Events) -> Result<(), EngineError> {
+    let client = engine.client(QUIET);
+    loop {
+        let mut last = None;
+        let end = client.logs(name, &wanted, &mut |line| {
+            last = line.time_ns.or(last);
+            let stream = if line.is_error { OutputStream::Stderr } else { OutputStream::Stdout };
+            let line = ContainerLine { time_ns: line.time_ns, stream, text: line.text };
+            if sink.send_blocking("line", &line).is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        match end {
+            Err(EngineError::Http { source: HttpError::Broken(error), .. })
+                if wanted.follow && matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
+            {
+                if sink.comment_blocking().is_err() {
+                    return Ok(());
+                }
+                wanted.since_ns = last.map(|last| last.saturating_add(1)).or(wanted.since_ns);
+            }
+            end => return end,
+        }
     }
 }
 

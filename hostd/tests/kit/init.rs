@@ -76,6 +76,7 @@ impl Init {
             Request::Boot => vec![Body::Reply(Box::new(serde_json::from_value(boot()).unwrap()))],
             Request::Services => vec![Body::Reply(Box::new(serde_json::from_value(services()).unwrap()))],
             Request::Logs { service, .. } if service == "none" => vec![refused("no service has the name \"none\"")],
+            Request::AllLogs { .. } => vec![Body::End],
             Request::Logs { follow: false, .. } => vec![line("one"), line("two"), Body::End],
             Request::Logs { follow: true, .. } => vec![line("one"), line("two")],
             Request::WaitReady => vec![Body::End],

@@ -67,6 +67,10 @@ pub trait Answers {
     fn log_names(&self) -> Vec<String>;
     /// Lines of a log from number `from` on, about `limit` bytes at most, and the number to continue with.
     fn log(&self, log: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64);
+    /// Severity of the line of init with this number, as in syslog(3).
+    fn level_in_init(&self, _number: u64) -> u8 {
+        6
+    }
     /// Starts hostctl. Its output is a log ([`LogName::Program`]).
     ///
     /// # Errors

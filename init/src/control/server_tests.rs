@@ -12,6 +12,7 @@ fn server(dir: &Path) -> Server {
     let paths = ControlPaths {
         socket: path("sock"),
         group: Some(gid()),
+        log_socket: path("logs"),
         ports: path("ports"),
         dev: dir.to_owned(),
         kernel_log: path("kmsg"),

@@ -1,7 +1,7 @@
 use super::*;
 use berth_contract::{
     boot_report::{PhaseStamp, Stage},
-    control::{BootReport, Problem, ServiceState, ServiceStatus, StatusReport},
+    control::{BootReport, LogRecord, Problem, ServiceState, ServiceStatus, StatusReport},
 };
 use std::{cell::Cell, path::Path};
 
@@ -59,6 +59,9 @@ impl Answers for FakeHost {
         vec!["x".into()]
     }
     fn log(&self, name: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
+        if *name == LogName::Init {
+            return (Vec::new(), from);
+        }
         assert!(*name == LogName::Service("x".into()) || *name == LogName::Program(77));
         let from = from.max(FIRST);
         let skip = usize::try_from(from - FIRST).unwrap();
@@ -96,7 +99,7 @@ impl Answers for FakeHost {
 }
 
 fn session() -> Session {
-    Session::new(Path::new("/no/kmsg").to_owned())
+    Session::new(Path::new("/no/kmsg").to_owned(), Access::All)
 }
 
 /// Lets the session work until it has no more output. Returns the parsed frames.
@@ -368,4 +371,24 @@ fn a_client_has_one_command_which_ends_when_it_is_cancelled_or_the_client_leaves
     assert!(!held(&host), "a new client of the serial line ends the command");
     let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"run\":{\"arguments\":[]}}}\n");
     assert_eq!(message(&frames[0]), "cannot start it");
+}
+
+#[test]
+fn all_logs_are_one_stream_that_continues_at_the_numbers_of_the_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = dir.path().join("kmsg");
+    // A file gives all records at once, and /dev/kmsg one after the other: one record is enough here.
+    std::fs::write(&kernel, "3,40,9,-;it is on fire\n").unwrap();
+    let (mut session, mut host) = (Session::new(kernel, Access::Logs), host());
+    let follow = b"{\"id\":3,\"request\":{\"all-logs\":{\"from\":{\"x\":101},\"follow\":true}}}\n";
+    let frames = talk(&mut session, &mut host, follow);
+    let record = |log: &str, number, level, at_us, text: &str| {
+        let record = LogRecord { log: log.to_owned(), number, level, at_us, text: text.to_owned() };
+        Frame { id: 3, body: Body::Record(record) }
+    };
+    assert_eq!(frames, [record("kernel", 40, 3, 9, "it is on fire"), record("x", 101, 6, 7, "two")]);
+    host.lines.push("three".into());
+    assert_eq!(talk(&mut session, &mut host, b""), [record("x", 102, 6, 7, "three")]);
+    let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":\"poweroff\"}\n");
+    assert_eq!((message(&frames[0]), host.ended), ("this socket is for logs only", None));
 }

@@ -11,8 +11,9 @@ use crate::{
     },
 };
 use berth_contract::{
-    fault::Failure,
+    fault::{At, Failure},
     limit::Limit,
+    paths,
     service::{Directories, ServiceSpec},
     system_calls,
 };
@@ -21,7 +22,7 @@ use rustix::{
     thread::{Gid, Uid},
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-use std::{collections::BTreeMap, ffi::CString, path::Path};
+use std::{collections::BTreeMap, ffi::CString, os::unix::fs::lchown, path::Path};
 use syscalls::Sysno;
 
 /// What a service gets when it starts.
@@ -33,13 +34,17 @@ pub(super) struct Outfit {
     pub(super) environment: Vec<(&'static str, String)>,
 }
 
-/// Makes the directories of a service, and prepares what confines it.
+/// Makes the directories of a service, gives it the socket for logs if it has `reads_logs`, and prepares what confines it.
 ///
 /// # Errors
 /// A user or group does not exist, or a directory cannot be made.
 pub(super) fn outfit(spec: &ServiceSpec) -> Result<Outfit, Failure> {
     let account = accounts::of(spec)?;
     let mut environment = directories::make(spec, &account, Path::new("/")).map_err(Failure::from)?;
+    if spec.reads_logs {
+        let socket = Path::new(paths::LOG_SOCKET);
+        lchown(socket, Some(account.uid), None).at("change owner of", socket)?;
+    }
     // Root's variables are those of every program.
     if let (Some(name), true) = (&account.name, account.uid != 0) {
         environment.extend([("USER", name.clone()), ("LOGNAME", name.clone())]);

@@ -320,6 +320,10 @@ impl Answers for RunningHost {
         }
     }
 
+    fn level_in_init(&self, number: u64) -> u8 {
+        console::level_of(number) as u8
+    }
+
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
         let mut words = vec![self.hostctl.display().to_string()];
         words.extend_from_slice(arguments);

@@ -254,12 +254,14 @@ impl ServiceStates {
         self.actions.push(Action::Terminate { name: name.to_owned(), process });
     }
 
-    /// Stops the services that no running service needs. After the deadline all services are killed at once.
+    /// Stops the services that no running service needs, and at last those with `stop_last`. After the deadline all services are killed at once.
     fn stop_unneeded(&mut self, now_us: u64, over: bool) {
         let running: Vec<(String, u32)> =
             self.units.iter().filter_map(|(name, unit)| Some((name.clone(), unit.process()?))).collect();
         for (name, process) in &running {
-            let needed = running.iter().any(|(other, _)| self.units[other].spec.needs.contains(name));
+            let last = self.units[name].spec.stop_last;
+            let waits_for = |other: &ServiceSpec| other.needs.contains(name) || last && !other.stop_last;
+            let needed = running.iter().any(|(other, _)| waits_for(&self.units[other].spec));
             let state = self.units[name].state;
             if over {
                 self.actions.push(Action::Kill { name: name.clone(), process: *process });

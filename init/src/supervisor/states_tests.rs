@@ -263,6 +263,25 @@ fn a_restart_that_a_client_asks_for_follows_the_end_at_once() {
 }
 
 #[test]
+fn a_service_that_is_stopped_last_waits_for_all_others() {
+    let mut states = states(&[("logs", "stop_last = true"), ("a", ""), ("b", "needs = ['a']")]);
+    due(&mut states, 0);
+    for (name, process) in [("a", 1), ("logs", 2), ("b", 3)] {
+        states.started(name, process, 0);
+        due(&mut states, 0);
+        states.started("b", 3, 0);
+    }
+    states.shut_down(s(1), None);
+    assert_eq!(due(&mut states, s(1)), [terminate("b", 3)]);
+    states.exited(3, Exit::Status(0), s(2));
+    assert_eq!(due(&mut states, s(2)), [terminate("a", 1)]);
+    states.exited(1, Exit::Status(0), s(3));
+    assert_eq!(due(&mut states, s(3)), [terminate("logs", 2)]);
+    states.exited(2, Exit::Status(0), s(4));
+    assert!(states.is_down());
+}
+
+#[test]
 fn a_shutdown_says_what_it_waits_for_and_a_second_call_shortens_it() {
     let mut states = self::states(&[("engine", "stop_timeout = 610"), ("other", "")]);
     states.due(0);

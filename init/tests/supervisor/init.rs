@@ -36,6 +36,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         control: control::server::ControlPaths {
             group: None,
             socket: path("control"),
+            log_socket: path("logs.sock"),
             ports: path("ports"),
             dev: folder.to_owned(),
             kernel_log: path("kmsg"),

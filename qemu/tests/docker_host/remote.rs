@@ -78,7 +78,8 @@ impl Desk {
             containers.lines().any(|line| line.starts_with("bridged ") && line.contains("running")),
             "{containers}"
         );
-        web(&["containers", "logs", "--tail", "1", "bridged"]);
+        web(&["logs", "container:bridged"]);
+        assert!(web(&["logs", "--list-boots"]).contains("lines"));
         web(&["restart", "late-network"]);
         // The engine's own API through the same door.
         assert!(web(&["docker", "ps", "--format", "{{.Names}}"]).contains("bridged"));
