@@ -7,7 +7,7 @@ use berth_contract::{
     control::{ControlError, JSON_ERRORS},
     version::OsVersion,
 };
-use berth_control::{Client, ClientError};
+use berth_control::ClientError;
 use clap::{Parser, Subcommand};
 use command::{
     bless, containers::ContainersVerb, engine::Engine, forget, host::HostVerb, logs::Logs, on_host, pass_on, print,
