@@ -13,6 +13,7 @@ use crate::{
     digest::RootHash,
     disk::Slot,
     engine::EngineKind,
+    time_config::TimeStatus,
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
@@ -197,6 +198,9 @@ pub struct StatusReport {
     pub config: ConfigStatus,
     /// netd's report; `None` until netd has written it.
     pub network: Option<NetworkStatus>,
+    /// The state of the clock; `None` until timed has written it.
+    #[serde(default)]
+    pub time: Option<TimeStatus>,
     /// Memory in KiB.
     pub memory: MemoryStatus,
     /// `/var` in bytes.

@@ -6,6 +6,7 @@ use crate::{
     container::ContainerSpec,
     engine::EngineKind,
     remote_config::RemoteConfig,
+    time_config::TimeConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -43,6 +44,9 @@ pub struct ImageSpec {
     /// The API over the network, unless host.toml says otherwise.
     #[serde(default)]
     pub remote: Option<RemoteConfig>,
+    /// Time servers, unless host.toml or DHCP names some.
+    #[serde(default)]
+    pub time: TimeConfig,
     /// The places where the host may look for host.toml.
     #[serde(default = "ConfigSource::all")]
     pub config_sources: Vec<ConfigSource>,

@@ -38,6 +38,7 @@ pub mod service_set;
 pub mod service_state;
 pub mod subject;
 pub mod system_calls;
+pub mod time_config;
 pub mod update;
 pub mod version;
 mod word;

@@ -14,6 +14,9 @@ pub struct NetworkStatus {
     /// Whether netd has reported that it is ready: there is a network, or netd has waited long enough for one.
     #[serde(default)]
     pub settled: bool,
+    /// Time servers of DHCP. `None` until netd has asked them once itself, or knows that there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<Vec<IpAddr>>,
     /// Search domains in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,

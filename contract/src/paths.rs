@@ -12,6 +12,10 @@ pub const LOGD: &str = "/usr/lib/berth/logd";
 pub const WORKLOAD: &str = "/usr/lib/berth/workload";
 /// The remote API.
 pub const HOSTD: &str = "/usr/lib/berth/hostd";
+/// The program that keeps the clock right.
+pub const TIMED: &str = "/usr/lib/berth/timed";
+/// ntpd-rs, which timed starts.
+pub const NTP_DAEMON: &str = "/usr/bin/ntp-daemon";
 /// The host's command-line tool.
 pub const HOSTCTL: &str = "/usr/bin/hostctl";
 /// The description of the image, written by the builder: an [`crate::image_spec::ImageSpec`] as JSON.
@@ -127,6 +131,8 @@ pub const HOSTD_STATE: &str = "/var/lib/hostd";
 pub const NETD_CONFIG: &str = "/run/berth/config/netd.json";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
+/// The report about the clock: a [`crate::time_config::TimeStatus`] as JSON.
+pub const TIME_STATUS: &str = "/run/timed/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
 pub const RESOLV_CONF: &str = "/run/netd/resolv.conf";
 

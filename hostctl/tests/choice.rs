@@ -24,6 +24,7 @@ fn host(version: &str) -> ImageSpec {
         update: Default::default(),
         health: Default::default(),
         remote: None,
+        time: berth_contract::time_config::TimeConfig::default(),
         config_sources: berth_contract::config_source::ConfigSource::all(),
     }
 }

@@ -16,6 +16,7 @@ pub(crate) const CRATES: &[Row] = &[
     ("init", &["contract", "file", "formats"]),
     ("netd", &["contract", "file", "control"]),
     ("logd", &["contract", "file", "formats"]),
+    ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostd", &["contract", "file", "control", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
@@ -52,6 +53,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
     CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
+    CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
     CrateModules { folder: "hostd", library: "berth_hostd", modules: HOSTD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
@@ -245,6 +247,14 @@ const LOGD: &[Row] = &[
     ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
 ];
 
+const TIMED: &[Row] = &[
+    ("servers", &[]),
+    ("configuration", &[]),
+    ("observation", &[]),
+    ("process", &[]),
+    ("daemon", &["configuration", "observation", "process", "servers"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
@@ -356,6 +366,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("init", "berth_init"),
     ("netd", "berth_netd"),
     ("logd", "berth_logd"),
+    ("timed", "berth_timed"),
     ("workload", "berth_workload"),
     ("hostd", "berth_hostd"),
     ("hostctl", "hostctl"),

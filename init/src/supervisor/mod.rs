@@ -79,6 +79,8 @@ pub struct SupervisorPaths {
     pub containers_status: PathBuf,
     /// Report of netd.
     pub network_status: PathBuf,
+    /// Report about the clock.
+    pub time_status: PathBuf,
     /// The persistent file system.
     pub var: PathBuf,
     /// The program hostctl: it judges the boot, and clients can run it.
@@ -95,6 +97,7 @@ impl Default for SupervisorPaths {
             service_config: paths::SERVICE_CONFIG.into(),
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
+            time_status: paths::TIME_STATUS.into(),
             var: paths::VAR.into(),
             hostctl: paths::HOSTCTL.into(),
         }

@@ -44,6 +44,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         service_config: path("config"),
         containers_status: path("containers.json"),
         network_status: path("network.json"),
+        time_status: path("time.json"),
         var: folder.to_owned(),
         hostctl: path("hostctl"),
     };
@@ -63,6 +64,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
             limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
         },
         remote: None,
+        time: berth_contract::time_config::TimeConfig::default(),
         config_sources: berth_contract::config_source::ConfigSource::all(),
     };
     let initrd = InitrdReport {
