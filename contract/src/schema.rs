@@ -5,6 +5,7 @@ use crate::{
     container::{ByteSize, NetworkMode, PortSpec, VolumeSpec},
     digest::RootHash,
     entry::BootEntry,
+    time_config::TimeServer,
     version::{ImageId, OsVersion},
 };
 use schemars::{
@@ -49,6 +50,27 @@ impl JsonSchema for ByteSize {
             "anyOf": [
                 { "type": "integer", "minimum": 0 },
                 { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)?$" },
+            ],
+        })
+    }
+}
+
+impl JsonSchema for TimeServer {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeServer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A time server: a name or address with an optional port, or a table with `address` and `nts`",
+            "anyOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": { "address": { "type": "string" }, "nts": { "type": "boolean" } },
+                    "required": ["address"],
+                    "additionalProperties": false,
+                },
             ],
         })
     }
