@@ -6,6 +6,7 @@ use crate::{
     engine::EngineKind,
     log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
+    pem::check_pem,
     remote_config::RemoteConfig,
     update::{HealthCheck, UpdateSpec},
 };
@@ -127,15 +128,6 @@ impl DockerTls {
         check_pem("cert", &self.cert, "CERTIFICATE")?;
         check_pem("key", &self.key, "PRIVATE KEY")
     }
-}
-
-/// Whether a text has a PEM block of this kind. The text is never shown: it may be a secret.
-pub(crate) fn check_pem(key: &str, text: &str, word: &str) -> Result<(), ConfigFault> {
-    if text.contains("-----BEGIN ") && text.contains(&format!("{word}-----")) {
-        return Ok(());
-    }
-    let found = format!("{} bytes without one", text.len());
-    Err(ConfigFault::of(key, format!("a PEM block of {word}"), found))
 }
 
 /// Whether a text is a host name: letters, digits and `-`, in parts of 1 to 63, 64 in all.

@@ -28,6 +28,7 @@ pub mod log_line;
 pub mod network_config;
 mod network_status;
 pub mod paths;
+mod pem;
 pub mod release;
 pub mod remote_api;
 pub mod remote_config;

@@ -2,7 +2,7 @@
 
 use crate::{
     config_fault::{ConfigFault, check_items},
-    host_config::check_pem,
+    pem::check_pem,
 };
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
