@@ -86,15 +86,6 @@ pub fn check_items<T>(
     items.iter().enumerate().try_for_each(|(index, item)| check(item).map_err(|fault| fault.item(key, index)))
 }
 
-/// Whether a text has a PEM block of this kind. The text is never shown: it may be a secret.
-pub(crate) fn check_pem(key: &str, text: &str, word: &str) -> Result<(), ConfigFault> {
-    if text.contains("-----BEGIN ") && text.contains(&format!("{word}-----")) {
-        return Ok(());
-    }
-    let found = format!("{} bytes without one", text.len());
-    Err(ConfigFault::of(key, format!("a PEM block of {word}"), found))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,11 +1,13 @@
 //! `host.toml`: the configuration of one machine. The image is the same for many machines.
 
 use crate::{
-    config_fault::{ConfigFault, check_items, check_pem},
+    config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
     log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
+    pem::check_pem,
+    remote_config::RemoteConfig,
     system_config::{KernelConfig, Parameter, ProxyConfig, RegistryConfig, check_engine, check_parameters},
     update::{HealthCheck, UpdateSpec},
 };
@@ -53,6 +55,9 @@ pub struct HostConfig {
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
+    /// The API over the network. It replaces the table of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteConfig>,
     /// How logs are stored and where they are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogConfig>,
@@ -95,7 +100,7 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 14] = [
+pub const KEYS: [&str; 15] = [
     "hostname",
     "network",
     "dns",
@@ -110,6 +115,7 @@ pub const KEYS: [&str; 14] = [
     "update",
     "health",
     "log",
+    "remote",
 ];
 
 impl HostConfig {
@@ -148,6 +154,7 @@ impl HostConfig {
         check_engine(&self.engine).map_err(|fault| fault.within("engine"))?;
         check_parameters(&self.sysctl).map_err(|fault| fault.within("sysctl"))?;
         self.kernel.as_ref().map_or(Ok(()), KernelConfig::check).map_err(|fault| fault.within("kernel"))?;
+        self.remote.as_ref().map_or(Ok(()), RemoteConfig::check).map_err(|fault| fault.within("remote"))?;
         match self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
             Some(tls) => tls.check().map_err(|fault| fault.within("tls").within("docker")),
             None => Ok(()),

@@ -29,11 +29,15 @@ pub mod log_line;
 pub mod network_config;
 mod network_status;
 pub mod paths;
+mod pem;
 pub mod release;
+pub mod remote_api;
+pub mod remote_config;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod service;
 pub mod service_set;
+pub mod service_state;
 pub mod subject;
 pub mod system_calls;
 pub mod system_config;

@@ -1,8 +1,9 @@
 //! `[log]` of host.toml: how logs are stored, and where they are sent.
 
 use crate::{
-    config_fault::{ConfigFault, check_items, check_pem},
+    config_fault::{ConfigFault, check_items},
     container::ByteSize,
+    pem::check_pem,
 };
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};

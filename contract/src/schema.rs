@@ -3,7 +3,11 @@
 use crate::{
     arch::Arch,
     container::{ByteSize, NetworkMode, PortSpec, VolumeSpec},
+    digest::RootHash,
+    entry::BootEntry,
     system_config::Parameter,
+    time_config::TimeServer,
+    version::{ImageId, OsVersion},
 };
 use schemars::{
     JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, json_schema, transform::transform_subschemas,
@@ -29,6 +33,10 @@ macro_rules! texts {
 texts! {
     NetworkMode: "^(bridge|host|none|container:.+)$", "bridge, host, none, or container:NAME";
     PortSpec: r"^((\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]+):)?[0-9]{1,5}:[0-9]{1,5}(/(tcp|udp))?$", "[ADDRESS:]HOST:CONTAINER[/tcp|/udp]";
+    BootEntry: r"^[a-z0-9-]+_[^_+]+([+][0-9]+(-[0-9]+)?)?[.]efi$", "Name of a boot entry: ID_VERSION.efi or ID_VERSION+LEFT-DONE.efi";
+    ImageId: "^[a-z0-9][a-z0-9-]{0,47}$", "Id of an image";
+    OsVersion: "^[A-Za-z0-9][A-Za-z0-9.~^-]{0,47}$", "Version of an image, e.g. 2026.11.0";
+    RootHash: "^[0-9a-f]{64}$", "A root hash";
     VolumeSpec: "^([A-Za-z0-9][A-Za-z0-9_.-]*|/[^:]*):/[^:]*(:ro|:rw)?$", "NAME:/TARGET[:ro], or /PATH:/TARGET[:ro]";
 }
 
@@ -55,6 +63,27 @@ impl JsonSchema for Parameter {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer"], "description": "A kernel parameter: a text or a whole number" })
+    }
+}
+
+impl JsonSchema for TimeServer {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeServer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "A time server: a name or address with an optional port, or a table with `address` and `nts`",
+            "anyOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": { "address": { "type": "string" }, "nts": { "type": "boolean" } },
+                    "required": ["address"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
     }
 }
 

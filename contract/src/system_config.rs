@@ -1,8 +1,9 @@
 //! Tables of host.toml for the system below the containers: `[proxy]`, `[registry]`, `[engine]`, `[sysctl]` and `[kernel]`.
 
 use crate::{
-    config_fault::{ConfigFault, check_items, check_pem},
+    config_fault::{ConfigFault, check_items},
     engine::{MAIN_REGISTRY, RESERVED_SETTINGS},
+    pem::check_pem,
 };
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod decoder;
+pub mod desk;
 pub mod entries;
 pub mod exit;
 pub mod failed_versions;
@@ -18,6 +19,7 @@ mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;
+pub mod support;
 mod sys;
 pub mod trust;
 pub mod upgrade;

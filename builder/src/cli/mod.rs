@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Each turns its arguments into values and calls the module that does the work.
 
+mod access;
 mod build;
 mod check;
 mod disk_image;

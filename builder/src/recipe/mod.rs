@@ -12,6 +12,7 @@ mod parse;
 mod place;
 mod raw;
 mod read;
+mod remote;
 mod schema;
 mod spanned;
 mod update;
@@ -30,6 +31,7 @@ use berth_contract::{
     config_source::ConfigSource,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
+    remote_config::RemoteConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -62,6 +64,8 @@ pub struct Recipe {
     pub disk: Disk,
     /// `[update]`.
     pub update: Update,
+    /// `[remote]`. `None` if the recipe does not have it.
+    pub remote: Option<RemoteConfig>,
     /// `[health]`.
     pub health: HealthSpec,
     /// `[config] sources`, in order of precedence. All if the recipe names none.

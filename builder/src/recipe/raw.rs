@@ -36,6 +36,8 @@ pub(super) struct RawRecipe {
     pub(super) disk: RawDisk,
     /// Where hosts get new versions from.
     pub(super) update: RawUpdate,
+    /// The API of the host over the network.
+    pub(super) remote: RawRemote,
     /// The verdict on a new version.
     pub(super) health: RawHealth,
     /// Places of host.toml.
@@ -174,6 +176,20 @@ pub(super) struct RawUpdate {
     pub(super) channel: Option<Spanned<String>>,
     /// PEM text of a certificate authority that is trusted for `source`, in addition to those of the image.
     pub(super) ca: Option<Spanned<String>>,
+}
+
+/// `[remote]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawRemote {
+    /// Address and port to listen on. Default: `0.0.0.0:7443`.
+    pub(super) listen: Option<Spanned<String>>,
+    /// PEM text of the authorities that sign clients' certificates.
+    pub(super) ca: Option<Spanned<String>>,
+    /// PEM text of certificate revocation lists.
+    pub(super) crl: Option<Spanned<String>>,
+    /// Serial numbers of client certificates that are refused, in hexadecimal digits.
+    pub(super) revoked: RawList<String>,
 }
 
 /// `[health]`

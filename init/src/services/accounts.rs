@@ -42,6 +42,13 @@ pub fn of(spec: &ServiceSpec) -> Result<Account, Failure> {
     Ok(accounts.resolve(spec.user.as_deref(), spec.group.as_deref(), &spec.supplementary_groups)?)
 }
 
+/// The number of a group of the image. `None` if the image has no such group.
+#[must_use]
+pub fn group(name: &str) -> Option<u32> {
+    let group = fs::read_to_string("/etc/group").ok()?;
+    Accounts { passwd: "", group: &group }.resolve(None, Some(name), &[]).ok().map(|account| account.gid)
+}
+
 /// The texts of /etc/passwd and /etc/group.
 #[derive(Clone, Copy, Debug)]
 pub struct Accounts<'a> {

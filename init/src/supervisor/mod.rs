@@ -12,6 +12,7 @@ mod exit;
 mod facts;
 mod fleet;
 mod helper;
+mod hostctl_error;
 mod judge;
 pub mod notify;
 mod output;
@@ -28,6 +29,7 @@ use crate::{
     config, console, control,
     ending::Ending,
     power::{PowerButton, Watchdogs},
+    services::accounts,
     sys::signal::SignalFd,
     timeline::Timeline,
     trial::{Boot, one_shot},
@@ -117,7 +119,9 @@ impl Default for SupervisorPaths {
 /// Runs services until the host must shut down, and stops them. The caller then ends the other processes and unmounts. This function
 /// reaps orphaned processes, so no other thread may wait for a child meanwhile.
 pub fn run(handover: Handover) -> Ending {
-    run_in(handover, SupervisorPaths::default())
+    let mut all = SupervisorPaths::default();
+    all.control.group = accounts::group(paths::CONTROL_GROUP);
+    run_in(handover, all)
 }
 
 /// Like [`run`], with other paths.

@@ -6,6 +6,7 @@ use super::{
     facts,
     fleet::Fleet,
     helper::Helper,
+    hostctl_error::control_error,
     judge::{self, Judge},
     process::Errors,
     settings,
@@ -344,6 +345,17 @@ impl Answers for RunningHost {
         })
     }
 
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        match self.fleet.restart(service) {
+            true => {
+                console::announce(&format!("{service} is restarted: a client asked for it"));
+                Ok(())
+            }
+            false if self.ending.is_some() => Err("the host is going down".to_owned()),
+            false => Err(format!("no service has the name {service:?}")),
+        }
+    }
+
     fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         match self.ending {
             Some(first) if first != ending => return Err(format!("the host is going down already: {first:?}")),
@@ -362,37 +374,5 @@ fn verb(ending: Ending) -> &'static str {
     match ending {
         Ending::Reboot => "hostctl reboot",
         Ending::Poweroff => "hostctl poweroff",
-    }
-}
-
-/// Parses the stderr of hostctl. The last line is the error as JSON ([`berth_contract::control::JSON_ERRORS`]), unless hostctl has
-/// crashed. Lines before it are warnings, which become part of the message.
-fn control_error(said: &str) -> ControlError {
-    let (before, last) = said.rsplit_once('\n').unwrap_or(("", said));
-    match serde_json::from_str(last) {
-        Ok(error) if before.is_empty() => error,
-        Ok(ControlError { message, hint, code }) => {
-            ControlError { message: format!("{before}\n{message}"), hint, code }
-        }
-        Err(_) => ControlError { message: said.to_owned(), hint: None, code: None },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_line_of_stderr_is_the_error_of_hostctl() {
-        let json = r#"{"message":"no release","hint":"hostctl status"}"#;
-        for (said, message, hint) in [
-            (json, "no release", Some("hostctl status")),
-            (&format!("warning: x\n{json}"), "warning: x\nno release", Some("hostctl status")),
-            (r#"{"message":"no","hint":null}"#, "no", None),
-            ("panicked\nhint: at y", "panicked\nhint: at y", None),
-        ] {
-            let expected = ControlError { message: message.to_owned(), hint: hint.map(str::to_owned), code: None };
-            assert_eq!(control_error(said), expected);
-        }
     }
 }

@@ -140,10 +140,23 @@ impl ServiceStates {
             // While it starts it does not know signals yet.
             (State::Ready { process: Some(process) } | State::Starting { process: Some(process), .. }, _) => {
                 unit.is_reloading = true;
-                self.stop(name, process, Then::Again, now_us);
+                self.stop(name, process, Then::Start, now_us);
             }
             _ => {}
         }
+    }
+
+    /// Stops a service, if it runs, and starts it again. Also starts a service that has ended. False if there is no such service, or the
+    /// host is going down.
+    pub(super) fn restart(&mut self, name: &str, now_us: u64) -> bool {
+        let Some(unit) = self.units.get_mut(name).filter(|_| self.down_by_us.is_none()) else { return false };
+        let process = unit.process();
+        match (&mut unit.state, process) {
+            (State::Stopping { then, .. }, _) => *then = Then::Start,
+            (_, Some(process)) => self.stop(name, process, Then::Start, now_us),
+            (_, None) => unit.set(State::Waiting, now_us),
+        }
+        true
     }
 
     /// Starts to stop all services. A second call can only shorten the time. Every service has the time that its file gives it, even if they end one
@@ -295,7 +308,7 @@ impl ServiceStates {
         let Some(unit) = self.units.get_mut(name) else { return };
         // "Not ready in time" is the cause; the signal that followed is not.
         let timed_out = matches!(unit.state, State::Stopping { then: Then::Fail, .. });
-        if matches!(unit.state, State::Stopping { then: Then::Again, .. }) && !down {
+        if matches!(unit.state, State::Stopping { then: Then::Start, .. }) && !down && unit.is_reloading {
             unit.last_exit = None;
             return unit.set(State::Waiting, now_us);
         }
@@ -305,6 +318,8 @@ impl ServiceStates {
         let starting = matches!(unit.state, State::Starting { .. });
         let (state, change) = if matches!(unit.state, State::Stopping { then: Then::Stay, .. }) {
             (State::Stopped, Change::Stopped)
+        } else if matches!(unit.state, State::Stopping { then: Then::Start, .. }) && !down {
+            (State::Waiting, Change::Stopped)
         } else if unit.is_one_shot() && success && starting {
             (State::Ready { process: None }, Change::Ready)
         } else if down {

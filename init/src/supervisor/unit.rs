@@ -38,10 +38,10 @@ pub(super) enum State {
 pub(super) enum Then {
     /// The service stays stopped, because the host goes down.
     Stay,
-    /// It is started again, because its settings have changed.
-    Again,
     /// It is treated as a failure, because the service was not ready in time. `restart` decides what follows.
     Fail,
+    /// It is started again at once, because a client asked for it, or because its settings have changed.
+    Start,
 }
 
 /// A service: its definition and its state.

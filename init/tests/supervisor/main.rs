@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         trial::a_trial_fails_without_hostctl_or_without_var,
         clients::hostctl_runs_for_clients,
         clients::a_new_configuration_is_taken_by_the_services_that_read_it,
+        clients::a_service_is_restarted_for_a_client,
         confined::a_service_is_confined_as_its_file_says,
     );
     // Options of the standard test harness that ci/run-tests passes.
