@@ -5,6 +5,7 @@
 //!
 //! A serial port has no connections. So a client ignores frames with another client's id, and both sides ignore lines that are not JSON.
 
+pub use crate::log_line::{LogLine, LogRecord};
 pub use crate::network_status::{InterfaceStatus, LeaseStatus, LinkStatus, NetworkStatus, RouteStatus, RuleStatus};
 use crate::{
     boot_report::PhaseStamp,
@@ -12,13 +13,19 @@ use crate::{
     digest::RootHash,
     disk::Slot,
     engine::EngineKind,
+    time_config::TimeStatus,
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::collections::BTreeMap;
+
+pub use crate::service_state::{Problem, ServiceState, ServiceStatus};
 
 /// Size limit of a line for both sides, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
+
+/// Longest text of [`Request::Announce`], in characters.
+pub const MAX_ANNOUNCEMENT: usize = 300;
 
 /// A request with its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,6 +50,24 @@ pub enum Request {
     Logs {
         /// Name of the service.
         service: String,
+        /// Whether to continue with new lines until the call is cancelled.
+        follow: bool,
+    },
+    /// Stops a service, if it runs, and starts it again. Answered with `end` before it begins.
+    Restart {
+        /// Name of the service.
+        service: String,
+    },
+    /// Prints a text on the console of the host. Answered with `end`.
+    Announce {
+        /// One line. Control characters are left out, and what is longer than [`MAX_ANNOUNCEMENT`].
+        text: String,
+    },
+    /// Answered with a `record` for each line of all logs: init, kernel, services, `bless` and `slots`. Then `end`.
+    AllLogs {
+        /// For each log, the number of the first record that is wanted. For other logs: from the oldest record that the host still has.
+        #[serde(default)]
+        from: BTreeMap<String, u64>,
         /// Whether to continue with new lines until the call is cancelled.
         follow: bool,
     },
@@ -92,19 +117,12 @@ pub enum Body {
     Reply(Box<Reply>),
     /// A line of output. More frames follow.
     Line(LogLine),
+    /// A line of one of several logs. More frames follow.
+    Record(LogRecord),
     /// The call is complete.
     End,
     /// The call failed.
     Error(ControlError),
-}
-
-/// A line of a log.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LogLine {
-    /// Microseconds since kernel start.
-    pub at_us: u64,
-    /// The text, without the line break.
-    pub text: String,
 }
 
 /// Environment variable that init sets for hostctl. If hostctl fails, its last line on stderr is then a [`ControlError`] as JSON.
@@ -112,6 +130,7 @@ pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ControlError {
     /// What happened.
     pub message: String,
@@ -136,6 +155,7 @@ pub enum Reply {
 
 /// The state of the host in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
     /// Services or required containers are not up yet.
@@ -150,6 +170,7 @@ pub enum HostState {
 
 /// The state of the host, for `hostctl status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// `IMAGE_ID`.
     pub image_id: ImageId,
@@ -177,6 +198,9 @@ pub struct StatusReport {
     pub config: ConfigStatus,
     /// netd's report; `None` until netd has written it.
     pub network: Option<NetworkStatus>,
+    /// The state of the clock; `None` until timed has written it.
+    #[serde(default)]
+    pub time: Option<TimeStatus>,
     /// Memory in KiB.
     pub memory: MemoryStatus,
     /// `/var` in bytes.
@@ -185,65 +209,9 @@ pub struct StatusReport {
     pub containers: Vec<ContainerStatus>,
 }
 
-/// A problem of the host. In JSON it is an object whose `kind` is the variant's name in kebab-case. `Display` makes a sentence for
-/// people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Problem {
-    /// A phase of the boot failed. This problem alone does not make a version unhealthy: if a service or container needs the phase, it
-    /// fails too.
-    Phase {
-        /// The phase.
-        name: String,
-        /// What happened.
-        error: String,
-    },
-    /// The file of a service cannot be used.
-    ServiceFile {
-        /// The file, what was expected, and what was found.
-        error: String,
-    },
-    /// A required service is not ready although it was ready before, or should be ready by now.
-    Service {
-        /// The service.
-        name: String,
-        /// Its state.
-        state: ServiceState,
-        /// How it last exited.
-        end: String,
-    },
-    /// A required container does not run as declared.
-    Container {
-        /// The container.
-        name: String,
-        /// What happened.
-        error: String,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Phase { name, error } => write!(f, "boot phase {name}: {error}"),
-            Self::ServiceFile { error } => f.write_str(error),
-            Self::Service { name, state, end } => {
-                let what = match state {
-                    ServiceState::Failed => "failed",
-                    ServiceState::Stopped => "has ended",
-                    ServiceState::Stopping => "is being stopped",
-                    ServiceState::Waiting | ServiceState::Starting | ServiceState::Ready | ServiceState::Backoff => {
-                        "is started again"
-                    }
-                };
-                write!(f, "service {name} {what}: {end}")
-            }
-            Self::Container { name, error } => write!(f, "container {name}: {error}"),
-        }
-    }
-}
-
 /// The engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EngineStatus {
     /// The kind of the engine.
     pub kind: EngineKind,
@@ -255,6 +223,7 @@ pub struct EngineStatus {
 
 /// The machine configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigStatus {
     /// Where it was found: `fw_cfg`, `disk LABEL`, `esp` or `last good`. `None` if no machine configuration is in force.
     pub source: Option<String>,
@@ -264,6 +233,7 @@ pub struct ConfigStatus {
 
 /// Memory in KiB, from `/proc/meminfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemoryStatus {
     /// `MemTotal`.
     pub total_kib: u64,
@@ -273,6 +243,7 @@ pub struct MemoryStatus {
 
 /// `/var` in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VarStatus {
     /// Size of the file system.
     pub size: u64,
@@ -284,6 +255,7 @@ pub struct VarStatus {
 
 /// A declared container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerStatus {
     /// Its name in the engine.
     pub name: String,
@@ -299,6 +271,7 @@ pub struct ContainerStatus {
 
 /// The boot's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BootReport {
     /// Phases and services, in the order of their start.
     pub phases: Vec<PhaseStamp>,
@@ -308,68 +281,6 @@ pub struct BootReport {
     pub engine_us: Option<u64>,
 }
 
-/// A service's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServiceState {
-    /// Not started: a service that it needs is not ready.
-    Waiting,
-    /// Started, but not ready yet.
-    Starting,
-    /// Ready. A one-shot service has exited with status 0.
-    Ready,
-    /// Exited. It will be restarted after a delay.
-    Backoff,
-    /// Being stopped.
-    Stopping,
-    /// Stopped on purpose.
-    Stopped,
-    /// Exited, and it will not be restarted.
-    Failed,
-}
-
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceStatus {
-    /// Name.
-    pub name: String,
-    /// Its state.
-    pub state: ServiceState,
-    /// Whether the host is healthy only while this service is ready.
-    pub required: bool,
-    /// Process id while it runs.
-    pub pid: Option<u32>,
-    /// Number of restarts.
-    pub restarts: u32,
-    /// How it last exited: `status 1`, `signal 9 (SIGKILL)`.
-    pub last_exit: Option<String>,
-    /// Time of the last change of state, in microseconds since kernel start.
-    pub since_us: u64,
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_frames_and_problems_are_one_line_of_json() {
-        let call = Call { id: 7, request: Request::Logs { service: "netd".into(), follow: true } };
-        let text = serde_json::to_string(&call).unwrap();
-        assert_eq!(text, r#"{"id":7,"request":{"logs":{"service":"netd","follow":true}}}"#);
-        assert_eq!(serde_json::from_str::<Call>(&text).unwrap(), call);
-        assert_eq!(
-            serde_json::to_string(&Call { id: 1, request: Request::Status }).unwrap(),
-            r#"{"id":1,"request":"status"}"#
-        );
-        let problem =
-            Problem::Service { name: "netd".into(), state: ServiceState::Backoff, end: "signal 9 (SIGKILL)".into() };
-        let text = serde_json::to_string(&problem).unwrap();
-        assert_eq!(text, r#"{"kind":"service","name":"netd","state":"backoff","end":"signal 9 (SIGKILL)"}"#);
-        assert_eq!(serde_json::from_str::<Problem>(&text).unwrap(), problem);
-        assert_eq!(problem.to_string(), "service netd is started again: signal 9 (SIGKILL)");
-        let frame = Frame { id: 7, body: Body::Line(LogLine { at_us: 5, text: "a\nb".into() }) };
-        let text = serde_json::to_string(&frame).unwrap();
-        assert!(!text.contains('\n'));
-        assert_eq!(serde_json::from_str::<Frame>(&text).unwrap(), frame);
-    }
-}
+#[path = "control_tests.rs"]
+mod tests;

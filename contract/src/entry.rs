@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// The tries of an entry that is not blessed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BootCounter {
     /// Number of boots that systemd-boot will still try.
     pub left: u32,

@@ -5,6 +5,8 @@ use crate::{
     config_source::ConfigSource,
     container::ContainerSpec,
     engine::EngineKind,
+    remote_config::RemoteConfig,
+    time_config::TimeConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -39,6 +41,12 @@ pub struct ImageSpec {
     /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
+    /// The API over the network, unless host.toml says otherwise.
+    #[serde(default)]
+    pub remote: Option<RemoteConfig>,
+    /// Time servers, unless host.toml or DHCP names some.
+    #[serde(default)]
+    pub time: TimeConfig,
     /// The places where the host may look for host.toml.
     #[serde(default = "ConfigSource::all")]
     pub config_sources: Vec<ConfigSource>,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 /// netd's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NetworkStatus {
     /// Interfaces that have an address.
     pub interfaces: Vec<InterfaceStatus>,
@@ -13,6 +14,9 @@ pub struct NetworkStatus {
     /// Whether netd has reported that it is ready: there is a network, or netd has waited long enough for one.
     #[serde(default)]
     pub settled: bool,
+    /// Time servers of DHCP. `None` until netd has asked them once itself, or knows that there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ntp: Option<Vec<IpAddr>>,
     /// Search domains in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub search: Vec<String>,
@@ -32,6 +36,7 @@ pub struct NetworkStatus {
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InterfaceStatus {
     /// Kernel name.
     pub name: String,
@@ -55,6 +60,7 @@ fn yes() -> bool {
 
 /// A link that netd manages, or a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkStatus {
     /// Kernel name.
     pub name: String,
@@ -86,6 +92,7 @@ pub struct LinkStatus {
 
 /// A lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeaseStatus {
     /// `dhcp4` or `dhcp6`.
     pub protocol: String,
@@ -113,6 +120,7 @@ pub struct LeaseStatus {
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RouteStatus {
     /// Destination, e.g. `10.0.0.0/8`.
     pub to: String,
@@ -132,6 +140,7 @@ pub struct RouteStatus {
 
 /// A policy rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuleStatus {
     /// Its number.
     pub priority: u32,

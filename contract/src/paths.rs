@@ -6,8 +6,16 @@ pub const LIB: &str = "/usr/lib/berth";
 pub const INIT: &str = "/usr/lib/berth/init";
 /// The network process.
 pub const NETD: &str = "/usr/lib/berth/netd";
+/// The process that stores and forwards logs.
+pub const LOGD: &str = "/usr/lib/berth/logd";
 /// The program that imports preloaded images and starts declared containers.
 pub const WORKLOAD: &str = "/usr/lib/berth/workload";
+/// The remote API.
+pub const HOSTD: &str = "/usr/lib/berth/hostd";
+/// The program that keeps the clock right.
+pub const TIMED: &str = "/usr/lib/berth/timed";
+/// ntpd-rs, which timed starts.
+pub const NTP_DAEMON: &str = "/usr/bin/ntp-daemon";
 /// The host's command-line tool.
 pub const HOSTCTL: &str = "/usr/bin/hostctl";
 /// The description of the image, written by the builder: an [`crate::image_spec::ImageSpec`] as JSON.
@@ -83,21 +91,48 @@ pub const RUN: &str = "/run/berth";
 pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
 /// The console lines of the initrd, for `hostctl logs init`: a list of [`crate::control::LogLine`] as JSON.
 pub const INITRD_LOG: &str = "/run/berth/initrd-log.json";
-/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0600.
+/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0660, for root and [`CONTROL_GROUP`].
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
+/// The group that may open the control socket. Without this group in the image, the socket is for root only.
+pub const CONTROL_GROUP: &str = "berth-control";
+/// The control socket of logd, on which init answers only requests for logs. It belongs to the
+/// user of the service with `reads_logs`.
+pub const LOG_SOCKET: &str = "/run/berth/logs.sock";
+/// The stored logs of kernel, init and services.
+pub const LOG_STORE: &str = "/var/log/berth/system";
+/// The stored logs of containers. Only while logs are forwarded.
+pub const CONTAINER_LOG_STORE: &str = "/var/log/berth/containers";
+/// The newest logs, while [`LOG_STORE`] cannot be written.
+pub const LOG_STORE_IN_MEMORY: &str = "/run/logd/system";
+/// The newest logs of containers, while [`CONTAINER_LOG_STORE`] cannot be written.
+pub const CONTAINER_LOG_STORE_IN_MEMORY: &str = "/run/logd/containers";
+/// How far logs have been forwarded: one file for each target.
+pub const LOG_CURSORS: &str = "/var/log/berth/cursors";
+/// Socket on which logd takes the lines of containers.
+pub const CONTAINER_LOG_SOCKET: &str = "/run/logd/containers.sock";
+/// The settings of logd, written by init: an object with the table `log` of host.toml.
+pub const LOGD_CONFIG: &str = "/run/berth/config/logd.json";
 /// Name of the virtio-serial port that speaks the same protocol.
 pub const CONTROL_PORT: &str = "berth.control";
 /// The declared containers, for the workload program: a [`crate::container::Declared`] as JSON. init writes it from the recipe and the
 /// machine configuration.
 pub const CONTAINERS: &str = "/run/berth/containers.json";
+/// Directory of the files with the part of host.toml that each service reads.
+pub const SERVICE_CONFIG: &str = "/run/berth/config";
 /// The workload program's report: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 /// Locked while declared containers are brought up.
 pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
+/// Settings of hostd, written by init: an object with the table `remote` of host.toml, if there is one.
+pub const HOSTD_CONFIG: &str = "/run/berth/config/hostd.json";
+/// Directory of hostd's own certificate.
+pub const HOSTD_STATE: &str = "/var/lib/hostd";
 /// netd's part of host.toml: the tables `network` and `dns` as JSON, written by init.
 pub const NETD_CONFIG: &str = "/run/berth/config/netd.json";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.
 pub const NETWORK_STATUS: &str = "/run/netd/status.json";
+/// The report about the clock: a [`crate::time_config::TimeStatus`] as JSON.
+pub const TIME_STATUS: &str = "/run/timed/status.json";
 /// The resolver configuration that netd writes; `/etc/resolv.conf` links here.
 pub const RESOLV_CONF: &str = "/run/netd/resolv.conf";
 

@@ -3,10 +3,12 @@
 use super::{
     container::{Container, Listed, Listing},
     http::HttpError,
+    log::{ContainerLine, LogRequest},
 };
 use berth_contract::container::ContainerSpec;
 use std::{
     fmt::Debug,
+    ops::ControlFlow,
     path::{Path, PathBuf},
 };
 
@@ -63,6 +65,16 @@ pub trait EngineClient: Debug {
     /// # Errors
     /// See the trait.
     fn remove(&self, name: &str) -> Result<(), EngineError>;
+    /// Passes the lines that a container has written to `line`, oldest first, until they end or `line` breaks.
+    ///
+    /// # Errors
+    /// See the trait. Also when the container does not exist.
+    fn logs(
+        &self,
+        name: &str,
+        ask: &LogRequest,
+        line: &mut dyn FnMut(ContainerLine) -> ControlFlow<()>,
+    ) -> Result<(), EngineError>;
 }
 
 /// Why a request to an engine failed.

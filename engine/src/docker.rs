@@ -3,18 +3,25 @@
 use super::{
     client::{EngineClient, EngineError},
     container::{Container, Listed, Listing, RestartPolicy},
+    docker_logs,
     http::{self, Body, Limits, Response, encoded},
+    http_stream::{self, Stream},
+    log::{ContainerLine, LogRequest},
 };
 use berth_contract::container::{ContainerRestart, ContainerSpec, LABEL, PortSpec, Protocol};
 use serde_json::{Map, Value, json};
 use std::{
     fs::File,
+    ops::ControlFlow,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 /// Number of bytes of an answer that an error message shows.
 const SHOWN: usize = 500;
+
+/// Content type of the output of a container with a terminal.
+const TERMINAL_STREAM: &str = "application/vnd.docker.raw-stream";
 
 /// The client of dockerd on a Unix socket.
 #[derive(Debug)]
@@ -121,6 +128,7 @@ impl EngineClient for Docker {
             let network = found["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
             Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
+                image: found["Config"]["Image"].as_str().unwrap_or_default().to_owned(),
                 state: state["Status"].as_str().unwrap_or_default().into(),
                 exit_code: state["ExitCode"].as_i64().unwrap_or(0),
                 error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),
@@ -157,6 +165,25 @@ impl EngineClient for Docker {
         // Without `t`, docker waits as long as the container's own stop timeout says. Without `v`, its anonymous volumes stay.
         self.post(&format!("/containers/{name}/stop"), &[204, 304, 404])?;
         self.ask("DELETE", &format!("/containers/{name}?force=1"), Body::Empty, &[204, 404]).map(drop)
+    }
+
+    fn logs(
+        &self,
+        name: &str,
+        ask: &LogRequest,
+        line: &mut dyn FnMut(ContainerLine) -> ControlFlow<()>,
+    ) -> Result<(), EngineError> {
+        let target = docker_logs::target(&encoded(name), ask);
+        let failed = |source| EngineError::Http { asked: asked("GET", &target), source };
+        match http_stream::open(&self.socket, self.limits, &target).map_err(failed)? {
+            Stream::Open { reader, kind } => {
+                let is_terminal = kind.as_deref() == Some(TERMINAL_STREAM);
+                docker_logs::read(reader, is_terminal, line).map_err(failed)
+            }
+            Stream::Refused(Response { status, body }) => {
+                Err(EngineError::Refused { asked: asked("GET", &target), status, message: message(&body) })
+            }
+        }
     }
 }
 

@@ -80,7 +80,7 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    fn protocol(expected: &'static str, found: &[u8]) -> Self {
+    pub(crate) fn protocol(expected: &'static str, found: &[u8]) -> Self {
         let found = String::from_utf8_lossy(&found[..found.len().min(SHOWN)]).into_owned();
         Self::Protocol { expected, found }
     }
@@ -96,10 +96,7 @@ pub(crate) fn request(
     (method, target): (&str, &str),
     body: Body<'_>,
 ) -> Result<Response, HttpError> {
-    let connect = |source| HttpError::Connect { path: socket.to_owned(), source };
-    let stream = UnixStream::connect(socket).map_err(connect)?;
-    stream.set_read_timeout(Some(limits.silence)).map_err(connect)?;
-    stream.set_write_timeout(Some(limits.silence)).map_err(connect)?;
+    let stream = connect(socket, limits)?;
     let sent = send(&stream, method, target, body);
     // A server that refuses a large body answers and closes the connection before it has read the whole body. So prefer the answer to
     // the error of sending.
@@ -110,7 +107,15 @@ pub(crate) fn request(
     }
 }
 
-fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> io::Result<()> {
+pub(crate) fn connect(socket: &Path, limits: Limits) -> Result<UnixStream, HttpError> {
+    let failed = |source| HttpError::Connect { path: socket.to_owned(), source };
+    let stream = UnixStream::connect(socket).map_err(failed)?;
+    stream.set_read_timeout(Some(limits.silence)).map_err(failed)?;
+    stream.set_write_timeout(Some(limits.silence)).map_err(failed)?;
+    Ok(stream)
+}
+
+pub(crate) fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> io::Result<()> {
     let head = format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
     match body {
         Body::Empty => stream.write_all(format!("{head}Content-Length: 0\r\n\r\n").as_bytes()),
@@ -129,16 +134,30 @@ fn send(mut stream: &UnixStream, method: &str, target: &str, body: Body<'_>) -> 
 }
 
 /// How the client finds the end of a body (RFC 9112, 6.3).
-#[derive(Debug, PartialEq, Eq)]
-enum Framing {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
     None,
     Chunks,
     Length(u64),
     ToTheEnd,
 }
 
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    pub(crate) framing: Framing,
+    /// Content-Type.
+    pub(crate) kind: Option<String>,
+}
+
 fn receive(stream: &mut impl BufRead, limit: u64) -> Result<Response, HttpError> {
-    let (status, framing) = head(&read_head(stream)?)?;
+    let Head { status, framing, .. } = head(&read_head(stream)?)?;
+    let body = read_body(stream, framing, limit)?;
+    Ok(Response { status, body })
+}
+
+pub(crate) fn read_body(stream: &mut impl BufRead, framing: Framing, limit: u64) -> Result<Vec<u8>, HttpError> {
     let mut body = Vec::new();
     match framing {
         Framing::None => {}
@@ -151,11 +170,11 @@ fn receive(stream: &mut impl BufRead, limit: u64) -> Result<Response, HttpError>
             }
         }
     }
-    Ok(Response { status, body })
+    Ok(body)
 }
 
 /// Reads the head: the bytes up to and including the empty line.
-fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
+pub(crate) fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
     let (mut bytes, mut stream) = (Vec::new(), stream.take(MAX_HEAD));
     loop {
         let start = bytes.len();
@@ -168,7 +187,7 @@ fn read_head(stream: &mut impl BufRead) -> Result<Vec<u8>, HttpError> {
     }
 }
 
-fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
+pub(crate) fn head(bytes: &[u8]) -> Result<Head, HttpError> {
     let bad = |expected| HttpError::protocol(expected, bytes);
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let mut answer = httparse::Response::new(&mut fields);
@@ -180,7 +199,7 @@ fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
         Err(_) => None,
     };
     let status = status.ok_or_else(|| bad("a status line of HTTP/1.1"))?;
-    let (mut length, mut chunked) = (None, false);
+    let (mut length, mut chunked, mut kind) = (None, false, None);
     for field in answer.headers {
         let value = String::from_utf8_lossy(field.value);
         if field.name.eq_ignore_ascii_case("content-length") {
@@ -188,6 +207,8 @@ fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
             length = Some(parsed.ok_or_else(|| HttpError::protocol("a length", field.value))?);
         } else if field.name.eq_ignore_ascii_case("transfer-encoding") {
             chunked = value.trim().eq_ignore_ascii_case("chunked");
+        } else if field.name.eq_ignore_ascii_case("content-type") {
+            kind = Some(value.trim().to_owned());
         }
     }
     let framing = match (status, length) {
@@ -196,7 +217,7 @@ fn head(bytes: &[u8]) -> Result<(u16, Framing), HttpError> {
         (_, Some(length)) => Framing::Length(length),
         (_, None) => Framing::ToTheEnd,
     };
-    Ok((status, framing))
+    Ok(Head { status, framing, kind })
 }
 
 fn read_exactly(stream: &mut impl BufRead, length: u64, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
@@ -210,19 +231,26 @@ fn read_exactly(stream: &mut impl BufRead, length: u64, limit: u64, body: &mut V
 /// RFC 9112, 7.1: each chunk is its size in hexadecimal and that number of bytes. A chunk of size 0 and a trailer end the body.
 fn read_chunks(stream: &mut impl BufRead, limit: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
     loop {
-        let line = line(stream)?;
-        let Ok(httparse::Status::Complete((_, size))) = httparse::parse_chunk_size(&line) else {
-            return Err(HttpError::protocol("the size of a chunk", &line));
-        };
+        let size = chunk_size(stream)?;
         if size == 0 {
             return skip_trailer(stream);
         }
         read_exactly(stream, size, limit, body)?;
-        let end = self::line(stream)?;
-        if !is_empty(&end) {
-            return Err(HttpError::protocol("the end of a chunk", &end));
-        }
+        end_of_chunk(stream)?;
     }
+}
+
+pub(crate) fn chunk_size(stream: &mut impl BufRead) -> Result<u64, HttpError> {
+    let line = line(stream)?;
+    match httparse::parse_chunk_size(&line) {
+        Ok(httparse::Status::Complete((_, size))) => Ok(size),
+        _ => Err(HttpError::protocol("the size of a chunk", &line)),
+    }
+}
+
+pub(crate) fn end_of_chunk(stream: &mut impl BufRead) -> Result<(), HttpError> {
+    let end = line(stream)?;
+    if is_empty(&end) { Ok(()) } else { Err(HttpError::protocol("the end of a chunk", &end)) }
 }
 
 fn skip_trailer(stream: &mut impl BufRead) -> Result<(), HttpError> {

@@ -6,11 +6,15 @@ mod client;
 mod container;
 mod docker;
 mod docker_arguments;
+mod docker_logs;
 mod http;
+mod http_stream;
+mod log;
 
 pub use client::{EngineClient, EngineError};
 pub use container::{Container, Listed, Listing, RestartPolicy};
 pub use http::{HttpError, Limits};
+pub use log::{ContainerLine, LogRequest};
 
 use berth_contract::engine::EngineKind;
 use std::path::Path;

@@ -11,6 +11,7 @@
 //! - [`kmod`]: index files of kernel modules
 //! - [`label`]: labels of removable media
 //! - [`ldcache`]: the list of shared libraries
+//! - [`log_segment`]: stored lines of logs
 //! - [`pe`]: unified kernel images
 //! - [`qcow2`]: disk images for QEMU
 //! - [`tmpfiles`]: lines of tmpfiles.d
@@ -34,6 +35,7 @@ pub mod gpt;
 pub mod kmod;
 pub mod label;
 pub mod ldcache;
+pub mod log_segment;
 pub mod node;
 pub mod packing;
 pub mod pe;

@@ -9,7 +9,10 @@ use berth_contract::{
 };
 use berth_formats::{ext4, fat, gpt, kmod, label, tmpfiles};
 use berth_init::{
-    control::{Answers, LogName, Readiness, Started, session::Session},
+    control::{
+        Answers, LogName, Readiness, Started,
+        session::{Access, Session},
+    },
     efi::device_path::DevicePath,
     ending::Ending,
     kernel_log, mount_table, services,
@@ -103,7 +106,7 @@ fn control_seeds() -> Vec<Vec<u8>> {
 
 /// A client that sends these bytes in small parts.
 fn control(bytes: &[u8]) {
-    let mut session = Session::new(PathBuf::from("/nonexistent"));
+    let mut session = Session::new(PathBuf::from("/nonexistent"), Access::All);
     for part in bytes.chunks(64) {
         session.receive(part);
         while session.work(&mut Quiet) {}
@@ -146,6 +149,9 @@ impl Answers for Quiet {
     }
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         Some(Ok(()))
+    }
+    fn restart(&mut self, _: &str) -> Result<(), String> {
+        Ok(())
     }
     fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
         Ok(())

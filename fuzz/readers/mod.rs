@@ -1,6 +1,7 @@
 //! The readers of untrusted bytes.
 
 pub(crate) mod init;
+pub(crate) mod logd;
 pub(crate) mod netd;
 
 pub(crate) use reader::Reader;
@@ -10,5 +11,5 @@ pub(crate) mod reader;
 
 /// All readers.
 pub(crate) fn all() -> impl Iterator<Item = &'static Reader> {
-    netd::READERS.iter().chain(init::READERS)
+    netd::READERS.iter().chain(init::READERS).chain(logd::READERS)
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// The folders with the sources of the host's programs.
-const PROGRAMS: [&str; 7] = ["control", "engine", "file", "hostctl", "init", "netd", "workload"];
+const PROGRAMS: [&str; 8] = ["control", "engine", "file", "hostctl", "init", "logd", "netd", "workload"];
 /// First words between back-ticks that are commands of another computer: each text must say whose they are.
 const ELSEWHERE: [&str; 1] = ["berth"];
 /// Programs that hints like to name, and that no host has.

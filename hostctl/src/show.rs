@@ -1,5 +1,6 @@
 //! The host's answers as text for people.
 
+mod clock;
 mod network;
 mod upgrade;
 
@@ -44,6 +45,7 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
         let servers: Vec<_> = network.dns.iter().map(ToString::to_string).collect();
         rows.push(("dns", servers.join(" ")));
     }
+    rows.extend(status.time.iter().map(|time| ("clock", clock::clock(time))));
     rows.push((
         "memory",
         format!("{} MiB, {} MiB available", status.memory.total_kib >> 10, status.memory.available_kib >> 10),

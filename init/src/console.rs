@@ -50,7 +50,7 @@ struct Console {
     /// The kernel itself prints records with a level number lower than this on the consoles.
     kernel_prints_below: u8,
     debug: bool,
-    ring: VecDeque<LogLine>,
+    ring: VecDeque<(Level, LogLine)>,
     ring_bytes: usize,
     /// Number of the first line in the ring buffer. The first line of the boot has number 0.
     first: u64,
@@ -150,14 +150,22 @@ pub fn debug(text: fmt::Arguments<'_>) {
 pub fn history(from: u64) -> (Vec<LogLine>, u64) {
     let console = console();
     let skip = usize::try_from(from.saturating_sub(console.first)).unwrap_or(usize::MAX);
-    (console.ring.iter().skip(skip).cloned().collect(), console.first + console.ring.len() as u64)
+    (console.ring.iter().skip(skip).map(|(_, line)| line.clone()).collect(), console.first + console.ring.len() as u64)
+}
+
+/// The level of the line with this number. Lines of the earlier stage, and lines that are not kept any more, count as information.
+#[must_use]
+pub fn level_of(number: u64) -> Level {
+    let console = console();
+    let index = number.checked_sub(console.first).and_then(|index| usize::try_from(index).ok());
+    index.and_then(|index| console.ring.get(index)).map_or(Level::Info, |(level, _)| *level)
 }
 
 /// Adds the lines of the earlier stage. Call it before this stage prints its first line.
 pub fn continue_from(lines: Vec<LogLine>) {
     let mut console = console();
     for line in lines {
-        console.keep(line);
+        console.keep(Level::Info, line);
     }
 }
 
@@ -180,7 +188,7 @@ impl Console {
         let at_us = now_us();
         for line in text.lines() {
             if level != Level::Debug || self.debug {
-                self.keep(LogLine { at_us, text: line.to_owned() });
+                self.keep(level, LogLine { at_us, text: line.to_owned() });
             }
             self.write_kmsg(level, line);
             if everywhere {
@@ -200,11 +208,11 @@ impl Console {
         let _ = write(kmsg, format!("<{level}>{LOG_TAG}{}\n", &line[..cut]).as_bytes());
     }
 
-    fn keep(&mut self, line: LogLine) {
+    fn keep(&mut self, level: Level, line: LogLine) {
         self.ring_bytes += line.text.len();
-        self.ring.push_back(line);
+        self.ring.push_back((level, line));
         while self.ring_bytes > RING {
-            let Some(oldest) = self.ring.pop_front() else { break };
+            let Some((_, oldest)) = self.ring.pop_front() else { break };
             self.ring_bytes -= oldest.text.len();
             self.first += 1;
         }
@@ -294,7 +302,7 @@ mod tests {
         }
         console.say(Level::Debug, "not kept", false);
         assert!(console.ring_bytes <= RING);
-        assert!(console.ring[0].text.starts_with(&format!("{} ", console.first)));
-        assert!(console.ring.back().unwrap().text.starts_with("399 "));
+        assert!(console.ring[0].1.text.starts_with(&format!("{} ", console.first)));
+        assert!(console.ring.back().unwrap().1.text.starts_with("399 "));
     }
 }

@@ -18,6 +18,17 @@ const LONGEST_RECORD: usize = 8192;
 #[derive(Debug)]
 pub struct KernelLog(OwnedFd);
 
+/// A record of the kernel's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelRecord {
+    /// Its number. The first record of a boot has number 0.
+    pub number: u64,
+    /// Severity as in syslog(3).
+    pub level: u8,
+    /// Time and text.
+    pub line: LogLine,
+}
+
 impl KernelLog {
     /// Opens the log at the oldest record that the kernel still has.
     ///
@@ -27,18 +38,26 @@ impl KernelLog {
         Ok(Self(open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?))
     }
 
+    /// The line of the next record, or `None` when all records have been read.
+    ///
+    /// # Errors
+    /// The error of read(2).
+    pub fn next_line(&mut self) -> io::Result<Option<LogLine>> {
+        Ok(self.next_record()?.map(|record| record.line))
+    }
+
     /// The next record, or `None` when all records have been read.
     ///
     /// # Errors
     /// The error of read(2).
-    pub fn next_record(&mut self) -> io::Result<Option<LogLine>> {
+    pub fn next_record(&mut self) -> io::Result<Option<KernelRecord>> {
         let mut record = [0; LONGEST_RECORD];
         loop {
             match read(&self.0, &mut record) {
                 Ok(0) | Err(Errno::AGAIN) => return Ok(None),
                 Ok(length) => {
-                    if let Some(line) = parse(&record[..length]) {
-                        return Ok(Some(line));
+                    if let Some(record) = parse(&record[..length]) {
+                        return Ok(Some(record));
                     }
                 }
                 // Records were overwritten before they were read: the next read continues after the gap.
@@ -57,11 +76,21 @@ impl AsFd for KernelLog {
 
 /// A record is `PRIORITY,SEQUENCE,MICROSECONDS,FLAGS[,...];TEXT`, then lines of `KEY=value` that start with a space.
 #[must_use]
-pub fn parse(record: &[u8]) -> Option<LogLine> {
+pub fn parse(record: &[u8]) -> Option<KernelRecord> {
     let record = String::from_utf8_lossy(record);
     let (head, rest) = record.split_once(';')?;
-    let at_us = head.split(',').nth(2)?.parse().ok()?;
-    Some(LogLine { at_us, text: rest.lines().next().unwrap_or_default().to_owned() })
+    let mut numbers = head.split(',').map(str::parse::<u64>);
+    let (Some(Ok(priority)), Some(Ok(number)), Some(Ok(at_us))) = (numbers.next(), numbers.next(), numbers.next())
+    else {
+        return None;
+    };
+    // The low three bits are the severity, the others the facility.
+    let level = u8::try_from(priority & 7).unwrap_or(7);
+    Some(KernelRecord {
+        number,
+        level,
+        line: LogLine { at_us, text: rest.lines().next().unwrap_or_default().to_owned() },
+    })
 }
 
 #[cfg(test)]
@@ -70,12 +99,13 @@ mod tests {
 
     #[test]
     fn records_are_parsed_as_the_kernels_documentation_shows_them() {
-        let line = parse(
+        let record = parse(
             b"7,160,424069,-;pci_root PNP0A03:00: host bridge window; x\n SUBSYSTEM=acpi\n DEVICE=+acpi:PNP0A03:00\n",
         );
         let text = "pci_root PNP0A03:00: host bridge window; x".to_owned();
-        assert_eq!(line, Some(LogLine { at_us: 424_069, text }));
-        assert_eq!(parse(b"6,339,5140900,-,caller=T1;\n").unwrap().text, "");
+        assert_eq!(record, Some(KernelRecord { number: 160, level: 7, line: LogLine { at_us: 424_069, text } }));
+        let of_init = parse(b"14,339,5140900,-,caller=T1;\n").unwrap();
+        assert_eq!((of_init.level, of_init.line.text.as_str()), (6, ""));
         assert_eq!(parse(b"garbage"), None);
         assert_eq!(parse(b"1,2;x"), None);
     }

@@ -1,7 +1,18 @@
 //! When the time servers are asked, and what the log says about it.
 
 use crate::{client::Moment, sntp::Sntp};
-use std::{io, net::Ipv4Addr, os::fd::AsFd, os::fd::BorrowedFd, time::Duration};
+use berth_contract::{paths, time_config::TimeStatus};
+use berth_file::read_json;
+use std::{
+    io,
+    net::Ipv4Addr,
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+    time::Duration,
+};
+
+/// A report of timed that is older is not believed: timed renews it every 30 s.
+const STALE: Duration = Duration::from_secs(300);
 
 /// Follows the time servers of the leases.
 #[derive(Debug)]
@@ -45,6 +56,12 @@ impl Clock {
         if let State::Asked(sntp) = &self.state { Some(sntp.as_fd()) } else { None }
     }
 
+    /// Whether the first question has ended, or there is no server. Before that, no other program should set the clock.
+    #[must_use]
+    pub fn has_asked(&self) -> bool {
+        self.is_said || !matches!(self.state, State::Asked(_))
+    }
+
     /// Asks the servers of a new lease, if none is known yet.
     ///
     /// # Errors
@@ -80,7 +97,12 @@ impl Clock {
         if let State::Later(moment) = self.state
             && now >= moment
         {
-            self.ask(servers, nonce, now)?;
+            // ntpd-rs follows a server, and corrects the clock better. This is for a host without ntpd-rs, or whose ntpd-rs cannot run.
+            if is_followed(Path::new(paths::TIME_STATUS), now) {
+                self.state = State::Later(now + self.again);
+            } else {
+                self.ask(servers, nonce, now)?;
+            }
         }
         Ok(line)
     }
@@ -89,5 +111,29 @@ impl Clock {
         let asked = Sntp::start(servers, nonce.to_ne_bytes(), now)?;
         self.state = asked.map_or(State::Unknown, State::Asked);
         Ok(())
+    }
+}
+
+/// Whether timed reports that the clock follows a server.
+fn is_followed(report: &Path, now: Moment) -> bool {
+    let status: TimeStatus = read_json(report, paths::MAX_JSON).unwrap_or_default();
+    status.synchronised && now.saturating_sub(Duration::from_micros(status.checked_us)) < STALE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_are_not_asked_again_while_ntpd_rs_follows_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = dir.path().join("status.json");
+        let now = Duration::from_secs(1000);
+        assert!(!is_followed(&report, now), "there is no timed");
+        for (synchronised, checked, followed) in [(true, 990, true), (true, 690, false), (false, 990, false)] {
+            let status = TimeStatus { synchronised, checked_us: checked * 1_000_000, ..TimeStatus::default() };
+            std::fs::write(&report, serde_json::to_vec(&status).unwrap()).unwrap();
+            assert_eq!(is_followed(&report, now), followed, "{status:?}");
+        }
     }
 }

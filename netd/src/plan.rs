@@ -154,14 +154,14 @@ fn master_of<'a>(config: &'a NetworkConfig, choice: &Choice, link: &Link) -> Opt
 }
 
 /// The steps that can be taken now. The caller reads the links again afterwards, and asks for the next steps, until there are none: a
-/// link that another one needs may exist only then. Second: names that other links have.
+/// link that another one needs may exist only then. Second: why other steps cannot be taken.
 #[must_use]
 pub fn steps<'a>(
     config: &'a NetworkConfig,
     choice: &Choice,
     links: &BTreeMap<u32, Link>,
 ) -> (Vec<Step<'a>>, Vec<String>) {
-    let (mut steps, mut taken) = (Vec::new(), Vec::new());
+    let (mut steps, mut waits) = (Vec::new(), Vec::new());
     let find = |name: &str| links.iter().find(|(_, link)| link.name == name).map(|(index, link)| (*index, link));
     for (&index, link) in links.iter().filter(|(_, link)| link.is_ours) {
         if !config.virtual_links().any(|own| own.name().as_str() == link.name) {
@@ -170,8 +170,11 @@ pub fn steps<'a>(
     }
     for own in config.virtual_links() {
         let below = own.below().map(|below| find(below.as_str()).map(|(index, _)| index));
-        // The link below does not exist yet.
-        let Some(below) = below.map_or(Some(None), |found| found.map(Some)) else { continue };
+        let Some(below) = below.map_or(Some(None), |found| found.map(Some)) else {
+            let name = own.below().map(ToString::to_string).unwrap_or_default();
+            waits.push(format!("{}: expected the link {name}, found none", own.name()));
+            continue;
+        };
         let alias = alias(own, below);
         match find(own.name().as_str()) {
             None => steps.push(Step::Make { own, below, alias }),
@@ -183,7 +186,7 @@ pub fn steps<'a>(
             Some((index, link)) if link.is_ours || !(link.is_hardware || link.up) => {
                 steps.push(Step::Remove { index });
             }
-            Some((_, link)) => taken.push(link.name.clone()),
+            Some(_) => waits.push(format!("{}: expected no link of this name, found one in use", own.name())),
         }
     }
     for (&port, link) in links {
@@ -203,7 +206,7 @@ pub fn steps<'a>(
             _ => {}
         }
     }
-    (steps, taken)
+    (steps, waits)
 }
 
 /// The kind, and a digest of the message that makes the link (FNV-1a). A link whose alias is another one was made with other settings.

@@ -45,6 +45,7 @@ fn the_files_follow_the_leases_and_are_written_only_on_changes() {
         rules: Vec::new(),
         dns: &dns,
         settled: false,
+        asked_time: true,
         errors: Vec::new(),
     };
     assert!(publisher.publish(&facts).unwrap());

@@ -44,6 +44,8 @@ pub struct Facts<'a> {
     pub dns: &'a DnsConfig,
     /// See [`NetworkStatus::settled`].
     pub settled: bool,
+    /// Whether the time servers have been asked, or there are none: see [`NetworkStatus::ntp`].
+    pub asked_time: bool,
     /// See [`NetworkStatus::errors`].
     pub errors: Vec<String>,
 }
@@ -63,12 +65,23 @@ pub fn status(facts: &Facts<'_>) -> NetworkStatus {
         interfaces: facts.sources.iter().filter_map(|source| interface_status(facts, source)).collect(),
         dns: resolv_conf::servers(&facts.sources, facts.dns).into_iter().map(|(server, _)| server).collect(),
         settled: facts.settled,
+        ntp: (facts.settled && facts.asked_time).then(|| time_servers(facts)),
         search: resolv_conf::search(&facts.sources, facts.dns),
         links: managed.chain(ports).collect(),
         routes: routes.take(MOST_ROUTES).collect(),
         rules: facts.rules.iter().map(rule_status).collect(),
         errors: facts.errors.clone(),
     }
+}
+
+fn time_servers(facts: &Facts<'_>) -> Vec<IpAddr> {
+    let mut servers = Vec::new();
+    for server in facts.sources.iter().filter_map(|source| source.lease).flat_map(|lease| &lease.ntp) {
+        if !servers.contains(&IpAddr::V4(*server)) {
+            servers.push(IpAddr::V4(*server));
+        }
+    }
+    servers
 }
 
 fn interface_status(facts: &Facts<'_>, source: &Source<'_>) -> Option<InterfaceStatus> {

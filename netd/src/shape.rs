@@ -30,9 +30,7 @@ pub fn shape(kernel: &mut Rtnetlink, config: &NetworkConfig, choice: &Choice) ->
     let mut passes = config.virtual_links().count() + 3;
     loop {
         let links = link::scan(Path::new(link::SYS_CLASS_NET), |name| plan::mentions(config, choice, name))?;
-        let (steps, taken) = plan::steps(config, choice, &links);
-        let taken = taken.into_iter().map(|name| format!("{name}: expected no link of this name, found one in use"));
-        let mut errors: Vec<String> = taken.collect();
+        let (steps, mut errors) = plan::steps(config, choice, &links);
         let mut is_done = steps.is_empty();
         let before = errors.len();
         for step in &steps {

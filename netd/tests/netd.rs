@@ -20,7 +20,7 @@ use std::{
 };
 
 /// The status without any interface.
-const NOTHING: &str = r#"{"interfaces":[],"dns":[],"settled":true}"#;
+const NOTHING: &str = r#"{"interfaces":[],"dns":[],"settled":true,"ntp":[]}"#;
 
 #[test]
 fn a_lease_is_applied_and_published() {

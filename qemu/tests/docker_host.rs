@@ -1,10 +1,12 @@
 //! The docker host from power-on to power-off. The docker client starts containers over the network, all processes are confined as
-//! documented, a reboot keeps all state, and the disks are clean after power-off. One machine boots twice.
+//! documented, a desk reaches the host with hostctl, a reboot keeps all state, and the disks are clean after power-off. One machine boots twice.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "docker_host/confined.rs"]
 mod confined;
+#[path = "docker_host/remote.rs"]
+mod remote;
 
 use berth_contract::container_state::ContainerState;
 use berth_contract::control::{HostState, ServiceState};
@@ -37,14 +39,28 @@ command = ["serve", "80"]
 network = "none"
 "#;
 
+/// Runs hostctl on the host.
+fn hostctl(control: &mut berth_control::Client, words: &[&str]) -> Vec<String> {
+    let words: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+    let mut lines = Vec::new();
+    let take = |line: berth_contract::control::LogLine| {
+        lines.push(line.text);
+        Ok::<_, berth_control::ClientError>(())
+    };
+    control.run(&words, take).unwrap();
+    lines
+}
+
 #[test]
 fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean() {
     let image = output(&build(), ".raw");
     let pki = pki();
-    let config = pki.serve(toml::from_str::<HostConfig>(CONTAINERS).unwrap());
+    let desk = remote::Desk::new();
+    let mut config = pki.serve(toml::from_str::<HostConfig>(CONTAINERS).unwrap());
+    config.remote = Some(desk.config());
     let mut description = machine("docker-host", Some(image));
     description.host_config = Some(toml::to_string(&config).unwrap());
-    description.forwards = vec![(0, 2376), (0, 8080), (0, 8081)];
+    description.forwards = vec![(0, 2376), (0, 8080), (0, 8081), remote::FORWARD];
     description.disk_size = Some(4 << 30);
     // Open the network only because QEMU's DHCP server otherwise sends no router and no name server. The guest uses neither.
     description.reach_out = true;
@@ -97,6 +113,14 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     std::fs::write(other.join("ca.pem"), &pki.ca).unwrap();
     docker(&vm, &other, &["ps"]).expect_err("a client with a certificate of another authority must be refused");
 
+    // The output of a container that has ended, and stored lines of services.
+    docker(&vm, &certificates, &["run", "--name", "said", "hello"]).unwrap();
+    let said = hostctl(&mut control, &["logs", "container:said"]);
+    assert!(said.iter().any(|line| line.starts_with("20") && line.contains("Hello from Berth")), "{said:?}");
+    docker(&vm, &certificates, &["rm", "said"]).unwrap();
+    let stored = hostctl(&mut control, &["logs", "--since", "1h", "dockerd"]);
+    assert!(stored.iter().any(|line| line.contains(" dockerd: ") && line.contains("API listen on")), "{stored:?}");
+
     // Container networks and resource limits.
     assert!(get(&vm, 8080, "/").unwrap().contains("Hello"), "a published port is answered");
     let limits = get(&vm, 8080, "/limits").unwrap();
@@ -107,15 +131,23 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     assert_eq!(alone.split_whitespace().collect::<Vec<_>>(), ["lo"]);
 
     confined::check(&vm, &certificates);
+    desk.check(&vm, &mut control);
 
     // A reboot keeps the machine id, the containers and the volume.
     let before = vm.console().text().len();
-    control.reboot().unwrap();
+    desk.reboot();
     // Close the connection: the control port serves one client at a time.
     drop(control);
     vm.wait_for_text("ready after", before, LIMIT).unwrap();
     vm.wait_ready(LIMIT).unwrap();
-    let again = vm.control(Duration::from_secs(30)).unwrap().status().unwrap();
+    desk.wait();
+    let mut control = vm.control(Duration::from_secs(30)).unwrap();
+    let again = control.status().unwrap();
+    let before = hostctl(&mut control, &["logs", "--boot", "-1", "init"]);
+    for word in ["going down: hostctl reboot", "dockerd stopped", "netd stopped"] {
+        assert!(before.iter().any(|line| line.contains(word)), "the end of the shutdown is stored: {word}: {before:?}");
+    }
+    drop(control);
     assert_eq!(
         (again.state, &again.machine_id, &again.root_hash),
         (HostState::Running, &status.machine_id, &status.root_hash)

@@ -7,11 +7,18 @@ mod common;
 mod site;
 
 use anyhow::Result;
-use berth_contract::{container_state::ContainerState, control::StatusReport, host_config::HostConfig};
+use berth_contract::{
+    container_state::ContainerState, control::StatusReport, host_config::HostConfig, time_config::ServerOrigin,
+};
 use berth_qemu::machine::{Machine, Wire};
 use common::{LIMIT, build, docker_at, get_at, machine, output, pki, tool};
 use site::{HERE, MACHINE, Site, TAP};
-use std::{fs, path::Path, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 const CONTAINERS: &str = r#"
 [[container]]
@@ -27,6 +34,8 @@ command = ["serve", "80"]
 ports = ["10.78.0.100:8080:80"]
 required = false
 "#;
+/// How long the machine is paused.
+const PAUSE: Duration = Duration::from_secs(20);
 /// Nodes that load their module when they are opened, of the modules of the cloud kernel.
 const NODES: [&str; 6] = ["net/tun", "fuse", "loop-control", "vhost-net", "vhost-vsock", "vfio/vfio"];
 
@@ -70,6 +79,7 @@ fn a_network_that_comes_after_the_engine_is_as_good_as_one_that_was_there_first(
     }
     // The time server was asked: a clock of the image's date would refuse the client's certificate.
     assert!(docker(&["info", "--format", "{{.SystemTime}}"]).is_ok());
+    the_clock_follows_the_server(&mut vm, &docker);
     nodes_load_their_modules(&docker);
     programs_of_the_engine_are_there(&docker, &folder);
 
@@ -78,6 +88,9 @@ fn a_network_that_comes_after_the_engine_is_as_good_as_one_that_was_there_first(
     vm.wait_for_text("ready after", before, LIMIT).unwrap();
     vm.wait_ready(LIMIT).unwrap();
     assert!(resolver("names").contains(HERE));
+    // The kernel has written the hardware clock, which was at 2001.
+    let text = vm.console().text();
+    assert!(!text[before..].contains("clock: expected"), "{}", &text[before..]);
     // DHCP says MTU 1400.
     assert_eq!(docker(&["exec", "names", "/hello", "cat", "/sys/class/net/eth0/mtu"]).unwrap().trim(), "1400");
     let status = status_of(&vm);
@@ -87,6 +100,31 @@ fn a_network_that_comes_after_the_engine_is_as_good_as_one_that_was_there_first(
 
 fn status_of(vm: &Machine) -> StatusReport {
     vm.control(Duration::from_secs(30)).unwrap().status().unwrap()
+}
+
+/// ntpd-rs follows chrony, and corrects the clock of a machine that was paused.
+fn the_clock_follows_the_server(vm: &mut Machine, docker: &impl Fn(&[&str]) -> Result<String>) {
+    let time = |vm: &Machine| status_of(vm).time.unwrap_or_default();
+    vm.wait_until("the clock to follow the server", LIMIT, |vm| time(vm).synchronised).unwrap();
+    let found = time(vm);
+    assert_eq!((found.origin, found.stratum), (Some(ServerOrigin::Dhcp), Some(6)), "{found:?}");
+    assert_eq!(found.source, Some(format!("{HERE}:123")));
+
+    vm.monitor().unwrap().ask("stop").unwrap();
+    // The machine's clock stands still, so that it is behind afterwards.
+    thread::sleep(PAUSE);
+    vm.monitor().unwrap().ask("cont").unwrap();
+    assert!(!is_right(docker), "the machine was paused");
+    vm.wait_until("the clock to be right again", LIMIT, |_| is_right(docker)).unwrap();
+}
+
+/// Whether the machine's clock is that of this computer, within a few seconds.
+#[expect(clippy::disallowed_methods, reason = "the machine's clock is compared with this computer's")]
+fn is_right(docker: &impl Fn(&[&str]) -> Result<String>) -> bool {
+    let told = docker(&["info", "--format", "{{.SystemTime}}"]).unwrap();
+    let seconds = tool("date", &["-d", told.trim(), "+%s"]).unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    now.as_secs().abs_diff(seconds.trim().parse().unwrap()) < PAUSE.as_secs() / 2
 }
 
 fn nodes_load_their_modules(docker: &impl Fn(&[&str]) -> Result<String>) {

@@ -13,7 +13,7 @@ pub enum WorkloadError {
     #[error(transparent)]
     Path(#[from] PathError),
     /// The first word of the command line is unknown.
-    #[error("expected no argument, load-profiles, start-engine or follow-network, found {0:?}")]
+    #[error("expected no argument, load-profiles, start-engine, follow-logs or follow-network, found {0:?}")]
     Verb(String),
     /// The command line names no program.
     #[error("{0}: expected a program and its arguments")]

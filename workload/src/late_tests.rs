@@ -13,7 +13,7 @@ fn status(addresses: &[&str], dns: &[&str]) -> NetworkStatus {
         lease_seconds: None,
     };
     let dns = dns.iter().map(|text| text.parse().unwrap()).collect();
-    NetworkStatus { interfaces: vec![interface], dns, settled: true }
+    NetworkStatus { interfaces: vec![interface], dns, settled: true, ..NetworkStatus::default() }
 }
 
 #[test]

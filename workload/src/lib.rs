@@ -1,7 +1,7 @@
 //! Imports the preloaded images and starts the declared containers of the image and of host.toml.
 //!
-//! It has three more parts: [`load_profiles`] starts the loader of AppArmor profiles, [`start_engine`] starts the engine when the network is
-//! there, and [`follow`] repairs what was started before the network came.
+//! It has more parts: [`load_profiles`] starts the loader of AppArmor profiles, [`start_engine`] starts the engine when the network is
+//! there, [`follow`] repairs what was started before the network came, and [`follow_logs`] sends the output of containers to logd.
 //!
 //! init runs the program `/usr/lib/berth/workload` once per boot, when the engine is ready. It is a separate process so that PID 1 does
 //! not parse an engine's answers. After that, the engine's own restart policy keeps the containers running.
@@ -12,6 +12,7 @@
 mod daemon;
 mod error;
 mod late;
+mod logs;
 mod network;
 mod order;
 mod profiles;
@@ -28,7 +29,7 @@ use berth_engine::{EngineClient, Limits};
 use berth_file::{Flush, read_json, replace};
 use late::{History, News};
 use network::{NetworkWatch, now};
-use std::{convert::Infallible, fs::File, path::Path, thread, time::Duration};
+use std::{convert::Infallible, fs::File, path::Path, sync::Arc, thread, time::Duration};
 
 /// The engine sends nothing while it unpacks a large image, and while it stops a container: that is ten minutes at most.
 const LIMITS: Limits = Limits { body: 16 << 20, silence: Duration::from_secs(660) };
@@ -65,6 +66,19 @@ fn bring_up(again: bool) -> Result<Vec<String>, WorkloadError> {
 fn client_of(image: &ImageSpec) -> Option<Box<dyn EngineClient>> {
     let engine = image.engine.as_ref()?;
     Some(berth_engine::client(engine.kind, Path::new(engine.kind.row().socket), LIMITS))
+}
+
+/// Sends the output of all containers to logd until logd ends. The caller starts the program again, because threads may be left.
+///
+/// # Errors
+/// When the image has no engine.
+pub fn follow_logs() -> Result<(), WorkloadError> {
+    let image: ImageSpec = read_json(Path::new(paths::IMAGE_SPEC), paths::MAX_JSON)?;
+    let kind = image.engine.ok_or(WorkloadError::NoEngine)?.kind;
+    let engine: logs::Engine = Arc::new(move |limits| berth_engine::client(kind, Path::new(kind.row().socket), limits));
+    // logd has ended, or is started again.
+    let _ = logs::send(&engine, logs::socket());
+    Ok(())
 }
 
 /// Follows the network for as long as the host runs. When the network comes after the engine, containers end up as if it had been there

@@ -14,8 +14,11 @@ pub(crate) const CRATES: &[Row] = &[
     ("control", &["contract"]),
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
-    ("netd", &["contract", "file"]),
+    ("netd", &["contract", "file", "control"]),
+    ("logd", &["contract", "file", "formats"]),
+    ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
+    ("hostd", &["contract", "file", "control", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
@@ -49,7 +52,10 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "builder", library: "berth", modules: BUILDER },
     CrateModules { folder: "init", library: "berth_init", modules: INIT },
     CrateModules { folder: "netd", library: "berth_netd", modules: NETD },
+    CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
+    CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
+    CrateModules { folder: "hostd", library: "berth_hostd", modules: HOSTD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
 
@@ -66,6 +72,7 @@ const BUILDER: &[Row] = &[
     ("check", &["recipe", "tree", "assemble"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
+    ("access", &["release"]),
     (
         "pipeline",
         &["release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"],
@@ -73,8 +80,8 @@ const BUILDER: &[Row] = &[
     (
         "cli",
         &[
-            "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
-            "scratch", "date",
+            "access", "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe",
+            "report", "scratch", "date",
         ],
     ),
 ];
@@ -156,7 +163,6 @@ const INIT: &[Row] = &[
 
 const NETD: &[Row] = &[
     ("sys", &[]),
-    ("notify", &[]),
     ("netlink", &[]),
     ("settings", &[]),
     ("virtual_link", &[]),
@@ -214,7 +220,6 @@ const NETD: &[Row] = &[
             "lease",
             "lease6",
             "link",
-            "notify",
             "plan",
             "publish",
             "reconcile",
@@ -230,14 +235,61 @@ const NETD: &[Row] = &[
     ),
 ];
 
+const LOGD: &[Row] = &[
+    ("sys", &[]),
+    ("bell", &[]),
+    ("clock", &[]),
+    ("config", &[]),
+    ("collect", &[]),
+    ("store", &["clock"]),
+    ("containers", &["bell", "store"]),
+    ("forward", &["bell", "clock", "sys"]),
+    ("daemon", &["bell", "collect", "config", "containers", "forward", "store"]),
+];
+
+const TIMED: &[Row] = &[
+    ("servers", &[]),
+    ("configuration", &[]),
+    ("observation", &[]),
+    ("process", &[]),
+    ("daemon", &["configuration", "observation", "process", "servers"]),
+];
+
 const WORKLOAD: &[Row] = &[
     ("error", &[]),
     ("network", &[]),
     ("order", &[]),
+    ("logs", &[]),
     ("profiles", &["error"]),
     ("late", &["network"]),
     ("reconcile", &["order"]),
     ("start", &["error", "network"]),
+];
+
+const HOSTD: &[Row] = &[
+    ("sys", &[]),
+    ("places", &[]),
+    ("audit", &[]),
+    ("answer", &[]),
+    ("identity", &[]),
+    ("peer", &[]),
+    ("failure", &["answer"]),
+    ("settings", &["places"]),
+    ("tls", &["identity", "peer"]),
+    ("query", &["failure"]),
+    ("routes", &["query"]),
+    ("control", &["failure"]),
+    ("events", &["answer", "control", "failure"]),
+    ("counters", &[]),
+    ("metrics", &["answer", "control", "counters", "failure", "sys"]),
+    (
+        "api",
+        &[
+            "answer", "audit", "control", "counters", "events", "failure", "metrics", "peer", "places", "query",
+            "routes", "settings",
+        ],
+    ),
+    ("server", &["api", "audit", "control", "counters", "identity", "peer", "places", "settings", "tls"]),
 ];
 
 const HOSTCTL: &[Row] = &[
@@ -247,6 +299,7 @@ const HOSTCTL: &[Row] = &[
     ("show", &[]),
     ("sys", &[]),
     ("decoder", &["sys"]),
+    ("desk", &[]),
     ("slots", &["decoder"]),
     ("source", &[]),
     ("entries", &["file", "slots"]),
@@ -254,11 +307,13 @@ const HOSTCTL: &[Row] = &[
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
     ("why", &["entries", "file", "health"]),
+    ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
     ("kernel_image", &["entries", "slots"]),
     ("kernel_images", &["file"]),
     ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
     ("var", &["slots"]),
+    ("support", &[]),
     (
         "upgrade",
         &[
@@ -280,6 +335,7 @@ const HOSTCTL: &[Row] = &[
     (
         "command",
         &[
+            "desk",
             "entries",
             "exit",
             "failed_versions",
@@ -288,7 +344,9 @@ const HOSTCTL: &[Row] = &[
             "heal",
             "health",
             "host",
+            "logs",
             "show",
+            "support",
             "upgrade",
             "var",
             "why",
@@ -307,7 +365,10 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("engine", "berth_engine"),
     ("init", "berth_init"),
     ("netd", "berth_netd"),
+    ("logd", "berth_logd"),
+    ("timed", "berth_timed"),
     ("workload", "berth_workload"),
+    ("hostd", "berth_hostd"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),
     ("builder", "berth"),

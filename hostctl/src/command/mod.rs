@@ -1,12 +1,18 @@
 //! The commands that do more than send a request to init, one file per command.
 
 pub(crate) mod bless;
+pub(crate) mod containers;
+pub(crate) mod engine;
 mod event_printer;
 pub(crate) mod forget;
+pub(crate) mod host;
+pub(crate) mod logs;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod slot;
 pub(crate) mod status;
+pub(crate) mod support;
+pub(crate) mod target;
 pub(crate) mod upgrade;
 pub(crate) mod wait;
 pub(crate) mod why;
@@ -18,8 +24,11 @@ use serde::Serialize;
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// Time limit for an answer of the host, except where a command waits.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Prints data as JSON or as text.
 pub(crate) fn print<T: Serialize>(json: bool, data: &T, text: impl FnOnce() -> String) -> Result<()> {

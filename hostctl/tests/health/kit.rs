@@ -110,6 +110,7 @@ impl Host {
                 settled: true,
                 ..NetworkStatus::default()
             }),
+            time: None,
             memory: MemoryStatus { total_kib: 1, available_kib: 1 },
             var: VarStatus { size: 1, available: 1, persistent: true },
             containers: vec![declared],
@@ -144,6 +145,8 @@ impl Host {
             packages: BTreeMap::new(),
             update: berth_contract::update::UpdateSpec::default(),
             health: berth_contract::update::HealthSpec::default(),
+            remote: None,
+            time: berth_contract::time_config::TimeConfig::default(),
             config_sources: berth_contract::config_source::ConfigSource::all(),
         };
         fs::write(path("image.json"), serde_json::to_vec(&image).unwrap()).unwrap();

@@ -167,7 +167,10 @@ impl AsFd for Channel {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::session::tests::host, *};
+    use super::{
+        super::session::{Access, tests::host},
+        *,
+    };
     use std::{
         io::{Read, Write},
         os::unix::net::UnixStream,
@@ -180,7 +183,7 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         theirs.set_nonblocking(true).unwrap();
-        let mut channel = Channel::new(ours.into(), End::SerialLine, Session::new(PathBuf::new()));
+        let mut channel = Channel::new(ours.into(), End::SerialLine, Session::new(PathBuf::new(), Access::All));
         let (mut host, mut text) = (host(), [0; 4096]);
         let (there, absent) = (EventFlags::OUT | EventFlags::IN, EventFlags::OUT | EventFlags::IN | EventFlags::HUP);
         let mut talk = |flags: EventFlags, request: &str| {

@@ -4,6 +4,7 @@
 //! further request of this client is read. A client that follows a log has a position in the log, not a copy, so a slow client can miss
 //! lines.
 
+mod all_logs;
 pub mod answers;
 pub mod channel;
 mod line_buffer;

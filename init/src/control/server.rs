@@ -4,7 +4,7 @@ use super::{
     answers::Answers,
     channel::{Channel, End, Standing, WATCHED},
     port::Port,
-    session::Session,
+    session::{Access, Session},
 };
 use crate::console;
 use berth_contract::fault::{At, PathError};
@@ -21,7 +21,7 @@ use std::{
     fs,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::PermissionsExt,
+        unix::fs::{PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
 };
@@ -35,6 +35,7 @@ const LISTENER: u64 = 0;
 const PORT: u64 = 1;
 const DEVICES: u64 = 2;
 const LOG: u64 = 3;
+const LOG_LISTENER: u64 = 4;
 const FIRST_CLIENT: u64 = 16;
 
 /// Edge-triggered: epoll reports each change once.
@@ -43,8 +44,12 @@ const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 /// Files that the server opens. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct ControlPaths {
-    /// The Unix socket. The server makes it with mode 0600.
+    /// The Unix socket. The server makes it with mode 0600, or 0660 if a group may open it.
     pub socket: PathBuf,
+    /// Number of the group that may open the socket.
+    pub group: Option<u32>,
+    /// The Unix socket for logd, which serves only logs. The server makes it with mode 0600.
+    pub log_socket: PathBuf,
     /// Directory of the virtio-serial ports in sysfs.
     pub ports: PathBuf,
     /// Directory of the device nodes.
@@ -57,6 +62,8 @@ impl Default for ControlPaths {
     fn default() -> Self {
         Self {
             socket: berth_contract::paths::CONTROL_SOCKET.into(),
+            group: None,
+            log_socket: berth_contract::paths::LOG_SOCKET.into(),
             ports: "/sys/class/virtio-ports".into(),
             dev: "/dev".into(),
             kernel_log: "/dev/kmsg".into(),
@@ -69,6 +76,8 @@ impl Default for ControlPaths {
 pub struct Server {
     epoll: OwnedFd,
     listener: Option<OwnedFd>,
+    /// The listener of [`ControlPaths::log_socket`].
+    log_listener: Option<OwnedFd>,
     clients: BTreeMap<u64, Channel>,
     next_client: u64,
     port: Port,
@@ -86,18 +95,24 @@ impl Server {
         let mut server = Self {
             epoll,
             listener: None,
+            log_listener: None,
             clients: BTreeMap::new(),
             next_client: FIRST_CLIENT,
             port: Port::new(&paths.ports, &paths.dev),
             console: console::watch().ok(),
             kernel_log: paths.kernel_log.clone(),
         };
-        match listen_on(&paths.socket) {
-            Ok(listener) => server.listener = Some(listener),
-            Err(error) => console::error(format_args!("control: {error}")),
+        let sockets =
+            [(&paths.socket, paths.group, &mut server.listener), (&paths.log_socket, None, &mut server.log_listener)];
+        for (path, group, listener) in sockets {
+            match listen_on(path, group) {
+                Ok(fd) => *listener = Some(fd),
+                Err(error) => console::error(format_args!("control: {error}")),
+            }
         }
         let watched = [
             (server.listener.as_ref().map(AsFd::as_fd), LISTENER),
+            (server.log_listener.as_ref().map(AsFd::as_fd), LOG_LISTENER),
             (server.port.watched(), DEVICES),
             (server.console.as_ref().map(AsFd::as_fd), LOG),
         ];
@@ -118,7 +133,8 @@ impl Server {
         for event in events {
             let (token, flags) = (event.data.u64(), event.flags);
             match token {
-                LISTENER => self.accept(),
+                LISTENER => self.accept(Access::All),
+                LOG_LISTENER => self.accept(Access::Logs),
                 DEVICES => self.port.search(now_us),
                 PORT => self.port.channel.iter_mut().for_each(|channel| channel.notice(flags)),
                 LOG => {}
@@ -142,25 +158,29 @@ impl Server {
     }
 
     /// Accepts all waiting clients. If no descriptor is free, the clients wait; the listener is edge-triggered, so the loop does not spin.
-    fn accept(&mut self) {
-        let Some(listener) = &self.listener else { return };
+    fn accept(&mut self, access: Access) {
+        let listener = match access {
+            Access::All => &self.listener,
+            Access::Logs => &self.log_listener,
+        };
+        let Some(listener) = listener else { return };
         while let Ok(client) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             let data = EventData::new_u64(self.next_client);
             if self.clients.len() < MAX_CLIENTS && epoll::add(&self.epoll, &client, data, WATCHED).is_ok() {
-                self.clients.insert(self.next_client, Channel::new(client, End::Client, self.session()));
+                self.clients.insert(self.next_client, Channel::new(client, End::Client, self.session(access)));
                 self.next_client += 1;
             }
         }
     }
 
-    fn session(&self) -> Session {
-        Session::new(self.kernel_log.clone())
+    fn session(&self, access: Access) -> Session {
+        Session::new(self.kernel_log.clone(), access)
     }
 
     fn find_port(&mut self, now_us: u64) {
         match self.port.find(now_us) {
             Ok(Some(port)) if epoll::add(&self.epoll, &port, EventData::new_u64(PORT), WATCHED).is_ok() => {
-                self.port.channel = Some(Channel::new(port, End::SerialLine, self.session()));
+                self.port.channel = Some(Channel::new(port, End::SerialLine, self.session(Access::All)));
             }
             Ok(_) => {}
             Err(error) => console::warning(format_args!("control: {error}")),
@@ -187,13 +207,17 @@ impl AsFd for Server {
     }
 }
 
-fn listen_on(path: &Path) -> Result<OwnedFd, PathError> {
+fn listen_on(path: &Path, group: Option<u32>) -> Result<OwnedFd, PathError> {
     let _ = fs::remove_file(path);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).at("open", path)?;
     bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
-    // The mode is set before listen(2), when no client can connect yet.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+    // The owner and the mode are set before listen(2), when no client can connect yet.
+    if group.is_some() {
+        lchown(path, None, group).at("set the group of", path)?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set mode of", path)?;
     listen(&socket, BACKLOG).at("listen on", path)?;
     Ok(socket)
 }

@@ -2,11 +2,12 @@
 //! any order.
 
 use super::{
+    all_logs::AllLogs,
     answers::{Answers, LogName, Readiness, Started},
     line_buffer::LineBuffer,
 };
-use crate::{ending::Ending, kernel_log::KernelLog};
-use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
+use crate::{console, ending::Ending, kernel_log::KernelLog};
+use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_ANNOUNCEMENT, MAX_LINE, Reply, Request};
 use serde::Deserialize;
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -29,6 +30,16 @@ pub struct Session {
     output: Vec<u8>,
     calls: Vec<RunningCall>,
     kernel_log: PathBuf,
+    access: Access,
+}
+
+/// The requests that a client may send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// All.
+    All,
+    /// Requests for logs.
+    Logs,
 }
 
 /// A call that is not answered at once.
@@ -54,20 +65,24 @@ enum Task {
         log: KernelLog,
         follow: bool,
     },
+    All {
+        logs: AllLogs,
+        follow: bool,
+    },
     WaitReady,
 }
 
 impl Session {
     /// The session of a new client. `kernel_log` is `/dev/kmsg`.
     #[must_use]
-    pub fn new(kernel_log: PathBuf) -> Self {
-        Self { input: LineBuffer::new(MAX_LINE), output: Vec::new(), calls: Vec::new(), kernel_log }
+    pub fn new(kernel_log: PathBuf, access: Access) -> Self {
+        Self { input: LineBuffer::new(MAX_LINE), output: Vec::new(), calls: Vec::new(), kernel_log, access }
     }
 
     /// Prepares for another client of the same serial line.
     pub fn restart(&mut self) {
         let cut_short = !self.output.is_empty();
-        *self = Self::new(std::mem::take(&mut self.kernel_log));
+        *self = Self::new(std::mem::take(&mut self.kernel_log), self.access);
         if cut_short {
             // The new client may have received the start of a frame. End that line.
             self.output.push(b'\n');
@@ -106,6 +121,7 @@ impl Session {
     pub fn followed(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.calls.iter().filter_map(|call| match &call.task {
             Task::Kernel { log, .. } => Some(log.as_fd()),
+            Task::All { logs, .. } => logs.kernel(),
             _ => None,
         })
     }
@@ -155,7 +171,11 @@ impl Session {
         let id = call.id;
         // On a serial port, a new client may use the id of a call of an earlier client. That call ends.
         self.calls.retain(|running| running.id != id);
+        let for_logs = matches!(call.request, Request::Logs { .. } | Request::AllLogs { .. } | Request::Cancel { .. });
         let body = match call.request {
+            _ if self.access == Access::Logs && !for_logs => {
+                failed("this socket is for logs only".to_owned(), Some("use the control socket"))
+            }
             Request::Status => Body::Reply(Box::new(Reply::Status(Box::new(host.status())))),
             Request::Boot => Body::Reply(Box::new(Reply::Boot(host.boot()))),
             Request::Services => Body::Reply(Box::new(Reply::Services(host.services()))),
@@ -163,6 +183,15 @@ impl Session {
             Request::Poweroff => end(host, Ending::Poweroff, None),
             Request::RebootWithin { seconds } => end(host, Ending::Reboot, Some(seconds)),
             Request::PoweroffWithin { seconds } => end(host, Ending::Poweroff, Some(seconds)),
+            Request::Restart { service } => match host.restart(&service) {
+                Ok(()) => Body::End,
+                Err(message) => failed(message, Some("`hostctl services` lists all services")),
+            },
+            Request::Announce { text } => {
+                let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_ANNOUNCEMENT).collect();
+                console::announce(&text);
+                Body::End
+            }
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);
@@ -171,10 +200,18 @@ impl Session {
                 }
                 None => failed(format!("call {call} is not running"), None),
             },
-            Request::Logs { .. } | Request::WaitReady | Request::Run { .. } if self.calls.len() >= MAX_CALLS => failed(
-                format!("{MAX_CALLS} calls are running already"),
-                Some("cancel one of them, or open another connection"),
-            ),
+            Request::Logs { .. } | Request::AllLogs { .. } | Request::WaitReady | Request::Run { .. }
+                if self.calls.len() >= MAX_CALLS =>
+            {
+                failed(
+                    format!("{MAX_CALLS} calls are running already"),
+                    Some("cancel one of them, or open another connection"),
+                )
+            }
+            Request::AllLogs { from, follow } => {
+                let logs = AllLogs::open(from, &self.kernel_log);
+                return self.calls.push(RunningCall { id, task: Task::All { logs, follow } });
+            }
             Request::WaitReady => return self.calls.push(RunningCall { id, task: Task::WaitReady }),
             Request::Run { .. } if self.calls.iter().any(|call| matches!(call.task, Task::Program { .. })) => {
                 failed("a command of this client is running already".to_owned(), Some("cancel it, or wait for its end"))
@@ -227,6 +264,10 @@ impl Session {
                 let drained = self.send_lines(id, name, next, host);
                 (drained && !*follow).then_some(Body::End)
             }
+            Task::All { logs, follow } => {
+                let drained = self.send_all(id, logs, host);
+                (drained && !*follow).then_some(Body::End)
+            }
             Task::Program { program, next } => {
                 // Ask for the end before the output is sent, so that all output is sent before the end.
                 let end = host.end_of(program);
@@ -238,13 +279,27 @@ impl Session {
             }
             Task::Kernel { log, follow } => {
                 while self.output.len() < QUEUE_FULL {
-                    match log.next_record() {
+                    match log.next_line() {
                         Ok(Some(line)) => self.send(id, Body::Line(line)),
                         Ok(None) => return (!*follow).then_some(Body::End),
                         Err(error) => return Some(failed(format!("cannot read the kernel's log: {error}"), None)),
                     }
                 }
                 None
+            }
+        }
+    }
+
+    /// Sends records of all logs, as far as the queue has room. True when there are no more.
+    fn send_all(&mut self, id: u64, logs: &mut AllLogs, host: &dyn Answers) -> bool {
+        loop {
+            let records = logs.next(QUEUE_FULL.saturating_sub(self.output.len()), host);
+            if records.is_empty() {
+                return true;
+            }
+            records.into_iter().for_each(|record| self.send(id, Body::Record(record)));
+            if self.output.len() >= QUEUE_FULL {
+                return false;
             }
         }
     }

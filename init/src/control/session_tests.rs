@@ -1,7 +1,7 @@
 use super::*;
 use berth_contract::{
     boot_report::{PhaseStamp, Stage},
-    control::{BootReport, Problem, ServiceState, ServiceStatus, StatusReport},
+    control::{BootReport, LogRecord, Problem, ServiceState, ServiceStatus, StatusReport},
 };
 use std::{cell::Cell, path::Path};
 
@@ -11,6 +11,8 @@ pub(in crate::control) struct FakeHost {
     /// Lines of service `x`. The first line has number 100.
     pub(in crate::control) lines: Vec<String>,
     pub(in crate::control) ended: Option<Ending>,
+    /// Services that clients have restarted.
+    pub(in crate::control) restarted: Vec<String>,
     pub(in crate::control) limit: Option<u64>,
     pub(in crate::control) asked: Cell<usize>,
     /// Arguments of the programs that were started.
@@ -26,6 +28,7 @@ pub(in crate::control) fn host() -> FakeHost {
         readiness: Readiness::Booting,
         lines: vec!["one".into(), "two".into()],
         ended: None,
+        restarted: Vec::new(),
         limit: None,
         asked: Cell::new(0),
         programs: Vec::new(),
@@ -56,6 +59,9 @@ impl Answers for FakeHost {
         vec!["x".into()]
     }
     fn log(&self, name: &LogName, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
+        if *name == LogName::Init {
+            return (Vec::new(), from);
+        }
         assert!(*name == LogName::Service("x".into()) || *name == LogName::Program(77));
         let from = from.max(FIRST);
         let skip = usize::try_from(from - FIRST).unwrap();
@@ -79,6 +85,10 @@ impl Answers for FakeHost {
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         self.end_of_programs.clone()
     }
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        self.restarted.push(service.to_owned());
+        if service == "x" { Ok(()) } else { Err("no such service".into()) }
+    }
     fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         if self.ended.is_some_and(|ended| ended != ending) {
             return Err("going down already".into());
@@ -89,7 +99,7 @@ impl Answers for FakeHost {
 }
 
 fn session() -> Session {
-    Session::new(Path::new("/no/kmsg").to_owned())
+    Session::new(Path::new("/no/kmsg").to_owned(), Access::All)
 }
 
 /// Lets the session work until it has no more output. Returns the parsed frames.
@@ -243,6 +253,9 @@ fn missing_lines_are_reported() {
         fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
             unreachable!()
         }
+        fn restart(&mut self, _: &str) -> Result<(), String> {
+            unreachable!()
+        }
         fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
             unreachable!()
         }
@@ -299,6 +312,22 @@ fn reboot_is_answered_and_a_later_poweroff_is_refused() {
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
 }
 
+#[test]
+fn a_service_is_restarted_and_a_line_is_printed_for_a_client() {
+    let (mut session, mut host) = (session(), host());
+    let restart =
+        |id: u64, name: &str| format!("{{\"id\":{id},\"request\":{{\"restart\":{{\"service\":\"{name}\"}}}}}}\n");
+    let frames = talk(&mut session, &mut host, (restart(1, "x") + &restart(2, "y")).as_bytes());
+    assert_eq!(frames[0], Frame { id: 1, body: Body::End });
+    assert_eq!((message(&frames[1]), host.restarted.join(" ").as_str()), ("no such service", "x y"));
+    let long = "y".repeat(1000);
+    let say = format!("{{\"id\":3,\"request\":{{\"announce\":{{\"text\":\"code \\u001b[2J{long}\"}}}}}}\n");
+    assert_eq!(talk(&mut session, &mut host, say.as_bytes()), [Frame { id: 3, body: Body::End }]);
+    let (lines, _) = crate::console::history(0);
+    let said = lines.iter().rfind(|line| line.text.contains("code ")).map(|line| line.text.clone()).unwrap();
+    assert!(!said.contains('\u{1b}') && said.chars().filter(|&c| c == 'y').count() < 300, "{said}");
+}
+
 /// A client's request to run `hostctl why`.
 const RUN: &[u8] = b"{\"id\":1,\"request\":{\"run\":{\"arguments\":[\"why\"]}}}\n";
 
@@ -342,4 +371,24 @@ fn a_client_has_one_command_which_ends_when_it_is_cancelled_or_the_client_leaves
     assert!(!held(&host), "a new client of the serial line ends the command");
     let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":{\"run\":{\"arguments\":[]}}}\n");
     assert_eq!(message(&frames[0]), "cannot start it");
+}
+
+#[test]
+fn all_logs_are_one_stream_that_continues_at_the_numbers_of_the_client() {
+    let dir = tempfile::tempdir().unwrap();
+    let kernel = dir.path().join("kmsg");
+    // A file gives all records at once, and /dev/kmsg one after the other: one record is enough here.
+    std::fs::write(&kernel, "3,40,9,-;it is on fire\n").unwrap();
+    let (mut session, mut host) = (Session::new(kernel, Access::Logs), host());
+    let follow = b"{\"id\":3,\"request\":{\"all-logs\":{\"from\":{\"x\":101},\"follow\":true}}}\n";
+    let frames = talk(&mut session, &mut host, follow);
+    let record = |log: &str, number, level, at_us, text: &str| {
+        let record = LogRecord { log: log.to_owned(), number, level, at_us, text: text.to_owned() };
+        Frame { id: 3, body: Body::Record(record) }
+    };
+    assert_eq!(frames, [record("kernel", 40, 3, 9, "it is on fire"), record("x", 101, 6, 7, "two")]);
+    host.lines.push("three".into());
+    assert_eq!(talk(&mut session, &mut host, b""), [record("x", 102, 6, 7, "three")]);
+    let frames = talk(&mut session, &mut host, b"{\"id\":4,\"request\":\"poweroff\"}\n");
+    assert_eq!((message(&frames[0]), host.ended), ("this socket is for logs only", None));
 }

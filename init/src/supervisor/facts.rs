@@ -1,11 +1,11 @@
 //! Facts about the host for `status`, from the kernel and from reports of other programs. All are small files in memory, so reading them
 //! does not block.
 
-use berth_contract::control::{ContainerStatus, MemoryStatus, NetworkStatus, VarStatus};
+use berth_contract::control::{ContainerStatus, MemoryStatus, VarStatus};
 use serde::de::DeserializeOwned;
 use std::{fs::File, io::Read, path::Path};
 
-/// Maximum size of the reports of netd and the workload program, in bytes.
+/// Maximum size of the reports of other programs, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
 
 pub(super) fn memory() -> MemoryStatus {
@@ -32,11 +32,6 @@ pub(super) fn var(path: &Path, persistent: bool) -> VarStatus {
     }
 }
 
-/// The report of netd, if there is one.
-pub(super) fn network(path: &Path) -> Option<NetworkStatus> {
-    report(path)
-}
-
 /// The containers in the report of the workload program, then the declared containers that are not in the report yet.
 pub(super) fn containers(path: &Path, declared: &[ContainerStatus]) -> Vec<ContainerStatus> {
     let mut reported: Vec<ContainerStatus> = report(path).unwrap_or_default();
@@ -46,7 +41,8 @@ pub(super) fn containers(path: &Path, declared: &[ContainerStatus]) -> Vec<Conta
     reported
 }
 
-fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
+/// The report of another program, if there is one.
+pub(super) fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(MAX_REPORT).read_to_end(&mut bytes)).ok()?;
     serde_json::from_slice(&bytes).ok()
@@ -55,7 +51,7 @@ fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use berth_contract::container_state::ContainerState;
+    use berth_contract::{container_state::ContainerState, control::NetworkStatus};
     use std::fs;
 
     #[test]
@@ -88,6 +84,6 @@ mod tests {
         );
         fs::write(&path, "[{").unwrap();
         assert_eq!(containers(&path, &declared), declared);
-        assert_eq!(network(&path), None);
+        assert_eq!(report::<NetworkStatus>(&path), None);
     }
 }

@@ -43,6 +43,12 @@ impl Output {
         (lines, next)
     }
 
+    /// Whether more than half of the room is used by lines from number `from` on.
+    pub(super) fn is_behind(&self, from: u64) -> bool {
+        let skip = usize::try_from(from.saturating_sub(self.first)).unwrap_or(usize::MAX);
+        self.lines.iter().skip(skip).map(cost).sum::<usize>() > RING / 2
+    }
+
     pub(super) fn last(&self) -> Option<&LogLine> {
         self.lines.back()
     }
@@ -133,5 +139,6 @@ mod tests {
         assert!((2..10).contains(&some.len()));
         assert_eq!(output.since(10_000, 1000), (Vec::new(), 10_000));
         assert_eq!(output.last().unwrap().at_us, 9_999);
+        assert!(output.is_behind(0) && output.is_behind(output.first) && !output.is_behind(9_000));
     }
 }

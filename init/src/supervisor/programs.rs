@@ -17,6 +17,7 @@ use rustix::{
     process::{Pid, Signal, kill_process_group},
 };
 use std::{
+    cell::Cell,
     collections::{BTreeMap, VecDeque},
     io::PipeReader,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -45,6 +46,10 @@ struct Program {
     errors: VecDeque<u8>,
     exit: Option<Exit>,
     told_to_end: bool,
+    /// Number of the line that its client reads next. `None`: its output has no reader.
+    taken: Cell<Option<u64>>,
+    /// Its output is not read, because its client is slow. Then its pipe is not in the epoll.
+    is_paused: bool,
 }
 
 /// The content of a pipe.
@@ -69,6 +74,8 @@ impl Programs {
         cgroups: &Cgroups,
     ) -> Result<Started, PathError> {
         let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
+        // Only a client takes errors apart.
+        let taken = Cell::new(errors.is_some().then_some(0));
         let handle = Started::new(self.next);
         self.next += 1;
         let mut pipes = vec![(output, Stream::Lines)];
@@ -85,6 +92,8 @@ impl Programs {
             errors: VecDeque::new(),
             exit: None,
             told_to_end: false,
+            taken,
+            is_paused: false,
         };
         self.running.insert(handle.number(), program);
         Ok(handle)
@@ -93,6 +102,7 @@ impl Programs {
     /// Reads the output of the programs. Ends and removes those whose handle was dropped.
     pub(super) fn work(&mut self) {
         for program in self.running.values_mut() {
+            program.pause_or_continue(&self.epoll);
             program.read();
             if program.is_abandoned() && !program.told_to_end && program.exit.is_none() {
                 program.told_to_end = true;
@@ -104,7 +114,10 @@ impl Programs {
 
     /// Whether [`Programs::work`] has work that no descriptor reports.
     pub(super) fn is_due(&self) -> bool {
-        self.running.values().any(|program| program.is_abandoned() && (!program.told_to_end || program.exit.is_some()))
+        self.running.values().any(|program| {
+            let ends = program.is_abandoned() && (!program.told_to_end || program.exit.is_some());
+            ends || program.is_paused && !program.is_ahead()
+        })
     }
 
     /// A process has ended. False when it was not one of these programs.
@@ -114,6 +127,7 @@ impl Programs {
         else {
             return false;
         };
+        program.is_paused = false;
         // Read the rest of its output. Later output of its children is not read.
         program.read();
         if let Some(text) = program.cutter.finish() {
@@ -129,7 +143,12 @@ impl Programs {
 
     /// Lines of a program's output, as [`Output::since`] returns them.
     pub(super) fn since(&self, number: u64, from: u64, limit: usize) -> (Vec<LogLine>, u64) {
-        self.running.get(&number).map_or((Vec::new(), from), |program| program.output.since(from, limit))
+        let Some(program) = self.running.get(&number) else { return (Vec::new(), from) };
+        let (lines, next) = program.output.since(from, limit);
+        if program.taken.get().is_some() {
+            program.taken.set(Some(next));
+        }
+        (lines, next)
     }
 
     /// The last `count` lines of a program's output.
@@ -151,10 +170,35 @@ impl Program {
         !self.handle.is_held()
     }
 
+    /// Whether it prints faster than its client reads.
+    fn is_ahead(&self) -> bool {
+        self.taken.get().is_some_and(|taken| self.output.is_behind(taken))
+    }
+
+    /// Stops to read the output of a program that is ahead, so that the program waits, and starts again later.
+    fn pause_or_continue(&mut self, epoll: &OwnedFd) {
+        let pauses = self.is_ahead();
+        if pauses == self.is_paused {
+            return;
+        }
+        self.is_paused = pauses;
+        for (reader, _) in self.pipes.iter().filter(|(_, kind)| *kind == Stream::Lines) {
+            // An error means that the pipe is closed, which the next read finds.
+            let _ = match pauses {
+                true => epoll::delete(epoll, reader),
+                false => epoll::add(epoll, reader, EventData::new_u64(0), EventFlags::IN),
+            };
+        }
+    }
+
     fn read(&mut self) {
         let at_us = now_us();
+        let is_paused = self.is_paused && self.exit.is_none();
         let Self { pipes, output, cutter, errors, .. } = self;
         pipes.retain(|(reader, kind)| {
+            if is_paused && *kind == Stream::Lines {
+                return true;
+            }
             let (mut bytes, mut taken) = ([0; 16 * 1024], 0);
             while taken < BYTES_PER_TURN {
                 match read(reader, &mut bytes) {

@@ -5,6 +5,7 @@ use super::{
     fleet::Fleet,
     judge::{self, Judge},
     process::Errors,
+    settings,
 };
 use crate::{
     config, console,
@@ -52,6 +53,7 @@ pub(super) struct RunningHost {
     verdict_limit: u64,
     faults: Vec<ServiceError>,
     network_status: PathBuf,
+    time_status: PathBuf,
     containers_status: PathBuf,
     var: PathBuf,
     engine_us: Option<u64>,
@@ -70,6 +72,11 @@ impl RunningHost {
         }
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
+        }
+        for (name, spec) in &services.specs {
+            if let Err(error) = settings::write(&paths.service_config, name, spec, &handover.config.config) {
+                console::error(format_args!("settings of service {name}: {error}"));
+            }
         }
         let containers = config::containers(&handover.config.config, &handover.image);
         let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();
@@ -99,6 +106,7 @@ impl RunningHost {
             verdict_limit: u64::from(longest.unwrap_or(CONTAINER_STOP)) + VERDICT_MORE,
             faults: services.faults,
             network_status: paths.network_status.clone(),
+            time_status: paths.time_status.clone(),
             containers_status: paths.containers_status.clone(),
             var: paths.var.clone(),
             engine_us: None,
@@ -259,7 +267,8 @@ impl Answers for RunningHost {
                 ready: self.engine_is_ready(),
             }),
             config: self.config.clone(),
-            network: facts::network(&self.network_status),
+            network: facts::report(&self.network_status),
+            time: facts::report(&self.time_status),
             memory: facts::memory(),
             var: facts::var(&self.var, self.var_persistent),
             containers: self.containers(),
@@ -314,6 +323,10 @@ impl Answers for RunningHost {
         }
     }
 
+    fn level_in_init(&self, number: u64) -> u8 {
+        console::level_of(number) as u8
+    }
+
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
         let mut words = vec![self.hostctl.display().to_string()];
         words.extend_from_slice(arguments);
@@ -330,6 +343,17 @@ impl Answers for RunningHost {
             }
             false => Err(control_error(&errors)),
         })
+    }
+
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        match self.fleet.restart(service) {
+            true => {
+                console::announce(&format!("{service} is restarted: a client asked for it"));
+                Ok(())
+            }
+            false if self.ending.is_some() => Err("the host is going down".to_owned()),
+            false => Err(format!("no service has the name {service:?}")),
+        }
     }
 
     fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {

@@ -122,6 +122,19 @@ impl ServiceStates {
         true
     }
 
+    /// Stops a service, if it runs, and starts it again. Also starts a service that has ended. False if there is no such service, or the
+    /// host is going down.
+    pub(super) fn restart(&mut self, name: &str, now_us: u64) -> bool {
+        let Some(unit) = self.units.get_mut(name).filter(|_| self.down_by_us.is_none()) else { return false };
+        let process = unit.process();
+        match (&mut unit.state, process) {
+            (State::Stopping { then, .. }, _) => *then = Then::Start,
+            (_, Some(process)) => self.stop(name, process, Then::Start, now_us),
+            (_, None) => unit.set(State::Waiting, now_us),
+        }
+        true
+    }
+
     /// Starts to stop all services. A second call can only shorten the time. Every service has the time that its file gives it, even if they end one
     /// after the other, but all together not more than `limit` seconds.
     pub(super) fn shut_down(&mut self, now_us: u64, limit: Option<u64>) {
@@ -241,12 +254,14 @@ impl ServiceStates {
         self.actions.push(Action::Terminate { name: name.to_owned(), process });
     }
 
-    /// Stops the services that no running service needs. After the deadline all services are killed at once.
+    /// Stops the services that no running service needs, and at last those with `stop_last`. After the deadline all services are killed at once.
     fn stop_unneeded(&mut self, now_us: u64, over: bool) {
         let running: Vec<(String, u32)> =
             self.units.iter().filter_map(|(name, unit)| Some((name.clone(), unit.process()?))).collect();
         for (name, process) in &running {
-            let needed = running.iter().any(|(other, _)| self.units[other].spec.needs.contains(name));
+            let last = self.units[name].spec.stop_last;
+            let waits_for = |other: &ServiceSpec| other.needs.contains(name) || last && !other.stop_last;
+            let needed = running.iter().any(|(other, _)| waits_for(&self.units[other].spec));
             let state = self.units[name].state;
             if over {
                 self.actions.push(Action::Kill { name: name.clone(), process: *process });
@@ -274,6 +289,8 @@ impl ServiceStates {
         let starting = matches!(unit.state, State::Starting { .. });
         let (state, change) = if matches!(unit.state, State::Stopping { then: Then::Stay, .. }) {
             (State::Stopped, Change::Stopped)
+        } else if matches!(unit.state, State::Stopping { then: Then::Start, .. }) && !down {
+            (State::Waiting, Change::Stopped)
         } else if unit.is_one_shot() && success && starting {
             (State::Ready { process: None }, Change::Ready)
         } else if down {

@@ -17,7 +17,7 @@ const LONGEST: usize = 400;
 pub fn tail(kernel_log: &Path, further: &[(&str, Vec<LogLine>)]) -> Vec<String> {
     let mut lines: VecDeque<LogLine> = VecDeque::new();
     if let Ok(mut log) = KernelLog::open(kernel_log) {
-        while let Ok(Some(line)) = log.next_record() {
+        while let Ok(Some(line)) = log.next_line() {
             // Skip the lines of init: they are taken from memory, because the kernel's log may lack some of them.
             if !line.text.starts_with(LOG_TAG) {
                 lines.push_back(line);

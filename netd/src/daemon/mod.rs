@@ -11,7 +11,6 @@ use crate::{
     dhcp6::Dhcp6,
     interface::Interface,
     link::Choice,
-    notify::Notify,
     publish::Publisher,
     report::{Facts, Port},
     resolv_conf::Source,
@@ -24,6 +23,7 @@ use berth_contract::{
     network_config::Wireguard,
     paths,
 };
+use berth_control::Notify;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -59,8 +59,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let directory = Path::new(paths::NETWORK_STATUS).parent().map(Path::to_owned).unwrap_or_default();
-        let settings = paths::NETD_CONFIG.into();
-        Self { directory, settings, choice: Choice::Physical, time_again: TIME_AGAIN }
+        Self { directory, settings: paths::NETD_CONFIG.into(), choice: Choice::Physical, time_again: TIME_AGAIN }
     }
 }
 
@@ -233,6 +232,7 @@ impl Daemon<'_> {
             rules,
             dns: &self.settings.dns,
             settled: matches!(self.ready, Ready::Said),
+            asked_time: self.clock.has_asked(),
             errors: self.settings_error.iter().chain(&self.errors).chain(refused).cloned().collect(),
         };
         self.publisher.publish(&facts)?;

@@ -1,17 +1,17 @@
-//! A network of the test's own: a namespace with a tap for the machine, dnsmasq, and a time server. Needs root.
+//! A network of the test's own: a namespace with a tap for the machine, dnsmasq, and chrony. Needs root.
 
 use crate::common::tool;
 use anyhow::{Context, Result, ensure};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::{
-    fs::File,
+    fs::{self, File},
     io,
-    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::fd::AsFd,
     path::Path,
     process::{Child, Command, Stdio},
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 /// The address of the namespace, and the address that dnsmasq gives to the machine.
@@ -19,17 +19,15 @@ pub(crate) const HERE: &str = "10.78.0.1";
 pub(crate) const MACHINE: &str = "10.78.0.100";
 /// The machine's end of the cable.
 pub(crate) const TAP: &str = "t0";
-/// Seconds from 1900, the epoch of NTP, to 1970.
-const NTP_EPOCH: u64 = 2_208_988_800;
 
 pub(crate) struct Site {
     pub(crate) namespace: String,
-    dnsmasq: Option<Child>,
+    servers: Vec<Child>,
 }
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let site = Self { namespace: format!("berth{}", std::process::id()), dnsmasq: None };
+        let site = Self { namespace: format!("berth{}", std::process::id()), servers: Vec::new() };
         tool("ip", &["netns", "add", &site.namespace]).expect("network namespaces need root");
         for words in [
             &["link", "set", "lo", "up"][..],
@@ -52,14 +50,16 @@ impl Site {
         command.args(["--dhcp-option=option:mtu,1400", "--dhcp-option=option:ntp-server,10.78.0.1"]);
         command.arg(format!("--dhcp-range={MACHINE},{MACHINE},255.255.255.0,1h"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        self.dnsmasq = Some(child.expect("ip(8) or dnsmasq is missing: run ci/setup"));
-        let socket = self.inside(|| UdpSocket::bind((HERE, 123))).unwrap();
-        thread::spawn(move || tell_time(&socket));
-    }
-
-    /// Runs a function in a thread in the namespace.
-    fn inside<T: Send>(&self, run: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
-        inside(&self.namespace, run)
+        self.servers.push(child.expect("ip(8) or dnsmasq is missing: run ci/setup"));
+        // chrony tells the time of this computer, and leaves the clock alone (-x).
+        let file = folder.join("chrony.conf");
+        let pid = folder.join("chrony.pid");
+        let text = format!("local stratum 5\nallow\ncmdport 0\nbindcmdaddress /\npidfile {}\n", pid.display());
+        fs::write(&file, text).unwrap();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &self.namespace, "chronyd", "-x", "-U", "-d", "-f"]).arg(&file);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        self.servers.push(child.expect("chronyd is missing: run ci/setup"));
     }
 
     /// Forwards a free port of this computer to a port of the machine. Returns the free port.
@@ -85,7 +85,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.dnsmasq {
+        for child in &mut self.servers {
             let _ = child.kill();
             let _ = child.wait();
         }
@@ -107,23 +107,4 @@ fn inside<T: Send>(namespace: &str, run: impl FnOnce() -> io::Result<T> + Send) 
 fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = io::copy(&mut from, &mut to);
     let _ = to.shutdown(std::net::Shutdown::Write);
-}
-
-/// Answers every request with the time of this computer, RFC 4330 §5.
-#[expect(clippy::disallowed_methods, reason = "a time server tells the time")]
-fn tell_time(socket: &UdpSocket) {
-    let mut request = [0; 48];
-    while let Ok((length, client)) = socket.recv_from(&mut request) {
-        if length < 48 {
-            continue;
-        }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let seconds = u32::try_from((now.as_secs() + NTP_EPOCH) & 0xffff_ffff).unwrap().to_be_bytes();
-        let mut answer = [0; 48];
-        (answer[0], answer[1]) = (4 << 3 | 4, 2);
-        answer[24..32].copy_from_slice(&request[40..]);
-        answer[32..36].copy_from_slice(&seconds);
-        answer[40..44].copy_from_slice(&seconds);
-        let _ = socket.send_to(&answer, client);
-    }
 }

@@ -1,0 +1,208 @@
+//! The thread of one receiver: reads lines from the stores, sends them in batches, and repeats a batch until the receiver has it.
+
+use super::{Cursor, Feed, Item, SendError, Sender, say};
+use crate::bell::Bell;
+use berth_formats::log_segment::{Event, LogReader, Position};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// Maximum number of lines in a batch, and about its maximum number of bytes.
+const MOST_LINES: usize = 500;
+const MOST_BYTES: usize = 256 << 10;
+/// Waits after failures: doubled each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Longest time from an acknowledgement to its record on /var.
+const SAVE_AFTER: Duration = Duration::from_secs(5);
+/// Time between two looks at the stores without a reason.
+const IDLE: Duration = Duration::from_secs(600);
+
+pub(super) struct Worker {
+    name: String,
+    sender: Box<dyn Sender>,
+    cursor: Cursor,
+    sources: [Source; 2],
+    bell: Arc<Bell>,
+    saved_at: Instant,
+    unsaved: bool,
+    /// The last problem that was said.
+    problem: Option<String>,
+}
+
+/// A store, and what its reader knows about the lines that come next.
+struct Source {
+    feed: Feed,
+    reader: LogReader,
+    boot_id: [u8; 16],
+    offset_us: i64,
+}
+
+impl Worker {
+    pub(super) fn new(
+        name: String,
+        sender: Box<dyn Sender>,
+        cursor: Cursor,
+        folders: &[Vec<PathBuf>; 2],
+        bell: Arc<Bell>,
+    ) -> Self {
+        let source = |feed: Feed| {
+            let Position { boot, line } = cursor.acknowledged(feed);
+            let mut from = Position { boot, line: line + 1 };
+            if cursor.is_new() {
+                // A new receiver gets the lines of this boot.
+                let segments = berth_formats::log_segment::segments(&folders[feed as usize]).unwrap_or_default();
+                from = Position { boot: segments.last().map_or(0, |newest| newest.first.boot), line: 0 };
+            }
+            let reader = LogReader::new(folders[feed as usize].clone(), from);
+            Source { feed, reader, boot_id: [0; 16], offset_us: 0 }
+        };
+        let sources = [source(Feed::System), source(Feed::Containers)];
+        Self { name, sender, cursor, sources, bell, saved_at: Instant::now(), unsaved: false, problem: None }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let rings = self.bell.rings();
+            let mut batch = self.fill();
+            if batch.is_empty() {
+                if self.bell.stops() {
+                    self.cursor.settle();
+                    self.save();
+                    return;
+                }
+                let limit = if self.unsaved { SAVE_AFTER } else { IDLE };
+                self.bell.wait(rings, limit);
+            } else if !self.deliver(&mut batch) {
+                self.save();
+                return;
+            }
+            if self.unsaved && self.saved_at.elapsed() >= SAVE_AFTER {
+                self.save();
+            }
+        }
+    }
+
+    /// Sends a batch until the receiver has it. False when the process must end.
+    fn deliver(&mut self, batch: &mut [Item]) -> bool {
+        let mut wait = FIRST_WAIT;
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+        loop {
+            for item in batch.iter_mut() {
+                item.again |= self.cursor.was_sent(item.feed, item.place);
+            }
+            let sent = self.mark_tried(batch).and_then(|()| self.sender.send(batch, &host));
+            match sent {
+                Ok(()) => {
+                    if self.problem.take().is_some() {
+                        say(&format!("forward to {}: lines are taken again", self.name));
+                    }
+                    return self.acknowledge(batch);
+                }
+                Err(SendError::Never(error)) => {
+                    let count = batch.len();
+                    say(&format!("forward to {}: {count} lines were refused and are passed over: {error}", self.name));
+                    return self.acknowledge(batch);
+                }
+                Err(SendError::Later(error)) => self.complain(error),
+            }
+            if self.bell.stops() {
+                return false;
+            }
+            self.bell.pause(wait);
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    fn complain(&mut self, error: String) {
+        if self.problem.as_ref() != Some(&error) {
+            say(&format!("forward to {}: {error}: trying again, lines are kept meanwhile", self.name));
+            self.problem = Some(error);
+        }
+    }
+
+    /// Without a record on /var, lines that are sent could be sent again without a mark. So a full /var stops the forwarding.
+    fn mark_tried(&mut self, batch: &[Item]) -> Result<(), SendError> {
+        last_places(batch).try_for_each(|(feed, place)| self.cursor.try_up_to(feed, place)).map_err(SendError::Later)
+    }
+
+    fn acknowledge(&mut self, batch: &[Item]) -> bool {
+        last_places(batch).for_each(|(feed, place)| self.cursor.acknowledge(feed, place));
+        self.unsaved = true;
+        true
+    }
+
+    fn save(&mut self) {
+        (self.saved_at, self.unsaved) = (Instant::now(), false);
+        if let Err(error) = self.cursor.save() {
+            say(&format!("forward to {}: {error}", self.name));
+        }
+    }
+
+    fn fill(&mut self) -> Vec<Item> {
+        let (mut items, mut bytes) = (Vec::new(), 0);
+        let mut failed = None;
+        for source in &mut self.sources {
+            while items.len() < MOST_LINES && bytes < MOST_BYTES {
+                match source.next_item() {
+                    Ok(Some(item)) => {
+                        bytes += item.text.len() + item.log.len();
+                        items.push(item);
+                    }
+                    Ok(None) => break,
+                    Err(error) => {
+                        failed = Some(format!("cannot read the stored lines: {error}"));
+                        break;
+                    }
+                }
+            }
+        }
+        if let Some(error) = failed {
+            self.complain(error);
+        }
+        items
+    }
+}
+
+/// The last line of each store in a batch.
+fn last_places(batch: &[Item]) -> impl Iterator<Item = (Feed, Position)> + '_ {
+    let last = |feed: Feed| Some((feed, batch.iter().rev().find(|item| item.feed == feed)?.place));
+    [Feed::System, Feed::Containers].into_iter().filter_map(last)
+}
+
+impl Source {
+    fn next_item(&mut self) -> std::io::Result<Option<Item>> {
+        loop {
+            let item = |place, boot_id, wall_us, log: &str, level, text: String| Item {
+                feed: self.feed,
+                place,
+                boot_id,
+                wall_us,
+                log: log.to_owned(),
+                level,
+                text,
+                again: false,
+            };
+            match self.reader.next_event()? {
+                None => return Ok(None),
+                // Until its first line with a clock, a new boot has none: a segment starts with one.
+                Some(Event::Boot(header)) => (self.boot_id, self.offset_us) = (header.boot_id, 0),
+                Some(Event::Clock { offset_us }) => self.offset_us = offset_us,
+                Some(Event::Line(place, line)) => {
+                    let wall_us = line.at_us.saturating_add(self.offset_us);
+                    return Ok(Some(item(place, self.boot_id, wall_us, line.log, line.level, line.text.to_owned())));
+                }
+                Some(Event::Missing { lines }) => {
+                    let count = lines.map_or_else(|| "some".to_owned(), |lines| lines.to_string());
+                    let text = format!("[{count} lines were removed before they could be sent]");
+                    let next = self.reader.position();
+                    let place = Position { line: next.line.saturating_sub(1), ..next };
+                    let wall_us = crate::clock::now_us() + crate::clock::offset_us();
+                    return Ok(Some(item(place, self.boot_id, wall_us, "logd", 4, text)));
+                }
+            }
+        }
+    }
+}
