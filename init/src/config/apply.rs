@@ -73,6 +73,7 @@ mod tests {
             packages: BTreeMap::new(),
             update: UpdateSpec::default(),
             health: HealthSpec::default(),
+            remote: None,
             time: berth_contract::time_config::TimeConfig::default(),
             config_sources: ConfigSource::all(),
         };
