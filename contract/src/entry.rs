@@ -33,6 +33,10 @@ pub const TRIES: u32 = 3;
 /// no tries left either, but its `done` is not 0.
 pub const SET_ASIDE: BootCounter = BootCounter { left: 0, done: 0 };
 
+/// The field of os-release that says: this version knows the standby entry. Older releases do not have it. As the standby entry, such a version
+/// would run for ever, because it does not prefer the usual version again.
+pub const KNOWS_STANDBY: (&str, &str) = ("BERTH_STANDBY", "1");
+
 /// Why a file name in `/EFI/Linux` is not the name of a Berth boot entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadEntry {
