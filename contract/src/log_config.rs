@@ -55,7 +55,7 @@ pub struct ForwardConfig {
 // Without secrets: a value may be printed.
 impl std::fmt::Debug for ForwardConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ForwardConfig({:?})", self.to)
+        write!(f, "ForwardConfig({:?})", self.shown())
     }
 }
 
@@ -145,10 +145,12 @@ impl ForwardConfig {
         Some((*transport, if has_port { rest.to_owned() } else { format!("{rest}:{port}") }))
     }
 
-    /// The receiver for messages: its address without a user or password in it.
+    /// The receiver for messages: its address without a user, password or query in it.
     #[must_use]
     pub fn shown(&self) -> String {
-        crate::credentials::without_credentials(&self.to)
+        // A password may have a question mark in it: it is removed first.
+        let address = crate::credentials::without_credentials(&self.to);
+        address.split(['?', '#']).next().unwrap_or_default().to_owned()
     }
 
     fn check(&self) -> Result<(), ConfigFault> {
@@ -264,5 +266,7 @@ mod tests {
             let fault = parse(text).unwrap_err();
             assert!(fault.contains(words) && !fault.contains("secret"), "{text}: {fault}");
         }
+        let one = ForwardConfig { to: "https://u:secret@x/p?key=secret#secret".into(), ..ForwardConfig::default() };
+        assert!(!format!("{one:?}").contains("secret"));
     }
 }

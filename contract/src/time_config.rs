@@ -7,6 +7,7 @@ use serde::{
 use std::{
     fmt,
     net::{Ipv6Addr, SocketAddr},
+    time::Duration,
 };
 
 /// UDP port of NTP (RFC 5905).
@@ -162,6 +163,17 @@ pub struct TimeStatus {
     pub problem: Option<String>,
     /// When this was found, in microseconds since kernel start.
     pub checked_us: u64,
+}
+
+/// A report that is older is not believed: timed renews it every 30 s.
+const STALE: Duration = Duration::from_secs(300);
+
+impl TimeStatus {
+    /// Whether the clock follows a server. `now` is the time since kernel start.
+    #[must_use]
+    pub fn is_followed(&self, now: Duration) -> bool {
+        self.synchronised && now.saturating_sub(Duration::from_micros(self.checked_us)) < STALE
+    }
 }
 
 #[cfg(test)]

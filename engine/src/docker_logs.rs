@@ -12,8 +12,9 @@ use std::{
     ops::ControlFlow,
 };
 
-/// Longest frame. docker's are 16 KiB at most, plus the time.
-const LONGEST: usize = 1 << 20;
+/// Longest frame, and longest line of a terminal: a longer one is split. docker's frames are 16 KiB at most, plus the time. A receiver's limit
+/// is [`berth_contract::control::MAX_LINE`] for a line as JSON, which is up to six times as long.
+const LONGEST: usize = 64 << 10;
 const STDERR: u8 = 2;
 
 /// Path and query of the request. `name` is encoded.
@@ -111,6 +112,10 @@ mod tests {
             ContainerLine { time_ns: None, is_error: false, text: "no time".into() }
         );
         assert!(lines(b"HTTP/1.1", false).is_err());
+        // Without an end of line, a terminal's output comes in pieces that fit into a line of JSON.
+        let pieces = lines(&[0x1b; 3 * LONGEST], true).unwrap();
+        assert_eq!(pieces.len(), 3);
+        assert!(serde_json::to_string(&pieces[0].text).unwrap().len() < berth_contract::control::MAX_LINE / 2);
         assert!(lines(&[1, 0, 0, 0, 0xff, 0, 0, 0], false).is_err(), "a frame that is too long");
         assert!(lines(&frame(1, "x")[..8], false).is_err(), "a frame without its text");
         let ask = LogRequest { follow: true, since_ns: Some(1_500_000_000) };

@@ -1,6 +1,9 @@
 //! The clocks of the host, in microseconds.
 
+use berth_contract::{paths, time_config::TimeStatus};
+use berth_file::read_json;
 use rustix::time::{ClockId, Timespec, clock_gettime};
+use std::{path::Path, time::Duration};
 
 /// Time since kernel start, as init stamps its lines.
 #[must_use]
@@ -12,6 +15,14 @@ pub fn now_us() -> i64 {
 #[must_use]
 pub fn offset_us() -> i64 {
     micros(clock_gettime(ClockId::Realtime)) - now_us()
+}
+
+/// Whether timed reports that the clock follows a server.
+#[must_use]
+pub fn is_followed(report: &Path) -> bool {
+    let since_start = u64::try_from(micros(clock_gettime(ClockId::Boottime))).unwrap_or(u64::MAX);
+    let status: TimeStatus = read_json(report, paths::MAX_JSON).unwrap_or_default();
+    status.is_followed(Duration::from_micros(since_start))
 }
 
 fn micros(time: Timespec) -> i64 {

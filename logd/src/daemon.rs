@@ -49,6 +49,8 @@ pub struct Places {
     pub container_socket: PathBuf,
     /// The kernel's id of this boot.
     pub boot_id: PathBuf,
+    /// The report about the clock.
+    pub time_status: PathBuf,
 }
 
 impl Places {
@@ -64,6 +66,7 @@ impl Places {
             cursors: at(paths::LOG_CURSORS),
             container_socket: at(paths::CONTAINER_LOG_SOCKET),
             boot_id: at("/proc/sys/kernel/random/boot_id"),
+            time_status: at(paths::TIME_STATUS),
         }
     }
 }
@@ -101,6 +104,7 @@ pub fn run(places: &Places, stop: UnixStream, say: &mut dyn FnMut(&str)) -> io::
         memory: memory.clone(),
         max_size,
         max_age: config.max_age(),
+        time_status: places.time_status.clone(),
         boot_id,
         since_boot: feed == Feed::System,
         at_least: cursors.iter().map(|cursor| cursor.acknowledged(feed)).max().unwrap_or_default(),

@@ -11,9 +11,6 @@ use std::{
     time::Duration,
 };
 
-/// A report of timed that is older is not believed: timed renews it every 30 s.
-const STALE: Duration = Duration::from_secs(300);
-
 /// Follows the time servers of the leases.
 #[derive(Debug)]
 pub struct Clock {
@@ -117,7 +114,7 @@ impl Clock {
 /// Whether timed reports that the clock follows a server.
 fn is_followed(report: &Path, now: Moment) -> bool {
     let status: TimeStatus = read_json(report, paths::MAX_JSON).unwrap_or_default();
-    status.synchronised && now.saturating_sub(Duration::from_micros(status.checked_us)) < STALE
+    status.is_followed(now)
 }
 
 #[cfg(test)]

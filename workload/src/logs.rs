@@ -86,7 +86,7 @@ fn follow(engine: &Engine, session: &Arc<Mutex<Session>>, name: String) {
     let (engine, mine, its) = (engine.clone(), session.clone(), name.clone());
     let read = move || {
         let log = format!("container:{its}");
-        let since = lock(&mine).last.get(&log).map_or_else(boot_ns, |last| last + 1);
+        let since = since(lock(&mine).last.get(&log).copied(), boot_ns(), ns(ClockId::Realtime));
         let ask = LogRequest { follow: true, since_ns: i64::try_from(since).ok() };
         // What goes wrong here is tried again with the next list of the containers.
         let _ = engine(LIMITS).logs(&its, &ask, &mut |line| lock(&mine).send(&log, line));
@@ -110,6 +110,12 @@ impl Session {
         self.last.insert(log.to_owned(), number);
         ControlFlow::Continue(())
     }
+}
+
+/// Where the output of a container is read from. A last line in the future is from a clock that was wrong: it would silence the container
+/// until then.
+fn since(last: Option<u64>, boot: u64, now: u64) -> u64 {
+    last.filter(|last| *last <= now).map_or(boot, |last| last + 1)
 }
 
 fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {

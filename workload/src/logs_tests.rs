@@ -65,3 +65,10 @@ fn lines_of_all_containers_are_sent_from_where_logd_has_ended() {
     drop((stream, listener));
     assert!(sender.join().unwrap().is_err());
 }
+
+#[test]
+fn a_last_line_in_the_future_does_not_silence_a_container() {
+    assert_eq!(since(Some(7), 5, 9), 8);
+    assert_eq!(since(None, 5, 9), 5);
+    assert_eq!(since(Some(10), 5, 9), 5);
+}

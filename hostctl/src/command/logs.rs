@@ -12,7 +12,7 @@ use hostctl::{
 };
 use jiff::Timestamp;
 use serde_json::json;
-use std::{ops::ControlFlow, path::Path, time::Duration};
+use std::{borrow::Cow, ops::ControlFlow, path::Path, time::Duration};
 
 /// Prefix of a container's name.
 const CONTAINER: &str = "container:";
@@ -89,7 +89,7 @@ impl Logs {
         client.set_timeout((!self.follow).then_some(PATIENCE))?;
         client.logs(name, self.follow, |line: LogLine| {
             let at = format!("{}.{:06}", line.at_us / 1_000_000, line.at_us % 1_000_000);
-            write_out(&format!("[{at:>12}] {}\n", line.text))
+            write_out(&format!("[{at:>12}] {}\n", plain(&line.text)))
         })
     }
 
@@ -140,7 +140,7 @@ fn boot_as_text(boot: &Boot) -> String {
 fn line_as_text(line: &StoredLine) -> String {
     // Without a wall clock: seconds since kernel start, as `hostctl logs NAME` prints them.
     let at = line.wall_us.map_or_else(|| format!("[{}.{:06}]", line.at_us / 1_000_000, line.at_us % 1_000_000), time);
-    format!("{at} {}: {}\n", line.log, line.text)
+    format!("{at} {}: {}\n", plain(&line.log), plain(&line.text))
 }
 
 fn line_as_json(line: &StoredLine) -> String {
@@ -159,11 +159,32 @@ fn container_line(name: &str, line: &ContainerLine, json: bool) -> String {
         let log = format!("{CONTAINER}{name}");
         return format!("{}\n", json!({ "time": at, "log": log, "stream": stream, "text": line.text }));
     }
-    format!("{} {}\n", at.unwrap_or_else(|| "-".to_owned()), line.text)
+    format!("{} {}\n", at.unwrap_or_else(|| "-".to_owned()), plain(&line.text))
+}
+
+/// The text of a service or container for a terminal: its control characters could change what the terminal shows, and what it does.
+fn plain(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && c != '\t';
+    if text.contains(is_control) { text.replace(is_control, "\u{fffd}").into() } else { text.into() }
 }
 
 /// RFC 3339 with microseconds, in UTC.
 fn time(us: i64) -> String {
     let time = Timestamp::from_microsecond(us).unwrap_or_default();
     time.strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let line = |text: &str| ContainerLine { time_ns: None, is_error: false, text: text.to_owned() };
+        assert_eq!(container_line("x", &line("a\t\u{e4}"), false), "- a\t\u{e4}\n");
+        let hostile = line("\u{1b}]0;title\u{7}\rb\u{9b}2J");
+        assert_eq!(container_line("x", &hostile, false), "- \u{fffd}]0;title\u{fffd}\u{fffd}b\u{fffd}2J\n");
+        let stored = StoredLine { log: "x".into(), text: "\u{1b}[2J".into(), ..StoredLine::default() };
+        assert_eq!(line_as_text(&stored), "[0.000000] x: \u{fffd}[2J\n");
+    }
 }

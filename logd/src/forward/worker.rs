@@ -19,6 +19,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const SAVE_AFTER: Duration = Duration::from_secs(5);
 /// Time between two looks at the stores without a reason.
 const IDLE: Duration = Duration::from_secs(600);
+/// Shortest time between two messages about a receiver. Each message is a line that is sent in turn: without a limit, a receiver that refuses
+/// it would cause the next one at once.
+const SAY_AFTER: Duration = Duration::from_secs(60);
 
 pub(super) struct Worker {
     name: String,
@@ -30,6 +33,11 @@ pub(super) struct Worker {
     unsaved: bool,
     /// The last problem that was said.
     problem: Option<String>,
+    /// When a problem or its end was said.
+    said_at: Option<Instant>,
+    /// Number of refused lines that were not said yet, and when some were said.
+    refused: usize,
+    refused_at: Option<Instant>,
 }
 
 /// A store, and what its reader knows about the lines that come next.
@@ -60,7 +68,19 @@ impl Worker {
             Source { feed, reader, boot_id: [0; 16], offset_us: 0 }
         };
         let sources = [source(Feed::System), source(Feed::Containers)];
-        Self { name, sender, cursor, sources, bell, saved_at: Instant::now(), unsaved: false, problem: None }
+        Self {
+            name,
+            sender,
+            cursor,
+            sources,
+            bell,
+            saved_at: Instant::now(),
+            unsaved: false,
+            problem: None,
+            said_at: None,
+            refused: 0,
+            refused_at: None,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -96,14 +116,19 @@ impl Worker {
             let sent = self.mark_tried(batch).and_then(|()| self.sender.send(batch, &host));
             match sent {
                 Ok(()) => {
-                    if self.problem.take().is_some() {
+                    if self.problem.is_some() && may_say(&mut self.said_at) {
+                        self.problem = None;
                         say(&format!("forward to {}: lines are taken again", self.name));
                     }
                     return self.acknowledge(batch);
                 }
                 Err(SendError::Never(error)) => {
-                    let count = batch.len();
-                    say(&format!("forward to {}: {count} lines were refused and are passed over: {error}", self.name));
+                    self.refused += batch.len();
+                    if may_say(&mut self.refused_at) {
+                        let count = std::mem::take(&mut self.refused);
+                        let name = &self.name;
+                        say(&format!("forward to {name}: {count} lines were refused and are passed over: {error}"));
+                    }
                     return self.acknowledge(batch);
                 }
                 Err(SendError::Later(error)) => self.complain(error),
@@ -117,7 +142,7 @@ impl Worker {
     }
 
     fn complain(&mut self, error: String) {
-        if self.problem.as_ref() != Some(&error) {
+        if self.problem.as_ref() != Some(&error) && may_say(&mut self.said_at) {
             say(&format!("forward to {}: {error}: trying again, lines are kept meanwhile", self.name));
             self.problem = Some(error);
         }
@@ -166,6 +191,15 @@ impl Worker {
     }
 }
 
+/// Whether a message is due, `at` being the time of the last one. Then the next one is only after a while.
+fn may_say(at: &mut Option<Instant>) -> bool {
+    let may = at.is_none_or(|at| at.elapsed() >= SAY_AFTER);
+    if may {
+        *at = Some(Instant::now());
+    }
+    may
+}
+
 /// The last line of each store in a batch.
 fn last_places(batch: &[Item]) -> impl Iterator<Item = (Feed, Position)> + '_ {
     let last = |feed: Feed| Some((feed, batch.iter().rev().find(|item| item.feed == feed)?.place));
@@ -204,5 +238,44 @@ impl Source {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Refuses;
+
+    impl Sender for Refuses {
+        fn send(&mut self, _: &[Item], _: &str) -> Result<(), SendError> {
+            Err(SendError::Never("no".into()))
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_refuses_each_message_about_it_causes_no_storm() {
+        let dir = tempfile::tempdir().unwrap();
+        let cursor = Cursor::open(dir.path(), "x");
+        let mut worker =
+            Worker::new("x".into(), Box::new(Refuses), cursor, &[vec![], vec![]], Arc::new(Bell::default()));
+        let item = |line| Item {
+            feed: Feed::System,
+            place: Position { boot: 1, line },
+            boot_id: [0; 16],
+            wall_us: 0,
+            log: "logd".into(),
+            level: 6,
+            text: String::new(),
+            again: false,
+        };
+        for line in 1..5 {
+            assert!(worker.deliver(&mut [item(line)]));
+        }
+        // Only the first one was said.
+        assert_eq!(worker.refused, 3);
+        worker.refused_at = Instant::now().checked_sub(SAY_AFTER);
+        assert!(worker.deliver(&mut [item(5)]));
+        assert_eq!(worker.refused, 0);
     }
 }

@@ -22,11 +22,13 @@ const FLUSH_ERRORS_AFTER: Duration = Duration::from_secs(1);
 const URGENT: u8 = 3;
 /// Size limit of the lines that are kept in memory.
 const IN_MEMORY: u64 = 4 << 20;
+/// Bytes of lines that wait while no folder can be written.
+const MOST_PENDING: usize = 1 << 20;
 /// Time until a folder that could not be written is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(30);
 /// A change of the clock that is recorded, in microseconds.
 const CLOCK_CHANGE: u64 = 100_000;
-/// The age limit is applied only after this time: until then the clock may be wrong.
+/// The age limit is applied only after this time.
 const AGE_AFTER: Duration = Duration::from_secs(600);
 /// Time between two checks of the age.
 const AGE_EVERY: Duration = Duration::from_secs(3600);
@@ -44,6 +46,8 @@ pub struct StoreOptions {
     pub max_size: u64,
     /// Age at which segments are removed.
     pub max_age: Duration,
+    /// The report about the clock. Without a server the clock may be wrong by years: then no segment is too old.
+    pub time_status: PathBuf,
     /// The kernel's id of this boot.
     pub boot_id: [u8; 16],
     /// Whether the times of lines are since kernel start. Otherwise they are of the wall clock, and the numbers of a log grow over boots.
@@ -67,6 +71,8 @@ pub struct Store {
     pending_first: u64,
     file: Option<SegmentFile>,
     is_on_disk: bool,
+    /// Whether the folder in memory could not be written, and this was said.
+    memory_fails: bool,
     offset_us: Option<i64>,
     /// Monotonic time of the oldest line that is not flushed, and of the last flush.
     unflushed_since: Option<Duration>,
@@ -111,6 +117,7 @@ impl Store {
             pending_first: next.line,
             file: None,
             is_on_disk: true,
+            memory_fails: false,
             offset_us: None,
             unflushed_since: None,
             flushed_at: now,
@@ -184,18 +191,44 @@ impl Store {
             self.file = None;
             self.open_segment(now);
         }
-        let written = self.file.as_mut().map(|file| file.append(&self.pending, self.next.line - self.pending_first));
-        if let Some(Err(error)) = written {
-            self.fall_back(&error, now);
-            let rest = std::mem::take(&mut self.pending);
-            let again = self.file.as_mut().map(|file| file.append(&rest, self.next.line - self.pending_first));
-            if let Some(Err(error)) = again {
-                self.said.push(format!("{}: cannot write: {error}: lines are lost", self.memory.path.display()));
+        let mut written = self.append();
+        if let Err(Some(error)) = &written
+            && self.is_on_disk
+        {
+            self.fall_back(error, now);
+            written = self.append();
+        }
+        match written {
+            Ok(()) => self.memory_fails = false,
+            Err(error) => {
+                if let Some(error) = error {
+                    self.complain_of_memory(&error);
+                }
+                // Its end is unknown, or it was removed. The lines wait here for the next segment.
+                self.file = None;
+                if self.pending.len() <= MOST_PENDING {
+                    return;
+                }
             }
         }
         self.pending.clear();
         self.pending_first = self.next.line;
         self.unflushed_since.get_or_insert(now);
+    }
+
+    /// Writes the added lines to the segment. The error is `None` if there is no segment.
+    fn append(&mut self) -> Result<(), Option<io::Error>> {
+        let lines = self.next.line - self.pending_first;
+        self.file.as_mut().ok_or(None)?.append(&self.pending, lines).map_err(Some)
+    }
+
+    /// Says once that lines cannot be kept in memory either: each message is a line in turn.
+    fn complain_of_memory(&mut self, error: &io::Error) {
+        if !std::mem::replace(&mut self.memory_fails, true) {
+            let path = self.memory.path.display();
+            let most = MOST_PENDING >> 20;
+            self.said.push(format!("{path}: cannot write: {error}: more than {most} MiB of lines will be lost"));
+        }
     }
 
     /// Does what is due: flushes, and removes old segments.
@@ -207,10 +240,16 @@ impl Store {
         }
         if now >= self.check_age_at {
             self.check_age_at = now + AGE_EVERY;
-            let current = self.file.as_ref().map(SegmentFile::path);
-            if let Err(error) = self.disk.remove_older(self.options.max_age, current) {
-                self.said.push(format!("{}: cannot remove old segments: {error}", self.disk.path.display()));
+            if clock::is_followed(&self.options.time_status) {
+                self.remove_older();
             }
+        }
+    }
+
+    fn remove_older(&mut self) {
+        let current = self.file.as_ref().map(SegmentFile::path);
+        if let Err(error) = self.disk.remove_older(self.options.max_age, current) {
+            self.said.push(format!("{}: cannot remove old segments: {error}", self.disk.path.display()));
         }
     }
 
@@ -247,9 +286,10 @@ impl Store {
                 Err(error) => self.leave_disk(&error, now),
             }
         }
-        self.file = SegmentFile::create(&self.memory, self.options.boot_id, first, &marks)
-            .inspect_err(|error| self.said.push(format!("{}: cannot write: {error}", self.memory.path.display())))
-            .ok();
+        match SegmentFile::create(&self.memory, self.options.boot_id, first, &marks) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => self.complain_of_memory(&error),
+        }
     }
 
     /// The records at the start of a segment.

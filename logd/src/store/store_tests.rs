@@ -2,6 +2,9 @@ use super::*;
 use berth_formats::log_segment::{Event, LogReader, segments};
 use std::{fs, path::Path};
 
+/// The report of a clock that follows a server. It is from the future, so it is not too old.
+const TIME_STATUS: &str = r#"{"synchronised":true,"origin":null,"servers":[],"source":null,"offset":null,"stratum":null,"problem":null,
+    "checked_us":9000000000000000000}"#;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn options(root: &Path, boot: u8) -> StoreOptions {
@@ -10,6 +13,7 @@ fn options(root: &Path, boot: u8) -> StoreOptions {
         memory: root.join("memory"),
         max_size: 1 << 20,
         max_age: 86_400 * SECOND,
+        time_status: root.join("time.json"),
         boot_id: [boot; 16],
         since_boot: true,
         at_least: Position::default(),
@@ -132,6 +136,12 @@ fn the_store_is_bounded_and_a_slow_reader_is_told_what_it_missed() {
     // The age limit applies to all segments but the current one.
     store.options.max_age = Duration::ZERO;
     store.tick(AGE_AFTER + SECOND);
+    assert!(
+        segments(&[dir.path().join("disk")]).unwrap().len() > 1,
+        "while the clock may be wrong, nothing is too old"
+    );
+    fs::write(dir.path().join("time.json"), TIME_STATUS).unwrap();
+    store.tick(AGE_AFTER + AGE_EVERY + SECOND);
     assert_eq!(segments(&[dir.path().join("disk")]).unwrap().len(), 1);
 }
 
@@ -155,6 +165,36 @@ fn a_folder_that_cannot_be_written_is_replaced_by_memory_and_taken_again_later()
     // While the process runs, the file on the disk fails.
     store.file = Some(SegmentFile::create(&store.disk, [1; 16], Position { boot: 1, line: 4 }, &[]).unwrap());
     assert_eq!(read(dir.path(), Position { boot: 1, line: 1 }), ["1/1 a", "1/2 b", "1/3 c"]);
+}
+
+#[test]
+fn without_any_folder_lines_wait_and_the_fault_is_said_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for folder in ["disk", "memory"] {
+        fs::write(dir.path().join(folder), "a file, not a folder").unwrap();
+    }
+    let mut store = Store::open(options(dir.path(), 1), SECOND);
+    assert_eq!(store.take_messages().len(), 2);
+    for (number, text) in [(1, "a"), (2, "b")] {
+        push(&mut store, "x", number, text);
+        store.write(SECOND);
+    }
+    assert_eq!(store.take_messages(), [""; 0], "a message would be a line that causes the next one");
+    for folder in ["disk", "memory"] {
+        fs::remove_file(dir.path().join(folder)).unwrap();
+    }
+    push(&mut store, "x", 3, "c");
+    store.write(SECOND);
+    assert_eq!(all(dir.path()), ["1/1 a", "1/2 b", "1/3 c"]);
+    // Not without a limit.
+    fs::remove_dir_all(dir.path().join("memory")).unwrap();
+    fs::write(dir.path().join("memory"), "").unwrap();
+    store.file = None;
+    for number in 4..40 {
+        push(&mut store, "x", number, &"d".repeat(MOST_PENDING / 32));
+    }
+    store.write(SECOND);
+    assert_eq!((store.pending(), store.take_messages().len()), (0, 1));
 }
 
 #[test]
