@@ -33,6 +33,7 @@ pub mod message;
 pub mod message6;
 pub mod netlink;
 pub mod notify;
+pub mod pace;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;
