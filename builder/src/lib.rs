@@ -2,6 +2,7 @@
 //!
 //! Modules import only from the right: cli → pipeline → {image, check} → assemble → plan → lock → source → {tree, recipe}.
 
+pub mod access;
 pub mod assemble;
 pub mod check;
 pub mod cli;

@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod access;
 mod alone;
 mod archives;
 mod assemble;
@@ -31,3 +32,4 @@ mod release;
 mod resolver;
 mod run;
 mod same_bytes;
+mod schema;

@@ -12,6 +12,7 @@ pub const ROOT_LINE: &str = "root ";
 
 /// The part of the boot that a phase belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// In the initrd.
@@ -24,6 +25,7 @@ pub enum Stage {
 
 /// One row of the timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct PhaseStamp {
     /// Phase or service name.
     pub name: String,

@@ -1,5 +1,6 @@
 //! Declared containers: the host starts the containers that recipe and host.toml declare (`[[container]]`).
 
+use crate::config_fault::ConfigFault;
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{Unexpected, Visitor},
@@ -33,6 +34,7 @@ pub enum Existing {
 }
 
 /// One declared container.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ContainerSpec {
@@ -112,6 +114,7 @@ pub enum NetworkMode {
 }
 
 /// When the engine restarts a container.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ContainerRestart {
@@ -354,35 +357,30 @@ macro_rules! serde_as_text {
 serde_as_text!(NetworkMode, PortSpec, VolumeSpec);
 
 impl ContainerSpec {
-    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express.
     ///
     /// # Errors
-    /// A name that the engine would refuse, an empty image, ports without a bridge, a CPU or memory limit that is too small.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first fault: a name that the engine would refuse, an empty image, ports without a bridge, a CPU or memory limit that is too small.
+    pub fn check(&self) -> Result<(), ConfigFault> {
         let name = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
         let starts = self.name.starts_with(|c: char| c.is_ascii_alphanumeric());
         // docker refuses a name of one character.
         if self.name.len() < 2 || !starts || !self.name.chars().all(name) {
-            return Err(format!(
-                "container name {:?}: expected at least two letters, digits, _ . -, starting with a letter or digit",
-                self.name
-            ));
+            let expected = "at least two letters, digits, _ . -, starting with a letter or digit";
+            return Err(ConfigFault::of("name", expected, format_args!("{:?}", self.name)));
         }
         if self.image.is_empty() {
-            return Err(format!("container {}: image: expected a name, found an empty text", self.name));
+            return Err(ConfigFault::of("image", "a name", "an empty text"));
         }
         if !self.ports.is_empty() && self.network != NetworkMode::Bridge {
-            return Err(format!(
-                "container {}: ports are published only with network = \"bridge\", found {:?}",
-                self.name,
-                self.network.to_string()
-            ));
+            let found = format!("network = {:?}", self.network.to_string());
+            return Err(ConfigFault::of("ports", "network = \"bridge\", the only one with published ports", found));
         }
         if let Some(cpus) = self.cpus.filter(|cpus| !cpus.is_finite() || *cpus <= 0.0) {
-            return Err(format!("container {}: cpus: expected a number greater than 0, found {cpus}", self.name));
+            return Err(ConfigFault::of("cpus", "a number greater than 0", cpus));
         }
         if let Some(memory) = self.memory.filter(|memory| memory.0 < 6 << 20) {
-            return Err(format!("container {}: memory: expected at least 6MiB, found {memory}", self.name));
+            return Err(ConfigFault::of("memory", "at least 6MiB", memory));
         }
         Ok(())
     }

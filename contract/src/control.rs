@@ -17,10 +17,15 @@ use crate::{
     version::{ImageId, OsVersion},
 };
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+
+pub use crate::service_state::{Problem, ServiceState, ServiceStatus};
 
 /// Size limit of a line for both sides, in bytes.
 pub const MAX_LINE: usize = 1 << 20;
+
+/// Longest text of [`Request::Announce`], in characters.
+pub const MAX_ANNOUNCEMENT: usize = 300;
 
 /// A request with its id.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +52,16 @@ pub enum Request {
         service: String,
         /// Whether to continue with new lines until the call is cancelled.
         follow: bool,
+    },
+    /// Stops a service, if it runs, and starts it again. Answered with `end` before it begins.
+    Restart {
+        /// Name of the service.
+        service: String,
+    },
+    /// Prints a text on the console of the host. Answered with `end`.
+    Announce {
+        /// One line. Control characters are left out, and what is longer than [`MAX_ANNOUNCEMENT`].
+        text: String,
     },
     /// Answered with a `record` for each line of all logs: init, kernel, services, `bless` and `slots`. Then `end`.
     AllLogs {
@@ -115,6 +130,7 @@ pub const JSON_ERRORS: &str = "BERTH_JSON_ERRORS";
 
 /// Why a call failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ControlError {
     /// What happened.
     pub message: String,
@@ -139,6 +155,7 @@ pub enum Reply {
 
 /// The state of the host in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum HostState {
     /// Services or required containers are not up yet.
@@ -153,6 +170,7 @@ pub enum HostState {
 
 /// The state of the host, for `hostctl status`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct StatusReport {
     /// `IMAGE_ID`.
     pub image_id: ImageId,
@@ -191,65 +209,9 @@ pub struct StatusReport {
     pub containers: Vec<ContainerStatus>,
 }
 
-/// A problem of the host. In JSON it is an object whose `kind` is the variant's name in kebab-case. `Display` makes a sentence for
-/// people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Problem {
-    /// A phase of the boot failed. This problem alone does not make a version unhealthy: if a service or container needs the phase, it
-    /// fails too.
-    Phase {
-        /// The phase.
-        name: String,
-        /// What happened.
-        error: String,
-    },
-    /// The file of a service cannot be used.
-    ServiceFile {
-        /// The file, what was expected, and what was found.
-        error: String,
-    },
-    /// A required service is not ready although it was ready before, or should be ready by now.
-    Service {
-        /// The service.
-        name: String,
-        /// Its state.
-        state: ServiceState,
-        /// How it last exited.
-        end: String,
-    },
-    /// A required container does not run as declared.
-    Container {
-        /// The container.
-        name: String,
-        /// What happened.
-        error: String,
-    },
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Phase { name, error } => write!(f, "boot phase {name}: {error}"),
-            Self::ServiceFile { error } => f.write_str(error),
-            Self::Service { name, state, end } => {
-                let what = match state {
-                    ServiceState::Failed => "failed",
-                    ServiceState::Stopped => "has ended",
-                    ServiceState::Stopping => "is being stopped",
-                    ServiceState::Waiting | ServiceState::Starting | ServiceState::Ready | ServiceState::Backoff => {
-                        "is started again"
-                    }
-                };
-                write!(f, "service {name} {what}: {end}")
-            }
-            Self::Container { name, error } => write!(f, "container {name}: {error}"),
-        }
-    }
-}
-
 /// The engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct EngineStatus {
     /// The kind of the engine.
     pub kind: EngineKind,
@@ -261,6 +223,7 @@ pub struct EngineStatus {
 
 /// The machine configuration in force.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigStatus {
     /// Where it was found: `fw_cfg`, `disk LABEL`, `esp` or `last good`. `None` if no machine configuration is in force.
     pub source: Option<String>,
@@ -270,6 +233,7 @@ pub struct ConfigStatus {
 
 /// Memory in KiB, from `/proc/meminfo`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct MemoryStatus {
     /// `MemTotal`.
     pub total_kib: u64,
@@ -279,6 +243,7 @@ pub struct MemoryStatus {
 
 /// `/var` in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct VarStatus {
     /// Size of the file system.
     pub size: u64,
@@ -290,6 +255,7 @@ pub struct VarStatus {
 
 /// A declared container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ContainerStatus {
     /// Its name in the engine.
     pub name: String,
@@ -305,6 +271,7 @@ pub struct ContainerStatus {
 
 /// The boot's timeline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BootReport {
     /// Phases and services, in the order of their start.
     pub phases: Vec<PhaseStamp>,
@@ -312,45 +279,6 @@ pub struct BootReport {
     pub ready_us: Option<u64>,
     /// When the engine's service was ready for the first time, in microseconds since kernel start.
     pub engine_us: Option<u64>,
-}
-
-/// A service's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ServiceState {
-    /// Not started: a service that it needs is not ready.
-    Waiting,
-    /// Started, but not ready yet.
-    Starting,
-    /// Ready. A one-shot service has exited with status 0.
-    Ready,
-    /// Exited. It will be restarted after a delay.
-    Backoff,
-    /// Being stopped.
-    Stopping,
-    /// Stopped on purpose.
-    Stopped,
-    /// Exited, and it will not be restarted.
-    Failed,
-}
-
-/// A service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServiceStatus {
-    /// Name.
-    pub name: String,
-    /// Its state.
-    pub state: ServiceState,
-    /// Whether the host is healthy only while this service is ready.
-    pub required: bool,
-    /// Process id while it runs.
-    pub pid: Option<u32>,
-    /// Number of restarts.
-    pub restarts: u32,
-    /// How it last exited: `status 1`, `signal 9 (SIGKILL)`.
-    pub last_exit: Option<String>,
-    /// Time of the last change of state, in microseconds since kernel start.
-    pub since_us: u64,
 }
 
 #[cfg(test)]

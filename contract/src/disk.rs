@@ -14,6 +14,7 @@ pub const VAR_ERASE_MARK: &[u8; 16] = b"berth: erase var";
 
 /// One of the two slots. Each holds a version of the OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Slot {
     /// Partitions `root-a` and `root-a-verity`.

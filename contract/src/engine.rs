@@ -8,6 +8,7 @@ use std::{fmt, str::FromStr};
 pub const DEFAULT_REGISTRY: [&str; 2] = ["docker.io/library/", "docker.io/"];
 
 /// The kind of the engine in an image. Its text is [`Engine::name`].
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {

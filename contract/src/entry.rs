@@ -6,6 +6,7 @@ use std::{fmt, str::FromStr};
 
 /// The tries of an entry that is not blessed yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct BootCounter {
     /// Number of boots that systemd-boot will still try.
     pub left: u32,
@@ -31,6 +32,10 @@ pub const TRIES: u32 = 3;
 /// The counter of an entry that was set aside: systemd-boot prefers an entry that is blessed or has tries left. An entry that failed has
 /// no tries left either, but its `done` is not 0.
 pub const SET_ASIDE: BootCounter = BootCounter { left: 0, done: 0 };
+
+/// The field of os-release that says: this version knows the standby entry. Older releases do not have it. As the standby entry, such a version
+/// would run for ever, because it does not prefer the usual version again.
+pub const KNOWS_STANDBY: (&str, &str) = ("BERTH_STANDBY", "1");
 
 /// Why a file name in `/EFI/Linux` is not the name of a Berth boot entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

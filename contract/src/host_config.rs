@@ -1,15 +1,19 @@
 //! `host.toml`: the configuration of one machine. The image is the same for many machines.
 
 use crate::{
+    config_fault::{ConfigFault, check_items},
     container::ContainerSpec,
     engine::EngineKind,
     log_config::LogConfig,
     network_config::{DnsConfig, NetworkConfig},
+    pem::check_pem,
+    remote_config::RemoteConfig,
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
 
 /// The whole file. Every key is optional; unknown keys are an error.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HostConfig {
@@ -31,6 +35,9 @@ pub struct HostConfig {
     /// Where new versions come from. Each key replaces the image's value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateSpec>,
+    /// The API over the network. It replaces the table of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteConfig>,
     /// How logs are stored and where they are sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogConfig>,
@@ -40,6 +47,7 @@ pub struct HostConfig {
 }
 
 /// `[docker]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerConfig {
@@ -49,6 +57,7 @@ pub struct DockerConfig {
 }
 
 /// `[docker.tls]`: docker's API over TCP. A client needs a certificate that `ca` signed.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerTls {
@@ -70,45 +79,54 @@ fn default_listen() -> std::net::SocketAddr {
 /// Size limit of host.toml, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
 
+/// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
+pub const KEYS: [&str; 9] = ["hostname", "network", "dns", "container", "docker", "update", "remote", "log", "health"];
+
 impl HostConfig {
-    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express.
     ///
     /// # Errors
-    /// An invalid host name, an invalid container, two containers of one name, network settings that contradict each other, a health check without an absolute path, a value that is
-    /// not PEM.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first fault: an invalid host name, an invalid container, two containers of one name, a health check without an absolute path, a
+    /// value that is not PEM.
+    pub fn check(&self) -> Result<(), ConfigFault> {
         if let Some(name) = self.hostname.as_deref().filter(|name| !is_host_name(name)) {
-            return Err(format!("hostname {name:?}: expected letters, digits and -, in parts of 1 to 63, 64 in all"));
+            let expected = "letters, digits and -, in parts of 1 to 63, 64 in all";
+            return Err(ConfigFault::of("hostname", expected, format_args!("{name:?}")));
         }
+        check_items("container", &self.containers, ContainerSpec::check)?;
         for (index, container) in self.containers.iter().enumerate() {
-            container.check()?;
             if self.containers[..index].iter().any(|other| other.name == container.name) {
-                return Err(format!("container {}: declared twice", container.name));
+                let found = format!("{:?} declared twice", container.name);
+                return Err(ConfigFault::of("name", "another name for each container", found).item("container", index));
             }
         }
+        check_items("health", &self.health, |check| {
+            let program = check.exec.first();
+            let is_good = program.is_some_and(|program| program.starts_with('/'));
+            let found = program.map_or_else(|| "an empty list".to_owned(), |program| format!("{program:?}"));
+            let fault = || ConfigFault::of("exec", "the absolute path of a program", found);
+            is_good.then_some(()).ok_or_else(fault)
+        })?;
         self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
         self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
         if let Some(log) = &self.log {
-            log.check()?;
+            log.check().map_err(|fault| ConfigFault::new("settings of logs that fit together", fault))?;
         }
-        for check in &self.health {
-            if !check.exec.first().is_some_and(|program| program.starts_with('/')) {
-                return Err(format!("health {}: exec: expected the absolute path of a program", check.name));
-            }
+        if let Some(remote) = &self.remote {
+            remote.check().map_err(|fault| fault.within("remote"))?;
         }
-        if let Some(tls) = self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
-            for (key, text, word) in
-                [("ca", &tls.ca, "CERTIFICATE"), ("cert", &tls.cert, "CERTIFICATE"), ("key", &tls.key, "PRIVATE KEY")]
-            {
-                if !(text.contains("-----BEGIN ") && text.contains(&format!("{word}-----"))) {
-                    return Err(format!(
-                        "docker.tls.{key}: expected a PEM block of {word}, found {} bytes without one",
-                        text.len()
-                    ));
-                }
-            }
+        match self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
+            Some(tls) => tls.check().map_err(|fault| fault.within("tls").within("docker")),
+            None => Ok(()),
         }
-        Ok(())
+    }
+}
+
+impl DockerTls {
+    fn check(&self) -> Result<(), ConfigFault> {
+        check_pem("ca", &self.ca, "CERTIFICATE")?;
+        check_pem("cert", &self.cert, "CERTIFICATE")?;
+        check_pem("key", &self.key, "PRIVATE KEY")
     }
 }
 
@@ -131,19 +149,33 @@ mod tests {
     #[test]
     fn each_fault_of_a_file_is_reported() {
         let check = |text: &str| match toml::from_str::<HostConfig>(text) {
-            Ok(config) => config.check(),
+            Ok(config) => config.check().map_err(|fault| fault.to_string()),
             Err(error) => Err(error.to_string()),
         };
         assert_eq!(check(""), Ok(()));
         assert_eq!(check("hostname = 'node-1.example'"), Ok(()));
         for (text, word) in [
             ("hostnam = 'x'", "unknown field `hostnam`"),
-            ("hostname = '-x'", "hostname"),
-            ("[docker.tls]\nca='x'\ncert='x'\nkey='x'", "docker.tls.ca"),
-            ("[[container]]\nname='web'\nimage='b'\n[[container]]\nname='web'\nimage='b'", "declared twice"),
+            ("hostname = '-x'", "hostname: expected letters"),
+            ("[docker.tls]\nca='x'\ncert='x'\nkey='x'", "docker.tls.ca: expected a PEM block"),
+            (
+                "[[container]]\nname='web'\nimage='b'\n[[container]]\nname='web'\nimage='b'",
+                "container[1].name: expected another name for each container, found \"web\" declared twice",
+            ),
+            ("[[health]]\nname='x'\nexec=['a']", "health[0].exec: expected the absolute path"),
         ] {
             let fault = check(text).unwrap_err();
             assert!(fault.contains(word), "{text}: {fault}");
         }
+    }
+
+    #[test]
+    fn the_list_of_keys_is_complete() {
+        let error = toml::from_str::<HostConfig>("'?' = 0").unwrap_err().to_string();
+        for key in KEYS {
+            assert!(error.contains(&format!("`{key}`")), "{key}: {error}");
+        }
+        let known = error.rsplit_once("expected").map_or("", |(_, known)| known);
+        assert_eq!(known.matches('`').count(), 2 * KEYS.len(), "a key of {known} is not in KEYS");
     }
 }

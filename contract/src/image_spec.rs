@@ -5,6 +5,7 @@ use crate::{
     config_source::ConfigSource,
     container::ContainerSpec,
     engine::EngineKind,
+    remote_config::RemoteConfig,
     time_config::TimeConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
@@ -40,6 +41,9 @@ pub struct ImageSpec {
     /// When a version that is on trial counts as failed.
     #[serde(default)]
     pub health: HealthSpec,
+    /// The API over the network, unless host.toml says otherwise.
+    #[serde(default)]
+    pub remote: Option<RemoteConfig>,
     /// Time servers, unless host.toml or DHCP names some.
     #[serde(default)]
     pub time: TimeConfig,

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// `[log]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// Size limit of the stored logs, e.g. `"64MiB"`: [`LogConfig::max_size`].
@@ -22,6 +23,7 @@ pub struct LogConfig {
 /// `[[log.forward]]`: a receiver of all lines.
 // Values are kept as texts, and `check` finds the wrong ones: PID 1 has a size limit.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ForwardConfig {
     /// `tcp://HOST[:PORT]`, `tls://HOST[:PORT]` or `udp://HOST[:PORT]` for syslog, `http://` or `https://` for Loki.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A line of a log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LogLine {
     /// Microseconds since kernel start.
     pub at_us: u64,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 /// netd's report.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct NetworkStatus {
     /// Interfaces that have an address.
     pub interfaces: Vec<InterfaceStatus>,
@@ -35,6 +36,7 @@ pub struct NetworkStatus {
 
 /// One interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct InterfaceStatus {
     /// Kernel name.
     pub name: String,
@@ -58,6 +60,7 @@ fn yes() -> bool {
 
 /// A link that netd manages, or a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LinkStatus {
     /// Kernel name.
     pub name: String,
@@ -89,6 +92,7 @@ pub struct LinkStatus {
 
 /// A lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LeaseStatus {
     /// `dhcp4` or `dhcp6`.
     pub protocol: String,
@@ -116,6 +120,7 @@ pub struct LeaseStatus {
 
 /// A route.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RouteStatus {
     /// Destination, e.g. `10.0.0.0/8`.
     pub to: String,
@@ -135,6 +140,7 @@ pub struct RouteStatus {
 
 /// A policy rule.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RuleStatus {
     /// Its number.
     pub priority: u32,

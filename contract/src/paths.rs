@@ -10,6 +10,8 @@ pub const NETD: &str = "/usr/lib/berth/netd";
 pub const LOGD: &str = "/usr/lib/berth/logd";
 /// The program that imports preloaded images and starts declared containers.
 pub const WORKLOAD: &str = "/usr/lib/berth/workload";
+/// The remote API.
+pub const HOSTD: &str = "/usr/lib/berth/hostd";
 /// The program that keeps the clock right.
 pub const TIMED: &str = "/usr/lib/berth/timed";
 /// ntpd-rs, which timed starts.
@@ -89,8 +91,10 @@ pub const RUN: &str = "/run/berth";
 pub const INITRD_REPORT: &str = "/run/berth/initrd.json";
 /// The console lines of the initrd, for `hostctl logs init`: a list of [`crate::control::LogLine`] as JSON.
 pub const INITRD_LOG: &str = "/run/berth/initrd-log.json";
-/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0600.
+/// The control socket: newline-delimited JSON, see [`crate::control`]. Mode 0660, for root and [`CONTROL_GROUP`].
 pub const CONTROL_SOCKET: &str = "/run/berth/control.sock";
+/// The group that may open the control socket. Without this group in the image, the socket is for root only.
+pub const CONTROL_GROUP: &str = "berth-control";
 /// The control socket of logd, on which init answers only requests for logs. It belongs to the
 /// user of the service with `reads_logs`.
 pub const LOG_SOCKET: &str = "/run/berth/logs.sock";
@@ -113,10 +117,16 @@ pub const CONTROL_PORT: &str = "berth.control";
 /// The declared containers, for the workload program: a [`crate::container::Declared`] as JSON. init writes it from the recipe and the
 /// machine configuration.
 pub const CONTAINERS: &str = "/run/berth/containers.json";
+/// Directory of the files with the part of host.toml that each service reads.
+pub const SERVICE_CONFIG: &str = "/run/berth/config";
 /// The workload program's report: a list of [`crate::control::ContainerStatus`] as JSON.
 pub const CONTAINERS_STATUS: &str = "/run/berth/containers-status.json";
 /// Locked while declared containers are brought up.
 pub const CONTAINERS_LOCK: &str = "/run/berth/containers.lock";
+/// Settings of hostd, written by init: an object with the table `remote` of host.toml, if there is one.
+pub const HOSTD_CONFIG: &str = "/run/berth/config/hostd.json";
+/// Directory of hostd's own certificate.
+pub const HOSTD_STATE: &str = "/var/lib/hostd";
 /// netd's part of host.toml: the tables `network` and `dns` as JSON, written by init.
 pub const NETD_CONFIG: &str = "/run/berth/config/netd.json";
 /// netd's report: a [`crate::control::NetworkStatus`] as JSON.

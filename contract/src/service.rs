@@ -1,6 +1,6 @@
 //! Services of the host: `/usr/lib/berth/services/NAME.toml`.
 
-use crate::{capability::Capability, limit::Limit, system_calls};
+use crate::{capability::Capability, host_config::KEYS, limit::Limit, paths::SERVICE_CONFIG, system_calls};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -113,6 +113,12 @@ pub struct ServiceSpec {
     /// Whether its child processes keep running when it stops or dies, as containerd's shims must.
     #[serde(default)]
     pub keep_children: bool,
+    /// Top-level keys of host.toml that it reads ([`crate::host_config::KEYS`]). init writes them to the file [`ServiceSpec::config_file`].
+    #[serde(default)]
+    pub config: Vec<String>,
+    /// How it takes a change of these keys while it runs.
+    #[serde(default)]
+    pub reload: Reload,
     /// Whether the host is healthy only while this service is ready.
     #[serde(default = "yes")]
     pub required: bool,
@@ -155,6 +161,17 @@ pub enum Restart {
     OnFailure,
     /// Never.
     No,
+}
+
+/// What init does with a running service when the part of host.toml that it reads has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reload {
+    /// Sends SIGHUP.
+    Signal,
+    /// Stops and starts the service.
+    #[default]
+    Restart,
 }
 
 fn root_directory() -> String {
@@ -202,6 +219,12 @@ impl ServiceSpec {
         ]
     }
 
+    /// The file with the part of host.toml that a service reads: a JSON object with the keys of [`ServiceSpec::config`] that host.toml has.
+    #[must_use]
+    pub fn config_file(name: &str) -> String {
+        format!("{SERVICE_CONFIG}/{name}.json")
+    }
+
     /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
     ///
     /// # Errors
@@ -217,6 +240,9 @@ impl ServiceSpec {
         self.check_accounts()?;
         self.check_rights()?;
         self.check_paths()?;
+        if let Some(key) = self.config.iter().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(format!("config: expected keys of host.toml ({}), found {key:?}", KEYS.join(", ")));
+        }
         match &self.ready {
             Readiness::Socket(path) if !path.starts_with('/') => {
                 Err(format!("ready: expected a socket's absolute path, found {path:?}"))
@@ -309,6 +335,7 @@ mod tests {
         spec.check().unwrap();
         let one_shot: ServiceSpec =
             toml::from_str("exec = ['/bin/x']\nready = 'exit'\nrestart = 'on-failure'").unwrap();
+        assert_eq!((one_shot.config.len(), one_shot.reload), (0, Reload::Restart));
         assert_eq!((one_shot.ready.clone(), one_shot.restart), (Readiness::Exit, Restart::OnFailure));
         assert!(toml::from_str::<ServiceSpec>("exec = ['x']\nnedds = []").is_err());
         assert!(ServiceSpec { exec: vec!["x".into()], ..one_shot }.check().is_err());
@@ -337,6 +364,7 @@ mod tests {
             ("processes = 'many'", "unlimited"),
             ("core_size = -1", "unlimited"),
             ("state_directories = []", "state_directory"),
+            ("reload = 'hup'", "signal"),
         ] {
             let error = spec(wrong).unwrap_err().to_string();
             assert!(error.contains(word), "{wrong}: {error}");
@@ -345,6 +373,7 @@ mod tests {
             "user = ''",
             "group = 'a:b'",
             "supplementary_groups = ['-x']",
+            "config = ['networks']",
             "read_only_paths = ['run']",
             "read_write_paths = ['/run/../etc']",
             "state_directory = ['/abs']",

@@ -16,6 +16,7 @@ pub const NTS_PORT: u16 = 4460;
 
 /// `[time]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct TimeConfig {
     /// Time servers: a name or address with an optional port, or a table with `address` and `nts`.
@@ -120,6 +121,7 @@ fn is_name(name: &str) -> bool {
 
 /// Where the time servers come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ServerOrigin {
     /// host.toml.
@@ -142,6 +144,7 @@ impl fmt::Display for ServerOrigin {
 
 /// The report about the clock.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct TimeStatus {
     /// Whether the clock follows a time server.
     pub synchronised: bool,

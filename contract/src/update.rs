@@ -12,6 +12,7 @@ use crate::{
 use serde::{Deserialize, Serialize};
 
 /// `[update]` of recipe and host.toml: where new versions come from.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UpdateSpec {
@@ -42,6 +43,7 @@ impl Default for HealthSpec {
 }
 
 /// `[[health]]` of host.toml: a health check of this machine. The image's checks are the programs in [`crate::paths::HEALTH_CHECKS`].
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HealthCheck {
@@ -131,6 +133,7 @@ pub enum Verdict {
 
 /// A version that failed. It is not installed again unless the user names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Quarantined {
     /// The image's id.
     pub id: ImageId,
@@ -149,6 +152,7 @@ pub struct Quarantined {
 /// The last check of a slot's content: every block was compared with the root hash, and the version's kernel image on the ESP with the
 /// digest of the installed one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotCheck {
     /// The slot.
     pub slot: Slot,
@@ -185,6 +189,7 @@ impl SlotCheck {
 
 /// What a check has found in a kernel image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelCheck {
     /// No damage.
@@ -198,6 +203,7 @@ pub enum KernelCheck {
 
 /// The state of both slots and their boot entries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotsReport {
     /// Slot A, then slot B.
     pub slots: Vec<SlotReport>,
@@ -219,6 +225,7 @@ pub struct SlotsReport {
 
 /// One slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SlotReport {
     /// The slot.
     pub slot: Slot,
@@ -239,6 +246,7 @@ pub struct SlotReport {
 
 /// The state of a slot's boot entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum EntryState {
     /// The slot has no boot entry, so its content cannot be booted.

@@ -51,6 +51,8 @@ const RULES: &[Rule] = &[
             ),
             ("init/src/config/error.rs", "errors about the settings of [docker]"),
             ("init/src/config/mod.rs", "the module for the settings of [docker]"),
+            ("hostctl/src/command/engine.rs", "environment variables for this computer's client of the engine"),
+            ("hostctl/src/main.rs", "the verb `hostctl docker`"),
             ("qemu/src/pki.rs", "certificates for [docker.tls] of host.toml"),
             ("qemu/src/run.rs", "this computer's docker client, which connects to docker in the virtual machine"),
             ("builder/src/cli/run.rs", "environment variables for this computer's docker client"),

@@ -1,7 +1,7 @@
-//! Connecting over a serial port: repeat the first call until the host answers.
+//! Connecting to a host that may not answer yet: repeat the first call until the host answers.
 
 use crate::{Client, ClientError};
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 /// Time limit for the first attempt.
 const FIRST_PATIENCE: Duration = Duration::from_secs(2);
@@ -13,19 +13,18 @@ const LONGEST_PATIENCE: Duration = Duration::from_secs(20);
 /// A serial port has no connections. A request is lost if the host has not opened the port yet, or still counts the bytes to the previous
 /// client. After the first answer, requests are not lost any more.
 ///
-/// After each failure `again` decides: `Ok` tries again, `Err` gives up. `seed` is for [`Client::connect`]. The returned client still has
-/// the time limit of the last attempt: the caller sets its own.
+/// `connect` makes a connection, each time with other call ids. After each failure `again` decides: `Ok` tries again, `Err` gives up. The
+/// returned client still has the time limit of the last attempt: the caller sets its own.
 ///
 /// # Errors
 /// The error of `again`.
 pub fn answering<E>(
-    path: &Path,
-    seed: impl Fn() -> u64,
+    mut connect: impl FnMut() -> Result<Client, ClientError>,
     mut again: impl FnMut(ClientError) -> Result<(), E>,
 ) -> Result<Client, E> {
     let mut patience = FIRST_PATIENCE;
     loop {
-        match answered(path, seed(), patience) {
+        match answered(&mut connect, patience) {
             Ok(client) => return Ok(client),
             Err(error) => again(error)?,
         }
@@ -33,8 +32,11 @@ pub fn answering<E>(
     }
 }
 
-fn answered(path: &Path, seed: u64, patience: Duration) -> Result<Client, ClientError> {
-    let mut client = Client::connect(path, seed)?;
+fn answered(
+    connect: &mut impl FnMut() -> Result<Client, ClientError>,
+    patience: Duration,
+) -> Result<Client, ClientError> {
+    let mut client = connect()?;
     client.set_timeout(Some(patience))?;
     match client.status() {
         Err(error @ ClientError::Lost { .. }) => Err(error),
@@ -49,6 +51,7 @@ mod tests {
     use std::{
         io::{BufRead, BufReader, Write},
         os::unix::net::UnixListener,
+        path::Path,
         thread,
     };
 
@@ -76,8 +79,7 @@ mod tests {
         let path = dir.path().join("control");
         let mut failures = Vec::new();
         let client = answering(
-            &path,
-            || 1,
+            || Client::connect(&path, 1),
             |error| {
                 failures.push(error);
                 if failures.len() == 1 {
@@ -94,7 +96,7 @@ mod tests {
 
     #[test]
     fn no_attempt_follows_when_the_caller_gives_up() {
-        let given_up = answering(Path::new("/no/such/port"), || 1, |error| Err(error.to_string()));
+        let given_up = answering(|| Client::connect(Path::new("/no/such/port"), 1), |error| Err(error.to_string()));
         assert_eq!(given_up.unwrap_err(), "cannot connect to /no/such/port");
     }
 }

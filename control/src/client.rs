@@ -1,4 +1,4 @@
-//! A client of the control protocol ([`berth_contract::control`]), over a Unix socket.
+//! A client of the control protocol ([`berth_contract::control`]), over a Unix socket, or over another connection ([`Link`]).
 //!
 //! The socket is the host's own (`/run/berth/control.sock`), or QEMU's socket for the virtio-serial port `berth.control`. A serial port
 //! has no connections: frames for an earlier client may still arrive. So two clients must not use the same call ids.
@@ -8,17 +8,33 @@ use berth_contract::control::{
 };
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::{
+    fmt::Debug,
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
 };
 
+/// A connection that carries the control protocol.
+pub trait Link: Read + Write + Debug {
+    /// Sets the time limit for a read; `None` means no limit.
+    ///
+    /// # Errors
+    /// When the system refuses the time limit.
+    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()>;
+}
+
+impl Link for UnixStream {
+    fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.set_read_timeout(timeout)
+    }
+}
+
 /// A connection to a host.
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
-    reader: BufReader<UnixStream>,
+    reader: BufReader<Box<dyn Link>>,
     next_id: u64,
 }
 
@@ -32,6 +48,18 @@ pub enum ClientError {
         path: PathBuf,
         /// The system's error.
         source: io::Error,
+    },
+    /// The host cannot be reached over the network, or it refuses this client.
+    #[error("{place}: {message}")]
+    Remote {
+        /// The address.
+        place: String,
+        /// What happened.
+        message: String,
+        /// The next step for the user.
+        hint: Option<String>,
+        /// Whether nobody answers at the address. The host may be starting.
+        is_gone: bool,
     },
     /// The connection broke, or the time limit passed.
     #[error("{}: no answer, or the connection broke", path.display())]
@@ -72,6 +100,7 @@ impl ClientError {
                 _ => None,
             },
             Self::Refused(error) => error.hint.clone(),
+            Self::Remote { hint, .. } => hint.clone(),
             Self::Lost { .. } | Self::Unexpected { .. } => None,
         }
     }
@@ -84,7 +113,13 @@ impl Client {
     /// When no program listens at `path`.
     pub fn connect(path: &Path, seed: u64) -> Result<Self, ClientError> {
         let stream = connect(path).map_err(|source| ClientError::Connect { path: path.to_owned(), source })?;
-        Ok(Self { path: path.to_owned(), reader: BufReader::new(stream), next_id: seed & 0xffff_ffff_0000 })
+        Ok(Self::over(Box::new(stream), path, seed))
+    }
+
+    /// A client over a connection that is open already. `place` is its name in messages.
+    #[must_use]
+    pub fn over(link: Box<dyn Link>, place: &Path, seed: u64) -> Self {
+        Self { path: place.to_owned(), reader: BufReader::new(link), next_id: seed & 0xffff_ffff_0000 }
     }
 
     /// Sets the time limit for an answer; `None` means no limit.
@@ -92,7 +127,7 @@ impl Client {
     /// # Errors
     /// When the system refuses the time limit.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> Result<(), ClientError> {
-        self.reader.get_ref().set_read_timeout(timeout).map_err(|source| self.lost(source))
+        self.reader.get_ref().set_timeout(timeout).map_err(|source| self.lost(source))
     }
 
     /// The state of the host.
@@ -178,6 +213,14 @@ impl Client {
         self.done(Request::WaitReady)
     }
 
+    /// Restarts a service.
+    ///
+    /// # Errors
+    /// When there is no such service; and see [`Self::status`].
+    pub fn restart(&mut self, service: &str) -> Result<(), ClientError> {
+        self.done(Request::Restart { service: service.to_owned() })
+    }
+
     /// Asks for an ordered restart.
     ///
     /// # Errors
@@ -234,7 +277,8 @@ impl Client {
         let call = serde_json::to_string(&Call { id, request }).map_err(|error| self.lost(error.into()))?;
         // On a serial port, an earlier client may have left an unfinished line. The line break in front ends that line.
         let message = format!("\n{call}\n");
-        self.reader.get_mut().write_all(message.as_bytes()).map_err(|source| self.lost(source))?;
+        let link = self.reader.get_mut();
+        link.write_all(message.as_bytes()).and_then(|()| link.flush()).map_err(|source| self.lost(source))?;
         Ok(id)
     }
 

@@ -8,6 +8,8 @@ use std::path::PathBuf;
 pub struct Container {
     /// Value of the label [`berth_contract::container::LABEL`]; `None` if the container is not a declared one.
     pub label: Option<String>,
+    /// Name of its image, as it was given when the container was made.
+    pub image: String,
     /// Its state.
     pub state: ContainerState,
     /// Exit status of its last run.

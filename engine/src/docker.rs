@@ -128,6 +128,7 @@ impl EngineClient for Docker {
             let network = found["HostConfig"]["NetworkMode"].as_str().unwrap_or_default();
             Container {
                 label: found["Config"]["Labels"][LABEL].as_str().map(str::to_owned),
+                image: found["Config"]["Image"].as_str().unwrap_or_default().to_owned(),
                 state: state["Status"].as_str().unwrap_or_default().into(),
                 exit_code: state["ExitCode"].as_i64().unwrap_or(0),
                 error: state["Error"].as_str().filter(|error| !error.is_empty()).map(str::to_owned),

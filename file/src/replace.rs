@@ -80,6 +80,15 @@ impl Replacement {
         }
     }
 
+    /// Gives the file to a user and a group, before anybody can see it under its name.
+    ///
+    /// # Errors
+    /// [`FileError::Io`].
+    pub fn give(&self, uid: u32, gid: u32) -> Result<(), FileError> {
+        std::os::unix::fs::fchown(&self.file, Some(uid), Some(gid))
+            .map_err(FileError::io("change owner of", &self.temporary))
+    }
+
     /// Renames the temporary file to the target.
     ///
     /// # Errors

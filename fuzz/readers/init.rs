@@ -150,6 +150,9 @@ impl Answers for Quiet {
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         Some(Ok(()))
     }
+    fn restart(&mut self, _: &str) -> Result<(), String> {
+        Ok(())
+    }
     fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
         Ok(())
     }

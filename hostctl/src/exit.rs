@@ -24,6 +24,8 @@ pub enum Exit {
     Refused,
     /// The source cannot be reached or read.
     Unreachable,
+    /// The status of the engine's client, which `hostctl docker` has run.
+    Client(u8),
 }
 
 impl Exit {
@@ -37,6 +39,7 @@ impl Exit {
             Self::FailedBefore => 11,
             Self::Refused => 12,
             Self::Unreachable => 13,
+            Self::Client(status) => status,
         }
     }
 

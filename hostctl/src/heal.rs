@@ -125,12 +125,11 @@ pub fn heal(
         };
         checks.push(check);
     }
-    if checks != before {
-        file::replace_json(path, &checks)?;
-    }
+    // /var may be full. What was found, and repaired, is reported anyway.
+    let stored = if checks == before { Ok(()) } else { file::replace_json(path, &checks) };
     report(&checks)?;
     match checks.into_iter().find(SlotCheck::is_damaged) {
-        None => Ok(()),
+        None => Ok(stored?),
         Some(check) => {
             let running = check.slot == place.host.report.slot;
             Err(StillDamaged { check, tried: options.damage, running }.into())
@@ -165,7 +164,7 @@ impl Place {
     ) -> Result<SlotCheck> {
         let name = format!("slot {} ({})", subject.slot, subject.version);
         let damaged = self.damaged(subject, options.pace)?;
-        let set_aside = known.is_some_and(|known| known.set_aside);
+        let set_aside = subject.was_moved() || known.is_some_and(|known| known.set_aside);
         let before = known.map_or(0, |known| known.damaged);
         let repaired = known.is_some_and(|known| known.kernel != KernelCheck::Whole);
         let found = kernel == KernelCheck::Damaged;
@@ -222,9 +221,17 @@ impl Place {
             drop(slot);
             check.left = self.damaged(subject, Pace::Full)?;
         }
-        if check.kernel == KernelCheck::Damaged && self.mend_kernel(subject, None).is_ok() {
-            check.kernel = KernelCheck::Repaired;
-            say(&format!("{name}: the kernel image is repaired from this disk"));
+        if check.kernel == KernelCheck::Damaged {
+            match self.mend_kernel(subject, None) {
+                Ok(()) => {
+                    check.kernel = KernelCheck::Repaired;
+                    say(&format!("{name}: the kernel image is repaired from this disk"));
+                }
+                Err(error) => {
+                    let why = Chain(error.as_ref());
+                    say(&format!("{name}: the kernel image cannot be repaired from this disk: {why}"));
+                }
+            }
         }
         if subject.running && check.kernel != KernelCheck::Damaged {
             // Blocks of the running version cannot be fetched.
@@ -232,9 +239,9 @@ impl Place {
         }
         if check.is_damaged() {
             self.set_aside(subject, check)?;
-            match self.fetch(subject, check, options) {
-                Ok(()) => say(&format!("{name}: fetched again from the update source")),
-                Err(error) => say(&format!("{name}: cannot be fetched again: {}", Chain(error.as_ref()))),
+            let fetched = |what: &str| say(&format!("{name}: fetched again from the update source: {what}"));
+            if let Err(error) = self.fetch(subject, check, options, fetched) {
+                say(&format!("{name}: cannot be fetched again: {}", Chain(error.as_ref())));
             }
         }
         if !check.is_damaged() && std::mem::take(&mut check.set_aside) {
@@ -261,8 +268,14 @@ impl Place {
         Ok(())
     }
 
-    /// Makes the rest right from the update source: blocks of the other slot, and the kernel image.
-    fn fetch(&self, subject: &Subject, check: &mut SlotCheck, options: &Options) -> Result<()> {
+    /// Makes the rest right from the update source: blocks of the other slot, and the kernel image. `fetched` receives what was fetched.
+    fn fetch(
+        &self,
+        subject: &Subject,
+        check: &mut SlotCheck,
+        options: &Options,
+        mut fetched: impl FnMut(&str),
+    ) -> Result<()> {
         let (repository, record) = self.release(subject, options)?;
         if check.kernel == KernelCheck::Damaged {
             // The entry may have another name now.
@@ -270,10 +283,12 @@ impl Place {
             let subject = subjects.iter().find(|found| found.slot == subject.slot).context("it has no boot entry")?;
             self.mend_kernel(subject, Some((&repository, &record)))?;
             check.kernel = KernelCheck::Repaired;
+            fetched("the kernel image");
         }
         if check.left > 0 && !subject.running {
             fill(self, &repository, &record)?;
             check.left = 0;
+            fetched("the damaged blocks");
         }
         Ok(())
     }

@@ -50,11 +50,14 @@ impl KernelImages {
         self.0.iter().find(|known| known.id == *id && known.version == *version)
     }
 
-    /// Stores an image; it replaces another one of the same version.
+    /// Stores an image; it replaces another one of the same version. Nothing is written if the image is known already.
     ///
     /// # Errors
     /// When the list cannot be written. Then nothing is known about this version, because a wrong digest would be worse than none.
     pub fn learn(&mut self, image: KernelImage) -> Result<(), FileError> {
+        if self.0.contains(&image) {
+            return Ok(());
+        }
         self.0.retain(|known| known.id != image.id || known.version != image.version);
         self.0.push(image);
         let surplus = self.0.len().saturating_sub(KEPT);

@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod decoder;
+pub mod desk;
 pub mod entries;
 pub mod exit;
 pub mod failed_versions;
@@ -17,6 +18,7 @@ mod memory;
 pub mod show;
 pub mod slots;
 pub mod source;
+pub mod support;
 mod sys;
 pub mod trust;
 pub mod upgrade;

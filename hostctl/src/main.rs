@@ -5,17 +5,17 @@ mod command;
 use berth_contract::{
     chain::Chain,
     control::{ControlError, JSON_ERRORS},
-    paths::CONTROL_SOCKET,
     version::OsVersion,
 };
-use berth_control::{Client, ClientError, answering};
+use berth_control::ClientError;
 use clap::{Parser, Subcommand};
 use command::{
-    PATIENCE, bless, forget, logs::Logs, on_host, pass_on, print, reset, rollback, seed, slot::SlotVerb, status,
-    upgrade::Upgrade, wait, why,
+    bless, containers::ContainersVerb, engine::Engine, forget, host::HostVerb, logs::Logs, on_host, pass_on, print,
+    reset, rollback, slot::SlotVerb, status, support::Support, target::Target, upgrade::Upgrade, wait, why,
 };
 use hostctl::{
     decoder::{self, Packing},
+    desk::DeskError,
     entries::EntriesError,
     exit::Exit,
     file::FileError,
@@ -32,7 +32,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 #[derive(Debug, Parser)]
@@ -41,6 +41,9 @@ struct Arguments {
     /// Socket of the host. Default: this host. `unix:PATH` is the virtio-serial port of a virtual machine
     #[arg(long, global = true, value_name = "unix:PATH", value_parser = socket)]
     connect: Option<PathBuf>,
+    /// Name or address of a host that is reached over the network: see `hostctl host`
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "connect")]
+    host: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -72,6 +75,16 @@ enum Verb {
         json: bool,
     },
     Logs(Logs),
+    #[command(subcommand)]
+    Containers(ContainersVerb),
+    Docker(Engine),
+    #[command(subcommand)]
+    Host(HostVerb),
+    /// Stop a service, if it runs, and start it again
+    Restart {
+        /// Name of the service
+        service: String,
+    },
     /// Wait until the host is running, also across its reboot; fail when it is degraded
     Wait {
         /// Fail after this number of seconds
@@ -141,6 +154,7 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    Support(Support),
     /// Shut down in order, then restart
     Reboot(GoingDown),
     /// Shut down in order, then power off
@@ -246,32 +260,28 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let slots = || owned(cause.downcast_ref::<SlotError>().and_then(SlotError::hint));
         let damaged = || owned(cause.downcast_ref::<StillDamaged>().map(StillDamaged::hint));
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
-        let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint());
+        let desk = || cause.downcast_ref::<DeskError>().and_then(DeskError::hint);
+        let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint()).or_else(desk);
         let logs = || cause.downcast_ref::<LogsError>().and_then(LogsError::hint);
         let file = || file().or_else(damaged).or_else(var).or_else(logs);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
 
-fn connect(path: Option<PathBuf>) -> anyhow::Result<Client> {
-    let client = match path {
-        None => Client::connect(CONTROL_SOCKET.as_ref(), seed())?,
-        Some(path) => {
-            let end = Instant::now() + PATIENCE;
-            answering(&path, seed, |error| match error {
-                ClientError::Lost { .. } if Instant::now() < end => Ok(()),
-                error => Err(error),
-            })?
-        }
-    };
-    client.set_timeout(Some(PATIENCE))?;
-    Ok(client)
-}
-
 fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    let is_here = arguments.connect.is_none();
-    let client = || connect(arguments.connect.clone());
+    let target = match arguments.verb {
+        Verb::Host(verb) => return verb.run().map(|()| Exit::Done),
+        _ => Target::of(arguments.connect, arguments.host)?,
+    };
+    let is_here = target.is_here();
+    let client = || target.client();
     match arguments.verb {
+        Verb::Host(_) => Ok(()),
+        Verb::Docker(engine) => return engine.run(&target),
+        Verb::Support(support) if is_here => support.here(&mut client()?),
+        Verb::Support(support) => support.there(&mut client()?),
+        Verb::Containers(verb) if is_here => verb.here(),
+        Verb::Containers(verb) => verb.there(&mut client()?),
         Verb::Upgrade(upgrade) if is_here => return upgrade.here(|| Ok(client()?.reboot()?)),
         Verb::Upgrade(upgrade) => return upgrade.there(&mut client()?),
         Verb::Status { json } => status::status(&mut client()?, is_here, json),
@@ -317,10 +327,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         }
         Verb::Logs(logs) if is_here => logs.here(client),
         Verb::Logs(logs) => logs.there(client()?),
-        Verb::Wait { timeout } => {
-            let path = arguments.connect.as_deref().unwrap_or(CONTROL_SOCKET.as_ref());
-            wait::wait(path, timeout.map(Duration::from_secs))
-        }
+        Verb::Wait { timeout } => wait::wait(&target, timeout.map(Duration::from_secs)),
+        Verb::Restart { service } => Ok(client()?.restart(&service)?),
         Verb::Reboot(GoingDown { limit: None }) => Ok(client()?.reboot()?),
         Verb::Reboot(GoingDown { limit: Some(seconds) }) => Ok(client()?.reboot_within(seconds)?),
         Verb::Poweroff(GoingDown { limit: None }) => Ok(client()?.poweroff()?),

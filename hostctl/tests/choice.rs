@@ -23,6 +23,7 @@ fn host(version: &str) -> ImageSpec {
         packages: Default::default(),
         update: Default::default(),
         health: Default::default(),
+        remote: None,
         time: berth_contract::time_config::TimeConfig::default(),
         config_sources: berth_contract::config_source::ConfigSource::all(),
     }

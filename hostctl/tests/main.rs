@@ -7,6 +7,7 @@
 mod choice;
 mod deaf;
 mod decoder;
+mod desk;
 mod entries;
 mod health;
 mod host;

@@ -36,7 +36,7 @@ fn hostctl(path: &Path, words: &[&str]) -> Output {
     command.args(["--connect", &format!("unix:{}", path.display())]).args(words).output().unwrap()
 }
 
-fn status(state: HostState) -> Body {
+pub(crate) fn status(state: HostState) -> Body {
     let report: StatusReport = serde_json::from_value(serde_json::json!({
         "image_id": "host", "version": "1", "kernel": "6", "slot": "a", "root_hash": "0".repeat(64), "hostname": "h",
         "machine_id": "5".repeat(32), "state": state, "problems": [], "uptime_us": 1, "engine": null,

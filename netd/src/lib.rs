@@ -8,7 +8,7 @@
 //! - [`client`]: the DHCP client as a state machine without I/O. [`dhcp4`] is the client with its sockets.
 //! - [`message6`], [`lease6`], [`client6`], [`dhcp6`]: the same for DHCPv6. [`lease_file`] keeps leases for the next process.
 //! - [`link`], [`rtnetlink`], [`netlink`]: the kernel's interfaces. [`interface`] connects one link with its settings and its client.
-//! - [`resolv_conf`], [`report`], [`publish`], [`notify`]: files and messages for the rest of the host. [`clock`], [`sntp`]: the clock.
+//! - [`resolv_conf`], [`report`], [`publish`]: files for the rest of the host. [`clock`], [`sntp`]: the clock.
 //! - [`daemon`]: the loop.
 //!
 //! The kernel configures IPv6 (SLAAC). netd reports the addresses, and takes name servers from router advertisements
@@ -32,7 +32,6 @@ pub mod link;
 pub mod message;
 pub mod message6;
 pub mod netlink;
-pub mod notify;
 pub mod pace;
 pub mod plan;
 pub mod publish;

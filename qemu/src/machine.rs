@@ -190,8 +190,10 @@ impl Machine {
     /// If the host does not answer within `limit`, or the machine ends.
     pub fn answering(&mut self, limit: Duration, timeout: Duration) -> Result<Client, VmError> {
         let (path, mut begin) = (self.control_path(), Instant::now());
-        let client =
-            answering(&path, seed, |_| self.go_on_waiting("an answer on the control port", limit, &mut begin))?;
+        let client = answering(
+            || Client::connect(&path, seed()),
+            |_| self.go_on_waiting("an answer on the control port", limit, &mut begin),
+        )?;
         client.set_timeout(Some(timeout))?;
         Ok(client)
     }

@@ -1,10 +1,12 @@
 //! The docker host from power-on to power-off. The docker client starts containers over the network, all processes are confined as
-//! documented, a reboot keeps all state, and the disks are clean after power-off. One machine boots twice.
+//! documented, a desk reaches the host with hostctl, a reboot keeps all state, and the disks are clean after power-off. One machine boots twice.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "docker_host/confined.rs"]
 mod confined;
+#[path = "docker_host/remote.rs"]
+mod remote;
 
 use berth_contract::container_state::ContainerState;
 use berth_contract::control::{HostState, ServiceState};
@@ -53,10 +55,12 @@ fn hostctl(control: &mut berth_control::Client, words: &[&str]) -> Vec<String> {
 fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean() {
     let image = output(&build(), ".raw");
     let pki = pki();
-    let config = pki.serve(toml::from_str::<HostConfig>(CONTAINERS).unwrap());
+    let desk = remote::Desk::new();
+    let mut config = pki.serve(toml::from_str::<HostConfig>(CONTAINERS).unwrap());
+    config.remote = Some(desk.config());
     let mut description = machine("docker-host", Some(image));
     description.host_config = Some(toml::to_string(&config).unwrap());
-    description.forwards = vec![(0, 2376), (0, 8080), (0, 8081)];
+    description.forwards = vec![(0, 2376), (0, 8080), (0, 8081), remote::FORWARD];
     description.disk_size = Some(4 << 30);
     // Open the network only because QEMU's DHCP server otherwise sends no router and no name server. The guest uses neither.
     description.reach_out = true;
@@ -127,14 +131,16 @@ fn a_docker_host_runs_containers_keeps_them_over_a_reboot_and_powers_off_clean()
     assert_eq!(alone.split_whitespace().collect::<Vec<_>>(), ["lo"]);
 
     confined::check(&vm, &certificates);
+    desk.check(&vm, &mut control);
 
     // A reboot keeps the machine id, the containers and the volume.
     let before = vm.console().text().len();
-    control.reboot().unwrap();
+    desk.reboot();
     // Close the connection: the control port serves one client at a time.
     drop(control);
     vm.wait_for_text("ready after", before, LIMIT).unwrap();
     vm.wait_ready(LIMIT).unwrap();
+    desk.wait();
     let mut control = vm.control(Duration::from_secs(30)).unwrap();
     let again = control.status().unwrap();
     let before = hostctl(&mut control, &["logs", "--boot", "-1", "init"]);

@@ -1,6 +1,9 @@
 //! os-release(5), for the root file system and for the UKI.
 
-use berth_contract::version::{ImageId, OsVersion};
+use berth_contract::{
+    entry::KNOWS_STANDBY,
+    version::{ImageId, OsVersion},
+};
 
 /// The text of `/usr/lib/os-release` and of the UKI section `.osrel`. `codename` is the codename of the Debian suite.
 ///
@@ -18,6 +21,7 @@ pub fn os_release(id: &ImageId, version: &OsVersion, codename: &str) -> String {
         ("VERSION_CODENAME", codename.to_owned()),
         ("IMAGE_ID", id.to_string()),
         ("IMAGE_VERSION", version.to_string()),
+        (KNOWS_STANDBY.0, KNOWS_STANDBY.1.to_owned()),
     ];
     fields.iter().map(|(key, value)| format!("{key}={}\n", quoted(value))).collect()
 }
@@ -45,13 +49,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("os-release");
         std::fs::write(&path, &text).unwrap();
-        let script =
-            ". \"$1\"; printf '%s|' \"$ID\" \"$IMAGE_ID\" \"$IMAGE_VERSION\" \"$PRETTY_NAME\" \"$VERSION_CODENAME\"";
+        let script = ". \"$1\"; printf '%s|' \"$ID\" \"$IMAGE_ID\" \"$IMAGE_VERSION\" \"$PRETTY_NAME\" \"$VERSION_CODENAME\" \"$BERTH_STANDBY\"";
         let shell = Command::new("sh").args(["-euc", script, "sh"]).arg(&path).output().unwrap();
         assert!(shell.status.success());
         assert_eq!(
             String::from_utf8(shell.stdout).unwrap(),
-            "berth|berth-docker|2026.11.0~rc1^a|Berth berth-docker 2026.11.0~rc1^a|tri$x`ie\"\\|"
+            "berth|berth-docker|2026.11.0~rc1^a|Berth berth-docker 2026.11.0~rc1^a|tri$x`ie\"\\|1|"
         );
     }
 }

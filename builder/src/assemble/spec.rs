@@ -20,6 +20,7 @@ pub fn image_spec(recipe: &Recipe, locked: &Locked, plan: &Plan, images: Vec<Pre
         containers: recipe.containers.iter().map(|container| container.value.clone()).collect(),
         packages: locked.lock().packages.iter().map(|one| (one.name.clone(), one.version.clone())).collect(),
         update: recipe.update.spec.clone(),
+        remote: recipe.remote.clone(),
         health: recipe.health,
         time: TimeConfig::default(),
         config_sources: recipe.config_sources.clone(),

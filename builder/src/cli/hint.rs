@@ -1,6 +1,7 @@
 //! Finds the hint for an error. Each error type of the builder has its own hints.
 
 use crate::{
+    access::AccessError,
     assemble::AssembleError,
     check::CheckError,
     image::{initrd::InitrdError, staging::StagingError, twice::TwiceError},
@@ -36,6 +37,7 @@ pub(super) fn hint(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| error.downcast_ref().and_then(StagingError::hint))
         .or_else(|| error.downcast_ref().and_then(InitrdError::hint))
         .or_else(|| error.downcast_ref().and_then(ReleaseError::hint))
+        .or_else(|| error.downcast_ref().and_then(AccessError::hint))
         // Some errors box this cause because it is large.
         .or_else(|| error.downcast_ref::<Box<FetchError>>().and_then(|error| error.hint()))
         .or_else(|| is_of_recipe(error).then(|| "see docs/recipe.md for the values of each key".to_owned()))

@@ -1,6 +1,11 @@
 //! `berth keys`.
 
-use super::{environment, passphrase::PassphraseArgs, release::TermArgs};
+use super::{
+    access::{ClientArgs, HostArgs, HostCa},
+    environment,
+    passphrase::PassphraseArgs,
+    release::TermArgs,
+};
 use crate::{
     release::{Change, KeyRing, Lifetime, Quorum, RoleType, new_keys, rotate},
     report::{Advised, Report},
@@ -9,7 +14,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Create and replace the keys that sign releases.
+/// Create and replace the keys that sign releases, and the certificates for the remote API of hosts.
 #[derive(Debug, Args)]
 #[command(arg_required_else_help = true)]
 pub(super) struct Arguments {
@@ -22,6 +27,9 @@ enum Verb {
     New(New),
     Rotate(Rotate),
     Renew(Renew),
+    HostCa(HostCa),
+    Client(ClientArgs),
+    Host(HostArgs),
 }
 
 /// Create keys for all roles, and the root.json that images trust.
@@ -136,6 +144,9 @@ impl Arguments {
                 let quorum = count.zip(threshold).map(|(keys, threshold)| Quorum { keys, threshold });
                 place.change(dir, Change::Role(role.into(), quorum), report)?
             }
+            Verb::HostCa(new) => return new.run(report),
+            Verb::Client(new) => return new.run(report),
+            Verb::Host(new) => return new.run(report),
             Verb::Renew(Renew { dir, place }) => place.change(dir, Change::Renewal, report)?,
         };
         for path in made {

@@ -1,5 +1,6 @@
 //! The command line: one file per verb. Each turns its arguments into values and calls the module that does the work.
 
+mod access;
 mod build;
 mod disk_image;
 mod environment;
@@ -12,6 +13,7 @@ mod passphrase;
 mod release;
 mod repo;
 mod run;
+mod schema;
 mod size;
 mod why;
 
@@ -73,6 +75,7 @@ enum Verb {
     Release(release::Arguments),
     Repo(repo::Arguments),
     Run(run::Arguments),
+    Schema(schema::Arguments),
     Size(size::Arguments),
     Why(why::Arguments),
 }
@@ -93,6 +96,7 @@ pub fn main() -> ExitCode {
         Verb::Release(release) => release.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Repo(repo) => repo.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
+        Verb::Schema(schema) => schema.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Why(why) => why.run(&global, &report).map(|()| ExitCode::SUCCESS),
     });

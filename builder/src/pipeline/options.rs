@@ -42,7 +42,7 @@ pub struct BuildOptions {
     pub epoch: Option<u64>,
     /// `--checksum-raw`: which digests of the raw disk are computed.
     pub raw_digest: RawDigest,
-    /// Folder with the programs init, netd, logd, timed, workload and hostctl.
+    /// Folder with the programs init, netd, logd, timed, workload, hostd and hostctl.
     pub programs: PathBuf,
     /// Mirrors, cache and network.
     pub supply: Supply,

@@ -1,15 +1,13 @@
 //! Checks `debian.archives` (additional suites and archives) and `debian.versions` (pins of packages).
 
 use super::{
-    Archive, Located, Pin, ValidUntil,
+    Archive, Located, Pin,
     diagnostic::Diagnostic,
     raw::{ArchiveTable, RawArchive, RawPin},
     value::{Checked, components, mirror, one_of, package, path, set, spelled, suite},
+    words::VALID_UNTIL,
 };
 use std::collections::BTreeMap;
-
-/// The words of `valid_until`.
-pub(super) const VALID_UNTIL: [(&str, ValidUntil); 2] = [("check", ValidUntil::Check), ("ignore", ValidUntil::Ignore)];
 
 /// Checks the archives. One that is named several times stays at its first position, and gets the last of each value given.
 pub(super) fn archives(entries: Vec<Located<RawArchive>>, main: &Located<String>) -> Checked<Vec<Located<Archive>>> {

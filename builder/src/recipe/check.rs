@@ -7,8 +7,11 @@ use super::{
     merge::Merged,
     place::{Place, RecipeFile},
     raw::{RawDevice, RawOci},
+    remote,
+    spanned::Spanned,
     update,
     value::{Checked, components, mirror, one_of, package, path, set, spelled, suite},
+    words::{COMPRESSIONS, DEVICE_KINDS, SCRIPT_RULES, VALID_UNTIL},
 };
 use berth_contract::{
     arch::Arch,
@@ -50,9 +53,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
             components: components(merged.components)?,
             mirror: set(merged.mirror, mirror)?,
             keyring: merged.keyring.map(path),
-            valid_until: merged
-                .valid_until
-                .map_or(Ok(ValidUntil::Check), |word| one_of(&word, &archives::VALID_UNTIL))?,
+            valid_until: merged.valid_until.map_or(Ok(ValidUntil::Check), |word| one_of(&word, &VALID_UNTIL))?,
             packages: set(merged.packages, package)?,
             provided: set(merged.provided, package)?,
             versions,
@@ -67,6 +68,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
         engine: merged.engine.map(engine).transpose()?,
         disk: disk([("esp", merged.esp, 256 << 20), ("slot", merged.slot, 1 << 30), ("var", merged.var, 512 << 20)]),
         update: update::update([merged.trust, merged.source, merged.channel, merged.ca])?,
+        remote: remote::remote([merged.listen, merged.clients, merged.crl], merged.revoked)?,
         health: update::health(merged.limit)?,
         config_sources: config_sources(&merged.sources)?,
         allow: drops(merged.allow)?,
@@ -78,7 +80,7 @@ pub(super) fn recipe(files: Vec<Arc<RecipeFile>>, merged: Merged) -> Checked<Rec
         files,
     };
     if let Some(compression) = merged.compression {
-        one_of(&compression, &[("none", ())])
+        one_of(&compression, &COMPRESSIONS)
             .map_err(|fault| fault.with_hint("the root file system is never compressed on disk; releases are"))?;
     }
     unique(&recipe.containers, "container", |container| &container.name)?;
@@ -192,7 +194,10 @@ fn oci(entry: Located<RawOci>) -> Checked<OciEntry> {
 fn container(container: Located<ContainerSpec>) -> Checked<Located<ContainerSpec>> {
     match container.value.check() {
         Ok(()) => Ok(container),
-        Err(fault) => Err(Diagnostic::new(&container.place, fault)),
+        Err(fault) => {
+            let message = format!("container {}: `{}` is not valid", container.value.name, fault.key);
+            Err(Diagnostic::new(&container.place, message).wanted(fault.expected).found(fault.found))
+        }
     }
 }
 
@@ -205,7 +210,7 @@ fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
             .wanted("path relative to the image's root, without . and .., e.g. \"dev/fuse\"")
             .found(format!("{:?}", path.value)));
     }
-    let number = |value: Option<toml::Spanned<u32>>, key: &str, limit: u32| match value {
+    let number = |value: Option<Spanned<u32>>, key: &str, limit: u32| match value {
         None => Err(Diagnostic::new(&entry.place, format!("key `{key}` is missing"))),
         Some(number) if *number.as_ref() >= limit => {
             let place = entry.place.within(number.span());
@@ -218,7 +223,7 @@ fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
     let kind = at(kind);
     // Linux stores a device number in 32 bits: 12 bits for the major number, 20 bits for the minor number.
     let numbers = || Ok::<_, Diagnostic>((number(major, "major", 1 << 12)?, number(minor, "minor", 1 << 20)?));
-    let kind = match one_of(&kind, &[("char", 'c'), ("block", 'b'), ("fifo", 'p')])? {
+    let kind = match one_of(&kind, &DEVICE_KINDS)? {
         'p' => DeviceKind::Fifo,
         letter => {
             let (major, minor) = numbers()?;
@@ -242,7 +247,7 @@ fn device(entry: Located<RawDevice>) -> Checked<Located<Device>> {
 fn scripts(rules: BTreeMap<String, (Located<()>, Located<String>)>) -> Checked<BTreeMap<String, Located<ScriptRule>>> {
     let rules = rules.into_iter().map(|(name, (key, rule))| {
         let name = package(Located { value: name, place: key.place })?;
-        let value = one_of(&rule, &[("ignore", ScriptRule::Ignore)])?;
+        let value = one_of(&rule, &SCRIPT_RULES)?;
         Ok((name.value, Located { value, place: name.place }))
     });
     rules.collect()

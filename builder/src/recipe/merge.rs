@@ -5,10 +5,10 @@ use super::{
     diagnostic::Diagnostic,
     place::{Located, RecipeFile},
     raw::{RawArchive, RawDevice, RawList, RawOci, RawPin, RawRecipe, locate},
+    spanned::Spanned,
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
 use std::{collections::BTreeMap, sync::Arc};
-use toml::Spanned;
 
 /// The merged values of all files of a chain, each with its place.
 #[derive(Debug, Default)]
@@ -35,6 +35,10 @@ pub(super) struct Merged {
     pub(super) slot: Option<Located<ByteSize>>,
     pub(super) var: Option<Located<ByteSize>>,
     pub(super) compression: Option<Located<String>>,
+    pub(super) listen: Option<Located<String>>,
+    pub(super) clients: Option<Located<String>>,
+    pub(super) crl: Option<Located<String>>,
+    pub(super) revoked: Vec<Located<String>>,
     pub(super) trust: Option<Located<String>>,
     pub(super) source: Option<Located<String>>,
     pub(super) channel: Option<Located<String>>,
@@ -115,7 +119,7 @@ impl Named for RawDevice {
 impl Merged {
     /// Merges the next file of the chain, `raw` as parsed from `source`, into the values of the files before it.
     pub(super) fn lay(&mut self, source: &Arc<RecipeFile>, raw: RawRecipe) -> Result<(), Diagnostic> {
-        let RawRecipe { debian, kernel, engine, disk, update, health, config, check, .. } = raw;
+        let RawRecipe { debian, kernel, engine, disk, update, remote, health, config, check, .. } = raw;
         for (into, value) in [
             (&mut self.id, raw.id),
             (&mut self.version, raw.version),
@@ -130,6 +134,9 @@ impl Merged {
             (&mut self.source, update.source),
             (&mut self.channel, update.channel),
             (&mut self.ca, update.ca),
+            (&mut self.listen, remote.listen),
+            (&mut self.clients, remote.ca),
+            (&mut self.crl, remote.crl),
         ] {
             scalar(into, source, value);
         }
@@ -151,6 +158,7 @@ impl Merged {
             (&mut self.cmdline, "kernel.cmdline", kernel.cmdline),
             (&mut self.modules, "kernel.modules", kernel.modules),
             (&mut self.overlays, "overlays", raw.overlays),
+            (&mut self.revoked, "remote.revoked", remote.revoked),
             (&mut self.sources, "config.sources", config.sources),
             (&mut self.allow, "check.allow", check.allow),
         ] {

@@ -9,23 +9,30 @@ mod diagnostic;
 mod drops;
 mod merge;
 mod misfit;
+mod parse;
 mod place;
 mod raw;
 mod read;
+mod remote;
+mod schema;
 mod shape;
+mod spanned;
 mod update;
 mod value;
+mod words;
 
 pub use diagnostic::{Diagnostic, nearest};
 pub use drops::Drops;
 pub use place::{Located, Place, RecipeFile};
 pub use read::{ReadError, read};
+pub use schema::schema;
 
 use berth_contract::{
     arch::Arch,
     config_source::ConfigSource,
     container::{ByteSize, ContainerSpec},
     engine::EngineKind,
+    remote_config::RemoteConfig,
     update::{HealthSpec, UpdateSpec},
     version::{ImageId, OsVersion},
 };
@@ -58,6 +65,8 @@ pub struct Recipe {
     pub disk: Disk,
     /// `[update]`.
     pub update: Update,
+    /// `[remote]`. `None` if the recipe does not have it.
+    pub remote: Option<RemoteConfig>,
     /// `[health]`.
     pub health: HealthSpec,
     /// `[config] sources`, in order of precedence. All if the recipe names none.
@@ -248,7 +257,7 @@ impl Recipe {
     pub fn parse(files: Vec<Arc<RecipeFile>>) -> Result<Self, Diagnostic> {
         let mut merged = merge::Merged::default();
         for file in &files {
-            merged.lay(file, raw::RawRecipe::parse(file)?)?;
+            merged.lay(file, parse::parse(file)?)?;
         }
         check::recipe(files, merged)
     }

@@ -1,5 +1,6 @@
 //! The place of a value in a recipe's text. Later checks use it to show an error at the right line.
 
+use super::spanned::Spanned;
 use berth_contract::credentials::masked;
 use std::{
     fmt,
@@ -69,7 +70,7 @@ impl Place {
     }
 
     /// A value of the same file, with its place.
-    pub(super) fn locate<T>(&self, value: toml::Spanned<T>) -> Located<T> {
+    pub(super) fn locate<T>(&self, value: Spanned<T>) -> Located<T> {
         let place = self.within(value.span());
         Located { value: value.into_inner(), place }
     }

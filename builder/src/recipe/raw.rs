@@ -1,67 +1,109 @@
 //! The types of one recipe file for serde. Only types and keys are checked here.
 
 use super::{
-    diagnostic::{Diagnostic, nearest},
-    misfit::{Asked, Fault, Found, Misfit},
     place::{Located, Place, RecipeFile},
-    shape::{self, keys_of},
+    spanned::Spanned,
+    words::{CompressionWord, DeviceWord, ScriptWord, ValidUntilWord},
 };
 use berth_contract::container::{ByteSize, ContainerSpec};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{
     Deserialize, Deserializer,
     de::{SeqAccess, Visitor, value::MapAccessDeserializer},
 };
-use std::{collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
-use toml::Spanned;
+use std::{borrow::Cow, collections::BTreeMap, fmt, marker::PhantomData, sync::Arc};
 
-#[derive(Debug, Default, Deserialize)]
+/// A recipe: the description of an image (docs/recipe.md).
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawRecipe {
+    /// Image id: 1 to 48 of a-z, 0-9 and `-`. Required in the recipe or in one that it extends.
     pub(super) id: Option<Spanned<String>>,
+    /// Version of the image: letters, digits and `.~^-`. `--version` replaces it.
     pub(super) version: Option<Spanned<String>>,
+    /// Recipe that this one is applied on top of, relative to this file.
     pub(super) extends: Option<Spanned<String>>,
+    /// Architecture. Default: `x86_64`.
+    #[schemars(with = "Option<berth_contract::arch::Arch>")]
     pub(super) arch: Option<Spanned<String>>,
+    /// Packages and their archives.
     pub(super) debian: RawDebian,
+    /// The kernel.
     pub(super) kernel: RawKernel,
+    /// The container engine.
     pub(super) engine: RawEngine,
+    /// Sizes of the partitions.
     pub(super) disk: RawDisk,
+    /// Where hosts get new versions from.
     pub(super) update: RawUpdate,
+    /// The API of the host over the network.
+    pub(super) remote: RawRemote,
+    /// The verdict on a new version.
     pub(super) health: RawHealth,
+    /// Places of host.toml.
     pub(super) config: RawConfig,
+    /// The check of the image.
     pub(super) check: RawCheck,
+    /// Overlay folders: `NAME` for overlays/NAME, or `./PATH`.
     pub(super) overlays: RawList<String>,
+    /// Container images to preload.
     pub(super) oci: RawList<RawOci>,
+    /// Containers that each host starts.
     pub(super) container: RawList<ContainerSpec>,
+    /// Device nodes in the image.
     pub(super) device: RawList<RawDevice>,
+    /// Rules for maintainer scripts, by package: `"ignore"`.
+    #[schemars(with = "BTreeMap<String, ScriptWord>")]
     pub(super) scripts: BTreeMap<Spanned<String>, Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[debian]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawDebian {
+    /// Suite, e.g. `trixie`. Required in the recipe or in one that it extends.
     pub(super) suite: Option<Spanned<String>>,
+    /// Further suites, and archives of others.
     pub(super) archives: RawList<RawArchive>,
+    /// Components. Default: `main`.
     pub(super) components: RawList<String>,
+    /// Base URLs of mirrors, tried in order.
     pub(super) mirror: RawList<String>,
+    /// OpenPGP keys that may sign InRelease, relative to this file.
     pub(super) keyring: Option<Spanned<String>>,
+    /// `ignore` accepts an archive after its date `Valid-Until`. Default: `check`.
+    #[schemars(with = "Option<ValidUntilWord>")]
     pub(super) valid_until: Option<Spanned<String>>,
+    /// Packages of the image. Dependencies are added.
     pub(super) packages: RawList<String>,
+    /// Packages that count as installed without being in the image.
     pub(super) provided: RawList<String>,
+    /// Version requirements, by package.
     pub(super) versions: BTreeMap<Spanned<String>, Spanned<RawPin>>,
+    /// Globs of package files to leave out, without a leading `/`.
     pub(super) drop: RawList<String>,
+    /// How many bytes one package, and one kernel module, may unpack to.
     pub(super) unpack_limit: Option<Spanned<ByteSize>>,
 }
 
-/// The name of a suite, or a table with its properties.
-#[derive(Debug, Deserialize)]
+/// A suite or an archive, with its properties.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ArchiveTable {
+    /// The archive's own name of the suite. A path that ends in a slash for a flat archive.
     pub(super) suite: String,
+    /// Name in `versions`, messages and the lock. Default: the suite.
     pub(super) name: Option<Spanned<String>>,
+    /// Priority as in apt_preferences(5), not 0.
     pub(super) priority: Option<Spanned<i64>>,
+    /// Base URLs. Default: those of `[debian]`.
     pub(super) mirror: Option<Vec<Spanned<String>>>,
+    /// OpenPGP keys that may sign this archive, relative to this file.
     pub(super) keyring: Option<Spanned<String>>,
+    /// Components. Default: those of `[debian]`.
     pub(super) components: Option<Vec<Spanned<String>>>,
+    /// As in `[debian]`.
+    #[schemars(with = "Option<ValidUntilWord>")]
     pub(super) valid_until: Option<Spanned<String>>,
 }
 
@@ -76,78 +118,130 @@ pub(super) struct RawPin {
     pub(super) suite: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// A version requirement of a package.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct PinTable {
+pub(super) struct PinTable {
+    /// Allowed versions: `=V`, `=V*`, `<<V`, `<=V`, `>=V` or `>>V`.
     version: Option<String>,
+    /// Suite that the package comes from.
     suite: Option<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[kernel]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawKernel {
+    /// Kernel package, e.g. `linux-image-cloud-amd64`.
     pub(super) package: Option<Spanned<String>>,
+    /// Words of the kernel command line.
     pub(super) cmdline: RawList<String>,
+    /// Kernel modules to load at boot, in this order.
     pub(super) modules: RawList<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[engine]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawEngine {
+    /// The container engine.
+    #[schemars(with = "Option<berth_contract::engine::EngineKind>")]
     pub(super) kind: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[disk]`. Sizes are multiples of 1 MiB.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawDisk {
+    /// EFI system partition. Default: 256MiB.
     pub(super) esp: Option<Spanned<ByteSize>>,
+    /// Root file system of each slot. Default: 1GiB.
     pub(super) slot: Option<Spanned<ByteSize>>,
+    /// `/var`; grows to the end of the disk at the first boot. Default: 512MiB.
     pub(super) var: Option<Spanned<ByteSize>>,
+    /// Only `none`: the root file system is never compressed on disk.
+    #[schemars(with = "Option<CompressionWord>")]
     pub(super) compression: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[update]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawUpdate {
+    /// root.json with the keys that sign releases, relative to this file.
     pub(super) trust: Option<Spanned<String>>,
+    /// Where releases are: a URL, a folder or bundle on the host, or `disk:LABEL[/PATH]`.
     pub(super) source: Option<Spanned<String>>,
+    /// Channel. Default: `stable`.
     pub(super) channel: Option<Spanned<String>>,
+    /// PEM text of a certificate authority that is trusted for `source`, in addition to those of the image.
     pub(super) ca: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[remote]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default, expecting = "a table")]
+pub(super) struct RawRemote {
+    /// Address and port to listen on. Default: `0.0.0.0:7443`.
+    pub(super) listen: Option<Spanned<String>>,
+    /// PEM text of the authorities that sign clients' certificates.
+    pub(super) ca: Option<Spanned<String>>,
+    /// PEM text of certificate revocation lists.
+    pub(super) crl: Option<Spanned<String>>,
+    /// Serial numbers of client certificates that are refused, in hexadecimal digits.
+    pub(super) revoked: RawList<String>,
+}
+
+/// `[health]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawHealth {
+    /// Time limit for the verdict on a new version, in seconds since the start of the kernel. Default: 300.
     pub(super) limit: Option<Spanned<u32>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[config]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawConfig {
+    /// Places where a host may look for host.toml. Default: all.
+    #[schemars(with = "RawList<berth_contract::config_source::ConfigSource>")]
     pub(super) sources: RawList<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// `[check]`
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default, expecting = "a table")]
 pub(super) struct RawCheck {
+    /// Globs of files whose faults are no errors; `container/NAME` for a container.
     pub(super) allow: RawList<String>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A container image to preload.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawOci {
+    /// `oci-archive:FILE.tar` or `oci:FOLDER`, relative to this file.
     pub(super) image: Spanned<String>,
+    /// Name that the engine gives the image. Default: the image's own.
     pub(super) name: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A device node.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawDevice {
+    /// Path in the image.
     pub(super) path: Spanned<String>,
+    /// Kind of the device.
+    #[schemars(with = "DeviceWord")]
     #[serde(rename = "type")]
     pub(super) kind: Spanned<String>,
+    /// Major number. Not for `fifo`.
     pub(super) major: Option<Spanned<u32>>,
+    /// Minor number. Not for `fifo`.
     pub(super) minor: Option<Spanned<u32>>,
+    /// Permission bits, octal. Default: "0600".
     pub(super) mode: Option<Spanned<String>>,
 }
 
@@ -249,93 +343,59 @@ impl<'de> Deserialize<'de> for RawPin {
     }
 }
 
-impl RawRecipe {
-    /// Parses one recipe file.
-    pub(super) fn parse(source: &Arc<RecipeFile>) -> Result<Self, Diagnostic> {
-        shape::from_text(source.text()).map_err(|misfit| diagnose(source, misfit))
-    }
-}
-
 /// A value of `source` with its place.
 pub(super) fn locate<T>(source: &Arc<RecipeFile>, value: Spanned<T>) -> Located<T> {
     let place = Place::new(source, value.span());
     Located { value: value.into_inner(), place }
 }
 
-/// Makes the diagnostic of a deserialization error.
-fn diagnose(source: &Arc<RecipeFile>, misfit: Misfit) -> Diagnostic {
-    let Misfit { fault, span, asked } = misfit;
-    let place = Place::new(source, span.unwrap_or_default());
-    match fault {
-        Fault::Syntax(message) => Diagnostic::new(&place, message)
-            .with_hint("a recipe is written in TOML: texts in quotes, lists in [ ], one key = value on each line; see https://toml.io"),
-        Fault::Other(message) => Diagnostic::new(&place, message),
-        Fault::UnknownKey { key, known } => unknown_key(&place, &key, known),
-        Fault::MissingKey(key) => Diagnostic::new(&place, format!("key `{key}` is missing")),
-        Fault::WrongType { wanted, found } => wrong_type(&place, asked, wanted, found),
-        Fault::BadValue { wanted, found } => {
-            let wanted = match asked {
-                Some(Asked::Whole { least, most }) => format!("a whole number from {least} to {most}"),
-                _ => wanted,
-            };
-            let found = match found {
-                Found::Text(text) => format!("{text:?}"),
-                other => other.to_string(),
-            };
-            Diagnostic::new(&place, "value is not valid").wanted(wanted).found(found)
+impl<T: JsonSchema> JsonSchema for RawList<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("ListOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let items = generator.subschema_for::<T>();
+        json_schema!({
+            "anyOf": [
+                { "type": "array", "items": items },
+                {
+                    "type": "object",
+                    "description": "Changes an inherited list",
+                    "properties": {
+                        "add": { "type": "array", "items": items, "description": "Items to add" },
+                        "remove": {
+                            "type": "array",
+                            "items": { "type": "string" },
+                            "description": "Names of inherited items to remove",
+                        },
+                    },
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+/// The schema of a value that is a text or a table.
+macro_rules! text_or {
+    ($($type:ident $table:ident;)*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($type).into()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "anyOf": [{ "type": "string" }, generator.subschema_for::<$table>()] })
+            }
         }
-        Fault::UnknownWord { found, known } => Diagnostic::new(&place, "unknown value")
-            .wanted(known.join(", "))
-            .found(format!("{found:?}"))
-            .nearest(&found, known.iter().copied()),
-    }
+    )*};
 }
-
-const DOTS: &str = "in TOML, a dot in a key makes a table: write a name with a dot in quotes";
-
-fn unknown_key(place: &Place, key: &str, known: &'static [&'static str]) -> Diagnostic {
-    let fault = Diagnostic::new(place, format!("unknown key `{key}`")).wanted(known.join(", "));
-    match (nearest(key, known.iter().copied()), table_of(key)) {
-        (Some(near), _) => fault.with_hint(format!("did you mean `{near}`?")),
-        (None, Some(table)) => fault.with_hint(format!("`{key}` is a key of {table}")),
-        // In the table of a pin, an unknown key is usually the part of a package's name after a dot.
-        (None, None) if known == keys_of::<PinTable>() => fault.with_hint(DOTS),
-        (None, None) => fault,
-    }
-}
-
-fn wrong_type(place: &Place, asked: Option<Asked>, wanted: String, found: Found) -> Diagnostic {
-    let wanted = match asked {
-        Some(Asked::Whole { .. }) => "a whole number".to_owned(),
-        Some(Asked::Number) => "a number".to_owned(),
-        Some(Asked::Table) => "a table".to_owned(),
-        _ => wanted,
-    };
-    let fault = Diagnostic::new(place, "wrong type").wanted(wanted).found(found.to_string());
-    // The value is a number or a word without quotes.
-    let bare = place.text().chars().all(|c| c.is_ascii_alphanumeric() || c == '.');
-    match (asked, found) {
-        (Some(Asked::Text), Found::Table) => fault.with_hint(DOTS),
-        (Some(Asked::Text), Found::Other(_)) if bare => {
-            fault.with_hint(format!("write \"{}\"", place.text().trim_start_matches("0o")))
-        }
-        (Some(Asked::List), Found::Text(_)) => fault.with_hint(format!("write [{}]", place.text())),
-        _ => fault,
-    }
-}
-
-/// The table to which a misplaced key belongs. Keys are often misplaced because all keys after `[table]` are in that table.
-fn table_of(key: &str) -> Option<&'static str> {
-    let tables = [
-        ("[debian]", keys_of::<RawDebian>()),
-        ("[kernel]", keys_of::<RawKernel>()),
-        ("[engine]", keys_of::<RawEngine>()),
-        ("[disk]", keys_of::<RawDisk>()),
-        ("[update]", keys_of::<RawUpdate>()),
-        ("[health]", keys_of::<RawHealth>()),
-        ("[config]", keys_of::<RawConfig>()),
-        ("[check]", keys_of::<RawCheck>()),
-        ("the recipe itself: write it above the first [table]", keys_of::<RawRecipe>()),
-    ];
-    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(table, _)| *table)
+text_or! {
+    RawArchive ArchiveTable;
+    RawPin PinTable;
 }

@@ -3,8 +3,9 @@
 use super::{
     Recipe,
     diagnostic::{Diagnostic, nearest},
+    parse,
     place::{Place, RecipeFile},
-    raw::{RawRecipe, locate},
+    raw::locate,
 };
 use std::{
     fs::File,
@@ -95,7 +96,7 @@ pub fn read(path: &Path) -> Result<Recipe, ReadError> {
 }
 
 fn extends(file: &Arc<RecipeFile>) -> Result<Option<(PathBuf, Place)>, Diagnostic> {
-    let Some(base) = RawRecipe::parse(file)?.extends else { return Ok(None) };
+    let Some(base) = parse::parse(file)?.extends else { return Ok(None) };
     let base = locate(file, base);
     Ok(Some((base.place.folder().join(&base.value), base.place)))
 }

@@ -36,6 +36,7 @@ pub use error::ReleaseError;
 pub use keys::KeyRing;
 pub use lifetime::{BadLifetime, Lifetime};
 pub use listing::Listed;
+pub(crate) use passphrase::encrypt;
 pub use passphrase::{Ask, Passphrase, Passphrases, Question};
 pub use publish::{BadChannel, Channel, Wanted, release};
 pub use repository::Terms;

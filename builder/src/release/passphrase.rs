@@ -79,7 +79,7 @@ impl Passphrases {
 
     /// Decrypts a key file, with a known passphrase or, if `may_ask`, one that the user types. Returns the key and its passphrase; `None` if
     /// no passphrase is right.
-    pub(super) fn open(
+    pub(crate) fn open(
         &mut self,
         path: &Path,
         encrypted: &[u8],
@@ -109,7 +109,7 @@ impl Passphrases {
 }
 
 /// Encrypts a private key, given as DER of PKCS#8. `None` if the key cannot be read, or there are no random numbers.
-pub(super) fn encrypt(key: &[u8], passphrase: &Passphrase) -> Option<SecretDocument> {
+pub(crate) fn encrypt(key: &[u8], passphrase: &Passphrase) -> Option<SecretDocument> {
     let (mut salt, mut iv) = ([0; 16], [0; 16]);
     rand::fill(&mut salt).ok()?;
     rand::fill(&mut iv).ok()?;

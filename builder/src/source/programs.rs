@@ -3,7 +3,7 @@
 use berth_contract::{
     arch::Arch,
     digest::Sha256,
-    paths::{HOSTCTL, INIT, LOGD, NETD, TIMED, WORKLOAD},
+    paths::{HOSTCTL, HOSTD, INIT, LOGD, NETD, TIMED, WORKLOAD},
 };
 use berth_formats::{
     data::Data,
@@ -17,8 +17,15 @@ use std::{
 };
 
 /// File name in the folder of `berth`, and path in the image.
-const PROGRAMS: [(&str, &str); 6] =
-    [("init", INIT), ("netd", NETD), ("logd", LOGD), ("timed", TIMED), ("workload", WORKLOAD), ("hostctl", HOSTCTL)];
+const PROGRAMS: [(&str, &str); 7] = [
+    ("init", INIT),
+    ("netd", NETD),
+    ("logd", LOGD),
+    ("timed", TIMED),
+    ("workload", WORKLOAD),
+    ("hostd", HOSTD),
+    ("hostctl", HOSTCTL),
+];
 
 /// Our own programs of an image.
 #[derive(Clone, Debug)]

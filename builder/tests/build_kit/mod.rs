@@ -14,7 +14,7 @@ use tempfile::TempDir;
 pub(crate) const BERTH: &str = env!("CARGO_BIN_EXE_berth");
 const RELEASE: &str = "6.12.1-test";
 /// Our programs in every image. The builder only checks that they are static.
-const PROGRAMS: [&str; 5] = ["init", "netd", "logd", "workload", "hostctl"];
+const PROGRAMS: [&str; 7] = ["init", "netd", "logd", "timed", "workload", "hostd", "hostctl"];
 
 /// A scratch folder on a real disk. All users may read it.
 pub(crate) fn scratch() -> TempDir {

@@ -66,7 +66,7 @@ impl Desk {
         let mut elf = b"\x7fELF\x02\x01\x01".to_vec();
         elf.resize(64, 0);
         (elf[16], elf[18], elf[32], elf[54]) = (2, 62, 64, 56);
-        for name in ["init", "netd", "logd", "workload", "hostctl"] {
+        for name in ["init", "netd", "logd", "timed", "workload", "hostd", "hostctl"] {
             desk.write(&format!("bin/{name}"), &elf);
         }
         desk.write("keys.gpg", desk.key.binary());

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 macro_rules! table {
     ($(#[$meta:meta])* $table:ident { $($(#[$key_meta:meta])* $key:ident: $type:ty,)* }) => {
         $(#[$meta])*
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
         pub struct $table {
@@ -98,6 +99,7 @@ impl Addressing {
 }
 
 /// `dhcp`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dhcp {
@@ -112,6 +114,7 @@ pub enum Dhcp {
 }
 
 /// `match`: all values that are given must match.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
@@ -147,6 +150,7 @@ impl Match {
 }
 
 /// One of `routes`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Route {
@@ -167,6 +171,7 @@ pub struct Route {
 }
 
 /// One of `rules`: packets to which it applies use the routes of `table`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {

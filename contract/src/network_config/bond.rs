@@ -4,12 +4,14 @@ use super::{
     Bond,
     fault::{needs, number},
 };
+use crate::config_fault::ConfigFault;
 use serde::{Deserialize, Serialize};
 
 /// Default of `miimon` in milliseconds. The kernel's is 0: then a bond does not notice that a cable is unplugged.
 pub const MIIMON: u32 = 100;
 
 /// `mode`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum BondMode {
@@ -31,6 +33,7 @@ pub enum BondMode {
 }
 
 /// `lacp_rate`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LacpRate {
@@ -41,6 +44,7 @@ pub enum LacpRate {
 }
 
 /// `hash_policy`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HashPolicy {
     /// Hardware addresses.
@@ -64,6 +68,7 @@ pub enum HashPolicy {
 }
 
 /// `ad_select`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum AdSelect {
@@ -76,6 +81,7 @@ pub enum AdSelect {
 }
 
 /// `fail_over_mac`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailOverMac {
@@ -88,11 +94,11 @@ pub enum FailOverMac {
 }
 
 /// Keys that a mode of the bond does not have, and values that do not fit each other.
-pub(super) fn check(place: &str, bond: &Bond) -> Result<(), String> {
+pub(super) fn check(place: &str, bond: &Bond) -> Result<(), ConfigFault> {
     use BondMode::{ActiveBackup, BalanceAlb, BalanceTlb, BalanceXor, Lacp};
     let is = |modes: &[BondMode]| modes.contains(&bond.mode.unwrap_or(BondMode::BalanceRr));
     if bond.links.is_empty() {
-        return Err(format!("{place}.links: expected at least one link, found none"));
+        return Err(ConfigFault::of(&format!("{place}.links"), "at least one link", "none"));
     }
     needs(place, "lacp_rate", bond.lacp_rate.is_some(), is(&[Lacp]), "mode 802.3ad")?;
     needs(place, "ad_select", bond.ad_select.is_some(), is(&[Lacp]), "mode 802.3ad")?;
@@ -110,12 +116,14 @@ pub(super) fn check(place: &str, bond: &Bond) -> Result<(), String> {
         "mode balance-rr, active-backup, balance-xor or broadcast",
     )?;
     if asks && bond.miimon.is_some_and(|miimon| miimon > 0) {
-        return Err(format!("{place}.miimon: expected miimon or arp_interval, found both"));
+        return Err(ConfigFault::of(&format!("{place}.miimon"), "miimon or arp_interval", "both"));
     }
     if asks == bond.arp_targets.is_empty() || bond.arp_targets.len() > 16 {
         let found = bond.arp_targets.len();
-        return Err(format!(
-            "{place}.arp_targets: expected 1 to 16 addresses with arp_interval, none without, found {found}"
+        return Err(ConfigFault::of(
+            &format!("{place}.arp_targets"),
+            "1 to 16 addresses with arp_interval, none without",
+            found,
         ));
     }
     // Larger values would overflow the kernel's signed numbers.
@@ -126,7 +134,7 @@ pub(super) fn check(place: &str, bond: &Bond) -> Result<(), String> {
     for (key, delay) in [("up_delay", bond.up_delay), ("down_delay", bond.down_delay)] {
         number(place, key, delay, 0..=1_000_000)?;
         if let Some(delay) = delay.filter(|&delay| delay > 0 && (every == 0 || !delay.is_multiple_of(every))) {
-            return Err(format!("{place}.{key}: expected a multiple of miimon ({every}), found {delay}"));
+            return Err(ConfigFault::of(&format!("{place}.{key}"), format!("a multiple of miimon ({every})"), delay));
         }
     }
     Ok(())

@@ -5,6 +5,7 @@ use super::{
     fault::{number, unless},
     glob,
 };
+use crate::config_fault::ConfigFault;
 use std::net::IpAddr;
 
 /// IPv4's least MTU, RFC 791; the largest packet of IP.
@@ -15,12 +16,12 @@ const MTU_6: u32 = 1280;
 /// Networks of one WireGuard peer: one message to the kernel holds no more.
 const NETWORKS: usize = 1000;
 
-pub(super) fn network(config: &NetworkConfig) -> Result<(), String> {
+pub(super) fn network(config: &NetworkConfig) -> Result<(), ConfigFault> {
     for (index, table) in config.links.iter().enumerate() {
         let place = format!("network.link[{index}]");
         let m = &table.matches;
         if m.name.is_none() && m.mac.is_none() && m.driver.is_none() && m.path.is_none() {
-            return Err(format!("{place}.match: expected name, mac, driver or path, found none of them"));
+            return Err(ConfigFault::of(&format!("{place}.match"), "name, mac, driver or path", "none of them"));
         }
         addressing(&place, &table.addressing())?;
     }
@@ -31,10 +32,10 @@ pub(super) fn network(config: &NetworkConfig) -> Result<(), String> {
         seen.push((link.kind(), number));
         let place = format!("network.{}[{number}]", link.kind());
         if let Some(other) = links[..at].iter().find(|other| other.name() == link.name()) {
-            return Err(format!(
-                "{place}.name: expected a name of its own, found {}, which a {} has",
-                link.name(),
-                other.kind()
+            return Err(ConfigFault::of(
+                &format!("{place}.name"),
+                "a name of its own",
+                format_args!("{}, which a {} has", link.name(), other.kind()),
             ));
         }
         own(&place, *link)?;
@@ -42,9 +43,10 @@ pub(super) fn network(config: &NetworkConfig) -> Result<(), String> {
         circle(&place, *link, &links)?;
         let keys = link.addressing();
         if !link.is_ethernet() && keys.dhcp.is_some_and(|dhcp| dhcp != Dhcp::No) {
-            return Err(format!(
-                "{place}.dhcp: expected no dhcp on a link of kind {}, found another value",
-                link.kind()
+            return Err(ConfigFault::of(
+                &format!("{place}.dhcp"),
+                format!("no dhcp on a link of kind {}", link.kind()),
+                "another value",
             ));
         }
         addressing(&place, &keys)?;
@@ -52,28 +54,30 @@ pub(super) fn network(config: &NetworkConfig) -> Result<(), String> {
     Ok(())
 }
 
-pub(super) fn dns(config: &DnsConfig) -> Result<(), String> {
+pub(super) fn dns(config: &DnsConfig) -> Result<(), ConfigFault> {
     domains("dns.search", &config.search)?;
     let plain = |c: u8| c.is_ascii_alphanumeric() || b"-_:.".contains(&c);
     match config.options.iter().find(|option| option.is_empty() || !option.bytes().all(plain)) {
-        Some(option) => {
-            Err(format!("dns.options: expected an option of resolv.conf such as timeout:2, found {option:?}"))
-        }
+        Some(option) => Err(ConfigFault::of(
+            "dns.options",
+            "an option of resolv.conf such as timeout:2",
+            format_args!("{option:?}"),
+        )),
         None => Ok(()),
     }
 }
 
-fn domains(place: &str, names: &[String]) -> Result<(), String> {
+fn domains(place: &str, names: &[String]) -> Result<(), ConfigFault> {
     let part = |part: &str| {
         (1..=63).contains(&part.len())
             && !part.starts_with('-')
             && part.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
     };
     let wrong = names.iter().find(|name| name.len() > 253 || !name.trim_end_matches('.').split('.').all(part));
-    wrong.map_or(Ok(()), |name| Err(format!("{place}: expected domain names, found {name:?}")))
+    wrong.map_or(Ok(()), |name| Err(ConfigFault::of(place, "domain names", format_args!("{name:?}"))))
 }
 
-fn addressing(place: &str, keys: &Addressing) -> Result<(), String> {
+fn addressing(place: &str, keys: &Addressing) -> Result<(), ConfigFault> {
     let has_six = keys.addresses.iter().any(|address| address.ip.is_ipv6());
     number(place, "mtu", keys.mtu, if has_six { MTU_6..=*MTU.end() } else { MTU })?;
     domains(&format!("{place}.search"), &keys.search)?;
@@ -108,7 +112,7 @@ fn addressing(place: &str, keys: &Addressing) -> Result<(), String> {
     for (index, rule) in keys.rules.iter().enumerate() {
         let place = format!("{place}.rules[{index}]");
         if rule.from.is_none() && rule.to.is_none() && rule.mark.is_none() && rule.incoming.is_none() {
-            return Err(format!("{place}: expected from, to, mark or incoming, found none of them"));
+            return Err(ConfigFault::of(&place, "from, to, mark or incoming", "none of them"));
         }
         let family = |to: &Prefix| rule.from.is_some_and(|from| from.ip.is_ipv4() != to.ip.is_ipv4());
         unless(&place, "to", "a network of the family of `from`", rule.to.filter(family))?;
@@ -118,7 +122,7 @@ fn addressing(place: &str, keys: &Addressing) -> Result<(), String> {
     Ok(())
 }
 
-fn own(place: &str, link: Own<'_>) -> Result<(), String> {
+fn own(place: &str, link: Own<'_>) -> Result<(), ConfigFault> {
     unless(place, "name", "a name other than lo", (link.name().as_str() == "lo").then_some("lo"))?;
     match link {
         Own::Vlan(vlan) => number(place, "id", Some(vlan.id.into()), 1..=4094),
@@ -158,7 +162,7 @@ fn own(place: &str, link: Own<'_>) -> Result<(), String> {
 }
 
 /// A link is a port of one link at most, and not of itself.
-fn ports(place: &str, link: Own<'_>, before: &[Own<'_>]) -> Result<(), String> {
+fn ports(place: &str, link: Own<'_>, before: &[Own<'_>]) -> Result<(), ConfigFault> {
     for (index, port) in link.ports().iter().enumerate() {
         let key = format!("links[{index}]");
         unless(place, &key, "the name of another link", glob(port, link.name().as_str()).then_some(port))?;
@@ -175,7 +179,7 @@ fn ports(place: &str, link: Own<'_>, before: &[Own<'_>]) -> Result<(), String> {
 }
 
 /// A link must not be below itself, directly or through other links.
-fn circle(place: &str, link: Own<'_>, links: &[Own<'_>]) -> Result<(), String> {
+fn circle(place: &str, link: Own<'_>, links: &[Own<'_>]) -> Result<(), ConfigFault> {
     let next = |name: &str| -> Vec<&str> {
         let Some(found) = links.iter().find(|other| other.name().as_str() == name) else { return Vec::new() };
         let ports = links.iter().map(|other| other.name().as_str());
@@ -186,7 +190,7 @@ fn circle(place: &str, link: Own<'_>, links: &[Own<'_>]) -> Result<(), String> {
     let (mut open, mut seen) = (next(start), Vec::new());
     while let Some(name) = open.pop() {
         if name == start {
-            return Err(format!("{place}: expected links without a circle, found {start} below itself"));
+            return Err(ConfigFault::of(place, "links without a circle", format_args!("{start} below itself")));
         }
         if !seen.contains(&name) {
             seen.push(name);

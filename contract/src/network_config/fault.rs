@@ -1,19 +1,23 @@
 //! Faults of values: the path of the key, what was expected, and what was found.
 
+use crate::config_fault::ConfigFault;
+
 pub(super) fn number(
     place: &str,
     key: &str,
     value: Option<u32>,
     allowed: std::ops::RangeInclusive<u32>,
-) -> Result<(), String> {
+) -> Result<(), ConfigFault> {
     match value.filter(|value| !allowed.contains(value)) {
-        Some(value) => Err(format!("{place}.{key}: expected {} to {}, found {value}", allowed.start(), allowed.end())),
+        Some(value) => {
+            Err(ConfigFault::of(&format!("{place}.{key}"), format!("{} to {}", allowed.start(), allowed.end()), value))
+        }
         None => Ok(()),
     }
 }
 
 /// A key that only some modes have.
-pub(super) fn needs(place: &str, key: &str, is_given: bool, allowed: bool, expected: &str) -> Result<(), String> {
+pub(super) fn needs(place: &str, key: &str, is_given: bool, allowed: bool, expected: &str) -> Result<(), ConfigFault> {
     unless(place, key, expected, (is_given && !allowed).then_some("another mode"))
 }
 
@@ -23,6 +27,6 @@ pub(super) fn unless(
     key: &str,
     expected: &str,
     wrong: Option<impl std::fmt::Display>,
-) -> Result<(), String> {
-    wrong.map_or(Ok(()), |found| Err(format!("{place}.{key}: expected {expected}, found {found}")))
+) -> Result<(), ConfigFault> {
+    wrong.map_or(Ok(()), |found| Err(ConfigFault::of(&format!("{place}.{key}"), expected, found)))
 }

@@ -18,11 +18,13 @@ pub use prefix::{AddressWithPrefix, Prefix};
 pub use virtual_link::{Own, VlanProtocol};
 pub use wireguard::{Peer, PublicKey, SecretKey};
 
+use crate::config_fault::ConfigFault;
 use addressing::table;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 /// `[network]`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkConfig {
@@ -50,6 +52,7 @@ pub struct NetworkConfig {
 }
 
 /// `[dns]`: settings of the resolver for the whole host.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DnsConfig {
@@ -247,7 +250,7 @@ impl NetworkConfig {
     ///
     /// # Errors
     /// A value out of its range, two values that exclude each other, a name that is declared twice, links in a circle.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), ConfigFault> {
         check::network(self)
     }
 
@@ -268,7 +271,7 @@ impl DnsConfig {
     ///
     /// # Errors
     /// A search domain or an option that is not valid in resolv.conf.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), ConfigFault> {
         check::dns(self)
     }
 }

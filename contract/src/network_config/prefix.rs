@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
 /// An address of a link with the prefix length of its network: `192.0.2.10/24`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct AddressWithPrefix {
@@ -39,6 +40,7 @@ impl fmt::Display for AddressWithPrefix {
 }
 
 /// A network: `10.0.0.0/8`. The bits after the prefix are 0.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Prefix {

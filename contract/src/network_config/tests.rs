@@ -2,7 +2,8 @@ use super::*;
 
 fn check(text: &str) -> Result<NetworkConfig, String> {
     let config: NetworkConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-    config.check().map(|()| config)
+    config.check().map_err(|fault| fault.to_string())?;
+    Ok(config)
 }
 
 /// The example of the documentation, with every kind of virtual link.
@@ -117,7 +118,7 @@ fn each_fault_names_its_key() {
     }
     let circle = "[[vlan]]\nname='v'\nid=1\nlink='b'\n[[bridge]]\nname='b'\nlinks=['v*']";
     assert!(check(circle).unwrap_err().contains("below itself"));
-    let dns = |text: &str| toml::from_str::<DnsConfig>(text).unwrap().check();
+    let dns = |text: &str| toml::from_str::<DnsConfig>(text).unwrap().check().map_err(|fault| fault.to_string());
     assert_eq!(dns("servers=['9.9.9.9']\nsearch=['a.example.']\noptions=['timeout:2']"), Ok(()));
     assert!(dns("options=['a b']").unwrap_err().starts_with("dns.options: expected"));
 }

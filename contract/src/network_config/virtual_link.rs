@@ -4,6 +4,7 @@ use super::{Addressing, Bond, Bridge, Dummy, LinkName, Vlan, Vxlan, Wireguard};
 use serde::{Deserialize, Serialize};
 
 /// `protocol` of a VLAN.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum VlanProtocol {
     /// The usual tags.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, net::SocketAddr};
 
 /// One of `peers`.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Peer {
@@ -24,11 +25,13 @@ pub struct Peer {
 }
 
 /// A public key: 32 bytes, written in base64 as `wg pubkey` prints them.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PublicKey(pub [u8; 32]);
 
 /// A private key or a preshared key, as `wg genkey` prints it. `Debug` does not show it.
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SecretKey(pub [u8; 32]);

@@ -14,10 +14,11 @@ pub(crate) const CRATES: &[Row] = &[
     ("control", &["contract"]),
     ("engine", &["contract"]),
     ("init", &["contract", "file", "formats"]),
-    ("netd", &["contract", "file"]),
+    ("netd", &["contract", "file", "control"]),
     ("logd", &["contract", "file", "formats"]),
     ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
+    ("hostd", &["contract", "file", "control", "engine"]),
     ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
     ("qemu", &["contract", "file", "control"]),
     ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
@@ -54,6 +55,7 @@ pub(crate) const MODULES: &[CrateModules] = &[
     CrateModules { folder: "logd", library: "berth_logd", modules: LOGD },
     CrateModules { folder: "timed", library: "berth_timed", modules: TIMED },
     CrateModules { folder: "workload", library: "berth_workload", modules: WORKLOAD },
+    CrateModules { folder: "hostd", library: "berth_hostd", modules: HOSTD },
     CrateModules { folder: "hostctl", library: "hostctl", modules: HOSTCTL },
 ];
 
@@ -70,6 +72,7 @@ const BUILDER: &[Row] = &[
     ("check", &["recipe", "tree", "assemble"]),
     ("image", &["plan", "lock", "source", "tree", "recipe", "assemble", "scratch"]),
     ("release", &["image", "assemble", "recipe", "report", "scratch", "date"]),
+    ("access", &["release"]),
     (
         "pipeline",
         &["release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report", "date"],
@@ -77,8 +80,8 @@ const BUILDER: &[Row] = &[
     (
         "cli",
         &[
-            "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe", "report",
-            "scratch", "date",
+            "access", "pipeline", "release", "check", "image", "assemble", "plan", "lock", "source", "tree", "recipe",
+            "report", "scratch", "date",
         ],
     ),
 ];
@@ -160,7 +163,6 @@ const INIT: &[Row] = &[
 
 const NETD: &[Row] = &[
     ("sys", &[]),
-    ("notify", &[]),
     ("netlink", &[]),
     ("settings", &[]),
     ("virtual_link", &[]),
@@ -219,7 +221,6 @@ const NETD: &[Row] = &[
             "lease",
             "lease6",
             "link",
-            "notify",
             "pace",
             "plan",
             "publish",
@@ -267,6 +268,32 @@ const WORKLOAD: &[Row] = &[
     ("start", &["error", "network"]),
 ];
 
+const HOSTD: &[Row] = &[
+    ("sys", &[]),
+    ("places", &[]),
+    ("audit", &[]),
+    ("answer", &[]),
+    ("identity", &[]),
+    ("peer", &[]),
+    ("failure", &["answer"]),
+    ("settings", &["places"]),
+    ("tls", &["identity", "peer"]),
+    ("query", &["failure"]),
+    ("routes", &["query"]),
+    ("control", &["failure"]),
+    ("events", &["answer", "control", "failure"]),
+    ("counters", &[]),
+    ("metrics", &["answer", "control", "counters", "failure", "sys"]),
+    (
+        "api",
+        &[
+            "answer", "audit", "control", "counters", "events", "failure", "metrics", "peer", "places", "query",
+            "routes", "settings",
+        ],
+    ),
+    ("server", &["api", "audit", "control", "counters", "identity", "peer", "places", "settings", "tls"]),
+];
+
 const HOSTCTL: &[Row] = &[
     ("file", &[]),
     ("file_lock", &[]),
@@ -274,6 +301,7 @@ const HOSTCTL: &[Row] = &[
     ("show", &[]),
     ("sys", &[]),
     ("decoder", &["sys"]),
+    ("desk", &[]),
     ("slots", &["decoder"]),
     ("source", &[]),
     ("entries", &["file", "slots"]),
@@ -287,6 +315,7 @@ const HOSTCTL: &[Row] = &[
     ("kernel_images", &["file"]),
     ("exit", &["entries", "file_lock", "slots", "source", "trust"]),
     ("var", &["slots"]),
+    ("support", &[]),
     (
         "upgrade",
         &[
@@ -308,6 +337,7 @@ const HOSTCTL: &[Row] = &[
     (
         "command",
         &[
+            "desk",
             "entries",
             "exit",
             "failed_versions",
@@ -318,6 +348,7 @@ const HOSTCTL: &[Row] = &[
             "host",
             "logs",
             "show",
+            "support",
             "upgrade",
             "var",
             "why",
@@ -339,6 +370,7 @@ pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("logd", "berth_logd"),
     ("timed", "berth_timed"),
     ("workload", "berth_workload"),
+    ("hostd", "berth_hostd"),
     ("hostctl", "hostctl"),
     ("qemu", "berth_qemu"),
     ("builder", "berth"),

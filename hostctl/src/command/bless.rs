@@ -74,6 +74,6 @@ fn clean_up(installed: &Installed, entries: &mut Entries, blessing: Blessing) ->
         ))?;
     }
     entries.remove_stray_images(installed.slots())?;
-    entries.remove_replaced()?;
+    entries.remove_replaced(&running.id)?;
     Ok(())
 }

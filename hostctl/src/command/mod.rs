@@ -1,13 +1,18 @@
 //! The commands that do more than send a request to init, one file per command.
 
 pub(crate) mod bless;
+pub(crate) mod containers;
+pub(crate) mod engine;
 mod event_printer;
 pub(crate) mod forget;
+pub(crate) mod host;
 pub(crate) mod logs;
 pub(crate) mod reset;
 pub(crate) mod rollback;
 pub(crate) mod slot;
 pub(crate) mod status;
+pub(crate) mod support;
+pub(crate) mod target;
 pub(crate) mod upgrade;
 pub(crate) mod wait;
 pub(crate) mod why;

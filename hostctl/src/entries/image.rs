@@ -2,11 +2,8 @@
 
 use super::{Entries, EntriesError, EspFile, FileKind, failed, staged_name};
 use berth_contract::{
-    digest::Sha256 as Digest256,
-    entry::{BootEntry, SET_ASIDE},
-    paths::ESP_LINUX,
-    release::MAX_UKI,
-    update::EntryState,
+    digest::Sha256 as Digest256, entry::BootEntry, paths::ESP_LINUX, release::MAX_UKI, update::EntryState,
+    version::ImageId,
 };
 use berth_formats::fat::{Disk, Volume};
 use rustix::fs::{Advice, fadvise};
@@ -16,7 +13,17 @@ use std::{fs::File, path::Path};
 /// Bytes that are read at once.
 const PIECE: u64 = 1 << 20;
 
+/// Ending of the damaged file of a blessed entry while [`Entries::replace`] puts the new file in its place. Its state is set aside, by
+/// another spelling of the counter: so it can be told from an entry that a user has set aside.
+const MOVED: &str = "+0-0.efi";
+
 impl EspFile {
+    /// Whether an interrupted [`Entries::replace`] has set this entry aside: it was blessed.
+    #[must_use]
+    pub fn was_moved(&self) -> bool {
+        self.state() == EntryState::SetAside && self.file.ends_with(MOVED)
+    }
+
     /// SHA-256 of the file, read from the disk and not from the page cache. `pause` is called after each piece.
     ///
     /// # Errors
@@ -80,8 +87,8 @@ pub(super) fn digest<D: Disk>(
 
 impl Entries {
     /// Puts `uki` in the place of a damaged entry of the same version. The new file is written beside the old one and read back first. A
-    /// power cut leaves the damaged entry (blessed or set aside), the new one, or both; if the damaged entry was not blessed before, it may
-    /// also leave only a staged image.
+    /// power cut leaves the damaged entry (blessed, or [moved](EspFile::was_moved) with a staged image), the new one, or both; if the damaged
+    /// entry was not blessed before, it may also leave only a staged image.
     ///
     /// # Errors
     /// When the new file does not fit, does not read back, or the ESP cannot be written.
@@ -91,10 +98,13 @@ impl Entries {
         if damaged.state() == EntryState::Blessed {
             self.stage(&entry.id, &entry.version, uki)?;
             // The name must be free for the new file. An entry that is set aside can still be booted if there is no other.
-            let aside = BootEntry { counter: Some(SET_ASIDE), ..entry.clone() }.to_string();
-            self.count(damaged, Some(SET_ASIDE))?;
+            let moved = format!("{}_{}{MOVED}", entry.id, entry.version);
+            if self.list()?.iter().any(|found| found.file == moved) {
+                self.remove(&moved)?;
+            }
+            self.rename(&damaged.file, &moved)?;
             self.rename(&staged, &damaged.file)?;
-            return self.remove(&aside);
+            return self.remove(&moved);
         }
         // The boot loader does not prefer this entry, so the host does not need it. A full ESP may need its room.
         let has_room = self.volume.free() >= self.volume.whole(uki.len() as u64) + self.volume.whole(1);
@@ -109,13 +119,14 @@ impl Entries {
     }
 
     /// Removes a set-aside entry beside a blessed one of the same version: an interrupted [`Self::replace`] has left the damaged file.
+    /// Entries of other images than `id` are not touched.
     ///
     /// # Errors
     /// When the ESP cannot be read or written.
-    pub fn remove_replaced(&mut self) -> Result<(), EntriesError> {
+    pub fn remove_replaced(&mut self, id: &ImageId) -> Result<(), EntriesError> {
         let all = self.list()?;
         let is_replaced = |file: &EspFile| match &file.kind {
-            FileKind::Entry(entry) if file.state() == EntryState::SetAside => {
+            FileKind::Entry(entry) if entry.id == *id && file.state() == EntryState::SetAside => {
                 let blessed = BootEntry { counter: None, ..entry.clone() }.to_string();
                 all.iter().any(|other| other.file == blessed && other.uki.is_some())
             }

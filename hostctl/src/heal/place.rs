@@ -36,6 +36,11 @@ pub(super) struct Subject {
 }
 
 impl Subject {
+    /// Whether a power cut during a repair has left the entry set aside.
+    pub(super) fn was_moved(&self) -> bool {
+        self.entry.as_ref().is_some_and(EspFile::was_moved)
+    }
+
     /// A check that has found nothing.
     pub(super) fn check(&self, at: u64) -> SlotCheck {
         let (slot, version, root_hash) = (self.slot, self.version.clone(), self.root_hash);

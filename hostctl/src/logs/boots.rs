@@ -66,7 +66,7 @@ pub(super) fn all(paths: &LogPaths) -> Result<Vec<BootSegments>, LogsError> {
     let mut boots = Vec::new();
     for of_boot in segments.chunk_by(|a, b| a.first.boot == b.first.boot) {
         let number = of_boot[0].first.boot;
-        let mut reader = LogReader::new(paths.folders.clone(), Position { boot: number, line: 0 });
+        let mut reader = LogReader::new(paths.folders.clone(), of_boot[0].first);
         let header = loop {
             match reader.next_event()? {
                 Some(Event::Boot(header)) => break Some(header),
@@ -88,6 +88,11 @@ pub(super) fn all(paths: &LogPaths) -> Result<Vec<BootSegments>, LogsError> {
 }
 
 impl BootSegments {
+    /// Place of the first line that is still stored.
+    pub(super) fn first(&self) -> Position {
+        self.segments.first().map_or(Position { boot: self.number, line: 1 }, |segment| segment.first)
+    }
+
     /// Whether a user means this boot.
     pub(super) fn is(&self, choice: BootChoice) -> bool {
         match choice {

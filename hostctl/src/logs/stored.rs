@@ -7,7 +7,7 @@ use super::{
     line::StoredLine,
     merge::Merge,
 };
-use berth_formats::log_segment::{Event, LogReader, Position};
+use berth_formats::log_segment::{Event, LogReader};
 use std::{collections::BTreeSet, thread, time::Duration};
 
 /// Time between two looks for new lines.
@@ -100,7 +100,7 @@ impl StoredLogs {
     ) -> Result<(), E> {
         let boot = &self.boots[index];
         let mut offset = boot.offset_us(&self.paths)?;
-        let mut reader = LogReader::new(self.paths.folders.clone(), Position { boot: boot.number, line: 0 });
+        let mut reader = LogReader::new(self.paths.folders.clone(), boot.first());
         let template = StoredLine { boot: boot.number, boot_id: hex(&boot.boot_id), ..StoredLine::default() };
         let mut merge = Merge::default();
         let mut caught_up = false;
@@ -145,3 +145,7 @@ impl StoredLogs {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "stored_tests.rs"]
+mod tests;

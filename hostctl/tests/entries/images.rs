@@ -45,9 +45,29 @@ fn on_a_full_esp_only_an_entry_that_is_not_preferred_makes_room_for_its_successo
 
 #[test]
 fn what_an_interrupted_replacement_leaves_is_removed() {
-    let esp = Esp::new(&["a_1+0.efi", "a_2.efi", "a_2+0.efi", "a_3+0.efi"]);
-    esp.open().remove_replaced().unwrap();
-    assert_eq!(esp.names(), ["a_1+0.efi", "a_2.efi", "a_3+0.efi"]);
+    let names = ["a_1+0.efi", "a_2.efi", "a_2+0.efi", "a_3+0.efi", "a_4.efi", "a_4+0-0.efi", "b_5.efi", "b_5+0.efi"];
+    let of = |name: &&str| (format!("EFI/Linux/{name}"), Data::from(uki(&name[2..3])));
+    let esp = Esp::with(&names.iter().map(of).collect());
+    esp.open().remove_replaced(&"a".parse().unwrap()).unwrap();
+    // The entries of the other image on this ESP stay.
+    assert_eq!(esp.names(), ["a_1+0.efi", "a_2.efi", "a_3+0.efi", "a_4.efi", "b_5+0.efi", "b_5.efi"]);
+}
+
+#[test]
+fn an_entry_that_a_replacement_has_moved_is_not_one_that_a_user_has_set_aside() {
+    let esp = Esp::new(&["a_1+0.efi", "a_2+0-0.efi", "a_3+0-3.efi", "a_4.efi"]);
+    let moved: Vec<_> = Entries::look(&esp.path).unwrap().into_iter().filter(EspFile::was_moved).collect();
+    assert_eq!(moved.iter().map(|found| found.file.as_str()).collect::<Vec<_>>(), ["a_2+0-0.efi"]);
+    assert_eq!(esp.next(), "a_4.efi");
+    // A replacement does not need that name twice.
+    let esp = Esp::new(&["a_2.efi", "a_2+0-0.efi"]);
+    esp.open().replace(&found(&esp, "a_2.efi"), &uki("2")).unwrap();
+    assert_eq!(esp.names(), ["a_2.efi"]);
+    // After a power cut between its two last steps the version is whole, and blessed.
+    let esp = Esp::new(&["a_2+0-0.efi"]);
+    esp.open().replace(&found(&esp, "a_2+0-0.efi"), &uki("2")).unwrap();
+    esp.open().reinstate(&found(&esp, "a_2+0-0.efi")).unwrap();
+    assert_eq!(esp.names(), ["a_2.efi"]);
 }
 
 #[test]

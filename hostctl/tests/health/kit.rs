@@ -145,6 +145,7 @@ impl Host {
             packages: BTreeMap::new(),
             update: berth_contract::update::UpdateSpec::default(),
             health: berth_contract::update::HealthSpec::default(),
+            remote: None,
             time: berth_contract::time_config::TimeConfig::default(),
             config_sources: berth_contract::config_source::ConfigSource::all(),
         };

@@ -137,10 +137,22 @@ impl HostFolder {
 
     /// A command that runs hostctl on the host.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        // The mount is seen by this command only, and ends with it.
-        let script = "mount --bind /proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/hostctl \"$@\"";
+        self.command_after(":", arguments)
+    }
+
+    /// Runs hostctl on the host while nothing can replace or remove `file`.
+    pub(crate) fn hostctl_without(&self, file: &str, arguments: &[&str]) -> Answer {
+        let mount = format!("mount --bind \"$0{file}\" \"$0{file}\"");
+        Answer::of(self.command_after(&mount, arguments).output().unwrap())
+    }
+
+    /// `prepare` are words of the shell, whose `$0` is the host's folder.
+    fn command_after(&self, prepare: &str, arguments: &[&str]) -> Command {
+        // The mounts are seen by this command only, and end with it.
+        let script =
+            format!("{prepare} && mount --bind /proc \"$0/proc\" && exec chroot \"$0\" /usr/bin/hostctl \"$@\"");
         let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script]).arg(self.root.path());
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script]).arg(self.root.path());
         command.args(arguments).env("TMPDIR", "/tmp");
         command
     }

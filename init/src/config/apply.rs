@@ -3,13 +3,13 @@
 use super::{CurrentConfig, docker};
 use berth_contract::{
     container::{ContainerSpec, Declared},
-    fault::{Failure, Failures},
+    fault::{At, Failure, Failures},
     host_config::HostConfig,
     image_spec::ImageSpec,
     paths,
 };
 use berth_file::{Flush, replace};
-use std::path::Path;
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// Writes the engine's settings and certificates, the list of declared containers, and the configuration itself. The caller sets the host
 /// name.
@@ -27,7 +27,17 @@ pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> 
     // hostctl reads the health checks and the update source from this file.
     let whole = serde_json::to_vec(config).map_err(Failure::from);
     failures.keep(whole.and_then(|whole| Ok(replace(Path::new(paths::HOST_CONFIG), &whole, 0o600, Flush::Content)?)));
+    failures.keep(apply_log(config));
     failures.end()
+}
+
+/// logd's part of the configuration. The file is given to the user of logd when logd starts.
+fn apply_log(config: &HostConfig) -> Result<(), Failure> {
+    let path = Path::new(paths::LOGD_CONFIG);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder).at("create", folder)?;
+    let part = BTreeMap::from([("log", &config.log)]);
+    Ok(replace(path, &serde_json::to_vec(&part)?, 0o400, Flush::Content)?)
 }
 
 /// The containers to start: those of the recipe and those of host.toml. A container of host.toml replaces one of the recipe with the
@@ -45,7 +55,6 @@ mod tests {
         config_source::ConfigSource,
         update::{HealthSpec, UpdateSpec},
     };
-    use std::collections::BTreeMap;
 
     #[test]
     fn containers_of_host_toml_replace_those_of_the_recipe_by_name() {
@@ -64,6 +73,7 @@ mod tests {
             packages: BTreeMap::new(),
             update: UpdateSpec::default(),
             health: HealthSpec::default(),
+            remote: None,
             time: berth_contract::time_config::TimeConfig::default(),
             config_sources: ConfigSource::all(),
         };

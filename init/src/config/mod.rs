@@ -189,7 +189,7 @@ fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
         let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
         ConfigError::Parse { place: place.clone(), line, column, message: error.message().to_owned() }
     })?;
-    config.check().map_err(|message| ConfigError::Value { place, message })?;
+    config.check().map_err(|fault| ConfigError::Value { place, message: fault.to_string() })?;
     Ok((config, text))
 }
 
@@ -289,7 +289,7 @@ mod tests {
             "host.toml of fw_cfg, line 2, column 6: invalid type: integer `1`, expected a string",
         ),
         ("\nhostname = \"\u{e4}".as_bytes(), "host.toml of fw_cfg, line 2, column"),
-        (b"hostname = '-'", "host.toml of fw_cfg: hostname \"-\": expected letters"),
+        (b"hostname = '-'", "host.toml of fw_cfg: hostname: expected letters"),
         (b"hostname = '\xff'", "host.toml of fw_cfg: expected UTF-8, found an invalid byte at offset 12"),
     ];
 

@@ -78,6 +78,11 @@ pub trait Answers {
     fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
     /// How the program ended. `None` until it has ended and all of its output was read. The error comes from its stderr.
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
+    /// Stops a service, if it runs, and starts it again.
+    ///
+    /// # Errors
+    /// When there is no such service, or the host is going down.
+    fn restart(&mut self, service: &str) -> Result<(), String>;
     /// Starts the shutdown. With `limit`, all services together have at most so many seconds, also in a shutdown that has begun.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use std::{
     fs,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::PermissionsExt,
+        unix::fs::{PermissionsExt, lchown},
     },
     path::{Path, PathBuf},
 };
@@ -44,8 +44,10 @@ const EDGE: EventFlags = EventFlags::IN.union(EventFlags::ET);
 /// Files that the server opens. Tests put them into a separate folder.
 #[derive(Clone, Debug)]
 pub struct ControlPaths {
-    /// The Unix socket. The server makes it with mode 0600.
+    /// The Unix socket. The server makes it with mode 0600, or 0660 if a group may open it.
     pub socket: PathBuf,
+    /// Number of the group that may open the socket.
+    pub group: Option<u32>,
     /// The Unix socket for logd, which serves only logs. The server makes it with mode 0600.
     pub log_socket: PathBuf,
     /// Directory of the virtio-serial ports in sysfs.
@@ -60,6 +62,7 @@ impl Default for ControlPaths {
     fn default() -> Self {
         Self {
             socket: berth_contract::paths::CONTROL_SOCKET.into(),
+            group: None,
             log_socket: berth_contract::paths::LOG_SOCKET.into(),
             ports: "/sys/class/virtio-ports".into(),
             dev: "/dev".into(),
@@ -99,8 +102,10 @@ impl Server {
             console: console::watch().ok(),
             kernel_log: paths.kernel_log.clone(),
         };
-        for (path, listener) in [(&paths.socket, &mut server.listener), (&paths.log_socket, &mut server.log_listener)] {
-            match listen_on(path) {
+        let sockets =
+            [(&paths.socket, paths.group, &mut server.listener), (&paths.log_socket, None, &mut server.log_listener)];
+        for (path, group, listener) in sockets {
+            match listen_on(path, group) {
                 Ok(fd) => *listener = Some(fd),
                 Err(error) => console::error(format_args!("control: {error}")),
             }
@@ -202,13 +207,17 @@ impl AsFd for Server {
     }
 }
 
-fn listen_on(path: &Path) -> Result<OwnedFd, PathError> {
+fn listen_on(path: &Path, group: Option<u32>) -> Result<OwnedFd, PathError> {
     let _ = fs::remove_file(path);
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).at("open", path)?;
     bind(&socket, &SocketAddrUnix::new(path).at("bind", path)?).at("bind", path)?;
-    // The mode is set before listen(2), when no client can connect yet.
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).at("set mode of", path)?;
+    // The owner and the mode are set before listen(2), when no client can connect yet.
+    if group.is_some() {
+        lchown(path, None, group).at("set the group of", path)?;
+    }
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).at("set mode of", path)?;
     listen(&socket, BACKLOG).at("listen on", path)?;
     Ok(socket)
 }

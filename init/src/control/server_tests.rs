@@ -11,12 +11,18 @@ fn server(dir: &Path) -> Server {
     let path = |name: &str| dir.join(name);
     let paths = ControlPaths {
         socket: path("sock"),
+        group: Some(gid()),
         log_socket: path("logs"),
         ports: path("ports"),
         dev: dir.to_owned(),
         kernel_log: path("kmsg"),
     };
     Server::open(&paths).unwrap()
+}
+
+/// A group that the tests may give a file to.
+fn gid() -> u32 {
+    rustix::process::getgid().as_raw()
 }
 
 fn connect(dir: &Path) -> UnixStream {
@@ -47,7 +53,7 @@ fn clients_are_served_at_the_same_time() {
     let dir = tempfile::tempdir().unwrap();
     let (mut server, mut host) = (server(dir.path()), host());
     let mode = fs::metadata(dir.path().join("sock")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(mode & 0o777, 0o660);
     let (mut a, mut b) = (connect(dir.path()), connect(dir.path()));
     a.write_all(FOLLOW).unwrap();
     for word in ["one", "two"] {

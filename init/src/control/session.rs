@@ -6,8 +6,8 @@ use super::{
     answers::{Answers, LogName, Readiness, Started},
     line_buffer::LineBuffer,
 };
-use crate::{ending::Ending, kernel_log::KernelLog};
-use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request};
+use crate::{console, ending::Ending, kernel_log::KernelLog};
+use berth_contract::control::{Body, Call, ControlError, Frame, LogLine, MAX_ANNOUNCEMENT, MAX_LINE, Reply, Request};
 use serde::Deserialize;
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -183,6 +183,15 @@ impl Session {
             Request::Poweroff => end(host, Ending::Poweroff, None),
             Request::RebootWithin { seconds } => end(host, Ending::Reboot, Some(seconds)),
             Request::PoweroffWithin { seconds } => end(host, Ending::Poweroff, Some(seconds)),
+            Request::Restart { service } => match host.restart(&service) {
+                Ok(()) => Body::End,
+                Err(message) => failed(message, Some("`hostctl services` lists all services")),
+            },
+            Request::Announce { text } => {
+                let text: String = text.chars().filter(|c| !c.is_control()).take(MAX_ANNOUNCEMENT).collect();
+                console::announce(&text);
+                Body::End
+            }
             Request::Cancel { call } => match self.calls.iter().position(|running| running.id == call) {
                 Some(index) => {
                     self.calls.remove(index);

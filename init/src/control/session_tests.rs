@@ -11,6 +11,8 @@ pub(in crate::control) struct FakeHost {
     /// Lines of service `x`. The first line has number 100.
     pub(in crate::control) lines: Vec<String>,
     pub(in crate::control) ended: Option<Ending>,
+    /// Services that clients have restarted.
+    pub(in crate::control) restarted: Vec<String>,
     pub(in crate::control) limit: Option<u64>,
     pub(in crate::control) asked: Cell<usize>,
     /// Arguments of the programs that were started.
@@ -26,6 +28,7 @@ pub(in crate::control) fn host() -> FakeHost {
         readiness: Readiness::Booting,
         lines: vec!["one".into(), "two".into()],
         ended: None,
+        restarted: Vec::new(),
         limit: None,
         asked: Cell::new(0),
         programs: Vec::new(),
@@ -81,6 +84,10 @@ impl Answers for FakeHost {
     }
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
         self.end_of_programs.clone()
+    }
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        self.restarted.push(service.to_owned());
+        if service == "x" { Ok(()) } else { Err("no such service".into()) }
     }
     fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {
         if self.ended.is_some_and(|ended| ended != ending) {
@@ -246,6 +253,9 @@ fn missing_lines_are_reported() {
         fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {
             unreachable!()
         }
+        fn restart(&mut self, _: &str) -> Result<(), String> {
+            unreachable!()
+        }
         fn end(&mut self, _: Ending, _: Option<u64>) -> Result<(), String> {
             unreachable!()
         }
@@ -300,6 +310,22 @@ fn reboot_is_answered_and_a_later_poweroff_is_refused() {
     assert_eq!((talk(&mut session, &mut host, within), host.limit), (vec![end(4)], Some(30)));
     let frames = talk(&mut session, &mut host, b"{\"id\":3,\"request\":\"poweroff\"}\n");
     assert_eq!((message(&frames[0]), host.ended), ("going down already", Some(Ending::Reboot)));
+}
+
+#[test]
+fn a_service_is_restarted_and_a_line_is_printed_for_a_client() {
+    let (mut session, mut host) = (session(), host());
+    let restart =
+        |id: u64, name: &str| format!("{{\"id\":{id},\"request\":{{\"restart\":{{\"service\":\"{name}\"}}}}}}\n");
+    let frames = talk(&mut session, &mut host, (restart(1, "x") + &restart(2, "y")).as_bytes());
+    assert_eq!(frames[0], Frame { id: 1, body: Body::End });
+    assert_eq!((message(&frames[1]), host.restarted.join(" ").as_str()), ("no such service", "x y"));
+    let long = "y".repeat(1000);
+    let say = format!("{{\"id\":3,\"request\":{{\"announce\":{{\"text\":\"code \\u001b[2J{long}\"}}}}}}\n");
+    assert_eq!(talk(&mut session, &mut host, say.as_bytes()), [Frame { id: 3, body: Body::End }]);
+    let (lines, _) = crate::console::history(0);
+    let said = lines.iter().rfind(|line| line.text.contains("code ")).map(|line| line.text.clone()).unwrap();
+    assert!(!said.contains('\u{1b}') && said.chars().filter(|&c| c == 'y').count() < 300, "{said}");
 }
 
 /// A client's request to run `hostctl why`.

@@ -1,6 +1,11 @@
 //! Users and groups of the image: passwd(5) and group(5).
 
 use super::ServiceError;
+use berth_contract::{
+    fault::{At, Failure},
+    service::ServiceSpec,
+};
+use std::fs;
 
 /// A user, and what a service that runs as this user gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +20,33 @@ pub struct Account {
     pub groups: Vec<u32>,
     /// Home directory.
     pub home: Option<String>,
+}
+
+/// Whether a service runs as another account than root's.
+#[must_use]
+pub fn needs_identity(spec: &ServiceSpec) -> bool {
+    spec.user.is_some() || spec.group.is_some() || !spec.supplementary_groups.is_empty()
+}
+
+/// The account of a service.
+///
+/// # Errors
+/// /etc/passwd or /etc/group cannot be read, or does not have the account.
+pub fn of(spec: &ServiceSpec) -> Result<Account, Failure> {
+    if !needs_identity(spec) {
+        return Ok(Accounts { passwd: "", group: "" }.resolve(Some("0"), None, &[])?);
+    }
+    let read = |path: &str| fs::read_to_string(path).at("read", path);
+    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
+    let accounts = Accounts { passwd: &passwd, group: &group };
+    Ok(accounts.resolve(spec.user.as_deref(), spec.group.as_deref(), &spec.supplementary_groups)?)
+}
+
+/// The number of a group of the image. `None` if the image has no such group.
+#[must_use]
+pub fn group(name: &str) -> Option<u32> {
+    let group = fs::read_to_string("/etc/group").ok()?;
+    Accounts { passwd: "", group: &group }.resolve(None, Some(name), &[]).ok().map(|account| account.gid)
 }
 
 /// The texts of /etc/passwd and /etc/group.

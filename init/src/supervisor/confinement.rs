@@ -2,7 +2,7 @@
 
 use crate::{
     services::{
-        accounts::{Account, Accounts},
+        accounts::{self, Account},
         directories,
     },
     sys::{
@@ -22,7 +22,7 @@ use rustix::{
     thread::{Gid, Uid},
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
-use std::{collections::BTreeMap, ffi::CString, fs, os::unix::fs::lchown, path::Path};
+use std::{collections::BTreeMap, ffi::CString, os::unix::fs::lchown, path::Path};
 use syscalls::Sysno;
 
 /// What a service gets when it starts.
@@ -39,11 +39,13 @@ pub(super) struct Outfit {
 /// # Errors
 /// A user or group does not exist, or a directory cannot be made.
 pub(super) fn outfit(spec: &ServiceSpec) -> Result<Outfit, Failure> {
-    let account = account(spec)?;
+    let account = accounts::of(spec)?;
     let mut environment = directories::make(spec, &account, Path::new("/")).map_err(Failure::from)?;
     if spec.reads_logs {
         let socket = Path::new(paths::LOG_SOCKET);
         lchown(socket, Some(account.uid), None).at("change owner of", socket)?;
+        // Without a host.toml that could be applied, there are no settings.
+        let _ = lchown(paths::LOGD_CONFIG, Some(account.uid), None);
     }
     // Root's variables are those of every program.
     if let (Some(name), true) = (&account.name, account.uid != 0) {
@@ -54,7 +56,7 @@ pub(super) fn outfit(spec: &ServiceSpec) -> Result<Outfit, Failure> {
         private_network: spec.private_network,
         private_ipc: spec.private_ipc,
         view: view(spec)?,
-        identity: needs_identity(spec).then(|| identity(&account)),
+        identity: accounts::needs_identity(spec).then(|| identity(&account)),
         capabilities: spec.capabilities(),
         umask: spec.umask(),
         no_new_privs: spec.no_new_privs,
@@ -73,20 +75,6 @@ pub(super) fn limits(spec: &ServiceSpec) -> Vec<(Resource, Option<u64>)> {
         (Resource::Memlock, spec.locked_memory),
     ];
     all.into_iter().filter_map(|(resource, limit)| Some((resource, limit?.number()))).collect()
-}
-
-fn needs_identity(spec: &ServiceSpec) -> bool {
-    spec.user.is_some() || spec.group.is_some() || !spec.supplementary_groups.is_empty()
-}
-
-fn account(spec: &ServiceSpec) -> Result<Account, Failure> {
-    if !needs_identity(spec) {
-        return Ok(Accounts { passwd: "", group: "" }.resolve(Some("0"), None, &[])?);
-    }
-    let read = |path: &str| fs::read_to_string(path).at("read", path);
-    let (passwd, group) = (read("/etc/passwd")?, read("/etc/group")?);
-    let accounts = Accounts { passwd: &passwd, group: &group };
-    Ok(accounts.resolve(spec.user.as_deref(), spec.group.as_deref(), &spec.supplementary_groups)?)
 }
 
 fn identity(account: &Account) -> Identity {

@@ -143,6 +143,12 @@ impl Fleet {
         self.due = true;
     }
 
+    /// See [`ServiceStates::restart`].
+    pub(super) fn restart(&mut self, name: &str) -> bool {
+        self.due = true;
+        self.states.restart(name, now_us())
+    }
+
     pub(super) fn names(&self) -> Vec<String> {
         self.outputs.keys().cloned().collect()
     }

@@ -26,6 +26,10 @@ const LINES: usize = 20;
 /// Number of last lines of its output that are searched for the verdict.
 const LAST_LINES: usize = 3;
 
+/// Time between two checks of the slots while the host is up, in microseconds. A damaged kernel image of the standby version must be found
+/// before that version is needed.
+const CHECK_PERIOD: u64 = 24 * 3600 * SECOND;
+
 /// How long a shutdown waits until the boot record is on the disk.
 const RECORD_TIME: Duration = Duration::from_secs(5);
 
@@ -34,8 +38,9 @@ const RECORD_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Judge {
     boot: Boot,
     program: Option<Started>,
-    /// `hostctl slot repair`, after the verdict.
+    /// The last `hostctl slot repair`.
     slots: Option<Started>,
+    checks: Checks,
     hostctl: PathBuf,
     /// Deadline for a version on trial to be found healthy.
     limit_us: u64,
@@ -46,7 +51,8 @@ impl Judge {
     /// A judge whose deadline is `limit` seconds after the kernel's start.
     pub(super) fn new(boot: Boot, limit: u32, hostctl: &Path, kernel_log: &Path) -> Self {
         let (limit_us, kernel_log) = (u64::from(limit) * SECOND, kernel_log.to_owned());
-        Self { boot, program: None, slots: None, hostctl: hostctl.to_owned(), limit_us, kernel_log }
+        let (hostctl, checks) = (hostctl.to_owned(), Checks::default());
+        Self { boot, program: None, slots: None, checks, hostctl, limit_us, kernel_log }
     }
 
     /// Starts `hostctl bless`. Later calls of [`Judge::work`] take its verdict. Returns why the host must go down, if that is known
@@ -78,22 +84,34 @@ impl Judge {
         Some(program.as_ref().map_or((Vec::new(), from), since))
     }
 
-    /// Checks whether there is a verdict. Returns why the host must go down, if it must.
+    /// Checks whether there is a verdict, and starts the checks of the slots after it. Returns why the host must go down, if it must.
     pub(super) fn work(&mut self, fleet: &mut Fleet, now_us: u64) -> Option<String> {
-        if self.boot.record.verdict != Verdict::Pending {
-            return None;
-        }
-        let end = self.take_verdict(fleet, now_us);
+        let end = match self.boot.record.verdict {
+            Verdict::Pending => self.take_verdict(fleet, now_us),
+            _ => None,
+        };
         // A version on trial goes down with a bad verdict. Every other verdict leaves time to check the slots.
         if self.boot.record.verdict != Verdict::Pending && end.is_none() {
-            let words = [&self.hostctl.display().to_string(), "slot", "repair", "--background"].map(str::to_owned);
-            let Fleet { programs, cgroups, .. } = fleet;
-            match programs.start(SLOTS_LOG, &words, Errors::WithOutput, cgroups) {
-                Ok(program) => self.slots = Some(program),
-                Err(error) => console::warning(format_args!("the slots are not checked: {error}")),
-            }
+            self.check_slots(fleet, now_us);
         }
         end
+    }
+
+    fn check_slots(&mut self, fleet: &mut Fleet, now_us: u64) {
+        let Fleet { programs, cgroups, .. } = fleet;
+        let has_ended = self.slots.as_ref().is_none_or(|program| programs.end(program.number()).is_some());
+        match self.checks.step(has_ended, now_us) {
+            Step::Wait => {}
+            // The check may have set a version aside, or blessed it again.
+            Step::Settle => self.boot.settle(),
+            Step::Start => {
+                let words = [&self.hostctl.display().to_string(), "slot", "repair", "--background"].map(str::to_owned);
+                match programs.start(SLOTS_LOG, &words, Errors::WithOutput, cgroups) {
+                    Ok(program) => self.slots = Some(program),
+                    Err(error) => console::warning(format_args!("the slots are not checked: {error}")),
+                }
+            }
+        }
     }
 
     fn take_verdict(&mut self, fleet: &Fleet, now_us: u64) -> Option<String> {
@@ -132,8 +150,10 @@ impl Judge {
 
     /// When to call [`Judge::work`] again, if no event comes before.
     pub(super) fn deadline_us(&self) -> Option<u64> {
-        let waits = self.boot.on_trial() && self.boot.record.verdict == Verdict::Pending;
-        waits.then_some(self.limit_us)
+        match self.boot.record.verdict {
+            Verdict::Pending => self.boot.on_trial().then_some(self.limit_us),
+            _ => self.checks.deadline_us(),
+        }
     }
 
     /// Records that an orderly shutdown begins.
@@ -185,5 +205,66 @@ impl Judge {
         if let Some(store) = &mut self.boot.store {
             store.write_beside(&self.boot.record);
         }
+    }
+}
+
+/// When the slots are checked: after the verdict, then once a day.
+#[derive(Debug, Default)]
+struct Checks {
+    due_us: u64,
+    is_running: bool,
+}
+
+/// What to do about the checks of the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Start a check.
+    Start,
+    /// A check has ended: choose the standby entry anew.
+    Settle,
+    /// Nothing.
+    Wait,
+}
+
+impl Checks {
+    /// `has_ended`: no check runs.
+    fn step(&mut self, has_ended: bool, now_us: u64) -> Step {
+        if !has_ended {
+            return Step::Wait;
+        }
+        if std::mem::take(&mut self.is_running) {
+            return Step::Settle;
+        }
+        if now_us < self.due_us {
+            return Step::Wait;
+        }
+        (self.due_us, self.is_running) = (now_us + CHECK_PERIOD, true);
+        Step::Start
+    }
+
+    /// When the next check is due. `None` while a check runs: its end is an event.
+    fn deadline_us(&self) -> Option<u64> {
+        (!self.is_running).then_some(self.due_us)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slots_are_checked_after_the_verdict_and_every_day() {
+        let mut checks = Checks::default();
+        let verdict = 60 * SECOND;
+        assert_eq!(checks.step(true, verdict), Step::Start);
+        assert_eq!((checks.step(false, verdict + 1), checks.deadline_us()), (Step::Wait, None));
+        let next = verdict + CHECK_PERIOD;
+        assert_eq!(checks.step(true, verdict + 2), Step::Settle);
+        assert_eq!((checks.step(true, next - 1), checks.deadline_us()), (Step::Wait, Some(next)));
+        assert_eq!(checks.step(true, next), Step::Start);
+        // A check that takes more than a day is not started twice.
+        assert_eq!(checks.step(false, next + 2 * CHECK_PERIOD), Step::Wait);
+        assert_eq!(checks.step(true, next + 2 * CHECK_PERIOD), Step::Settle);
+        assert_eq!(checks.step(true, next + 2 * CHECK_PERIOD), Step::Start);
     }
 }

@@ -16,6 +16,7 @@ mod output;
 mod process;
 mod programs;
 mod running_host;
+mod settings;
 mod sockets;
 mod states;
 mod unit;
@@ -24,6 +25,7 @@ use crate::{
     config, console, control,
     ending::Ending,
     power::{PowerButton, Watchdogs},
+    services::accounts,
     sys::signal::SignalFd,
     timeline::Timeline,
     trial::{Boot, one_shot},
@@ -71,6 +73,8 @@ pub struct SupervisorPaths {
     pub notify: PathBuf,
     /// Sockets and ports of the control protocol.
     pub control: control::server::ControlPaths,
+    /// Folder of the files with the part of host.toml that each service reads.
+    pub service_config: PathBuf,
     /// Report of the workload program.
     pub containers_status: PathBuf,
     /// Report of netd.
@@ -90,6 +94,7 @@ impl Default for SupervisorPaths {
             cgroup: Some("/sys/fs/cgroup".into()),
             notify: format!("{}/notify", paths::RUN).into(),
             control: control::server::ControlPaths::default(),
+            service_config: paths::SERVICE_CONFIG.into(),
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
             time_status: paths::TIME_STATUS.into(),
@@ -102,7 +107,9 @@ impl Default for SupervisorPaths {
 /// Runs services until the host must shut down, and stops them. The caller then ends the other processes and unmounts. This function
 /// reaps orphaned processes, so no other thread may wait for a child meanwhile.
 pub fn run(handover: Handover) -> Ending {
-    run_in(handover, SupervisorPaths::default())
+    let mut all = SupervisorPaths::default();
+    all.control.group = accounts::group(paths::CONTROL_GROUP);
+    run_in(handover, all)
 }
 
 /// Like [`run`], with other paths.

@@ -5,6 +5,7 @@ use super::{
     fleet::Fleet,
     judge::{self, Judge},
     process::Errors,
+    settings,
 };
 use crate::{
     config, console,
@@ -71,6 +72,11 @@ impl RunningHost {
         }
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
+        }
+        for (name, spec) in &services.specs {
+            if let Err(error) = settings::write(&paths.service_config, name, spec, &handover.config.config) {
+                console::error(format_args!("settings of service {name}: {error}"));
+            }
         }
         let containers = config::containers(&handover.config.config, &handover.image);
         let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();
@@ -337,6 +343,17 @@ impl Answers for RunningHost {
             }
             false => Err(control_error(&errors)),
         })
+    }
+
+    fn restart(&mut self, service: &str) -> Result<(), String> {
+        match self.fleet.restart(service) {
+            true => {
+                console::announce(&format!("{service} is restarted: a client asked for it"));
+                Ok(())
+            }
+            false if self.ending.is_some() => Err("the host is going down".to_owned()),
+            false => Err(format!("no service has the name {service:?}")),
+        }
     }
 
     fn end(&mut self, ending: Ending, limit: Option<u64>) -> Result<(), String> {

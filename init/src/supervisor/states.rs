@@ -122,6 +122,19 @@ impl ServiceStates {
         true
     }
 
+    /// Stops a service, if it runs, and starts it again. Also starts a service that has ended. False if there is no such service, or the
+    /// host is going down.
+    pub(super) fn restart(&mut self, name: &str, now_us: u64) -> bool {
+        let Some(unit) = self.units.get_mut(name).filter(|_| self.down_by_us.is_none()) else { return false };
+        let process = unit.process();
+        match (&mut unit.state, process) {
+            (State::Stopping { then, .. }, _) => *then = Then::Start,
+            (_, Some(process)) => self.stop(name, process, Then::Start, now_us),
+            (_, None) => unit.set(State::Waiting, now_us),
+        }
+        true
+    }
+
     /// Starts to stop all services. A second call can only shorten the time. Every service has the time that its file gives it, even if they end one
     /// after the other, but all together not more than `limit` seconds.
     pub(super) fn shut_down(&mut self, now_us: u64, limit: Option<u64>) {
@@ -276,6 +289,8 @@ impl ServiceStates {
         let starting = matches!(unit.state, State::Starting { .. });
         let (state, change) = if matches!(unit.state, State::Stopping { then: Then::Stay, .. }) {
             (State::Stopped, Change::Stopped)
+        } else if matches!(unit.state, State::Stopping { then: Then::Start, .. }) && !down {
+            (State::Waiting, Change::Stopped)
         } else if unit.is_one_shot() && success && starting {
             (State::Ready { process: None }, Change::Ready)
         } else if down {

@@ -238,6 +238,31 @@ fn a_limit_holds_for_all_services_together() {
 }
 
 #[test]
+fn a_restart_that_a_client_asks_for_follows_the_end_at_once() {
+    let mut states = docker_host();
+    assert!(!states.restart("none", s(10)));
+    // A service with a process is stopped, and started when it has ended, without a delay. What needs it keeps running.
+    assert!(states.restart("containerd", s(10)));
+    assert_eq!(due(&mut states, s(10)), [terminate("containerd", 10)]);
+    assert!(states.exited(10, Exit::Signal(15), s(11)));
+    assert_eq!(due(&mut states, s(11)), [start("containerd")]);
+    assert_eq!(state(&states, "dockerd"), Ready);
+    states.started("containerd", 20, s(11));
+    // A one-shot service that has finished runs again.
+    assert!(states.restart("workload", s(12)));
+    assert_eq!(due(&mut states, s(12)), [start("workload")]);
+    states.started("workload", 21, s(12));
+    // A restart does not start a service again that is being stopped because the host goes down.
+    assert!(states.restart("netd", s(13)));
+    assert_eq!(due(&mut states, s(13)), [terminate("netd", 11)]);
+    states.shut_down(s(14), None);
+    assert!(!states.restart("netd", s(14)));
+    assert!(states.exited(11, Exit::Signal(15), s(15)));
+    due(&mut states, s(15));
+    assert_eq!(state(&states, "netd"), Stopped);
+}
+
+#[test]
 fn a_service_that_is_stopped_last_waits_for_all_others() {
     let mut states = states(&[("logs", "stop_last = true"), ("a", ""), ("b", "needs = ['a']")]);
     due(&mut states, 0);

@@ -40,6 +40,8 @@ pub(super) enum Then {
     Stay,
     /// It is treated as a failure, because the service was not ready in time. `restart` decides what follows.
     Fail,
+    /// It is started again at once, because a client asked for it.
+    Start,
 }
 
 /// A service: its definition and its state.

@@ -58,19 +58,19 @@ impl Boot {
         Self { record, store: None, disk: initrd.disk.clone(), fallback }
     }
 
-    /// Tells the firmware that this boot has come to its verdict, or ends in order.
+    /// Tells the firmware that this boot has come to its verdict, that the entries may have changed since, or that the boot ends in order.
     pub fn settle(&mut self) {
-        let (ends, verdict) = (self.record.end.is_some(), &self.record.verdict);
-        // After the verdict, everything is settled already.
-        if ends && *verdict != Verdict::Pending {
-            return;
-        }
-        let healthy = (*verdict == Verdict::Good).then(|| (self.record.version.clone(), self.disk.clone()));
-        let disarm = self.fallback.take().is_some();
-        let settlement = one_shot::Settlement { id: self.record.id.clone(), disarm, healthy };
-        if let Err(error) = one_shot::settle(settlement) {
+        if let Err(error) = one_shot::settle(self.settlement()) {
             console::warning(format_args!("cannot start a thread for the firmware's variables: {error}"));
         }
+    }
+
+    /// After a healthy verdict, what the firmware starts is chosen anew each time: an upgrade, a rollback or a repair has perhaps changed the
+    /// entries. An older version that comes next could not correct a wrong choice.
+    fn settlement(&mut self) -> one_shot::Settlement {
+        let BootRecord { id, version, verdict, .. } = &self.record;
+        let healthy = (*verdict == Verdict::Good).then(|| (version.clone(), self.disk.clone()));
+        one_shot::Settlement { id: id.clone(), disarm: self.fallback.take().is_some(), healthy }
     }
 
     /// Writes the record for the first time.
@@ -98,6 +98,8 @@ pub(crate) mod tests {
         digest::{RootHash, Sha256},
         disk::Slot,
         entry::BootCounter,
+        subject::Subject,
+        update::BootEnd,
     };
 
     /// A record for tests.
@@ -125,5 +127,21 @@ pub(crate) mod tests {
         let counted = |left, done| on_trial(Some(BootCounter { left, done }));
         assert!(counted(2, 1) && counted(0, 3) && counted(0, 1));
         assert!(!counted(0, 4) && !on_trial(None));
+    }
+
+    #[test]
+    fn the_choice_is_made_anew_at_the_end_of_a_healthy_boot() {
+        let bad = Verdict::Bad { what: Subject::Bless, why: String::new() };
+        for (verdict, is_healthy) in [(Verdict::Good, true), (Verdict::Pending, false), (bad, false)] {
+            let fallback = Some("berth-test_1.efi".parse().unwrap());
+            let mut boot = Boot { record: record(), store: None, disk: "/dev/vda".to_owned(), fallback };
+            boot.record.verdict = verdict;
+            for end in [None, Some(BootEnd::Reboot)] {
+                boot.record.end.clone_from(&end);
+                let settlement = boot.settlement();
+                assert_eq!(settlement.healthy.is_some(), is_healthy, "{:?}", boot.record);
+                assert_eq!(settlement.disarm, end.is_none(), "the request is taken back once");
+            }
+        }
     }
 }

@@ -34,14 +34,19 @@ use std::{
     cell::Cell,
     fs::File,
     io,
-    path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 /// Number of threads that change the firmware's variables.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
+/// The entry that the console has named last as the one that the firmware starts. Locked while a thread changes the variables.
+static ANNOUNCED: Mutex<Option<BootEntry>> = Mutex::new(None);
 
 /// Requests another version for the next boot, if this version is not on trial and there is another version. Prints the result. Never
 /// fails.
@@ -148,7 +153,7 @@ pub struct Settlement {
     pub disarm: bool,
     /// The version that was found healthy, and its disk (a node like `/dev/vda`). The [`standby`] entry is chosen anew then, and the
     /// firmware's last boot options start the newest other blessed version, or else this version, in case the boot loader cannot load its
-    /// entry.
+    /// entry. An upgrade, a rollback or a repair changes the entries after the verdict, so this is done again when the boot ends.
     pub healthy: Option<(OsVersion, String)>,
 }
 
@@ -163,29 +168,38 @@ pub fn settle(settlement: Settlement) -> io::Result<()> {
         if !efivars.exists() || std::process::id() != 1 {
             return;
         }
+        let mut announced = ANNOUNCED.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = mounts::open_efivars().map_err(Failure::from).and_then(|()| change(efivars, &settlement));
-        if let Err(error) = changed.and(mounts::close_efivars().map_err(Failure::from)) {
+        if let Ok(Some(other)) = &changed
+            && *announced != Some(other.clone())
+        {
+            console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
+            *announced = Some(other.clone());
+        }
+        if let Err(error) = changed.map(drop).and(mounts::close_efivars().map_err(Failure::from)) {
             console::warning(format_args!("cannot store in the firmware what it starts next: {error}"));
         }
     })
 }
 
-fn change(efivars: &Path, settlement: &Settlement) -> Result<(), Failure> {
+/// Returns the entry that the firmware starts if the boot loader cannot start its entry.
+fn change(efivars: &Path, settlement: &Settlement) -> Result<Option<BootEntry>, Failure> {
     let Settlement { id, disarm, healthy } = settlement;
-    let found = match healthy {
-        Some((_, disk)) => esp_of(disk)?,
-        None => None,
-    };
+    let found = healthy.as_ref().map(|(_, disk)| esp_of(disk)).transpose().map(Option::flatten);
     let settled = match &found {
-        Some((_, entries)) => standby::store(efivars, id, entries)?,
-        None => standby::prefer_usual(efivars, id)?,
+        Ok(Some(Esp { device, entries, .. })) => {
+            standby::store(efivars, id, entries, |entry| esp::knows_standby(device, entry))
+        }
+        // Even if the entries are not known, the request of `arm` must be taken back.
+        Ok(None) | Err(_) => standby::prefer_usual(efivars, id),
     };
-    if settled == Settled::No && *disarm {
+    if *disarm && !matches!(settled, Ok(Settled::Yes)) {
         variable::remove(&standby::one_shot_path(efivars))?;
     }
-    match (healthy, found) {
-        (Some((version, _)), Some((esp, entries))) => set_boot_option(efivars, id, version, &esp, &entries),
-        _ => Ok(()),
+    settled?;
+    match (healthy, found?) {
+        (Some((version, _)), Some(esp)) => set_boot_option(efivars, id, version, &esp),
+        _ => Ok(None),
     }
 }
 
@@ -209,38 +223,38 @@ pub fn wait(limit: Duration) {
     }
 }
 
-/// The ESP of a disk, and the entries on it. `None` if the disk is gone or has no ESP.
-fn esp_of(disk: &str) -> Result<Option<(Partition, Vec<BootEntry>)>, Failure> {
+/// The ESP of a disk.
+struct Esp {
+    partition: Partition,
+    device: PathBuf,
+    /// The entries of Berth on it.
+    entries: Vec<BootEntry>,
+}
+
+/// The ESP of a disk. `None` if the disk is gone or has no ESP.
+fn esp_of(disk: &str) -> Result<Option<Esp>, Failure> {
     let table = gpt::read(&mut File::open(disk).at("open", disk)?)?;
     let esp = table.partitions.into_iter().find(|partition| partition.label == PartitionRole::Esp.label());
-    let (Some(esp), Some(found)) =
+    let (Some(partition), Some(found)) =
         (esp, block::disks(Path::new("/sys"))?.into_iter().find(|found| block::node(&found.name) == Path::new(disk)))
     else {
         return Ok(None);
     };
-    Ok(Some((esp, esp::entries(&esp::device(Path::new("/dev"), &found)?)?)))
+    let device = esp::device(Path::new("/dev"), &found)?;
+    Ok(Some(Esp { entries: esp::entries(&device)?, partition, device }))
 }
 
-fn set_boot_option(
-    efivars: &Path,
-    id: &ImageId,
-    version: &OsVersion,
-    esp: &Partition,
-    entries: &[BootEntry],
-) -> Result<(), Failure> {
+fn set_boot_option(efivars: &Path, id: &ImageId, version: &OsVersion, esp: &Esp) -> Result<Option<BootEntry>, Failure> {
     // The firmware has started this version by our option, because the boot loader could not load its entry. The next boot needs it again.
     if boot_option::booted_fallback(efivars).is_some() {
-        return Ok(());
+        return Ok(None);
     }
-    let blessed = || entries.iter().filter(|entry| entry.id == *id && entry.counter.is_none());
+    let blessed = || esp.entries.iter().filter(|entry| entry.id == *id && entry.counter.is_none());
     let other = blessed().filter(|entry| entry.version != *version).max_by(|one, two| one.version.cmp(&two.version));
     let this = blessed().find(|entry| entry.version == *version);
     let file = |entry: &BootEntry| format!("{}/{entry}", paths::ESP_LINUX);
-    boot_option::set_fallbacks(efivars, esp, [other.map(file), this.map(file)])?;
-    if let Some(other) = other {
-        console::announce(&format!("if the boot loader cannot start its entry, the firmware starts {other}"));
-    }
-    Ok(())
+    boot_option::set_fallbacks(efivars, &esp.partition, [other.map(file), this.map(file)])?;
+    Ok(other.cloned())
 }
 
 /// Whether the entry that was started has a counter.

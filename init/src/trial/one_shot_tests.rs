@@ -56,8 +56,9 @@ fn the_option_that_has_started_this_version_stays() {
     boot_option::tests::started_by_ours(dir.path());
     let before = boot_option::tests::order(dir.path());
     let entries = ["a_1.efi", "a_2.efi"].map(|name| name.parse().unwrap());
-    set_boot_option(dir.path(), &"a".parse().unwrap(), &"1".parse().unwrap(), &boot_option::tests::esp(), &entries)
-        .unwrap();
+    let partition = boot_option::tests::esp();
+    let esp = Esp { partition, device: PathBuf::new(), entries: entries.to_vec() };
+    set_boot_option(dir.path(), &"a".parse().unwrap(), &"1".parse().unwrap(), &esp).unwrap();
     assert_eq!(boot_option::tests::order(dir.path()), before);
 }
 
@@ -135,9 +136,23 @@ fn the_end_of_a_trial_takes_the_request_back() {
         if let Some(before) = before {
             variable::write(&one_shot, &variable::utf16(before)).unwrap();
         }
-        change(dir.path(), &settlement(disarm)).unwrap();
+        assert_eq!(change(dir.path(), &settlement(disarm)).unwrap(), None);
         assert_eq!(counter::read_text(&one_shot).unwrap().as_deref(), after, "{default:?} {disarm} {before:?}");
         assert_eq!(standby::within(dir.path(), paths::LOADER_ENTRY_DEFAULT).exists(), default.is_some());
+    }
+}
+
+#[test]
+fn a_healthy_host_takes_the_request_back_even_if_its_disk_or_the_default_cannot_be_read() {
+    let gone = "/no/disk".to_owned();
+    let settlement = Settlement { id: "a".parse().unwrap(), disarm: true, healthy: Some(("2".parse().unwrap(), gone)) };
+    for (default, after) in [(None, None), (Some("a_1.efi"), Some("a_*.efi")), (Some(""), None)] {
+        let variables: Vec<_> = default.map(|name| ("LoaderEntryDefault", name)).into_iter().collect();
+        let dir = efivars(&variables);
+        let one_shot = standby::one_shot_path(dir.path());
+        variable::write(&one_shot, &variable::utf16("a_1.efi")).unwrap();
+        change(dir.path(), &settlement).unwrap_err();
+        assert_eq!(counter::read_text(&one_shot).unwrap().as_deref(), after, "{default:?}");
     }
 }
 

@@ -12,10 +12,18 @@
 //!
 //! The default must never be set without the other variable while a host runs: then a healthy version would be left at the next boot. So
 //! the other variable is written first, and the default is removed if that fails.
+//!
+//! A version of an older release does not know these variables: started as the standby entry, it would be started for ever, and the new
+//! versions that it installs would never be tried. So such a version is no standby entry.
 
 use super::counter;
 use crate::efi::variable;
-use berth_contract::{entry::BootEntry, fault::Failure, paths, version::ImageId};
+use berth_contract::{
+    entry::BootEntry,
+    fault::{Failure, PathError},
+    paths,
+    version::ImageId,
+};
 use std::path::{Path, PathBuf};
 
 /// Whether the variables are right now. If not, the host has no standby entry, and the caller decides about `LoaderEntryOneShot`.
@@ -37,26 +45,38 @@ pub fn stored(efivars: &Path, id: &ImageId) -> Result<Option<BootEntry>, Failure
     Ok(text.and_then(|text| text.parse().ok()).filter(|entry: &BootEntry| entry.id == *id))
 }
 
-/// Stores the second of the image's blessed entries as the standby entry. If there is none, both variables are removed.
+/// Stores the second of the image's blessed entries as the standby entry. If there is none, both variables are removed. `is_able` says whether
+/// a version knows these variables. `entries` are all entries of Berth on the ESP, also those of other images.
 ///
 /// # Errors
 /// When a variable cannot be read or written.
-pub fn store(efivars: &Path, id: &ImageId, entries: &[BootEntry]) -> Result<Settled, Failure> {
+pub fn store(
+    efivars: &Path,
+    id: &ImageId,
+    entries: &[BootEntry],
+    is_able: impl FnOnce(&BootEntry) -> bool,
+) -> Result<Settled, Failure> {
     let before = counter::read_text(&default_path(efivars))?;
-    if before.is_some() && stored(efivars, id)?.is_none() {
+    if before.is_some_and(|name| is_choice(&name, id, entries)) {
         return Ok(Settled::No);
     }
-    match choose(id, entries) {
+    match choose(id, entries).filter(|standby| is_able(standby)) {
         Some(standby) => {
             take_first(efivars, id)?;
             variable::write(&default_path(efivars), &variable::utf16(&standby.to_string()))?;
         }
-        None => {
-            variable::remove(&default_path(efivars))?;
-            variable::remove(&one_shot_path(efivars))?;
-        }
+        None => clear(efivars)?,
     }
     Ok(Settled::Yes)
+}
+
+/// Whether a user has chosen the default: it is no entry of this image. An entry of an image that is not on this ESP was left by an earlier
+/// installation.
+fn is_choice(default: &str, id: &ImageId, entries: &[BootEntry]) -> bool {
+    match default.parse::<BootEntry>() {
+        Ok(named) => named.id != *id && entries.iter().any(|entry| entry.id == named.id),
+        Err(_) => true,
+    }
 }
 
 /// Makes the next boot the usual one again, if there is a standby entry.
@@ -83,11 +103,17 @@ fn choose<'a>(id: &ImageId, entries: &'a [BootEntry]) -> Option<&'a BootEntry> {
 
 /// Makes the boot loader take, once, the entry of this image that is first in its order.
 fn take_first(efivars: &Path, id: &ImageId) -> Result<(), Failure> {
-    let written = variable::write(&one_shot_path(efivars), &variable::utf16(&format!("{id}_*.efi")));
-    if written.is_err() {
-        variable::remove(&default_path(efivars))?;
-    }
-    Ok(written?)
+    variable::write(&one_shot_path(efivars), &variable::utf16(&format!("{id}_*.efi"))).or_else(|error| {
+        // It may still hold the request of `arm`. A healthy host must not leave its version.
+        clear(efivars)?;
+        Err(error.into())
+    })
+}
+
+/// Removes both variables: then the boot loader decides alone. Tries to remove the second one even if the first one cannot be removed.
+fn clear(efivars: &Path) -> Result<(), PathError> {
+    let default = variable::remove(&default_path(efivars));
+    variable::remove(&one_shot_path(efivars)).and(default)
 }
 
 /// `LoaderEntryOneShot` in efivarfs, or in a folder of a test.
@@ -134,9 +160,11 @@ mod tests {
             let entries = entries(names);
             assert_eq!(choose(&id, &entries).map(ToString::to_string).as_deref(), expected, "{names:?}");
             let dir = tempfile::tempdir().unwrap();
-            assert_eq!(store(dir.path(), &id, &entries).unwrap(), Settled::Yes);
-            assert_eq!(text(&default_path(dir.path())).as_deref(), expected);
-            assert_eq!(text(&one_shot_path(dir.path())).as_deref(), expected.map(|_| "a_*.efi"));
+            for (is_able, expected) in [(true, expected), (false, None)] {
+                assert_eq!(store(dir.path(), &id, &entries, |_| is_able).unwrap(), Settled::Yes);
+                assert_eq!(text(&default_path(dir.path())).as_deref(), expected);
+                assert_eq!(text(&one_shot_path(dir.path())).as_deref(), expected.map(|_| "a_*.efi"));
+            }
         }
     }
 
@@ -145,23 +173,29 @@ mod tests {
         let (id, dir) = ("a".parse().unwrap(), tempfile::tempdir().unwrap());
         let (default, one_shot) = (default_path(dir.path()), one_shot_path(dir.path()));
         assert_eq!(prefer_usual(dir.path(), &id).unwrap(), Settled::No);
-        store(dir.path(), &id, &entries(&["a_1.efi", "a_2.efi"])).unwrap();
+        let store = |names: &[&str]| store(dir.path(), &id, &entries(names), |_| true);
+        store(&["a_1.efi", "a_2.efi"]).unwrap();
         // The boot loader removes the variable.
         fs::remove_file(&one_shot).unwrap();
         assert_eq!(prefer_usual(dir.path(), &id).unwrap(), Settled::Yes);
         assert_eq!(text(&one_shot).as_deref(), Some("a_*.efi"));
         // Without a second version nothing is left.
-        store(dir.path(), &id, &entries(&["a_2.efi"])).unwrap();
+        store(&["a_2.efi"]).unwrap();
         assert!(!default.exists() && !one_shot.exists());
         // A user has chosen another default.
-        for chosen in ["b_1.efi", "auto-windows"] {
+        for chosen in ["b_1.efi", "auto-windows", "memtest.efi"] {
             variable::write(&default, &variable::utf16(chosen)).unwrap();
             assert_eq!(prefer_usual(dir.path(), &id).unwrap(), Settled::No);
-            assert_eq!(store(dir.path(), &id, &entries(&["a_1.efi", "a_2.efi"])).unwrap(), Settled::No);
-            assert_eq!(store(dir.path(), &id, &entries(&["a_2.efi"])).unwrap(), Settled::No);
+            assert_eq!(store(&["a_1.efi", "a_2.efi", "b_1.efi"]).unwrap(), Settled::No);
+            assert_eq!(store(&["a_2.efi", "b_1.efi"]).unwrap(), Settled::No);
             assert_eq!(text(&default).as_deref(), Some(chosen));
             assert!(!one_shot.exists());
+            fs::remove_file(&default).unwrap();
         }
+        // An earlier installation has left its default.
+        variable::write(&default, &variable::utf16("b_1.efi")).unwrap();
+        assert_eq!(store(&["a_1.efi", "a_2.efi"]).unwrap(), Settled::Yes);
+        assert_eq!(text(&default).as_deref(), Some("a_1.efi"));
     }
 
     #[test]
@@ -171,7 +205,18 @@ mod tests {
         fs::create_dir(one_shot_path(dir.path())).unwrap();
         prefer_usual(dir.path(), &id).unwrap_err();
         assert!(!default_path(dir.path()).exists());
-        store(dir.path(), &id, &entries(&["a_1.efi", "a_2.efi"])).unwrap_err();
+        store(dir.path(), &id, &entries(&["a_1.efi", "a_2.efi"]), |_| true).unwrap_err();
         assert!(!default_path(dir.path()).exists());
+    }
+
+    #[test]
+    fn a_request_that_cannot_be_replaced_is_removed() {
+        let (id, dir) = ("a".parse().unwrap(), tempfile::tempdir().unwrap());
+        let one_shot = one_shot_path(dir.path());
+        variable::write(&default_path(dir.path()), &variable::utf16("a_1.efi")).unwrap();
+        // It can be removed, but nothing can be written to it.
+        std::os::unix::fs::symlink("none/none", &one_shot).unwrap();
+        prefer_usual(dir.path(), &id).unwrap_err();
+        assert!(fs::symlink_metadata(&one_shot).is_err() && !default_path(dir.path()).exists());
     }
 }

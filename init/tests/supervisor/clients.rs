@@ -1,6 +1,6 @@
 //! Logs that clients read, and programs that clients run.
 
-use super::kit::{Enough, Host, SLEEPS};
+use super::kit::{Enough, Host, NOTES_ITS_END, SLEEPS};
 use berth_contract::control::LogLine;
 use berth_control::ClientError;
 use std::{
@@ -74,4 +74,20 @@ pub(crate) fn hostctl_runs_for_clients() {
     // When the client disconnects, the program gets SIGTERM.
     assert_eq!(run(&["stay"], "begun").0, ["begun"]);
     host.wait_for("SIGTERM", |host| host.path("ended").exists());
+}
+
+pub(crate) fn a_service_is_restarted_for_a_client() {
+    let host = Host::start(&[("a", NOTES_ITS_END, ""), ("job", "echo ran >> runs", "ready = 'exit'\nrestart = 'no'")]);
+    host.client().wait_ready().unwrap();
+    let before = host.service("a");
+    host.wait_for("the first start", |host| host.path("up").exists());
+    host.client().restart("a").unwrap();
+    host.client().restart("job").unwrap();
+    host.wait_for("another process", |host| host.service("a").pid.is_some_and(|pid| Some(pid) != before.pid));
+    assert_eq!(fs::read_to_string(host.path("ends")).unwrap(), "a\n", "it was asked to end");
+    host.wait_for("another run", |host| fs::read_to_string(host.path("runs")).unwrap() == "ran\nran\n");
+    assert_eq!(host.service("a").restarts, before.restarts + 1);
+    let unknown = host.client().restart("none").unwrap_err();
+    assert_eq!(unknown.to_string(), "the host says: no service has the name \"none\"");
+    assert!(unknown.hint().unwrap().contains("hostctl services"));
 }

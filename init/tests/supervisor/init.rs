@@ -34,12 +34,14 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         cgroup: None,
         notify: path("notify"),
         control: control::server::ControlPaths {
+            group: None,
             socket: path("control"),
             log_socket: path("logs.sock"),
             ports: path("ports"),
             dev: folder.to_owned(),
             kernel_log: path("kmsg"),
         },
+        service_config: path("config"),
         containers_status: path("containers.json"),
         network_status: path("network.json"),
         time_status: path("time.json"),
@@ -61,6 +63,7 @@ pub(crate) fn supervise(folder: &Path) -> i32 {
         health: HealthSpec {
             limit: fs::read_to_string(path("limit")).map_or(10_000_000, |text| text.parse().unwrap()),
         },
+        remote: None,
         time: berth_contract::time_config::TimeConfig::default(),
         config_sources: berth_contract::config_source::ConfigSource::all(),
     };

@@ -11,7 +11,6 @@ use crate::{
     dhcp6::Dhcp6,
     interface::Interface,
     link::Choice,
-    notify::Notify,
     pace::Pace,
     publish::Publisher,
     report::{Bare, Facts},
@@ -25,6 +24,7 @@ use berth_contract::{
     network_config::Wireguard,
     paths,
 };
+use berth_control::Notify;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,

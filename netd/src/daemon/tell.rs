@@ -1,10 +1,9 @@
 //! What netd tells the log and the supervisor.
 
 use super::{Daemon, Ready, now, seed};
-use crate::{
-    client::Note, dhcp4::Event as Event4, dhcp6::Event6, interface::Event, lease::Lease, lease6::Lease6, notify::Notify,
-};
+use crate::{client::Note, dhcp4::Event as Event4, dhcp6::Event6, interface::Event, lease::Lease, lease6::Lease6};
 use berth_contract::fault::Failure;
+use berth_control::Notify;
 use std::fmt::Display;
 
 impl Daemon<'_> {

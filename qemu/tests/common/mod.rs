@@ -45,8 +45,8 @@ pub(crate) fn shared(kind: &str) -> PathBuf {
 
 /// Stamps of all files that a build depends on: the programs, and the recipes with their files.
 pub(crate) fn build_inputs() -> Vec<String> {
-    let programs =
-        ["berth", "init", "netd", "logd", "timed", "workload", "hostctl"].map(|name| berth().with_file_name(name));
+    let programs = ["berth", "init", "netd", "logd", "timed", "workload", "hostd", "hostctl"]
+        .map(|name| berth().with_file_name(name));
     let mut folders = ["recipes", "overlays", "qemu/tests/recipes"].map(|name| root().join(name)).to_vec();
     let mut files = programs.to_vec();
     while let Some(folder) = folders.pop() {

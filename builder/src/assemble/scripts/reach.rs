@@ -61,7 +61,8 @@ impl Stop {
         }
     }
 
-    /// Records a command that ends something. `None` if it does not. `Some(false)` if the script fails for certain.
+    /// Records a command that ends something. `None` if it does not. `Some(false)` if the script fails for certain, or if the command may
+    /// end more than one loop: then nothing that follows is certain.
     pub(super) fn command(&mut self, text: &str, reach: Reach) -> Option<bool> {
         let mut words = super::line::quiet(text).split_whitespace();
         let (name, argument) = (words.next().unwrap_or_default(), words.next());
@@ -78,6 +79,10 @@ impl Stop {
             return Some(!reach.certain);
         }
         *place = ended.max(*place);
+        if matches!(name, "break" | "continue") && !matches!(argument, None | Some("1")) {
+            self.script = self.script.max(Ended::Perhaps);
+            return Some(false);
+        }
         Some(true)
     }
 

@@ -35,6 +35,23 @@ fn a_value_is_not_known_if_the_function_or_round_may_have_ended_before() {
     assert_eq!(left("for i in 1 2; do\nmkdir -p /etc/$i\ndone\nmkdir -p /etc/$i.d"), Vec::<String>::new());
 }
 
+/// `break 2` ends the outer loop too.
+#[test]
+fn what_follows_an_end_of_several_loops_is_not_certain() {
+    let all = |end: &str| {
+        format!("for i in 1 2; do\nfor j in 1 2; do\n{end}\ndone\nmkdir -p /etc/$i\ndone\ntouch /etc/hostname")
+    };
+    for end in ["break 2", "continue 2", "break $n", "[ -e /dev/x ] && break 2"] {
+        let left = left(&all(end));
+        for line in [end, "mkdir -p /etc/$i", "touch /etc/hostname"] {
+            assert!(left.contains(&line.to_owned()), "{end}: {line}: {left:?}");
+        }
+    }
+    for end in ["break", "continue 1"] {
+        assert_eq!(left(&all(end)), Vec::<String>::new(), "{end}");
+    }
+}
+
 #[test]
 fn a_folder_that_may_be_the_working_folder_is_not_known() {
     let all = |line: &str| format!("mkdir -p /run/a\ntouch /run/a/f\n{line}\nfor f in *; do\nmkdir -p /etc/$f\ndone");
