@@ -89,7 +89,7 @@ fn failures_have_a_hint() {
     for (args, error, hint) in [
         (&["build", "."][..], ". is a folder: expected a recipe", "name the recipe in this folder: r.toml"),
         (&["lock", "empty"], "empty is a folder: expected a recipe", "name a recipe: a TOML file"),
-        (&["build", "r.toml"], "r.toml:1:6: ", "a recipe is written in TOML: texts in quotes"),
+        (&["build", "r.toml"], "r.toml:1:6: ", "TOML has texts in quotes"),
         (
             &["keys", "new", "keys", "--threshold", "3"],
             "root: expected a threshold of 1 to ",
@@ -175,4 +175,29 @@ fn berth_pack_makes_the_same_bytes_in_every_environment() {
     let config = String::from_utf8(config.expect("skopeo is missing: run ci/setup").stdout).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
     assert_eq!(config["config"], serde_json::json!({"Entrypoint": ["/tool"], "Cmd": ["--help", "-v"]}));
+}
+
+#[test]
+fn a_host_toml_and_a_recipe_are_checked_on_a_desk() {
+    let dir = TempDir::new().unwrap();
+    for (text, expected) in [
+        ("hostname = 'node-1'\n[[container]]\nname = 'web'\nimage = 'x'\n", Ok("file.toml is a valid host.toml")),
+        (
+            "[[container]]\nname = 'web'\nimage = 'x'\ncpus = 0.0",
+            Err("file.toml: line 4, column 8: container[0].cpus: expected a number greater than 0, found 0"),
+        ),
+        ("hostnam = 'x'", Err("hint: did you mean `hostname`?")),
+        ("hostname = 'a", Err("hint: TOML has texts in quotes")),
+        ("id = 'a'\n[debian]\nsuite = 'trixie'\n[kernel]\npackage = 'linux'", Ok("file.toml is a valid recipe")),
+        ("id = 'a'\n[debian]\npackges = []", Err("hint: did you mean `packages`?")),
+    ] {
+        fs::write(dir.path().join("file.toml"), text).unwrap();
+        let output = berth(dir.path(), &["check", "file.toml"]);
+        let (code, words) = expected.map_or_else(|words| (1, words), |words| (0, words));
+        assert_eq!(output.status.code(), Some(code), "{text}: {}", talk(&output));
+        assert!(talk(&output).contains(words) && output.stdout.is_empty(), "{text}: {}", talk(&output));
+    }
+    let output = berth(dir.path(), &["check", "file.toml", "--kind", "host"]);
+    assert!(talk(&output).contains("unknown key `id`"), "{}", talk(&output));
+    assert!(talk(&berth(dir.path(), &["check", "none.toml"])).contains("cannot read none.toml"));
 }

@@ -240,7 +240,7 @@ fn services_are_checked_as_the_host_reads_them() {
     );
     let text = fault(&bench);
     for line in [
-        "unknown field `nedds`",
+        "unknown key `nedds`",
         "  service gone: its program /usr/bin/gone is not in the image: /usr/lib/berth/services/gone.toml\n",
         "  service plain: its program /usr/bin/plain is not executable, its mode is 0644: ",
         "  service script: its program /usr/bin/script is a script for /bin/none, which is not in the image: ",

@@ -59,7 +59,7 @@ fn invalid_images_and_options_are_errors() {
         (&["blank.raw", "-p", "80"], "expected HOST:GUEST"),
         (&["blank.raw", "-p", "80:0"], "expected HOST:GUEST"),
         (&["blank.raw", "--config", "gone.toml"], "cannot read gone.toml"),
-        (&["blank.raw", "--config", "host.toml"], "unknown field `hostnam`"),
+        (&["blank.raw", "--config", "host.toml"], "unknown key `hostnam`"),
         (&["blank.raw", "--memory", "0"], "0 is not in 64.."),
         (&["blank.raw", "--cpus", "0"], "0 is not in 1..=255"),
     ] {

@@ -7,6 +7,11 @@ pub const ROOTHASH: &str = "roothash";
 /// `berth.debug=1`: init prints more on the console.
 pub const DEBUG: &str = "berth.debug";
 
+/// `berth.config=URL`: the address of host.toml. hostctl fetches it when there is a network.
+pub const CONFIG: &str = "berth.config";
+/// `berth.config.sha256=DIGEST`: SHA-256 of the text at the address. An address without TLS needs it.
+pub const CONFIG_SHA256: &str = "berth.config.sha256";
+
 /// A kernel command line, split as the kernel splits it: blanks separate words, except between double quotes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cmdline(Vec<(String, Option<String>)>);

@@ -8,6 +8,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigSource {
+    /// The address in the kernel's command line.
+    Cmdline,
     /// A file that QEMU passes to the machine.
     FwCfg,
     /// A disk, stick or disc whose file system has one of the labels in [`crate::paths::CONFIG_LABELS`].
@@ -18,12 +20,13 @@ pub enum ConfigSource {
 
 impl ConfigSource {
     /// All places, in order of precedence.
-    pub const ALL: [Self; 3] = [Self::FwCfg, Self::Disk, Self::Esp];
+    pub const ALL: [Self; 4] = [Self::Cmdline, Self::FwCfg, Self::Disk, Self::Esp];
 
     /// Its name in recipes and in `hostctl status`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Cmdline => "cmdline",
             Self::FwCfg => "fw_cfg",
             Self::Disk => "disk",
             Self::Esp => "esp",

@@ -77,6 +77,14 @@ pub enum Request {
     Reboot,
     /// Ordered shutdown, then power off. Answered with `end` before it begins.
     Poweroff,
+    /// Takes the configuration in [`crate::paths::NEXT_CONFIG`], as far as that needs no reboot. Answered with [`Reply::Configured`]. Only
+    /// hostctl sends it: it has checked and stored the text.
+    Configure {
+        /// The place of the configuration, for the status.
+        place: String,
+        /// Whether `hostctl config watch` is started, which ends a try.
+        watch: bool,
+    },
     /// Like [`Self::Reboot`], but all services together have at most this time to end. Also shortens a shutdown that has begun.
     RebootWithin {
         /// In seconds.
@@ -92,6 +100,9 @@ pub enum Request {
     Run {
         /// Its arguments, without the program's name.
         arguments: Vec<String>,
+        /// The text on its standard input.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        input: Option<String>,
     },
     /// Ends a running call. That call is answered with `end`.
     Cancel {
@@ -151,6 +162,19 @@ pub enum Reply {
     Boot(BootReport),
     /// All services.
     Services(Vec<ServiceStatus>),
+    /// What a configuration has changed.
+    Configured(ConfigChange),
+}
+
+/// The effect of a configuration on the running host. All three lists are keys of host.toml, at the outermost level.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigChange {
+    /// Keys whose values have changed.
+    pub changed: Vec<String>,
+    /// Those of them that take effect only at the next boot, at least in part.
+    pub reboot: Vec<String>,
+    /// What could not be applied: one sentence each.
+    pub failed: Vec<String>,
 }
 
 /// The state of the host in one word.
@@ -225,10 +249,13 @@ pub struct EngineStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConfigStatus {
-    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp` or `last good`. `None` if no machine configuration is in force.
+    /// Where it was found: `fw_cfg`, `disk LABEL`, `esp`, `generation N` or `last good`. `None` if no machine configuration is in force.
     pub source: Option<String>,
     /// Why the machine configuration that was found is not in force.
     pub error: Option<String>,
+    /// What a user should know about it, for example that a try was not confirmed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Memory in KiB, from `/proc/meminfo`.

@@ -11,6 +11,8 @@ pub const ALIGNMENT: u64 = 1 << 20;
 
 /// The first bytes of the var partition if /var is to be erased at the next boot. ext4 does not use them.
 pub const VAR_ERASE_MARK: &[u8; 16] = b"berth: erase var";
+/// The same, but the configuration is kept: `hostctl reset --keep-config`.
+pub const VAR_EMPTY_MARK: &[u8; 16] = b"berth: empty var";
 
 /// One of the two slots. Each holds a version of the OS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]

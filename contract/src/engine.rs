@@ -7,6 +7,24 @@ use std::{fmt, str::FromStr};
 /// What engines leave out at the beginning of an image's name: `docker.io/library/hello` is `hello`.
 pub const DEFAULT_REGISTRY: [&str; 2] = ["docker.io/library/", "docker.io/"];
 
+/// The registry that engines use by default, and the only one for which they know mirrors.
+pub const MAIN_REGISTRY: &str = "docker.io";
+
+/// Keys of the engine's settings that Berth sets itself, with the key of host.toml for the same purpose, if there is one.
+pub const RESERVED_SETTINGS: [(&str, &str); 11] = [
+    ("hosts", "[docker.tls] listen"),
+    ("tls", "[docker.tls]"),
+    ("tlsverify", "[docker.tls]"),
+    ("tlscacert", "[docker.tls] ca"),
+    ("tlscert", "[docker.tls] cert"),
+    ("tlskey", "[docker.tls] key"),
+    ("proxies", "[proxy]"),
+    ("registry-mirrors", "[registry.\"docker.io\"] mirrors"),
+    ("containerd", ""),
+    ("exec-root", ""),
+    ("pidfile", ""),
+];
+
 /// The kind of the engine in an image. Its text is [`Engine::name`].
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +47,10 @@ pub struct Engine {
     pub socket: &'static str,
     /// Its own configuration file. init merges the machine configuration into it.
     pub settings: &'static str,
+    /// Folder with the certificate authorities of registries: `REGISTRY/NAME.crt`.
+    pub registry_certificates: &'static str,
+    /// Program and first arguments that check a settings file, whose path follows.
+    pub validate: &'static [&'static str],
     /// Folder for the certificates of its TLS listener. init writes them from the machine configuration (mode 0600).
     pub certificates: &'static str,
     /// The file below /var with the engine's own identity. A copy of the disk must not keep it.
@@ -46,6 +68,8 @@ const DOCKER: Engine = Engine {
     service: "dockerd",
     socket: "/run/docker.sock",
     settings: "/etc/docker/daemon.json",
+    registry_certificates: "/etc/docker/certs.d",
+    validate: &["/usr/sbin/dockerd", "--validate", "--config-file"],
     certificates: "/run/berth/docker-tls",
     identity: "/var/lib/docker/engine-id",
     tls_port: 2376,

@@ -8,9 +8,11 @@ use crate::{
     network_config::{DnsConfig, NetworkConfig},
     pem::check_pem,
     remote_config::RemoteConfig,
+    system_config::{KernelConfig, Parameter, ProxyConfig, RegistryConfig, check_engine, check_parameters},
     update::{HealthCheck, UpdateSpec},
 };
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The whole file. Every key is optional; unknown keys are an error.
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -23,6 +25,24 @@ pub struct HostConfig {
     /// Further containers. A container with the name of one in the recipe replaces that one.
     #[serde(default, rename = "container", skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<ContainerSpec>,
+    /// PEM: certificate authorities that hostctl, the engine and other programs trust, in addition to the image's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ca: Vec<String>,
+    /// The proxy of everything that fetches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy: Option<ProxyConfig>,
+    /// How the engine reaches registries, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub registry: BTreeMap<String, RegistryConfig>,
+    /// Settings of the engine, with the keys of its own settings file. They replace those of the image.
+    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    pub engine: serde_json::Map<String, serde_json::Value>,
+    /// Kernel parameters, as in sysctl.d(5).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sysctl: BTreeMap<String, Parameter>,
+    /// The kernel's modules.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelConfig>,
     /// Docker's settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<DockerConfig>,
@@ -80,7 +100,23 @@ fn default_listen() -> std::net::SocketAddr {
 pub const MAX_SIZE: u64 = 1 << 20;
 
 /// The top-level keys. A service names those that it reads ([`crate::service::ServiceSpec::config`]).
-pub const KEYS: [&str; 9] = ["hostname", "network", "dns", "container", "docker", "update", "remote", "log", "health"];
+pub const KEYS: [&str; 15] = [
+    "hostname",
+    "network",
+    "dns",
+    "container",
+    "ca",
+    "proxy",
+    "registry",
+    "engine",
+    "sysctl",
+    "kernel",
+    "docker",
+    "update",
+    "health",
+    "log",
+    "remote",
+];
 
 impl HostConfig {
     /// Checks the rules that serde cannot express.
@@ -109,12 +145,16 @@ impl HostConfig {
         })?;
         self.network.as_ref().map_or(Ok(()), NetworkConfig::check)?;
         self.dns.as_ref().map_or(Ok(()), DnsConfig::check)?;
-        if let Some(log) = &self.log {
-            log.check().map_err(|fault| ConfigFault::new("settings of logs that fit together", fault))?;
+        self.log.as_ref().map_or(Ok(()), LogConfig::check).map_err(|fault| fault.within("log"))?;
+        check_items("ca", &self.ca, |pem| check_pem("", pem, "CERTIFICATE"))?;
+        self.proxy.as_ref().map_or(Ok(()), ProxyConfig::check).map_err(|fault| fault.within("proxy"))?;
+        for (name, registry) in &self.registry {
+            registry.check(name).map_err(|fault| fault.within("registry"))?;
         }
-        if let Some(remote) = &self.remote {
-            remote.check().map_err(|fault| fault.within("remote"))?;
-        }
+        check_engine(&self.engine).map_err(|fault| fault.within("engine"))?;
+        check_parameters(&self.sysctl).map_err(|fault| fault.within("sysctl"))?;
+        self.kernel.as_ref().map_or(Ok(()), KernelConfig::check).map_err(|fault| fault.within("kernel"))?;
+        self.remote.as_ref().map_or(Ok(()), RemoteConfig::check).map_err(|fault| fault.within("remote"))?;
         match self.docker.as_ref().and_then(|docker| docker.tls.as_ref()) {
             Some(tls) => tls.check().map_err(|fault| fault.within("tls").within("docker")),
             None => Ok(()),

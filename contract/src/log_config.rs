@@ -1,12 +1,16 @@
 //! `[log]` of host.toml: how logs are stored, and where they are sent.
 
-use crate::container::ByteSize;
+use crate::{
+    config_fault::{ConfigFault, check_items},
+    container::ByteSize,
+    pem::check_pem,
+};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
 
 /// `[log]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogConfig {
     /// Size limit of the stored logs, e.g. `"64MiB"`: [`LogConfig::max_size`].
@@ -22,8 +26,8 @@ pub struct LogConfig {
 
 /// `[[log.forward]]`: a receiver of all lines.
 // Values are kept as texts, and `check` finds the wrong ones: PID 1 has a size limit.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ForwardConfig {
     /// `tcp://HOST[:PORT]`, `tls://HOST[:PORT]` or `udp://HOST[:PORT]` for syslog, `http://` or `https://` for Loki.
@@ -99,27 +103,28 @@ impl LogConfig {
         self.max_age.as_deref().and_then(age).unwrap_or(DEFAULT_AGE)
     }
 
-    /// Checks the rules that serde cannot express. Returns the first fault as a sentence.
+    /// Checks the rules that serde cannot express.
     ///
     /// # Errors
-    /// A size or an age that cannot be used, a receiver with keys that do not fit together.
-    pub fn check(&self) -> Result<(), String> {
+    /// The first fault: a size or an age that cannot be used, a receiver with keys that do not fit together.
+    pub fn check(&self) -> Result<(), ConfigFault> {
         if let Some(text) = self.max_size.as_ref().filter(|text| size(text).is_none()) {
-            return Err(format!("log.max_size: expected a size of 1MiB or more, e.g. \"64MiB\", found {text:?}"));
+            let expected = "a size of 1MiB or more, e.g. \"64MiB\"";
+            return Err(ConfigFault::of("max_size", expected, format_args!("{text:?}")));
         }
         if let Some(text) = self.max_age.as_ref().filter(|text| age(text).is_none()) {
-            return Err(format!("log.max_age: expected an age of 1h or more, e.g. \"12h\", \"30d\", found {text:?}"));
+            let expected = "an age of 1h or more, e.g. \"12h\", \"30d\"";
+            return Err(ConfigFault::of("max_age", expected, format_args!("{text:?}")));
         }
         if self.forward.len() > MOST_RECEIVERS {
-            return Err(format!(
-                "log.forward: expected {MOST_RECEIVERS} receivers at most, found {}",
-                self.forward.len()
-            ));
+            let expected = format!("{MOST_RECEIVERS} receivers at most");
+            return Err(ConfigFault::of("forward", expected, self.forward.len()));
         }
+        check_items("forward", &self.forward, ForwardConfig::check)?;
         for (index, one) in self.forward.iter().enumerate() {
-            one.check()?;
             if self.forward[..index].iter().any(|other| other.to == one.to) {
-                return Err(format!("log.forward: {}: declared twice", one.shown()));
+                let found = format!("{} declared twice", one.shown());
+                return Err(ConfigFault::of("to", "each receiver once", found).item("forward", index));
             }
         }
         Ok(())
@@ -146,10 +151,10 @@ impl ForwardConfig {
         crate::credentials::without_credentials(&self.to)
     }
 
-    fn check(&self) -> Result<(), String> {
-        let place = format!("log.forward: {}", self.shown());
+    fn check(&self) -> Result<(), ConfigFault> {
+        let to = |expected: String| Err(ConfigFault::of("to", expected, self.shown()));
         let Some((scheme, transport, _, format)) = SCHEMES.iter().find(|row| self.to.starts_with(row.0)) else {
-            return Err(format!("{place}: expected tcp://, tls://, udp://, http:// or https:// and a host"));
+            return to("tcp://, tls://, udp://, http:// or https:// and a host".to_owned());
         };
         let rest = &self.to[scheme.len()..];
         let authority = rest.split('/').next().unwrap_or_default();
@@ -157,29 +162,28 @@ impl ForwardConfig {
         let bad_port = port.is_some_and(|(_, port)| port.parse::<u16>().ok().is_none_or(|port| port == 0));
         let plain = |c: char| c.is_ascii_alphanumeric() || "-._:[]%".contains(c);
         if authority.is_empty() || bad_port || !authority.chars().all(plain) {
-            return Err(format!("{place}: expected {scheme}HOST:PORT without a user, found another form"));
+            return to(format!("{scheme}HOST:PORT without a user"));
         }
         if *transport != Transport::Http && rest != authority {
-            return Err(format!("{place}: expected nothing after the port"));
+            return to("nothing after the port".to_owned());
         }
-        if self.format.as_deref().is_some_and(|found| found != *format) {
-            let found = self.format.as_deref().unwrap_or_default();
-            return Err(format!("{place}: format: expected {format:?} for {scheme}, found {found:?}"));
+        if let Some(found) = self.format.as_ref().filter(|found| *found != format) {
+            let expected = format!("{format:?} for {scheme}");
+            return Err(ConfigFault::of("format", expected, format_args!("{found:?}")));
         }
         let secure = matches!(*scheme, "tls://" | "https://");
         match &self.ca {
-            Some(_) if !secure => return Err(format!("{place}: ca: expected a receiver with tls:// or https://")),
-            Some(ca) if !ca.contains("-----BEGIN CERTIFICATE-----") => {
-                return Err(format!("{place}: ca: expected a PEM block of CERTIFICATE"));
-            }
-            _ => {}
+            Some(_) if !secure => return Err(ConfigFault::of("ca", "a receiver with tls:// or https://", scheme)),
+            Some(ca) => check_pem("ca", ca, "CERTIFICATE")?,
+            None => {}
         }
         let has_secret = self.username.is_some() || self.password.is_some() || self.token.is_some();
         if *transport != Transport::Http && (has_secret || !self.labels.is_empty()) {
-            return Err(format!("{place}: labels, username, password and token are for http:// and https:// only"));
+            let expected = "a receiver with http:// or https:// for labels, username, password and token";
+            return Err(ConfigFault::new(expected, scheme));
         }
         if self.username.is_some() != self.password.is_some() || self.token.is_some() && self.username.is_some() {
-            return Err(format!("{place}: expected username and password, or token, or none of them"));
+            return Err(ConfigFault::new("username and password, or token, or none of them", "another combination"));
         }
         let label = |name: &str| {
             !name.starts_with(|c: char| c.is_ascii_digit())
@@ -187,7 +191,7 @@ impl ForwardConfig {
                 && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_')
         };
         match self.labels.keys().find(|name| !label(name)) {
-            Some(name) => Err(format!("{place}: labels: expected letters, digits and _, found {name:?}")),
+            Some(name) => Err(ConfigFault::of("labels", "letters, digits and _", format_args!("{name:?}"))),
             None => Ok(()),
         }
     }
@@ -213,7 +217,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<LogConfig, String> {
         let config: LogConfig = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.check().map(|()| config)
+        config.check().map_err(|fault| fault.within("log").to_string())?;
+        Ok(config)
     }
 
     #[test]
@@ -250,7 +255,7 @@ mod tests {
             ("forward = [{ to = 'tcp://x', format = 'loki' }]", "format: expected \"rfc5424\""),
             ("forward = [{ to = 'tcp://x', ca = 'y' }]", "ca: expected a receiver"),
             ("forward = [{ to = 'tls://x', ca = 'y' }]", "ca: expected a PEM"),
-            ("forward = [{ to = 'udp://x', token = 'secret' }]", "are for http://"),
+            ("forward = [{ to = 'udp://x', token = 'secret' }]", "expected a receiver with http://"),
             ("forward = [{ to = 'http://x', username = 'secret' }]", "expected username and password"),
             ("forward = [{ to = 'http://x', labels = { 'a-b' = '1' } }]", "labels: expected"),
             ("forward = [{ to = 'tcp://x' }, { to = 'tcp://x' }]", "declared twice"),

@@ -43,6 +43,16 @@ pub const LAST_GOOD_CONFIG: &str = "/var/lib/berth/host.toml.good";
 pub const LAST_GOOD_PLACE: &str = "/var/lib/berth/host.toml.place";
 /// Exists if the host.toml of the boot before came from the ESP, although the last good one came from a disk.
 pub const SUBSTITUTE_CONFIG: &str = "/var/lib/berth/host.toml.substitute";
+/// Generations of the machine configuration, see [`crate::generation`].
+pub const GENERATIONS: &str = "/var/lib/berth/config";
+/// The text of the configuration that [`crate::control::Request::Configure`] takes. hostctl writes it; mode 0600.
+pub const NEXT_CONFIG: &str = "/run/berth/host-config.next.toml";
+/// The certificate authorities that programs of the host trust: PEM.
+pub const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// Copies of the image's files that init has changed in /etc.
+pub const ORIGINALS: &str = "/run/berth/originals";
+/// Kernel parameters of the machine configuration. Its name is the last one in the order of sysctl.d(5).
+pub const HOST_SYSCTL: &str = "/etc/sysctl.d/zz-host-toml.conf";
 /// Machine id, made at first boot.
 pub const MACHINE_ID: &str = "/var/lib/berth/machine-id";
 /// UUID of the machine on which [`MACHINE_ID`] was made, from its firmware.

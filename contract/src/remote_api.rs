@@ -112,8 +112,8 @@ pub fn role_for(request: &Request) -> Option<Role> {
         | Request::Poweroff
         | Request::RebootWithin { .. }
         | Request::PoweroffWithin { .. } => Some(Role::Admin),
-        Request::Announce { .. } => None,
-        Request::Run { arguments } => {
+        Request::Announce { .. } | Request::Configure { .. } => None,
+        Request::Run { arguments, input: _ } => {
             let begins =
                 |words: &[&str]| arguments.iter().zip(words).filter(|(one, word)| one == *word).count() == words.len();
             COMMANDS.iter().find(|(words, _)| begins(words)).map(|(_, role)| *role)
@@ -280,7 +280,10 @@ mod tests {
 
     #[test]
     fn a_reader_changes_nothing_and_nobody_runs_what_is_for_init() {
-        let run = |words: &[&str]| Request::Run { arguments: words.iter().map(|&word| word.to_owned()).collect() };
+        let run = |words: &[&str]| {
+            let arguments = words.iter().map(|&word| word.to_owned()).collect();
+            Request::Run { arguments, input: None }
+        };
         for (request, role) in [
             (Request::Status, Some(Role::Read)),
             (Request::Reboot, Some(Role::Admin)),

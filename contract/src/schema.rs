@@ -5,6 +5,7 @@ use crate::{
     container::{ByteSize, NetworkMode, PortSpec, VolumeSpec},
     digest::RootHash,
     entry::BootEntry,
+    system_config::Parameter,
     time_config::TimeServer,
     version::{ImageId, OsVersion},
 };
@@ -52,6 +53,16 @@ impl JsonSchema for ByteSize {
                 { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB|TiB)?$" },
             ],
         })
+    }
+}
+
+impl JsonSchema for Parameter {
+    fn schema_name() -> Cow<'static, str> {
+        "Parameter".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["string", "integer"], "description": "A kernel parameter: a text or a whole number" })
     }
 }
 

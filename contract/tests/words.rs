@@ -45,6 +45,7 @@ const RULES: &[Rule] = &[
         exceptions: &[
             ("contract/src/host_config.rs", "[docker] of host.toml is a contract with users"),
             ("init/src/config/apply.rs", "[docker] of host.toml"),
+            ("init/src/config/change.rs", "[docker] of host.toml"),
             (
                 "init/src/config/docker.rs",
                 "[docker] of host.toml: PID 1 writes docker's settings without talking to it",

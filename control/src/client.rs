@@ -4,7 +4,8 @@
 //! has no connections: frames for an earlier client may still arrive. So two clients must not use the same call ids.
 
 use berth_contract::control::{
-    Body, BootReport, Call, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus, StatusReport,
+    Body, BootReport, Call, ConfigChange, ControlError, Frame, LogLine, MAX_LINE, Reply, Request, ServiceStatus,
+    StatusReport,
 };
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::{
@@ -184,9 +185,33 @@ impl Client {
     pub fn run<E: From<ClientError>>(
         &mut self,
         arguments: &[String],
+        line: impl FnMut(LogLine) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.run_with(arguments, None, line)
+    }
+
+    /// Like [`Self::run`], with a text on the program's standard input.
+    ///
+    /// # Errors
+    /// See [`Self::run`]. A text that does not fit into one line of the protocol.
+    pub fn run_with<E: From<ClientError>>(
+        &mut self,
+        arguments: &[String],
+        input: Option<String>,
         mut line: impl FnMut(LogLine) -> Result<(), E>,
     ) -> Result<(), E> {
-        self.lines(Request::Run { arguments: arguments.to_vec() }, &mut line)
+        self.lines(Request::Run { arguments: arguments.to_vec(), input }, &mut line)
+    }
+
+    /// Tells init to take the configuration that hostctl has written.
+    ///
+    /// # Errors
+    /// See [`Self::status`].
+    pub fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, ClientError> {
+        match self.reply(Request::Configure { place: place.to_owned(), watch })? {
+            Reply::Configured(change) => Ok(change),
+            _ => Err(self.unexpected("the effect of the configuration")),
+        }
     }
 
     fn lines<E: From<ClientError>>(
@@ -275,6 +300,10 @@ impl Client {
         self.next_id += 1;
         let id = self.next_id;
         let call = serde_json::to_string(&Call { id, request }).map_err(|error| self.lost(error.into()))?;
+        if call.len() > MAX_LINE {
+            let message = format!("expected a call of {MAX_LINE} bytes at most, found {}", call.len());
+            return Err(self.lost(io::Error::new(io::ErrorKind::FileTooLarge, message)));
+        }
         // On a serial port, an earlier client may have left an unfinished line. The line break in front ends that line.
         let message = format!("\n{call}\n");
         let link = self.reader.get_mut();

@@ -9,7 +9,7 @@ use std::{
 use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
 
 /// Path of the certificate bundle on Debian and derived distributions.
-const SYSTEM_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+const SYSTEM_BUNDLE: &str = berth_contract::paths::CA_BUNDLE;
 
 /// The PEM bundle to trust: `ssl_cert_file` (the value of `SSL_CERT_FILE`, which OpenSSL uses too), else the system's bundle
 /// if it exists. A network with a private certificate authority needs this: the built-in public authorities do not cover it.

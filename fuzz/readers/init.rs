@@ -3,9 +3,8 @@
 use super::reader::Reader;
 use berth_contract::{
     cmdline,
-    control::{BootReport, ControlError, LogLine, ServiceStatus, StatusReport},
+    control::{BootReport, ConfigChange, ControlError, LogLine, ServiceStatus, StatusReport},
     entry::BootEntry,
-    host_config::HostConfig,
 };
 use berth_formats::{ext4, fat, gpt, kmod, label, tmpfiles};
 use berth_init::{
@@ -79,9 +78,8 @@ fn config_seeds() -> Vec<Vec<u8>> {
 }
 
 fn host_config(bytes: &[u8]) {
-    if let Ok(config) = toml::from_str::<HostConfig>(&text(bytes)) {
-        let _ = config.check();
-    }
+    let text = text(bytes);
+    let _ = (berth_settings::host_config(&text), berth_settings::without_secrets(&text));
 }
 
 fn service_seeds() -> Vec<Vec<u8>> {
@@ -144,7 +142,10 @@ impl Answers for Quiet {
     fn log(&self, _: &LogName, from: u64, _: usize) -> (Vec<LogLine>, u64) {
         (Vec::new(), from)
     }
-    fn start_hostctl(&mut self, _: &[String]) -> Result<Started, String> {
+    fn configure(&mut self, _: &str, _: bool) -> Result<ConfigChange, String> {
+        Err("not here".to_owned())
+    }
+    fn start_hostctl(&mut self, _: &[String], _: Option<&str>) -> Result<Started, String> {
         Err("not here".to_owned())
     }
     fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {

@@ -73,7 +73,8 @@ impl Exit {
             SlotError::AllFailed { .. } => Some(Self::Unreachable),
             _ => None,
         };
-        let lock = |error: &LockError| matches!(error, LockError::Held).then_some(Self::Refused);
+        let lock =
+            |error: &LockError| matches!(error, LockError::Held | LockError::HeldForConfig).then_some(Self::Refused);
         let entries = |error: &EntriesError| match error {
             EntriesError::Slot(error) => slots(error),
             EntriesError::Quarantined(_) => Some(Self::FailedBefore),

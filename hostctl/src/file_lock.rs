@@ -18,6 +18,9 @@ pub enum LockError {
     /// Another process holds it.
     #[error("another upgrade or rollback is running")]
     Held,
+    /// Another hostctl changes the configuration.
+    #[error("another hostctl is changing the configuration")]
+    HeldForConfig,
     /// An operation on the lock file failed.
     #[error("cannot {verb} {}", path.display())]
     Io {
@@ -51,6 +54,17 @@ impl FileLock {
     /// See [`Self::acquire`].
     pub fn acquire_within(timeout: Duration) -> Result<Self, LockError> {
         Self::acquire_at(&Path::new(RUN).join("upgrade.lock"), timeout)
+    }
+
+    /// Waits up to `timeout` for the lock of the configuration, which no upgrade holds.
+    ///
+    /// # Errors
+    /// See [`Self::acquire`].
+    pub fn of_config(timeout: Duration) -> Result<Self, LockError> {
+        Self::acquire_at(&Path::new(RUN).join("config.lock"), timeout).map_err(|error| match error {
+            LockError::Held => LockError::HeldForConfig,
+            error => error,
+        })
     }
 
     fn acquire_at(path: &Path, timeout: Duration) -> Result<Self, LockError> {

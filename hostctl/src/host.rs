@@ -62,7 +62,12 @@ impl Host {
         UpdateSpec {
             source: own.source.or(image.source),
             channel: own.channel.or(image.channel),
-            ca: own.ca.or(image.ca),
+            ca: own
+                .ca
+                .or(image.ca)
+                .into_iter()
+                .chain(self.config.ca.iter().cloned())
+                .reduce(|all, pem| all + "\n" + &pem),
         }
     }
 }

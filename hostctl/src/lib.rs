@@ -1,6 +1,7 @@
 //! The command of a host.
 #![deny(missing_docs)]
 
+pub mod config;
 pub mod decoder;
 pub mod desk;
 pub mod entries;

@@ -10,10 +10,12 @@ use berth_contract::{
 use berth_control::ClientError;
 use clap::{Parser, Subcommand};
 use command::{
-    bless, containers::ContainersVerb, engine::Engine, forget, host::HostVerb, logs::Logs, on_host, pass_on, print,
-    reset, rollback, slot::SlotVerb, status, support::Support, target::Target, upgrade::Upgrade, wait, why,
+    bless, config::ConfigVerb, containers::ContainersVerb, engine::Engine, forget, host::HostVerb, logs::Logs, on_host,
+    pass_on, print, reset, rollback, slot::SlotVerb, status, support::Support, target::Target, upgrade::Upgrade, wait,
+    why,
 };
 use hostctl::{
+    config::ConfigError,
     decoder::{self, Packing},
     desk::DeskError,
     entries::EntriesError,
@@ -92,6 +94,9 @@ enum Verb {
         timeout: Option<u64>,
     },
     Upgrade(Upgrade),
+    /// Show and change the configuration: host.toml
+    #[command(subcommand)]
+    Config(ConfigVerb),
     /// Manage the memory of updates
     #[command(subcommand)]
     Update(Update),
@@ -113,11 +118,14 @@ enum Verb {
         json: bool,
     },
     /// Erase everything in /var at the next boot: a factory reset
-    #[command(group = clap::ArgGroup::new("what").required(true))]
+    #[command(group = clap::ArgGroup::new("what"))]
     Reset {
-        /// Erase /var
+        /// Erase all of /var: the default
         #[arg(long, group = "what")]
         var: bool,
+        /// Keep the configuration and its generations
+        #[arg(long, group = "what")]
+        keep_config: bool,
         /// Keep /var after all
         #[arg(long, group = "what", conflicts_with = "yes")]
         cancel: bool,
@@ -262,8 +270,9 @@ fn hint(error: &anyhow::Error) -> Option<String> {
         let file = || cause.downcast_ref::<FileError>().and_then(FileError::hint);
         let desk = || cause.downcast_ref::<DeskError>().and_then(DeskError::hint);
         let var = || cause.downcast_ref::<NotSure>().map(|error| error.hint()).or_else(desk);
+        let config = || cause.downcast_ref::<ConfigError>().and_then(ConfigError::hint);
         let logs = || cause.downcast_ref::<LogsError>().and_then(LogsError::hint);
-        let file = || file().or_else(damaged).or_else(var).or_else(logs);
+        let file = || file().or_else(config).or_else(damaged).or_else(var).or_else(logs);
         client.or_else(entries).or_else(refusal).or_else(trust).or_else(source).or_else(slots).or_else(file)
     })
 }
@@ -287,6 +296,8 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
         Verb::Status { json } => status::status(&mut client()?, is_here, json),
         Verb::Slots { json } if is_here => status::here(json),
         Verb::Slots { json } => status::there(&mut client()?, json),
+        Verb::Config(verb) if is_here => verb.here(client),
+        Verb::Config(verb) => verb.there(&mut client()?),
         Verb::Slot(verb) if is_here => verb.here(),
         Verb::Slot(verb) => verb.there(&mut client()?),
         Verb::Rollback { version, reboot } => {
@@ -306,8 +317,12 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
                 [(full, "--full"), (json, "--json")].into_iter().filter_map(|(set, name)| set.then_some(name));
             on_host(&mut client()?, ["why"].into_iter().chain(options), pass_on)
         }
-        Verb::Reset { var, yes, .. } => {
-            let mark = if var { Mark::Erase } else { Mark::Keep };
+        Verb::Reset { keep_config, cancel, yes, .. } => {
+            let mark = match (cancel, keep_config) {
+                (true, _) => Mark::Keep,
+                (_, true) => Mark::EraseButConfig,
+                _ => Mark::Erase,
+            };
             if is_here { reset::here(mark, yes) } else { reset::there(&mut client()?, mark, yes) }
         }
         Verb::MakeVar { device } => reset::make(&device),
@@ -348,7 +363,8 @@ mod tests {
         assert_eq!(message, "unexpected argument '--jsn' found");
         let hint = hint.unwrap();
         assert!(hint.contains("'--json'") && hint.contains("Usage: hostctl status"), "{hint}");
-        assert!(Arguments::try_parse_from(["hostctl", "reset", "--yes"]).is_err(), "--var or --cancel is required");
+        assert!(Arguments::try_parse_from(["hostctl", "reset", "--var", "--keep-config"]).is_err());
+        assert!(Arguments::try_parse_from(["hostctl", "reset", "--keep-config", "--yes"]).is_ok());
         assert!(Arguments::try_parse_from(["hostctl", "reset", "--var", "--yes"]).is_ok());
     }
 }

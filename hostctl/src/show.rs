@@ -1,9 +1,11 @@
 //! The host's answers as text for people.
 
 mod clock;
+mod config;
 mod network;
 mod upgrade;
 
+pub use config::{diff, generations, taken};
 pub use network::network;
 pub use upgrade::upgrade;
 
@@ -35,6 +37,7 @@ pub fn status(status: &StatusReport, slots: Vec<(&'static str, String)>) -> Stri
         rows.push(("engine", format!("{} {}, {ready}", engine.kind, engine.version)));
     }
     rows.push(("config", status.config.source.clone().unwrap_or_else(|| "none".to_owned())));
+    rows.extend(status.config.note.iter().map(|note| ("config note", note.clone())));
     rows.extend(status.config.error.iter().map(|error| ("config error", error.clone())));
     for interface in status.network.iter().flat_map(|network| &network.interfaces) {
         let gateway = interface.gateway.map(|gateway| format!(" via {gateway}")).unwrap_or_default();

@@ -3,7 +3,7 @@
 use crate::slots::{self, SlotError};
 use berth_contract::{
     boot_report::InitrdReport,
-    disk::{BLOCK, PartitionRole, VAR_ERASE_MARK},
+    disk::{BLOCK, PartitionRole, VAR_EMPTY_MARK, VAR_ERASE_MARK},
 };
 use berth_formats::{
     ext4::{self, Ext4Error, MIN_SIZE},
@@ -11,11 +11,12 @@ use berth_formats::{
 };
 use rustix::{
     fs::{Advice, FallocateFlags, fadvise, fallocate},
+    mount::{MountFlags, UnmountFlags, mount, unmount},
     rand::{GetRandomFlags, getrandom},
 };
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, Seek, SeekFrom},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -33,6 +34,8 @@ const BOOT: usize = 1024;
 pub enum Mark {
     /// It is erased.
     Erase,
+    /// It is erased, except the configuration.
+    EraseButConfig,
     /// It is kept.
     Keep,
 }
@@ -48,7 +51,7 @@ impl NotSure {
     /// A hint: the next step for the user.
     #[must_use]
     pub fn hint(self) -> String {
-        "save what you need, then: `hostctl reset --var --yes`".to_owned()
+        "save what you need, then: `hostctl reset --yes`, or `hostctl reset --keep-config --yes`".to_owned()
     }
 }
 
@@ -69,7 +72,7 @@ pub enum VarError {
         source: io::Error,
     },
     /// The partition has no mark, so nothing is erased.
-    #[error("{}: expected the mark of `hostctl reset --var` in the first block, found none", path.display())]
+    #[error("{}: expected the mark of `hostctl reset` in the first block, found none", path.display())]
     NotMarked {
         /// The device node.
         path: PathBuf,
@@ -94,6 +97,7 @@ pub fn partition(report: &InitrdReport) -> Result<PathBuf, VarError> {
 pub fn mark(device: &Path, mark: Mark) -> Result<(), VarError> {
     let wanted = match mark {
         Mark::Erase => *VAR_ERASE_MARK,
+        Mark::EraseButConfig => *VAR_EMPTY_MARK,
         Mark::Keep => [0; LEN],
     };
     let io = |verb| move |source| VarError::Io { verb, path: device.to_owned(), source };
@@ -106,7 +110,7 @@ pub fn mark(device: &Path, mark: Mark) -> Result<(), VarError> {
     if found == wanted { Ok(()) } else { Err(io("read back")(io::ErrorKind::InvalidData.into())) }
 }
 
-/// Makes a new, small file system on a marked partition; init grows it. The first block is written last, and its part with the mark after the rest. `epoch` is the
+/// Makes a new, small file system on a partition with the mark [`Mark::Erase`], or empties one with the mark [`Mark::EraseButConfig`]; init grows it. The first block is written last, and its part with the mark after the rest. `epoch` is the
 /// time of the file system, in seconds since 1970.
 ///
 /// # Errors
@@ -116,6 +120,9 @@ pub fn make(device: &Path, epoch: u64) -> Result<(), VarError> {
     let mut file = File::options().read(true).write(true).open(device).map_err(io("open"))?;
     let mut found = [0; LEN];
     file.read_exact_at(&mut found, 0).map_err(io("read"))?;
+    if found == *VAR_EMPTY_MARK {
+        return empty(device);
+    }
     if found != *VAR_ERASE_MARK {
         return Err(VarError::NotMarked { path: device.to_owned() });
     }
@@ -134,6 +141,45 @@ pub fn make(device: &Path, epoch: u64) -> Result<(), VarError> {
     let (boot, superblock) = first.split_at(BOOT);
     for (bytes, at) in [(superblock, BOOT as u64), (boot, 0)] {
         file.write_all_at(bytes, at).and_then(|()| file.sync_all()).map_err(io("write"))?;
+    }
+    Ok(())
+}
+
+/// Where the file system is mounted while it is emptied.
+const MOUNTED: &str = "/run/berth/reset";
+
+/// Removes everything but the configuration, and the mark last.
+fn empty(device: &Path) -> Result<(), VarError> {
+    let mounted = Path::new(MOUNTED);
+    let io = |verb| move |source| VarError::Io { verb, path: device.to_owned(), source };
+    fs::create_dir_all(mounted).map_err(io("make a folder to mount"))?;
+    mount(device, mounted, "ext4", MountFlags::NODEV | MountFlags::NOSUID | MountFlags::NOEXEC, None)
+        .map_err(|error| io("mount")(error.into()))?;
+    let emptied = keep_only(mounted, &KEPT).map_err(io("erase"));
+    rustix::fs::sync();
+    unmount(mounted, UnmountFlags::empty()).map_err(|error| io("unmount")(error.into()))?;
+    emptied?;
+    mark(device, Mark::Keep)
+}
+
+/// Paths that `hostctl reset --keep-config` keeps, relative to /var.
+const KEPT: [&str; 3] = ["lib/berth/config", "lib/berth/host.toml.good", "lib/berth/host.toml.place"];
+
+/// Removes everything in a folder but these paths.
+fn keep_only(folder: &Path, kept: &[&str]) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let name: &str = &name.to_string_lossy();
+        if kept.contains(&name) {
+            continue;
+        }
+        let inside: Vec<&str> = kept.iter().filter_map(|kept| kept.strip_prefix(name)?.strip_prefix('/')).collect();
+        match (entry.file_type()?.is_dir(), inside.is_empty()) {
+            (true, true) => fs::remove_dir_all(&path)?,
+            (true, false) => keep_only(&path, &inside)?,
+            (false, _) => fs::remove_file(&path)?,
+        }
     }
     Ok(())
 }
@@ -187,6 +233,33 @@ fn copy(from: &File, to: &File) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    #[test]
+    fn all_but_the_kept_paths_is_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let all = [
+            "lib/berth/config/1.toml",
+            "lib/berth/host.toml.good",
+            "lib/berth/machine-id",
+            "lib/docker/x/y",
+            "log/a",
+            "top",
+        ];
+        for name in all {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        std::os::unix::fs::symlink("/etc", dir.path().join("link")).unwrap();
+        // A power cut in between: the second run does the rest.
+        for _ in 0..2 {
+            keep_only(dir.path(), &KEPT).unwrap();
+        }
+        let left: Vec<&str> = all.into_iter().filter(|name| dir.path().join(name).exists()).collect();
+        assert_eq!(left, ["lib/berth/config/1.toml", "lib/berth/host.toml.good"]);
+        assert!(Path::new("/etc/passwd").exists() && fs::symlink_metadata(dir.path().join("link")).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "only lib is left");
+    }
 
     #[test]
     fn only_a_marked_partition_is_erased_and_the_new_file_system_is_sound() {

@@ -86,7 +86,7 @@ impl Control {
 
     /// Runs the host's hostctl. Returns the lines of its output.
     pub(crate) async fn lines(&self, arguments: Vec<String>) -> Result<Vec<String>, Failure> {
-        let mut call = self.run(Request::Run { arguments }).await?;
+        let mut call = self.run(Request::Run { arguments, input: None }).await?;
         let (mut lines, mut bytes) = (Vec::new(), 0);
         loop {
             match call.next().await? {

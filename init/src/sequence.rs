@@ -72,6 +72,7 @@ pub const HOST: &[Phase<Host>] = &[
     now("device-nodes", host::complete_dev, Degrade),
     now("power", host::watch_power, Degrade),
     now("config", host::configure, Degrade),
+    beside("host-modules", host::load_configured_modules),
     // host.toml may set the host name.
     now("hostname", host::name_host, Degrade),
     // "firmware" reads the boot counter, which is part of the boot record.

@@ -21,7 +21,7 @@ pub fn read(path: &Path) -> Result<LogConfig, String> {
         read => read.map_err(|error| berth_contract::chain::Chain(&error).to_string())?,
     };
     let config = tables.log.unwrap_or_default();
-    config.check()?;
+    config.check().map_err(|fault| fault.within("log"))?;
     Ok(config)
 }
 

@@ -116,8 +116,7 @@ fn read_config(path: &Path) -> Result<HostConfig, VmError> {
     let text =
         fs::read_to_string(path).map_err(|source| VmError::Io { doing: "read", path: path.to_owned(), source })?;
     let fault = |fault: String| VmError::Config { path: path.to_owned(), fault };
-    let config: HostConfig = toml::from_str(&text).map_err(|error| fault(error.to_string()))?;
-    config.check().map_err(|wrong| fault(wrong.to_string()))?;
+    let config = berth_settings::host_config(&text).map_err(|wrong| fault(wrong.to_string()))?;
     Ok(config)
 }
 

@@ -3,7 +3,7 @@
 
 mod common;
 
-use berth_contract::control::{HostState, StatusReport};
+use berth_contract::control::{HostState, LogLine, StatusReport};
 use berth_control::ClientError;
 use berth_qemu::machine::{Description, Machine};
 use common::{LIMIT, build, build_small, machine, output, tool};
@@ -96,9 +96,40 @@ fn host_toml_of_the_esp_stays_in_force_after_a_wrong_one_until_var_is_erased() {
     let console = vm.console().text();
     assert_eq!((status.hostname.as_str(), status.config.source.as_deref()), ("from-esp", Some("last good")));
     let error = status.config.error.unwrap();
-    assert!(error.contains("fw_cfg, line 1, column 12: invalid type: integer `5`"), "{error}");
+    assert!(error.contains("fw_cfg, line 1, column 12: wrong type: expected a string, found integer `5`"), "{error}");
     assert!(console.contains(&error), "{console}");
     assert_eq!(status.state, HostState::Running);
+
+    // A configuration is tried without a confirmation, then confirmed. The last try is pending at the reboot.
+    let wrong = config(&vm, &["apply", "-"], "hostname = 'x'\n[sysctl]\n'a b' = 1").unwrap_err();
+    assert!(wrong.to_string().contains("line 3, column 9: sysctl.\"a b\": expected the name of a"), "{wrong}");
+    config(&vm, &["try", "-", "--confirm-within", "10s"], "hostname = 'unconfirmed'").unwrap();
+    let name = |vm: &Machine| vm.control(Duration::from_secs(10)).unwrap().status().unwrap().hostname;
+    assert_eq!(name(&vm), "unconfirmed");
+    vm.wait_until("the end of the try", LIMIT, |vm| name(vm) == "from-esp").unwrap();
+    let history = config(&vm, &["history"], "").unwrap();
+    assert!(history.contains("nobody has confirmed it in time"), "{history}");
+    config(&vm, &["try", "-"], "hostname = 'kept'\n[sysctl]\n'vm.swappiness' = 7\n").unwrap();
+    config(&vm, &["confirm"], "").unwrap();
+    config(&vm, &["try", "-", "--confirm-within", "1h"], "hostname = 'pending'").unwrap();
+    // At the same reboot, everything but the configuration is erased.
+    let words = ["reset", "--keep-config", "--yes"].map(str::to_owned);
+    let mut control = vm.control(Duration::from_secs(30)).unwrap();
+    control.run(&words, |_| Ok::<_, ClientError>(())).unwrap();
+    let before = vm.console().text().len();
+    control.reboot().unwrap();
+    drop(control);
+    vm.wait_for_text("ready after", before, LIMIT).unwrap();
+    vm.wait_ready(LIMIT).unwrap();
+    let kept = vm.control(Duration::from_secs(30)).unwrap().status().unwrap();
+    assert_eq!((kept.hostname.as_str(), &kept.config.error), ("kept", &None));
+    assert!(
+        kept.config.note.as_ref().is_some_and(|note| note.contains("restarted before it was confirmed")),
+        "{kept:?}"
+    );
+    assert!(kept.machine_id != status.machine_id && kept.problems.is_empty(), "{kept:?}");
+    let console = vm.console().text();
+    assert!(console[before..].contains("everything but the configuration is erased"), "{console}");
 
     // Nobody may erase /var by mistake. Once it is sure, /var is empty after the next boot, and as large as before.
     let mut control = vm.control(Duration::from_secs(30)).unwrap();
@@ -115,8 +146,21 @@ fn host_toml_of_the_esp_stays_in_force_after_a_wrong_one_until_var_is_erased() {
     vm.wait_ready(LIMIT).unwrap();
     let empty = vm.control(Duration::from_secs(30)).unwrap().status().unwrap();
     assert!(vm.console().text()[before..].contains("everything is erased"), "{}", vm.console().text());
-    assert!(empty.machine_id != status.machine_id && empty.config.source.is_none(), "{empty:?}");
+    assert!(empty.machine_id != kept.machine_id && empty.config.source.is_none(), "{empty:?}");
     assert!(empty.var.persistent && empty.var.size == status.var.size, "{:?}", empty.var);
+}
+
+/// Runs `hostctl config` on the host with a text on its standard input. Returns its output.
+fn config(vm: &Machine, words: &[&str], text: &str) -> Result<String, ClientError> {
+    let words: Vec<String> = ["config"].iter().chain(words).map(|&word| word.to_owned()).collect();
+    let input = (!text.is_empty()).then(|| text.to_owned());
+    let mut lines = Vec::new();
+    let line = |line: LogLine| {
+        lines.push(line.text);
+        Ok::<_, ClientError>(())
+    };
+    vm.control(Duration::from_secs(30)).unwrap().run_with(&words, input, line)?;
+    Ok(lines.join("\n"))
 }
 
 /// The ESP of a disk image in the form of mtools' option `-i`. The ESP starts at 1 MiB.

@@ -69,8 +69,7 @@ fn parse(name: &str, bytes: &[u8]) -> Result<ServiceSpec, String> {
         return Err(format!("expected {} bytes at most, found {}", service_set::MAX_SIZE, bytes.len()));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let spec: ServiceSpec =
-        toml::from_str(text).map_err(|error| error.to_string().trim_end().replace('\n', "\n    "))?;
+    let spec: ServiceSpec = berth_settings::parse(text).map_err(|fault| fault.to_string())?;
     spec.check()?;
     Ok(spec)
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod build;
+mod check;
 mod disk_image;
 mod environment;
 mod hint;
@@ -75,6 +76,7 @@ enum Verb {
     Release(release::Arguments),
     Repo(repo::Arguments),
     Run(run::Arguments),
+    Check(check::Arguments),
     Schema(schema::Arguments),
     Size(size::Arguments),
     Why(why::Arguments),
@@ -96,6 +98,7 @@ pub fn main() -> ExitCode {
         Verb::Release(release) => release.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Repo(repo) => repo.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Run(run) => run.run(&global, &report),
+        Verb::Check(check) => check.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Schema(schema) => schema.run(&report).map(|()| ExitCode::SUCCESS),
         Verb::Size(size) => size.run(&global, &report).map(|()| ExitCode::SUCCESS),
         Verb::Why(why) => why.run(&global, &report).map(|()| ExitCode::SUCCESS),

@@ -12,12 +12,23 @@ pub(super) struct Arguments {
     kind: Kind,
 }
 
+/// A kind of TOML file.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     /// host.toml: the settings of one host.
     Host,
     /// A recipe: the description of an image.
     Recipe,
+}
+
+impl Kind {
+    /// Its name in messages.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Host => "host.toml",
+            Self::Recipe => "recipe",
+        }
+    }
 }
 
 impl Arguments {

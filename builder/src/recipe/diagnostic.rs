@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use berth_contract::credentials::without_credentials;
+use berth_settings::nearest;
 use std::fmt;
 
 /// A fault of a recipe. Its text has several lines: the place and the fault, the line of the recipe with the fault underlined,
@@ -69,18 +70,6 @@ impl Diagnostic {
     }
 }
 
-/// The most similar of `names`, if at most a third of the letters differ.
-#[must_use]
-pub fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(1);
-    names
-        .into_iter()
-        .map(|known| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= most && !known.is_empty())
-        .min()
-        .map(|(_, known)| known)
-}
-
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Parts { place, message, wanted, found, hint: _ } = &*self.0;
@@ -95,17 +84,3 @@ impl fmt::Display for Diagnostic {
 }
 
 impl std::error::Error for Diagnostic {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_with_a_typing_error_finds_the_nearest_name() {
-        let names = ["packages", "provided", "drop", "suite"];
-        assert_eq!(nearest("packges", names), Some("packages"));
-        assert_eq!(nearest("siute", names), Some("suite"));
-        assert_eq!(nearest("drops", names), Some("drop"));
-        assert_eq!(nearest("kernel", names), None);
-    }
-}

@@ -8,24 +8,23 @@ mod check;
 mod diagnostic;
 mod drops;
 mod merge;
-mod misfit;
 mod parse;
 mod place;
 mod raw;
 mod read;
 mod remote;
 mod schema;
-mod shape;
 mod spanned;
 mod update;
 mod value;
 mod words;
 
-pub use diagnostic::{Diagnostic, nearest};
+pub use berth_settings::nearest;
+pub use diagnostic::Diagnostic;
 pub use drops::Drops;
 pub use place::{Located, Place, RecipeFile};
 pub use read::{ReadError, read};
-pub use schema::schema;
+pub use schema::{is_recipe, schema};
 
 use berth_contract::{
     arch::Arch,

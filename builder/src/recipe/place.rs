@@ -99,11 +99,6 @@ impl Place {
         self.source.text[self.line_start()..self.span.start].chars().count() + 1
     }
 
-    /// The text at the place.
-    pub(super) fn text(&self) -> &str {
-        &self.source.text[self.span.clone()]
-    }
-
     fn line_start(&self) -> usize {
         self.source.text[..self.span.start].rfind('\n').map_or(0, |at| at + 1)
     }

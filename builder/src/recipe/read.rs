@@ -2,11 +2,12 @@
 
 use super::{
     Recipe,
-    diagnostic::{Diagnostic, nearest},
+    diagnostic::Diagnostic,
     parse,
     place::{Place, RecipeFile},
     raw::locate,
 };
+use berth_settings::nearest;
 use std::{
     fs::File,
     io::{self, Read},

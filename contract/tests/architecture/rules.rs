@@ -8,20 +8,22 @@ pub(crate) type Row = (&'static str, &'static [&'static str]);
 pub(crate) const CRATES: &[Row] = &[
     ("judge", &[]),
     ("contract", &[]),
+    ("settings", &["contract"]),
     ("file", &["contract"]),
+    ("generations", &["contract", "file"]),
     ("formats", &["contract"]),
     ("fetch", &["contract", "file"]),
     ("control", &["contract"]),
     ("engine", &["contract"]),
-    ("init", &["contract", "file", "formats"]),
+    ("init", &["contract", "settings", "file", "generations", "formats"]),
     ("netd", &["contract", "file", "control"]),
     ("logd", &["contract", "file", "formats"]),
     ("timed", &["contract", "file"]),
     ("workload", &["contract", "file", "engine"]),
     ("hostd", &["contract", "file", "control", "engine"]),
-    ("hostctl", &["contract", "file", "formats", "fetch", "control", "engine"]),
-    ("qemu", &["contract", "file", "control"]),
-    ("builder", &["contract", "file", "formats", "fetch", "qemu"]),
+    ("hostctl", &["contract", "settings", "file", "generations", "formats", "fetch", "control", "engine"]),
+    ("qemu", &["contract", "settings", "file", "control"]),
+    ("builder", &["contract", "settings", "file", "formats", "fetch", "qemu"]),
 ];
 
 /// The crates that PID 1 may depend on. None of them parses data from a network, and none is an async runtime. If you add a crate, check
@@ -30,6 +32,8 @@ pub(crate) const PID_1: &[&str] = &[
     "berth-contract",
     "berth-file",
     "berth-formats",
+    "berth-generations",
+    "berth-settings",
     "libc",
     "rustix",
     "seccompiler",
@@ -37,7 +41,6 @@ pub(crate) const PID_1: &[&str] = &[
     "serde_json",
     "syscalls",
     "thiserror",
-    "toml",
 ];
 
 /// A crate with a table for its modules: its folder, the name of its library in paths, and the table. A module is a file or a folder
@@ -89,12 +92,14 @@ const BUILDER: &[Row] = &[
 const INIT: &[Row] = &[
     ("sys", &[]),
     ("ending", &[]),
+    ("hostname", &[]),
     ("timeline", &[]),
     ("drop_in", &[]),
     ("mount_table", &[]),
     ("kernel_log", &[]),
     ("random_seed", &[]),
     ("console", &["timeline"]),
+    ("sysctl", &["console", "drop_in"]),
     ("block", &[]),
     ("efi", &[]),
     ("clock", &[]),
@@ -114,7 +119,10 @@ const INIT: &[Row] = &[
     ("control", &["console", "ending", "kernel_log"]),
     (
         "supervisor",
-        &["config", "console", "control", "ending", "power", "services", "shutdown", "sys", "timeline", "trial"],
+        &[
+            "config", "console", "control", "ending", "hostname", "power", "services", "shutdown", "sys", "sysctl",
+            "timeline", "trial",
+        ],
     ),
     (
         "initrd",
@@ -146,6 +154,7 @@ const INIT: &[Row] = &[
             "drop_in",
             "efi",
             "ending",
+            "hostname",
             "modules",
             "mounts",
             "phase",
@@ -153,6 +162,7 @@ const INIT: &[Row] = &[
             "random_seed",
             "supervisor",
             "sys",
+            "sysctl",
             "timeline",
             "trial",
             "uevent",
@@ -298,7 +308,6 @@ const HOSTCTL: &[Row] = &[
     ("file", &[]),
     ("file_lock", &[]),
     ("memory", &[]),
-    ("show", &[]),
     ("sys", &[]),
     ("decoder", &["sys"]),
     ("desk", &[]),
@@ -308,6 +317,8 @@ const HOSTCTL: &[Row] = &[
     ("host", &["entries", "file"]),
     ("trust", &["file", "slots", "source"]),
     ("health", &["file"]),
+    ("config", &["file", "health"]),
+    ("show", &["config"]),
     ("why", &["entries", "file", "health"]),
     ("logs", &["why"]),
     ("failed_versions", &["entries", "file", "health", "why"]),
@@ -337,6 +348,7 @@ const HOSTCTL: &[Row] = &[
     (
         "command",
         &[
+            "config",
             "desk",
             "entries",
             "exit",
@@ -360,7 +372,9 @@ const HOSTCTL: &[Row] = &[
 pub(crate) const WITHOUT_CIRCLES: &[(&str, &str)] = &[
     ("judge", "berth_judge"),
     ("contract", "berth_contract"),
+    ("settings", "berth_settings"),
     ("file", "berth_file"),
+    ("generations", "berth_generations"),
     ("formats", "berth_formats"),
     ("fetch", "berth_fetch"),
     ("control", "berth_control"),

@@ -1,6 +1,7 @@
 //! The commands that do more than send a request to init, one file per command.
 
 pub(crate) mod bless;
+pub(crate) mod config;
 pub(crate) mod containers;
 pub(crate) mod engine;
 mod event_printer;
@@ -45,9 +46,19 @@ pub(crate) fn on_host<'a>(
     arguments: impl IntoIterator<Item = &'a str>,
     line: impl FnMut(LogLine) -> Result<()>,
 ) -> Result<()> {
-    client.set_timeout(None)?;
     let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
-    client.run(&arguments, line)
+    on_host_with(client, &arguments, None, line)
+}
+
+/// The same, with a text on its standard input.
+pub(crate) fn on_host_with(
+    client: &mut Client,
+    arguments: &[String],
+    input: Option<String>,
+    line: impl FnMut(LogLine) -> Result<()>,
+) -> Result<()> {
+    client.set_timeout(None)?;
+    client.run_with(arguments, input, line)
 }
 
 /// Prints a line of output of the hostctl on the host.

@@ -146,8 +146,16 @@ fn name_servers(status: &StatusReport) -> Vec<IpAddr> {
     status.network.as_ref().map(|network| network.dns.clone()).unwrap_or_default()
 }
 
+/// Whether a name server of the host answers a question about `name`, even if it says that the name does not exist.
+#[must_use]
+pub fn name_server_answers(name: &str, places: &Places) -> bool {
+    let servers = super::ask_init(places).map(|(status, _)| name_servers(&status)).unwrap_or_default();
+    matches!(dns::resolves(name, &servers, places.dns_port), Ok(()) | Err(DnsError::NoAddress { .. }))
+}
+
 /// Whether the kernel has a default route, over IPv4 or IPv6.
-fn has_default_route(places: &Places) -> bool {
+#[must_use]
+pub fn has_default_route(places: &Places) -> bool {
     let [four, six] = places.routes.each_ref().map(|path| fs::read_to_string(path).unwrap_or_default());
     four.lines().skip(1).any(is_default_of_4) || six.lines().any(is_default_of_6)
 }

@@ -153,6 +153,12 @@ impl Deadline {
     }
 }
 
+/// Microseconds since the kernel's start.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    u64::try_from(now().as_micros()).unwrap_or(u64::MAX)
+}
+
 fn now() -> Duration {
     let now = clock_gettime(ClockId::Monotonic);
     Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))

@@ -2,6 +2,7 @@
 //! instead of the minute of a virtual machine.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod config;
 mod healing;
 mod kernel_images;
 mod kit;

@@ -59,7 +59,7 @@ pub(super) async fn logs(api: &Api, service: String, query: &Query) -> Result<An
 }
 
 pub(super) async fn upgrade(api: &Api, wanted: UpgradeRequest) -> Result<Answer, Failure> {
-    let call = api.control.run(Request::Run { arguments: wanted.arguments() }).await?;
+    let call = api.control.run(Request::Run { arguments: wanted.arguments(), input: None }).await?;
     // Each line is an event of the upgrade as JSON. Another line is a warning of a library, and not for clients.
     Ok(events::pass_on(call, "progress", |line: LogLine| serde_json::from_str::<Value>(&line.text).ok()))
 }

@@ -84,7 +84,8 @@ impl Init {
             Request::Reboot | Request::RebootWithin { .. } => change("reboot".to_owned()),
             Request::Poweroff | Request::PoweroffWithin { .. } => change("poweroff".to_owned()),
             Request::Announce { text } => change(format!("announce {text}")),
-            Request::Run { arguments } => {
+            Request::Configure { place, .. } => change(format!("configure {place}")),
+            Request::Run { arguments, .. } => {
                 let words = arguments.join(" ");
                 match arguments.first().map_or("", String::as_str) {
                     "slots" => vec![line(&slots().to_string()), Body::End],

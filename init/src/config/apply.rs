@@ -1,25 +1,28 @@
 //! Applies the configuration: writes the files that services and hostctl read.
 
-use super::{CurrentConfig, docker};
+use super::{CurrentConfig, When, docker, trust};
 use berth_contract::{
     container::{ContainerSpec, Declared},
     fault::{At, Failure, Failures},
     host_config::HostConfig,
     image_spec::ImageSpec,
     paths,
+    system_config::Parameter,
 };
 use berth_file::{Flush, replace};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 /// Writes the engine's settings and certificates, the list of declared containers, and the configuration itself. The caller sets the host
 /// name.
 ///
 /// # Errors
 /// Every file that cannot be written. The other files are written.
-pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> {
+pub fn apply(current: &CurrentConfig, image: &ImageSpec, when: When) -> Result<(), Failure> {
     let config = &current.config;
     let mut failures = Failures::none();
-    failures.keep(docker::apply(config.docker.as_ref(), image));
+    failures.keep(docker::apply(config, image, when));
+    failures.keep(trust::apply(&config.ca, Path::new(paths::CA_BUNDLE), Path::new(paths::ORIGINALS)));
+    failures.keep(write_parameters(config));
     let declared = Declared { containers: containers(config, image), existing: current.existing_containers() };
     let list = serde_json::to_vec(&declared).map_err(Failure::from);
     // Mode 0600, because environment variables of containers often hold secrets.
@@ -27,17 +30,30 @@ pub fn apply(current: &CurrentConfig, image: &ImageSpec) -> Result<(), Failure> 
     // hostctl reads the health checks and the update source from this file.
     let whole = serde_json::to_vec(config).map_err(Failure::from);
     failures.keep(whole.and_then(|whole| Ok(replace(Path::new(paths::HOST_CONFIG), &whole, 0o600, Flush::Content)?)));
-    failures.keep(apply_log(config));
     failures.end()
 }
 
-/// logd's part of the configuration. The file is given to the user of logd when logd starts.
-fn apply_log(config: &HostConfig) -> Result<(), Failure> {
-    let path = Path::new(paths::LOGD_CONFIG);
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder).at("create", folder)?;
-    let part = BTreeMap::from([("log", &config.log)]);
-    Ok(replace(path, &serde_json::to_vec(&part)?, 0o400, Flush::Content)?)
+/// Writes the kernel parameters as a file of sysctl.d(5). The caller applies it.
+fn write_parameters(config: &HostConfig) -> Result<(), Failure> {
+    let path = Path::new(paths::HOST_SYSCTL);
+    if config.sysctl.is_empty() && !path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).at("create", folder)?;
+    }
+    let lines: String = config.sysctl.iter().map(|(name, Parameter(value))| format!("{name} = {value}\n")).collect();
+    Ok(replace(path, lines.as_bytes(), 0o644, Flush::Nothing)?)
+}
+
+/// The variables of the environment that tell programs the proxy.
+#[must_use]
+pub fn environment(config: &HostConfig) -> Vec<(String, String)> {
+    let Some(proxy) = &config.proxy else { return Vec::new() };
+    let no_proxy = Some(proxy.no_proxy.join(",")).filter(|list| !list.is_empty());
+    let values = [("http_proxy", proxy.http.clone()), ("https_proxy", proxy.https.clone()), ("no_proxy", no_proxy)];
+    let given = values.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    given.flat_map(|(name, value)| [(name.to_owned(), value.clone()), (name.to_uppercase(), value)]).collect()
 }
 
 /// The containers to start: those of the recipe and those of host.toml. A container of host.toml replaces one of the recipe with the
@@ -55,6 +71,24 @@ mod tests {
         config_source::ConfigSource,
         update::{HealthSpec, UpdateSpec},
     };
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_proxy_is_told_in_the_environment() {
+        assert_eq!(environment(&HostConfig::default()), []);
+        let config: HostConfig =
+            toml::from_str("[proxy]\nhttps = 'http://p:3128'\nno_proxy = ['localhost', '.example']").unwrap();
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(
+            environment(&config),
+            [
+                pair("https_proxy", "http://p:3128"),
+                pair("HTTPS_PROXY", "http://p:3128"),
+                pair("no_proxy", "localhost,.example"),
+                pair("NO_PROXY", "localhost,.example")
+            ]
+        );
+    }
 
     #[test]
     fn containers_of_host_toml_replace_those_of_the_recipe_by_name() {

@@ -1,6 +1,7 @@
 //! Errors in host.toml.
 
 use berth_contract::fault::PathError;
+use berth_settings::TextFault;
 
 /// Why a configuration is not used.
 #[derive(Debug, thiserror::Error)]
@@ -29,27 +30,31 @@ pub enum ConfigError {
         /// Offset of the first invalid byte.
         at: usize,
     },
-    /// The file is not valid TOML, or has an unknown key.
-    #[error("host.toml of {place}, line {line}, column {column}: {message}")]
-    Parse {
+    /// The file is not valid TOML, or has an unknown key or a value that is not allowed.
+    #[error("host.toml of {place}, {fault}{}", fault.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default())]
+    Fault {
         /// The place where host.toml was found.
         place: String,
-        /// Line, counted from 1.
-        line: usize,
-        /// Column in characters, counted from 1.
-        column: usize,
-        /// Expected and found.
-        message: String,
+        /// Line, column, key, expected, found.
+        fault: Box<TextFault>,
     },
-    /// A value is not allowed.
-    #[error("host.toml of {place}: {message}")]
-    Value {
-        /// The place where host.toml was found.
-        place: String,
-        /// Key, expected, found.
-        message: String,
+    /// The settings are valid, but not for this image.
+    #[error("{key}: expected {expected}, found {found}")]
+    Image {
+        /// The key.
+        key: &'static str,
+        /// What the image must have.
+        expected: &'static str,
+        /// What it has.
+        found: String,
     },
-    /// The listener cannot be added to docker's settings.
+    /// The engine refuses `[engine]`.
+    #[error("engine: expected settings that the engine accepts, found a fault: {why}; the table is left out")]
+    Engine {
+        /// What the engine says.
+        why: String,
+    },
+    /// The settings cannot be added to those of docker.
     #[error("{path}: {message}")]
     Docker {
         /// The settings file.

@@ -79,6 +79,8 @@ impl Locations {
     pub fn find(&self, source: ConfigSource) -> Option<Candidate> {
         match source {
             _ if !self.allows(source) => None,
+            // PID 1 reads no byte from the network: hostctl fetches it.
+            ConfigSource::Cmdline => None,
             ConfigSource::FwCfg => self.fw_cfg_file(),
             ConfigSource::Disk => self.config_disk(),
             ConfigSource::Esp => self.boot_esp(),

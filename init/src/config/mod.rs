@@ -1,29 +1,46 @@
 //! host.toml: finds, checks and applies it.
 
 pub mod apply;
+pub mod change;
 pub mod docker;
 pub mod error;
+mod generation;
 pub mod locations;
+mod originals;
 mod search;
+mod trust;
 mod volume;
 
-pub use apply::{apply, containers};
+pub use apply::{apply, containers, environment};
 pub use error::ConfigError;
 
 use crate::console;
 use berth_contract::{
+    cmdline::{self, Cmdline},
     config_source::ConfigSource,
     container::Existing,
     control::ConfigStatus,
+    credentials::without_credentials,
     host_config::{HostConfig, MAX_SIZE},
     paths,
 };
 use berth_file::{Flush, replace};
+use berth_generations::Store;
+use generation::First;
 use locations::{Candidate, Locations};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// When a configuration is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// At boot. The engine may be asked about its settings.
+    Boot,
+    /// While the supervisor runs, which must not wait for a program.
+    Running,
+}
 
 /// The configuration in force. Without a host.toml it is the default configuration.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,11 +71,25 @@ impl CurrentConfig {
 /// Never fails: an error in host.toml is printed on the console, and the last good configuration is used, or else the default. If there is
 /// no host.toml but there was one before, the last good configuration is used too.
 #[must_use]
-pub fn load(locations: &Locations, settled: impl FnOnce()) -> CurrentConfig {
+pub fn load(
+    locations: &Locations,
+    cmdline: &Cmdline,
+    (store, now): (&Store, u64),
+    settled: impl FnOnce(),
+) -> CurrentConfig {
     let root = Path::new("/");
     let before = place_before(root);
     let found = search::first(locations, settled, before.as_deref());
-    take(root, found, before)
+    take(root, found, before, Memory { store, now, url: fetched(locations, cmdline) })
+}
+
+/// What is known of the host's configurations besides the files of this boot.
+struct Memory<'a> {
+    store: &'a Store,
+    /// Seconds since 1970 by the host's clock.
+    now: u64,
+    /// The address in the kernel's command line.
+    url: Option<String>,
 }
 
 /// The path of the persistent state, below `root`.
@@ -73,15 +104,39 @@ fn place_before(root: &Path) -> Option<String> {
 }
 
 /// The configuration in force, with what was found at this boot. Keeps what the next boot needs to know.
-fn take(root: &Path, found: Option<Candidate>, before: Option<String>) -> CurrentConfig {
+fn take(root: &Path, found: Option<Candidate>, before: Option<String>, memory: Memory<'_>) -> CurrentConfig {
+    let Memory { store, now, url } = memory;
+    let state = generation::begin(store);
+    let marker = below(root, paths::SUBSTITUTE_CONFIG);
+    let place = found.as_ref().map(|found| found.place.clone());
+    let first = match (&url, is_substitute(before.as_deref(), place.as_deref(), marker.exists())) {
+        (Some(_), _) => First::Cmdline,
+        (None, true) => First::Substitute,
+        (None, false) => First::Found,
+    };
+    let applied = generation::applied(store, &state, found.as_ref(), first);
+    if let (Some(Ok(text)), First::Found) = (found.as_ref().map(|found| &found.content), first) {
+        generation::keep(store.note_source(text));
+    }
+    let waiting = url.map(|url| format!("waiting for {url} of the kernel command line"));
+    let note = generation::note(&state).or(waiting);
+    let fault = match applied {
+        Some(Ok(current)) => return CurrentConfig { status: ConfigStatus { note, ..current.status }, ..current },
+        Some(Err(fault)) => Some(fault),
+        None => None,
+    };
     let (mut current, mut new_good) =
         decide(found, before.as_deref(), || read_last_good(&below(root, paths::LAST_GOOD_CONFIG)));
+    // The generation that was applied cannot be used: that is the fault to show.
+    current.status.error = fault.or(current.status.error);
     if let Some(error) = &current.status.error {
-        let instead =
-            current.status.source.as_deref().map_or("the default is used", |_| "the last good host.toml is used");
+        let instead = match current.status.source.as_deref() {
+            None => "the default is used".to_owned(),
+            Some(LAST_GOOD) => "the last good host.toml is used".to_owned(),
+            Some(place) => format!("the one of {place} is used"),
+        };
         console::error(format_args!("{error}; {instead}"));
     }
-    let marker = below(root, paths::SUBSTITUTE_CONFIG);
     if new_good.is_some() && is_substitute(before.as_deref(), current.status.source.as_deref(), marker.exists()) {
         current.is_substitute = true;
         new_good = None;
@@ -102,7 +157,28 @@ fn take(root: &Path, found: Option<Candidate>, before: Option<String>) -> Curren
             write(&below(root, path), text);
         }
     }
+    // The next boot returns to the text of the address, not to that of another source.
+    if let (Some(text), Some(place), First::Found) = (&new_good, &current.status.source, first) {
+        generation::store_source(store, state, text, place, now);
+    }
+    current.status.note = note;
     current
+}
+
+/// The address of host.toml in the kernel's command line, if the image allows one.
+#[must_use]
+pub fn fetched(locations: &Locations, cmdline: &Cmdline) -> Option<String> {
+    let url = cmdline.sole(cmdline::CONFIG).ok().flatten()?;
+    locations.allows(ConfigSource::Cmdline).then(|| without_credentials(url))
+}
+
+/// Reads and checks the configuration that hostctl has written for a change while the host runs.
+///
+/// # Errors
+/// The file cannot be read, or is not valid.
+pub fn next(path: &Path) -> Result<HostConfig, ConfigError> {
+    parse(Candidate { place: "the new configuration".to_owned(), content: locations::read_limited(path) })
+        .map(|(config, _)| config)
 }
 
 /// Whether the ESP's file stands in for the file of a disk that may come back: at the first boot after one with the disk. At a second such
@@ -139,7 +215,7 @@ fn decide(
             let place = candidate.place.clone();
             match parse(candidate) {
                 Ok((config, text)) => {
-                    let status = ConfigStatus { source: Some(place), error: None };
+                    let status = ConfigStatus { source: Some(place), ..ConfigStatus::default() };
                     return (CurrentConfig { config, status, is_substitute: false }, Some(text));
                 }
                 Err(error) => (error.to_string(), last_good()),
@@ -156,12 +232,12 @@ fn decide(
     };
     match last_good.map(parse) {
         Some(Ok((config, _))) => {
-            let status = ConfigStatus { source: Some(LAST_GOOD.to_owned()), error: Some(error) };
+            let status = ConfigStatus { source: Some(LAST_GOOD.to_owned()), error: Some(error), note: None };
             (CurrentConfig { config, status, is_substitute: false }, None)
         }
         // The last good file was stored by another version, and may not be valid for this version.
         Some(Err(_)) | None => {
-            let status = ConfigStatus { source: None, error: Some(error) };
+            let status = ConfigStatus { source: None, error: Some(error), note: None };
             (CurrentConfig { status, ..CurrentConfig::default() }, None)
         }
     }
@@ -184,20 +260,10 @@ fn parse(candidate: Candidate) -> Result<(HostConfig, String), ConfigError> {
     }
     let text = String::from_utf8(bytes)
         .map_err(|error| ConfigError::NoText { place: place.clone(), at: error.utf8_error().valid_up_to() })?;
-    let config: HostConfig = toml::from_str(&text).map_err(|error| {
-        // Not the full text of the error: it shows the line of the file, which may be part of a private key.
-        let (line, column) = position(&text, error.span().map_or(0, |span| span.start));
-        ConfigError::Parse { place: place.clone(), line, column, message: error.message().to_owned() }
-    })?;
-    config.check().map_err(|fault| ConfigError::Value { place, message: fault.to_string() })?;
-    Ok((config, text))
-}
-
-/// Line and column of a byte, both counted from 1.
-fn position(text: &str, at: usize) -> (usize, usize) {
-    let before = text.get(..at).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    match berth_settings::host_config(&text) {
+        Ok(config) => Ok((config, text)),
+        Err(fault) => Err(ConfigError::Fault { place, fault: Box::new(fault) }),
+    }
 }
 
 #[cfg(test)]
@@ -213,7 +279,7 @@ mod tests {
         let (current, kept) =
             decide(candidate("esp", b"hostname = 'a'"), None, || panic!("the last good one is not needed"));
         assert_eq!(current.config.hostname.as_deref(), Some("a"));
-        assert_eq!(current.status, ConfigStatus { source: Some("esp".into()), error: None });
+        assert_eq!(current.status, ConfigStatus { source: Some("esp".into()), error: None, note: None });
         assert_eq!(kept.as_deref(), Some("hostname = 'a'"));
         assert_eq!(current.existing_containers(), Existing::Replace);
         let (never, kept) = decide(None, None, || None);
@@ -262,7 +328,8 @@ mod tests {
         let good = || fs::read_to_string(below(root, paths::LAST_GOOD_CONFIG)).unwrap();
         fs::create_dir_all(marker.parent().unwrap()).unwrap();
         let boot = |place: &str, text: &str| {
-            let current = take(root, candidate(place, text.as_bytes()), place_before(root));
+            let memory = Memory { store: &Store::new(root.join("config")), now: 1, url: None };
+            let current = take(root, candidate(place, text.as_bytes()), place_before(root), memory);
             (current.existing_containers(), marker.exists(), good(), place_before(root).unwrap())
         };
         let (disk, esp) = ("hostname = 'disk'", "hostname = 'esp'");
@@ -283,13 +350,13 @@ mod tests {
 
     /// Text → start of the message.
     const WRONG: &[(&[u8], &str)] = &[
-        (b"hostname = 'a'\nhostnam = 'b'", "host.toml of fw_cfg, line 2, column 1: unknown field `hostnam`"),
+        (b"hostname = 'a'\nhostnam = 'b'", "host.toml of fw_cfg, line 2, column 1: unknown key `hostnam`"),
         (
             b"[docker.tls]\nca = 1",
-            "host.toml of fw_cfg, line 2, column 6: invalid type: integer `1`, expected a string",
+            "host.toml of fw_cfg, line 2, column 6: wrong type: expected a string, found integer `1`",
         ),
         ("\nhostname = \"\u{e4}".as_bytes(), "host.toml of fw_cfg, line 2, column"),
-        (b"hostname = '-'", "host.toml of fw_cfg: hostname: expected letters"),
+        (b"hostname = '-'", "host.toml of fw_cfg, line 1, column 12: hostname: expected letters"),
         (b"hostname = '\xff'", "host.toml of fw_cfg: expected UTF-8, found an invalid byte at offset 12"),
     ];
 

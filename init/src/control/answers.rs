@@ -1,7 +1,7 @@
 //! The interface between the protocol's server and the host.
 
 use crate::ending::Ending;
-use berth_contract::control::{BootReport, ControlError, LogLine, Problem, ServiceStatus, StatusReport};
+use berth_contract::control::{BootReport, ConfigChange, ControlError, LogLine, Problem, ServiceStatus, StatusReport};
 use std::rc::Rc;
 
 /// The state that `wait-ready` waits for.
@@ -71,11 +71,16 @@ pub trait Answers {
     fn level_in_init(&self, _number: u64) -> u8 {
         6
     }
-    /// Starts hostctl. Its output is a log ([`LogName::Program`]).
+    /// Takes the configuration that hostctl has written for init.
+    ///
+    /// # Errors
+    /// When it cannot be read or is not valid. Then nothing has changed.
+    fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, String>;
+    /// Starts hostctl, with a text on its standard input. Its output is a log ([`LogName::Program`]).
     ///
     /// # Errors
     /// When hostctl cannot be started.
-    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String>;
+    fn start_hostctl(&mut self, arguments: &[String], input: Option<&str>) -> Result<Started, String>;
     /// How the program ended. `None` until it has ended and all of its output was read. The error comes from its stderr.
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>>;
     /// Stops a service, if it runs, and starts it again.

@@ -216,7 +216,11 @@ impl Session {
             Request::Run { .. } if self.calls.iter().any(|call| matches!(call.task, Task::Program { .. })) => {
                 failed("a command of this client is running already".to_owned(), Some("cancel it, or wait for its end"))
             }
-            Request::Run { arguments } => match host.start_hostctl(&arguments) {
+            Request::Configure { place, watch } => match host.configure(&place, watch) {
+                Ok(change) => Body::Reply(Box::new(Reply::Configured(change))),
+                Err(message) => failed(message, Some("the configuration in force has not changed")),
+            },
+            Request::Run { arguments, input } => match host.start_hostctl(&arguments, input.as_deref()) {
                 Ok(program) => return self.calls.push(RunningCall { id, task: Task::Program { program, next: 0 } }),
                 Err(message) => failed(message, None),
             },

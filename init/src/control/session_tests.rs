@@ -1,7 +1,7 @@
 use super::*;
 use berth_contract::{
     boot_report::{PhaseStamp, Stage},
-    control::{BootReport, LogRecord, Problem, ServiceState, ServiceStatus, StatusReport},
+    control::{BootReport, ConfigChange, LogRecord, Problem, ServiceState, ServiceStatus, StatusReport},
 };
 use std::{cell::Cell, path::Path};
 
@@ -17,6 +17,8 @@ pub(in crate::control) struct FakeHost {
     pub(in crate::control) asked: Cell<usize>,
     /// Arguments of the programs that were started.
     pub(in crate::control) programs: Vec<Vec<String>>,
+    /// Standard input of the program that was started last.
+    pub(in crate::control) input: Option<String>,
     /// How the programs end. `None` while they run.
     pub(in crate::control) end_of_programs: Option<Result<(), ControlError>>,
     /// The handle of the program that was started last.
@@ -32,6 +34,7 @@ pub(in crate::control) fn host() -> FakeHost {
         limit: None,
         asked: Cell::new(0),
         programs: Vec::new(),
+        input: None,
         end_of_programs: None,
         held: None,
     }
@@ -76,7 +79,12 @@ impl Answers for FakeHost {
         let next = from + lines.len() as u64;
         (lines, next)
     }
-    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
+    fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, String> {
+        let change = ConfigChange { changed: vec![place.to_owned()], ..ConfigChange::default() };
+        if watch { Ok(change) } else { Err("line 1".to_owned()) }
+    }
+    fn start_hostctl(&mut self, arguments: &[String], input: Option<&str>) -> Result<Started, String> {
+        self.input = input.map(str::to_owned);
         self.programs.push(arguments.to_vec());
         let started = Started::new(77);
         self.held = Some(started.clone());
@@ -247,7 +255,10 @@ fn missing_lines_are_reported() {
                 _ => (Vec::new(), from),
             }
         }
-        fn start_hostctl(&mut self, _: &[String]) -> Result<Started, String> {
+        fn configure(&mut self, _: &str, _: bool) -> Result<ConfigChange, String> {
+            unreachable!()
+        }
+        fn start_hostctl(&mut self, _: &[String], _: Option<&str>) -> Result<Started, String> {
             unreachable!()
         }
         fn end_of(&self, _: &Started) -> Option<Result<(), ControlError>> {

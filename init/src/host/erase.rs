@@ -1,7 +1,10 @@
-//! Erasing /var, if `hostctl reset --var` has asked for it. hostctl makes the new file system: PID 1 need not know how.
+//! Erasing /var, if `hostctl reset` has asked for it. hostctl makes the new file system: PID 1 need not know how.
 
 use crate::console;
-use berth_contract::{disk::VAR_ERASE_MARK, paths};
+use berth_contract::{
+    disk::{VAR_EMPTY_MARK, VAR_ERASE_MARK},
+    paths,
+};
 use std::{
     fs::File,
     os::unix::fs::FileExt,
@@ -30,7 +33,7 @@ pub enum EraseError {
     },
 }
 
-/// Makes a new file system on the partition if it has the mark. Call this before the partition is mounted, and when no other thread waits
+/// Makes a new file system on the partition, or empties it, if it has a mark. Call this before the partition is mounted, and when no other thread waits
 /// for child processes.
 ///
 /// # Errors
@@ -38,10 +41,13 @@ pub enum EraseError {
 pub fn erase_if_marked(device: &Path) -> Result<(), EraseError> {
     let mut found = [0; VAR_ERASE_MARK.len()];
     let read = File::open(device).and_then(|file| file.read_exact_at(&mut found, 0));
-    if read.is_err() || found != *VAR_ERASE_MARK {
-        return Ok(());
-    }
-    console::announce("/var: everything is erased, as `hostctl reset --var` has asked for");
+    let what = match &found {
+        _ if read.is_err() => return Ok(()),
+        VAR_ERASE_MARK => "everything is erased",
+        VAR_EMPTY_MARK => "everything but the configuration is erased",
+        _ => return Ok(()),
+    };
+    console::announce(&format!("/var: {what}, as `hostctl reset` has asked for"));
     let made = Command::new(paths::HOSTCTL).arg("make-var").arg(device).stdin(Stdio::null()).status();
     match made {
         Ok(status) if status.success() => Ok(()),

@@ -1,4 +1,4 @@
-//! The host's identity: machine-id(5) and host name.
+//! The host's identity: machine-id(5).
 //!
 //! The machine id is kept in /var, together with the UUID that the machine's firmware has (SMBIOS). If the disk is copied to another
 //! machine, the UUID differs, and the copy gets a machine id of its own.
@@ -123,36 +123,6 @@ fn random(bytes: &mut [u8]) -> Result<(), PathError> {
     File::open("/dev/random").and_then(|mut file| file.read_exact(bytes)).at("read", "/dev/random")
 }
 
-/// The host name, if host.toml does not set one.
-#[must_use]
-pub fn default_hostname(machine_id: &str) -> String {
-    format!("berth-{}", machine_id.get(..8).unwrap_or(machine_id))
-}
-
-/// Sets the kernel's host name, and writes it to /etc/hostname and /etc/hosts.
-///
-/// # Errors
-/// When the kernel refuses it (longer than 64 bytes), or a file cannot be written.
-pub fn set_hostname(name: &str) -> Result<(), PathError> {
-    rustix::system::sethostname(name.as_bytes()).at("set host name", name)?;
-    fs::write("/etc/hostname", format!("{name}\n")).at("write", "/etc/hostname")?;
-    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_else(|_| "127.0.0.1 localhost\n".to_owned());
-    fs::write("/etc/hosts", hosts_with(&hosts, name)).at("write", "/etc/hosts")
-}
-
-/// The text of hosts(5) with a line for the host's own name, unless it has one. As in Debian, the address is not 127.0.0.1, which is
-/// `localhost`.
-fn hosts_with(text: &str, name: &str) -> String {
-    let words =
-        |line: &str| line.split('#').next().unwrap_or_default().split_ascii_whitespace().any(|word| word == name);
-    if text.lines().any(words) {
-        return text.to_owned();
-    }
-    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let short = name.split_once('.').map(|(short, _)| format!(" {short}")).unwrap_or_default();
-    format!("{text}{end}127.0.1.1 {name}{short}\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,7 +135,6 @@ mod tests {
         for bad in ["", "uninitialized", &"0".repeat(32), &a.to_uppercase().replace(char::is_numeric, "F"), &a[1..]] {
             assert!(!is_machine_id(bad), "{bad}");
         }
-        assert_eq!(default_hostname("0123456789abcdef"), "berth-01234567");
     }
 
     #[test]
@@ -212,14 +181,5 @@ mod tests {
         assert_eq!(boot(None), (first.clone(), false));
         let (copy, is_copy) = boot(Some(a));
         assert!(is_copy && copy != first);
-    }
-
-    #[test]
-    fn the_hosts_own_name_is_in_hosts_once() {
-        let with = hosts_with("127.0.0.1 localhost\n", "node-1");
-        assert_eq!(with, "127.0.0.1 localhost\n127.0.1.1 node-1\n");
-        assert_eq!(hosts_with(&with, "node-1"), with);
-        assert_eq!(hosts_with("10.0.0.1 a.example # a", "a"), "10.0.0.1 a.example # a\n127.0.1.1 a\n");
-        assert_eq!(hosts_with("", "a.example"), "127.0.1.1 a.example a\n");
     }
 }

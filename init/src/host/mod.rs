@@ -4,7 +4,6 @@ pub mod erase;
 pub mod etc;
 pub mod fsck;
 pub mod identity;
-pub mod sysctl;
 pub mod tmpfiles;
 pub mod trim;
 pub mod var;
@@ -15,6 +14,7 @@ use crate::{
     console, crash_records, device_nodes,
     efi::boot_option,
     ending::GOING_DOWN,
+    hostname,
     modules::Loader,
     mounts,
     phase::Job,
@@ -25,6 +25,7 @@ use crate::{
     random_seed,
     supervisor::Handover,
     sys::{self, signal::SignalFd},
+    sysctl,
     timeline::{Timeline, now_us},
     trial::{
         Boot,
@@ -43,6 +44,7 @@ use berth_contract::{
     update::HealthSpec,
 };
 use berth_file::read_json;
+use berth_generations::Store;
 use std::{
     fs,
     path::Path,
@@ -73,6 +75,8 @@ pub struct Host {
     pub machine_id: String,
     /// Whether the drivers have found the devices that were there at boot.
     settled: Arc<Settled>,
+    /// Whether the command line has the address of host.toml.
+    is_config_fetched: bool,
     /// The configuration in force.
     pub config: config::CurrentConfig,
     /// Open power buttons, for the event loop.
@@ -118,6 +122,7 @@ impl Host {
             growth: None,
             machine_id: String::new(),
             settled: Arc::default(),
+            is_config_fetched: false,
             config: config::CurrentConfig::default(),
             buttons: Vec::new(),
             counter: Arc::default(),
@@ -134,6 +139,7 @@ impl Host {
             initrd: self.initrd,
             timeline: self.timeline,
             config: self.config,
+            is_config_fetched: self.is_config_fetched,
             machine_id: self.machine_id,
             var_persistent: self.var_persistent,
             signals,
@@ -175,14 +181,7 @@ pub fn mount_offered(_: &Host) -> Job {
 /// Loads the modules that the recipe names, in its order. Then applies sysctl.d again, for parameters that came with the modules.
 pub fn load_recipe_modules(host: &Host) -> Job {
     let (loader, names) = (Arc::clone(&host.loader), host.image.modules.clone());
-    Box::new(move || {
-        let mut failures = Failures::none();
-        for name in names {
-            failures.keep(loader.load(&name));
-        }
-        failures.keep(sysctl::apply());
-        failures.end()
-    })
+    Box::new(move || load_modules(&loader, &names))
 }
 
 /// Loads the modules of all present devices, and starts the thread for devices that appear later.
@@ -349,18 +348,42 @@ pub fn watch_power(host: &mut Host) -> Result<(), Failure> {
 /// Finds, checks and applies host.toml. If it has an error, the console shows the error, and the last good host.toml is used.
 pub fn configure(host: &mut Host) -> Result<(), Failure> {
     let locations = Locations::new(&host.image.config_sources, &host.initrd.disk, &host.loader);
-    host.config = config::load(&locations, || {
+    let now = host.boot.record.started;
+    host.is_config_fetched = config::fetched(&locations, &host.cmdline).is_some();
+    host.config = config::load(&locations, &host.cmdline, (&Store::default(), now), || {
         if !host.settled.wait(SETTLING) {
             console::warning(format_args!("drivers still look for devices after {} s", SETTLING.as_secs()));
         }
     });
-    config::apply(&host.config, &host.image)
+    let applied = config::apply(&host.config, &host.image, config::When::Boot);
+    if host.config.config.sysctl.is_empty() {
+        return applied;
+    }
+    let mut failures = Failures::none();
+    failures.keep(applied);
+    failures.keep(sysctl::apply());
+    failures.end()
+}
+
+/// Loads the modules that host.toml names. Then applies sysctl.d again, for parameters that came with the modules.
+pub fn load_configured_modules(host: &Host) -> Job {
+    let names = host.config.config.kernel.as_ref().map(|kernel| kernel.modules.clone()).unwrap_or_default();
+    let loader = Arc::clone(&host.loader);
+    Box::new(move || if names.is_empty() { Ok(()) } else { load_modules(&loader, &names) })
+}
+
+fn load_modules(loader: &Loader, names: &[String]) -> Result<(), Failure> {
+    let mut failures = Failures::none();
+    for name in names {
+        failures.keep(loader.load(name));
+    }
+    failures.keep(sysctl::apply());
+    failures.end()
 }
 
 /// Sets the host name of host.toml, or one made from the machine id.
 pub fn name_host(host: &mut Host) -> Result<(), Failure> {
-    let name = host.config.config.hostname.clone();
-    Ok(identity::set_hostname(&name.unwrap_or_else(|| identity::default_hostname(&host.machine_id)))?)
+    Ok(hostname::configure(host.config.config.hostname.as_deref(), &host.machine_id)?)
 }
 
 /// Applies sysctl.d.

@@ -71,7 +71,7 @@ pub fn parse(place: &str, name: &str, text: &str) -> Result<ServiceSpec, Service
     if !service_set::is_name(name) {
         return Err(ServiceError::Name { place: place.to_owned() });
     }
-    let spec: ServiceSpec = toml::from_str(text)
+    let spec: ServiceSpec = berth_settings::parse(text)
         .map_err(|error| ServiceError::Parse { place: place.to_owned(), message: error.to_string() })?;
     spec.check().map_err(|message| ServiceError::Value { place: place.to_owned(), message })?;
     Ok(spec)
@@ -123,7 +123,7 @@ mod tests {
             (0, "init.toml: invalid service name"),
             (1, "large.toml: expected 65536 bytes at most, found 70000"),
             (2, "relative.toml: exec: expected the absolute path"),
-            (3, "unknown field `nedds`"),
+            (3, "unknown key `nedds`"),
             (4, "service orphan: needs service typo"),
         ] {
             assert!(faults[index].contains(words), "{words}: {}", faults[index]);

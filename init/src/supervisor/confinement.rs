@@ -44,8 +44,6 @@ pub(super) fn outfit(spec: &ServiceSpec) -> Result<Outfit, Failure> {
     if spec.reads_logs {
         let socket = Path::new(paths::LOG_SOCKET);
         lchown(socket, Some(account.uid), None).at("change owner of", socket)?;
-        // Without a host.toml that could be applied, there are no settings.
-        let _ = lchown(paths::LOGD_CONFIG, Some(account.uid), None);
     }
     // Root's variables are those of every program.
     if let (Some(name), true) = (&account.name, account.uid != 0) {

@@ -30,6 +30,8 @@ pub(super) struct EventLoop {
     feed_at_us: u64,
     host: RunningHost,
     server: Server,
+    /// Whether host.toml is to be fetched.
+    fetches: bool,
 }
 
 impl EventLoop {
@@ -37,22 +39,27 @@ impl EventLoop {
         let host = RunningHost::new(&handover, &paths)?;
         let server = Server::open(&paths.control)?;
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
+        let fetches = handover.is_config_fetched;
         let Handover { signals, buttons, watchdogs, .. } = handover;
         let sources = [signals.as_fd(), host.fleet.as_fd(), server.as_fd()];
         for fd in sources.into_iter().chain(buttons.iter().map(AsFd::as_fd)) {
             epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN).at("watch", "event source")?;
         }
-        Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server })
+        Ok(Self { epoll, signals, buttons, watchdogs, feed_at_us: 0, host, server, fetches })
     }
 
     /// Runs until all services have been stopped.
     pub(super) fn run(mut self) -> Ending {
         self.host.begin_to_judge();
+        if self.fetches {
+            self.host.fetch_config();
+        }
         loop {
             self.take_signals();
             self.take_buttons();
             self.feed_watchdogs();
             self.host.fleet.work();
+            self.host.tend_helpers();
             self.host.notice_readiness();
             self.host.judge();
             self.host.notice_slow_end();

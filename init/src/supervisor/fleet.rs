@@ -60,6 +60,8 @@ pub(super) struct Fleet {
     sockets: SocketWatch,
     notify: Option<NotifySocket>,
     notify_path: PathBuf,
+    /// Variables that every service and program gets: the proxy.
+    environment: Vec<(String, String)>,
     timeline: Timeline,
     /// Time stamps of services that are starting for the first time.
     stamps: BTreeMap<String, RunningPhase>,
@@ -79,6 +81,7 @@ impl Fleet {
     pub(super) fn new(
         specs: BTreeMap<String, ServiceSpec>,
         paths: &SupervisorPaths,
+        environment: Vec<(String, String)>,
         timeline: Timeline,
     ) -> Result<Self, PathError> {
         let (cgroups, made) = Cgroups::new(paths.cgroup.as_deref());
@@ -88,7 +91,8 @@ impl Fleet {
         let fleet = Self {
             outputs: specs.keys().map(|name| (name.clone(), Output::default())).collect(),
             states: ServiceStates::new(specs, now_us()),
-            programs: Programs::new()?,
+            programs: Programs::new(environment.clone())?,
+            environment,
             pipes: BTreeMap::new(),
             next_pipe: FIRST_PIPE,
             epoll: epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?,
@@ -135,6 +139,18 @@ impl Fleet {
     pub(super) fn next_deadline_us(&self) -> Option<u64> {
         let due = (self.due || self.programs.is_due()).then_some(0);
         self.states.next_deadline_us().into_iter().chain(self.sockets.next_deadline_us()).chain(due).min()
+    }
+
+    /// Sets the variables of services and programs that are started from now on.
+    pub(super) fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.programs.environment.clone_from(&environment);
+        self.environment = environment;
+    }
+
+    /// See [`ServiceStates::reload`].
+    pub(super) fn reload(&mut self, name: &str) {
+        self.states.reload(name, now_us());
+        self.due = true;
     }
 
     /// See [`ServiceStates::shut_down`].
@@ -235,6 +251,7 @@ impl Fleet {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Start(name) => self.start(&name),
+            Action::HangUp { process } => cgroup::signal(process, Signal::HUP),
             Action::Terminate { process, .. } => cgroup::signal(process, Signal::TERM),
             Action::Kill { name, process } => {
                 cgroup::signal(process, Signal::KILL);
@@ -255,7 +272,7 @@ impl Fleet {
         if let Readiness::Socket(path) = &spec.ready {
             self.sockets.await_socket(name, Path::new(path), now_us());
         }
-        match process::start(name, &spec, &self.cgroups, &self.notify_path) {
+        match process::start(name, &spec, &self.environment, &self.cgroups, &self.notify_path) {
             Ok((process, reader)) => {
                 let token = self.next_pipe;
                 self.next_pipe += 1;

@@ -64,7 +64,7 @@ impl Judge {
         let until = (self.limit_us / SECOND).to_string();
         let words = [&self.hostctl.display().to_string(), "bless", "--until", &until].map(str::to_owned);
         let Fleet { programs, cgroups, .. } = fleet;
-        match programs.start(LOG, &words, Errors::WithOutput, cgroups) {
+        match programs.start(LOG, &words, Errors::WithOutput, None, cgroups) {
             Ok(program) => {
                 self.program = Some(program);
                 None
@@ -106,7 +106,7 @@ impl Judge {
             Step::Settle => self.boot.settle(),
             Step::Start => {
                 let words = [&self.hostctl.display().to_string(), "slot", "repair", "--background"].map(str::to_owned);
-                match programs.start(SLOTS_LOG, &words, Errors::WithOutput, cgroups) {
+                match programs.start(SLOTS_LOG, &words, Errors::WithOutput, None, cgroups) {
                     Ok(program) => self.slots = Some(program),
                     Err(error) => console::warning(format_args!("the slots are not checked: {error}")),
                 }

@@ -6,15 +6,19 @@
 
 mod cgroup;
 mod confinement;
+mod declared;
 mod event_loop;
 mod exit;
 mod facts;
 mod fleet;
+mod helper;
+mod hostctl_error;
 mod judge;
 pub mod notify;
 mod output;
 mod process;
 mod programs;
+mod reconfigure;
 mod running_host;
 mod settings;
 mod sockets;
@@ -30,7 +34,7 @@ use crate::{
     timeline::Timeline,
     trial::{Boot, one_shot},
 };
-use berth_contract::{boot_report::InitrdReport, image_spec::ImageSpec, paths};
+use berth_contract::{boot_report::InitrdReport, fault::Failure, image_spec::ImageSpec, paths};
 use event_loop::EventLoop;
 use std::path::PathBuf;
 
@@ -48,6 +52,8 @@ pub struct Handover {
     pub timeline: Timeline,
     /// The host's configuration, applied already ([`config::apply`]).
     pub config: config::CurrentConfig,
+    /// Whether `hostctl config fetch` is started, for the address in the kernel's command line.
+    pub is_config_fetched: bool,
     /// The machine id: 32 hex digits.
     pub machine_id: String,
     /// Whether /var is on the disk.
@@ -75,6 +81,10 @@ pub struct SupervisorPaths {
     pub control: control::server::ControlPaths,
     /// Folder of the files with the part of host.toml that each service reads.
     pub service_config: PathBuf,
+    /// The configuration that a change takes.
+    pub next_config: PathBuf,
+    /// Writes the files that are made from a configuration ([`config::apply`]).
+    pub apply: fn(&config::CurrentConfig, &ImageSpec) -> Result<(), Failure>,
     /// Report of the workload program.
     pub containers_status: PathBuf,
     /// Report of netd.
@@ -95,6 +105,8 @@ impl Default for SupervisorPaths {
             notify: format!("{}/notify", paths::RUN).into(),
             control: control::server::ControlPaths::default(),
             service_config: paths::SERVICE_CONFIG.into(),
+            next_config: paths::NEXT_CONFIG.into(),
+            apply: |current, image| config::apply(current, image, config::When::Running),
             containers_status: paths::CONTAINERS_STATUS.into(),
             network_status: paths::NETWORK_STATUS.into(),
             time_status: paths::TIME_STATUS.into(),

@@ -7,9 +7,10 @@ use berth_contract::{
     fault::{At, Failure, PathError},
     service::{Readiness, ServiceSpec},
 };
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{MemfdFlags, OFlags, fcntl_getfl, fcntl_setfl, memfd_create};
 use std::{
-    io::{PipeReader, PipeWriter},
+    fs::File,
+    io::{PipeReader, PipeWriter, Seek, Write},
     path::Path,
     process::{Command, Stdio},
 };
@@ -22,6 +23,7 @@ const ENVIRONMENT: [(&str, &str); 3] =
 pub(super) fn start(
     name: &str,
     spec: &ServiceSpec,
+    environment: &[(String, String)],
     cgroups: &Cgroups,
     notify: &Path,
 ) -> Result<(u32, PipeReader), Failure> {
@@ -31,6 +33,7 @@ pub(super) fn start(
     let (reader, writer) = pipe(name)?;
     let mut command = command(program, arguments);
     command
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .envs(outfit.environment)
         .envs(&spec.env)
         .stdout(writer.try_clone().at("make a pipe for", name)?)
@@ -63,6 +66,8 @@ pub(super) fn start_program(
     group: &str,
     words: &[String],
     errors: Errors,
+    input: Option<&str>,
+    environment: &[(String, String)],
     cgroups: &Cgroups,
 ) -> Result<(u32, PipeReader, Option<PipeReader>), PathError> {
     let (program, arguments) = words.split_first().map_or(("", &[][..]), |(program, rest)| (program.as_str(), rest));
@@ -75,7 +80,10 @@ pub(super) fn start_program(
         }
     };
     let mut command = command(program, arguments);
-    command.stdout(writer).stderr(errors_writer);
+    command.envs(environment.iter().map(|(name, value)| (name, value))).stdout(writer).stderr(errors_writer);
+    if let Some(input) = input {
+        command.stdin(in_memory(input).at("make the input of", program)?);
+    }
     if errors == Errors::Apart {
         command.env(JSON_ERRORS, "1");
     }
@@ -88,6 +96,14 @@ fn command(program: &str, arguments: &[String]) -> Command {
     let mut command = Command::new(program);
     command.args(arguments).current_dir("/").env_clear().envs(ENVIRONMENT).stdin(Stdio::null());
     command
+}
+
+/// A file in memory with this text. Unlike a pipe, it takes all of the text at once.
+fn in_memory(text: &str) -> std::io::Result<File> {
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(text.as_bytes())?;
+    file.rewind()?;
+    Ok(file)
 }
 
 fn pipe(name: &str) -> Result<(PipeReader, PipeWriter), PathError> {

@@ -34,6 +34,8 @@ pub(super) struct Programs {
     epoll: OwnedFd,
     running: BTreeMap<u64, Program>,
     next: u64,
+    /// Variables that every program gets.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -60,9 +62,9 @@ enum Stream {
 }
 
 impl Programs {
-    pub(super) fn new() -> Result<Self, PathError> {
+    pub(super) fn new(environment: Vec<(String, String)>) -> Result<Self, PathError> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).at("open", "epoll")?;
-        Ok(Self { epoll, running: BTreeMap::new(), next: 0 })
+        Ok(Self { epoll, running: BTreeMap::new(), next: 0, environment })
     }
 
     /// Starts a program in the control group `group`.
@@ -71,9 +73,11 @@ impl Programs {
         group: &str,
         words: &[String],
         errors: Errors,
+        input: Option<&str>,
         cgroups: &Cgroups,
     ) -> Result<Started, PathError> {
-        let (process, output, errors) = process::start_program(group, words, errors, cgroups)?;
+        let (process, output, errors) =
+            process::start_program(group, words, errors, input, &self.environment, cgroups)?;
         // Only a client takes errors apart.
         let taken = Cell::new(errors.is_some().then_some(0));
         let handle = Started::new(self.next);

@@ -1,8 +1,12 @@
 //! The state of the running host, and the answers to clients.
 
 use super::{
-    Handover, SupervisorPaths, facts,
+    Handover, SupervisorPaths,
+    declared::declared,
+    facts,
     fleet::Fleet,
+    helper::Helper,
+    hostctl_error::control_error,
     judge::{self, Judge},
     process::Errors,
     settings,
@@ -16,21 +20,16 @@ use crate::{
 };
 use berth_contract::{
     boot_report::{InitrdReport, Stage},
-    container_state::ContainerState,
     control::{
-        BootReport, ConfigStatus, ContainerStatus, ControlError, EngineStatus, HostState, LogLine, Problem,
-        ServiceStatus, StatusReport,
+        BootReport, ConfigChange, ConfigStatus, ContainerStatus, ControlError, EngineStatus, HostState, LogLine,
+        Problem, ServiceStatus, StatusReport,
     },
     fault::PathError,
+    host_config::HostConfig,
     image_spec::ImageSpec,
     update::BootEnd,
 };
 use std::{path::PathBuf, sync::atomic::Ordering};
-
-/// Seconds that the engine gives a container for its end by default.
-const CONTAINER_STOP: u32 = 10;
-/// Seconds that the engine and the other services have in addition, after a bad verdict.
-const VERDICT_MORE: u64 = 60;
 
 /// When a shutdown first says what it waits for, and the time until it says so again, in microseconds.
 const FIRST_WORD_US: u64 = 15_000_000;
@@ -42,15 +41,20 @@ pub(super) struct RunningHost {
     pub(super) fleet: Fleet,
     judge: Judge,
     hostctl: PathBuf,
-    image: ImageSpec,
+    pub(super) image: ImageSpec,
     initrd: InitrdReport,
     timeline: Timeline,
-    config: ConfigStatus,
-    declared: Vec<ContainerStatus>,
-    machine_id: String,
+    pub(super) config: ConfigStatus,
+    /// The configuration in force.
+    pub(super) settings: HostConfig,
+    /// Programs that make a change of the configuration true.
+    pub(super) helpers: Vec<Helper>,
+    pub(super) paths: SupervisorPaths,
+    pub(super) declared: Vec<ContainerStatus>,
+    pub(super) machine_id: String,
     var_persistent: bool,
     /// Seconds that the services have together for their end after a bad verdict.
-    verdict_limit: u64,
+    pub(super) verdict_limit: u64,
     faults: Vec<ServiceError>,
     network_status: PathBuf,
     time_status: PathBuf,
@@ -58,7 +62,7 @@ pub(super) struct RunningHost {
     var: PathBuf,
     engine_us: Option<u64>,
     ready_us: Option<u64>,
-    ending: Option<Ending>,
+    pub(super) ending: Option<Ending>,
     /// When to say next what a shutdown waits for.
     say_us: u64,
 }
@@ -73,22 +77,12 @@ impl RunningHost {
         for fault in &services.faults {
             console::error(format_args!("{fault}"));
         }
-        for (name, spec) in &services.specs {
-            if let Err(error) = settings::write(&paths.service_config, name, spec, &handover.config.config) {
-                console::error(format_args!("settings of service {name}: {error}"));
-            }
-        }
-        let containers = config::containers(&handover.config.config, &handover.image);
-        let longest = containers.iter().filter_map(|spec| spec.stop_timeout).max();
-        let status = |spec: berth_contract::container::ContainerSpec| ContainerStatus {
-            name: spec.name,
-            image: spec.image,
-            required: spec.required,
-            state: ContainerState::Pending,
-            error: None,
-        };
+        let settings = handover.config.config.clone();
+        settings::write_all(&paths.service_config, &services.specs, &settings);
+        let (declared, verdict_limit) = declared(&settings, &handover.image);
+        let environment = config::environment(&settings);
         Ok(Self {
-            fleet: Fleet::new(services.specs, paths, handover.timeline.clone())?,
+            fleet: Fleet::new(services.specs, paths, environment, handover.timeline.clone())?,
             judge: Judge::new(
                 handover.boot.clone(),
                 handover.image.health.limit,
@@ -100,10 +94,13 @@ impl RunningHost {
             initrd: handover.initrd.clone(),
             timeline: handover.timeline.clone(),
             config: handover.config.status.clone(),
-            declared: containers.into_iter().map(status).collect(),
+            settings,
+            helpers: Vec::new(),
+            paths: paths.clone(),
+            declared,
             machine_id: handover.machine_id.clone(),
             var_persistent: handover.var_persistent,
-            verdict_limit: u64::from(longest.unwrap_or(CONTAINER_STOP)) + VERDICT_MORE,
+            verdict_limit,
             faults: services.faults,
             network_status: paths.network_status.clone(),
             time_status: paths.time_status.clone(),
@@ -323,15 +320,18 @@ impl Answers for RunningHost {
         }
     }
 
+    fn configure(&mut self, place: &str, watch: bool) -> Result<ConfigChange, String> {
+        self.reconfigure(place, watch)
+    }
     fn level_in_init(&self, number: u64) -> u8 {
         console::level_of(number) as u8
     }
 
-    fn start_hostctl(&mut self, arguments: &[String]) -> Result<Started, String> {
+    fn start_hostctl(&mut self, arguments: &[String], input: Option<&str>) -> Result<Started, String> {
         let mut words = vec![self.hostctl.display().to_string()];
         words.extend_from_slice(arguments);
         let Fleet { programs, cgroups, .. } = &mut self.fleet;
-        programs.start("hostctl", &words, Errors::Apart, cgroups).map_err(|error| error.to_string())
+        programs.start("hostctl", &words, Errors::Apart, input, cgroups).map_err(|error| error.to_string())
     }
 
     fn end_of(&self, program: &Started) -> Option<Result<(), ControlError>> {
@@ -374,37 +374,5 @@ fn verb(ending: Ending) -> &'static str {
     match ending {
         Ending::Reboot => "hostctl reboot",
         Ending::Poweroff => "hostctl poweroff",
-    }
-}
-
-/// Parses the stderr of hostctl. The last line is the error as JSON ([`berth_contract::control::JSON_ERRORS`]), unless hostctl has
-/// crashed. Lines before it are warnings, which become part of the message.
-fn control_error(said: &str) -> ControlError {
-    let (before, last) = said.rsplit_once('\n').unwrap_or(("", said));
-    match serde_json::from_str(last) {
-        Ok(error) if before.is_empty() => error,
-        Ok(ControlError { message, hint, code }) => {
-            ControlError { message: format!("{before}\n{message}"), hint, code }
-        }
-        Err(_) => ControlError { message: said.to_owned(), hint: None, code: None },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_line_of_stderr_is_the_error_of_hostctl() {
-        let json = r#"{"message":"no release","hint":"hostctl status"}"#;
-        for (said, message, hint) in [
-            (json, "no release", Some("hostctl status")),
-            (&format!("warning: x\n{json}"), "warning: x\nno release", Some("hostctl status")),
-            (r#"{"message":"no","hint":null}"#, "no", None),
-            ("panicked\nhint: at y", "panicked\nhint: at y", None),
-        ] {
-            let expected = ControlError { message: message.to_owned(), hint: hint.map(str::to_owned), code: None };
-            assert_eq!(control_error(said), expected);
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! The part of host.toml that each service reads, in a file of its own. So a service without privileges sees no secrets of others.
 
-use crate::services::accounts;
+use crate::{console, services::accounts};
 use berth_contract::{
     fault::{At, Failure},
     host_config::HostConfig,
@@ -8,10 +8,19 @@ use berth_contract::{
 };
 use berth_file::{Flush, Replacement};
 use serde_json::{Map, Value};
-use std::{fs, io::Write, os::unix::fs::DirBuilderExt, path::Path};
+use std::{collections::BTreeMap, fs, io::Write, os::unix::fs::DirBuilderExt, path::Path};
 
 /// Only the user of the service reads the file.
 const MODE: u32 = 0o400;
+
+/// Writes the files of all services.
+pub(super) fn write_all(folder: &Path, specs: &BTreeMap<String, ServiceSpec>, config: &HostConfig) {
+    for (name, spec) in specs {
+        if let Err(error) = write(folder, name, spec, config) {
+            console::error(format_args!("settings of service {name}: {error}"));
+        }
+    }
+}
 
 /// Writes the file of a service, if it differs. Returns whether it does. A service without the key `config` has no file.
 ///
@@ -63,6 +72,7 @@ mod tests {
             "hostname = 'node'\n[update]\nsource = 'https://secret@x'\n[[health]]\nname = 'a'\nexec = ['/b']",
         )
         .unwrap();
+        let none = spec("[]");
         let some = spec("['hostname', 'container', 'health']");
         assert!(write(&folder, "web", &some, &config).unwrap());
         assert!(!write(&folder, "web", &some, &config).unwrap(), "nothing has changed");
@@ -73,7 +83,7 @@ mod tests {
         assert_eq!((meta.permissions().mode() & 0o777, meta.uid().to_string()), (0o400, user.clone()));
         assert!(write(&folder, "web", &some, &HostConfig::default()).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "{}");
-        assert!(!write(&folder, "other", &spec("[]"), &config).unwrap());
+        assert!(!write(&folder, "other", &none, &config).unwrap());
         assert!(!folder.join("other.json").exists());
     }
 }

@@ -6,7 +6,7 @@ use super::{
 };
 use berth_contract::{
     control::{Problem, ServiceStatus},
-    service::{Readiness, Restart, ServiceSpec},
+    service::{Readiness, Reload, Restart, ServiceSpec},
 };
 use std::collections::BTreeMap;
 
@@ -20,6 +20,8 @@ const KILL_LIMIT: u64 = 5;
 pub(super) enum Action {
     /// Start the service, then call [`ServiceStates::started`] or [`ServiceStates::not_started`].
     Start(String),
+    /// Send SIGHUP to its main process.
+    HangUp { process: u32 },
     /// Send SIGTERM to its main process.
     Terminate { name: String, process: u32 },
     /// Send SIGKILL to its main process, and to its other processes unless `keep_children` is set.
@@ -107,6 +109,7 @@ impl ServiceStates {
         let Some(unit) = self.units.get_mut(name) else { return };
         if let State::Starting { process, .. } = unit.state {
             unit.set(State::Ready { process }, now_us);
+            unit.is_reloading = false;
             self.report(name, Change::Ready);
         }
     }
@@ -120,6 +123,27 @@ impl ServiceStates {
         }
         self.ended(&name, exit.to_string(), exit.is_success(), now_us);
         true
+    }
+
+    /// The settings of a service have changed: it gets SIGHUP, or is stopped and started, as its file says. A service that is not running
+    /// reads them when it starts.
+    pub(super) fn reload(&mut self, name: &str, now_us: u64) {
+        let Some(unit) = self.units.get_mut(name) else { return };
+        match (unit.state, unit.spec.reload) {
+            _ if self.down_by_us.is_some() => {}
+            (State::Ready { process: Some(process) }, Reload::Signal) => self.actions.push(Action::HangUp { process }),
+            // A one-shot service does its work again.
+            (State::Ready { process: None } | State::Failed | State::Stopped, _) => {
+                (unit.is_reloading, unit.last_exit) = (true, None);
+                self.put(name, State::Waiting, now_us);
+            }
+            // While it starts it does not know signals yet.
+            (State::Ready { process: Some(process) } | State::Starting { process: Some(process), .. }, _) => {
+                unit.is_reloading = true;
+                self.stop(name, process, Then::Start, now_us);
+            }
+            _ => {}
+        }
     }
 
     /// Stops a service, if it runs, and starts it again. Also starts a service that has ended. False if there is no such service, or the
@@ -284,6 +308,11 @@ impl ServiceStates {
         let Some(unit) = self.units.get_mut(name) else { return };
         // "Not ready in time" is the cause; the signal that followed is not.
         let timed_out = matches!(unit.state, State::Stopping { then: Then::Fail, .. });
+        if matches!(unit.state, State::Stopping { then: Then::Start, .. }) && !down && unit.is_reloading {
+            unit.last_exit = None;
+            return unit.set(State::Waiting, now_us);
+        }
+        unit.is_reloading = false;
         let how = unit.last_exit.take().filter(|_| timed_out).unwrap_or(how);
         unit.last_exit = Some(how.clone());
         let starting = matches!(unit.state, State::Starting { .. });

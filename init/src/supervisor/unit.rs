@@ -40,7 +40,7 @@ pub(super) enum Then {
     Stay,
     /// It is treated as a failure, because the service was not ready in time. `restart` decides what follows.
     Fail,
-    /// It is started again at once, because a client asked for it.
+    /// It is started again at once, because a client asked for it, or because its settings have changed.
     Start,
 }
 
@@ -55,11 +55,21 @@ pub(super) struct Unit {
     /// How often the service was started.
     pub(super) starts: u32,
     pub(super) last_exit: Option<String>,
+    /// It is being started again because its settings have changed: not a problem until it ends.
+    pub(super) is_reloading: bool,
 }
 
 impl Unit {
     pub(super) fn new(spec: ServiceSpec, now_us: u64) -> Self {
-        Self { spec, state: State::Waiting, since_us: now_us, failures: 0, starts: 0, last_exit: None }
+        Self {
+            spec,
+            state: State::Waiting,
+            since_us: now_us,
+            failures: 0,
+            starts: 0,
+            last_exit: None,
+            is_reloading: false,
+        }
     }
 
     pub(super) fn set(&mut self, state: State, now_us: u64) {
@@ -104,11 +114,12 @@ impl Unit {
 
     /// The problem that this service is for the host. `None` while it is ready, or starts for the first time.
     pub(super) fn problem(&self, name: &str) -> Option<Problem> {
-        let is_problem = match self.state {
-            State::Failed | State::Stopped | State::Stopping { .. } | State::Backoff { .. } => true,
-            State::Starting { .. } | State::Waiting => self.starts > 1 || self.last_exit.is_some(),
-            State::Ready { .. } => false,
-        };
+        let is_problem = !self.is_reloading
+            && match self.state {
+                State::Failed | State::Stopped | State::Stopping { .. } | State::Backoff { .. } => true,
+                State::Starting { .. } | State::Waiting => self.starts > 1 || self.last_exit.is_some(),
+                State::Ready { .. } => false,
+            };
         let end = self.last_exit.clone().unwrap_or_else(|| "not started".to_owned());
         is_problem.then(|| Problem::Service { name: name.to_owned(), state: self.service_state(), end })
     }

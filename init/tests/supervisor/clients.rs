@@ -76,6 +76,51 @@ pub(crate) fn hostctl_runs_for_clients() {
     host.wait_for("SIGTERM", |host| host.path("ended").exists());
 }
 
+pub(crate) fn a_new_configuration_is_taken_by_the_services_that_read_it() {
+    let signalled = "trap 'cp config/signalled.json heard' HUP; echo > ready; while :; do sleep 0.05; done";
+    let services = [
+        ("signalled", signalled, "config = ['hostname']\nreload = 'signal'"),
+        ("restarted", "cat config/restarted.json >> starts; exec sleep 1000", "config = ['health']"),
+        ("once", "cat config/once.json >> runs", "config = ['hostname', 'health']\nready = 'exit'\nrestart = 'no'"),
+        ("other", "echo x >> others; exec sleep 1000", ""),
+    ];
+    let script = "if [ \"$1 $2\" = 'config watch' ]; then echo > watched; exit; fi; [ \"$1\" = apply ] && { cat > input; exit; }; exec sleep 1000";
+    let host = Host::start_with(&services, script, |_| {});
+    let read = |name: &str| fs::read_to_string(host.path(name)).unwrap_or_default();
+    host.client().wait_ready().unwrap();
+    host.wait_for("the trap", |host| host.path("ready").exists());
+    let pid = |name: &str| host.service(name).pid;
+    let before = (pid("signalled"), pid("restarted"), pid("other"));
+    assert_eq!((read("starts"), read("runs")), ("{}".into(), "{}".into()));
+
+    fs::write(host.path("next.toml"), "hostname = 5").unwrap();
+    let error = host.client().configure("generation 1", false).unwrap_err();
+    assert!(error.to_string().contains("line 1, column 12: wrong type"), "{error}");
+    assert_eq!((pid("restarted"), host.client().status().unwrap().config.source), (before.1, None));
+
+    let health = "[[health]]\nname = 'a'\nexec = ['/b']";
+    fs::write(host.path("next.toml"), health).unwrap();
+    let change = host.client().configure("generation 2", true).unwrap();
+    assert_eq!((change.changed, change.reboot), (vec!["health".to_owned()], Vec::new()));
+    let part = r#"{"health":[{"exec":["/b"],"name":"a","timeout":30}]}"#;
+    host.wait_for("the new start", |_| {
+        read("starts") == format!("{{}}{part}") && read("runs") == format!("{{}}{part}")
+    });
+    host.client().wait_ready().unwrap();
+    host.wait_for("the watch", |host| host.path("watched").exists());
+    let status = host.client().status().unwrap();
+    assert_eq!((status.config.source.as_deref(), status.problems), (Some("generation 2"), Vec::new()));
+    assert_eq!((pid("signalled"), pid("other"), read("heard")), (before.0, before.2, String::new()));
+    assert_ne!(pid("restarted"), before.1);
+    // The restart was planned: it is no failure, and the next start has no delay.
+    assert_eq!(host.service("restarted").last_exit, None);
+
+    // A program of a client gets a text on its standard input, larger than a pipe.
+    let text = "x".repeat(300_000);
+    host.client().run_with(&["apply".to_owned()], Some(text.clone()), |_| Ok::<_, ClientError>(())).unwrap();
+    assert!(read("input") == text);
+}
+
 pub(crate) fn a_service_is_restarted_for_a_client() {
     let host = Host::start(&[("a", NOTES_ITS_END, ""), ("job", "echo ran >> runs", "ready = 'exit'\nrestart = 'no'")]);
     host.client().wait_ready().unwrap();

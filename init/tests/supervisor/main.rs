@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         trial::a_version_that_is_not_on_trial_is_never_rebooted,
         trial::a_trial_fails_without_hostctl_or_without_var,
         clients::hostctl_runs_for_clients,
+        clients::a_new_configuration_is_taken_by_the_services_that_read_it,
         clients::a_service_is_restarted_for_a_client,
         confined::a_service_is_confined_as_its_file_says,
     );

@@ -134,7 +134,7 @@ pub(crate) fn a_failed_service_degrades_the_host_and_other_services_run() {
     assert_eq!(host.service("behind").state, ServiceState::Waiting);
     let status = host.client().status().unwrap();
     assert_eq!(status.state, HostState::Degraded);
-    for words in ["unknown field `nedds`", "service late failed: not ready after 1 s"] {
+    for words in ["unknown key `nedds`", "service late failed: not ready after 1 s"] {
         assert!(
             status.problems.iter().any(|problem| problem.to_string().contains(words)),
             "{words}: {:#?}",

@@ -5,18 +5,18 @@ use std::{fmt, ops::Range};
 
 /// A document that does not have the shape of the type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub struct Misfit {
     /// The kind of fault.
-    pub(super) fault: Fault,
+    pub fault: Fault,
     /// Byte range in the text.
-    pub(super) span: Option<Range<usize>>,
+    pub span: Option<Range<usize>>,
     /// The kind of value that the type expects at this place.
-    pub(super) asked: Option<Asked>,
+    pub asked: Option<Asked>,
 }
 
 /// The kind of fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub enum Fault {
     /// The text is not valid TOML. Contains the message of the parser.
     Syntax(String),
     /// A table has an unknown key.
@@ -35,7 +35,7 @@ pub(super) enum Fault {
 
 /// The value found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub enum Found {
     Text(String),
     List,
     Table,
@@ -45,7 +45,7 @@ pub(super) enum Found {
 
 /// The kind of value that a type requests from the deserializer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub enum Asked {
     Text,
     List,
     Table,
@@ -90,7 +90,7 @@ impl From<Fault> for Misfit {
 
 impl Misfit {
     /// Adds the place and the expected kind, unless a nested value has set them already.
-    pub(super) fn at(mut self, span: &Range<usize>, asked: Asked) -> Self {
+    pub fn at(mut self, span: &Range<usize>, asked: Asked) -> Self {
         self.span.get_or_insert_with(|| span.clone());
         self.asked.get_or_insert(asked);
         self

@@ -1,12 +1,15 @@
-//! Deserializes TOML text into the types of [`super::raw`], with structured errors.
+//! Deserializes TOML text, with structured errors.
 //!
-//! The deserializer of the crate `toml` reports an error as one English sentence. A diagnostic needs the parts: the key, the
+//! The deserializer of the crate `toml` reports an error as one English sentence. A message for users needs the parts: the key, the
 //! expected value and the value found. So this deserializer walks the parsed document, and its error type keeps these parts.
 
-use super::misfit::{Asked, Fault, Misfit};
+use crate::misfit::{Asked, Fault, Misfit};
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor},
+    de::{
+        DeserializeSeed, Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        value::MapAccessDeserializer,
+    },
     forward_to_deserialize_any,
 };
 use serde_spanned::de::{SpannedDeserializer, is_spanned};
@@ -20,19 +23,42 @@ use toml::{
 ///
 /// # Errors
 /// The first fault.
-pub(super) fn from_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misfit> {
-    let table = DeTable::parse(text)
-        .map_err(|error| Misfit { span: error.span(), ..Fault::Syntax(error.message().to_owned()).into() })?;
+pub fn from_text<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, Misfit> {
+    from_table(table(text)?)
+}
+
+/// Parses a document.
+///
+/// # Errors
+/// The text is not valid TOML.
+pub(crate) fn table(text: &str) -> Result<Spanned<DeTable<'_>>, Misfit> {
+    DeTable::parse(text)
+        .map_err(|error| Misfit { span: error.span(), ..Fault::Syntax(error.message().to_owned()).into() })
+}
+
+/// Deserializes a parsed document.
+///
+/// # Errors
+/// The first fault.
+pub(crate) fn from_table<'de, T: Deserialize<'de>>(table: Spanned<DeTable<'de>>) -> Result<T, Misfit> {
     let span = table.span();
     T::deserialize(Value { value: DeValue::Table(table.into_inner()), span })
 }
 
 /// The keys of a table type. They are taken from the error that the type returns for an unknown key.
-pub(super) fn keys_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
+#[must_use]
+pub fn keys_of<T: for<'de> Deserialize<'de>>() -> &'static [&'static str] {
     match from_text::<T>("'?' = 0") {
         Err(Misfit { fault: Fault::UnknownKey { known, .. }, .. }) => known,
         _ => &[],
     }
+}
+
+/// The keys of the outermost table, as far as the text is valid TOML.
+#[must_use]
+pub fn top_level_keys(text: &str) -> Vec<String> {
+    let (table, _) = DeTable::parse_recoverable(text);
+    table.get_ref().keys().map(|key| key.get_ref().to_string()).collect()
 }
 
 /// A value of the document and its place.
@@ -71,10 +97,7 @@ impl<'de> Value<'de> {
                 Err(Misfit::invalid_type(Unexpected::Other(&format!("date `{date}`")), &visitor))
             }
             DeValue::Array(items) => visitor.visit_seq(Items(items.into_iter().map(Value::from))),
-            DeValue::Table(table) => {
-                let pairs = table.into_iter().map(|(key, value)| (Key::from(key), Value::from(value)));
-                visitor.visit_map(Pairs { pairs, value: None })
-            }
+            DeValue::Table(table) => visitor.visit_map(pairs(table)),
         };
         visited.map_err(|misfit| misfit.at(&span, asked))
     }
@@ -92,18 +115,38 @@ impl<'de, I: Iterator<Item = Value<'de>>> SeqAccess<'de> for Items<I> {
 }
 
 /// The keys and values of a table.
-struct Pairs<'de, I> {
-    pairs: I,
+struct Pairs<'de> {
+    pairs: <DeTable<'de> as IntoIterator>::IntoIter,
     value: Option<Value<'de>>,
 }
 
-impl<'de, I: Iterator<Item = (Key<'de>, Value<'de>)>> MapAccess<'de> for Pairs<'de, I> {
+fn pairs(table: DeTable<'_>) -> Pairs<'_> {
+    Pairs { pairs: table.into_iter(), value: None }
+}
+
+/// What a value is, for a type that expects a table.
+fn unexpected<'a>(value: &'a DeValue<'_>) -> Unexpected<'a> {
+    match value {
+        DeValue::String(text) => Unexpected::Str(text),
+        DeValue::Integer(digits) => match i64::from_str_radix(digits.as_str(), digits.radix()) {
+            Ok(number) => Unexpected::Signed(number),
+            Err(_) => Unexpected::Other("a large number"),
+        },
+        DeValue::Float(digits) => digits.as_str().parse().map_or(Unexpected::Other("a number"), Unexpected::Float),
+        DeValue::Boolean(truth) => Unexpected::Bool(*truth),
+        DeValue::Datetime(_) => Unexpected::Other("a date"),
+        DeValue::Array(_) => Unexpected::Seq,
+        DeValue::Table(_) => Unexpected::Map,
+    }
+}
+
+impl<'de> MapAccess<'de> for Pairs<'de> {
     type Error = Misfit;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Misfit> {
         let Some((key, value)) = self.pairs.next() else { return Ok(None) };
-        self.value = Some(value);
-        seed.deserialize(key).map(Some)
+        self.value = Some(value.into());
+        seed.deserialize(Key::from(key)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
@@ -175,10 +218,16 @@ impl<'de> Deserializer<'de> for Value<'de> {
             let span = self.span.clone();
             return visitor.visit_map(SpannedDeserializer::new(self, span));
         }
-        self.visit(Asked::Table, visitor)
+        // Not by `visit`: the code of each struct for lists would be large, and no list is a struct.
+        let Self { value, span } = self;
+        let visited = match value {
+            DeValue::Table(table) => visitor.visit_map(pairs(table)),
+            other => Err(Misfit::invalid_type(unexpected(&other), &visitor)),
+        };
+        visited.map_err(|misfit| misfit.at(&span, Asked::Table))
     }
 
-    /// Only enums without content are supported. In TOML they are strings.
+    /// An enum without content is a string, and one with content a table with one key: its name.
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
@@ -188,6 +237,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         let span = self.span.clone();
         match self.value {
             DeValue::String(word) => visitor.visit_enum(IntoDeserializer::<Misfit>::into_deserializer(word)),
+            DeValue::Table(table) if table.len() == 1 => visitor.visit_enum(MapAccessDeserializer::new(pairs(table))),
             _ => return self.visit(Asked::Text, visitor),
         }
         .map_err(|misfit| misfit.at(&span, Asked::Text))
@@ -254,7 +304,8 @@ impl<'de> IntoDeserializer<'de, Misfit> for Key<'de> {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::misfit::Found, *};
+    use super::*;
+    use crate::misfit::Found;
     use berth_contract::container::PortSpec;
     use std::collections::BTreeMap;
 
@@ -266,8 +317,16 @@ mod tests {
         part: Option<f64>,
         items: Option<Vec<Spanned<String>>>,
         word: Option<Word>,
+        ready: Option<Ready>,
         ports: Option<Vec<PortSpec>>,
         table: Option<BTreeMap<Spanned<String>, bool>>,
+    }
+
+    #[derive(Debug, Deserialize, PartialEq)]
+    #[serde(rename_all = "kebab-case")]
+    enum Ready {
+        Exit,
+        Socket(String),
     }
 
     #[derive(Debug, Deserialize)]
@@ -299,7 +358,7 @@ mod tests {
 
     #[test]
     fn an_error_has_its_parts_and_its_place() {
-        let known = &["name", "small", "part", "items", "word", "ports", "table"][..];
+        let known = &["name", "small", "part", "items", "word", "ready", "ports", "table"][..];
         assert_eq!(keys_of::<Sample>(), known);
         assert_eq!(misfit("x = 1"), (Fault::UnknownKey { key: "x".to_owned(), known }, "x", Some(Asked::Text)));
         let (fault, at, asked) = misfit("name = []");
@@ -319,6 +378,11 @@ mod tests {
         let (fault, at, _) = misfit("word = 'third'");
         assert_eq!(fault, Fault::UnknownWord { found: "third".to_owned(), known: &["first", "second"] });
         assert_eq!(at, "'third'");
+        let ready = |text: &str| from_text::<Sample>(text).unwrap().ready;
+        assert_eq!(ready("ready = 'exit'"), Some(Ready::Exit));
+        assert_eq!(ready("ready = { socket = '/x' }"), Some(Ready::Socket("/x".to_owned())));
+        assert!(matches!(misfit("ready = { socket = 1 }"), (Fault::WrongType { .. }, "1", Some(Asked::Text))));
+        assert!(matches!(misfit("ready = { soket = '/x' }"), (Fault::UnknownWord { .. }, _, _)));
         assert!(matches!(misfit("word = 3").0, Fault::WrongType { .. }));
         assert!(matches!(misfit("x ="), (Fault::Syntax(_), _, None)));
         // An error of the type itself, not of serde.
