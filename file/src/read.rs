@@ -1,6 +1,7 @@
 //! Reading a file with a size limit.
 
 use crate::FileError;
+use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
 use std::{
     fs::File,
@@ -8,13 +9,16 @@ use std::{
     path::Path,
 };
 
-/// Reads the file at `path`. It may have at most `limit` bytes.
+/// Reads the file at `path`. It may have at most `limit` bytes. A pipe does not block: it is like an empty file.
 ///
 /// # Errors
 /// [`FileError::Io`]. For a longer file its kind is [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
+    // Other programs may own the folder.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = rustix::fs::open(path, flags, Mode::empty()).map(File::from).map_err(io::Error::from);
+    let read = opened.and_then(|file| file.take(limit.saturating_add(1)).read_to_end(&mut bytes));
     match read {
         Ok(_) if bytes.len() as u64 > limit => {
             Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("expected at most {limit} bytes, found more")))
@@ -48,6 +52,9 @@ mod tests {
         assert_eq!(read_json::<u8>(&path, 3).unwrap(), 7);
         let Err(FileError::Io { doing: "read", source, .. }) = read(&path, 2) else { panic!("longer than the limit") };
         assert_eq!(source.kind(), io::ErrorKind::FileTooLarge);
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        assert!(matches!(read(&pipe, 2), Ok(bytes) if bytes.is_empty()), "a pipe without a writer does not block");
         fs::write(&path, "[").unwrap();
         let malformed = read_json::<u8>(&path, 10).unwrap_err();
         assert!(matches!(malformed, FileError::Json { .. }) && !malformed.is_missing());

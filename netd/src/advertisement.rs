@@ -23,7 +23,8 @@ const NAME_SERVERS: u8 = 25;
 const SEARCH_LIST: u8 = 31;
 /// The lifetime that means "for ever".
 const FOREVER: u32 = u32::MAX;
-/// RFC 8106 §5.3.1 asks for at least three. More are dropped, so that advertisements cannot fill the memory.
+/// Name servers, and domains, of one link. RFC 8106 §5.3.1 asks for at least three. More are dropped, so that advertisements cannot fill the
+/// memory.
 const MOST: usize = 8;
 
 /// What a router announces.
@@ -33,6 +34,12 @@ pub enum Announced {
     Server(Ipv6Addr),
     /// A domain to search.
     Domain(String),
+}
+
+impl Announced {
+    fn is_server(&self) -> bool {
+        matches!(self, Self::Server(_))
+    }
 }
 
 /// One announcement with its lifetime in seconds. A lifetime of 0 takes it back.
@@ -101,7 +108,9 @@ impl Announcements {
         let known = self.0.entry(index).or_default();
         if lifetime == 0 {
             known.remove(&what);
-        } else if known.contains_key(&what) || known.len() < MOST {
+        } else if known.contains_key(&what)
+            || known.keys().filter(|old| old.is_server() == what.is_server()).count() < MOST
+        {
             known.insert(what, (lifetime != FOREVER).then(|| now + Duration::from_secs(lifetime.into())));
         }
     }
@@ -207,6 +216,8 @@ mod tests {
             known.learn(say(&Announced::Domain(format!("d{number}")), 9), s(0));
         }
         assert_eq!(known.domains(3).count(), MOST);
+        known.learn(say(&a, 9), s(0));
+        assert_eq!(known.servers(3).count(), 1, "domains take no place of name servers");
         known.keep_only(|index| index != 3);
         assert_eq!(known.domains(3).count(), 0);
     }

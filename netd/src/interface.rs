@@ -12,17 +12,18 @@ use crate::{
     netlink::Refused,
     plan::{Dhcp6Use, Managed},
     reconcile,
-    rtnetlink::{self, Rtnetlink, link::RaFlags},
+    rtnetlink::{self, Rtnetlink, address::NewAddress, link::RaFlags},
     wanted::{self, Leases, Wanted},
 };
 use std::{
     fs, io,
     net::Ipv6Addr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-/// MTU of an Ethernet card whose setting was removed.
-const ETHERNET_MTU: u32 = 1500;
+/// Time between two tries to use an address that another host has.
+const TRY_AGAIN: Duration = Duration::from_secs(10);
 
 /// An event of one of the clients.
 #[derive(Debug)]
@@ -61,6 +62,12 @@ pub struct Interface {
     four: Option<Dhcp4>,
     six: Option<Dhcp6>,
     applied: Wanted,
+    /// The MTU that the link had before netd set one.
+    first_mtu: Option<u32>,
+    /// The setting has gone: the link gets its first MTU again.
+    restores_mtu: bool,
+    /// When an address that another host has is tried again.
+    again: Option<Moment>,
     /// What the kernel has refused at the last try: it is reported once.
     refused: Vec<String>,
 }
@@ -95,6 +102,9 @@ impl Interface {
             four: None,
             six: None,
             applied,
+            first_mtu: None,
+            restores_mtu: false,
+            again: None,
             refused,
         };
         interface.follow(settings, seed, now)?;
@@ -115,7 +125,10 @@ impl Interface {
         // Container engines turn forwarding on. The kernel then ignores router advertisements unless `accept_ra` is 2.
         self.set_ipv6("accept_ra", is_on(keys.router_advertisements.unwrap_or(true), "2"));
         self.set_ipv6("use_tempaddr", is_on(keys.privacy.unwrap_or(false), "2"));
-        self.set_ipv6("ra_defrtr_metric", &wanted::metric(self.index, keys).to_string());
+        self.set_ipv6(
+            "ra_defrtr_metric", // The kernel refuses 0.
+            &wanted::metric(self.index, keys).max(1).to_string(),
+        );
         if let Some(mac) = self.link.mac.filter(|_| settings.dhcp4) {
             if self.four.is_none() {
                 let file = LeaseFile::new(&self.directory, &self.link.name, "dhcp4");
@@ -126,11 +139,8 @@ impl Interface {
         } else {
             self.four = None;
         }
-        let had_mtu = self.settings.keys.mtu.is_some();
+        self.restores_mtu |= self.settings.keys.mtu.is_some();
         self.settings = settings;
-        if had_mtu && self.settings.keys.mtu.is_none() && self.link.is_hardware {
-            self.settings.keys.mtu = self.lease().is_none_or(|lease| lease.mtu.is_none()).then_some(ETHERNET_MTU);
-        }
         Ok(())
     }
 
@@ -194,7 +204,12 @@ impl Interface {
         let mode = match self.settings.dhcp6 {
             Dhcp6Use::No => None,
             Dhcp6Use::Yes => Some(Mode::Stateful),
-            Dhcp6Use::Announced if sight.router.managed => Some(Mode::Stateful),
+            // RFC 2462 §5.5.3: an advertisement without M does not end the use of a lease. There may be a second router, without DHCPv6.
+            Dhcp6Use::Announced
+                if sight.router.managed || self.lease6().is_some_and(|lease| !lease.addresses.is_empty()) =>
+            {
+                Some(Mode::Stateful)
+            }
             Dhcp6Use::Announced => sight.router.other.then_some(Mode::Stateless),
         };
         if self.six.as_ref().map(Dhcp6::mode) != mode {
@@ -237,20 +252,54 @@ impl Interface {
     pub fn apply(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<String> {
         let wanted = Wanted::of(self.index, &self.settings.keys, self.link.carrier, &self.leases(now));
         let mut refused = Vec::new();
-        let leased = self.lease().and_then(|lease| lease.mtu);
-        if let Some(mtu) = self.settings.keys.mtu.or(leased).filter(|&mtu| mtu != self.link.mtu) {
-            match kernel.set_mtu(self.index, mtu) {
-                // The next report has it already: an engine that waits for the lease reads it there.
-                Ok(()) => self.link.mtu = mtu,
-                Err(error) => refused.push(error),
-            }
-        }
+        refused.extend(self.apply_mtu(kernel).err());
         refused.extend(reconcile::interface(kernel, self.index, &self.applied, &wanted));
         self.applied = wanted;
         if let Some(four) = &mut self.four {
             four.listen();
         }
-        self.news(refused)
+        let mut all: Vec<String> = refused.iter().map(ToString::to_string).collect();
+        all.extend(self.try_again(now, kernel));
+        self.news(all)
+    }
+
+    fn apply_mtu(&mut self, kernel: &mut Rtnetlink) -> Result<(), Refused> {
+        let restored = if std::mem::take(&mut self.restores_mtu) { self.first_mtu } else { None };
+        let leased = self.lease().and_then(|lease| lease.mtu);
+        let wanted = self.settings.keys.mtu.or(leased).or(restored).filter(|&mtu| mtu != self.link.mtu);
+        let Some(mtu) = wanted else { return Ok(()) };
+        kernel.set_mtu(self.index, mtu)?;
+        self.first_mtu.get_or_insert(self.link.mtu);
+        // The next report has it already: an engine that waits for the lease reads it there.
+        self.link.mtu = mtu;
+        Ok(())
+    }
+
+    /// The addresses that another host has, as faults. From time to time each is set again, which makes the kernel ask again.
+    fn try_again(&mut self, now: Moment, kernel: &mut Rtnetlink) -> Vec<String> {
+        let failed = reconcile::failed(kernel, self.index, &self.applied);
+        match self.again {
+            _ if failed.is_empty() => self.again = None,
+            Some(again) if now < again => {}
+            Some(_) => {
+                failed.iter().for_each(|address| _ = reconcile::again(kernel, self.index, address));
+                self.again = Some(now + TRY_AGAIN);
+            }
+            None => self.again = Some(now + TRY_AGAIN),
+        }
+        let fault = |address: &NewAddress| {
+            format!(
+                "{}/{}: expected an address of this host only, found another host that has it",
+                address.ip, address.prefix
+            )
+        };
+        failed.iter().map(fault).collect()
+    }
+
+    /// When to look at the link again.
+    #[must_use]
+    pub fn again(&self) -> Option<Moment> {
+        self.again
     }
 
     /// Removes what netd has set.
@@ -265,8 +314,7 @@ impl Interface {
         &self.refused
     }
 
-    fn news(&mut self, refused: Vec<Refused>) -> Vec<String> {
-        let all: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    fn news(&mut self, all: Vec<String>) -> Vec<String> {
         let news = all.iter().filter(|text| !self.refused.contains(text)).cloned().collect();
         self.refused = all;
         news

@@ -32,6 +32,7 @@ pub mod link;
 pub mod message;
 pub mod message6;
 pub mod netlink;
+pub mod pace;
 pub mod plan;
 pub mod publish;
 pub mod reconcile;

@@ -34,6 +34,8 @@ pub struct Link {
     pub path: Option<String>,
     /// Index of the bond or bridge that the link is a port of.
     pub master: Option<u32>,
+    /// Name of the primary port, if the link is a bond and has one.
+    pub primary: Option<String>,
     /// Whether netd has made the link.
     pub is_ours: bool,
     /// The text that netd has set when it made the link.
@@ -100,6 +102,7 @@ fn read(path: &Path, name: &str) -> Option<(u32, Link)> {
         driver: driver.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()).map(str::to_owned),
         path: device.map(str::to_owned),
         master: text("master/ifindex").and_then(|index| index.parse().ok()),
+        primary: text("bonding/primary").filter(|name| !name.is_empty()),
         alias: text("ifalias").unwrap_or_default(),
         ..Link::default()
     };

@@ -93,6 +93,16 @@ pub enum Step<'a> {
         master: u32,
         /// The table of the bond or bridge.
         own: Own<'a>,
+        /// The hardware address that the bridge takes first. By itself it changes its address with its ports, and a DHCP server would
+        /// take it for another host.
+        mac: Option<[u8; 6]>,
+    },
+    /// Choose the primary port of a bond.
+    Primary {
+        /// Index of the bond.
+        master: u32,
+        /// Index of the port; 0 for none.
+        port: u32,
     },
     /// Make a link a port of nothing.
     Detach {
@@ -183,18 +193,24 @@ pub fn steps<'a>(
                 steps.push(Step::Change { own, index, alias });
             }
             // The drivers of bonds and dummy links make a first link when they are loaded, and leave it down.
-            Some((index, link)) if link.is_ours || !(link.is_hardware || link.up) => {
+            Some((index, link)) if link.is_ours || (is_of_driver(own) && !link.is_hardware && !link.up) => {
                 steps.push(Step::Remove { index });
             }
             Some(_) => waits.push(format!("{}: expected no link of this name, found one in use", own.name())),
         }
     }
+    steps.extend(primaries(config, links));
     for (&port, link) in links {
         let wanted = master_of(config, choice, link);
         let master = wanted.and_then(|own| find(own.name().as_str()).filter(|(_, link)| link.is_ours));
         match (master, wanted) {
             (Some((master, _)), Some(own)) if link.master != Some(master) => {
-                steps.push(Step::Attach { port, master, own });
+                let is_first = !links.values().any(|link| link.master == Some(master) && choice.has(link))
+                    && !steps
+                        .iter()
+                        .any(|step| matches!(step, Step::Attach { master: m, mac: Some(_), .. } if *m == master));
+                let takes = is_first && choice.has(link) && matches!(own, Own::Bridge(table) if table.mac.is_none());
+                steps.push(Step::Attach { port, master, own, mac: link.mac.filter(|_| takes) });
             }
             // Other programs may add ports to a bridge of netd.
             (None, None) if link.is_ours || choice.has(link) => {
@@ -207,6 +223,29 @@ pub fn steps<'a>(
         }
     }
     (steps, waits)
+}
+
+/// Whether the driver of this kind makes a first link by itself. Links of other kinds with a name of the settings are those of another
+/// program, also while they are down.
+fn is_of_driver(own: Own<'_>) -> bool {
+    matches!(own, Own::Bond(_) | Own::Dummy(_))
+}
+
+/// The bonds whose primary port is another one than in the settings.
+fn primaries<'a>(config: &NetworkConfig, links: &BTreeMap<u32, Link>) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for bond in &config.bonds {
+        let own = links.iter().find(|(_, link)| link.is_ours && link.name == bond.name.as_str());
+        let Some((&master, link)) = own else { continue };
+        let wanted = bond.primary.as_ref().map(|primary| primary.as_str());
+        if link.primary.as_deref() == wanted {
+            continue;
+        }
+        let is_port = |link: &Link| link.master == Some(master) && Some(link.name.as_str()) == wanted;
+        let port = links.iter().find(|(_, link)| is_port(link)).map(|(index, _)| *index);
+        steps.extend(port.or(wanted.is_none().then_some(0)).map(|port| Step::Primary { master, port }));
+    }
+    steps
 }
 
 /// The kind, and a digest of the message that makes the link (FNV-1a). A link whose alias is another one was made with other settings.

@@ -107,8 +107,40 @@ fn a_name_that_another_link_has_is_a_fault_unless_the_driver_has_made_it() {
     let fresh = Link { is_hardware: false, ..card("bond0") };
     let (now, taken) = steps(&config, &Choice::Physical, &links(vec![fresh.clone()]));
     assert_eq!((now, taken.len()), (vec![Step::Remove { index: 1 }], 0));
+    let bridge: NetworkConfig = toml::from_str("[[bridge]]\nname='bond0'").unwrap();
+    let (now, taken) = steps(&bridge, &Choice::Physical, &links(vec![fresh.clone()]));
+    assert_eq!((now.len(), taken.len()), (0, 1), "a bridge of another program, which is down");
     let used = Link { up: true, ..fresh };
     let (now, taken) = steps(&config, &Choice::Physical, &links(vec![used]));
     assert_eq!((now.len(), taken), (0, vec!["bond0: expected no link of this name, found one in use".to_owned()]));
     assert!(mentions(&config, &Choice::Physical, "eth1") && !mentions(&config, &Choice::Physical, "docker0"));
+}
+
+#[test]
+fn the_primary_port_of_a_bond_follows_the_settings() {
+    let text = "[[bond]]\nname='b'\nmode='active-backup'\nlinks=['eth*']\nprimary='eth1'";
+    let mut config: NetworkConfig = toml::from_str(text).unwrap();
+    let mut all = links(vec![card("eth0"), card("eth1")]);
+    let alias = |config: &NetworkConfig| alias(config.virtual_links().next().unwrap(), None);
+    all.insert(9, made("b", &alias(&config)));
+    let (now, _) = steps(&config, &Choice::Physical, &all);
+    assert!(!now.iter().any(|step| matches!(step, Step::Primary { .. })), "eth1 is no port yet: {now:?}");
+    all.values_mut().filter(|link| link.is_hardware).for_each(|link| link.master = Some(9));
+    assert_eq!(steps(&config, &Choice::Physical, &all).0, [Step::Primary { master: 9, port: 2 }]);
+    all.get_mut(&9).unwrap().primary = Some("eth1".into());
+    assert_eq!(steps(&config, &Choice::Physical, &all).0, []);
+    config.bonds[0].primary = None;
+    assert_eq!(steps(&config, &Choice::Physical, &all).0, [Step::Primary { master: 9, port: 0 }]);
+}
+
+#[test]
+fn a_bridge_takes_the_hardware_address_of_its_first_card_once() {
+    let config: NetworkConfig = toml::from_str("[[bridge]]\nname='br0'\nlinks=['eth*']").unwrap();
+    let mut all = links(vec![card("eth0"), card("eth1")]);
+    let own = config.virtual_links().next().unwrap();
+    all.insert(9, made("br0", &alias(own, None)));
+    let attach = |port, mac| Step::Attach { port, master: 9, own, mac };
+    assert_eq!(steps(&config, &Choice::Physical, &all).0, [attach(1, Some([2; 6])), attach(2, None)]);
+    all.get_mut(&2).unwrap().master = Some(9);
+    assert_eq!(steps(&config, &Choice::Physical, &all).0, [attach(1, None)]);
 }

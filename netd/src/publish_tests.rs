@@ -21,7 +21,7 @@ fn lease(dns: &[u8], domain: &str) -> Lease {
 }
 
 fn address(index: u32, ip: &str, global: bool, unsure: bool) -> Address {
-    Address { index, ip: ip.parse().unwrap(), prefix: 64, global, unsure, ours: false }
+    Address { index, ip: ip.parse().unwrap(), prefix: 64, global, unsure, failed: false, ours: false, announced: false }
 }
 
 fn gateway(index: u32, via: &str, table: u32) -> Route {
@@ -35,10 +35,10 @@ fn the_files_follow_the_leases_and_are_written_only_on_changes() {
     let dir = tempfile::tempdir().unwrap();
     let mut publisher = Publisher::new(&dir.path().join("netd")).unwrap();
     let read = |name: &str| fs::read_to_string(dir.path().join("netd").join(name)).unwrap();
-    let (dns, keys, ports) = (DnsConfig::default(), Addressing::default(), BTreeMap::new());
+    let (dns, keys, bare) = (DnsConfig::default(), Addressing::default(), BTreeMap::new());
     let mut facts = Facts {
         sources: Vec::new(),
-        ports: &ports,
+        bare: &bare,
         kinds: BTreeMap::from([("bond0", "bond")]),
         addresses: Vec::new(),
         routes: Vec::new(),

@@ -3,7 +3,7 @@
 
 use crate::{
     netlink::Refused,
-    rtnetlink::{Origin, Route, Rtnetlink, Rule},
+    rtnetlink::{Origin, Route, Rtnetlink, Rule, address::NewAddress},
     wanted::Wanted,
 };
 
@@ -25,6 +25,10 @@ pub fn interface(kernel: &mut Rtnetlink, index: u32, before: &Wanted, wanted: &W
     for route in wanted.routes.iter().filter(|new| !ours.iter().any(|old| old.same(new))) {
         refused.extend(kernel.put_route(route).err());
     }
+    let announced = |route: &&Route| route.index == index && route.origin == Origin::Ra && wanted.without_routers;
+    for route in routes.iter().filter(announced) {
+        refused.extend(kernel.remove_route(route).err());
+    }
     for route in ours.iter().filter(|old| !wanted.routes.iter().any(|new| new.same(old))) {
         refused.extend(kernel.remove_route(route).err());
     }
@@ -37,7 +41,7 @@ fn addresses(kernel: &mut Rtnetlink, index: u32, before: &Wanted, wanted: &Wante
         Err(error) => return refused.push(error),
     };
     // Old addresses go first: a server may use one of them already for another host.
-    for old in here.iter().filter(|old| old.ours) {
+    for old in here.iter().filter(|old| old.ours || (old.announced && wanted.without_routers)) {
         if !wanted.addresses.iter().any(|new| (new.ip, new.prefix) == (old.ip, old.prefix)) {
             refused.extend(kernel.remove_address(index, old.ip, old.prefix).err());
         }
@@ -48,6 +52,26 @@ fn addresses(kernel: &mut Rtnetlink, index: u32, before: &Wanted, wanted: &Wante
             refused.extend(kernel.put_address(index, new).err());
         }
     }
+}
+
+/// The wanted addresses that the kernel does not use because another host has them.
+#[must_use]
+pub fn failed(kernel: &mut Rtnetlink, index: u32, wanted: &Wanted) -> Vec<NewAddress> {
+    // The caller has just listed them: a fault of the kernel is reported there.
+    let here = kernel.addresses().unwrap_or_default();
+    let is_failed = |new: &&NewAddress| {
+        here.iter().any(|old| old.index == index && old.failed && (old.ip, old.prefix) == (new.ip, new.prefix))
+    };
+    wanted.addresses.iter().filter(is_failed).copied().collect()
+}
+
+/// Removes an address and sets it again.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn again(kernel: &mut Rtnetlink, index: u32, address: &NewAddress) -> Result<(), Refused> {
+    kernel.remove_address(index, address.ip, address.prefix)?;
+    kernel.put_address(index, address)
 }
 
 /// Sets the rules of all interfaces.

@@ -16,13 +16,13 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 /// A host may have very many routes; the report must stay small.
 const MOST_ROUTES: usize = 500;
 
-/// A port of a bond or bridge.
+/// A link without addresses of its own: a port, or a card that no table matches.
 #[derive(Clone, Debug)]
-pub struct Port {
+pub struct Bare {
     /// The link as it was last read.
     pub link: Link,
-    /// Name of its bond or bridge.
-    pub master: String,
+    /// Name of the bond or bridge of the settings that it is, or will be, a port of.
+    pub master: Option<String>,
 }
 
 /// What the report is made of.
@@ -30,8 +30,8 @@ pub struct Port {
 pub struct Facts<'a> {
     /// Managed links.
     pub sources: Vec<Source<'a>>,
-    /// Ports, by index.
-    pub ports: &'a BTreeMap<u32, Port>,
+    /// Links without addresses of their own, by index.
+    pub bare: &'a BTreeMap<u32, Bare>,
     /// Kinds of virtual links, by name.
     pub kinds: BTreeMap<&'a str, &'static str>,
     /// The kernel's addresses.
@@ -59,15 +59,15 @@ pub fn status(facts: &Facts<'_>) -> NetworkStatus {
         let leases = source.lease.map(lease_status).into_iter().chain(source.lease6.map(lease6_status)).collect();
         link_status(facts, source.index, source.link, None, leases)
     });
-    let ports = facts.ports.iter();
-    let ports = ports.map(|(index, port)| link_status(facts, *index, &port.link, Some(&port.master), Vec::new()));
+    let bare = facts.bare.iter();
+    let bare = bare.map(|(index, bare)| link_status(facts, *index, &bare.link, bare.master.as_deref(), Vec::new()));
     NetworkStatus {
         interfaces: facts.sources.iter().filter_map(|source| interface_status(facts, source)).collect(),
         dns: resolv_conf::servers(&facts.sources, facts.dns).into_iter().map(|(server, _)| server).collect(),
         settled: facts.settled,
         ntp: (facts.settled && facts.asked_time).then(|| time_servers(facts)),
         search: resolv_conf::search(&facts.sources, facts.dns),
-        links: managed.chain(ports).collect(),
+        links: managed.chain(bare).collect(),
         routes: routes.take(MOST_ROUTES).collect(),
         rules: facts.rules.iter().map(rule_status).collect(),
         errors: facts.errors.clone(),

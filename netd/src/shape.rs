@@ -17,8 +17,10 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 pub struct Shaped {
     /// All links that netd may look at, by index.
     pub links: BTreeMap<u32, Link>,
-    /// The reasons.
+    /// What the kernel has refused.
     pub errors: Vec<String>,
+    /// Why other steps cannot be taken yet.
+    pub waits: Vec<String>,
 }
 
 /// Takes all steps that can be taken now.
@@ -30,17 +32,16 @@ pub fn shape(kernel: &mut Rtnetlink, config: &NetworkConfig, choice: &Choice) ->
     let mut passes = config.virtual_links().count() + 3;
     loop {
         let links = link::scan(Path::new(link::SYS_CLASS_NET), |name| plan::mentions(config, choice, name))?;
-        let (steps, mut errors) = plan::steps(config, choice, &links);
-        let mut is_done = steps.is_empty();
-        let before = errors.len();
+        let (steps, waits) = plan::steps(config, choice, &links);
+        let (mut is_done, mut errors) = (steps.is_empty(), Vec::new());
         for step in &steps {
             errors.extend(take(kernel, step, &links).err().map(|error| error.to_string()));
         }
         passes -= 1;
         // Steps that all fail would fail again.
-        is_done |= errors.len() - before == steps.len();
+        is_done |= errors.len() == steps.len();
         if is_done || passes == 0 {
-            return Ok(Shaped { links, errors });
+            return Ok(Shaped { links, errors, waits });
         }
     }
 }
@@ -60,23 +61,22 @@ fn take(kernel: &mut Rtnetlink, step: &Step<'_>, links: &BTreeMap<u32, Link>) ->
             }
             kernel.set_alias(*index, alias)
         }
-        Step::Attach { port, master, own } => {
+        Step::Attach { port, master, own, mac } => {
             let link = links.get(port);
             if let Some(link) = link {
                 // A port has no addresses of its own.
                 set(&link.name, "ipv6", "disable_ipv6", "1");
             }
-            if let Own::Bond(bond) = own {
+            if let Own::Bond(_) = own {
                 // The kernel takes only links that are down as ports of a bond, and sets them up.
                 kernel.set_down(*port)?;
-                kernel.set_master(*port, *master)?;
-                if bond.primary.as_ref().is_some_and(|primary| link.is_some_and(|link| link.name == primary.as_str())) {
-                    kernel.change_link(*master, virtual_link::primary(*port), None)?;
-                }
-                return Ok(());
+            }
+            if let Some(mac) = mac {
+                kernel.set_mac(*master, *mac)?;
             }
             kernel.set_master(*port, *master)
         }
+        Step::Primary { master, port } => kernel.change_link(*master, virtual_link::primary(*port), None),
         Step::Detach { port } => kernel.set_master(*port, 0),
     }
 }

@@ -43,7 +43,7 @@ pub fn message(own: Own<'_>, below: Option<u32>) -> LinkMessage {
     link
 }
 
-/// The message that makes a port the primary one of a bond. The kernel knows the port only once it is one.
+/// The message that makes a port the primary one of a bond; 0 means none. The kernel knows the port only once it is one.
 #[must_use]
 pub fn primary(port: u32) -> LinkMessage {
     let mut link = LinkMessage::default();

@@ -23,6 +23,8 @@ pub struct Wanted {
     pub addresses: Vec<NewAddress>,
     /// The routes, those without a gateway first: a gateway of another route may be reached through one of them.
     pub routes: Vec<Route>,
+    /// What the kernel has made of router advertisements must go.
+    pub without_routers: bool,
 }
 
 /// The leases of a link.
@@ -36,6 +38,11 @@ pub struct Leases<'a> {
     pub six: Option<&'a Lease6>,
     /// The time since it was granted.
     pub age: Duration,
+}
+
+/// The metric of a route to this network. The kernel takes 0 for its default in IPv6 and lists the default: a 0 would be set again for ever.
+fn for_family(to: Prefix, metric: u32) -> u32 {
+    if metric == 0 && to.ip.is_ipv6() { METRIC } else { metric }
 }
 
 /// The metric of the link's routes.
@@ -78,7 +85,7 @@ impl Wanted {
             route.onlink = route.via.is_some_and(|via| !is_near(via, &addresses));
         }
         routes.sort_by_key(|route| route.via.is_some());
-        Self { addresses, routes }
+        Self { addresses, routes, without_routers: keys.router_advertisements == Some(false) }
     }
 }
 
@@ -92,7 +99,9 @@ fn addresses(keys: &Addressing, metric: u32, leases: &Leases<'_>) -> Vec<NewAddr
         metric,
     });
     let left = |time: Duration| if time == FOREVER { FOREVER } else { time.saturating_sub(leases.age) };
-    let six = leases.six.into_iter().flat_map(|lease| &lease.addresses).map(|address| NewAddress {
+    let six = leases.six.into_iter().flat_map(|lease| &lease.addresses);
+    // The kernel refuses an address that has ended.
+    let six = six.filter(|address| left(address.valid).as_secs() > 0).map(|address| NewAddress {
         ip: address.ip.into(),
         // The network is known by router advertisements only.
         prefix: 128,
@@ -120,14 +129,14 @@ fn routes_of(index: u32, keys: &Addressing, metric: u32) -> Vec<Route> {
         let everything: IpAddr =
             if via.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let to = Prefix::of(everything, 0);
+        let metric = for_family(to, metric);
         Route { index, to, via: Some(*via), metric, table: MAIN, source: None, onlink: false, origin: Origin::Static }
     };
     let route = |route: &berth_contract::network_config::Route| Route {
         index,
         to: route.to,
         via: route.via,
-        // In IPv6 the kernel takes 0 for its default.
-        metric: route.metric.filter(|&metric| metric != 0 || route.to.ip.is_ipv4()).unwrap_or(metric),
+        metric: for_family(route.to, route.metric.unwrap_or(metric)),
         table: route.table.unwrap_or(MAIN),
         source: route.source,
         onlink: false,

@@ -16,19 +16,16 @@ use netlink_packet_wireguard::{
 use rustix::net::netlink;
 use std::{collections::BTreeSet, io};
 
-/// Peers of one message: a message with many addresses could be too long otherwise.
-const PEERS: usize = 16;
-
-/// Sets keys and peers of a link.
+/// Sets keys and peers of a link. `before` is the table that was set last.
 ///
 /// # Errors
 /// When the kernel refuses.
-pub fn configure(table: &Wireguard) -> Result<(), Refused> {
+pub fn configure(table: &Wireguard, before: Option<&Wireguard>) -> Result<(), Refused> {
     let name = table.name.as_str();
-    set(table).map_err(|source| Refused { doing: format!("set the keys of {name}"), source })
+    set(table, before).map_err(|source| Refused { doing: format!("set the keys of {name}"), source })
 }
 
-fn set(table: &Wireguard) -> io::Result<()> {
+fn set(table: &Wireguard, before: Option<&Wireguard>) -> io::Result<()> {
     let mut kernel = Netlink::open(Some(netlink::GENERIC))?;
     let family = family(&mut kernel)?;
     let name = WireguardAttribute::IfName(table.name.to_string());
@@ -44,20 +41,27 @@ fn set(table: &Wireguard) -> io::Result<()> {
 
     let SecretKey(key) = table.private_key;
     let mut attributes = vec![name.clone(), WireguardAttribute::PrivateKey(key)];
-    attributes.extend(table.listen_port.map(WireguardAttribute::ListenPort));
+    // 0 is a port of the kernel's choice. Each 0 makes it choose again.
+    let is_free = before.is_some_and(|before| before.listen_port.is_some());
+    attributes.extend(table.listen_port.or(is_free.then_some(0)).map(WireguardAttribute::ListenPort));
     attributes.push(WireguardAttribute::Fwmark(table.mark.unwrap_or(0)));
     kernel.ask(message(WireguardCmd::SetDevice, attributes), NLM_F_ACK, |_| {})?;
 
-    for peer in &table.peers {
+    let had_endpoint = |peer: &Peer| {
+        let peers = before.into_iter().flat_map(|before| &before.peers);
+        peers.filter(|old| old.public_key == peer.public_key).any(|old| old.endpoint.is_some())
+    };
+    // The kernel cannot forget the endpoint of a peer: such a peer is made again.
+    for peer in table.peers.iter().filter(|peer| peer.endpoint.is_some() || !had_endpoint(peer)) {
         old.remove(&peer.public_key.0);
     }
     let gone = old.into_iter().map(|key| {
         let flags = WireguardPeerAttribute::Flags(WireguardPeerFlags::RemoveMe);
         WireguardPeer(vec![WireguardPeerAttribute::PublicKey(key), flags])
     });
-    let peers: Vec<_> = gone.chain(table.peers.iter().map(peer)).collect();
-    for part in peers.chunks(PEERS) {
-        let attributes = vec![name.clone(), WireguardAttribute::Peers(part.to_vec())];
+    // The length of an attribute has 16 bits: one peer in each message, with as many networks as the settings may have.
+    for part in gone.chain(table.peers.iter().map(peer)) {
+        let attributes = vec![name.clone(), WireguardAttribute::Peers(vec![part])];
         kernel.ask(message(WireguardCmd::SetDevice, attributes), NLM_F_ACK, |_| {})?;
     }
     Ok(())

@@ -130,6 +130,13 @@ fn addresses_of_dhcpv6_are_used_if_a_router_says_so() {
     assert!(!monitor.said().contains("Deleted"), "{}", monitor.said());
     // T1 is half of 120 s; the server is not asked for another address meanwhile.
     assert_eq!(server.count("DHCPSOLICIT(s0)"), 1, "{}", server.said());
+    // A second router does not know of DHCPv6. Its advertisements do not end the lease.
+    let radvd =
+        "interface s0 { AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; prefix fd00:79::/64 { }; };\n";
+    let (radvd, pid) = (write(&cable, "radvd.conf", radvd), cable.dir.path().join("radvd.pid").display().to_string());
+    let _radvd = serve(&cable, &["radvd", "-n", "-m", "stderr", "-C", &radvd, "-p", &pid]);
+    wait_for("the second router", 20, || six(&cable).contains("fd00:79:"));
+    assert!(six(&cable).contains("fd00:77::83/128") && !monitor.said().contains("Deleted"), "{}", monitor.said());
     // Without DHCPv6 in the settings the address goes.
     cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\ndhcp = \"v4\"");
     netd.reload();
@@ -172,5 +179,13 @@ fn settings_of_dhcpv6_and_of_routers_are_used_together() {
     netd.reload();
     wait_for("the address", 20, || six(&cable).contains("fd00:77::84/128"));
     wait_for("the lease in the report", 5, || cable.status()["links"][0]["leases"][0]["seconds"] == 400);
+
+    cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\nrouter_advertisements = false\ndhcp = \"v6\"");
+    netd.reload();
+    wait_for("the settings of routers to go", 5, || {
+        let has_route = ip(&["-n", &cable.client, "-6", "route"]).contains("default via fe80");
+        !has_route && !six(&cable).contains("fd00:78:") && !text().contains("dnssl.example")
+    });
+    assert!(six(&cable).contains("fd00:77::84/128") && text().contains("kea.example"), "{}", text());
     assert_eq!(netd.count("cannot"), 0, "{}", netd.said());
 }

@@ -131,7 +131,76 @@ fn static_settings_are_applied_and_a_reload_changes_only_the_difference() {
     });
     let _server = cable.dnsmasq(&["--dhcp-range=10.77.0.70,10.77.0.70,255.255.255.0,120"]);
     wait_for("a lease", 20, || cable.has_address("10.77.0.70"));
-    assert_eq!(cable.ip_json(&["link", "show", "dev", "c0"])[0]["mtu"], 1400, "a veth pair is no card");
+    // The same address, now static: it has no end any more.
+    let lives = || {
+        let all = cable.addresses();
+        all.iter().find(|a| a["local"] == "10.77.0.70").and_then(|a| a["valid_life_time"].as_u64())
+    };
+    assert!(lives() <= Some(120), "{:?}", cable.addresses());
+    cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\naddresses = [\"10.77.0.70/24\"]");
+    netd.reload();
+    wait_for("the address without an end", 5, || lives() == Some(u32::MAX.into()));
+}
+
+/// Values that the kernel lists in another form. netd must not set them again for ever.
+#[test]
+fn nothing_is_changed_once_the_settings_are_in_force() {
+    let cable = Cable::new("q");
+    cable.server_link("up");
+    cable.settings(
+        r#"
+        [[network.link]]
+        match = { name = "c0" }
+        addresses = ["10.77.0.10/24", "fd00:77::10/64"]
+        gateway = ["10.77.0.1", "fd00:77::1"]
+        routes = [{ to = "fd00:99::/64", via = "fd00:77::2", metric = 0 }, { to = "10.9.0.0/16", metric = 0 }]
+        rules = [{ mark = 0, table = 300 }, { from = "0.0.0.0/0", to = "10.0.0.0/8", table = 301 }]
+        metric = 0
+        mtu = 1400
+        "#,
+    );
+    let (netd, _notify) = cable.netd();
+    let six = || routes(&cable, &["-6"]);
+    wait_for("the routes", 10, || has(&six(), ("fd00:99::/64", "fd00:77::2", 1024, "static")));
+    assert!(has(&six(), ("default", "fd00:77::1", 1024, "static")), "{:?}", six());
+    wait_for("the rules", 5, || ip(&["-n", &cable.client, "rule", "show"]).contains("lookup 301"));
+    let tentative = || ip(&["-n", &cable.client, "addr", "show", "dev", "c0", "tentative"]);
+    let is_up = || ip(&["-n", &cable.client, "addr", "show", "dev", "c0"]).contains("fe80");
+    wait_for("the end of the check for duplicates", 10, || is_up() && !tentative().contains("inet6"));
+    let monitor = monitor(&cable);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    assert_eq!(monitor.said().trim(), "ready");
+
+    // Without `mtu` the link has its own again. A card that no table matches is still shown.
+    let mtu = || cable.ip_json(&["link", "show", "dev", "c0"])[0]["mtu"].as_u64();
+    assert_eq!(mtu(), Some(1400));
+    cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\naddresses = [\"10.77.0.10/24\"]");
+    netd.reload();
+    wait_for("the first MTU", 5, || mtu() == Some(1500));
+    cable.settings("[[network.link]]\nmatch = { name = \"other\" }\naddresses = [\"10.77.0.10/24\"]");
+    netd.reload();
+    wait_for("the address to go", 5, || !cable.has_address("10.77.0.10"));
+    wait_for("the card in the report", 5, || {
+        let status = cable.status();
+        status["links"][0]["name"] == "c0"
+            && status["links"][0]["port_of"].is_null()
+            && status["interfaces"][0].is_null()
+    });
+    assert_eq!(netd.count("cannot"), 0, "{}", netd.said());
+}
+
+#[test]
+fn an_address_that_another_host_has_is_reported_and_used_when_it_is_free() {
+    let cable = Cable::new("d");
+    cable.server_link("up");
+    ip(&["-n", &cable.server, "addr", "add", "fd00:77::10/64", "dev", "s0", "nodad"]);
+    cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\naddresses = [\"fd00:77::10/64\"]");
+    let (_netd, _notify) = cable.netd();
+    let error = "fd00:77::10/64: expected an address of this host only, found another host that has it";
+    wait_for("the fault", 10, || cable.status()["errors"][0] == error);
+    ip(&["-n", &cable.server, "addr", "del", "fd00:77::10/64", "dev", "s0"]);
+    wait_for("the address", 20, || cable.status()["links"][0]["addresses"].to_string().contains("fd00:77::10/64"));
+    wait_for("the fault to go", 5, || cable.status()["errors"][0].is_null());
 }
 
 /// Two links: the metric says which is preferred, and the other takes over. One of them appears later.
@@ -245,20 +314,33 @@ fn virtual_links_are_made_changed_and_removed_and_others_are_left_alone() {
     wait_for("the change", 5, || link("br0")["linkinfo"]["info_data"]["forward_delay"] == 500);
     assert_eq!((number("br0"), number("vx5")), before);
     assert!(cable.ip_json(&["addr", "show", "dev", "br0"])[0]["addr_info"].to_string().contains("10.77.0.10"));
-    // A VXLAN is made again. Another bridge's name is not ours.
+    // A VXLAN is made again. A bridge of another program is not ours, also while it is down.
     cable.settings(&format!("{}\n[[network.bridge]]\nname = \"docker0\"", settings.replace("id = 5", "id = 6")));
-    ip(&["-n", &cable.client, "link", "set", "docker0", "up"]);
     netd.reload();
     wait_for("the new VXLAN", 5, || link("vx5")["linkinfo"]["info_data"]["id"] == 6 && link("vx5")["master"] == "br0");
     assert_ne!(number("vx5"), before.1);
     wait_for("the fault in the report", 5, || cable.file("status.json").contains("docker0: expected no link"));
     assert_eq!(link("veth1")["master"], "docker0");
 
+    // A bridge without `mac` has the address of its card, not the lowest one of its ports.
+    cable.settings(
+        &settings
+            .replace("mac = \"02:00:00:00:00:10\"", "")
+            .replace("name = \"br0\"", "name = \"br1\"")
+            .replace("id = 5", "id = 5\nmac = \"02:00:00:00:00:01\""),
+    );
+    netd.reload();
+    wait_for("the ports of the new bridge", 5, || link("vx5")["master"] == "br1" && link("c0")["master"] == "br1");
+    assert_eq!(
+        (&link("br1")["address"], &link("vx5")["address"]),
+        (&link("c0")["address"], &"02:00:00:00:00:01".into())
+    );
+
     // What goes out of the settings is removed, also by a new process.
     drop(netd);
     cable.settings("[[network.link]]\nmatch = { name = \"c0\" }\naddresses = [\"10.77.0.11/24\"]");
     let (_netd, _notify) = cable.netd_again();
-    wait_for("the links to go", 10, || number("br0") == 0 && number("vx5") == 0);
+    wait_for("the links to go", 10, || number("br1") == 0 && number("vx5") == 0);
     wait_for("the address of the former port", 10, || cable.has_address("10.77.0.11"));
     assert_eq!(link("veth1")["master"], "docker0");
 }

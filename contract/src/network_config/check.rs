@@ -13,6 +13,9 @@ const MTU: std::ops::RangeInclusive<u32> = 68..=65535;
 /// The least MTU with IPv6, RFC 8200.
 const MTU_6: u32 = 1280;
 
+/// Networks of one WireGuard peer: one message to the kernel holds no more.
+const NETWORKS: usize = 1000;
+
 pub(super) fn network(config: &NetworkConfig) -> Result<(), ConfigFault> {
     for (index, table) in config.links.iter().enumerate() {
         let place = format!("network.link[{index}]");
@@ -149,6 +152,8 @@ fn own(place: &str, link: Own<'_>) -> Result<(), ConfigFault> {
                     "each key once",
                     again.then_some("the key of another peer"),
                 )?;
+                let many = Some(peer.allowed_ips.len()).filter(|&count| count > NETWORKS);
+                unless(place, &format!("peers[{index}].allowed_ips"), &format!("{NETWORKS} networks at most"), many)?;
             }
             Ok(())
         }

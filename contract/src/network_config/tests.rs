@@ -72,6 +72,7 @@ fn each_fault_names_its_key() {
     let bond = "[[bond]]\nname='b'\nlinks=['e']\n";
     let key = "AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA=";
     let peer = format!("{{public_key='{key}',allowed_ips=[]}}");
+    let many = vec!["'10.0.0.0/8'"; 1001].join(",");
     for (text, fault) in [
         ("[[link]]\nmatch={}".into(), "network.link[0].match: expected name"),
         (format!("{link}mtu=60"), "network.link[0].mtu: expected 68 to 65535, found 60"),
@@ -104,6 +105,12 @@ fn each_fault_names_its_key() {
         (
             format!("[[wireguard]]\nname='w'\nprivate_key='{key}'\npeers=[{peer},{peer}]"),
             "network.wireguard[0].peers[1].public_key: expected each key once",
+        ),
+        (
+            format!(
+                "[[wireguard]]\nname='w'\nprivate_key='{key}'\npeers=[{{public_key='{key}',allowed_ips=[{many}]}}]"
+            ),
+            "network.wireguard[0].peers[0].allowed_ips: expected 1000 networks at most, found 1001",
         ),
     ] {
         let found = check(&text).unwrap_err();

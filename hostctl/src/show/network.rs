@@ -1,6 +1,7 @@
 //! The network as text for people.
 
 use berth_contract::control::{LeaseStatus, LinkStatus, NetworkStatus, RouteStatus, RuleStatus};
+use std::net::IpAddr;
 
 /// Links with their addresses and leases, routes, rules, name servers; one fact per line.
 #[must_use]
@@ -34,7 +35,19 @@ fn link(link: &LinkStatus) -> String {
 fn lease(lease: &LeaseStatus) -> String {
     let what = if lease.addresses.is_empty() { "settings".to_owned() } else { lease.addresses.join(" ") };
     let time = lease.seconds.map_or("without an end".to_owned(), |seconds| format!("for {seconds} s"));
-    format!("lease {what} by {} from {}, {time}", lease.protocol, lease.server)
+    let mut text = format!("lease {what} by {} from {}, {time}", lease.protocol, lease.server);
+    let words = |ips: &[IpAddr]| ips.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let name = lease.hostname.clone().unwrap_or_default();
+    let parts = [
+        ("dns", words(&lease.dns)),
+        ("search", lease.search.join(" ")),
+        ("ntp", words(&lease.ntp)),
+        ("host name", name),
+    ];
+    for (word, value) in parts.iter().filter(|(_, value)| !value.is_empty()) {
+        text += &format!(", {word} {value}");
+    }
+    text
 }
 
 fn route(route: &RouteStatus) -> String {
@@ -61,7 +74,8 @@ mod tests {
         let text = r#"{"interfaces":[],"dns":["10.0.2.3"],"settled":true,"search":["lan.example"],
             "links":[{"name":"bond0","kind":"bond","carrier":true,"mac":"02:00:00:00:00:01","mtu":1500,
                 "addresses":["10.0.2.15/24"],
-                "leases":[{"protocol":"dhcp4","server":"10.0.2.2","addresses":["10.0.2.15/24"],"seconds":600},
+                "leases":[{"protocol":"dhcp4","server":"10.0.2.2","addresses":["10.0.2.15/24"],"seconds":600,
+                    "dns":["10.0.2.3","10.0.2.4"],"search":["lan.example"],"ntp":["10.0.2.5"],"hostname":"node-9"},
                     {"protocol":"dhcp6","server":"0003"}]},
                 {"name":"eth0","kind":"ethernet","carrier":false,"mtu":1500,"driver":"virtio_net","port_of":"bond0"}],
             "routes":[{"to":"0.0.0.0/0","via":"10.0.2.2","link":"bond0","metric":1026,"origin":"dhcp"},
@@ -73,7 +87,8 @@ mod tests {
             "error   settings: wrong\n\
              link    bond0 (bond), carrier, MTU 1500, 02:00:00:00:00:01\n\
              \u{20}       address 10.0.2.15/24\n\
-             \u{20}       lease 10.0.2.15/24 by dhcp4 from 10.0.2.2, for 600 s\n\
+             \u{20}       lease 10.0.2.15/24 by dhcp4 from 10.0.2.2, for 600 s, dns 10.0.2.3 10.0.2.4, search lan.example, ntp 10.0.2.5, \
+             host name node-9\n\
              \u{20}       lease settings by dhcp6 from 0003, without an end\n\
              link    eth0 (ethernet), no carrier, MTU 1500, virtio_net, port of bond0\n\
              route   0.0.0.0/0 via 10.0.2.2 on bond0 metric 1026 (dhcp)\n\

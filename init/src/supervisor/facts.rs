@@ -2,8 +2,13 @@
 //! does not block.
 
 use berth_contract::control::{ContainerStatus, MemoryStatus, VarStatus};
+use rustix::fs::{Mode, OFlags};
 use serde::de::DeserializeOwned;
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 /// Maximum size of the reports of other programs, in bytes.
 const MAX_REPORT: u64 = 1 << 20;
@@ -41,10 +46,17 @@ pub(super) fn containers(path: &Path, declared: &[ContainerStatus]) -> Vec<Conta
     reported
 }
 
+/// Other programs own the folders of their reports. A pipe or a symbolic link there must not stop PID 1 or lead it to other files.
+fn open_report(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
 /// The report of another program, if there is one.
 pub(super) fn report<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(MAX_REPORT).read_to_end(&mut bytes)).ok()?;
+    let file = open_report(path).ok().filter(|file| file.metadata().is_ok_and(|data| data.is_file()))?;
+    file.take(MAX_REPORT).read_to_end(&mut bytes).ok()?;
     serde_json::from_slice(&bytes).ok()
 }
 
@@ -85,5 +97,16 @@ mod tests {
         fs::write(&path, "[{").unwrap();
         assert_eq!(containers(&path, &declared), declared);
         assert_eq!(report::<NetworkStatus>(&path), None);
+    }
+
+    #[test]
+    fn a_pipe_or_a_symbolic_link_is_no_report() {
+        let dir = tempfile::tempdir().unwrap();
+        let (pipe, link, file) = (dir.path().join("pipe"), dir.path().join("link"), dir.path().join("file"));
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, Mode::RUSR, 0).unwrap();
+        fs::write(&file, "7").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(report::<u8>(&file), Some(7));
+        assert_eq!((report::<u8>(&pipe), report::<u8>(&link)), (None, None));
     }
 }

@@ -11,8 +11,9 @@ use crate::{
     dhcp6::Dhcp6,
     interface::Interface,
     link::Choice,
+    pace::Pace,
     publish::Publisher,
-    report::{Facts, Port},
+    report::{Bare, Facts},
     resolv_conf::Source,
     rtnetlink::{Address, Changes, Rtnetlink},
     settings::Settings,
@@ -76,7 +77,9 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
         errors: Vec::new(),
         kernel: Rtnetlink::open()?,
         interfaces: BTreeMap::new(),
-        ports: BTreeMap::new(),
+        bare: BTreeMap::new(),
+        pace: Pace::default(),
+        is_stale: false,
         publisher: Publisher::new(&options.directory)?,
         notify: Notify::from_environment()?,
         ready: Ready::By(now() + READY_WITHIN),
@@ -96,11 +99,13 @@ pub fn run(options: &Options, log: &mut dyn Write) -> Result<Infallible, Failure
         if has_new_settings {
             daemon.read_settings();
         }
-        let announced = changes.drain()?;
-        if announced.is_some() || has_new_settings {
-            for announcement in announced.into_iter().flatten() {
-                daemon.announcements.learn(announcement, now());
-            }
+        if let Some(announced) = changes.drain()? {
+            announced.into_iter().for_each(|announcement| daemon.announcements.learn(announcement, now()));
+            daemon.is_stale = true;
+        }
+        let is_due = daemon.scan_due().is_some_and(|due| due <= now());
+        if is_due || has_new_settings {
+            daemon.is_stale = false;
             daemon.scan()?;
         }
         daemon.work()?;
@@ -119,7 +124,10 @@ struct Daemon<'a> {
     errors: Vec<String>,
     kernel: Rtnetlink,
     interfaces: BTreeMap<u32, Interface>,
-    ports: BTreeMap<u32, Port>,
+    bare: BTreeMap<u32, Bare>,
+    pace: Pace,
+    /// Something has changed since the last scan.
+    is_stale: bool,
     publisher: Publisher,
     notify: Notify,
     ready: Ready,
@@ -135,11 +143,18 @@ enum Ready {
 }
 
 impl Daemon<'_> {
+    /// When the links are scanned again.
+    fn scan_due(&self) -> Option<Moment> {
+        let again = self.interfaces.values().filter_map(Interface::again).min();
+        if self.is_stale { Some(self.pace.next()) } else { again.map(|again| again.max(self.pace.next())) }
+    }
+
     /// Waits for input or for the next deadline. All input is read afterwards, so it does not matter what has come.
     fn wait(&self, changes: &Changes, hangup: &Hangup) -> Result<(), Failure> {
         let ready = if let Ready::By(moment) = self.ready { Some(moment) } else { None };
         let interfaces = self.interfaces.values().filter_map(Interface::deadline);
-        let others = [ready, self.clock.deadline(), self.announcements.deadline()].into_iter().flatten();
+        let others =
+            [ready, self.scan_due(), self.clock.deadline(), self.announcements.deadline()].into_iter().flatten();
         let due = interfaces.chain(others).min();
         let limit = due.map(|due| Timespec::try_from(due.saturating_sub(now()))).transpose()?;
 
@@ -210,7 +225,8 @@ impl Daemon<'_> {
 
     fn publish(&mut self) -> Result<(), Failure> {
         let (addresses, routes, rules) = (self.kernel.addresses()?, self.kernel.routes()?, self.kernel.rules()?);
-        self.announcements.keep_only(|index| self.interfaces.contains_key(&index));
+        let hears = |one: &Interface| one.settings.keys.router_advertisements != Some(false);
+        self.announcements.keep_only(|index| self.interfaces.get(&index).is_some_and(hears));
         let known = &self.announcements;
         let sources = self.interfaces.iter().map(|(&index, interface)| Source {
             link: &interface.link,
@@ -225,7 +241,7 @@ impl Daemon<'_> {
         let own = self.settings.network.virtual_links();
         let facts = Facts {
             sources: sources.collect(),
-            ports: &self.ports,
+            bare: &self.bare,
             kinds: own.map(|own| (own.name().as_str(), own.kind())).collect(),
             addresses,
             routes,

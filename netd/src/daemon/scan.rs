@@ -6,7 +6,7 @@ use crate::{
     link::Link,
     plan::{self, Dhcp6Use, Role},
     reconcile,
-    report::Port,
+    report::Bare,
     rtnetlink::link::RaFlags,
     shape::{Shaped, shape},
     wanted, wireguard,
@@ -21,7 +21,7 @@ impl Daemon<'_> {
     /// Reads all links again, makes the virtual ones, and starts or stops managing links.
     pub(super) fn scan(&mut self) -> Result<(), Failure> {
         let choice = &self.options.choice;
-        let Shaped { links, mut errors } = shape(&mut self.kernel, &self.settings.network, choice)?;
+        let Shaped { links, mut errors, waits } = shape(&mut self.kernel, &self.settings.network, choice)?;
         let local = self.local_addresses()?;
         let mut roles = plan::roles(&self.settings.network, choice, &links);
         let still = |index: &u32, old: &mut Interface| {
@@ -39,29 +39,34 @@ impl Daemon<'_> {
             self.say(&interface.link.name, "gone");
         }
         errors.extend(self.set_keys(&links));
-        self.ports.clear();
+        self.bare.clear();
         for (index, link) in links {
             match roles.remove(&index) {
                 Some(Role::Managed(settings)) => self.manage(index, link, settings, local.get(&index).copied())?,
                 Some(Role::Port { master, mtu }) => {
-                    if !link.up {
+                    // A link that a bond is to take as its port must stay down until then.
+                    if !link.up && link.master.is_some() {
                         errors.extend(self.kernel.set_up(index).err().map(|error| error.to_string()));
                     }
                     if let Some(mtu) = mtu.filter(|&mtu| mtu != link.mtu) {
                         errors.extend(self.kernel.set_mtu(index, mtu).err().map(|error| error.to_string()));
                     }
-                    self.ports.insert(index, Port { link, master });
+                    self.bare.insert(index, Bare { link, master: Some(master) });
                 }
+                None if choice.has(&link) => _ = self.bare.insert(index, Bare { link, master: None }),
                 None => {}
             }
         }
         let keys = self.interfaces.values().map(|interface| &interface.settings.keys);
         let rules: Vec<_> = keys.flat_map(wanted::rules).collect();
         errors.extend(reconcile::rules(&mut self.kernel, &rules).iter().map(ToString::to_string));
+        let refused = errors.len();
+        errors.extend(waits);
         for error in errors.iter().filter(|error| !self.errors.contains(error)) {
             // If the log cannot be written, the error has nowhere else to go.
             let _ = writeln!(self.log, "{error}");
         }
+        self.pace.count(refused > 0, now());
         self.errors = errors;
         Ok(())
     }
@@ -73,7 +78,7 @@ impl Daemon<'_> {
         for table in &self.settings.network.wireguards {
             let found = links.iter().find(|(_, link)| link.is_ours && link.name == table.name.as_str());
             let Some((&index, _)) = found.filter(|(index, _)| self.keys.get(index) != Some(table)) else { continue };
-            match wireguard::configure(table) {
+            match wireguard::configure(table, self.keys.get(&index)) {
                 Ok(()) => _ = self.keys.insert(index, table.clone()),
                 Err(error) => refused.push(error.to_string()),
             }

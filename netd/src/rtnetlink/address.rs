@@ -31,8 +31,12 @@ pub struct Address {
     pub global: bool,
     /// Duplicate address detection is running or has failed.
     pub unsure: bool,
+    /// Duplicate address detection has failed: another host has the address.
+    pub failed: bool,
     /// netd has set it.
     pub ours: bool,
+    /// The kernel has made it of a router advertisement.
+    pub announced: bool,
 }
 
 /// An address to set.
@@ -50,10 +54,11 @@ pub struct NewAddress {
 }
 
 impl NewAddress {
-    /// Whether both differ in their lifetime at most.
+    /// Whether both differ in the length of their lifetime at most.
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
-        (self.ip, self.prefix, self.metric) == (other.ip, other.prefix, other.metric)
+        let key = |one: &Self| (one.ip, one.prefix, one.metric, one.lifetime.is_some());
+        key(self) == key(other)
     }
 }
 
@@ -117,12 +122,12 @@ fn address(index: u32, ip: IpAddr, prefix: u8) -> AddressMessage {
 
 pub(super) fn read(message: &AddressMessage) -> Option<Address> {
     // On a point-to-point link IFA_ADDRESS is the address of the peer. IFA_LOCAL, if present, is the address of this host.
-    let (mut local, mut peer, mut ours, mut flags) = (None, None, false, AddressFlags::empty());
+    let (mut local, mut peer, mut protocol, mut flags) = (None, None, None, AddressFlags::empty());
     for attribute in &message.attributes {
         match attribute {
             AddressAttribute::Local(ip) => local = Some(*ip),
             AddressAttribute::Address(ip) => peer = Some(*ip),
-            AddressAttribute::Protocol(protocol) => ours = *protocol == AddressProtocol::Other(OURS),
+            AddressAttribute::Protocol(found) => protocol = Some(*found),
             AddressAttribute::Flags(found) => flags = *found,
             _ => {}
         }
@@ -134,7 +139,11 @@ pub(super) fn read(message: &AddressMessage) -> Option<Address> {
         ip: local.or(peer)?,
         prefix: header.prefix_len,
         global: header.scope == AddressScope::Universe,
+        failed: header.flags.contains(AddressHeaderFlags::Dadfailed) || flags.contains(AddressFlags::Dadfailed),
         unsure: header.flags.intersects(unsure) || flags.intersects(AddressFlags::Tentative | AddressFlags::Dadfailed),
-        ours,
+        ours: protocol == Some(AddressProtocol::Other(OURS)),
+        // Temporary addresses have no protocol.
+        announced: protocol == Some(AddressProtocol::RouterAnnouncement)
+            || (peer.is_some_and(|ip| ip.is_ipv6()) && header.flags.contains(AddressHeaderFlags::Secondary)),
     })
 }

@@ -51,6 +51,15 @@ impl Rtnetlink {
         self.set_link(|| format!("set the MTU of interface {index} to {mtu}"), link)
     }
 
+    /// Sets an interface's hardware address.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn set_mac(&mut self, index: u32, mac: [u8; 6]) -> Result<(), Refused> {
+        let link = with(index, LinkAttribute::Address(mac.to_vec()));
+        self.set_link(|| format!("set the hardware address of interface {index}"), link)
+    }
+
     /// Makes an interface a port of a bond or bridge. 0: of none.
     ///
     /// # Errors

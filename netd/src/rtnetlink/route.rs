@@ -110,7 +110,12 @@ fn message(route: &Route) -> RouteMessage {
         destination_prefix_length: route.to.length,
         // The attribute has the whole number.
         table: u8::try_from(route.table).unwrap_or(0),
-        protocol: if route.origin == Origin::Dhcp { RouteProtocol::Dhcp } else { RouteProtocol::Static },
+        // The kernel removes a route only if this is the protocol that it has.
+        protocol: match route.origin {
+            Origin::Dhcp => RouteProtocol::Dhcp,
+            Origin::Ra => RouteProtocol::Ra,
+            _ => RouteProtocol::Static,
+        },
         scope: if four && route.via.is_none() { RouteScope::Link } else { RouteScope::Universe },
         kind: RouteType::Unicast,
         flags: if route.onlink { RouteFlags::Onlink } else { RouteFlags::empty() },

@@ -119,6 +119,8 @@ pub(super) fn read(message: &RuleMessage) -> Option<Rule> {
             RuleAttribute::Source(ip) => rule.from = Some(Prefix::of(*ip, message.header.src_len)),
             RuleAttribute::Destination(ip) => rule.to = Some(Prefix::of(*ip, message.header.dst_len)),
             RuleAttribute::FwMark(mark) => rule.mark = Some(*mark),
+            // The kernel lists the mask alone if the mark is 0.
+            RuleAttribute::FwMask(u32::MAX) => _ = rule.mark.get_or_insert(0),
             RuleAttribute::Iifname(name) => rule.incoming = Some(name.clone()),
             _ => {}
         }

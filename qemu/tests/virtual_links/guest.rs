@@ -30,9 +30,11 @@ const PEER: &str = "tGYDny2RMT2Jl89loSXSX+BhzD8qdwZPRDgrvi1AvyU=";
 const SHARED: &str = "mfvnz8rdLDZQUo1DRJZMTUHKtnZQZbKYxcP+ZpwF4B4=";
 
 /// Each mode of a bond with keys of its own, and words that the kernel then shows.
-const MODES: [(&str, &[&str]); 7] = [
+const MODES: [(&str, &[&str]); 8] = [
     ("mode = 'balance-rr'", &["load balancing (round-robin)", "MII Polling Interval (ms): 100"]),
     ("mode = 'active-backup'\nprimary = 'e1'\nfail_over_mac = 'active'", &["fault-tolerance", "Primary Slave: e1"]),
+    // The primary port is changed in place.
+    ("mode = 'active-backup'\nprimary = 'e0'\nfail_over_mac = 'active'", &["fault-tolerance", "Primary Slave: e0"]),
     ("mode = 'balance-xor'\nhash_policy = 'layer2+3'", &["(xor)", "layer2+3"]),
     ("mode = 'broadcast'\narp_interval = 500\narp_targets = ['10.1.0.9']", &["(broadcast)", "10.1.0.9"]),
     ("mode = '802.3ad'\nad_select = 'bandwidth'\nlacp_rate = 'fast'", &["802.3ad", "LACP rate: fast", "bandwidth"]),
@@ -43,6 +45,7 @@ const MODES: [(&str, &[&str]); 7] = [
 /// The files of the settings, in their order, as host.toml.
 pub(crate) fn settings() -> Vec<(String, String)> {
     let mut all = vec![("/1.json".to_owned(), everything(10, 25)), ("/2.json".to_owned(), everything(11, 30))];
+    all.push(("/3.json".to_owned(), with_many_networks()));
     for (number, (keys, _)) in MODES.iter().enumerate() {
         let text =
             format!("[[network.bond]]\nname = 'bond0'\nlinks = ['e0', 'e1']\naddresses = ['10.1.0.1/24']\n{keys}");
@@ -96,6 +99,15 @@ fn everything(vlan: u16, keepalive: u16) -> String {
         keepalive = {keepalive}
         "
     )
+}
+
+/// The peer has as many networks as the settings allow; ports and endpoint are left to the kernel.
+fn with_many_networks() -> String {
+    let networks: Vec<_> = (0..1000).map(|number| format!("'fd00:{number:x}::/32'")).collect();
+    let old = "'10.4.0.2/32', '10.40.0.0/16', 'fd00::/16'";
+    let kept = |line: &&str| !line.contains("listen_port") && !line.contains("endpoint");
+    let text = everything(11, 30).replace(old, &networks.join(", "));
+    text.lines().filter(kept).map(|line| format!("{line}\n")).collect()
 }
 
 /// Runs all checks and powers the machine off. Does not return.
@@ -152,6 +164,11 @@ fn a_change(netd: &Child) {
     wait_for("the new VLAN", || link("vlan10")["linkinfo"]["info_data"]["id"] == 11);
     wait_for("the new peer", || run("/wg", &["show", "wg0", "persistent-keepalive"]).trim_end().ends_with("\t30"));
     wait_for("the VLAN's address", || ip(&["addr", "show", "dev", "vlan10"]).contains("10.2.0.1/24"));
+    assert_eq!(numbers(), before);
+    reload(netd, "/3.json");
+    wait_for("1000 networks", || run("/wg", &["show", "wg0", "allowed-ips"]).matches("/32").count() == 1000);
+    let wg = run("/wg", &["show", "wg0", "dump"]);
+    assert!(!wg.contains("\t51820\t") && wg.contains(&format!("{PEER}\t{SHARED}\t(none)\t")), "{}", &wg[..300]);
     assert_eq!(numbers(), before);
 }
 
