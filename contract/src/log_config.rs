@@ -87,6 +87,8 @@ pub const DEFAULT_SIZE: u64 = 64 << 20;
 const SMALLEST: u64 = 1 << 20;
 /// Age limit without a setting.
 const DEFAULT_AGE: Duration = Duration::from_secs(30 * 86_400);
+/// Labels that logd sets itself.
+const OWN_LABELS: [&str; 4] = ["host", "level", "log", "container"];
 /// Maximum number of receivers.
 const MOST_RECEIVERS: usize = 8;
 
@@ -187,6 +189,10 @@ impl ForwardConfig {
         if self.username.is_some() != self.password.is_some() || self.token.is_some() && self.username.is_some() {
             return Err(ConfigFault::new("username and password, or token, or none of them", "another combination"));
         }
+        if let Some(own) = OWN_LABELS.into_iter().find(|own| self.labels.contains_key(*own)) {
+            let expected = "names other than host, level, log and container";
+            return Err(ConfigFault::of("labels", expected, format_args!("{own:?}")));
+        }
         let label = |name: &str| {
             !name.starts_with(|c: char| c.is_ascii_digit())
                 && !name.is_empty()
@@ -260,6 +266,7 @@ mod tests {
             ("forward = [{ to = 'udp://x', token = 'secret' }]", "expected a receiver with http://"),
             ("forward = [{ to = 'http://x', username = 'secret' }]", "expected username and password"),
             ("forward = [{ to = 'http://x', labels = { 'a-b' = '1' } }]", "labels: expected"),
+            ("forward = [{ to = 'http://x', labels = { level = '1' } }]", "labels: expected names other than"),
             ("forward = [{ to = 'tcp://x' }, { to = 'tcp://x' }]", "declared twice"),
             ("forwards = []", "unknown field"),
         ] {

@@ -174,6 +174,16 @@ impl TimeStatus {
     pub fn is_followed(&self, now: Duration) -> bool {
         self.synchronised && now.saturating_sub(Duration::from_micros(self.checked_us)) < STALE
     }
+
+    /// The report as it counts at `now`: an old one does not say that the clock follows a server.
+    #[must_use]
+    pub fn at(mut self, now: Duration) -> Self {
+        if self.synchronised && !self.is_followed(now) {
+            self.synchronised = false;
+            self.problem = Some("timed has not reported for some minutes".to_owned());
+        }
+        self
+    }
 }
 
 #[cfg(test)]
@@ -198,6 +208,14 @@ mod tests {
             let error = toml::from_str::<TimeConfig>(wrong).unwrap_err().to_string();
             assert!(error.contains(words), "{wrong}: {error}");
         }
+    }
+
+    #[test]
+    fn an_old_report_does_not_say_that_the_clock_follows_a_server() {
+        let report = TimeStatus { synchronised: true, checked_us: 10_000_000, ..TimeStatus::default() };
+        assert_eq!(report.clone().at(Duration::from_secs(309)), report);
+        let old = report.at(Duration::from_secs(310));
+        assert!(!old.synchronised && old.problem.is_some());
     }
 
     #[test]

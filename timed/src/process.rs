@@ -22,9 +22,17 @@ impl Process {
     /// # Errors
     /// When it cannot be started.
     pub fn start(program: &Path, configuration: &Path) -> io::Result<Self> {
-        let child = Command::new(program).arg("--config").arg(configuration).stdin(Stdio::null()).spawn()?;
+        let mut child = Command::new(program).arg("--config").arg(configuration).stdin(Stdio::null()).spawn()?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let mut process = Self { end: pidfd_open(pid.ok_or(io::ErrorKind::NotFound)?, PidfdFlags::empty())?, child };
+        let end = pid
+            .ok_or(io::ErrorKind::NotFound.into())
+            .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from));
+        let end = end.inspect_err(|_| {
+            // Nobody would watch it. It may have ended already.
+            let _ = child.kill();
+            let _ = child.wait();
+        })?;
+        let mut process = Self { end, child };
         process.ended()?;
         Ok(process)
     }

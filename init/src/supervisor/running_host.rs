@@ -27,9 +27,10 @@ use berth_contract::{
     fault::PathError,
     host_config::HostConfig,
     image_spec::ImageSpec,
+    time_config::TimeStatus,
     update::BootEnd,
 };
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::{path::PathBuf, sync::atomic::Ordering, time::Duration};
 
 /// When a shutdown first says what it waits for, and the time until it says so again, in microseconds.
 const FIRST_WORD_US: u64 = 15_000_000;
@@ -265,7 +266,7 @@ impl Answers for RunningHost {
             }),
             config: self.config.clone(),
             network: facts::report(&self.network_status),
-            time: facts::report(&self.time_status),
+            time: facts::report(&self.time_status).map(|time: TimeStatus| time.at(Duration::from_micros(now_us()))),
             memory: facts::memory(),
             var: facts::var(&self.var, self.var_persistent),
             containers: self.containers(),

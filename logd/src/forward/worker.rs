@@ -23,6 +23,9 @@ const IDLE: Duration = Duration::from_secs(600);
 /// it would cause the next one at once.
 const SAY_AFTER: Duration = Duration::from_secs(60);
 
+/// A change of the clock from which on it was set: 60 s in microseconds.
+const CLOCK_WAS_SET: u64 = 60_000_000;
+
 pub(super) struct Worker {
     name: String,
     sender: Box<dyn Sender>,
@@ -44,6 +47,8 @@ pub(super) struct Worker {
 struct Source {
     feed: Feed,
     reader: LogReader,
+    /// Number of the running boot.
+    running: u32,
     boot_id: [u8; 16],
     offset_us: i64,
 }
@@ -52,20 +57,22 @@ impl Worker {
     pub(super) fn new(
         name: String,
         sender: Box<dyn Sender>,
-        cursor: Cursor,
+        mut cursor: Cursor,
         folders: &[Vec<PathBuf>; 2],
         bell: Arc<Bell>,
     ) -> Self {
-        let source = |feed: Feed| {
+        let mut source = |feed: Feed| {
+            let segments = berth_formats::log_segment::segments(&folders[feed as usize]).unwrap_or_default();
+            let running = segments.last().map_or(0, |newest| newest.first.boot);
             let Position { boot, line } = cursor.acknowledged(feed);
             let mut from = Position { boot, line: line + 1 };
             if cursor.is_new() {
-                // A new receiver gets the lines of this boot.
-                let segments = berth_formats::log_segment::segments(&folders[feed as usize]).unwrap_or_default();
-                from = Position { boot: segments.last().map_or(0, |newest| newest.first.boot), line: 0 };
+                // A new receiver gets the lines of this boot, also when it is reached only after the next start.
+                from = Position { boot: running, line: 0 };
+                cursor.acknowledge(feed, from);
             }
             let reader = LogReader::new(folders[feed as usize].clone(), from);
-            Source { feed, reader, boot_id: [0; 16], offset_us: 0 }
+            Source { feed, reader, running, boot_id: [0; 16], offset_us: 0 }
         };
         let sources = [source(Feed::System), source(Feed::Containers)];
         Self {
@@ -191,6 +198,11 @@ impl Worker {
     }
 }
 
+/// The offset of the clock for a line of the running boot. The first lines of a boot were stored before a time server had set the clock.
+fn newest(stored_us: i64, now_us: i64) -> i64 {
+    if stored_us.abs_diff(now_us) > CLOCK_WAS_SET { now_us } else { stored_us }
+}
+
 /// Whether a message is due, `at` being the time of the last one. Then the next one is only after a while.
 fn may_say(at: &mut Option<Instant>) -> bool {
     let may = at.is_none_or(|at| at.elapsed() >= SAY_AFTER);
@@ -225,7 +237,11 @@ impl Source {
                 Some(Event::Boot(header)) => (self.boot_id, self.offset_us) = (header.boot_id, 0),
                 Some(Event::Clock { offset_us }) => self.offset_us = offset_us,
                 Some(Event::Line(place, line)) => {
-                    let wall_us = line.at_us.saturating_add(self.offset_us);
+                    let offset_us = match self.feed {
+                        Feed::System if place.boot == self.running => newest(self.offset_us, crate::clock::offset_us()),
+                        _ => self.offset_us,
+                    };
+                    let wall_us = line.at_us.saturating_add(offset_us);
                     return Ok(Some(item(place, self.boot_id, wall_us, line.log, line.level, line.text.to_owned())));
                 }
                 Some(Event::Missing { lines }) => {
@@ -277,5 +293,24 @@ mod tests {
         worker.refused_at = Instant::now().checked_sub(SAY_AFTER);
         assert!(worker.deliver(&mut [item(5)]));
         assert_eq!(worker.refused, 0);
+    }
+
+    #[test]
+    fn lines_get_the_clock_that_was_set_later() {
+        assert_eq!(newest(5, 60_000_005), 5);
+        assert_eq!(newest(5, 60_000_006), 60_000_006);
+    }
+
+    #[test]
+    fn a_receiver_that_was_never_reached_gets_no_earlier_boot_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = berth_formats::log_segment::SegmentName(Position { boot: 7, line: 1 });
+        std::fs::write(dir.path().join(name.to_string()), "").unwrap();
+        let cursor = Cursor::open(&dir.path().join("cursors"), "x");
+        let folders = [vec![dir.path().to_owned()], vec![]];
+        let mut worker = Worker::new("x".into(), Box::new(Refuses), cursor, &folders, Arc::new(Bell::default()));
+        worker.save();
+        let again = Cursor::open(&dir.path().join("cursors"), "x");
+        assert_eq!((again.is_new(), again.acknowledged(Feed::System)), (false, Position { boot: 7, line: 0 }));
     }
 }

@@ -15,6 +15,9 @@ const SEGMENTS: u64 = 16;
 /// Segments are at most a little larger than their limit.
 const MOST_READ: u64 = 16 << 20;
 
+/// A batch may make a segment larger than its limit: 256 KiB of lines, one more line, and the marks at the start.
+const LARGEST_BATCH: u64 = 384 << 10;
+
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     pub(super) path: PathBuf,
@@ -48,8 +51,7 @@ impl Folder {
         let all = self.segments()?;
         let size = |segment: &Segment| fs::metadata(&segment.path).map_or(0, |found| found.len());
         let mut total: u64 = all.iter().map(size).sum();
-        // A batch may make a segment somewhat larger than its limit.
-        let limit = self.max_size.saturating_sub(2 * self.segment_size());
+        let limit = self.max_size.saturating_sub(self.segment_size() + LARGEST_BATCH);
         for segment in &all {
             if total <= limit {
                 break;
