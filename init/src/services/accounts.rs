@@ -46,7 +46,7 @@ pub fn of(spec: &ServiceSpec) -> Result<Account, Failure> {
 #[must_use]
 pub fn group(name: &str) -> Option<u32> {
     let group = fs::read_to_string("/etc/group").ok()?;
-    Accounts { passwd: "", group: &group }.resolve(None, Some(name), &[]).ok().map(|account| account.gid)
+    Accounts { passwd: "", group: &group }.resolve(Some("0"), Some(name), &[]).ok().map(|account| account.gid)
 }
 
 /// The texts of /etc/passwd and /etc/group.
@@ -119,6 +119,11 @@ fn matches(entry: &[&str], account: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_of_the_system_has_its_number() {
+        assert_eq!((group("root"), group("no-such-group")), (Some(0), None));
+    }
 
     #[test]
     fn accounts_are_found_by_name_and_number() {
