@@ -54,6 +54,8 @@ const HEAD_SIZE: usize = 16 * 1024;
 const UNANSWERED: u32 = 60_000;
 /// Pause after an error of accept(2): usually no descriptor is free.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Time for answers that are under way when the host goes down.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -80,11 +82,23 @@ pub enum ServerError {
     System(#[from] PathError),
 }
 
-/// Serves the API, until the settings have none any more.
+/// Serves the API, until the settings have none any more, or init ends it with SIGTERM. Then answers that are under way are still sent: the
+/// one to a reboot is the last.
 ///
 /// # Errors
 /// The settings cannot be used when the server starts. Wrong settings later are logged, and those before stay in force.
 pub async fn serve(places: Places, image: Image, remote: RemoteConfig) -> Result<(), ServerError> {
+    let mut terminate = signal(SignalKind::terminate()).at("handle", "SIGTERM")?;
+    tokio::select! {
+        served = accept(places, image, remote) => served,
+        _ = terminate.recv() => {
+            sleep(LAST_ANSWERS).await;
+            Ok(())
+        }
+    }
+}
+
+async fn accept(places: Places, image: Image, remote: RemoteConfig) -> Result<(), ServerError> {
     let mut hangup = signal(SignalKind::hangup()).at("handle", "SIGHUP")?;
     let mut listener = listen(remote.listen).await?;
     let mut door = Door::new(&places, &image, remote)?;
