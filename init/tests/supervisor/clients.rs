@@ -91,7 +91,8 @@ pub(crate) fn a_new_configuration_is_taken_by_the_services_that_read_it() {
     host.wait_for("the trap", |host| host.path("ready").exists());
     let pid = |name: &str| host.service(name).pid;
     let before = (pid("signalled"), pid("restarted"), pid("other"));
-    assert_eq!((read("starts"), read("runs")), ("{}".into(), "{}".into()));
+    // A service is ready as soon as its process runs.
+    host.wait_for("the first starts", |_| (read("starts"), read("runs")) == ("{}".into(), "{}".into()));
 
     fs::write(host.path("next.toml"), "hostname = 5").unwrap();
     let error = host.client().configure("generation 1", false).unwrap_err();
