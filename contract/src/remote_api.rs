@@ -114,6 +114,11 @@ pub fn role_for(request: &Request) -> Option<Role> {
         | Request::PoweroffWithin { .. } => Some(Role::Admin),
         Request::Announce { .. } | Request::Configure { .. } => None,
         Request::Run { arguments, input: _ } => {
+            // Options of hostctl itself may also stand behind the command: they would lead to other sockets, as root.
+            let is_own = |word: &String| matches!(word.split('=').next(), Some("--connect" | "--host"));
+            if arguments.iter().any(is_own) {
+                return None;
+            }
             let begins =
                 |words: &[&str]| arguments.iter().zip(words).filter(|(one, word)| one == *word).count() == words.len();
             COMMANDS.iter().find(|(words, _)| begins(words)).map(|(_, role)| *role)
@@ -293,6 +298,8 @@ mod tests {
             (run(&["containers", "restart", "x"]), Some(Role::Admin)),
             (run(&["containers"]), None),
             (run(&["--connect", "unix:/x", "why"]), None),
+            (run(&["why", "--connect=unix:/x"]), None),
+            (run(&["logs", "--host", "x"]), None),
             (run(&["bless"]), None),
             (run(&[]), None),
         ] {

@@ -24,8 +24,8 @@ use tokio::{
     time::timeout,
 };
 
-/// Events that wait for a slow client. While they do, no further ones are read from init.
-const WAITING: usize = 32;
+/// Events that wait for a slow client. While they do, no further ones are read from init. An event may have a line of 64 KiB.
+const WAITING: usize = 4;
 /// After this time without an event a comment is sent, so that both sides notice a broken connection.
 const SILENCE: Duration = Duration::from_secs(15);
 

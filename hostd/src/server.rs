@@ -13,6 +13,7 @@ use crate::{
     tls::{self, TlsError},
 };
 use berth_contract::{
+    control::Request,
     fault::{At, PathError},
     remote_config::RemoteConfig,
 };
@@ -112,6 +113,13 @@ async fn accept(places: Places, image: Image, remote: RemoteConfig) -> Result<()
     let status = format!("listening on {}, certificate {}", door.remote.listen, door.fingerprint);
     api.audit.line(&status);
     Notify::from_environment().and_then(|notify| notify.ready(&status)).at("notify", "init")?;
+    // Somebody at the console compares it with what `hostctl host add` shows.
+    let (line, of) = (format!("remote control: {status}"), Rc::clone(&api));
+    spawn_local(async move {
+        if let Err(error) = of.control.done(Request::Announce { text: line }).await {
+            of.audit.line(format_args!("cannot print the fingerprint on the console: {error}"));
+        }
+    });
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Some((tcp, address)) = next(&listener, &mut hangup).await else {

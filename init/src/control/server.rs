@@ -27,7 +27,7 @@ use std::{
 };
 
 /// Maximum number of clients of the Unix socket. Further clients are disconnected.
-const MAX_CLIENTS: usize = 32;
+const MAX_CLIENTS: usize = 64;
 const BACKLOG: i32 = 16;
 
 /// Tokens of the server's epoll. Clients have tokens from [`FIRST_CLIENT`] on.
