@@ -139,6 +139,6 @@ mod tests {
         assert!((2..10).contains(&some.len()));
         assert_eq!(output.since(10_000, 1000), (Vec::new(), 10_000));
         assert_eq!(output.last().unwrap().at_us, 9_999);
-        assert!(output.is_behind(0) && output.is_behind(output.first) && !output.is_behind(9_000));
+        assert!(output.is_behind(0) && output.is_behind(output.first) && !output.is_behind(9_500));
     }
 }
