@@ -37,10 +37,11 @@ pub const INITRD: &[Phase<Initrd>] = &[
     // From the next phase on, a damaged block panics the kernel. Before that, ask the boot loader for the other version.
     now("fallback", initrd::arm_fallback, Degrade),
     until("root-modules"),
+    // A panic leaves its last messages only if the driver for crash records is loaded. The switch also needs all modules of "guards", because
+    // it deletes the initrd's files. The opened watchdogs stay open.
+    until("guards"),
     now("verity-open", initrd::open_verity, Reboot),
     now("mount-root", initrd::mount_root, Reboot),
-    // The switch deletes the initrd's files, so all modules of "guards" must be loaded. The opened watchdogs stay open.
-    until("guards"),
     // Does not return: it executes the init of the root file system, which runs HOST.
     now("switch-root", initrd::switch_root, Reboot),
 ];
