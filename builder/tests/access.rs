@@ -25,7 +25,7 @@ fn error(folder: &Path, words: &[&str]) -> String {
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// What openssl says, if it succeeds.
+/// The output of openssl. `None` if it fails.
 fn openssl(folder: &Path, words: &[&str]) -> Option<String> {
     let output = Command::new("openssl").args(words).current_dir(folder).output().unwrap();
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())

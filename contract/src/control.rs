@@ -162,7 +162,7 @@ pub enum Reply {
     Boot(BootReport),
     /// All services.
     Services(Vec<ServiceStatus>),
-    /// What a configuration has changed.
+    /// The effect of a configuration.
     Configured(ConfigChange),
 }
 
@@ -173,7 +173,7 @@ pub struct ConfigChange {
     pub changed: Vec<String>,
     /// Those of them that take effect only at the next boot, at least in part.
     pub reboot: Vec<String>,
-    /// What could not be applied: one sentence each.
+    /// Keys that could not be applied: one sentence each.
     pub failed: Vec<String>,
 }
 

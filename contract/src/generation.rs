@@ -69,7 +69,7 @@ pub struct Generation {
     pub origin: Origin,
 }
 
-/// What is in force.
+/// The generation in force, and a try that is not confirmed yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigState {
     /// The generation in force, or the one to return to during a try.

@@ -121,7 +121,7 @@ impl Clock<'_> {
             let names: Vec<&str> = servers.list.iter().map(|server| server.address.as_str()).collect();
             match servers.origin {
                 Some(origin) => self.say(format_args!("time servers of {origin}: {}", names.join(" "))),
-                None => self.say("there is no time server: neither host.toml nor DHCP nor the image names one"),
+                None => self.say("there is no time server: DHCP names none"),
             }
             self.process = None;
             self.problem = None;

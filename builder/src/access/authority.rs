@@ -68,7 +68,7 @@ impl Authority {
     /// Opens the authority in `folder`.
     ///
     /// # Errors
-    /// There is none, or no passphrase opens its key.
+    /// The folder has no authority, or no passphrase opens its key.
     pub fn open(folder: &Path, passphrases: &mut Passphrases) -> Result<Self, AccessError> {
         let path = folder.join(KEY);
         let bad = |found: String| AccessError::Key { path: path.clone(), found };
@@ -91,7 +91,7 @@ impl Authority {
     }
 }
 
-/// What the certificate of the authority with this key says. It depends on the key only, so that a certificate need not be read to sign others.
+/// The content of the authority's certificate. It depends only on the key, so nobody has to read the certificate to sign others.
 fn params(key: &KeyPair) -> Result<CertificateParams, AccessError> {
     let mut params = CertificateParams::new(Vec::new())?;
     let digest = Sha256::digest(key.der_bytes());

@@ -14,7 +14,7 @@ pub enum AccessError {
     Name {
         /// The name.
         name: String,
-        /// What can be in a certificate.
+        /// The names that are allowed.
         wanted: &'static str,
     },
     /// The key of the authority cannot be used.
@@ -22,7 +22,7 @@ pub enum AccessError {
     Key {
         /// The file.
         path: PathBuf,
-        /// What is in it.
+        /// Description of its content.
         found: String,
     },
     /// The key of the authority is encrypted, and no passphrase opens it.

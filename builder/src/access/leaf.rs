@@ -10,7 +10,7 @@ use rcgen::{
 };
 use std::path::PathBuf;
 
-/// Who a certificate is for.
+/// The owner of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub enum Subject<'a> {
     /// A client with this role.

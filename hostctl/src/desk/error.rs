@@ -46,7 +46,7 @@ pub enum DeskError {
         path: PathBuf,
         /// What should be in it.
         expected: &'static str,
-        /// What is in it.
+        /// Description of its content.
         found: String,
     },
     /// Nobody answers at the address.
