@@ -139,7 +139,7 @@ impl Version<'_> {
 /// Copies `berth` and the programs that it puts into images, but replaces init by `init`. Returns the path of the copied `berth`.
 fn with_other_init(init: &Path, programs: &Path) -> PathBuf {
     fs::create_dir(programs).unwrap();
-    for name in ["berth", "netd", "logd", "timed", "workload", "hostctl"] {
+    for name in ["berth", "netd", "logd", "timed", "workload", "hostd", "hostctl"] {
         fs::copy(berth().with_file_name(name), programs.join(name)).unwrap();
     }
     fs::copy(init, programs.join("init")).unwrap();
