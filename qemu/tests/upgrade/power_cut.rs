@@ -83,7 +83,8 @@ fn after_a_power_cut_at_any_write_the_old_or_the_new_version_boots() {
 }
 
 /// Chooses the power cuts: the number of log entries before the cut, and a seed that decides which unflushed writes the disk loses. Half of
-/// the cuts are in the last tenth of the upgrade, where the boot entry is written.
+/// the cuts are in the last tenth of the upgrade, where the boot entry is written. The last cut is after the upgrade: few writes follow the
+/// commit, so chance might choose none of them.
 fn cuts(before: usize, after: usize) -> Vec<(usize, u64)> {
     let mut random = random(0x9e37_79b9_7f4a_7c15);
     let tail = after - (after - before) / 10;
@@ -91,7 +92,7 @@ fn cuts(before: usize, after: usize) -> Vec<(usize, u64)> {
         let from = if index.is_multiple_of(2) { before } else { tail };
         (from + usize::try_from(random() % u64::try_from(after - from + 1).unwrap()).unwrap(), random())
     };
-    (0..CUTS).map(&mut choose).collect()
+    (1..CUTS).map(&mut choose).chain([(after, 1)]).collect()
 }
 
 /// xorshift64, a simple generator. The same seed always gives the same numbers.
